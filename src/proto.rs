@@ -9,14 +9,13 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Messages, enums and clients of `clientela.v1`.
 pub mod pb {
-    #![expect(clippy::all, reason = "generated from the commented protos")]
     include!(concat!(env!("OUT_DIR"), "/messages/clientela.v1.rs"));
 }
 
 /// Server traits of `clientela.v1`. Watches answer with [`crate::feed::Frame`], whose bytes are those
 /// of the response message.
 pub mod server {
-    #![expect(clippy::all, reason = "generated from the commented protos")]
+    #![expect(clippy::allow_attributes, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/services/clientela.v1.rs"));
 }
 
