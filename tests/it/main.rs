@@ -1,4 +1,4 @@
-//! The tests of the whole program, in one binary: a harness and a file per area.
+//! Tests through the wire, against a real server, on both engines.
 
 mod harness;
 mod throwaway_postgres;
