@@ -23,11 +23,12 @@ const SUPERVISOR: &str = include_str!("postgres.sh");
 static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
 /// The templates of [`database_from`] in the shared cluster; a cell is set once its template stands.
-static TEMPLATES: LazyLock<Mutex<HashMap<&'static str, Arc<OnceCell<()>>>>> =
-    LazyLock::new(Mutex::default);
+static TEMPLATES: LazyLock<Mutex<Templates>> = LazyLock::new(Mutex::default);
 
 /// Numbers the databases of this process.
 static DATABASES: AtomicU32 = AtomicU32::new(0);
+
+type Templates = HashMap<&'static str, Arc<OnceCell<()>>>;
 
 /// How carefully a cluster writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
