@@ -5,3 +5,4 @@
 pub mod error;
 pub mod feed;
 pub mod proto;
+pub mod shops;
