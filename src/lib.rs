@@ -7,3 +7,4 @@ pub mod error;
 pub mod feed;
 pub mod limits;
 pub mod proto;
+pub mod shops;

@@ -9,6 +9,7 @@ use tonic_prost::{ProstDecoder, ProstEncoder};
 
 /// Messages, enums and clients of `clientela.v1`.
 pub mod pb {
+    #![expect(clippy::large_enum_variant, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/messages/clientela.v1.rs"));
 }
 
