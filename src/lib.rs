@@ -2,7 +2,10 @@
 //!
 //! Map: `docs/ARCHITECTURE.md`.
 
+pub mod access;
 pub mod error;
 pub mod feed;
+pub mod limits;
 pub mod passwords;
 pub mod proto;
+pub mod shops;
