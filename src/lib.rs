@@ -1,1 +1,10 @@
-//! Clientela.
+//! Clientela keeps a shop's customers, groups and live carts, and serves them over gRPC.
+//!
+//! Map: `docs/ARCHITECTURE.md`.
+
+pub mod access;
+pub mod error;
+pub mod feed;
+pub mod limits;
+pub mod proto;
+pub mod shops;
