@@ -1,1 +1,2 @@
 //! Clientela.
+pub mod filter;
