@@ -213,21 +213,19 @@ impl Checker<'_> {
         } else {
             Comparison::NotEqual
         };
-        match values.iter().find(|(name, _)| *name == literal.text) {
-            Some((_, value)) => Ok(Test::Number {
+        if let Some((_, value)) = values.iter().find(|(name, _)| *name == literal.text) {
+            return Ok(Test::Number {
                 comparison,
                 value: *value,
-            }),
-            None => {
-                let message = format!(
-                    "{} is not a value of {}",
-                    echo(&literal.text),
-                    self.field.path
-                );
-                Err(FilterError::new(literal.position, message)
-                    .allowing(values.iter().map(|(name, _)| *name).collect()))
-            }
+            });
         }
+        let message = format!(
+            "{} is not a value of {}",
+            echo(&literal.text),
+            self.field.path
+        );
+        let names = values.iter().map(|(name, _)| *name).collect();
+        Err(FilterError::new(literal.position, message).allowing(names))
     }
 
     fn contains(&self, literal: &Literal) -> Result<Test, FilterError> {

@@ -158,7 +158,9 @@ impl Expression {
     pub(super) fn collect_terms<'a>(&'a self, terms: &mut Vec<&'a Term>) {
         match self {
             Self::And(parts) | Self::Or(parts) => {
-                parts.iter().for_each(|part| part.collect_terms(terms));
+                for part in parts {
+                    part.collect_terms(terms);
+                }
             }
             Self::Not(part) => part.collect_terms(terms),
             Self::Term(term) => terms.push(term),

@@ -1,1 +1,1 @@
-
+//! Tests through the wire, against a real server, on both engines.

@@ -1,0 +1,231 @@
+//! The one error of the program, and its one way to the wire.
+//!
+//! A refusal is a code, a reason of the contract, a text, and metadata that saves the caller a read.
+//! Internal errors carry their source to the log and nothing of it to the client.
+
+use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
+
+use tonic::{Code, Status};
+use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
+
+use crate::proto::pb::ErrorReason;
+
+/// What every fallible function of the program returns.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// The `domain` of every `google.rpc.ErrorInfo`.
+pub const DOMAIN: &str = "clientela.v1";
+
+/// How long a caller is asked to wait before it tries again what is unavailable.
+const RETRY_DELAY: Duration = Duration::from_millis(500);
+
+/// A refusal or a failure.
+#[derive(Debug)]
+pub struct Error(Box<Inner>);
+
+#[derive(Debug)]
+struct Inner {
+    code: Code,
+    reason: ErrorReason,
+    text: Cow<'static, str>,
+    metadata: Vec<(&'static str, String)>,
+    violations: Vec<Violation>,
+    retry: bool,
+    source: Option<Box<dyn std::error::Error + Send + Sync>>,
+}
+
+/// One field that breaks its rules.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Violation {
+    /// The path from the request, as `customer.addresses[2].city`.
+    pub field: String,
+    /// Machine-readable, as `TOO_LONG`.
+    pub reason: &'static str,
+    /// What is wrong, for people.
+    pub text: String,
+}
+
+impl Violation {
+    /// A violation of the rule `reason` by `field`.
+    pub fn new(field: impl Into<String>, reason: &'static str, text: impl Into<String>) -> Self {
+        Self {
+            field: field.into(),
+            reason,
+            text: text.into(),
+        }
+    }
+}
+
+impl Error {
+    /// A refusal with a code and a reason of the contract.
+    pub fn new(code: Code, reason: ErrorReason, text: impl Into<Cow<'static, str>>) -> Self {
+        Self(Box::new(Inner {
+            code,
+            reason,
+            text: text.into(),
+            metadata: Vec::new(),
+            violations: Vec::new(),
+            retry: false,
+            source: None,
+        }))
+    }
+
+    /// One or more fields that break their rules.
+    pub fn invalid(violations: Vec<Violation>) -> Self {
+        let text = match violations.as_slice() {
+            [one] => format!("{}: {}", one.field, one.text),
+            many => format!("{} fields are invalid", many.len()),
+        };
+        let mut error = Self::new(Code::InvalidArgument, ErrorReason::InvalidField, text);
+        error.0.violations = violations;
+        error
+    }
+
+    /// One field that breaks its rule.
+    pub fn invalid_field(
+        field: impl Into<String>,
+        reason: &'static str,
+        text: impl Into<String>,
+    ) -> Self {
+        Self::invalid(vec![Violation::new(field, reason, text)])
+    }
+
+    /// The name does not exist in this shop. `kind` is the resource's type, as `customer`.
+    pub fn not_found(kind: &'static str) -> Self {
+        Self::new(
+            Code::NotFound,
+            ErrorReason::NotFound,
+            format!("no such {kind}"),
+        )
+        .with("type", kind)
+    }
+
+    /// The etag sent is not the current one.
+    pub fn etag_mismatch(current: &str) -> Self {
+        Self::new(
+            Code::Aborted,
+            ErrorReason::EtagMismatch,
+            "the resource changed since it was read",
+        )
+        .with("current_etag", current)
+    }
+
+    /// A defect: logged with its source, shown only as an id.
+    pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
+        let mut error = Self::new(Code::Internal, ErrorReason::Internal, "internal error");
+        error.0.source = Some(source.into());
+        error
+    }
+
+    /// Stored data that cannot be read back.
+    pub fn corrupt(table: &'static str, id: &str, source: impl fmt::Display) -> Self {
+        Self::internal(format!("row {id} of {table} cannot be read: {source}"))
+    }
+
+    /// Something that passes by itself: the client is told to retry.
+    pub fn unavailable(reason: ErrorReason, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::Unavailable, reason, text).retryable()
+    }
+
+    /// Too much of something: the client is told to retry later.
+    pub fn exhausted(reason: ErrorReason, text: impl Into<Cow<'static, str>>) -> Self {
+        Self::new(Code::ResourceExhausted, reason, text).retryable()
+    }
+
+    /// Adds metadata that saves the caller a read.
+    #[must_use]
+    pub fn with(mut self, key: &'static str, value: impl Into<String>) -> Self {
+        self.0.metadata.push((key, value.into()));
+        self
+    }
+
+    /// Attaches RetryInfo.
+    #[must_use]
+    pub fn retryable(mut self) -> Self {
+        self.0.retry = true;
+        self
+    }
+
+    /// Keeps the cause for the log.
+    #[must_use]
+    pub fn caused_by(
+        mut self,
+        source: impl Into<Box<dyn std::error::Error + Send + Sync>>,
+    ) -> Self {
+        self.0.source = Some(source.into());
+        self
+    }
+
+    /// The gRPC code.
+    pub fn code(&self) -> Code {
+        self.0.code
+    }
+
+    /// The reason of the contract.
+    pub fn reason(&self) -> ErrorReason {
+        self.0.reason
+    }
+
+    /// The value of a metadata key.
+    pub fn metadata(&self, key: &str) -> Option<&str> {
+        self.0
+            .metadata
+            .iter()
+            .find(|(k, _)| *k == key)
+            .map(|(_, v)| v.as_str())
+    }
+}
+
+impl fmt::Display for Error {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:?}: {}", self.0.reason, self.0.text)
+    }
+}
+
+impl std::error::Error for Error {
+    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
+        self.0.source.as_deref().map(|source| source as _)
+    }
+}
+
+impl From<Error> for Status {
+    fn from(error: Error) -> Self {
+        let Inner {
+            code,
+            reason,
+            text,
+            metadata,
+            violations,
+            retry,
+            source,
+        } = *error.0;
+        let mut metadata: HashMap<String, String> = metadata
+            .into_iter()
+            .map(|(key, value)| (key.to_owned(), value))
+            .collect();
+        if reason == ErrorReason::Internal {
+            let id = uuid::Uuid::new_v4().to_string();
+            tracing::error!(request = %id, error = ?source, "internal error");
+            metadata.insert("request".to_owned(), id);
+        } else if let Some(source) = source {
+            tracing::warn!(reason = reason.as_str_name(), error = ?source, "refused by a fault");
+        }
+        let mut details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata);
+        if !violations.is_empty() {
+            let violations = violations
+                .into_iter()
+                .map(|violation| FieldViolation {
+                    field: violation.field,
+                    description: violation.text,
+                    reason: violation.reason.to_owned(),
+                    ..FieldViolation::default()
+                })
+                .collect::<Vec<_>>();
+            details.set_bad_request(violations);
+        }
+        if retry {
+            details.set_retry_info(Some(RETRY_DELAY));
+        }
+        Status::with_error_details(code, text.into_owned(), details)
+    }
+}
