@@ -4,4 +4,5 @@
 
 pub mod error;
 pub mod feed;
+pub mod filter;
 pub mod proto;
