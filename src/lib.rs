@@ -2,7 +2,10 @@
 //!
 //! Map: `docs/ARCHITECTURE.md`.
 
+pub mod access;
 pub mod error;
 pub mod feed;
 pub mod filter;
+pub mod limits;
 pub mod proto;
+pub mod shops;

@@ -31,12 +31,12 @@ impl Quota {
     pub fn take(&self, key: &Arc<str>) -> Result<Permit> {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = counts.by_key.get(key).copied().unwrap_or(0);
-        if counts.all >= limits::STREAMS {
-            return Err(too_many(limits::STREAMS, "the server has as many open streams as it may"));
+        if counts.all >= limits::WATCH_STREAMS_MAX {
+            return Err(too_many(limits::WATCH_STREAMS_MAX, "the server has as many open streams as it may"));
         }
-        if of_key >= limits::STREAMS_PER_KEY {
+        if of_key >= limits::WATCH_STREAMS_PER_KEY_MAX {
             return Err(too_many(
-                limits::STREAMS_PER_KEY,
+                limits::WATCH_STREAMS_PER_KEY_MAX,
                 "the key has as many open streams as it may",
             ));
         }

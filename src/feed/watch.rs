@@ -494,7 +494,7 @@ impl Watch {
             matches = matches && decoded.topics().contains(topic);
         }
         if matches {
-            if members.known.len() >= limits::FILTERED_MEMBERS {
+            if members.known.len() >= limits::WATCH_MEMBERS_MAX {
                 return Err(too_wide());
             }
             if members.known.insert(entry.id.clone()) && matches!(self.scope, Scope::Topic(_)) {
@@ -584,5 +584,5 @@ impl Watch {
 
 fn too_wide() -> Error {
     Error::exhausted(ErrorReason::WatchTooWide, "too many resources match the filter of the watch")
-        .with("limit", limits::FILTERED_MEMBERS.to_string())
+        .with("limit", limits::WATCH_MEMBERS_MAX.to_string())
 }

@@ -42,7 +42,7 @@ impl Options {
             None => Duration::ZERO,
             Some(interval) => duration(interval, "options.min_update_interval")?,
         };
-        if min_update_interval > limits::MIN_UPDATE_INTERVAL_MAX {
+        if min_update_interval > limits::UPDATE_INTERVAL_MAX {
             return Err(Error::invalid_field(
                 "options.min_update_interval",
                 "OUT_OF_RANGE",

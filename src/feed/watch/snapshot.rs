@@ -121,7 +121,7 @@ impl Watch {
                 continue;
             }
             if let Some(members) = &mut self.members {
-                if members.known.len() >= limits::FILTERED_MEMBERS {
+                if members.known.len() >= limits::WATCH_MEMBERS_MAX {
                     return Err(too_wide());
                 }
                 members.known.insert(row.id.as_str().into());
@@ -150,7 +150,7 @@ impl Watch {
         let now = self.feed.0.store.clock().now();
         let matches = filter.matches(&**decoded, now);
         if let Some(flip) = filter.next_flip(&**decoded, now) {
-            if self.timed.len() >= limits::FILTERED_MEMBERS {
+            if self.timed.len() >= limits::WATCH_MEMBERS_MAX {
                 return Err(too_wide());
             }
             self.timed.insert(row.id.as_str().into(), (Arc::new(entry), flip));
