@@ -280,7 +280,8 @@ pub async fn answer(
         .bind(names.join(" "))
         .bind(now)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 

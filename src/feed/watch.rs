@@ -359,12 +359,13 @@ impl Watch {
                 }
             }
         }
+        let next_time = self.next_time();
         let woken = tokio::select! {
             biased;
             () = self.feed.0.draining.cancelled() => Woken::Drain,
             () = self.caller.ended() => Woken::Revoked,
             () = self.source.changed() => Woken::Changes,
-            () = tokio::time::sleep_until(self.next_time()) => Woken::Time,
+            () = tokio::time::sleep_until(next_time) => Woken::Time,
         };
         match woken {
             Woken::Changes => Ok(()),
