@@ -79,7 +79,11 @@ impl Channel {
             inboxes: HashMap::new(),
             topics: 0,
         };
-        Self { resource, state: Mutex::new(state), head: watch::Sender::new(0) }
+        Self {
+            resource,
+            state: Mutex::new(state),
+            head: watch::Sender::new(0),
+        }
     }
 
     /// What the channel's changes are of.
@@ -100,7 +104,9 @@ impl Channel {
             state.entries.push_back(entry);
         }
         while state.entries.len() > RING_ENTRIES || state.bytes > RING_BYTES {
-            let Some(oldest) = state.entries.pop_front() else { break };
+            let Some(oldest) = state.entries.pop_front() else {
+                break;
+            };
             state.bytes -= oldest.size();
             state.floor = oldest.position;
             state.first += 1;
@@ -121,30 +127,48 @@ impl Channel {
         if state.floor.is_after(position) {
             return None;
         }
-        let before = state.entries.partition_point(|entry| !entry.position.is_after(position));
+        let before = state
+            .entries
+            .partition_point(|entry| !entry.position.is_after(position));
         Some(state.first + before as u64)
     }
 
     /// Up to `max` entries from `index` on.
     pub fn read(&self, index: u64, max: usize) -> Taken {
         let state = self.state();
-        let Some(offset) = index.checked_sub(state.first) else { return Taken::Outrun };
+        let Some(offset) = index.checked_sub(state.first) else {
+            return Taken::Outrun;
+        };
         let offset = usize::try_from(offset).unwrap_or(usize::MAX);
-        Taken::Entries(state.entries.iter().skip(offset).take(max).cloned().collect())
+        Taken::Entries(
+            state
+                .entries
+                .iter()
+                .skip(offset)
+                .take(max)
+                .cloned()
+                .collect(),
+        )
     }
 
     /// Registers an inbox under an address.
     pub fn subscribe(&self, address: &Address, inbox: &Arc<Inbox>) {
         let mut state = self.state();
         state.topics += usize::from(matches!(address, Address::Topic(_)));
-        state.inboxes.entry(address.key()).or_default().push(Arc::clone(inbox));
+        state
+            .inboxes
+            .entry(address.key())
+            .or_default()
+            .push(Arc::clone(inbox));
     }
 
     /// Takes an inbox away from an address.
     pub fn unsubscribe(&self, address: &Address, inbox: &Arc<Inbox>) {
         let mut state = self.state();
         let key = address.key();
-        let Some(inboxes) = state.inboxes.get_mut(&key) else { return };
+        let Some(inboxes) = state.inboxes.get_mut(&key) else {
+            return;
+        };
         let before = inboxes.len();
         inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
         let gone = before - inboxes.len();

@@ -69,7 +69,11 @@ impl Entry {
         let body = Payload::decode(payload)
             .map_err(|error| Error::corrupt("change_log", &id, error))?
             .resource;
-        let kind = if deleted { ChangeKind::Deleted } else { ChangeKind::Upserted };
+        let kind = if deleted {
+            ChangeKind::Deleted
+        } else {
+            ChangeKind::Upserted
+        };
         let mut content = Vec::with_capacity(payload.len() + 96);
         put_head(&mut content, kind, resource.collection(), &id, version);
         content.extend_from_slice(payload);
@@ -95,9 +99,20 @@ impl Entry {
     /// # Errors
     /// When the row cannot be read.
     pub fn of_row(resource: &dyn Resource, position: Position, row: &Row) -> Result<Self> {
-        let payload = Payload { resource: Some(row.body.clone()), causes: Vec::new() };
+        let payload = Payload {
+            resource: Some(row.body.clone()),
+            causes: Vec::new(),
+        };
         let payload = payload.encode_to_vec();
-        Self::new(resource, position, row.id.clone(), row.version, false, &payload, 0)
+        Self::new(
+            resource,
+            position,
+            row.id.clone(),
+            row.version,
+            false,
+            &payload,
+            0,
+        )
     }
 
     /// The resource for filters, decoded at its first use; None if it is gone or cannot be decoded.
@@ -114,14 +129,21 @@ impl Entry {
 
     /// The first half of the token of this entry's position, signed at its first use.
     pub fn token(&self, tokens: &Tokens, shop: &str, resource: &dyn Resource) -> &str {
-        let seal = || tokens.seal_position(shop, resource.kind(), self.position).into();
+        let seal = || {
+            tokens
+                .seal_position(shop, resource.kind(), self.position)
+                .into()
+        };
         self.token.get_or_init(seal)
     }
 
     /// The `changes` element, which says how many changes it replaces.
     pub fn element(&self, conflated: i32) -> Element {
         if conflated == 0 {
-            return Element { head: None, rest: self.whole.clone() };
+            return Element {
+                head: None,
+                rest: self.whole.clone(),
+            };
         }
         let content = self.whole.slice(self.content_at..);
         let conflated = u64::from(conflated.unsigned_abs());
@@ -131,7 +153,10 @@ impl Entry {
         encode_varint((extra + content.len()) as u64, &mut head);
         encode_key(change::CONFLATED, WireType::Varint, &mut head);
         encode_varint(conflated, &mut head);
-        Element { head: Some(head.freeze()), rest: content }
+        Element {
+            head: Some(head.freeze()),
+            rest: content,
+        }
     }
 
     /// How much memory the entry holds.
@@ -150,18 +175,36 @@ impl Element {
     /// A resource as a snapshot sends it.
     pub fn snapshot(resource: &dyn Resource, id: &str, version: i64, body: &[u8]) -> Self {
         let mut content = Vec::with_capacity(body.len() + 64);
-        put_head(&mut content, ChangeKind::Upserted, resource.collection(), id, version);
+        put_head(
+            &mut content,
+            ChangeKind::Upserted,
+            resource.collection(),
+            id,
+            version,
+        );
         encode_key(change::RESOURCE, WireType::LengthDelimited, &mut content);
         encode_varint(body.len() as u64, &mut content);
         content.extend_from_slice(body);
-        Self { head: None, rest: element(&content).0 }
+        Self {
+            head: None,
+            rest: element(&content).0,
+        }
     }
 
     /// A resource that does not match any more; without its body, as it may not be seen.
     pub fn left(resource: &dyn Resource, id: &str, version: i64) -> Self {
         let mut content = Vec::with_capacity(64);
-        put_head(&mut content, ChangeKind::LeftFilter, resource.collection(), id, version);
-        Self { head: None, rest: element(&content).0 }
+        put_head(
+            &mut content,
+            ChangeKind::LeftFilter,
+            resource.collection(),
+            id,
+            version,
+        );
+        Self {
+            head: None,
+            rest: element(&content).0,
+        }
     }
 
     /// The length of the bytes.
@@ -180,7 +223,11 @@ impl Element {
 pub fn token_field(position: &str, stream: &str) -> Bytes {
     let length = position.len() + stream.len();
     let mut field = BytesMut::with_capacity(length + 4);
-    encode_key(response::RESUME_TOKEN, WireType::LengthDelimited, &mut field);
+    encode_key(
+        response::RESUME_TOKEN,
+        WireType::LengthDelimited,
+        &mut field,
+    );
     encode_varint(length as u64, &mut field);
     field.put_slice(position.as_bytes());
     field.put_slice(stream.as_bytes());
@@ -197,13 +244,7 @@ pub fn timestamp(micros: i64) -> Timestamp {
     }
 }
 
-fn put_head(
-    content: &mut Vec<u8>,
-    kind: ChangeKind,
-    collection: &str,
-    id: &str,
-    version: i64,
-) {
+fn put_head(content: &mut Vec<u8>, kind: ChangeKind, collection: &str, id: &str, version: i64) {
     encode_key(change::KIND, WireType::Varint, content);
     encode_varint(kind as u64, content);
     encode_key(change::NAME, WireType::LengthDelimited, content);

@@ -41,7 +41,11 @@ impl LogRow {
     /// Where the row is.
     #[must_use]
     pub const fn position(&self) -> Position {
-        Position { xid: self.xid, seq: self.seq, mark: self.mark }
+        Position {
+            xid: self.xid,
+            seq: self.seq,
+            mark: self.mark,
+        }
     }
 }
 
@@ -91,7 +95,11 @@ pub async fn page(conn: &mut Conn, after: Position, limit: i64) -> Result<Vec<Lo
 pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
     let horizon = dialect::horizon(conn.engine());
     let sql = format!("SELECT MIN(commit_time) FROM change_log WHERE xid >= {horizon}");
-    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(sql.as_str())).fetch_one(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        sql.as_str()
+    ))
+    .fetch_one(e)
+    .await)?)
 }
 
 /// Between which transactions what a snapshot shows is mixed: all before the first have committed or
@@ -137,7 +145,11 @@ pub async fn check(conn: &mut Conn, position: Position) -> Result<()> {
             return Err(expired());
         }
         if compacted.key() == position.key() {
-            return if compacted.mark == position.mark { Ok(()) } else { Err(epoch_changed()) };
+            return if compacted.mark == position.mark {
+                Ok(())
+            } else {
+                Err(epoch_changed())
+            };
         }
     }
     if position == Position::ORIGIN {
@@ -148,7 +160,11 @@ pub async fn check(conn: &mut Conn, position: Position) -> Result<()> {
         .bind(position.seq)
         .fetch_optional(e)
         .await)?;
-    if mark == Some(position.mark) { Ok(()) } else { Err(epoch_changed()) }
+    if mark == Some(position.mark) {
+        Ok(())
+    } else {
+        Err(epoch_changed())
+    }
 }
 
 /// The history after a position is gone.

@@ -75,13 +75,27 @@ impl Change {
     /// A new or changed resource.
     pub fn upserted(kind: Kind, id: impl Into<String>, version: i64, body: &impl Message) -> Self {
         let (body, causes) = (body.encode_to_vec(), Vec::new());
-        Self { kind, id: id.into(), version, deleted: false, body, causes }
+        Self {
+            kind,
+            id: id.into(),
+            version,
+            deleted: false,
+            body,
+            causes,
+        }
     }
 
     /// A resource that is gone; `version` is one more than its last.
     pub fn deleted(kind: Kind, id: impl Into<String>, version: i64) -> Self {
         let (body, causes) = (Vec::new(), Vec::new());
-        Self { kind, id: id.into(), version, deleted: true, body, causes }
+        Self {
+            kind,
+            id: id.into(),
+            version,
+            deleted: true,
+            body,
+            causes,
+        }
     }
 
     /// The change with what happened.
@@ -118,7 +132,14 @@ const APPEND: &str = "INSERT INTO change_log
 /// # Errors
 /// The database's.
 pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> Result<()> {
-    let Change { kind, id, version, deleted, body, mut causes } = change;
+    let Change {
+        kind,
+        id,
+        version,
+        deleted,
+        body,
+        mut causes,
+    } = change;
     causes.truncate(MAX_CAUSES);
     let resource = (!body.is_empty()).then(|| Bytes::from(body));
     let payload = Payload { resource, causes }.encode_to_vec();
@@ -195,7 +216,9 @@ const FIND_REQUEST: &str = "SELECT kind, resource_id, version, deleted, payload,
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
 pub async fn replay(conn: &mut Conn, caller: &Caller) -> Result<Option<Replay>> {
-    let Some(request) = &caller.request else { return Ok(None) };
+    let Some(request) = &caller.request else {
+        return Ok(None);
+    };
     let row: Option<RequestRow> = on!(conn, |e| sqlx::query_as(FIND_REQUEST)
         .bind(&*caller.shop)
         .bind(&*request.id)
@@ -203,8 +226,16 @@ pub async fn replay(conn: &mut Conn, caller: &Caller) -> Result<Option<Replay>> 
         .await)?;
     let Some(row) = row else { return Ok(None) };
     let digest = row.request_digest.as_deref();
-    replayed(caller, digest, row.kind, row.resource_id, row.version, row.deleted, row.payload)
-        .map(Some)
+    replayed(
+        caller,
+        digest,
+        row.kind,
+        row.resource_id,
+        row.version,
+        row.deleted,
+        row.payload,
+    )
+    .map(Some)
 }
 
 /// As [`replay`], for a statement that has read the row together with something else.
@@ -235,12 +266,20 @@ pub fn replayed(
         other => return Err(Error::corrupt("change_log", &id, format!("kind {other}"))),
     };
     let body = match payload {
-        Some(payload) => Payload::decode(&*payload)
-            .map_err(|error| Error::corrupt("change_log", &id, error))?
-            .resource,
+        Some(payload) => {
+            Payload::decode(&*payload)
+                .map_err(|error| Error::corrupt("change_log", &id, error))?
+                .resource
+        }
         None => None,
     };
-    Ok(Replay { kind, id, version, deleted, body })
+    Ok(Replay {
+        kind,
+        id,
+        version,
+        deleted,
+        body,
+    })
 }
 
 fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {
@@ -271,7 +310,9 @@ pub async fn answer(
     answer: &impl Message,
     names: &[String],
 ) -> Result<()> {
-    let Some(request) = &caller.request else { return Ok(()) };
+    let Some(request) = &caller.request else {
+        return Ok(());
+    };
     on_write!(tx, |e| sqlx::query(STORE_ANSWER)
         .bind(&*caller.shop)
         .bind(&*request.id)
@@ -292,17 +333,18 @@ const FIND_ANSWER: &str =
 ///
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
-pub async fn answered<M: Message + Default>(
-    conn: &mut Conn,
-    caller: &Caller,
-) -> Result<Option<M>> {
-    let Some(request) = &caller.request else { return Ok(None) };
+pub async fn answered<M: Message + Default>(conn: &mut Conn, caller: &Caller) -> Result<Option<M>> {
+    let Some(request) = &caller.request else {
+        return Ok(None);
+    };
     let row: Option<(Vec<u8>, Option<Vec<u8>>)> = on!(conn, |e| sqlx::query_as(FIND_ANSWER)
         .bind(&*caller.shop)
         .bind(&*request.id)
         .fetch_optional(e)
         .await)?;
-    let Some((digest, answer)) = row else { return Ok(None) };
+    let Some((digest, answer)) = row else {
+        return Ok(None);
+    };
     check_digest(caller, Some(&digest))?;
     let answer = answer.unwrap_or_default();
     M::decode(&*answer)
@@ -323,7 +365,9 @@ pub fn locks(caller: &Caller) -> Locks {
 #[must_use]
 pub fn etag(name: &str, version: i64) -> String {
     let digest = Sha256::digest(name.as_bytes());
-    let [a, b, c, d, ..] = *digest else { unreachable!("SHA-256 has 32 bytes") };
+    let [a, b, c, d, ..] = *digest else {
+        unreachable!("SHA-256 has 32 bytes")
+    };
     format!("\"{version}-{:08x}\"", u32::from_be_bytes([a, b, c, d]))
 }
 
@@ -336,5 +380,9 @@ pub fn check_etag(sent: &str, name: &str, version: i64) -> Result<()> {
         return Ok(());
     }
     let current = etag(name, version);
-    if sent == current { Ok(()) } else { Err(Error::etag_mismatch(&current)) }
+    if sent == current {
+        Ok(())
+    } else {
+        Err(Error::etag_mismatch(&current))
+    }
 }

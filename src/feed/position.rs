@@ -18,7 +18,11 @@ pub struct Position {
 
 impl Position {
     /// Before the first row.
-    pub const ORIGIN: Self = Self { xid: 0, seq: 0, mark: 0 };
+    pub const ORIGIN: Self = Self {
+        xid: 0,
+        seq: 0,
+        mark: 0,
+    };
 
     /// What positions are ordered by.
     #[must_use]

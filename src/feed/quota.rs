@@ -32,7 +32,10 @@ impl Quota {
         let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_key = counts.by_key.get(key).copied().unwrap_or(0);
         if counts.all >= limits::WATCH_STREAMS_MAX {
-            return Err(too_many(limits::WATCH_STREAMS_MAX, "the server has as many open streams as it may"));
+            return Err(too_many(
+                limits::WATCH_STREAMS_MAX,
+                "the server has as many open streams as it may",
+            ));
         }
         if of_key >= limits::WATCH_STREAMS_PER_KEY_MAX {
             return Err(too_many(
@@ -42,7 +45,10 @@ impl Quota {
         }
         counts.all += 1;
         counts.by_key.insert(Arc::clone(key), of_key + 1);
-        Ok(Permit { quota: self.clone(), key: Arc::clone(key) })
+        Ok(Permit {
+            quota: self.clone(),
+            key: Arc::clone(key),
+        })
     }
 
     /// How many streams are open.

@@ -19,15 +19,24 @@ pub struct Source {
 
 enum Reader {
     /// Reads the ring from an index on; None while the log has to be read.
-    Ring { next: Option<u64>, head: watch::Receiver<u64> },
+    Ring {
+        next: Option<u64>,
+        head: watch::Receiver<u64>,
+    },
     /// Reads an inbox.
-    Inbox { inbox: Arc<Inbox>, addresses: Vec<Address> },
+    Inbox {
+        inbox: Arc<Inbox>,
+        addresses: Vec<Address>,
+    },
 }
 
 /// What a stream finds in its source.
 pub enum Found {
     /// Changes in their order; `more` if there are further ones.
-    Entries { entries: Vec<Arc<super::entry::Entry>>, more: bool },
+    Entries {
+        entries: Vec<Arc<super::entry::Entry>>,
+        more: bool,
+    },
     /// The log has to be read from the stream's position on.
     Outrun,
 }
@@ -36,7 +45,10 @@ impl Source {
     /// A source for what `scope` is about. From here on no change is missed.
     pub fn new(channel: Arc<Channel>, scope: &Scope) -> Self {
         let reader = match scope {
-            Scope::All => Reader::Ring { next: None, head: channel.head() },
+            Scope::All => Reader::Ring {
+                next: None,
+                head: channel.head(),
+            },
             Scope::Ids(ids) => {
                 Reader::inbox(&channel, ids.iter().cloned().map(Address::Id).collect())
             }
@@ -60,7 +72,9 @@ impl Source {
     /// Also finds changes of this resource. For a stream that follows an owner, so that it learns when
     /// the cart is not the owner's any more.
     pub fn follow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else { return };
+        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
+            return;
+        };
         let address = Address::Id(id.to_owned());
         if !addresses.contains(&address) {
             self.channel.subscribe(&address, inbox);
@@ -70,7 +84,9 @@ impl Source {
 
     /// Ends [`follow`](Self::follow).
     pub fn unfollow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else { return };
+        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
+            return;
+        };
         let address = Address::Id(id.to_owned());
         if let Some(place) = addresses.iter().position(|known| *known == address) {
             addresses.swap_remove(place);
@@ -83,7 +99,9 @@ impl Source {
         match &mut self.reader {
             Reader::Ring { next, head } => {
                 head.borrow_and_update();
-                let Some(index) = *next else { return Found::Outrun };
+                let Some(index) = *next else {
+                    return Found::Outrun;
+                };
                 match self.channel.read(index, BATCH) {
                     Taken::Entries(entries) => {
                         *next = Some(index + entries.len() as u64);
@@ -94,7 +112,10 @@ impl Source {
                 }
             }
             Reader::Inbox { inbox, .. } => match inbox.take() {
-                Taken::Entries(entries) => Found::Entries { entries, more: false },
+                Taken::Entries(entries) => Found::Entries {
+                    entries,
+                    more: false,
+                },
                 Taken::Outrun => Found::Outrun,
             },
         }

@@ -42,7 +42,10 @@ struct Channels {
 impl Hub {
     /// A hub for which everything up to `position` is past.
     pub fn new(position: Position) -> Self {
-        let channels = Channels { by_shop_and_kind: HashMap::new(), position };
+        let channels = Channels {
+            by_shop_and_kind: HashMap::new(),
+            position,
+        };
         Self {
             channels: Mutex::new(channels),
             position: watch::Sender::new(position),
@@ -84,12 +87,16 @@ impl Hub {
 
     /// Hands rows to their channels.
     fn hand_over(&self, rows: Vec<LogRow>) {
-        let Some(last) = rows.last().map(LogRow::position) else { return };
+        let Some(last) = rows.last().map(LogRow::position) else {
+            return;
+        };
         let mut channels = self.channels();
         let mut batches: HashMap<(Arc<str>, i64), Vec<Arc<Entry>>> = HashMap::new();
         for row in rows {
             let key = (Arc::from(row.shop_id.as_str()), row.kind);
-            let Some(channel) = channels.by_shop_and_kind.get(&key) else { continue };
+            let Some(channel) = channels.by_shop_and_kind.get(&key) else {
+                continue;
+            };
             match entry(channel.resource(), row) {
                 Ok(entry) => batches.entry(key).or_default().push(Arc::new(entry)),
                 Err(error) => tracing::error!(%error, "a row of the change log cannot be sent"),
@@ -124,8 +131,22 @@ impl Hub {
 pub fn entry(resource: &dyn Resource, row: LogRow) -> Result<Entry> {
     let position = row.position();
     let payload = row.payload.ok_or_else(history::expired)?;
-    let LogRow { resource_id, version, deleted, commit_time, .. } = row;
-    Entry::new(resource, position, resource_id, version, deleted, &payload, commit_time)
+    let LogRow {
+        resource_id,
+        version,
+        deleted,
+        commit_time,
+        ..
+    } = row;
+    Entry::new(
+        resource,
+        position,
+        resource_id,
+        version,
+        deleted,
+        &payload,
+        commit_time,
+    )
 }
 
 /// Follows the log until `stop`: looks when told of a commit, and at least every `poll`.
@@ -176,7 +197,9 @@ async fn advance(store: &Store, hub: &Hub) -> Result<bool> {
             }
         }
         let from = hub.position();
-        let rows = store.read(|conn| history::page(conn, from, PAGE_ROWS).boxed()).await?;
+        let rows = store
+            .read(|conn| history::page(conn, from, PAGE_ROWS).boxed())
+            .await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ROWS;
         hub.hand_over(rows);
         if !full {
@@ -186,7 +209,10 @@ async fn advance(store: &Store, hub: &Hub) -> Result<bool> {
 }
 
 async fn measure_lag(store: &Store, hub: &Hub) {
-    if let Ok(since) = store.read(|conn| history::held_back_since(conn).boxed()).await {
+    if let Ok(since) = store
+        .read(|conn| history::held_back_since(conn).boxed())
+        .await
+    {
         let now = store.clock().now();
         let lag = since.map_or(0, |since| now.saturating_sub(since).max(0));
         hub.lag_micros.store(lag, Ordering::Relaxed);

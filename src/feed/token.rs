@@ -108,7 +108,10 @@ impl Tokens {
         let good = subtle::ConstantTimeEq::ct_eq(
             &self.mac(b"position", shop, kind, position)[..],
             position_mac,
-        ) & subtle::ConstantTimeEq::ct_eq(&self.mac(b"stream", shop, kind, stream)[..], stream_mac);
+        ) & subtle::ConstantTimeEq::ct_eq(
+            &self.mac(b"stream", shop, kind, stream)[..],
+            stream_mac,
+        );
         if !bool::from(good) || position[0] != FORMAT {
             return None;
         }
@@ -117,7 +120,11 @@ impl Tokens {
             i64::from_be_bytes(bytes)
         };
         Some(Token {
-            position: Position { xid: number(1), seq: number(9), mark: number(17) },
+            position: Position {
+                xid: number(1),
+                seq: number(9),
+                mark: number(17),
+            },
             stream: stream.try_into().ok()?,
         })
     }
@@ -136,8 +143,10 @@ impl Tokens {
     /// # Errors
     /// INVALID_REVISION if it is none.
     pub fn open_revision(&self, revision: &str) -> Result<Position> {
-        let bytes: Option<[u8; 16]> =
-            BASE64.decode(revision).ok().and_then(|bytes| bytes.try_into().ok());
+        let bytes: Option<[u8; 16]> = BASE64
+            .decode(revision)
+            .ok()
+            .and_then(|bytes| bytes.try_into().ok());
         let Some(bytes) = bytes else {
             return Err(Error::new(
                 Code::InvalidArgument,
@@ -146,7 +155,11 @@ impl Tokens {
             ));
         };
         let number = |half: &[u8]| i64::from_be_bytes(half.try_into().expect("eight bytes"));
-        Ok(Position { xid: number(&bytes[..8]), seq: number(&bytes[8..]), mark: 0 })
+        Ok(Position {
+            xid: number(&bytes[..8]),
+            seq: number(&bytes[8..]),
+            mark: 0,
+        })
     }
 }
 
@@ -154,7 +167,11 @@ impl Tokens {
 mod tests {
     use super::*;
 
-    const HERE: Position = Position { xid: 7, seq: 1_000, mark: -5 };
+    const HERE: Position = Position {
+        xid: 7,
+        seq: 1_000,
+        mark: -5,
+    };
 
     fn tokens() -> Tokens {
         Tokens::new([3; 32])
@@ -162,7 +179,8 @@ mod tests {
 
     fn token(shop: &str) -> String {
         let stream = stream_digest(["state = OPEN", ""]);
-        tokens().seal_position(shop, Kind::Cart, HERE) + &tokens().seal_stream(shop, Kind::Cart, stream)
+        tokens().seal_position(shop, Kind::Cart, HERE)
+            + &tokens().seal_stream(shop, Kind::Cart, stream)
     }
 
     #[test]
@@ -177,7 +195,11 @@ mod tests {
     fn a_token_of_another_shop_kind_or_store_is_refused() {
         assert!(tokens().open("t", Kind::Cart, &token("s")).is_err());
         assert!(tokens().open("s", Kind::Group, &token("s")).is_err());
-        assert!(Tokens::new([4; 32]).open("s", Kind::Cart, &token("s")).is_err());
+        assert!(
+            Tokens::new([4; 32])
+                .open("s", Kind::Cart, &token("s"))
+                .is_err()
+        );
     }
 
     #[test]
@@ -187,7 +209,10 @@ mod tests {
             let mut altered = whole.clone().into_bytes();
             altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).unwrap();
-            assert!(tokens().open("s", Kind::Cart, &altered).is_err(), "{altered}");
+            assert!(
+                tokens().open("s", Kind::Cart, &altered).is_err(),
+                "{altered}"
+            );
             assert!(tokens().open("s", Kind::Cart, &whole[..place]).is_err());
         }
     }

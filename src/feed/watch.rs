@@ -4,8 +4,8 @@
 //! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
 //! no queue of its own: it is asked for a message when the connection has room for one.
 
-mod outbox;
 mod options;
+mod outbox;
 mod snapshot;
 
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -62,10 +62,20 @@ const CATCH_UP_ROWS: i64 = 500;
 /// # Errors
 /// What is wrong with the request, or TOO_MANY_STREAMS.
 pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
-    let WatchRequest { caller, resource, scope, filter, options } = request;
+    let WatchRequest {
+        caller,
+        resource,
+        scope,
+        filter,
+        options,
+    } = request;
     let options = Options::read(options.unwrap_or_default())?;
     let permit = feed.0.quota.take(&caller.key_id)?;
-    let stream = stream_digest(parameters(&scope, filter.as_ref()).iter().map(String::as_str));
+    let stream = stream_digest(
+        parameters(&scope, filter.as_ref())
+            .iter()
+            .map(String::as_str),
+    );
     let shop = Arc::clone(&caller.shop);
     let token = match options.resume_token.as_str() {
         "" => None,
@@ -81,8 +91,16 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     let floor = feed.0.hub.position();
     let channel = feed.0.hub.channel(&shop, resource);
     let source = Source::new(channel, &scope);
-    let floor = if feed.0.hub.position().is_after(floor) { feed.0.hub.position() } else { floor };
-    let age = feed.0.settings.stream_age.mul_f64(0.8 + 0.4 * rand::random::<f64>());
+    let floor = if feed.0.hub.position().is_after(floor) {
+        feed.0.hub.position()
+    } else {
+        floor
+    };
+    let age = feed
+        .0
+        .settings
+        .stream_age
+        .mul_f64(0.8 + 0.4 * rand::random::<f64>());
     let now = Instant::now();
     let ids = match &scope {
         Scope::Ids(ids) => ids.iter().cloned().collect(),
@@ -92,7 +110,11 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     let resumed = matches!(phase, Phase::Resume(_));
     let watch = Watch {
         feed: feed.clone(),
-        stream_token: feed.0.tokens.seal_stream(&shop, resource.kind(), stream).into(),
+        stream_token: feed
+            .0
+            .tokens
+            .seal_stream(&shop, resource.kind(), stream)
+            .into(),
         shop,
         caller,
         resource,
@@ -108,7 +130,10 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         position: floor,
         position_token: None,
         overlap: None,
-        members: members.then(|| Members { known: HashSet::new(), unknown_before: resumed }),
+        members: members.then(|| Members {
+            known: HashSet::new(),
+            unknown_before: resumed,
+        }),
         timed: HashMap::new(),
         ready: VecDeque::new(),
         ends_at: now + age,
@@ -239,14 +264,19 @@ impl Watch {
                 ErrorReason::SlowConsumer,
                 "the stream was not read for too long",
             )
-            .with("resume_token", self.token(self.outbox.sent_up_to(self.position)))),
+            .with(
+                "resume_token",
+                self.token(self.outbox.sent_up_to(self.position)),
+            )),
             _ => Ok(()),
         }
     }
 
     async fn resume(&mut self, position: Position) -> Result<()> {
         let store = &self.feed.0.store;
-        let checked = store.snapshot(|conn| history::check(conn, position).boxed()).await;
+        let checked = store
+            .snapshot(|conn| history::check(conn, position).boxed())
+            .await;
         let cause = match checked {
             Ok(()) => {
                 self.position = position;
@@ -277,7 +307,10 @@ impl Watch {
         self.overlap = None;
         self.timed.clear();
         if let Some(members) = &mut self.members {
-            *members = Members { known: HashSet::new(), unknown_before: false };
+            *members = Members {
+                known: HashSet::new(),
+                unknown_before: false,
+            };
         }
         self.phase = Phase::Snapshot(Snapshot::new(cause));
     }
@@ -305,7 +338,13 @@ impl Watch {
         let handed = self.feed.0.hub.position();
         let position = self.position;
         let rows = {
-            let _turn = self.feed.0.readers.acquire().await.map_err(Error::internal)?;
+            let _turn = self
+                .feed
+                .0
+                .readers
+                .acquire()
+                .await
+                .map_err(Error::internal)?;
             let store = &self.feed.0.store;
             let read = store.snapshot(|conn| {
                 async move {
@@ -392,7 +431,9 @@ impl Watch {
             next = next.min(Instant::from_std(deadline));
         }
         if let Some(flip) = self.timed.values().map(|(_, flip)| *flip).min() {
-            let wait = flip.saturating_sub(self.feed.0.store.clock().now()).max(1_000);
+            let wait = flip
+                .saturating_sub(self.feed.0.store.clock().now())
+                .max(1_000);
             next = next.min(Instant::now() + Duration::from_micros(wait.cast_unsigned()));
         }
         next
@@ -400,7 +441,11 @@ impl Watch {
 
     fn on_time(&mut self) -> Result<()> {
         let now = Instant::now();
-        if self.caller.deadline.is_some_and(|deadline| now.into_std() >= deadline) {
+        if self
+            .caller
+            .deadline
+            .is_some_and(|deadline| now.into_std() >= deadline)
+        {
             return Err(Error::new(
                 tonic::Code::DeadlineExceeded,
                 ErrorReason::DeadlinePassed,
@@ -429,7 +474,12 @@ impl Watch {
     }
 
     fn drain(&mut self) {
-        let grace = self.feed.0.settings.drain_grace.mul_f64(rand::random::<f64>());
+        let grace = self
+            .feed
+            .0
+            .settings
+            .drain_grace
+            .mul_f64(rand::random::<f64>());
         let grace = prost_types::Duration::try_from(grace).unwrap_or_default();
         self.outbox.expedite();
         self.flush();
@@ -455,18 +505,31 @@ impl Watch {
         }
         if let Some(sending) = self.judge(&entry)? {
             let id = entry.id.clone();
-            self.outbox.put(id, Outgoing { entry, sending, before, conflated: 0 });
+            self.outbox.put(
+                id,
+                Outgoing {
+                    entry,
+                    sending,
+                    before,
+                    conflated: 0,
+                },
+            );
         }
         Ok(())
     }
 
     fn is_overlapped(&mut self, entry: &Entry) -> bool {
-        let Some(overlap) = &self.overlap else { return false };
+        let Some(overlap) = &self.overlap else {
+            return false;
+        };
         if entry.position.key() > overlap.until {
             self.overlap = None;
             return false;
         }
-        overlap.versions.get(&*entry.id).is_some_and(|sent| entry.version <= *sent)
+        overlap
+            .versions
+            .get(&*entry.id)
+            .is_some_and(|sent| entry.version <= *sent)
     }
 
     /// What a change means to this stream; None if nothing.
@@ -484,7 +547,8 @@ impl Watch {
             matches = filter.matches(&**decoded, now);
             match filter.next_flip(&**decoded, now) {
                 Some(flip) => {
-                    self.timed.insert(entry.id.clone(), (Arc::clone(entry), flip));
+                    self.timed
+                        .insert(entry.id.clone(), (Arc::clone(entry), flip));
                 }
                 None => drop(self.timed.remove(&entry.id)),
             }
@@ -510,7 +574,11 @@ impl Watch {
         if !was_member && !members.unknown_before {
             return Ok(None);
         }
-        Ok(Some(if entry.deleted { Sending::Whole } else { Sending::Left }))
+        Ok(Some(if entry.deleted {
+            Sending::Whole
+        } else {
+            Sending::Left
+        }))
     }
 
     /// Judges again what the clock may have changed.
@@ -523,12 +591,23 @@ impl Watch {
             .map(|(entry, _)| Arc::clone(entry))
             .collect();
         for entry in due {
-            let known = self.members.as_ref().is_some_and(|m| m.known.contains(&entry.id));
+            let known = self
+                .members
+                .as_ref()
+                .is_some_and(|m| m.known.contains(&entry.id));
             if let Some(sending) = self.judge(&entry)?
                 && known != matches!(sending, Sending::Whole)
             {
                 let (id, before) = (entry.id.clone(), self.position);
-                self.outbox.put(id, Outgoing { entry, sending, before, conflated: 0 });
+                self.outbox.put(
+                    id,
+                    Outgoing {
+                        entry,
+                        sending,
+                        before,
+                        conflated: 0,
+                    },
+                );
             }
         }
         Ok(())
@@ -584,6 +663,9 @@ impl Watch {
 }
 
 fn too_wide() -> Error {
-    Error::exhausted(ErrorReason::WatchTooWide, "too many resources match the filter of the watch")
-        .with("limit", limits::WATCH_MEMBERS_MAX.to_string())
+    Error::exhausted(
+        ErrorReason::WatchTooWide,
+        "too many resources match the filter of the watch",
+    )
+    .with("limit", limits::WATCH_MEMBERS_MAX.to_string())
 }

@@ -109,14 +109,20 @@ impl Outbox {
 
     /// When the next change is due; None if none waits.
     pub fn due(&self) -> Option<Instant> {
-        let wait = |id: &str| self.sent_at.get(id).map_or_else(Instant::now, |at| *at + self.interval);
+        let wait = |id: &str| {
+            self.sent_at
+                .get(id)
+                .map_or_else(Instant::now, |at| *at + self.interval)
+        };
         self.latest.keys().map(|id| wait(id)).min()
     }
 
     /// Up to where everything has been sent, if `position` has been considered.
     pub fn sent_up_to(&self, position: Position) -> Position {
         let waiting = self.every.iter().chain(self.latest.values());
-        let held = waiting.map(|outgoing| outgoing.before).min_by_key(|before| before.key());
+        let held = waiting
+            .map(|outgoing| outgoing.before)
+            .min_by_key(|before| before.key());
         held.unwrap_or(position)
     }
 
@@ -136,11 +142,17 @@ impl Outbox {
                 batch.changes.len() >= MESSAGE_CHANGES || bytes + size > MESSAGE_BYTES
             });
             if full {
-                batches.push(Batch { changes: Vec::new(), up_to: position, last: None });
+                batches.push(Batch {
+                    changes: Vec::new(),
+                    up_to: position,
+                    last: None,
+                });
                 bytes = 0;
             }
             bytes += size;
-            let batch = batches.last_mut().expect("one was pushed if there was none");
+            let batch = batches
+                .last_mut()
+                .expect("one was pushed if there was none");
             batch.last = Some(Arc::clone(&outgoing.entry));
             batch.changes.push(outgoing);
         }
@@ -150,7 +162,11 @@ impl Outbox {
                 Some(entry) if index < last => entry.position,
                 _ => position,
             };
-            batch.up_to = if reached.is_after(held) { held } else { reached };
+            batch.up_to = if reached.is_after(held) {
+                held
+            } else {
+                reached
+            };
         }
         batches
     }

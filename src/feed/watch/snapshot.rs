@@ -36,7 +36,13 @@ pub struct Snapshot {
 impl Snapshot {
     /// A snapshot that has not begun.
     pub fn new(cause: Cause) -> Self {
-        Self { cause, begun: false, after: None, count: 0, pages: 0 }
+        Self {
+            cause,
+            begun: false,
+            after: None,
+            count: 0,
+            pages: 0,
+        }
     }
 }
 
@@ -52,7 +58,9 @@ struct Page {
 impl Watch {
     /// Puts the next part of the snapshot into messages.
     pub(super) async fn snapshot_step(&mut self) -> Result<()> {
-        let Phase::Snapshot(snapshot) = &mut self.phase else { return Ok(()) };
+        let Phase::Snapshot(snapshot) = &mut self.phase else {
+            return Ok(());
+        };
         if !snapshot.begun {
             snapshot.begun = true;
             let cause = snapshot.cause.into();
@@ -70,7 +78,10 @@ impl Watch {
                 until: page.until,
             });
             known.until = known.until.max(page.until);
-            let sent = page.rows.iter().map(|row| (row.id.as_str().into(), row.version));
+            let sent = page
+                .rows
+                .iter()
+                .map(|row| (row.id.as_str().into(), row.version));
             known.versions.extend(sent);
         }
         let whole = i64::try_from(page.rows.len()).unwrap_or(i64::MAX) < PAGE_ROWS;
@@ -81,11 +92,18 @@ impl Watch {
             snapshot.pages += 1;
             snapshot.after = last.or(snapshot.after.take());
         }
-        if whole { self.finish_snapshot(page.end).await } else { Ok(()) }
+        if whole {
+            self.finish_snapshot(page.end).await
+        } else {
+            Ok(())
+        }
     }
 
     async fn read_page(&self, after: Option<String>) -> Result<Page> {
-        let by_clock = self.filter.as_ref().is_some_and(|filter| filter.uses_clock());
+        let by_clock = self
+            .filter
+            .as_ref()
+            .is_some_and(|filter| filter.uses_clock());
         let query = PageQuery {
             shop: Arc::clone(&self.shop),
             scope: self.scope.clone(),
@@ -96,14 +114,29 @@ impl Watch {
             limit: PAGE_ROWS,
         };
         let resource = self.resource;
-        let _turn = self.feed.0.readers.acquire().await.map_err(Error::internal)?;
+        let _turn = self
+            .feed
+            .0
+            .readers
+            .acquire()
+            .await
+            .map_err(Error::internal)?;
         let read = self.feed.0.store.snapshot(|conn| {
             async move {
                 let end = history::end(conn).await?;
                 let (xmin, xmax) = history::bounds(conn).await?;
                 let rows = resource.page(conn, query).await?;
-                let until = if xmax == 0 { end.key() } else { (xmax, i64::MAX) };
-                Ok(Page { rows, end, until, newer: xmin != xmax })
+                let until = if xmax == 0 {
+                    end.key()
+                } else {
+                    (xmax, i64::MAX)
+                };
+                Ok(Page {
+                    rows,
+                    end,
+                    until,
+                    newer: xmin != xmax,
+                })
             }
             .boxed()
         });
@@ -131,7 +164,8 @@ impl Watch {
             }
             let element = Element::snapshot(self.resource, &row.id, row.version, &row.body);
             if changes >= MESSAGE_CHANGES || bytes + element.len() > MESSAGE_BYTES {
-                self.ready.push_back(Frame::new(std::mem::take(&mut pieces)));
+                self.ready
+                    .push_back(Frame::new(std::mem::take(&mut pieces)));
                 (changes, bytes) = (0, 0);
             }
             (changes, bytes, count) = (changes + 1, bytes + element.len(), count + 1);
@@ -146,14 +180,17 @@ impl Watch {
     /// Whether a row matches at this moment; notes when that changes by the clock.
     fn matches_now(&mut self, filter: &Filter, row: &Row) -> Result<bool> {
         let entry = Entry::of_row(self.resource, self.position, row)?;
-        let Some(decoded) = entry.decoded(self.resource) else { return Ok(false) };
+        let Some(decoded) = entry.decoded(self.resource) else {
+            return Ok(false);
+        };
         let now = self.feed.0.store.clock().now();
         let matches = filter.matches(&**decoded, now);
         if let Some(flip) = filter.next_flip(&**decoded, now) {
             if self.timed.len() >= limits::WATCH_MEMBERS_MAX {
                 return Err(too_wide());
             }
-            self.timed.insert(row.id.as_str().into(), (Arc::new(entry), flip));
+            self.timed
+                .insert(row.id.as_str().into(), (Arc::new(entry), flip));
         }
         Ok(matches)
     }
@@ -161,7 +198,9 @@ impl Watch {
     /// Sends what changed while the pages were read, then says that the state is whole.
     async fn finish_snapshot(&mut self, end: Position) -> Result<()> {
         while end.is_after(self.position) && self.read_log().await? {}
-        let Phase::Snapshot(Snapshot { count, .. }) = self.phase else { return Ok(()) };
+        let Phase::Snapshot(Snapshot { count, .. }) = self.phase else {
+            return Ok(());
+        };
         self.outbox.expedite_once();
         self.flush();
         self.push_signal(&Signal::SnapshotEnd(pb::SnapshotEnd { count }));
