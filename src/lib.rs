@@ -4,13 +4,13 @@
 
 pub mod access;
 pub mod clock;
-pub mod customers;
 pub mod epochs;
 pub mod error;
 pub mod feed;
 pub mod filter;
 pub mod ids;
 pub mod limits;
+pub mod mask;
 pub mod numbers;
 pub mod passwords;
 pub mod proto;

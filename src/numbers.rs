@@ -52,7 +52,10 @@ impl Numbers {
     /// Numbers of the shops of this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
-        Self { store, blocks: Arc::default() }
+        Self {
+            store,
+            blocks: Arc::default(),
+        }
     }
 
     /// The next number of a sequence. It may be one that a caller has chosen by itself before.

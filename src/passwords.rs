@@ -77,9 +77,14 @@ impl Passwords {
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             let jobs = Arc::clone(&jobs);
-            thread::Builder::new().name("passwords".to_owned()).spawn(move || work(&jobs))?;
+            thread::Builder::new()
+                .name("passwords".to_owned())
+                .spawn(move || work(&jobs))?;
         }
-        Ok(Self { queue, dummy: dummy().into() })
+        Ok(Self {
+            queue,
+            dummy: dummy().into(),
+        })
     }
 
     /// The digest of a new password, as a PHC string.
@@ -108,9 +113,10 @@ impl Passwords {
 
     fn submit(&self, job: Job) -> Result<()> {
         self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => {
-                Error::exhausted(ErrorReason::Overloaded, "too many passwords wait to be checked")
-            }
+            TrySendError::Full(_) => Error::exhausted(
+                ErrorReason::Overloaded,
+                "too many passwords wait to be checked",
+            ),
             TrySendError::Disconnected(_) => Error::internal("the password threads have ended"),
         })
     }
@@ -221,11 +227,17 @@ mod tests {
 
         let stored = passwords.hash(password("correct horse")).await.unwrap();
 
-        assert!(stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{stored}");
+        assert!(
+            stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
+            "{stored}"
+        );
         let verify = |typed, stored| passwords.verify(password(typed), stored);
         let right = verify("correct horse", Some(stored.clone())).await.unwrap();
         assert_eq!(right, Verdict::Right(None));
-        assert_eq!(verify("correct horsf", Some(stored)).await.unwrap(), Verdict::Wrong);
+        assert_eq!(
+            verify("correct horsf", Some(stored)).await.unwrap(),
+            Verdict::Wrong
+        );
         assert_eq!(verify("correct horse", None).await.unwrap(), Verdict::Wrong);
     }
 
@@ -250,7 +262,10 @@ mod tests {
             panic!("the digest was not renewed");
         };
 
-        assert_eq!(check("correct horse", &renewed).unwrap(), Verdict::Right(None));
+        assert_eq!(
+            check("correct horse", &renewed).unwrap(),
+            Verdict::Right(None)
+        );
         assert_eq!(check("wrong", &stored).unwrap(), Verdict::Wrong);
     }
 
@@ -264,7 +279,10 @@ mod tests {
     #[tokio::test]
     async fn a_password_that_finds_the_queue_full_is_refused() {
         let (queue, _jobs) = sync_channel(0);
-        let passwords = Passwords { queue, dummy: dummy().into() };
+        let passwords = Passwords {
+            queue,
+            dummy: dummy().into(),
+        };
 
         let refused = passwords.hash(password("correct horse")).await.unwrap_err();
 

@@ -33,6 +33,8 @@ pub enum Bind {
 pub struct SqlText {
     text: String,
     binds: Vec<Bind>,
+    /// Placeholders of the statement that this will be a part of.
+    before: usize,
 }
 
 impl SqlText {
@@ -40,6 +42,15 @@ impl SqlText {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A part of a statement that has so many placeholders before.
+    #[must_use]
+    pub fn after(placeholders: usize) -> Self {
+        Self {
+            before: placeholders,
+            ..Self::default()
+        }
     }
 
     /// Appends text, which only the program itself can have written.
@@ -52,7 +63,8 @@ impl SqlText {
     pub fn bind(&mut self, value: Bind) -> &mut Self {
         self.binds.push(value);
         self.text.push('$');
-        self.text.push_str(&self.binds.len().to_string());
+        self.text
+            .push_str(&(self.before + self.binds.len()).to_string());
         self
     }
 
