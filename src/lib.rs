@@ -2,6 +2,9 @@
 //!
 //! Map: `docs/ARCHITECTURE.md`.
 
+pub mod access;
 pub mod error;
 pub mod feed;
+pub mod limits;
 pub mod proto;
+pub mod shops;
