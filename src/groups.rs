@@ -52,8 +52,10 @@ pub async fn require_groups(
     field: &str,
 ) -> Result<()> {
     let facts = sql::facts(conn, shop, ids).await?;
-    let audiences: HashMap<&str, i64> =
-        facts.iter().map(|facts| (facts.id.as_str(), facts.audience)).collect();
+    let audiences: HashMap<&str, i64> = facts
+        .iter()
+        .map(|facts| (facts.id.as_str(), facts.audience))
+        .collect();
     let missing: Vec<Violation> = ids
         .iter()
         .enumerate()
@@ -97,7 +99,13 @@ pub async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
 #[must_use]
 pub fn sees_hidden(caller: &Caller) -> bool {
     use pb::Role;
-    let staff = [Role::Operator, Role::Admin, Role::Support, Role::Monitor, Role::Ingest];
+    let staff = [
+        Role::Operator,
+        Role::Admin,
+        Role::Support,
+        Role::Monitor,
+        Role::Ingest,
+    ];
     staff.into_iter().any(|role| caller.roles.has(role))
 }
 

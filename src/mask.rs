@@ -18,11 +18,18 @@ pub fn changed(
     is_set: impl Fn(&str) -> bool,
 ) -> Result<Vec<&'static str>> {
     let changed: Vec<&'static str> = match mask {
-        None => writable.iter().copied().filter(|path| is_set(path)).collect(),
+        None => writable
+            .iter()
+            .copied()
+            .filter(|path| is_set(path))
+            .collect(),
         Some(mask) if mask.paths.iter().any(|path| path == "*") => writable.to_vec(),
         Some(mask) => {
             let known = |path: &String| {
-                writable.iter().chain(ignored).any(|known| is_written(known, path))
+                writable
+                    .iter()
+                    .chain(ignored)
+                    .any(|known| is_written(known, path))
             };
             if let Some(unknown) = mask.paths.iter().find(|path| !known(path)) {
                 let shown: String = unknown.chars().take(64).collect();
@@ -85,7 +92,14 @@ mod tests {
 
     #[test]
     fn unknown_paths_and_updates_of_nothing_are_refused() {
-        for paths in [&["shoe_size"][..], &["first_Name"], &["phone.x"], &[""], &[], &["create_time"]] {
+        for paths in [
+            &["shoe_size"][..],
+            &["first_Name"],
+            &["phone.x"],
+            &[""],
+            &[],
+            &["create_time"],
+        ] {
             let error = of(paths).unwrap_err();
             assert_eq!(error.code(), tonic::Code::InvalidArgument, "{paths:?}");
         }

@@ -46,7 +46,11 @@ pub(super) fn new_group(message: Option<pb::Group>) -> Result<Group> {
     for path in WRITABLE {
         set(&mut group, &message, path, &mut violations);
     }
-    if violations.is_empty() { Ok(group) } else { Err(Error::invalid(violations)) }
+    if violations.is_empty() {
+        Ok(group)
+    } else {
+        Err(Error::invalid(violations))
+    }
 }
 
 /// An UpdateGroup, checked as far as that can be without the group.
@@ -79,7 +83,11 @@ impl Update {
         for path in &self.paths {
             set(&mut group, &self.message, path, &mut violations);
         }
-        if violations.is_empty() { Ok(group) } else { Err(Error::invalid(violations)) }
+        if violations.is_empty() {
+            Ok(group)
+        } else {
+            Err(Error::invalid(violations))
+        }
     }
 }
 
@@ -94,15 +102,26 @@ fn set(group: &mut Group, message: &pb::Group, path: &str, violations: &mut Vec<
     };
     match path {
         "display_names" if message.display_names.is_empty() => {
-            refuse(path, "REQUIRED", "a name in at least one language is needed");
+            refuse(
+                path,
+                "REQUIRED",
+                "a name in at least one language is needed",
+            );
         }
         "display_names" => {
-            group.display_names =
-                message.display_names.iter().map(|(k, v)| (k.clone(), v.clone())).collect();
+            group.display_names = message
+                .display_names
+                .iter()
+                .map(|(k, v)| (k.clone(), v.clone()))
+                .collect();
         }
         "discount_percent" => match hundredths(&message.discount_percent) {
             Some(hundredths) => group.discount_hundredths = hundredths,
-            None => refuse(path, "INVALID", "a decimal from 0 to 100 with at most two places"),
+            None => refuse(
+                path,
+                "INVALID",
+                "a decimal from 0 to 100 with at most two places",
+            ),
         },
         "price_display" => match pb::group::PriceDisplay::try_from(message.price_display) {
             Ok(pb::group::PriceDisplay::TaxExcluded) => {
@@ -184,7 +203,9 @@ mod tests {
     }
 
     fn mask(paths: &[&str]) -> FieldMask {
-        FieldMask { paths: paths.iter().map(|path| (*path).to_owned()).collect() }
+        FieldMask {
+            paths: paths.iter().map(|path| (*path).to_owned()).collect(),
+        }
     }
 
     #[test]
@@ -202,7 +223,10 @@ mod tests {
 
     #[test]
     fn a_group_without_a_name_or_with_an_impossible_discount_is_refused() {
-        let nothing = pb::Group { discount_percent: "100.01".to_owned(), ..pb::Group::default() };
+        let nothing = pb::Group {
+            discount_percent: "100.01".to_owned(),
+            ..pb::Group::default()
+        };
 
         let status = tonic::Status::from(new_group(Some(nothing)).unwrap_err());
 
@@ -220,24 +244,49 @@ mod tests {
 
     #[test]
     fn an_update_changes_what_it_names() {
-        let group = Group { priority: 5, ..new_group(Some(sent())).unwrap() };
-        let change = pb::Group { state: pb::group::State::Hidden.into(), ..pb::Group::default() };
+        let group = Group {
+            priority: 5,
+            ..new_group(Some(sent())).unwrap()
+        };
+        let change = pb::Group {
+            state: pb::group::State::Hidden.into(),
+            ..pb::Group::default()
+        };
 
         let update = Update::new(Some(change.clone()), None).unwrap();
         let hidden = update.apply(&group).unwrap();
-        let update = Update::new(Some(change), Some(&mask(&["discountPercent", "priority"]))).unwrap();
+        let update =
+            Update::new(Some(change), Some(&mask(&["discountPercent", "priority"]))).unwrap();
         let plain = update.apply(&group).unwrap();
 
-        assert_eq!(hidden, Group { state: State::Hidden, ..group.clone() });
-        assert_eq!(plain, Group { discount_hundredths: 0, priority: 0, ..group });
+        assert_eq!(
+            hidden,
+            Group {
+                state: State::Hidden,
+                ..group.clone()
+            }
+        );
+        assert_eq!(
+            plain,
+            Group {
+                discount_hundredths: 0,
+                priority: 0,
+                ..group
+            }
+        );
     }
 
     #[test]
     fn the_audience_cannot_be_changed_but_may_be_repeated() {
         let group = new_group(Some(sent())).unwrap();
         let staff = |audience: pb::group::Audience| {
-            let change = pb::Group { audience: audience.into(), ..sent() };
-            Update::new(Some(change), Some(&mask(&["*"]))).unwrap().apply(&group)
+            let change = pb::Group {
+                audience: audience.into(),
+                ..sent()
+            };
+            Update::new(Some(change), Some(&mask(&["*"])))
+                .unwrap()
+                .apply(&group)
         };
 
         assert!(staff(pb::group::Audience::Staff).is_err());

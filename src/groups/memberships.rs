@@ -74,7 +74,12 @@ impl Grant {
     #[must_use]
     pub fn of_staff(caller: &Caller) -> Self {
         let actor = caller.actor.as_deref().map(str::to_owned);
-        Self { source: Source::Staff, reason: String::new(), actor, expire_time: None }
+        Self {
+            source: Source::Staff,
+            reason: String::new(),
+            actor,
+            expire_time: None,
+        }
     }
 }
 
@@ -110,7 +115,12 @@ pub async fn set_staff(
     now: i64,
 ) -> Result<Vec<String>> {
     let grants = sql::of_customer(tx, shop, customer).await?;
-    let Replaced { add, drop, ended, groups } = replace_staff(&grants, groups, now);
+    let Replaced {
+        add,
+        drop,
+        ended,
+        groups,
+    } = replace_staff(&grants, groups, now);
     if !add.is_empty() {
         join(tx, shop, customer, &add, &Grant::of_staff(caller), now).await?;
     }
@@ -138,8 +148,15 @@ fn replace_staff<'a>(grants: &'a [GrantRow], wanted: &[String], now: i64) -> Rep
         .iter()
         .partition(|grant| grant.source == staff && !wanted.contains(&grant.group_id));
     let lasts = |grant: &GrantRow| grant.expire_time.is_none_or(|end| end > now);
-    let held = |group: &String| keep.iter().any(|grant| grant.group_id == *group && lasts(grant));
-    let add: BTreeSet<String> = wanted.iter().filter(|group| !held(group)).cloned().collect();
+    let held = |group: &String| {
+        keep.iter()
+            .any(|grant| grant.group_id == *group && lasts(grant))
+    };
+    let add: BTreeSet<String> = wanted
+        .iter()
+        .filter(|group| !held(group))
+        .cloned()
+        .collect();
     let mut groups = add.clone();
     groups.extend(keep.iter().map(|grant| grant.group_id.clone()));
     let ended: BTreeSet<String> = drop
@@ -187,7 +204,9 @@ pub(super) async fn join(
         // A group was deleted since it was looked at: a new run sees that.
         return Err(tx.run_again());
     }
-    sql::put_memberships(tx, shop, customer, groups).await.map(drop)
+    sql::put_memberships(tx, shop, customer, groups)
+        .await
+        .map(drop)
 }
 
 /// Ends all memberships of a customer that is being deleted: it is not counted and not listed any
@@ -218,7 +237,15 @@ pub async fn restore(
     let groups: Vec<String> = there.into_iter().map(|facts| facts.id).collect();
     if groups.is_empty() {
         let group = special_customer_group(tx, shop).await?;
-        begin(tx, shop, customer, std::slice::from_ref(&group), caller, now).await?;
+        begin(
+            tx,
+            shop,
+            customer,
+            std::slice::from_ref(&group),
+            caller,
+            now,
+        )
+        .await?;
         return Ok(vec![group]);
     }
     if sql::put_memberships(tx, shop, customer, &groups).await? != groups.len() {
@@ -234,7 +261,11 @@ pub async fn restore(
 /// The database's.
 pub async fn default_of(conn: &mut Conn, shop: &str, groups: &[String]) -> Result<String> {
     let facts = groups_sql::facts(conn, shop, groups).await?;
-    let default = next_default(facts.iter().map(|facts| (facts.priority, facts.id.as_str())));
+    let default = next_default(
+        facts
+            .iter()
+            .map(|facts| (facts.priority, facts.id.as_str())),
+    );
     let default = default.or_else(|| groups.first().map(String::as_str));
     default
         .map(str::to_owned)
@@ -280,7 +311,10 @@ mod tests {
 
     #[test]
     fn a_grant_that_has_run_out_is_renewed_by_staff() {
-        let grants = [grant("a", Source::Staff, Some(10)), grant("b", Source::Order, Some(11))];
+        let grants = [
+            grant("a", Source::Staff, Some(10)),
+            grant("b", Source::Order, Some(11)),
+        ];
 
         let replaced = replace_staff(&grants, &texts(["a", "b"]), 10);
 

@@ -19,7 +19,8 @@ pub fn name(id: &str) -> String {
 /// The id in a group's name.
 #[must_use]
 pub fn id_of(name: &str) -> Option<&str> {
-    name.strip_prefix("groups/").filter(|id| !id.is_empty() && !id.contains('/'))
+    name.strip_prefix("groups/")
+        .filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
 /// A set of customers with privileges. The document of a row of `groups`.
@@ -91,7 +92,11 @@ impl Group {
     /// The discount that members get, in hundredths of a percent: none where the group is disabled.
     #[must_use]
     pub fn effective_discount(&self) -> i64 {
-        if self.state == State::Disabled { 0 } else { self.discount_hundredths }
+        if self.state == State::Disabled {
+            0
+        } else {
+            self.discount_hundredths
+        }
     }
 
     /// The name in the first of these languages that there is one for, else in any.
@@ -109,7 +114,9 @@ impl Group {
 fn in_language<'a>(texts: &'a BTreeMap<String, String>, language: &str) -> Option<&'a str> {
     let mut language = language;
     loop {
-        let found = texts.iter().find(|(key, _)| key.eq_ignore_ascii_case(language));
+        let found = texts
+            .iter()
+            .find(|(key, _)| key.eq_ignore_ascii_case(language));
         if let Some((_, text)) = found {
             return Some(text);
         }
@@ -209,7 +216,10 @@ pub struct Special {
     pub customer: bool,
 }
 
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "the signature that serde asks for")]
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "the signature that serde asks for"
+)]
 fn is_false(value: &bool) -> bool {
     !value
 }
@@ -285,11 +295,28 @@ mod tests {
 
     #[test]
     fn a_disabled_group_gives_no_discount() {
-        let group = Group { discount_hundredths: 1_250, ..group() };
+        let group = Group {
+            discount_hundredths: 1_250,
+            ..group()
+        };
 
         assert_eq!(group.effective_discount(), 1_250);
-        assert_eq!(Group { state: State::Disabled, ..group.clone() }.effective_discount(), 0);
-        assert_eq!(Group { state: State::Hidden, ..group }.effective_discount(), 1_250);
+        assert_eq!(
+            Group {
+                state: State::Disabled,
+                ..group.clone()
+            }
+            .effective_discount(),
+            0
+        );
+        assert_eq!(
+            Group {
+                state: State::Hidden,
+                ..group
+            }
+            .effective_discount(),
+            1_250
+        );
     }
 
     #[test]
@@ -311,13 +338,20 @@ mod tests {
 
     #[test]
     fn a_group_may_be_special_in_several_ways() {
-        let special = Special { visitor: true, guest: false, customer: true };
+        let special = Special {
+            visitor: true,
+            guest: false,
+            customer: true,
+        };
 
         assert_eq!(special.bits(), 5);
         assert_eq!(special.text(), "customer");
         assert_eq!(
             special.message(),
-            [pb::group::SpecialKind::Visitor, pb::group::SpecialKind::Customer]
+            [
+                pb::group::SpecialKind::Visitor,
+                pb::group::SpecialKind::Customer
+            ]
         );
         assert!(Special::default().is_none());
     }

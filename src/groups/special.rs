@@ -21,7 +21,11 @@ pub struct Specials {
 impl Default for Specials {
     fn default() -> Self {
         let [visitor, guest, customer] = ["visitor", "guest", "customer"].map(str::to_owned);
-        Self { visitor, guest, customer }
+        Self {
+            visitor,
+            guest,
+            customer,
+        }
     }
 }
 
@@ -50,7 +54,11 @@ pub fn locks_of_special(shop: &str) -> impl Iterator<Item = LockKey> {
 /// # Errors
 /// The database's.
 pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
-    let names = [("visitor", "Visitor"), ("guest", "Guest"), ("customer", "Customer")];
+    let names = [
+        ("visitor", "Visitor"),
+        ("guest", "Guest"),
+        ("customer", "Customer"),
+    ];
     for (id, display_name) in names {
         let group = Group {
             id: id.to_owned(),
@@ -63,7 +71,10 @@ pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) 
             ..Group::default()
         };
         sql::put(tx, shop, &group).await?;
-        let caller = Caller { shop: shop.into(), ..caller.clone() };
+        let caller = Caller {
+            shop: shop.into(),
+            ..caller.clone()
+        };
         let change = Change::upserted(Kind::Group, id, 1, &convert::message(&group));
         feed::append(tx, &caller, now, change).await?;
     }
@@ -80,7 +91,10 @@ pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) 
 pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64) -> Result<()> {
     let shop = &*caller.shop;
     let mut groups = sql::special(tx, shop).await?;
-    let before = groups.iter().find(|group| group.special.visitor).map(|group| group.id.clone());
+    let before = groups
+        .iter()
+        .find(|group| group.special.visitor)
+        .map(|group| group.id.clone());
     for id in specials.ids() {
         if groups.iter().all(|group| group.id != id) {
             let group = sql::get(tx, shop, id).await?;
@@ -93,7 +107,12 @@ pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64
             continue;
         }
         let version = group.version + 1;
-        let group = Group { special, version, update_time: now, ..group };
+        let group = Group {
+            special,
+            version,
+            update_time: now,
+            ..group
+        };
         sql::put(tx, shop, &group).await?;
         let change = Change::upserted(Kind::Group, &*group.id, version, &convert::message(&group));
         feed::append(tx, caller, now, change).await?;
@@ -112,7 +131,10 @@ pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64
 /// INVALID_FIELD with the field of the settings; or that a lock is missing, to be passed on.
 pub async fn hold_special(tx: &mut Tx, shop: &str, specials: &Specials) -> Result<()> {
     let now = sql::special(tx, shop).await?;
-    let ids = now.iter().map(|group| group.id.as_str()).chain(specials.ids());
+    let ids = now
+        .iter()
+        .map(|group| group.id.as_str())
+        .chain(specials.ids());
     let keys: Vec<LockKey> = ids.map(|id| lock(shop, id)).collect();
     tx.require_all(keys)?;
     let fields = ["visitor_group", "guest_group", "customer_group"];
@@ -133,5 +155,9 @@ pub async fn hold_special(tx: &mut Tx, shop: &str, specials: &Specials) -> Resul
             violations.push(crate::error::Violation::new(field, reason, text));
         }
     }
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid(violations))
+    }
 }

@@ -21,7 +21,11 @@ impl GroupRow {
     pub(super) fn model(self) -> Result<Group> {
         let group: Group = serde_json::from_str(&self.doc)
             .map_err(|error| Error::corrupt("groups", &self.id, error))?;
-        Ok(Group { id: self.id, version: self.version, ..group })
+        Ok(Group {
+            id: self.id,
+            version: self.version,
+            ..group
+        })
     }
 }
 
@@ -29,8 +33,11 @@ const GET: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AND id
 
 /// One group.
 pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
-    let row: Option<GroupRow> =
-        on!(conn, |e| sqlx::query_as(GET).bind(shop).bind(id).fetch_optional(e).await)?;
+    let row: Option<GroupRow> = on!(conn, |e| sqlx::query_as(GET)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
     row.map(GroupRow::model).transpose()
 }
 
@@ -45,11 +52,7 @@ pub(super) struct GroupFacts {
 }
 
 /// Of these groups the ones that exist, by id.
-pub(super) async fn facts(
-    conn: &mut Conn,
-    shop: &str,
-    ids: &[String],
-) -> Result<Vec<GroupFacts>> {
+pub(super) async fn facts(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<GroupFacts>> {
     let text = format!(
         "SELECT id, priority, audience, state, special FROM groups
          WHERE shop_id = $1 AND {any} ORDER BY id",
@@ -66,8 +69,10 @@ const SPECIAL: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AN
 
 /// The special groups of a shop.
 pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
-    let rows: Vec<GroupRow> =
-        on!(conn, |e| sqlx::query_as(SPECIAL).bind(shop).fetch_all(e).await)?;
+    let rows: Vec<GroupRow> = on!(conn, |e| sqlx::query_as(SPECIAL)
+        .bind(shop)
+        .fetch_all(e)
+        .await)?;
     rows.into_iter().map(GroupRow::model).collect()
 }
 
@@ -75,7 +80,10 @@ const HIDDEN: &str = "SELECT id FROM groups WHERE shop_id = $1 AND state = 2";
 
 /// The hidden groups of a shop.
 pub(super) async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(HIDDEN).bind(shop).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(HIDDEN)
+        .bind(shop)
+        .fetch_all(e)
+        .await)?)
 }
 
 const PUT: &str = "INSERT INTO groups
@@ -92,7 +100,12 @@ const PUT: &str = "INSERT INTO groups
 /// Writes a group, new or changed.
 pub(super) async fn put(tx: &mut Tx, shop: &str, group: &Group) -> Result<()> {
     let doc = serde_json::to_string(group).map_err(Error::internal)?;
-    let names = pack_map(group.display_names.iter().map(|(k, v)| (k.as_str(), v.as_str())));
+    let names = pack_map(
+        group
+            .display_names
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str())),
+    );
     on_write!(tx, |e| sqlx::query(PUT)
         .bind(shop)
         .bind(&group.id)
@@ -110,7 +123,8 @@ pub(super) async fn put(tx: &mut Tx, shop: &str, group: &Group) -> Result<()> {
         .bind(group.create_time)
         .bind(group.update_time)
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -118,11 +132,17 @@ const DELETE: &str = "DELETE FROM groups WHERE shop_id = $1 AND id = $2";
 
 /// Removes a group. On PostgreSQL this waits for everybody who is granting a membership of it.
 pub(super) async fn delete(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE).bind(shop).bind(id).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(DELETE)
+        .bind(shop)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
-const TOMBSTONE: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
+const TOMBSTONE: &str =
+    "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
 
 /// The last version of a deleted group of this name; 0 if there never was one.
 pub(super) async fn last_version(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
@@ -141,13 +161,7 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
     DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
 
 /// Keeps the last version of a deleted group.
-pub(super) async fn bury(
-    tx: &mut Tx,
-    shop: &str,
-    id: &str,
-    version: i64,
-    now: i64,
-) -> Result<()> {
+pub(super) async fn bury(tx: &mut Tx, shop: &str, id: &str, version: i64, now: i64) -> Result<()> {
     on_write!(tx, |e| sqlx::query(BURY)
         .bind(shop)
         .bind(Kind::Group.number())
@@ -155,7 +169,8 @@ pub(super) async fn bury(
         .bind(version)
         .bind(now)
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -164,7 +179,11 @@ const MEMBER_COUNT: &str = "SELECT CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM 
 
 /// How many members a group has.
 pub(super) async fn member_count(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
-    Ok(on!(conn, |e| sqlx::query_scalar(MEMBER_COUNT).bind(shop).bind(id).fetch_one(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(MEMBER_COUNT)
+        .bind(shop)
+        .bind(id)
+        .fetch_one(e)
+        .await)?)
 }
 
 /// How many members each of these groups has; those without any are left out.
@@ -190,15 +209,17 @@ const UNFOLDED: &str = "SELECT shop_id, group_id FROM member_counts
 
 /// Groups whose number of members lies in more than so many rows.
 pub(super) async fn unfolded(conn: &mut Conn, rows: i64) -> Result<Vec<(String, String)>> {
-    Ok(on!(conn, |e| sqlx::query_as(UNFOLDED).bind(rows).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_as(UNFOLDED)
+        .bind(rows)
+        .fetch_all(e)
+        .await)?)
 }
 
 const FOLD_UP_TO: &str = "SELECT MAX(seq) FROM (SELECT seq FROM member_counts
     WHERE shop_id = $1 AND group_id = $2 ORDER BY seq LIMIT $3) AS oldest";
 const FOLD_TAKE: &str = "DELETE FROM member_counts
     WHERE shop_id = $1 AND group_id = $2 AND seq <= $3 RETURNING delta";
-const FOLD_PUT: &str =
-    "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
+const FOLD_PUT: &str = "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
 
 /// Folds up to `rows` rows of a group into one.
 pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<()> {
@@ -216,7 +237,13 @@ pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result
         .fetch_all(e)
         .await)?;
     let sum: i64 = taken.iter().sum();
-    on_write!(tx, |e| sqlx::query(FOLD_PUT).bind(shop).bind(id).bind(sum).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(FOLD_PUT)
+        .bind(shop)
+        .bind(id)
+        .bind(sum)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -224,6 +251,11 @@ const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND gro
 
 /// Removes what was counted for a group that is gone and has no members left.
 pub(super) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(FORGET_COUNT).bind(shop).bind(id).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(FORGET_COUNT)
+        .bind(shop)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }

@@ -16,7 +16,7 @@ use super::handler::{Due, Handler};
 use super::model::{Job, JobKind, Step};
 use crate::error::Result;
 use crate::feed::Position;
-use crate::store::{Conn, LockKey, Locks, Store, Tx};
+use crate::store::{LockKey, Locks, Store, Tx};
 use crate::{clock, limits};
 
 mod sql;
@@ -123,8 +123,15 @@ impl Handler for Compact {
 
     fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
         async move {
-            let whole_store = Due { shop: Arc::from(""), subject: String::new() };
-            Ok(if self.is_due(store).await? { vec![whole_store] } else { Vec::new() })
+            let whole_store = Due {
+                shop: Arc::from(""),
+                subject: String::new(),
+            };
+            Ok(if self.is_due(store).await? {
+                vec![whole_store]
+            } else {
+                Vec::new()
+            })
         }
         .boxed()
     }
@@ -173,7 +180,9 @@ async fn measure(store: &Store) -> Result<Measured> {
                 .boxed()
             })
             .await?;
-        let Some(last) = new.last() else { return Ok(measured) };
+        let Some(last) = new.last() else {
+            return Ok(measured);
+        };
         let full = i64::try_from(new.len()).unwrap_or(MEASURED_ROWS) == MEASURED_ROWS;
         let next = Measured {
             through: last.position(),
@@ -209,16 +218,29 @@ async fn empty(tx: &mut Tx, limits: FeedLimits, now: i64) -> Result<i64> {
     let rows = sql::rows_after(tx, reached, ROWS).await?;
     // Once there are too many bytes, some more than these go.
     let too_many = measured.bytes > limits.max_bytes();
-    let goal = if too_many { limits.goal_bytes() } else { limits.max_bytes() };
+    let goal = if too_many {
+        limits.goal_bytes()
+    } else {
+        limits.max_bytes()
+    };
     let over = over(&rows, limits.retention(), goal, measured, now);
-    let Some(last) = over.last() else { return Ok(0) };
+    let Some(last) = over.last() else {
+        return Ok(0);
+    };
     let through = last.position();
     let keep_ids_since = now - clock::micros(limits::REQUEST_ID_RETENTION);
     sql::empty_rows(tx, reached, through).await?;
     sql::delete_rows(tx, reached, through, keep_ids_since).await?;
     sql::note_reached(tx, through).await?;
     let bytes = measured.bytes - over.iter().map(size).sum::<i64>();
-    sql::note_measured(tx, Measured { bytes: bytes.max(0), ..measured }).await?;
+    sql::note_measured(
+        tx,
+        Measured {
+            bytes: bytes.max(0),
+            ..measured
+        },
+    )
+    .await?;
     Ok(i64::try_from(over.len()).unwrap_or(ROWS))
 }
 
@@ -240,7 +262,9 @@ async fn remove(tx: &mut Tx, now: i64) -> Result<i64> {
     let ids = clock::micros(limits::REQUEST_ID_RETENTION);
     let rows = sql::rows_through(tx, reached, ROWS).await?;
     let over = rows.iter().take_while(|row| now - row.commit_time > ids);
-    let Some(last) = over.clone().last() else { return Ok(0) };
+    let Some(last) = over.clone().last() else {
+        return Ok(0);
+    };
     sql::delete_rows(tx, Position::ORIGIN, last.position(), i64::MAX).await?;
     Ok(i64::try_from(over.count()).unwrap_or(ROWS))
 }
@@ -249,11 +273,25 @@ async fn remove(tx: &mut Tx, now: i64) -> Result<i64> {
 mod tests {
     use super::*;
 
-    const MEASURED: Measured =
-        Measured { through: Position { xid: 9, seq: 9, mark: 0 }, bytes: 4 * (ROW_BYTES + 50) };
+    const MEASURED: Measured = Measured {
+        through: Position {
+            xid: 9,
+            seq: 9,
+            mark: 0,
+        },
+        bytes: 4 * (ROW_BYTES + 50),
+    };
 
     fn rows() -> Vec<OldRow> {
-        (1..=4).map(|n| OldRow { xid: 1, seq: n, mark: n, commit_time: n * 100, bytes: 50 }).collect()
+        (1..=4)
+            .map(|n| OldRow {
+                xid: 1,
+                seq: n,
+                mark: n,
+                commit_time: n * 100,
+                bytes: 50,
+            })
+            .collect()
     }
 
     #[test]
@@ -276,14 +314,34 @@ mod tests {
 
     #[test]
     fn what_is_not_measured_stays() {
-        let through = Position { xid: 1, seq: 1, mark: 0 };
+        let through = Position {
+            xid: 1,
+            seq: 1,
+            mark: 0,
+        };
 
-        assert_eq!(over(&rows(), 0, 0, Measured { through, ..MEASURED }, 900).len(), 1);
+        assert_eq!(
+            over(
+                &rows(),
+                0,
+                0,
+                Measured {
+                    through,
+                    ..MEASURED
+                },
+                900
+            )
+            .len(),
+            1
+        );
     }
 
     #[test]
     fn a_compaction_begins_late_and_goes_a_little_further() {
-        let limits = FeedLimits { retention: Duration::from_secs(3 * 86_400), max_bytes: 1_000 };
+        let limits = FeedLimits {
+            retention: Duration::from_secs(3 * 86_400),
+            max_bytes: 1_000,
+        };
 
         assert_eq!(limits.slack(), 3_600_000_000);
         assert_eq!(limits.goal_bytes(), 950);

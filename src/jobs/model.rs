@@ -3,11 +3,12 @@
 use std::sync::Arc;
 
 use serde_json::Value;
+use tonic::Code;
 
 use super::{sql, wake};
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::proto::pb::operation;
+use crate::proto::pb::{ErrorReason, operation};
 use crate::store::{Store, Tx};
 use crate::{clock, limits};
 
@@ -109,9 +110,15 @@ impl JobState {
     /// The state with a number.
     #[must_use]
     pub fn of(number: i64) -> Option<Self> {
-        [Self::Pending, Self::Running, Self::Done, Self::Failed, Self::Cancelled]
-            .into_iter()
-            .find(|state| state.number() == number)
+        [
+            Self::Pending,
+            Self::Running,
+            Self::Done,
+            Self::Failed,
+            Self::Cancelled,
+        ]
+        .into_iter()
+        .find(|state| state.number() == number)
     }
 
     /// Whether nothing more will happen.
@@ -154,7 +161,12 @@ impl NewJob {
     /// Work to be done at once.
     #[must_use]
     pub fn now(kind: JobKind, subject: impl Into<String>, now: i64) -> Self {
-        Self { kind, subject: subject.into(), doc: Value::Null, run_at: now }
+        Self {
+            kind,
+            subject: subject.into(),
+            doc: Value::Null,
+            run_at: now,
+        }
     }
 }
 
@@ -202,13 +214,21 @@ impl Step {
     /// There is more to do after `cursor`.
     #[must_use]
     pub fn more(cursor: impl Into<String>, worked: i64) -> Self {
-        Self { cursor: cursor.into(), worked, done: false }
+        Self {
+            cursor: cursor.into(),
+            worked,
+            done: false,
+        }
     }
 
     /// The work is done.
     #[must_use]
     pub fn done(worked: i64) -> Self {
-        Self { cursor: String::new(), worked, done: true }
+        Self {
+            cursor: String::new(),
+            worked,
+            done: true,
+        }
     }
 }
 
@@ -216,12 +236,11 @@ impl Job {
     /// Who the changes of this job are written for: the one who caused it.
     #[must_use]
     pub fn caller(&self) -> Caller {
-        Caller::of_job(
-            Arc::clone(&self.shop),
-            &self.key_id,
-            self.actor.as_deref(),
-            self.on_behalf_of.as_deref(),
-        )
+        Caller {
+            key_id: Arc::from(&*self.key_id),
+            on_behalf_of: self.on_behalf_of.as_deref().map(Arc::from),
+            ..Caller::system(Arc::clone(&self.shop), self.actor.as_deref().map(Arc::from))
+        }
     }
 
     /// Writes down how far a step came, in the transaction of its effect, and renews the lease.
@@ -232,7 +251,8 @@ impl Job {
     pub async fn advance(&self, tx: &mut Tx, now: i64, step: &Step) -> Result<()> {
         let lease_until = now.saturating_add(clock::micros(limits::JOB_LEASE));
         if !sql::advance(tx, self, now, lease_until, step).await? {
-            return Err(Error::job_lost());
+            let text = "the job was cancelled, or another worker has it";
+            return Err(Error::new(Code::Aborted, ErrorReason::Conflict, text));
         }
         tx.after_commit(wake::progressed);
         Ok(())

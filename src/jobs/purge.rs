@@ -83,7 +83,10 @@ impl Handler for Purge {
                 }
                 .boxed()
             });
-            let due = |shop: String| Due { shop: Arc::from(shop), subject: String::new() };
+            let due = |shop: String| Due {
+                shop: Arc::from(shop),
+                subject: String::new(),
+            };
             Ok(shops.await?.into_iter().map(due).collect())
         }
         .boxed()
@@ -99,7 +102,8 @@ impl Handler for Purge {
             if sweeper.sweep(store, job).await? {
                 return Ok(Step::more(job.cursor.clone(), 0));
             }
-            job.advance_only(store, Step::more((place + 1).to_string(), 0)).await
+            job.advance_only(store, Step::more((place + 1).to_string(), 0))
+                .await
         }
         .boxed()
     }
@@ -122,7 +126,8 @@ impl Sweeper for Answers {
                 async move {
                     let gone = sql::delete_answers(tx, &job.shop, before, ROWS).await?;
                     if gone > 0 {
-                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone)).await?;
+                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone))
+                            .await?;
                     }
                     Ok(gone > 0)
                 }
@@ -149,7 +154,8 @@ impl Sweeper for EndedJobs {
                 async move {
                     let gone = sql::delete_ended(tx, &job.shop, before, ROWS).await?;
                     if gone > 0 {
-                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone)).await?;
+                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone))
+                            .await?;
                     }
                     Ok(gone > 0)
                 }

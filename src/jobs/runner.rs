@@ -60,14 +60,20 @@ impl Jobs {
     /// Nobody does anything yet.
     #[must_use]
     pub fn new(settings: JobsSettings) -> Self {
-        Self { settings, handlers: Vec::new(), upkeep: Vec::new() }
+        Self {
+            settings,
+            handlers: Vec::new(),
+            upkeep: Vec::new(),
+        }
     }
 
     /// Adds a handler.
     #[must_use]
     pub fn with(mut self, handler: impl Handler) -> Self {
         debug_assert!(
-            self.handlers.iter().all(|other| other.kind() != handler.kind()),
+            self.handlers
+                .iter()
+                .all(|other| other.kind() != handler.kind()),
             "one handler per kind of work"
         );
         self.handlers.push(Arc::new(handler));
@@ -86,7 +92,12 @@ impl Jobs {
         let workers = self.settings.workers;
         let poll_interval = self.settings.poll_interval;
         let kinds = self.handlers.iter().map(|handler| handler.kind()).collect();
-        let shared = Arc::new(Shared { store, handlers: self.handlers, kinds, poll_interval });
+        let shared = Arc::new(Shared {
+            store,
+            handlers: self.handlers,
+            kinds,
+            poll_interval,
+        });
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
             tasks.spawn(Arc::clone(&shared).work(stop.clone()));
@@ -166,7 +177,11 @@ impl Shared {
     }
 
     async fn perform(&self, mut job: Job, stop: &CancellationToken) {
-        let Some(handler) = self.handlers.iter().find(|handler| handler.kind() == job.kind) else {
+        let Some(handler) = self
+            .handlers
+            .iter()
+            .find(|handler| handler.kind() == job.kind)
+        else {
             tracing::error!(job = %job.id, "a job was claimed that nobody can do");
             return;
         };
@@ -179,7 +194,9 @@ impl Shared {
                 self.give_back(job).await;
                 return;
             }
-            let step = AssertUnwindSafe(handler.step(&self.store, &job)).catch_unwind().await;
+            let step = AssertUnwindSafe(handler.step(&self.store, &job))
+                .catch_unwind()
+                .await;
             let step = step.unwrap_or_else(|_| Err(Error::internal("the work panicked")));
             match step {
                 Ok(Step { done: true, .. }) => return,
@@ -198,7 +215,11 @@ impl Shared {
         let patience = limits::JOB_LEASE / 3;
         let waited = async {
             loop {
-                match self.store.read(|conn| sql::is_past(conn, xid).boxed()).await {
+                match self
+                    .store
+                    .read(|conn| sql::is_past(conn, xid).boxed())
+                    .await
+                {
                     Ok(true) => return true,
                     Ok(false) => tokio::time::sleep(WRITERS_POLL).await,
                     Err(_) => return false,
@@ -216,7 +237,9 @@ impl Shared {
         let now = self.store.clock().now();
         let given_back = self
             .store
-            .write_job_with(Locks::none(), job, move |tx, job| sql::lease(tx, job, now, now).boxed())
+            .write_job_with(Locks::none(), job, move |tx, job| {
+                sql::lease(tx, job, now, now).boxed()
+            })
             .await;
         if let Err(error) = given_back {
             tracing::debug!(%error, "a job could not be given back; its lease will run out");
@@ -229,8 +252,7 @@ impl Shared {
             return;
         }
         let (id, kind, attempts) = (job.id.clone(), job.kind, job.attempts);
-        let source = std::error::Error::source(&error);
-        tracing::warn!(job = %id, ?kind, attempts, %error, ?source, "a job failed");
+        log_failure(&job, &error);
         let now = self.store.clock().now();
         let give_up = kind.is_cancellable() && attempts + 1 >= ATTEMPTS_MAX;
         let retry_at = (!give_up).then(|| now.saturating_add(clock::micros(pause(attempts))));
@@ -249,6 +271,13 @@ impl Shared {
             tracing::warn!(job = %id, %error, "a failure could not be noted; the lease will run out");
         }
     }
+}
+
+fn log_failure(job: &Job, error: &Error) {
+    let source = std::error::Error::source(error);
+    tracing::warn!(
+        job = %job.id, kind = ?job.kind, attempts = job.attempts, %error, ?source, "a job failed"
+    );
 }
 
 enum Claim {

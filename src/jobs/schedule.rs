@@ -47,10 +47,16 @@ pub(super) async fn run(
     });
     let mut turns: Vec<Turn> = work
         .chain(upkeep)
-        .map(|(what, interval)| Turn { what, interval: interval.min(interval_max), next: now })
+        .map(|(what, interval)| Turn {
+            what,
+            interval: interval.min(interval_max),
+            next: now,
+        })
         .collect();
     loop {
-        let Some(turn) = turns.iter_mut().min_by_key(|turn| turn.next) else { return };
+        let Some(turn) = turns.iter_mut().min_by_key(|turn| turn.next) else {
+            return;
+        };
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(turn.next) => {}
@@ -86,11 +92,13 @@ async fn ask(store: &Store, kind: JobKind, due: Due) -> Result<()> {
     if live.await? {
         return Ok(());
     }
-    let caller = Caller::system(due.shop);
+    let caller = Caller::system(due.shop, None);
     let data = (caller, NewJob::now(kind, due.subject, now));
     store
         .write_job_with(Locks::none(), data, move |tx, (caller, job)| {
-            queue::enqueue(tx, caller, now, job.clone()).map(|asked| asked.map(drop)).boxed()
+            queue::enqueue(tx, caller, now, job.clone())
+                .map(|asked| asked.map(drop))
+                .boxed()
         })
         .await
 }

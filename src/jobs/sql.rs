@@ -158,7 +158,11 @@ pub(super) async fn advance(
     lease_until: i64,
     step: &Step,
 ) -> Result<bool> {
-    let state = if step.done { JobState::Done } else { JobState::Running };
+    let state = if step.done {
+        JobState::Done
+    } else {
+        JobState::Running
+    };
     let done = on_write!(tx, |e| sqlx::query(ADVANCE)
         .bind(&job.id)
         .bind(&job.lease_owner)
@@ -202,7 +206,11 @@ pub(super) async fn fail(
     retry_at: Option<i64>,
     error: &str,
 ) -> Result<bool> {
-    let state = if retry_at.is_some() { JobState::Pending } else { JobState::Failed };
+    let state = if retry_at.is_some() {
+        JobState::Pending
+    } else {
+        JobState::Failed
+    };
     let end_time = retry_at.is_none().then_some(now);
     let done = on_write!(tx, |e| sqlx::query(FAIL)
         .bind(&job.id)
@@ -218,7 +226,8 @@ pub(super) async fn fail(
     Ok(done == 1)
 }
 
-const CANCEL: &str = "UPDATE jobs SET state = 5, update_time = $2, end_time = $2, lease_owner = NULL
+const CANCEL: &str =
+    "UPDATE jobs SET state = 5, update_time = $2, end_time = $2, lease_owner = NULL
     WHERE id = $1 AND state <= 2";
 
 /// Calls a job off; false if it has ended.
@@ -279,7 +288,10 @@ const SHOPS_WITH_ENDED: &str = "SELECT DISTINCT shop_id FROM jobs WHERE end_time
 
 /// The shops that have jobs which ended before a time.
 pub(super) async fn shops_with_ended(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ENDED).bind(before).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ENDED)
+        .bind(before)
+        .fetch_all(e)
+        .await)?)
 }
 
 const DELETE_ENDED: &str = "DELETE FROM jobs WHERE id IN
@@ -302,7 +314,10 @@ const SHOPS_WITH_ANSWERS: &str =
 
 /// The shops that have answers stored before a time.
 pub(super) async fn shops_with_answers(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ANSWERS).bind(before).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ANSWERS)
+        .bind(before)
+        .fetch_all(e)
+        .await)?)
 }
 
 const DELETE_ANSWERS: &str = "DELETE FROM answers WHERE (shop_id, request_id) IN

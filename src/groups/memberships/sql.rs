@@ -19,7 +19,8 @@ pub(crate) struct GrantRow {
     pub(crate) expire_time: Option<i64>,
 }
 
-const OF_CUSTOMER: &str = "SELECT group_id, customer_id, source, reason, actor, start_time, expire_time
+const OF_CUSTOMER: &str =
+    "SELECT group_id, customer_id, source, reason, actor, start_time, expire_time
     FROM membership_grants WHERE shop_id = $1 AND customer_id = $2 AND state = 1
     ORDER BY group_id, source";
 
@@ -29,7 +30,11 @@ pub(super) async fn of_customer(
     shop: &str,
     customer: &str,
 ) -> Result<Vec<GrantRow>> {
-    Ok(on!(conn, |e| sqlx::query_as(OF_CUSTOMER).bind(shop).bind(customer).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_as(OF_CUSTOMER)
+        .bind(shop)
+        .bind(customer)
+        .fetch_all(e)
+        .await)?)
 }
 
 /// The grants of these customers for one group.
@@ -129,7 +134,8 @@ pub(super) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> R
         .bind(&grant.customer_id)
         .bind(grant.source)
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -149,19 +155,21 @@ pub(super) async fn delete_memberships(
         .bind(customer)
         .bind(Texts(groups))
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
 const DELETE_ALL: &str = "DELETE FROM memberships WHERE shop_id = $1 AND customer_id = $2";
 
 /// Ends all memberships of a customer; the grants stay.
-pub(super) async fn delete_all_memberships(
-    tx: &mut Tx,
-    shop: &str,
-    customer: &str,
-) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE_ALL).bind(shop).bind(customer).execute(e).await)?;
+pub(super) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(DELETE_ALL)
+        .bind(shop)
+        .bind(customer)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -208,7 +216,10 @@ const SHOPS_WITH_EXPIRED: &str = "SELECT DISTINCT shop_id FROM membership_grants
 
 /// The shops in which grants have expired.
 pub(crate) async fn shops_with_expired(conn: &mut Conn, now: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_EXPIRED).bind(now).fetch_all(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_EXPIRED)
+        .bind(now)
+        .fetch_all(e)
+        .await)?)
 }
 
 const EXPIRED: &str = "SELECT customer_id FROM membership_grants

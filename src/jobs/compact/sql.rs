@@ -30,7 +30,11 @@ pub(super) struct OldRow {
 
 impl OldRow {
     pub(super) fn position(&self) -> Position {
-        Position { xid: self.xid, seq: self.seq, mark: self.mark }
+        Position {
+            xid: self.xid,
+            seq: self.seq,
+            mark: self.mark,
+        }
     }
 }
 
@@ -43,16 +47,22 @@ const READ: &str = "SELECT value FROM store_meta WHERE key = $1";
 
 /// Up to where the log was measured.
 pub(super) async fn measured(conn: &mut Conn) -> Result<Measured> {
-    let value: Option<String> =
-        on!(conn, |e| sqlx::query_scalar(READ).bind(MEASURED).fetch_optional(e).await)?;
+    let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ)
+        .bind(MEASURED)
+        .fetch_optional(e)
+        .await)?;
     let Some(value) = value else {
-        return Ok(Measured { through: Position::ORIGIN, bytes: 0 });
+        return Ok(Measured {
+            through: Position::ORIGIN,
+            bytes: 0,
+        });
     };
     let mut numbers = value.split(' ').map(str::parse);
     match (numbers.next(), numbers.next(), numbers.next()) {
-        (Some(Ok(xid)), Some(Ok(seq)), Some(Ok(bytes))) => {
-            Ok(Measured { through: Position { xid, seq, mark: 0 }, bytes })
-        }
+        (Some(Ok(xid)), Some(Ok(seq)), Some(Ok(bytes))) => Ok(Measured {
+            through: Position { xid, seq, mark: 0 },
+            bytes,
+        }),
         _ => Err(Error::corrupt("store_meta", MEASURED, value)),
     }
 }
@@ -106,7 +116,8 @@ pub(super) async fn empty_rows(tx: &mut Tx, after: Position, through: Position) 
         .bind(through.xid)
         .bind(through.seq)
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -128,7 +139,8 @@ pub(super) async fn delete_rows(
         .bind(through.seq)
         .bind(keep_ids_since)
         .execute(e)
-        .await)?;
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
 
@@ -137,16 +149,31 @@ const NOTE: &str = "INSERT INTO store_meta (key, value) VALUES ($1, $2)
 
 /// Writes down up to where compaction is.
 pub(super) async fn note_reached(tx: &mut Tx, reached: Position) -> Result<()> {
-    note(tx, COMPACTED_THROUGH, format!("{} {} {}", reached.xid, reached.seq, reached.mark)).await
+    note(
+        tx,
+        COMPACTED_THROUGH,
+        format!("{} {} {}", reached.xid, reached.seq, reached.mark),
+    )
+    .await
 }
 
 /// Writes down up to where the log was measured.
 pub(super) async fn note_measured(tx: &mut Tx, measured: Measured) -> Result<()> {
     let Measured { through, bytes } = measured;
-    note(tx, MEASURED, format!("{} {} {bytes}", through.xid, through.seq)).await
+    note(
+        tx,
+        MEASURED,
+        format!("{} {} {bytes}", through.xid, through.seq),
+    )
+    .await
 }
 
 async fn note(tx: &mut Tx, key: &'static str, value: String) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(NOTE).bind(key).bind(&value).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(NOTE)
+        .bind(key)
+        .bind(&value)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
     Ok(())
 }
