@@ -4,11 +4,14 @@
 
 pub mod access;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod feed;
 pub mod filter;
 pub mod ids;
 pub mod limits;
 pub mod proto;
+pub mod server;
 pub mod shops;
 pub mod store;
+pub mod telemetry;
