@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod clock;
+pub mod config;
 pub mod error;
 pub mod feed;
 pub mod filter;
@@ -13,5 +14,7 @@ pub mod jobs;
 pub mod limits;
 pub mod mask;
 pub mod proto;
+pub mod server;
 pub mod shops;
 pub mod store;
+pub mod telemetry;
