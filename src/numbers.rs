@@ -40,12 +40,13 @@ impl Sequence {
 }
 
 type Block = Arc<Mutex<Range<i64>>>;
+type Blocks = HashMap<(Arc<str>, Sequence), Block>;
 
 /// Hands out numbers; cheap to clone, and all clones draw from the same blocks.
 #[derive(Clone)]
 pub struct Numbers {
     store: Store,
-    blocks: Arc<SyncMutex<HashMap<(Arc<str>, Sequence), Block>>>,
+    blocks: Arc<SyncMutex<Blocks>>,
 }
 
 impl Numbers {
