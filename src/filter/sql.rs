@@ -32,9 +32,9 @@ pub enum Bind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SqlText {
     text: String,
-    binds: Vec<Bind>,
-    /// Placeholders of the statement that this will be a part of.
+    /// How many placeholders precede those of this text.
     before: usize,
+    binds: Vec<Bind>,
 }
 
 impl SqlText {
@@ -44,7 +44,8 @@ impl SqlText {
         Self::default()
     }
 
-    /// A part of a statement that has so many placeholders before.
+    /// A piece of a statement that has so many placeholders already: the first of this piece is
+    /// the next one.
     #[must_use]
     pub fn after(placeholders: usize) -> Self {
         Self {
@@ -74,7 +75,7 @@ impl SqlText {
         &self.text
     }
 
-    /// The values so far; the first belongs to `$1`.
+    /// The values so far, in the order of their placeholders.
     #[must_use]
     pub fn binds(&self) -> &[Bind] {
         &self.binds

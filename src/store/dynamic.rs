@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::types::Texts;
 use super::{Conn, Engine};
-use crate::filter::{self, Filter, SqlText};
+use crate::filter::{self, Filter};
 use crate::on;
 
 /// A value for a placeholder.
@@ -115,15 +115,15 @@ impl Statement {
         self
     }
 
-    /// Adds a filter as one parenthesised predicate, in which `now` is the instant given.
-    pub fn push_filter(&mut self, filter: &Filter, now: i64) -> &mut Self {
+    /// Adds a filter as one parenthesised predicate; its `now` is the instant given.
+    pub fn push_filter(&mut self, filter: &Filter, now_micros: i64) -> &mut Self {
         let engine = match self.engine {
             Engine::Sqlite => filter::Engine::Sqlite,
             Engine::Postgres => filter::Engine::Postgres,
         };
-        let mut sql = SqlText::after(self.binds.len());
-        filter.to_sql(&mut sql, now, engine);
-        let (text, binds) = sql.into_parts();
+        let mut predicate = filter::SqlText::after(self.binds.len());
+        filter.to_sql(&mut predicate, now_micros, engine);
+        let (text, binds) = predicate.into_parts();
         self.text.push_str(&text);
         self.binds.extend(binds.into_iter().map(|bind| match bind {
             filter::Bind::Text(text) => Bind::Text(text),
