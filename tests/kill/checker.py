@@ -309,7 +309,7 @@ class Reader:
             self.on_stream = {}
             self.in_snapshot = False
             if record.token != ("" if self.rules.anew else self.token):
-                raise ValueError(f"{self.watch} did not resume with its last token")
+                yield Violation("history", f"{self.watch} did not resume with its last token")
         elif isinstance(record, Close):
             # A server that was killed, or a proxy's words for it; any other end takes history away.
             if record.code not in ("UNAVAILABLE", "CANCELLED", "UNKNOWN"):

@@ -98,7 +98,8 @@ class Server:
 
 def damage(database: Path) -> list[str]:
     """What SQLite finds wrong with a database that nobody has open."""
-    connection = sqlite3.connect(database)
+    # Not mode=ro: what the killed server left in the write-ahead log has to be taken in.
+    connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)
     try:
         rows = connection.execute("PRAGMA integrity_check").fetchall()
         rows += connection.execute("PRAGMA foreign_key_check").fetchall()
