@@ -12,6 +12,7 @@ pub mod groups;
 pub mod ids;
 pub mod jobs;
 pub mod limits;
+pub mod list;
 pub mod mask;
 pub mod proto;
 pub mod server;
