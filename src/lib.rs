@@ -16,6 +16,7 @@ pub mod limits;
 pub mod list;
 pub mod mask;
 pub mod numbers;
+pub mod operations;
 pub mod passwords;
 pub mod proto;
 pub mod server;

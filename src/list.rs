@@ -109,7 +109,11 @@ impl Order {
                 Value::Text(text) => {
                     let id = text.rsplit('/').next().unwrap_or_default();
                     let is_name = *field == self.schema.index("name");
-                    Key::Text(if is_name { id.to_owned() } else { text.into_owned() })
+                    Key::Text(if is_name {
+                        id.to_owned()
+                    } else {
+                        text.into_owned()
+                    })
                 }
                 _ => Key::Text(String::new()),
             })
@@ -134,7 +138,11 @@ impl Order {
             });
             statement.bind(key.clone());
             if index + 1 < self.keys.len() {
-                statement.push(" OR ").push(column).push(" = ").bind(key.clone());
+                statement
+                    .push(" OR ")
+                    .push(column)
+                    .push(" = ")
+                    .bind(key.clone());
             }
         }
         for _ in pairs() {
@@ -188,10 +196,16 @@ pub async fn count(conn: &mut Conn, mode: i32, matching: &Statement) -> Result<O
     };
     let mut statement = matching.clone();
     statement.enclose("SELECT COUNT(*) FROM (");
-    statement.push(" LIMIT ").push_number(limit + 1).push(") AS matching");
+    statement
+        .push(" LIMIT ")
+        .push_number(limit + 1)
+        .push(") AS matching");
     let rows: Vec<(i64,)> = statement.fetch_all(conn).await?;
     let counted = rows.first().map_or(0, |row| row.0);
-    Ok(Some(Count { value: counted.min(limit), at_least: counted > limit }))
+    Ok(Some(Count {
+        value: counted.min(limit),
+        at_least: counted > limit,
+    }))
 }
 
 #[cfg(test)]
@@ -211,7 +225,11 @@ mod tests {
 
     impl Record for Thing {
         fn value(&self, field: usize) -> Value<'_> {
-            if field == 0 { Value::text("things/a") } else { Value::Int(3) }
+            if field == 0 {
+                Value::text("things/a")
+            } else {
+                Value::Int(3)
+            }
         }
     }
 

@@ -92,9 +92,8 @@ impl Record for GroupRecord {
 impl Decoded for GroupRecord {}
 
 fn time(time: Option<&prost_types::Timestamp>) -> Value<'static> {
-    let micros = |time: &prost_types::Timestamp| {
-        time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
-    };
+    let micros =
+        |time: &prost_types::Timestamp| time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000;
     time.map(micros).map_or(Value::Absent, Value::Int)
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use super::fields::{self, GroupRecord, SCHEMA};
 use super::model::Group;
 use super::sql::{self, GroupRow};
-use super::{convert, id_of, rpc, sees_hidden};
+use super::{State, convert, id_of, sees_hidden};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -18,7 +18,7 @@ use crate::store::{Conn, PageToken, RequestDigest, Statement, Store, StoreMeta};
 /// A group as its message, without what is derived. What the caller may not see is not there.
 pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<pb::Group> {
     let group = sql::get(conn, &caller.shop, id).await?;
-    match group.filter(|group| rpc::may_see(caller, group)) {
+    match group.filter(|group| group.state != State::Hidden || sees_hidden(caller)) {
         Some(group) => Ok(convert::message(&group)),
         None => Err(Error::not_found("group")),
     }
@@ -34,13 +34,21 @@ pub(super) async fn complete(
     let languages = shops::settings(conn, &shop).await?.languages;
     let asked = Some(language_code).filter(|language| !language.is_empty());
     let languages: Vec<String> = asked.into_iter().chain(languages).collect();
-    let ids: Vec<String> =
-        groups.iter().filter_map(|group| id_of(&group.name)).map(str::to_owned).collect();
-    let counts: HashMap<String, i64> =
-        sql::member_counts(conn, &shop, &ids).await?.into_iter().collect();
+    let ids: Vec<String> = groups
+        .iter()
+        .filter_map(|group| id_of(&group.name))
+        .map(str::to_owned)
+        .collect();
+    let counts: HashMap<String, i64> = sql::member_counts(conn, &shop, &ids)
+        .await?
+        .into_iter()
+        .collect();
     for group in &mut groups {
         let names = group.display_names.clone().into_iter().collect();
-        let model = Group { display_names: names, ..Group::default() };
+        let model = Group {
+            display_names: names,
+            ..Group::default()
+        };
         let languages = languages.iter().map(String::as_str);
         group.display_name = model.display_name(languages).to_owned();
         let count = id_of(&group.name).and_then(|id| counts.get(id)).copied();
@@ -98,7 +106,9 @@ impl List {
     /// Begins a statement with what all pages of this list have in common.
     fn matching(&self, conn: &Conn, select: &'static str) -> Statement {
         let mut statement = Statement::new(conn.engine(), select);
-        statement.push(" FROM groups WHERE shop_id = ").bind(&*self.shop);
+        statement
+            .push(" FROM groups WHERE shop_id = ")
+            .bind(&*self.shop);
         if !self.hidden_too {
             statement.push(" AND state <> 2");
         }
@@ -130,6 +140,10 @@ impl List {
             _ => String::new(),
         };
         let count = list::count(conn, self.count, &self.matching(conn, "SELECT 1 AS one")).await?;
-        Ok(Page { groups, next_page_token, count })
+        Ok(Page {
+            groups,
+            next_page_token,
+            count,
+        })
     }
 }

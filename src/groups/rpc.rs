@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
@@ -14,7 +15,7 @@ use crate::error::{Error, Result, Violation};
 use crate::feed::{self, Feed, Scope, WatchRequest};
 use crate::proto::pb;
 use crate::proto::server::group_service_server::GroupService;
-use crate::store::Store;
+use crate::store::{Locks, Store, Tx};
 use crate::{ids, list};
 
 /// In which answers of DeleteGroup name the operation that goes on.
@@ -32,6 +33,20 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, feed: Feed) -> Self {
         Self { store, feed }
+    }
+
+    /// Writes, or tries whether it could.
+    async fn write<T, D, F>(&self, validate_only: bool, locks: Locks, data: D, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        if validate_only {
+            self.store.rehearse(locks, data, f).await
+        } else {
+            self.store.write_with(locks, data, f).await
+        }
     }
 
     fn now(&self) -> i64 {
@@ -71,15 +86,22 @@ impl GroupService for Service {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
         let group = convert::new_group(request.group)?;
-        let id = if request.group_id.is_empty() { ids::new_id() } else { request.group_id };
-        let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let create = write::Create { caller: caller.clone(), now: self.now(), id, group };
-        let run = |tx, create| write::create(tx, create).boxed();
-        let answer = if request.validate_only {
-            self.store.rehearse(locks, create, run).await?
+        let id = if request.group_id.is_empty() {
+            ids::new_id()
         } else {
-            self.store.write_with(locks, create, run).await?
+            request.group_id
         };
+        let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
+        let create = write::Create {
+            caller: caller.clone(),
+            now: self.now(),
+            id,
+            group,
+        };
+        let run = self.write(request.validate_only, locks, create, |tx, create| {
+            write::create(tx, create).boxed()
+        });
+        let answer = run.await?;
         Ok(self.complete_one(&caller, String::new(), answer).await?)
     }
 
@@ -92,9 +114,12 @@ impl GroupService for Service {
         let id = id(&request.name)?;
         let group = {
             let caller = caller.clone();
-            self.store.read(|conn| async move { read::get(conn, &caller, &id).await }.boxed())
+            self.store
+                .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed())
         };
-        Ok(self.complete_one(&caller, request.language_code, group.await?).await?)
+        Ok(self
+            .complete_one(&caller, request.language_code, group.await?)
+            .await?)
     }
 
     async fn list_groups(
@@ -104,10 +129,19 @@ impl GroupService for Service {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
         let list = read::List::new(&self.store, &caller, &request)?;
-        let read::Page { groups, next_page_token, count } =
-            self.store.read(|conn| list.read(conn).boxed()).await?;
-        let groups = self.complete(&caller, request.language_code, groups).await?;
-        Ok(Response::new(pb::ListGroupsResponse { groups, next_page_token, count }))
+        let read::Page {
+            groups,
+            next_page_token,
+            count,
+        } = self.store.read(|conn| list.read(conn).boxed()).await?;
+        let groups = self
+            .complete(&caller, request.language_code, groups)
+            .await?;
+        Ok(Response::new(pb::ListGroupsResponse {
+            groups,
+            next_page_token,
+            count,
+        }))
     }
 
     async fn update_group(
@@ -117,17 +151,23 @@ impl GroupService for Service {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
         let sent = request.group.as_ref();
-        let (name, etag) = sent.map(|group| (group.name.as_str(), group.etag.clone())).unwrap_or_default();
+        let (name, etag) = sent
+            .map(|group| (group.name.as_str(), group.etag.clone()))
+            .unwrap_or_default();
         let id = self::id(name)?;
         let update = convert::Update::new(request.group, request.update_mask.as_ref())?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let update = write::Update { caller: caller.clone(), now: self.now(), id, etag, update };
-        let run = |tx, update| write::update(tx, update).boxed();
-        let answer = if request.validate_only {
-            self.store.rehearse(locks, update, run).await?
-        } else {
-            self.store.write_with(locks, update, run).await?
+        let update = write::Update {
+            caller: caller.clone(),
+            now: self.now(),
+            id,
+            etag,
+            update,
         };
+        let run = self.write(request.validate_only, locks, update, |tx, update| {
+            write::update(tx, update).boxed()
+        });
+        let answer = run.await?;
         Ok(self.complete_one(&caller, String::new(), answer).await?)
     }
 
@@ -139,10 +179,17 @@ impl GroupService for Service {
         let request = request.into_inner();
         let id = id(&request.name)?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let delete = write::Delete { caller, now: self.now(), id, etag: request.etag };
+        let delete = write::Delete {
+            caller,
+            now: self.now(),
+            id,
+            etag: request.etag,
+        };
         let operation = self
             .store
-            .write_with(locks, delete, |tx, delete| write::delete(tx, delete).boxed())
+            .write_with(locks, delete, |tx, delete| {
+                write::delete(tx, delete).boxed()
+            })
             .await?;
         let mut response = Response::new(());
         if let Some(operation) = operation {
@@ -187,7 +234,11 @@ impl GroupService for Service {
         request: Request<pb::WatchGroupsRequest>,
     ) -> Result<Response<Self::WatchGroupsStream>, Status> {
         let caller = Arc::new(Caller::of(&request).clone());
-        let pb::WatchGroupsRequest { filter, names, options } = request.into_inner();
+        let pb::WatchGroupsRequest {
+            filter,
+            names,
+            options,
+        } = request.into_inner();
         if !filter.is_empty() && !names.is_empty() {
             let violation = Violation::new("names", "CONFLICT", "not together with a filter");
             return Err(Error::invalid(vec![violation]).into());
@@ -199,7 +250,13 @@ impl GroupService for Service {
         };
         let filter = list::filter(&filter, &SCHEMA, &fields::visible)?;
         let filter = (!filter.is_everything()).then_some(filter);
-        let request = WatchRequest { caller, resource: &Groups, scope, filter, options };
+        let request = WatchRequest {
+            caller,
+            resource: &Groups,
+            scope,
+            filter,
+            options,
+        };
         Ok(Response::new(self.feed.watch(request)?))
     }
 }
@@ -208,9 +265,4 @@ impl GroupService for Service {
 pub(super) fn id(name: &str) -> Result<String> {
     let id = super::id_of(name).map(str::to_owned);
     id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
-}
-
-/// Whether a caller may see a group at all.
-pub(super) fn may_see(caller: &Caller, group: &super::Group) -> bool {
-    group.state != super::State::Hidden || sees_hidden(caller)
 }

@@ -38,13 +38,18 @@ impl Resource for Groups {
 
 async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
     let engine = conn.engine();
-    let mut statement = Statement::new(engine, "SELECT id, version, doc FROM groups WHERE shop_id = ");
+    let mut statement = Statement::new(
+        engine,
+        "SELECT id, version, doc FROM groups WHERE shop_id = ",
+    );
     statement.bind(&*query.shop);
     match query.scope {
         Scope::All => {}
         Scope::Ids(ids) => {
             let ids = statement.keep(Bind::Texts(ids));
-            statement.push(" AND ").push_piece(&dialect::any_of(engine, "id", &ids));
+            statement
+                .push(" AND ")
+                .push_piece(&dialect::any_of(engine, "id", &ids));
         }
         Scope::Topic(_) => return Ok(Vec::new()),
     }
@@ -54,13 +59,19 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
     if let Some(after) = query.after {
         statement.push(" AND id > ").bind(after);
     }
-    statement.push(" ORDER BY id LIMIT ").push_number(query.limit);
+    statement
+        .push(" ORDER BY id LIMIT ")
+        .push_number(query.limit);
     let rows: Vec<GroupRow> = statement.fetch_all(conn).await?;
     rows.into_iter()
         .map(|row| {
             let group = row.model()?;
             let body = Bytes::from(convert::message(&group).encode_to_vec());
-            Ok(Row { id: group.id, version: group.version, body })
+            Ok(Row {
+                id: group.id,
+                version: group.version,
+                body,
+            })
         })
         .collect()
 }

@@ -20,7 +20,12 @@ pub(super) struct Create {
 }
 
 pub(super) async fn create(tx: &mut Tx, create: &Create) -> Result<pb::Group> {
-    let Create { caller, now, id, group } = create;
+    let Create {
+        caller,
+        now,
+        id,
+        group,
+    } = create;
     let now = *now;
     let shop = &*caller.shop;
     if let Some(replay) = feed::replay(tx, caller).await? {
@@ -60,7 +65,13 @@ pub(super) struct Update {
 }
 
 pub(super) async fn update(tx: &mut Tx, update: &Update) -> Result<pb::Group> {
-    let Update { caller, now, id, etag, update } = update;
+    let Update {
+        caller,
+        now,
+        id,
+        etag,
+        update,
+    } = update;
     let now = *now;
     let shop = &*caller.shop;
     if let Some(replay) = feed::replay(tx, caller).await? {
@@ -95,7 +106,12 @@ pub(super) struct Delete {
 
 /// Deletes a group; gives the operation that takes its members out.
 pub(super) async fn delete(tx: &mut Tx, delete: &Delete) -> Result<Option<String>> {
-    let Delete { caller, now, id, etag } = delete;
+    let Delete {
+        caller,
+        now,
+        id,
+        etag,
+    } = delete;
     let now = *now;
     let shop = &*caller.shop;
     if feed::replay(tx, caller).await?.is_some() {
@@ -109,7 +125,13 @@ pub(super) async fn delete(tx: &mut Tx, delete: &Delete) -> Result<Option<String
     let version = group.version + 1;
     sql::delete(tx, shop, id).await?;
     sql::bury(tx, shop, id, version, now).await?;
-    feed::append(tx, caller, now, Change::deleted(Kind::Group, id.as_str(), version)).await?;
+    feed::append(
+        tx,
+        caller,
+        now,
+        Change::deleted(Kind::Group, id.as_str(), version),
+    )
+    .await?;
     let job = NewJob::now(JobKind::DeleteGroup, name(id), now);
     jobs::enqueue(tx, caller, now, job).await.map(Some)
 }
@@ -121,7 +143,9 @@ fn special(group: &Group, text: &'static str) -> Error {
 
 /// The group, which has to be there.
 pub(super) async fn existing(conn: &mut Conn, shop: &str, id: &str) -> Result<Group> {
-    sql::get(conn, shop, id).await?.ok_or_else(|| Error::not_found("group"))
+    sql::get(conn, shop, id)
+        .await?
+        .ok_or_else(|| Error::not_found("group"))
 }
 
 /// Appends a written group to the feed; its message is the answer.
