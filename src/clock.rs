@@ -23,7 +23,9 @@ impl Clock {
     /// A clock that stands still at `micros` until it is moved.
     #[must_use]
     pub fn held_at(micros: i64) -> Self {
-        Self { held: Some(Arc::new(AtomicI64::new(micros))) }
+        Self {
+            held: Some(Arc::new(AtomicI64::new(micros))),
+        }
     }
 
     /// Microseconds since 1970.
@@ -49,7 +51,10 @@ pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)
 }
 
-#[expect(clippy::disallowed_methods, reason = "the one place that reads the machine's clock")]
+#[expect(
+    clippy::disallowed_methods,
+    reason = "the one place that reads the machine's clock"
+)]
 fn system_micros() -> i64 {
     let now = std::time::SystemTime::now();
     match now.duration_since(std::time::UNIX_EPOCH) {

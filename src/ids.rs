@@ -29,6 +29,9 @@ mod tests {
         let ids: Vec<String> = (0..100).map(|_| new_id()).collect();
 
         assert!(ids.is_sorted());
-        assert!(ids.iter().all(|id| id.len() == 36 && *id == id.to_lowercase()));
+        assert!(
+            ids.iter()
+                .all(|id| id.len() == 36 && *id == id.to_lowercase())
+        );
     }
 }

@@ -109,7 +109,8 @@ impl Store {
         let meter = Arc::new(Meter::default());
         let wake = Wake::new();
         let stop = CancellationToken::new();
-        let pool = |target, size| Pool::new(target, size, config.acquire_timeout, Arc::clone(&meter));
+        let pool =
+            |target, size| Pool::new(target, size, config.acquire_timeout, Arc::clone(&meter));
         let (engine, meta, readers, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
                 let opened = sqlite::open(data_dir, config.busy_timeout, &meter).await?;
@@ -189,7 +190,12 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
-        let mut pooled = self.0.readers.acquire().await.map_err(|trouble| trouble.to_error())?;
+        let mut pooled = self
+            .0
+            .readers
+            .acquire()
+            .await
+            .map_err(|trouble| trouble.to_error())?;
         let result = f(pooled.conn()).await;
         pooled.release();
         result
@@ -203,8 +209,15 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
-        let begin = self.engine().pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        let mut pooled = self.0.readers.begin(begin).await.map_err(|trouble| trouble.to_error())?;
+        let begin = self
+            .engine()
+            .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let mut pooled = self
+            .0
+            .readers
+            .begin(begin)
+            .await
+            .map_err(|trouble| trouble.to_error())?;
         let result = f(pooled.conn()).await;
         if !pooled.conn().is_broken() {
             pooled.conn().rollback().await;
@@ -227,7 +240,8 @@ impl Store {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.submit(false, Closure::new(locks, (), ignoring_data(f))).await
+        self.submit(false, Closure::new(locks, (), ignoring_data(f)))
+            .await
     }
 
     /// Like [`write`](Self::write), with data that every run borrows instead of cloning it.
@@ -252,7 +266,8 @@ impl Store {
         T: Send + 'static,
         F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        self.submit(true, Closure::new(locks, (), ignoring_data(f))).await
+        self.submit(true, Closure::new(locks, (), ignoring_data(f)))
+            .await
     }
 
     /// Like [`write_job`](Self::write_job), with data that every run borrows.

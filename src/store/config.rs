@@ -26,7 +26,9 @@ impl DatabaseUrl {
     /// A store in a folder.
     #[must_use]
     pub fn embedded(data_dir: impl Into<PathBuf>) -> Self {
-        Self::Embedded { data_dir: data_dir.into() }
+        Self::Embedded {
+            data_dir: data_dir.into(),
+        }
     }
 
     /// A store in PostgreSQL, from its URL.
@@ -41,8 +43,8 @@ impl DatabaseUrl {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(OpenError::BadUrl("it must begin with postgres://".into()));
         }
-        let options =
-            PgConnectOptions::from_str(url).map_err(|error| OpenError::BadUrl(error.to_string()))?;
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| OpenError::BadUrl(error.to_string()))?;
         if is_local(&options) {
             return Ok(Self::Postgres(Box::new(options)));
         }
@@ -137,7 +139,10 @@ mod tests {
 
     #[test]
     fn another_machine_must_show_its_certificate() {
-        assert!(matches!(mode("postgres://db.example.test/shop"), PgSslMode::VerifyFull));
+        assert!(matches!(
+            mode("postgres://db.example.test/shop"),
+            PgSslMode::VerifyFull
+        ));
         assert!(matches!(
             mode("postgres://db.example.test/shop?sslmode=disable"),
             PgSslMode::Disable
@@ -153,7 +158,11 @@ mod tests {
 
     #[test]
     fn this_machine_needs_no_certificate() {
-        for url in ["postgres://localhost/a", "postgres://127.0.0.1/a", "postgres://[::1]/a"] {
+        for url in [
+            "postgres://localhost/a",
+            "postgres://127.0.0.1/a",
+            "postgres://[::1]/a",
+        ] {
             assert!(!matches!(mode(url), PgSslMode::VerifyFull), "{url}");
         }
     }

@@ -50,7 +50,14 @@ pub struct Conn {
 
 impl Conn {
     pub(super) fn new(native: Native, meter: Arc<Meter>) -> Self {
-        Self { native, meter, failed: false, broken: false, in_transaction: false, contended: false }
+        Self {
+            native,
+            meter,
+            failed: false,
+            broken: false,
+            in_transaction: false,
+            contended: false,
+        }
     }
 
     /// Which engine this is.
@@ -118,9 +125,7 @@ impl Conn {
     /// Runs a control statement (begin, commit, rollback …) that is not counted.
     async fn control(&mut self, sql: impl sqlx::SqlSafeStr) -> sqlx::Result<()> {
         let done = match &mut self.native {
-            Native::Sqlite(connection) => {
-                sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
-            }
+            Native::Sqlite(connection) => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()),
             Native::Postgres(connection) => {
                 sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
             }
@@ -161,7 +166,9 @@ impl Conn {
         let rolled_back = self.control("ROLLBACK").await;
         // SQLite may have rolled back by itself (full disk, I/O error); that is no error here.
         let by_itself = self.engine() == Engine::Sqlite
-            && rolled_back.as_ref().is_err_and(|error| matches!(error, sqlx::Error::Database(_)));
+            && rolled_back
+                .as_ref()
+                .is_err_and(|error| matches!(error, sqlx::Error::Database(_)));
         if rolled_back.is_err() && !by_itself {
             self.broken = true;
         }
@@ -224,7 +231,10 @@ macro_rules! on {
 macro_rules! execute {
     ($tx:expr, $query:expr) => {
         $crate::on_write!($tx, |executor| {
-            $query.execute(executor).await.map(|done| done.rows_affected())
+            $query
+                .execute(executor)
+                .await
+                .map(|done| done.rows_affected())
         })
     };
 }

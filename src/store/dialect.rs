@@ -8,7 +8,10 @@ use super::Engine;
 /// SQLite has one writer and needs no horizon; every position is below its largest number.
 #[must_use]
 pub const fn horizon(engine: Engine) -> &'static str {
-    engine.pick("9223372036854775807", "pg_snapshot_xmin(pg_current_snapshot())::text::bigint")
+    engine.pick(
+        "9223372036854775807",
+        "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    )
 }
 
 /// A statement that reads the [`horizon`].
@@ -69,7 +72,10 @@ pub fn array_has(engine: Engine, column: &str, placeholder: &str) -> String {
 /// The text at `key` (a plain word) of a JSON object in a text column; NULL where there is none.
 #[must_use]
 pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
-    debug_assert!(key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'), "a plain word");
+    debug_assert!(
+        key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+        "a plain word"
+    );
     match engine {
         Engine::Sqlite => format!("({column} ->> '{key}')"),
         Engine::Postgres => format!("(({column})::jsonb ->> '{key}')"),

@@ -62,7 +62,11 @@ impl Statement {
     /// Begins with words of the program.
     #[must_use]
     pub fn new(engine: Engine, text: &'static str) -> Self {
-        Self { engine, text: text.to_owned(), binds: Vec::new() }
+        Self {
+            engine,
+            text: text.to_owned(),
+            binds: Vec::new(),
+        }
     }
 
     /// For which engine.
@@ -118,7 +122,11 @@ impl Statement {
     where
         R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
     {
-        let Self { engine, text, binds } = self;
+        let Self {
+            engine,
+            text,
+            binds,
+        } = self;
         debug_assert_eq!(engine, conn.engine(), "a statement of the other engine");
         on!(conn, |e| {
             let mut query = sqlx::query_as(AssertSqlSafe(text));

@@ -7,7 +7,6 @@ use sqlx::error::ErrorKind;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-
 /// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
@@ -32,7 +31,10 @@ pub(super) fn class(error: &sqlx::Error) -> Class {
         | sqlx::Error::WorkerCrashed => Class::Away,
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            if database
+                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                .is_some()
+            {
                 sqlite_class(code.parse().unwrap_or_default())
             } else {
                 postgres_class(&code)
@@ -77,7 +79,10 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
         | sqlx::Error::WorkerCrashed => true,
         sqlx::Error::Database(database) => {
             let code = database.code().unwrap_or_default();
-            if database.try_downcast_ref::<sqlx::sqlite::SqliteError>().is_some() {
+            if database
+                .try_downcast_ref::<sqlx::sqlite::SqliteError>()
+                .is_some()
+            {
                 // What a connection has in its cache after an I/O error is not to be trusted.
                 let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
                 return primary == libsqlite3_sys::SQLITE_IOERR;
@@ -97,19 +102,31 @@ pub(super) struct Trouble {
 
 impl Trouble {
     pub(super) fn of(error: &sqlx::Error) -> Self {
-        Self { class: class(error), text: error.to_string() }
+        Self {
+            class: class(error),
+            text: error.to_string(),
+        }
     }
 
     pub(super) fn away(text: &str) -> Self {
-        Self { class: Class::Away, text: text.to_owned() }
+        Self {
+            class: Class::Away,
+            text: text.to_owned(),
+        }
     }
 
     pub(super) fn contended(text: &str) -> Self {
-        Self { class: Class::Contended, text: text.to_owned() }
+        Self {
+            class: Class::Contended,
+            text: text.to_owned(),
+        }
     }
 
     pub(super) fn fault(text: &str) -> Self {
-        Self { class: Class::Fault, text: text.to_owned() }
+        Self {
+            class: Class::Fault,
+            text: text.to_owned(),
+        }
     }
 
     pub(super) fn class(&self) -> Class {

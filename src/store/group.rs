@@ -63,14 +63,21 @@ impl Writer {
             _lock: lock,
         };
         let task = Mutex::new(Some(tokio::spawn(state.run(stop.clone()))));
-        Self { calls, jobs, stop, task }
+        Self {
+            calls,
+            jobs,
+            stop,
+            task,
+        }
     }
 
     /// Hands a write over. Once this returns it will be run, whether or not its caller waits.
     pub(super) async fn submit(&self, work: Box<dyn Work>, job: bool) {
         let queue = if job { &self.jobs } else { &self.calls };
         if let Err(refused) = queue.send(work).await {
-            refused.0.answer(Some(&Trouble::away("the store is closed")));
+            refused
+                .0
+                .answer(Some(&Trouble::away("the store is closed")));
         }
     }
 
@@ -96,7 +103,11 @@ struct Member {
 
 impl Member {
     fn new(work: Box<dyn Work>) -> Self {
-        Self { work, alone: false, spoiled: 0 }
+        Self {
+            work,
+            alone: false,
+            spoiled: 0,
+        }
     }
 }
 
@@ -211,7 +222,10 @@ impl Loop {
         let mut tx = match self.tx.take() {
             Some(tx) => tx,
             None => Tx::new(
-                self.target.connect(&self.meter).await.map_err(|error| Trouble::of(&error))?,
+                self.target
+                    .connect(&self.meter)
+                    .await
+                    .map_err(|error| Trouble::of(&error))?,
             ),
         };
         // At once a writer: a transaction that becomes one later is refused without waiting.
@@ -258,7 +272,9 @@ impl Loop {
         });
         let mut ran = ran;
         if trouble.is_none() {
-            let logged = ran.iter_mut().fold(false, |logged, m| m.work.committed() | logged);
+            let logged = ran
+                .iter_mut()
+                .fold(false, |logged, m| m.work.committed() | logged);
             if logged {
                 self.wake.committed_here();
             }

@@ -72,7 +72,9 @@ async fn send(
 }
 
 async fn listen(options: PgConnectOptions, channel: String, own: String, wake: Wake) {
-    let pool = PgPoolOptions::new().max_connections(1).connect_lazy_with(options);
+    let pool = PgPoolOptions::new()
+        .max_connections(1)
+        .connect_lazy_with(options);
     loop {
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;

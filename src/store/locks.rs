@@ -103,8 +103,14 @@ mod tests {
 
     #[test]
     fn a_key_is_the_same_in_every_release() {
-        assert_eq!(LockKey::of("cart", "default", "c1"), LockKey::of("cart", "default", "c1"));
-        assert_ne!(LockKey::of("cart", "a", "bc"), LockKey::of("cart", "ab", "c"));
+        assert_eq!(
+            LockKey::of("cart", "default", "c1"),
+            LockKey::of("cart", "default", "c1")
+        );
+        assert_ne!(
+            LockKey::of("cart", "a", "bc"),
+            LockKey::of("cart", "ab", "c")
+        );
         assert_eq!(LockKey::of("cart", "default", "c1").value(), KNOWN);
     }
 

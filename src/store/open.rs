@@ -89,7 +89,11 @@ impl StoreMeta {
     /// That of a store of its own.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
-        Self { store_id: ids::new_id(), epoch: ids::new_id(), secret: ids::random_bytes() }
+        Self {
+            store_id: ids::new_id(),
+            epoch: ids::new_id(),
+            secret: ids::random_bytes(),
+        }
     }
 
     /// The id that the store got when it was made.
@@ -135,11 +139,14 @@ pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenErro
             .await
     })?;
     match needed.as_deref().unwrap_or("0").parse() {
-        Ok(needed) if needed > READER_VERSION => {
-            Err(OpenError::TooNew { needed, own: READER_VERSION })
-        }
+        Ok(needed) if needed > READER_VERSION => Err(OpenError::TooNew {
+            needed,
+            own: READER_VERSION,
+        }),
         Ok(_) => Ok(()),
-        Err(_) => Err(OpenError::Damaged("minimum_reader_version is no number".into())),
+        Err(_) => Err(OpenError::Damaged(
+            "minimum_reader_version is no number".into(),
+        )),
     }
 }
 
@@ -152,10 +159,14 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), OpenError> {
     };
     match conn.native() {
         Native::Sqlite(connection) => {
-            migrator(sqlx::migrate!("migrations/sqlite")).run(connection).await?;
+            migrator(sqlx::migrate!("migrations/sqlite"))
+                .run(connection)
+                .await?;
         }
         Native::Postgres(connection) => {
-            migrator(sqlx::migrate!("migrations/postgres")).run(connection).await?;
+            migrator(sqlx::migrate!("migrations/postgres"))
+                .run(connection)
+                .await?;
         }
     }
     Ok(())
@@ -182,15 +193,22 @@ pub(super) async fn identity(conn: &mut Conn) -> Result<StoreMeta, OpenError> {
         })?;
     }
     let rows: Vec<(String, String)> = on!(conn, |e| {
-        sqlx::query_as("SELECT key, value FROM store_meta").fetch_all(e).await
+        sqlx::query_as("SELECT key, value FROM store_meta")
+            .fetch_all(e)
+            .await
     })?;
     let mut rows: HashMap<String, String> = rows.into_iter().collect();
     let mut take = |key: &str| {
-        rows.remove(key).ok_or_else(|| OpenError::Damaged(format!("{key} is missing")))
+        rows.remove(key)
+            .ok_or_else(|| OpenError::Damaged(format!("{key} is missing")))
     };
     let secret = unhex(&take("secret")?)
         .ok_or_else(|| OpenError::Damaged("the secret cannot be read".into()))?;
-    Ok(StoreMeta { store_id: take("store_id")?, epoch: take("epoch")?, secret })
+    Ok(StoreMeta {
+        store_id: take("store_id")?,
+        epoch: take("epoch")?,
+        secret,
+    })
 }
 
 /// A connection for opening only.

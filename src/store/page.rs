@@ -114,9 +114,9 @@ impl PageToken {
             return Err(BadPageToken);
         }
         match signed {
-            [VERSION, position @ ..] => {
-                serde_json::from_slice(position).map(Some).map_err(|_| BadPageToken)
-            }
+            [VERSION, position @ ..] => serde_json::from_slice(position)
+                .map(Some)
+                .map_err(|_| BadPageToken),
             _ => Err(BadPageToken),
         }
     }
@@ -146,7 +146,10 @@ mod tests {
         let position = PageToken::open::<(String, i64)>(&meta, &request(), &token);
 
         assert_eq!(position, Ok(Some(("Ada".to_owned(), 7))));
-        assert_eq!(PageToken::open::<(String, i64)>(&meta, &request(), ""), Ok(None));
+        assert_eq!(
+            PageToken::open::<(String, i64)>(&meta, &request(), ""),
+            Ok(None)
+        );
     }
 
     #[test]
@@ -160,10 +163,16 @@ mod tests {
         ];
 
         for other in others {
-            assert_eq!(PageToken::open::<i64>(&meta, &other, &token), Err(BadPageToken));
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &other, &token),
+                Err(BadPageToken)
+            );
         }
         let store = StoreMeta::for_tests();
-        assert_eq!(PageToken::open::<i64>(&store, &request(), &token), Err(BadPageToken));
+        assert_eq!(
+            PageToken::open::<i64>(&store, &request(), &token),
+            Err(BadPageToken)
+        );
     }
 
     #[test]
@@ -175,10 +184,16 @@ mod tests {
             let mut altered = token.clone().into_bytes();
             altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
             let altered = String::from_utf8(altered).unwrap();
-            assert_eq!(PageToken::open::<i64>(&meta, &request(), &altered), Err(BadPageToken));
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &request(), &altered),
+                Err(BadPageToken)
+            );
         }
         for nonsense in ["?", "AAAA", &"A".repeat(5000)] {
-            assert_eq!(PageToken::open::<i64>(&meta, &request(), nonsense), Err(BadPageToken));
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &request(), nonsense),
+                Err(BadPageToken)
+            );
         }
     }
 

@@ -144,12 +144,21 @@ impl Pool {
     }
 
     fn lend(&self, conn: Conn, permit: OwnedSemaphorePermit) -> Pooled {
-        Pooled { conn: Some(conn), pool: self.clone(), permit: Some(permit), done: false }
+        Pooled {
+            conn: Some(conn),
+            pool: self.clone(),
+            permit: Some(permit),
+            done: false,
+        }
     }
 
     fn pop_idle(&self) -> Option<Idle> {
         let generation = self.0.generation.load(Ordering::Relaxed);
-        let mut idle = self.0.idle.lock().expect("nothing panics while it holds this lock");
+        let mut idle = self
+            .0
+            .idle
+            .lock()
+            .expect("nothing panics while it holds this lock");
         // The last one back is the first one out: what is not needed stays idle.
         while let Some(last) = idle.pop() {
             if last.generation == generation {
@@ -161,8 +170,16 @@ impl Pool {
 
     fn push_idle(&self, conn: Conn) {
         let generation = self.0.generation.load(Ordering::Relaxed);
-        let idle = Idle { conn, since: Instant::now(), generation };
-        self.0.idle.lock().expect("nothing panics while it holds this lock").push(idle);
+        let idle = Idle {
+            conn,
+            since: Instant::now(),
+            generation,
+        };
+        self.0
+            .idle
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .push(idle);
     }
 
     fn forget_idle(&self) {
@@ -185,12 +202,16 @@ pub(super) struct Pooled {
 
 impl Pooled {
     pub(super) fn conn(&mut self) -> &mut Conn {
-        self.conn.as_mut().expect("the connection is only taken by the one who gives it back")
+        self.conn
+            .as_mut()
+            .expect("the connection is only taken by the one who gives it back")
     }
 
     /// Takes the connection out; dropped instead of given back, it is closed.
     pub(super) fn take(&mut self) -> Conn {
-        self.conn.take().expect("the connection is only taken by the one who gives it back")
+        self.conn
+            .take()
+            .expect("the connection is only taken by the one who gives it back")
     }
 
     /// Gives a taken connection back.
@@ -207,7 +228,9 @@ impl Pooled {
 
 impl Drop for Pooled {
     fn drop(&mut self) {
-        let Some(mut conn) = self.conn.take() else { return };
+        let Some(mut conn) = self.conn.take() else {
+            return;
+        };
         if conn.is_broken() {
             self.pool.forget_idle();
             return;
@@ -219,7 +242,9 @@ impl Drop for Pooled {
         }
         // The call vanished in the middle: its answer may still be on the wire, and its
         // transaction open. The permit stays taken until that is settled.
-        let Ok(runtime) = tokio::runtime::Handle::try_current() else { return };
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
         let pool = self.pool.clone();
         let permit = self.permit.take();
         runtime.spawn(async move {

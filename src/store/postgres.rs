@@ -37,12 +37,19 @@ pub(super) async fn open(
     options: &PgConnectOptions,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
-    let patient = options.clone().application_name("clientela").disable_statement_logging();
+    let patient = options
+        .clone()
+        .application_name("clientela")
+        .disable_statement_logging();
     let mut conn = open::connect(&Target::Postgres(Box::new(patient.clone())), meter).await?;
     check_server(&mut conn).await?;
     // Replicas may start at once: one migrates, the others wait and find it done.
     on!(&mut conn, |e| {
-        sqlx::query("SELECT pg_advisory_lock($1)").bind(OPENING).execute(e).await.map(|_| ())
+        sqlx::query("SELECT pg_advisory_lock($1)")
+            .bind(OPENING)
+            .execute(e)
+            .await
+            .map(|_| ())
     })?;
     open::check_reader_version(&mut conn).await?;
     open::migrate(&mut conn).await?;
@@ -58,7 +65,11 @@ pub(super) async fn open(
         ("lock_timeout", "2s"),
         ("idle_in_transaction_session_timeout", "5s"),
     ]);
-    Ok(Opened { target: Target::Postgres(Box::new(limited)), patient, meta })
+    Ok(Opened {
+        target: Target::Postgres(Box::new(limited)),
+        patient,
+        meta,
+    })
 }
 
 async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
@@ -69,7 +80,11 @@ async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
     })?;
     if found < OLDEST {
         let found = (found / 10_000).to_string();
-        return Err(OpenError::OldEngine { what: "PostgreSQL", found, needed: "15" });
+        return Err(OpenError::OldEngine {
+            what: "PostgreSQL",
+            found,
+            needed: "15",
+        });
     }
     Ok(())
 }
@@ -87,8 +102,14 @@ async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
     if ahead {
         tracing::warn!("the store was restored from a copy: streams begin anew");
         let epoch = ids::new_id();
-        on!(conn, |e| sqlx::query("UPDATE change_log SET xid = 0").execute(e).await.map(|_| ()))?;
-        on!(conn, |e| sqlx::query("UPDATE jobs SET xid = 0").execute(e).await.map(|_| ()))?;
+        on!(conn, |e| sqlx::query("UPDATE change_log SET xid = 0")
+            .execute(e)
+            .await
+            .map(|_| ()))?;
+        on!(conn, |e| sqlx::query("UPDATE jobs SET xid = 0")
+            .execute(e)
+            .await
+            .map(|_| ()))?;
         on!(conn, |e| {
             sqlx::query("UPDATE store_meta SET value = $1 WHERE key = 'epoch'")
                 .bind(&epoch)
@@ -130,7 +151,9 @@ async fn settle(pool: &Pool, work: &mut dyn Work, wake: &Wake) -> Result<(), Tro
         let mut trouble = None;
         let contended = if ran == Ran::Done {
             trouble = conn.commit().await.err().map(|error| Trouble::of(&error));
-            trouble.as_ref().is_some_and(|trouble| trouble.class() == Class::Contended)
+            trouble
+                .as_ref()
+                .is_some_and(|trouble| trouble.class() == Class::Contended)
         } else {
             let contended = conn.was_contended();
             if !conn.is_broken() {

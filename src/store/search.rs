@@ -46,15 +46,20 @@ impl SearchTerms {
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
         let folded = fold(query);
-        let terms: Vec<String> =
-            folded.split_whitespace().take(MAX_TERMS).map(str::to_owned).collect();
+        let terms: Vec<String> = folded
+            .split_whitespace()
+            .take(MAX_TERMS)
+            .map(str::to_owned)
+            .collect();
         (!terms.is_empty()).then_some(Self(terms))
     }
 
     /// Whether a text made by [`index_text`] is found.
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
-        self.0.iter().all(|term| text.contains(needle(term).as_str()))
+        self.0
+            .iter()
+            .all(|term| text.contains(needle(term).as_str()))
     }
 
     /// Adds the condition to a statement.
@@ -74,8 +79,15 @@ impl SearchTerms {
         let mut between = "(";
         if !indexed.is_empty() {
             let query = statement.keep(indexed.join(" AND "));
-            statement.push(between).push(column.id).push(" IN (SELECT rowid FROM ");
-            statement.push(column.fts).push(" WHERE ").push(column.fts).push(" MATCH ");
+            statement
+                .push(between)
+                .push(column.id)
+                .push(" IN (SELECT rowid FROM ");
+            statement
+                .push(column.fts)
+                .push(" WHERE ")
+                .push(column.fts)
+                .push(" MATCH ");
             statement.push_piece(&query).push(")");
             between = " AND ";
         }
@@ -101,28 +113,41 @@ impl SearchTerms {
 
 /// What must occur: the term, or for a short one a word that begins with it.
 fn needle(term: &str) -> String {
-    if term.chars().count() >= INDEXED { term.to_owned() } else { format!(" {term}") }
+    if term.chars().count() >= INDEXED {
+        term.to_owned()
+    } else {
+        format!(" {term}")
+    }
 }
 
 fn like_literal(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('%', "\\%").replace('_', "\\_")
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    const COLUMN: SearchColumn =
-        SearchColumn { text: "c.search_text", id: "c.search_id", fts: "customers_search" };
+    const COLUMN: SearchColumn = SearchColumn {
+        text: "c.search_text",
+        id: "c.search_id",
+        fts: "customers_search",
+    };
 
     #[test]
     fn every_term_must_occur_and_short_ones_begin_a_word() {
         let text = index_text(["Ada", "Lovelace", "ada@example.test"]);
 
         assert_eq!(text, " ada lovelace ada@example.test");
-        for (query, found) in
-            [("lace", true), ("lo ada", true), ("ov", false), ("a l", true), ("lace x", false)]
-        {
+        for (query, found) in [
+            ("lace", true),
+            ("lo ada", true),
+            ("ov", false),
+            ("a l", true),
+            ("lace x", false),
+        ] {
             let terms = SearchTerms::of(query).unwrap();
             assert_eq!(terms.found_in(&text), found, "{query}");
         }
@@ -136,7 +161,11 @@ mod tests {
             let mut statement = Statement::new(engine, "SELECT 1 WHERE ");
             terms.push(&COLUMN, &mut statement);
 
-            assert!(!statement.text().contains(['%', '"', '\'']), "{}", statement.text());
+            assert!(
+                !statement.text().contains(['%', '"', '\'']),
+                "{}",
+                statement.text()
+            );
         }
     }
 }

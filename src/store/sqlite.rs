@@ -63,7 +63,9 @@ pub(super) async fn open(
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", WAL_SIZE_KEPT)
         .thread_name(|id| format!("sqlite-write-{id}"));
-    let read_options = options.read_only(true).thread_name(|id| format!("sqlite-read-{id}"));
+    let read_options = options
+        .read_only(true)
+        .thread_name(|id| format!("sqlite-read-{id}"));
 
     let write_target = Target::Sqlite(write_options);
     let mut writer = open::connect(&write_target, meter).await?;
@@ -74,7 +76,13 @@ pub(super) async fn open(
     open::migrate(&mut writer).await?;
     let meta = open::identity(&mut writer).await?;
 
-    Ok(Opened { writer, write_target, read_target: Target::Sqlite(read_options), meta, lock })
+    Ok(Opened {
+        writer,
+        write_target,
+        read_target: Target::Sqlite(read_options),
+        meta,
+        lock,
+    })
 }
 
 fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
@@ -113,7 +121,10 @@ fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
 fn check_header(file: &Path) -> Result<(), OpenError> {
     let mut start = Vec::new();
     match File::open(file) {
-        Ok(open) => open.take(16).read_to_end(&mut start).map_err(failed(file))?,
+        Ok(open) => open
+            .take(16)
+            .read_to_end(&mut start)
+            .map_err(failed(file))?,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
         Err(error) => return Err(failed(file)(error)),
     };
@@ -137,26 +148,35 @@ fn make_private_file(file: &Path) -> Result<(), OpenError> {
 }
 
 async fn check_library(conn: &mut Conn) -> Result<(), OpenError> {
-    let found: String =
-        on!(conn, |e| sqlx::query_scalar("SELECT sqlite_version()").fetch_one(e).await)?;
+    let found: String = on!(conn, |e| sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(e)
+        .await)?;
     if version(&found) < version(OLDEST) {
-        return Err(OpenError::OldEngine { what: "the SQLite library", found, needed: OLDEST });
+        return Err(OpenError::OldEngine {
+            what: "the SQLite library",
+            found,
+            needed: OLDEST,
+        });
     }
     Ok(())
 }
 
 fn version(text: &str) -> Vec<u32> {
-    text.split('.').map(|part| part.parse().unwrap_or_default()).collect()
+    text.split('.')
+        .map(|part| part.parse().unwrap_or_default())
+        .collect()
 }
 
 async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
-    let synchronous: i64 =
-        on!(conn, |e| sqlx::query_scalar("PRAGMA synchronous").fetch_one(e).await)?;
+    let synchronous: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(e)
+        .await)?;
     if synchronous != 2 {
         return Err(OpenError::Setting("synchronous=FULL"));
     }
-    let journal: String =
-        on!(conn, |e| sqlx::query_scalar("PRAGMA journal_mode").fetch_one(e).await)?;
+    let journal: String = on!(conn, |e| sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(e)
+        .await)?;
     if journal != "wal" {
         return Err(OpenError::Setting("journal_mode=WAL"));
     }
@@ -165,16 +185,24 @@ async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
 
 /// Marks a fresh file as Clientela's; refuses the file of another program.
 async fn claim(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
-    let id: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA application_id").fetch_one(e).await)?;
+    let id: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(e)
+        .await)?;
     if id == i64::from(APPLICATION_ID) {
         return Ok(());
     }
-    let tables: i64 =
-        on!(conn, |e| sqlx::query_scalar("SELECT COUNT(*) FROM sqlite_schema").fetch_one(e).await)?;
+    let tables: i64 = on!(conn, |e| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sqlite_schema"
+    )
+    .fetch_one(e)
+    .await)?;
     if id != 0 || tables != 0 {
         return Err(OpenError::Foreign(file.to_owned()));
     }
     let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
-    on!(conn, |e| sqlx::raw_sql(AssertSqlSafe(mark.as_str())).execute(e).await.map(|_| ()))?;
+    on!(conn, |e| sqlx::raw_sql(AssertSqlSafe(mark.as_str()))
+        .execute(e)
+        .await
+        .map(|_| ()))?;
     Ok(())
 }

@@ -35,7 +35,11 @@ pub(super) struct State {
 
 impl Tx {
     pub(super) fn new(conn: Conn) -> Self {
-        Self { conn, held: Locks::none(), state: State::default() }
+        Self {
+            conn,
+            held: Locks::none(),
+            state: State::default(),
+        }
     }
 
     /// Readies the transaction for a closure that holds `locks`.
@@ -68,10 +72,14 @@ impl Tx {
             return Ok(());
         }
         if self.state.wrote {
-            return Err(Error::internal(StoreFault("a lock was asked for after a write".into())));
+            return Err(Error::internal(StoreFault(
+                "a lock was asked for after a write".into(),
+            )));
         }
         if self.held.len() + self.state.needed.len() >= MAX_LOCKS {
-            return Err(Error::internal(StoreFault(format!("more than {MAX_LOCKS} locks"))));
+            return Err(Error::internal(StoreFault(format!(
+                "more than {MAX_LOCKS} locks"
+            ))));
         }
         self.state.needed.push(key);
         Err(Error::internal(StoreFault("a lock is missing".into())))

@@ -13,7 +13,10 @@ pub(super) struct Wake {
 
 impl Wake {
     pub(super) fn new() -> Self {
-        Self { here: watch::Sender::new(0), anywhere: watch::Sender::new(0) }
+        Self {
+            here: watch::Sender::new(0),
+            anywhere: watch::Sender::new(0),
+        }
     }
 
     /// This process has committed a change.

@@ -62,11 +62,7 @@ pub(super) struct Closure<T, D, F> {
 }
 
 impl<T, D, F> Closure<T, D, F> {
-    pub(super) fn new(
-        locks: Locks,
-        data: D,
-        run: F,
-    ) -> (Self, oneshot::Receiver<Result<T>>) {
+    pub(super) fn new(locks: Locks, data: D, run: F) -> (Self, oneshot::Receiver<Result<T>>) {
         let (answer, receiver) = oneshot::channel();
         let work = Self {
             locks,
