@@ -69,14 +69,20 @@ impl Fixture {
             })
             .await
             .unwrap();
-        Self { store, config, _folder: folder }
+        Self {
+            store,
+            config,
+            _folder: folder,
+        }
     }
 
     /// Adds one to a counter, as an area would: lock, read, write.
     async fn increment(&self, name: &str) -> Result<i64> {
         let locks = Locks::of("counter", "s", name);
         self.store
-            .write_with(locks, name.to_owned(), |tx, name| increment(tx, name).boxed())
+            .write_with(locks, name.to_owned(), |tx, name| {
+                increment(tx, name).boxed()
+            })
             .await
     }
 

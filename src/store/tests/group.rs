@@ -90,7 +90,11 @@ async fn writes_that_wait_share_one_commit() {
         .for_each(|outcome| assert!(outcome.is_ok()));
 
     // One commit each would take more than five seconds.
-    assert!(started.elapsed() < Duration::from_secs(2), "{:?}", started.elapsed());
+    assert!(
+        started.elapsed() < Duration::from_secs(2),
+        "{:?}",
+        started.elapsed()
+    );
 }
 
 #[tokio::test]
@@ -115,7 +119,10 @@ async fn a_commit_that_fails_is_told_to_every_member_and_the_writer_recovers() {
         .unwrap();
     let orphan = fixture.store.write(Locks::none(), |tx| {
         async move {
-            execute!(tx, sqlx::query("INSERT INTO late (id, parent) VALUES (1, 99)"))?;
+            execute!(
+                tx,
+                sqlx::query("INSERT INTO late (id, parent) VALUES (1, 99)")
+            )?;
             Ok(0)
         }
         .boxed()
@@ -162,16 +169,24 @@ async fn a_foreign_lock_on_the_file_is_told_as_not_available() {
     let mut config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
     config.busy_timeout = Duration::from_millis(20);
     let fixture = Fixture::open(config, Some(folder)).await;
-    let DatabaseUrl::Embedded { data_dir } = &fixture.config.database else { unreachable!() };
+    let DatabaseUrl::Embedded { data_dir } = &fixture.config.database else {
+        unreachable!()
+    };
     let mut foreign = sqlx::sqlite::SqliteConnectOptions::new()
         .filename(data_dir.join(DATABASE_FILE))
         .connect()
         .await
         .unwrap();
-    sqlx::raw_sql("BEGIN IMMEDIATE").execute(&mut foreign).await.unwrap();
+    sqlx::raw_sql("BEGIN IMMEDIATE")
+        .execute(&mut foreign)
+        .await
+        .unwrap();
 
     let locked = fixture.increment("locked").await;
-    sqlx::raw_sql("ROLLBACK").execute(&mut foreign).await.unwrap();
+    sqlx::raw_sql("ROLLBACK")
+        .execute(&mut foreign)
+        .await
+        .unwrap();
 
     assert_eq!(code(&locked), Some(Code::Unavailable));
     assert_eq!(fixture.increment("locked").await.unwrap(), 1);

@@ -18,8 +18,10 @@ async fn a_new_store_can_be_read_by_its_owner_only() {
     fixture.increment("any").await.unwrap();
 
     assert_eq!(mode(&data_dir), 0o700);
-    let files: Vec<_> =
-        std::fs::read_dir(&data_dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    let files: Vec<_> = std::fs::read_dir(&data_dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
     assert_eq!(files.len(), 4, "{files:?}");
     for file in files {
         assert_eq!(mode(&file), 0o600, "{}", file.display());
@@ -62,7 +64,10 @@ async fn the_database_of_another_program_is_refused() {
         .connect()
         .await
         .unwrap();
-    sqlx::raw_sql("CREATE TABLE notes (a TEXT)").execute(&mut other).await.unwrap();
+    sqlx::raw_sql("CREATE TABLE notes (a TEXT)")
+        .execute(&mut other)
+        .await
+        .unwrap();
     sqlx::Connection::close(other).await.unwrap();
     let config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
 
@@ -95,7 +100,10 @@ async fn a_store_of_a_newer_release_is_refused() {
 
         let refused = Store::open(&fixture.config, Clock::system()).await;
 
-        assert!(matches!(refused, Err(OpenError::TooNew { needed: 99, own: 1 })));
+        assert!(matches!(
+            refused,
+            Err(OpenError::TooNew { needed: 99, own: 1 })
+        ));
     }
 }
 
@@ -119,19 +127,25 @@ async fn a_store_keeps_its_identity_and_no_two_share_one() {
 
 #[tokio::test]
 async fn replicas_that_start_at_once_agree_on_one_identity() {
-    let Some(fixture) = postgres().await else { return };
+    let Some(fixture) = postgres().await else {
+        return;
+    };
 
-    let replicas =
-        join_all((0..4).map(|_| Store::open(&fixture.config, Clock::system()))).await;
+    let replicas = join_all((0..4).map(|_| Store::open(&fixture.config, Clock::system()))).await;
 
     for replica in replicas {
-        assert_eq!(replica.unwrap().meta().secret(), fixture.store.meta().secret());
+        assert_eq!(
+            replica.unwrap().meta().secret(),
+            fixture.store.meta().secret()
+        );
     }
 }
 
 #[tokio::test]
 async fn a_commit_at_one_replica_wakes_the_other() {
-    let Some(fixture) = postgres().await else { return };
+    let Some(fixture) = postgres().await else {
+        return;
+    };
     let other = Store::open(&fixture.config, Clock::system()).await.unwrap();
     let mut woken = other.committed();
 
@@ -164,7 +178,9 @@ async fn a_commit_at_one_replica_wakes_the_other() {
             () = wake => {}
         }
     };
-    tokio::time::timeout(Duration::from_secs(10), waited).await.expect("a hint arrives");
+    tokio::time::timeout(Duration::from_secs(10), waited)
+        .await
+        .expect("a hint arrives");
 }
 
 #[tokio::test]
@@ -178,7 +194,9 @@ async fn a_database_that_is_away_is_told_at_opening() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_ended_is_replaced() {
-    let Some(fixture) = postgres().await else { return };
+    let Some(fixture) = postgres().await else {
+        return;
+    };
     let pid = |fixture: &Fixture| {
         let store = fixture.store.clone();
         async move {
@@ -186,7 +204,9 @@ async fn a_connection_that_the_server_ended_is_replaced() {
                 .write(Locks::none(), |tx| {
                     async move {
                         let pid: i64 = on!(tx, |e| {
-                            sqlx::query_scalar("SELECT pg_backend_pid()::bigint").fetch_one(e).await
+                            sqlx::query_scalar("SELECT pg_backend_pid()::bigint")
+                                .fetch_one(e)
+                                .await
                         })?;
                         Ok(pid)
                     }
@@ -221,7 +241,9 @@ async fn a_connection_that_the_server_ended_is_replaced() {
 
 #[tokio::test]
 async fn a_restored_copy_begins_a_new_epoch_and_keeps_its_order() {
-    let Some(fixture) = postgres().await else { return };
+    let Some(fixture) = postgres().await else {
+        return;
+    };
     let before = fixture.store.meta().epoch().to_owned();
     fixture
         .store
@@ -250,7 +272,9 @@ async fn a_restored_copy_begins_a_new_epoch_and_keeps_its_order() {
         .read(|conn| {
             async move {
                 Ok(on!(conn, |e| {
-                    sqlx::query_scalar("SELECT MAX(xid) FROM change_log").fetch_one(e).await
+                    sqlx::query_scalar("SELECT MAX(xid) FROM change_log")
+                        .fetch_one(e)
+                        .await
                 })?)
             }
             .boxed()

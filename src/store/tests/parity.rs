@@ -40,14 +40,19 @@ async fn schema(fixture: &Fixture) -> Schema {
             "TEXT" => "text",
             other => panic!("{table}.{column} is {other}, which is not of the portable subset"),
         };
-        schema.entry(table).or_default().insert(column, (kind.to_owned(), nullable));
+        schema
+            .entry(table)
+            .or_default()
+            .insert(column, (kind.to_owned(), nullable));
     }
     schema
 }
 
 #[tokio::test]
 async fn both_engines_have_the_same_tables_and_columns() {
-    let Some(postgres) = postgres().await else { return };
+    let Some(postgres) = postgres().await else {
+        return;
+    };
 
     let (one, other) = (schema(&sqlite().await).await, schema(&postgres).await);
 
@@ -58,7 +63,10 @@ async fn both_engines_have_the_same_tables_and_columns() {
 #[test]
 fn both_engines_have_the_same_migrations() {
     let names = |migrator: sqlx::migrate::Migrator| -> Vec<(i64, String)> {
-        migrator.iter().map(|step| (step.version, step.description.to_string())).collect()
+        migrator
+            .iter()
+            .map(|step| (step.version, step.description.to_string()))
+            .collect()
     };
 
     let sqlite = names(sqlx::migrate!("migrations/sqlite"));
@@ -69,7 +77,9 @@ fn both_engines_have_the_same_migrations() {
 
 #[tokio::test]
 async fn texts_that_are_ordered_by_sort_alike() {
-    let Some(postgres) = postgres().await else { return };
+    let Some(postgres) = postgres().await else {
+        return;
+    };
     let mut orders = Vec::new();
     for fixture in [sqlite().await, postgres] {
         for name in ["b", "A", "a", "_", "é", "Z", "10", "9"] {

@@ -144,7 +144,11 @@ async fn a_write_that_asks_to_be_run_again_is_run_again_a_few_times() {
                     let run = counted.fetch_add(1, Ordering::Relaxed);
                     async move {
                         set_counter(tx, "again", i64::try_from(run).unwrap()).await?;
-                        if run < asks { Err(tx.run_again()) } else { Ok(()) }
+                        if run < asks {
+                            Err(tx.run_again())
+                        } else {
+                            Ok(())
+                        }
                     }
                     .boxed()
                 })
@@ -185,7 +189,10 @@ async fn a_write_goes_on_when_its_caller_has_gone() {
         // On SQLite the writer is one, on PostgreSQL closing waits for every write.
         fixture.store.close().await;
         let again = Store::open(&fixture.config, Clock::system()).await.unwrap();
-        let fixture = Fixture { store: again, ..fixture };
+        let fixture = Fixture {
+            store: again,
+            ..fixture
+        };
         assert_eq!(fixture.counter("left").await, Some(2));
     }
 }
@@ -200,10 +207,12 @@ async fn a_write_after_a_failed_statement_is_refused() {
                     set_counter(tx, "kept", 1).await?;
                     let clash = execute!(
                         tx,
-                        sqlx::query("INSERT INTO sequences (shop_id, name, next) VALUES ($1, $2, $3)")
-                            .bind("s")
-                            .bind("kept")
-                            .bind(1_i64)
+                        sqlx::query(
+                            "INSERT INTO sequences (shop_id, name, next) VALUES ($1, $2, $3)"
+                        )
+                        .bind("s")
+                        .bind("kept")
+                        .bind(1_i64)
                     );
                     assert!(clash.is_err_and(|error| is_unique_violation(&error)));
                     assert!(set_counter(tx, "kept", 2).await.is_err());
@@ -303,7 +312,10 @@ async fn a_list_is_one_parameter_on_either_engine() {
                     statement.bind("s").push(" AND ");
                     let list = statement.keep(Bind::Texts(names));
                     let piece = dialect::any_of(statement.engine(), "name", &list);
-                    statement.push_piece(&piece).push(" ORDER BY name LIMIT ").push_number(10);
+                    statement
+                        .push_piece(&piece)
+                        .push(" ORDER BY name LIMIT ")
+                        .push_number(10);
                     Ok(statement.fetch_all(conn).await?)
                 }
                 .boxed()
@@ -325,7 +337,10 @@ async fn a_vanished_reader_leaves_its_connection_usable() {
         for _ in 0..20 {
             let store = fixture.store.clone();
             let reader = tokio::spawn(async move {
-                store.snapshot(|conn| counter_of(conn).boxed()).await.map(|_| ())
+                store
+                    .snapshot(|conn| counter_of(conn).boxed())
+                    .await
+                    .map(|_| ())
             });
             tokio::task::yield_now().await;
             reader.abort();
@@ -341,9 +356,11 @@ async fn jobs_get_their_turn_beside_calls() {
     for fixture in stores().await {
         let calls = join_all((0..200).map(|_| fixture.increment("calls")));
         let jobs = join_all((0..20).map(|_| {
-            fixture.store.write_job(Locks::of("counter", "s", "jobs"), |tx| {
-                increment(tx, "jobs").boxed()
-            })
+            fixture
+                .store
+                .write_job(Locks::of("counter", "s", "jobs"), |tx| {
+                    increment(tx, "jobs").boxed()
+                })
         }));
 
         let (calls, jobs) = futures::join!(calls, jobs);
@@ -407,8 +424,13 @@ async fn a_call_waits_no_longer_than_told_for_a_connection() {
 
         let error = store
             .read(move |_| {
-                async move { Ok(inner.read(|conn| counter_of(conn).boxed()).await.unwrap_err()) }
-                    .boxed()
+                async move {
+                    Ok(inner
+                        .read(|conn| counter_of(conn).boxed())
+                        .await
+                        .unwrap_err())
+                }
+                .boxed()
             })
             .await
             .unwrap();
