@@ -48,11 +48,15 @@ async fn postgres() -> Option<Fixture> {
     };
     let schema = format!("t{}", ids::new_id().replace('-', ""));
     let admin = sqlx::PgPool::connect(&url).await.unwrap();
-    let create = sqlx::AssertSqlSafe(format!("CREATE SCHEMA {schema}"));
-    sqlx::raw_sql(create).execute(&admin).await.unwrap();
+    // The extension is the database's, and lies where every schema finds it.
+    let prepare = sqlx::AssertSqlSafe(format!(
+        "BEGIN; SELECT pg_advisory_xact_lock(1); \
+         CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public; COMMIT; CREATE SCHEMA {schema}"
+    ));
+    sqlx::raw_sql(prepare).execute(&admin).await.unwrap();
     admin.close().await;
     let between = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{between}options=-csearch_path%3D{schema}");
+    let url = format!("{url}{between}options=-csearch_path%3D{schema}%2Cpublic");
     Some(Fixture::open(StoreConfig::new(DatabaseUrl::postgres(&url).unwrap()), None).await)
 }
 
