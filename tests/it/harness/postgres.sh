@@ -99,15 +99,21 @@ if [ "$started" = no ]; then
 fi
 say "ready $port $password"
 
-while read -r command argument; do
-    case $command in
+obey() { # COMMAND [ARGUMENT]
+    case $1 in
     start) start ;;
-    stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$argument" --wait --silent stop >/dev/null 2>&1 ;;
-    *) false ;;
-    esac && say done || {
+    stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$2" --wait --silent stop >/dev/null 2>&1 ;;
+    *) return 1 ;;
+    esac
+}
+
+while read -r command argument; do
+    if obey "$command" "$argument"; then
+        say 'done'
+    else
         complain "'$command $argument' failed:"
         tail -n 20 "$folder/server.log" >&2
         say failed
-    }
+    fi
 done
 finish
