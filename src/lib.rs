@@ -4,11 +4,20 @@
 
 pub mod access;
 pub mod clock;
+pub mod config;
+pub mod epochs;
 pub mod error;
 pub mod feed;
 pub mod filter;
+pub mod groups;
 pub mod ids;
+pub mod jobs;
 pub mod limits;
+pub mod mask;
+pub mod numbers;
+pub mod passwords;
 pub mod proto;
+pub mod server;
 pub mod shops;
 pub mod store;
+pub mod telemetry;

@@ -26,7 +26,7 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
@@ -45,9 +45,9 @@ pub use tx::Tx;
 pub use types::Texts;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use conn::Meter;
-use error::Trouble;
+use error::{StoreFault, Trouble};
 use group::Writer;
 use pool::Pool;
 use wake::Wake;
@@ -283,6 +283,32 @@ impl Store {
         self.submit(true, Closure::new(locks, data, f)).await
     }
 
+    /// Runs a write and takes it back: the answer is what it would have been, and nothing stands.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn rehearse<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        let answer = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&answer);
+        let keep = move |value: Option<T>| {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        };
+        let outcome: Result<()> = self
+            .write_with(locks, (data, f, keep), rehearsal::<T, D, F, _>)
+            .await;
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (answer, outcome) {
+            (Some(answer), _) => Ok(answer),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => unreachable!("a rehearsal ends with an error"),
+        }
+    }
+
     async fn submit<T, D, F>(
         &self,
         job: bool,
@@ -329,6 +355,27 @@ impl Store {
             }
         }
     }
+}
+
+/// One run of a rehearsal: the error rolls it back, after the answer was kept.
+fn rehearsal<'t, T, D, F, K>(
+    tx: &'t mut Tx,
+    (data, f, keep): &'t (D, F, K),
+) -> BoxFuture<'t, Result<()>>
+where
+    T: Send,
+    D: Sync,
+    F: for<'a> Fn(&'a mut Tx, &'a D) -> BoxFuture<'a, Result<T>> + Sync,
+    K: Fn(Option<T>) + Sync,
+{
+    Box::pin(async move {
+        keep(None);
+        let answer = f(tx, data).await?;
+        keep(Some(answer));
+        Err(Error::internal(StoreFault(
+            "the write was a rehearsal".into(),
+        )))
+    })
 }
 
 /// A closure without data, as one with the data `()`.

@@ -82,24 +82,32 @@ CREATE TABLE tombstones (
     PRIMARY KEY (shop_id, kind, id)
 );
 
--- Background work, claimed by lease. xid is the transaction that wrote the row last.
+-- Background work. state and kind have the numbers of the contract. run_at is when it may be taken next:
+-- its time, that of its next attempt, or the end of its worker's lease. xid is the transaction that
+-- asked for it last, or claimed it.
 CREATE TABLE jobs (
-    id          TEXT COLLATE "C" NOT NULL PRIMARY KEY,
-    shop_id     TEXT COLLATE "C" NOT NULL,
-    kind        TEXT COLLATE "C" NOT NULL,
-    state       BIGINT NOT NULL,
-    cursor      TEXT   NOT NULL,
-    progress    BIGINT NOT NULL,
-    total       BIGINT,
-    doc         TEXT   NOT NULL,
-    lease_owner TEXT,
-    lease_until BIGINT,
-    run_at      BIGINT NOT NULL,
-    attempts    BIGINT NOT NULL,
-    xid         BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
-    create_time BIGINT NOT NULL,
-    update_time BIGINT NOT NULL,
-    error       TEXT
+    id           TEXT COLLATE "C" NOT NULL PRIMARY KEY,
+    shop_id      TEXT COLLATE "C" NOT NULL,
+    kind         BIGINT NOT NULL,
+    subject      TEXT COLLATE "C" NOT NULL,
+    state        BIGINT NOT NULL,
+    cursor       TEXT NOT NULL,
+    progress     BIGINT NOT NULL,
+    doc          TEXT NOT NULL,
+    key_id       TEXT NOT NULL,
+    actor        TEXT,
+    on_behalf_of TEXT,
+    lease_owner  TEXT,
+    run_at       BIGINT NOT NULL,
+    attempts     BIGINT NOT NULL,
+    xid          BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
+    create_time  BIGINT NOT NULL,
+    update_time  BIGINT NOT NULL,
+    end_time     BIGINT,
+    error        TEXT
 );
-CREATE INDEX jobs_by_turn ON jobs (state, run_at);
-CREATE INDEX jobs_by_shop ON jobs (shop_id, kind, state);
+CREATE UNIQUE INDEX jobs_waiting ON jobs (shop_id, kind, subject) WHERE state = 1 AND attempts = 0;
+CREATE INDEX jobs_by_turn ON jobs (run_at, id) WHERE state <= 2;
+CREATE INDEX jobs_by_subject ON jobs (shop_id, kind, subject, create_time);
+CREATE INDEX jobs_by_time ON jobs (shop_id, create_time, id);
+CREATE INDEX jobs_by_end ON jobs (end_time) WHERE end_time IS NOT NULL;

@@ -81,24 +81,32 @@ CREATE TABLE tombstones (
     PRIMARY KEY (shop_id, kind, id)
 ) STRICT, WITHOUT ROWID;
 
--- Background work, claimed by lease. xid is the transaction that wrote the row last.
+-- Background work. state and kind have the numbers of the contract. run_at is when it may be taken next:
+-- its time, that of its next attempt, or the end of its worker's lease. xid is the transaction that
+-- asked for it last, or claimed it.
 CREATE TABLE jobs (
-    id          TEXT    NOT NULL PRIMARY KEY,
-    shop_id     TEXT    NOT NULL,
-    kind        TEXT    NOT NULL,
-    state       INTEGER NOT NULL,
-    cursor      TEXT    NOT NULL,
-    progress    INTEGER NOT NULL,
-    total       INTEGER,
-    doc         TEXT    NOT NULL,
-    lease_owner TEXT,
-    lease_until INTEGER,
-    run_at      INTEGER NOT NULL,
-    attempts    INTEGER NOT NULL,
-    xid         INTEGER NOT NULL DEFAULT 0,
-    create_time INTEGER NOT NULL,
-    update_time INTEGER NOT NULL,
-    error       TEXT
+    id           TEXT NOT NULL PRIMARY KEY,
+    shop_id      TEXT NOT NULL,
+    kind         INTEGER NOT NULL,
+    subject      TEXT NOT NULL,
+    state        INTEGER NOT NULL,
+    cursor       TEXT NOT NULL,
+    progress     INTEGER NOT NULL,
+    doc          TEXT NOT NULL,
+    key_id       TEXT NOT NULL,
+    actor        TEXT,
+    on_behalf_of TEXT,
+    lease_owner  TEXT,
+    run_at       INTEGER NOT NULL,
+    attempts     INTEGER NOT NULL,
+    xid          INTEGER NOT NULL DEFAULT 0,
+    create_time  INTEGER NOT NULL,
+    update_time  INTEGER NOT NULL,
+    end_time     INTEGER,
+    error        TEXT
 ) STRICT;
-CREATE INDEX jobs_by_turn ON jobs (state, run_at);
-CREATE INDEX jobs_by_shop ON jobs (shop_id, kind, state);
+CREATE UNIQUE INDEX jobs_waiting ON jobs (shop_id, kind, subject) WHERE state = 1 AND attempts = 0;
+CREATE INDEX jobs_by_turn ON jobs (run_at, id) WHERE state <= 2;
+CREATE INDEX jobs_by_subject ON jobs (shop_id, kind, subject, create_time);
+CREATE INDEX jobs_by_time ON jobs (shop_id, create_time, id);
+CREATE INDEX jobs_by_end ON jobs (end_time) WHERE end_time IS NOT NULL;
