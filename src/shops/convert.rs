@@ -88,8 +88,9 @@ const IGNORED: [&str; 3] = ["name", "update_time", "etag"];
 pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {
     let absent = pb::ShopSettings::default();
     let sent = request.settings.as_ref().unwrap_or(&absent);
-    let paths =
-        mask::changed(request.update_mask.as_ref(), &WRITABLE, &IGNORED, |path| is_set(sent, path))?;
+    let paths = mask::changed(request.update_mask.as_ref(), &WRITABLE, &IGNORED, |path| {
+        is_set(sent, path)
+    })?;
     let first = Settings::default();
     let text = |sent: &String, first: String| if sent.is_empty() { first } else { sent.clone() };
     let group = |sent: &String, first: String| match sent.as_str() {
@@ -136,12 +137,14 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
                 };
             }
             "visitor_cart_retention_days" => {
-                settings.visitor_cart_retention_days =
-                    sent.visitor_cart_retention_days.unwrap_or(first.visitor_cart_retention_days);
+                settings.visitor_cart_retention_days = sent
+                    .visitor_cart_retention_days
+                    .unwrap_or(first.visitor_cart_retention_days);
             }
             "customer_cart_retention_days" => {
-                settings.customer_cart_retention_days =
-                    sent.customer_cart_retention_days.unwrap_or(first.customer_cart_retention_days);
+                settings.customer_cart_retention_days = sent
+                    .customer_cart_retention_days
+                    .unwrap_or(first.customer_cart_retention_days);
             }
             other => unreachable!("{other} is not in WRITABLE"),
         }
@@ -153,7 +156,11 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
         let text = "a language is named twice";
         violations.push(Violation::new("settings.language_codes", "DUPLICATE", text));
     }
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid(violations))
+    }
 }
 
 fn is_set(sent: &pb::ShopSettings, path: &str) -> bool {
@@ -219,12 +226,20 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
     roles.sort_unstable();
     roles.dedup();
     if roles.is_empty() {
-        violations.push(Violation::new("api_key.roles", "REQUIRED", "a key has a role"));
+        violations.push(Violation::new(
+            "api_key.roles",
+            "REQUIRED",
+            "a key has a role",
+        ));
     }
     for (index, role) in sent.roles.iter().enumerate() {
         if matches!(Role::try_from(*role), Err(_) | Ok(Role::Unspecified)) {
             let field = format!("api_key.roles[{index}]");
-            violations.push(Violation::new(field, "NOT_ALLOWED", "there is no such role"));
+            violations.push(Violation::new(
+                field,
+                "NOT_ALLOWED",
+                "there is no such role",
+            ));
         }
     }
     if roles.len() > 1 && roles.contains(&Role::Operator.into()) {
@@ -249,7 +264,9 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
 }
 
 fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1_000)
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
 #[cfg(test)]
@@ -272,7 +289,10 @@ mod tests {
             guest_checkout: Some(false),
             ..pb::ShopSettings::default()
         };
-        let mut settings = Settings { default_currency: "JPY".into(), ..Settings::default() };
+        let mut settings = Settings {
+            default_currency: "JPY".into(),
+            ..Settings::default()
+        };
 
         apply(&request(&[], sent), &mut settings).unwrap();
 
@@ -318,7 +338,11 @@ mod tests {
         let now = 1_000_000;
 
         assert!(new_key(&key(&[Role::Admin, Role::Support], 2), now).is_ok());
-        assert!(new_key(&key(&[Role::Operator], 2), now).unwrap().is_operator());
+        assert!(
+            new_key(&key(&[Role::Operator], 2), now)
+                .unwrap()
+                .is_operator()
+        );
         assert!(new_key(&key(&[], 2), now).is_err());
         assert!(new_key(&key(&[Role::Unspecified], 2), now).is_err());
         assert!(new_key(&key(&[Role::Operator, Role::Admin], 2), now).is_err());

@@ -6,8 +6,8 @@ use tonic::Code;
 use super::convert::{self, NewKey};
 use super::model::ApiKey;
 use super::rpc::{more, open, sees_all, size};
-use super::sql::{self, KeyQuery};
 use super::secret;
+use super::sql::{self, KeyQuery};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
@@ -37,7 +37,10 @@ pub async fn create(
         }
         .boxed()
     });
-    Ok(pb::CreateApiKeyResponse { api_key: Some(made.await?), secret })
+    Ok(pb::CreateApiKeyResponse {
+        api_key: Some(made.await?),
+        secret,
+    })
 }
 
 /// Adds a key and tells the log.
@@ -57,14 +60,20 @@ fn owned(caller: &Caller, new: NewKey, now: i64) -> Result<ApiKey> {
     let shop = if new.is_operator() {
         if !sees_all(caller) {
             let text = "only an operator key makes operator keys";
-            return Err(Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
-                .with("field", "api_key.roles")
-                .with("allowed", Role::Operator.as_str_name()));
+            return Err(
+                Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
+                    .with("field", "api_key.roles")
+                    .with("allowed", Role::Operator.as_str_name()),
+            );
         }
         None
     } else if caller.shop.is_empty() {
         let text = "there are several shops: name one in the metadata clientela-shop";
-        return Err(Error::new(Code::InvalidArgument, ErrorReason::ShopRequired, text));
+        return Err(Error::new(
+            Code::InvalidArgument,
+            ErrorReason::ShopRequired,
+            text,
+        ));
     } else {
         Some(caller.shop.to_string())
     };
@@ -90,14 +99,18 @@ pub async fn list(
     caller: Caller,
     request: pb::ListApiKeysRequest,
 ) -> Result<pb::ListApiKeysResponse> {
-    let pb::ListApiKeysRequest { page_size, page_token, show_revoked } = request;
+    let pb::ListApiKeysRequest {
+        page_size,
+        page_token,
+        show_revoked,
+    } = request;
     let size = size(page_size)?;
     let digest = RequestDigest::new("ListApiKeys", &caller.shop)
         .field("show_revoked", [u8::from(show_revoked)])
         .field("operators", [u8::from(sees_all(&caller))]);
     let before = open(store, &digest, &page_token)?;
     let now = store.clock().now();
-    let read = |conn| {
+    let read = store.read(|conn| {
         async move {
             let query = KeyQuery {
                 shop: &caller.shop,
@@ -110,8 +123,8 @@ pub async fn list(
             sql::list_keys(conn, query).await
         }
         .boxed()
-    };
-    let mut keys = store.read(read).await?;
+    });
+    let mut keys = read.await?;
     let cut = keys.len() > size;
     keys.truncate(size);
     let next_page_token = match keys.last() {
@@ -119,15 +132,14 @@ pub async fn list(
         _ => String::new(),
     };
     let api_keys = keys.iter().map(convert::api_key).collect();
-    Ok(pb::ListApiKeysResponse { api_keys, next_page_token })
+    Ok(pb::ListApiKeysResponse {
+        api_keys,
+        next_page_token,
+    })
 }
 
 /// RevokeApiKey.
-pub async fn revoke(
-    store: &Store,
-    caller: Caller,
-    request: pb::RevokeApiKeyRequest,
-) -> Result<()> {
+pub async fn revoke(store: &Store, caller: Caller, request: pb::RevokeApiKeyRequest) -> Result<()> {
     let now = store.clock().now();
     let id = convert::id_of(&request.name).to_owned();
     let locks = feed::locks(&caller).and(lock(&id));

@@ -11,7 +11,10 @@ const PREFIX: &str = "clt_";
 
 /// A new secret: 256 random bits.
 pub fn new() -> String {
-    format!("{PREFIX}{}", URL_SAFE_NO_PAD.encode(ids::random_bytes::<32>()))
+    format!(
+        "{PREFIX}{}",
+        URL_SAFE_NO_PAD.encode(ids::random_bytes::<32>())
+    )
 }
 
 /// What is stored of a secret. A plain digest is enough, as nobody can guess 256 bits.
@@ -27,7 +30,10 @@ mod tests {
     fn no_two_secrets_are_the_same() {
         let (one, other) = (new(), new());
 
-        assert!(one.starts_with(PREFIX) && one.len() == PREFIX.len() + 43, "{one}");
+        assert!(
+            one.starts_with(PREFIX) && one.len() == PREFIX.len() + 43,
+            "{one}"
+        );
         assert_ne!(digest(&one), digest(&other));
         assert_eq!(digest(&one), digest(&one));
     }
