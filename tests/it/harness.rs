@@ -8,17 +8,15 @@ mod watching;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use clientela::app::{App, Options};
+use clientela::app::{Options, Program};
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
-use clientela::jobs::JobsSettings;
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
-use clientela::server::ServerSettings;
-use clientela::store::{DatabaseUrl, StoreConfig};
+use clientela::store::DatabaseUrl;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -77,9 +75,8 @@ impl Interceptor for Keyed {
     }
 }
 
-/// A client with a key.
-pub type Client<T> = T;
-type Transport = InterceptedService<Channel, Keyed>;
+/// The connection of a client with a key.
+pub type Transport = InterceptedService<Channel, Keyed>;
 
 /// A running server with one shop.
 pub struct Shop {
@@ -290,21 +287,15 @@ impl Data {
 }
 
 async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
-    let options = Options {
-        store: StoreConfig::new(data.url()),
-        data_dir: data.folder.path().to_owned(),
-        clock: setup.clock,
-        feed: setup.feed,
-        jobs: JobsSettings::default(),
-        server: ServerSettings { cors_origins: Vec::new(), drain_timeout: setup.drain_timeout },
-        open_reflection: false,
-        ..Options::default()
-    };
+    let mut options = Options::new(data.url(), data.folder.path().to_owned());
+    options.clock = setup.clock;
+    options.feed = setup.feed;
+    options.server.drain_timeout = setup.drain_timeout;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener.local_addr().expect("a bound socket has an address");
     let stop = CancellationToken::new();
-    let app = App::start(options).await.expect("the server starts");
-    let task = tokio::spawn(app.serve(listener, stop.clone()));
+    let program = Program::start(options).await.expect("the server starts");
+    let task = tokio::spawn(program.serve(listener, stop.clone()));
     (address, Running { stop, task })
 }
 

@@ -2,3 +2,4 @@
 
 mod harness;
 mod throwaway_postgres;
+mod watch;
