@@ -1,10 +1,8 @@
 //! How the program is put together: what the areas share, and the order in which it starts and ends.
 
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use anyhow::Context as _;
-use axum::Router;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
@@ -20,23 +18,10 @@ use crate::proto::server::{
     customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
     operation_service_server::OperationServiceServer,
 };
-use crate::proto::{DESCRIPTORS, POOL};
+use crate::proto::DESCRIPTORS;
 use crate::server::{self, Health, ServerSettings};
-use crate::shops::{self, FirstKeys};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{carts, customers, groups, jobs, limits, operations};
-
-/// What every area's service holds.
-pub struct App {
-    /// The database.
-    pub store: Store,
-    /// The change log and its streams.
-    pub feed: Feed,
-    /// The threads that hash passwords.
-    pub passwords: Passwords,
-    /// The numbers of customers and carts.
-    pub numbers: Numbers,
-}
+use crate::{carts, customers, groups, jobs, limits, operations, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -81,12 +66,15 @@ impl Options {
 
 /// A program that has started and can serve.
 pub struct Program {
-    app: Arc<App>,
-    jobs: Jobs,
+    store: Store,
+    feed: Feed,
     keys: Keys,
-    draining: CancellationToken,
+    passwords: Passwords,
+    numbers: Numbers,
     options: Options,
-    first_keys: Option<FirstKeys>,
+    first_keys: Option<shops::Keys>,
+    /// Cancelled when the program is told to stop.
+    stop: CancellationToken,
 }
 
 impl Program {
@@ -96,33 +84,26 @@ impl Program {
     /// # Errors
     /// When the store cannot be opened; the text says what the operator can do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
         let store = Store::open(&options.store, options.clock.clone()).await?;
-        let first_keys = shops::first_start(&store, &options.data_dir)
-            .await
-            .context("the first shop could not be made")?;
-        let draining = CancellationToken::new();
-        let feed = Feed::start(store.clone(), options.feed.clone(), draining.clone()).await?;
-        let keys = Keys::start(store.clone(), draining.clone()).await?;
-        let app = Arc::new(App {
-            passwords: Passwords::start().context("the hashing threads could not be started")?,
-            numbers: Numbers::new(store.clone()),
-            store,
-            feed,
-        });
-        let jobs = background_work(&app, &options);
-        Ok(Self { app, jobs, keys, draining, options, first_keys })
+        let first_keys = shops::first_start(&store, &options.data_dir).await?;
+        let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
+        let keys = Keys::start(store.clone(), stop.clone()).await?;
+        let passwords = Passwords::start().context("the hashing threads cannot be started")?;
+        let numbers = Numbers::new(store.clone());
+        Ok(Self { store, feed, keys, passwords, numbers, options, first_keys, stop })
     }
 
     /// The keys that this start made, if it was the first.
     #[must_use]
-    pub fn first_keys(&self) -> Option<&FirstKeys> {
+    pub fn first_keys(&self) -> Option<&shops::Keys> {
         self.first_keys.as_ref()
     }
 
-    /// What the areas share, for benchmarks.
+    /// The database, for benchmarks and tests.
     #[must_use]
-    pub fn app(&self) -> &Arc<App> {
-        &self.app
+    pub fn store(&self) -> &Store {
+        &self.store
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
@@ -131,66 +112,78 @@ impl Program {
     /// # Errors
     /// When the listener fails.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
-        let Self { app, jobs, keys, draining, options, .. } = self;
         let (reporter, health) = tonic_health::server::health_reporter();
-        let readiness =
-            server::watch_readiness(Health(reporter), app.store.clone(), stop.clone());
-        let readiness = tokio::spawn(readiness);
-        let working = tokio::spawn(jobs.run(app.store.clone(), stop.clone()));
-        let told = tokio::spawn({
-            let stop = stop.clone();
-            async move {
-                stop.cancelled().await;
-                draining.cancel();
-            }
-        });
+        let tasks = [
+            tokio::spawn(server::watch_readiness(
+                Health(reporter),
+                self.store.clone(),
+                self.stop.clone(),
+            )),
+            tokio::spawn(self.background_work().run(self.store.clone(), self.stop.clone())),
+            tokio::spawn(pass_on(stop, self.stop.clone())),
+        ];
         let layer = AccessLayer::new(
-            keys,
-            &app.store,
-            app.feed.clone(),
-            options.open_reflection,
+            self.keys.clone(),
+            self.store.meta().secret(),
+            self.feed.clone(),
+            self.options.open_reflection,
         );
-        let grpc = services(&app, health).layer(layer);
-        let served = server::serve(listener, grpc, &options.server, stop.clone()).await;
-        stop.cancel();
-        for task in [readiness, working, told] {
+        let grpc = self.services().add_service(health).into_axum_router().layer(layer);
+        let served =
+            server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
+        self.stop.cancel();
+        for task in tasks {
             task.await.context("a background task panicked")?;
         }
-        app.store.close().await;
+        self.store.close().await;
         served
+    }
+
+    /// The services of the contract, and reflection.
+    fn services(&self) -> Routes {
+        let (store, feed) = (&self.store, &self.feed);
+        let (passwords, numbers) = (self.passwords.clone(), self.numbers.clone());
+        let customers =
+            customers::Service::new(store.clone(), feed.clone(), passwords, numbers.clone());
+        let groups = groups::Service::new(store.clone(), feed.clone());
+        let carts = carts::Service::new(store.clone(), feed.clone(), numbers);
+        let shops = shops::Service::new(store.clone());
+        let operations = operations::Service::new(store.clone());
+        let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
+        macro_rules! bounded {
+            ($server:ident, $service:expr) => {
+                $server::new($service)
+                    .max_decoding_message_size(request)
+                    .max_encoding_message_size(response)
+            };
+        }
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let resolves = "the descriptors of the build resolve";
+        Routes::new(bounded!(CustomerServiceServer, customers))
+            .add_service(bounded!(GroupServiceServer, groups))
+            .add_service(bounded!(CartServiceServer, carts))
+            .add_service(bounded!(AdminServiceServer, shops))
+            .add_service(bounded!(OperationServiceServer, operations))
+            .add_service(reflection().build_v1().expect(resolves))
+            .add_service(reflection().build_v1alpha().expect(resolves))
+    }
+
+    /// Everything that is done without a call waiting for it.
+    fn background_work(&self) -> Jobs {
+        let jobs = Jobs::new(self.options.jobs.clone());
+        let jobs = jobs::register(jobs, &self.options.feed_limits);
+        let jobs = groups::register(jobs);
+        carts::register(jobs)
     }
 }
 
-/// The services of the contract, with health and reflection.
-fn services(app: &Arc<App>, health: tonic_health::pb::health_server::HealthServer<impl tonic_health::pb::health_server::Health>) -> Router {
-    let customers = CustomerServiceServer::new(customers::Service::new(Arc::clone(app)));
-    let groups = GroupServiceServer::new(groups::Service::new(Arc::clone(app)));
-    let carts = CartServiceServer::new(carts::Service::new(Arc::clone(app)));
-    let admin = AdminServiceServer::new(shops::Service::new(Arc::clone(app)));
-    let operations = OperationServiceServer::new(operations::Service::new(Arc::clone(app)));
-    let decode = limits::REQUEST_BYTES_MAX;
-    let encode = limits::RESPONSE_BYTES_MAX;
-    let reflection = || {
-        tonic_reflection::server::Builder::configure()
-            .register_encoded_file_descriptor_set(DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
-    };
-    let built = "the descriptors of the build resolve";
-    Routes::new(customers.max_decoding_message_size(decode).max_encoding_message_size(encode))
-        .add_service(groups.max_decoding_message_size(decode).max_encoding_message_size(encode))
-        .add_service(carts.max_decoding_message_size(decode).max_encoding_message_size(encode))
-        .add_service(admin.max_decoding_message_size(decode).max_encoding_message_size(encode))
-        .add_service(operations.max_decoding_message_size(decode).max_encoding_message_size(encode))
-        .add_service(health)
-        .add_service(reflection().build_v1().expect(built))
-        .add_service(reflection().build_v1alpha().expect(built))
-        .into_axum_router()
-}
-
-/// Everything that is done without a call waiting for it.
-fn background_work(app: &Arc<App>, options: &Options) -> Jobs {
-    let jobs = Jobs::new(options.jobs.clone());
-    let jobs = jobs::register(jobs, &options.feed_limits);
-    let jobs = groups::register(jobs);
-    carts::register(jobs, app)
+async fn pass_on(from: CancellationToken, to: CancellationToken) {
+    tokio::select! {
+        () = from.cancelled() => to.cancel(),
+        () = to.cancelled() => {}
+    }
 }
