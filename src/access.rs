@@ -5,6 +5,8 @@
 //! calls in [`Caller`] and never look at headers.
 
 pub mod format;
+pub mod tables;
+pub mod wire;
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -67,6 +69,11 @@ impl Roles {
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Every set of roles, by [`Roles::index`].
+    pub fn sets() -> impl Iterator<Item = Self> {
+        (0..=Self::ALL.0).map(Self)
     }
 
     /// The place of this set among all sets.
