@@ -10,6 +10,9 @@ pub mod wire;
 
 use std::{fmt, sync::Arc, time::Instant};
 
+use tokio_util::sync::CancellationToken;
+
+use crate::feed::Reached;
 use crate::proto::pb;
 
 /// A set of the contract's roles.
@@ -113,16 +116,50 @@ pub struct Caller {
     pub actor: Option<Arc<str>>,
     /// For whom the person acts.
     pub on_behalf_of: Option<Arc<str>>,
-    /// The keyed digest of the request without its request id and what is input only; present if there
-    /// is a request id.
-    pub request_digest: Option<[u8; 32]>,
+    /// The request id and what it stands for, if the caller sent one.
+    pub request: Option<RequestId>,
     /// When the caller stops waiting. Always there for unary calls.
     pub deadline: Option<Instant>,
     /// The path of the RPC, as `/clientela.v1.CartService/AddItem`.
     pub method: &'static str,
+    /// How far into the change log the call has written; the layer answers with it.
+    pub revision: Reached,
+    /// Cancelled when the key is revoked or expires.
+    pub key_ended: CancellationToken,
+}
+
+/// What makes a repeated call known.
+#[derive(Debug, Clone)]
+pub struct RequestId {
+    /// As the caller chose it.
+    pub id: Arc<str>,
+    /// The keyed digest of the request without its request id and what is input only.
+    pub digest: [u8; 32],
 }
 
 impl Caller {
+    /// The service itself, in work that no call waits for. `actor` is who caused the work.
+    #[must_use]
+    pub fn system(shop: Arc<str>, actor: Option<Arc<str>>) -> Self {
+        Self {
+            key_id: Arc::from("system"),
+            roles: Roles::NONE,
+            shop,
+            actor,
+            on_behalf_of: None,
+            request: None,
+            deadline: None,
+            method: "",
+            revision: Reached::default(),
+            key_ended: CancellationToken::new(),
+        }
+    }
+
+    /// Waits until the key is revoked or expires.
+    pub async fn ended(&self) {
+        self.key_ended.cancelled().await;
+    }
+
     /// Who makes this call.
     ///
     /// # Panics

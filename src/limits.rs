@@ -137,6 +137,11 @@ pub const FEED_RETENTION_DEFAULT: Duration = Duration::from_secs(3 * 24 * 60 * 6
 /// How large the feed's history becomes unless told otherwise.
 pub const FEED_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
+/// How long a worker may be silent before another takes its job.
+pub const JOB_LEASE: Duration = Duration::from_secs(30);
+/// How long operations that have ended are shown.
+pub const OPERATION_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
 /// What the numbers of [`PROGRAM`] count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
@@ -225,6 +230,11 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     ),
     ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
     ("age of a watch stream", Amount::Time(WATCH_AGE)),
+    ("a worker that is silent", Amount::Time(JOB_LEASE)),
+    (
+        "memory of ended operations",
+        Amount::Time(OPERATION_RETENTION),
+    ),
 ];
 
 /// Both tables as text, for `--help` and the documents.

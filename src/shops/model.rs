@@ -7,6 +7,21 @@ use serde_json::{Map, Value};
 
 use crate::proto::pb;
 
+/// A shop as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shop {
+    /// The last part of its name.
+    pub id: String,
+    /// Grows with every change of the shop or its settings.
+    pub version: i64,
+    /// Its name and its settings.
+    pub doc: ShopDoc,
+    /// When it was made.
+    pub create_time: i64,
+    /// When it or its settings last changed.
+    pub update_time: i64,
+}
+
 /// The document of a row of `shops`.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -132,6 +147,23 @@ impl From<ReRegistration> for pb::delete_customer_request::ReRegistration {
             ReRegistration::Forbid => Self::Forbid,
         }
     }
+}
+
+/// An API key as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiKey {
+    /// The last part of its name.
+    pub id: String,
+    /// The shop that it opens; none for an operator's.
+    pub shop: Option<String>,
+    /// What it is for and what it may do.
+    pub doc: ApiKeyDoc,
+    /// When it ends by itself.
+    pub expire_time: Option<i64>,
+    /// When it was revoked.
+    pub revoke_time: Option<i64>,
+    /// When it was made.
+    pub create_time: i64,
 }
 
 /// The document of a row of `api_keys`.
