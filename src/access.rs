@@ -5,8 +5,14 @@
 //! calls in [`Caller`] and never look at headers.
 
 pub mod format;
+pub mod keys;
+mod layer;
+mod sql;
 pub mod tables;
 pub mod wire;
+
+pub use keys::Keys;
+pub use layer::AccessLayer;
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -57,6 +63,12 @@ impl Roles {
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
+    }
+
+    /// The set without one role.
+    #[must_use]
+    pub const fn without(self, role: pb::Role) -> Self {
+        Self(self.0 & !Self::of(role).0)
     }
 
     /// Whether a role is in both.

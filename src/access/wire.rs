@@ -11,7 +11,7 @@ mod read;
 mod value;
 mod view;
 
-pub use check::check;
+pub use check::{check, malformed};
 pub use digest::{canonical, request_id};
 pub use view::view;
 
