@@ -5,6 +5,7 @@
 pub mod access;
 pub mod clock;
 pub mod config;
+pub mod epochs;
 pub mod error;
 pub mod feed;
 pub mod filter;
@@ -13,6 +14,8 @@ pub mod ids;
 pub mod jobs;
 pub mod limits;
 pub mod mask;
+pub mod numbers;
+pub mod passwords;
 pub mod proto;
 pub mod server;
 pub mod shops;
