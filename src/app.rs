@@ -14,14 +14,12 @@ use crate::jobs::{FeedLimits, Jobs, JobsSettings};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::server::{
-    admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
-    customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
-    operation_service_server::OperationServiceServer,
+    admin_service_server::AdminServiceServer,
 };
 use crate::proto::DESCRIPTORS;
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{carts, customers, groups, jobs, limits, operations, shops};
+use crate::{limits, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -142,13 +140,7 @@ impl Program {
     /// The services of the contract, and reflection.
     fn services(&self) -> Routes {
         let (store, feed) = (&self.store, &self.feed);
-        let (passwords, numbers) = (self.passwords.clone(), self.numbers.clone());
-        let customers =
-            customers::Service::new(store.clone(), feed.clone(), passwords, numbers.clone());
-        let groups = groups::Service::new(store.clone(), feed.clone());
-        let carts = carts::Service::new(store.clone(), feed.clone(), numbers);
         let shops = shops::Service::new(store.clone());
-        let operations = operations::Service::new(store.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -163,21 +155,14 @@ impl Program {
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         };
         let resolves = "the descriptors of the build resolve";
-        Routes::new(bounded!(CustomerServiceServer, customers))
-            .add_service(bounded!(GroupServiceServer, groups))
-            .add_service(bounded!(CartServiceServer, carts))
-            .add_service(bounded!(AdminServiceServer, shops))
-            .add_service(bounded!(OperationServiceServer, operations))
+        Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
-        let jobs = Jobs::new(self.options.jobs.clone());
-        let jobs = jobs::register(jobs, &self.options.feed_limits);
-        let jobs = groups::register(jobs);
-        carts::register(jobs)
+        Jobs::new(self.options.jobs.clone())
     }
 }
 
