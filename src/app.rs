@@ -13,10 +13,8 @@ use crate::feed::{Feed, FeedSettings};
 use crate::jobs::{FeedLimits, Jobs, JobsSettings};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
-use crate::proto::server::{
-    admin_service_server::AdminServiceServer,
-};
 use crate::proto::DESCRIPTORS;
+use crate::proto::server::admin_service_server::AdminServiceServer;
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
 use crate::{limits, shops};
@@ -89,7 +87,16 @@ impl Program {
         let keys = Keys::start(store.clone(), stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());
-        Ok(Self { store, feed, keys, passwords, numbers, options, first_keys, stop })
+        Ok(Self {
+            store,
+            feed,
+            keys,
+            passwords,
+            numbers,
+            options,
+            first_keys,
+            stop,
+        })
     }
 
     /// The keys that this start made, if it was the first.
@@ -117,7 +124,10 @@ impl Program {
                 self.store.clone(),
                 self.stop.clone(),
             )),
-            tokio::spawn(self.background_work().run(self.store.clone(), self.stop.clone())),
+            tokio::spawn(
+                self.background_work()
+                    .run(self.store.clone(), self.stop.clone()),
+            ),
             tokio::spawn(pass_on(stop, self.stop.clone())),
         ];
         let layer = AccessLayer::new(
@@ -126,9 +136,12 @@ impl Program {
             self.feed.clone(),
             self.options.open_reflection,
         );
-        let grpc = self.services().add_service(health).into_axum_router().layer(layer);
-        let served =
-            server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
+        let grpc = self
+            .services()
+            .add_service(health)
+            .into_axum_router()
+            .layer(layer);
+        let served = server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
         self.stop.cancel();
         for task in tasks {
             task.await.context("a background task panicked")?;
@@ -139,7 +152,7 @@ impl Program {
 
     /// The services of the contract, and reflection.
     fn services(&self) -> Routes {
-        let (store, feed) = (&self.store, &self.feed);
+        let store = &self.store;
         let shops = shops::Service::new(store.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {

@@ -61,7 +61,9 @@ impl Decoder for Raw {
 
 /// Every RPC of the contract.
 fn methods() -> Vec<MethodDescriptor> {
-    POOL.services().flat_map(|service| service.methods().collect::<Vec<_>>()).collect()
+    POOL.services()
+        .flat_map(|service| service.methods().collect::<Vec<_>>())
+        .collect()
 }
 
 /// The roles that an RPC names.
@@ -70,15 +72,25 @@ fn allowed(method: &MethodDescriptor) -> Vec<Role> {
         .get_extension_by_name("clientela.v1.access")
         .expect("the contract defines the option");
     let options = method.options();
-    assert!(options.has_extension(&option), "{} has no access option", method.full_name());
+    assert!(
+        options.has_extension(&option),
+        "{} has no access option",
+        method.full_name()
+    );
     let Value::Message(access) = options.get_extension(&option).into_owned() else {
         panic!("the option is a message")
     };
-    let Some(roles) = access.get_field_by_name("roles").map(|roles| roles.into_owned()) else {
+    let Some(roles) = access
+        .get_field_by_name("roles")
+        .map(|roles| roles.into_owned())
+    else {
         panic!("the option has roles")
     };
     let roles = roles.as_list().expect("roles are a list").to_vec();
-    roles.iter().map(|role| Role::try_from(role.as_enum_number().unwrap()).unwrap()).collect()
+    roles
+        .iter()
+        .map(|role| Role::try_from(role.as_enum_number().unwrap()).unwrap())
+        .collect()
 }
 
 /// Calls an RPC with a message and, unless it is empty, a key.
@@ -91,17 +103,25 @@ async fn call(
     let mut client = tonic::client::Grpc::new(shop.channel());
     client.ready().await.expect("the server is there");
     let service = method.parent_service().full_name();
-    let path = format!("/{service}/{}", method.name()).parse().expect("names make a path");
+    let path = format!("/{service}/{}", method.name())
+        .parse()
+        .expect("names make a path");
     let mut request = tonic::Request::new(message);
     if !key.is_empty() {
         let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
         request.metadata_mut().insert("authorization", bearer);
     }
     if method.is_server_streaming() {
-        let mut stream = client.server_streaming(request, path, Raw).await?.into_inner();
+        let mut stream = client
+            .server_streaming(request, path, Raw)
+            .await?
+            .into_inner();
         return stream.message().await;
     }
-    client.unary(request, path, Raw).await.map(|answer| Some(answer.into_inner()))
+    client
+        .unary(request, path, Raw)
+        .await
+        .map(|answer| Some(answer.into_inner()))
 }
 
 on_both_engines! {

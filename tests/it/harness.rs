@@ -44,7 +44,6 @@ macro_rules! on_both_engines {
     ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
         $(#[doc = $doc])*
         mod $name {
-            #[expect(unused_imports, reason = "not every test uses all of its file's imports")]
             use super::*;
 
             async fn test($shop: $crate::harness::Shop) $body
@@ -67,7 +66,10 @@ macro_rules! on_both_engines {
 pub struct Keyed(Vec<(&'static str, MetadataValue<Ascii>)>);
 
 impl Interceptor for Keyed {
-    fn call(&mut self, mut request: tonic::Request<()>) -> Result<tonic::Request<()>, tonic::Status> {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
         for (name, value) in &self.0 {
             request.metadata_mut().insert(*name, value.clone());
         }
@@ -111,8 +113,15 @@ pub struct Setup {
 
 impl Default for Setup {
     fn default() -> Self {
-        let feed = FeedSettings { poll_interval: Duration::from_millis(100), ..Default::default() };
-        Self { clock: Clock::system(), feed, drain_timeout: Duration::from_secs(10) }
+        let feed = FeedSettings {
+            poll_interval: Duration::from_millis(100),
+            ..Default::default()
+        };
+        Self {
+            clock: Clock::system(),
+            feed,
+            drain_timeout: Duration::from_secs(10),
+        }
     }
 }
 
@@ -135,8 +144,12 @@ impl Shop {
         let channel = connect(address).await;
         let keys = std::fs::read_to_string(data.folder.path().join("keys")).expect("the key file");
         let key = |role: &str| {
-            let line = keys.lines().find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
-            line.expect("the key file has a line for each role").trim().to_owned()
+            let line = keys
+                .lines()
+                .find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
+            line.expect("the key file has a line for each role")
+                .trim()
+                .to_owned()
         };
         Self {
             engine,
@@ -152,9 +165,17 @@ impl Shop {
 
     /// Another server on the same database. Only PostgreSQL takes a second one.
     pub async fn replica(&self, setup: Setup) -> Replica {
-        assert_eq!(self.engine, Engine::Postgres, "an embedded store belongs to one process");
+        assert_eq!(
+            self.engine,
+            Engine::Postgres,
+            "an embedded store belongs to one process"
+        );
         let (address, running) = launch(&self.data, setup).await;
-        Replica { address, channel: connect(address).await, running }
+        Replica {
+            address,
+            channel: connect(address).await,
+            running,
+        }
     }
 
     /// Stops the server in good order.
@@ -201,8 +222,10 @@ impl Shop {
             may_act: true,
             ..Default::default()
         };
-        let request =
-            pb::CreateApiKeyRequest { api_key: Some(api_key), request_id: String::new() };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
         let answer = self.admin().create_api_key(request).await.expect("a key");
         answer.into_inner().secret
     }
@@ -292,7 +315,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed = setup.feed;
     options.server.drain_timeout = setup.drain_timeout;
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
-    let address = listener.local_addr().expect("a bound socket has an address");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
     let stop = CancellationToken::new();
     let program = Program::start(options).await.expect("the server starts");
     let task = tokio::spawn(program.serve(listener, stop.clone()));

@@ -16,15 +16,26 @@ use clientela::proto::pb::cart_service_client::CartServiceClient;
 /// The open cart of a visitor that only this test knows.
 pub fn visitor(who: &str) -> CartTarget {
     let owner = Some(Owner::Visitor(format!("a visitor of the tests, {who}")));
-    CartTarget { target: Some(Target::Owner(CartOwner { owner, slot: String::new() })) }
+    CartTarget {
+        target: Some(Target::Owner(CartOwner {
+            owner,
+            slot: String::new(),
+        })),
+    }
 }
 
 /// A line of a product that costs 10 EUR.
 pub fn item(product: &str, quantity: i32) -> ItemInput {
-    let list_price = Some(Money { currency_code: "EUR".into(), micros: 10_000_000 });
+    let list_price = Some(Money {
+        currency_code: "EUR".into(),
+        micros: 10_000_000,
+    });
     ItemInput {
         product: product.into(),
-        price: Some(ItemPrice { list_price, ..Default::default() }),
+        price: Some(ItemPrice {
+            list_price,
+            ..Default::default()
+        }),
         quantity,
         ..Default::default()
     }
@@ -41,22 +52,35 @@ pub async fn add(
         item: Some(item(product, 1)),
         ..Default::default()
     };
-    client.add_item(request).await.expect("an addition").into_inner()
+    client
+        .add_item(request)
+        .await
+        .expect("an addition")
+        .into_inner()
 }
 
 /// A watch of every version.
 pub fn every() -> WatchCartsRequest {
-    with(WatchOptions { delivery_mode: pb::DeliveryMode::Every.into(), ..Default::default() })
+    with(WatchOptions {
+        delivery_mode: pb::DeliveryMode::Every.into(),
+        ..Default::default()
+    })
 }
 
 /// A watch with these options.
 pub fn with(options: WatchOptions) -> WatchCartsRequest {
-    WatchCartsRequest { options: Some(options), ..Default::default() }
+    WatchCartsRequest {
+        options: Some(options),
+        ..Default::default()
+    }
 }
 
 /// A watch of what a filter matches.
 pub fn filtered(filter: &str) -> WatchCartsRequest {
-    WatchCartsRequest { filter: filter.into(), ..every() }
+    WatchCartsRequest {
+        filter: filter.into(),
+        ..every()
+    }
 }
 
 /// All carts as a list tells them.
@@ -64,8 +88,17 @@ pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
     let mut carts = Vec::new();
     let mut page_token = String::new();
     loop {
-        let request = pb::ListCartsRequest { page_token, page_size: 1_000, ..Default::default() };
-        let page = shop.carts().list_carts(request).await.expect("a page").into_inner();
+        let request = pb::ListCartsRequest {
+            page_token,
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let page = shop
+            .carts()
+            .list_carts(request)
+            .await
+            .expect("a page")
+            .into_inner();
         carts.extend(page.carts);
         page_token = page.next_page_token;
         if page_token.is_empty() {

@@ -89,7 +89,9 @@ impl CartWatch {
 
     /// The next message, if one comes within `patience`.
     pub async fn next_within(&mut self, patience: Duration) -> Option<Result<Seen, Status>> {
-        let message = tokio::time::timeout(patience, self.stream.message()).await.ok()?;
+        let message = tokio::time::timeout(patience, self.stream.message())
+            .await
+            .ok()?;
         Some(message.map(|message| self.fold(message.expect("a watch never ends well"))))
     }
 
@@ -125,7 +127,10 @@ impl CartWatch {
             self.apply(change);
         }
         if !self.in_snapshot || !message.resume_token.is_empty() {
-            assert!(!message.resume_token.is_empty(), "every message has a token");
+            assert!(
+                !message.resume_token.is_empty(),
+                "every message has a token"
+            );
             self.token.clone_from(&message.resume_token);
         }
         match message.signal {
@@ -150,7 +155,11 @@ impl CartWatch {
             && !self.in_snapshot
             && let Some(known) = known
         {
-            assert_eq!(change.version, known + 1, "no version is skipped: {change:?}");
+            assert_eq!(
+                change.version,
+                known + 1,
+                "no version is skipped: {change:?}"
+            );
         }
         self.versions.insert(change.name.clone(), change.version);
         match change.kind() {

@@ -38,8 +38,10 @@ impl Writers {
                                 client.order_cart(request).await.is_ok()
                             }
                             1 => {
-                                let request =
-                                    DeleteCartRequest { target: Some(cart), ..Default::default() };
+                                let request = DeleteCartRequest {
+                                    target: Some(cart),
+                                    ..Default::default()
+                                };
                                 client.delete_cart(request).await.is_ok()
                             }
                             _ => {
@@ -67,11 +69,17 @@ impl Writers {
 
 /// Reads a watch until it tells the carts of a list.
 async fn assert_reaches(watch: &mut CartWatch, expected: &BTreeMap<String, pb::Cart>) {
-    watch.until("the listed state", |watch| watch.carts == *expected).await;
+    watch
+        .until("the listed state", |watch| watch.carts == *expected)
+        .await;
 }
 
 async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
-    listed(shop).await.into_iter().map(|cart| (cart.name.clone(), cart)).collect()
+    listed(shop)
+        .await
+        .into_iter()
+        .map(|cart| (cart.name.clone(), cart))
+        .collect()
 }
 
 on_both_engines! {

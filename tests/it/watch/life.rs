@@ -65,12 +65,20 @@ on_both_engines! {
 /// G12: neither a stream that nobody reads nor an idle connection keeps the server from ending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_stalled_reader_and_an_idle_connection_do_not_hold_up_the_end() {
-    let setup = Setup { drain_timeout: Duration::from_millis(500), ..Default::default() };
+    let setup = Setup {
+        drain_timeout: Duration::from_millis(500),
+        ..Default::default()
+    };
     let mut shop = Shop::start_with(Engine::Sqlite, setup).await;
     let idle = tokio::net::TcpStream::connect(shop.address).await.unwrap();
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     for number in 0..200 {
-        add(&mut shop.carts(), &visitor(&format!("number {number}")), "a").await;
+        add(
+            &mut shop.carts(),
+            &visitor(&format!("number {number}")),
+            "a",
+        )
+        .await;
     }
 
     shop.stop().await;
@@ -81,8 +89,18 @@ async fn a_stalled_reader_and_an_idle_connection_do_not_hold_up_the_end() {
 /// Streams do not live for ever, so that they spread over servers that are new.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_stream_is_asked_to_connect_again() {
-    let feed = FeedSettings { stream_age: Duration::from_millis(300), ..Default::default() };
-    let shop = Shop::start_with(Engine::Sqlite, Setup { feed, ..Default::default() }).await;
+    let feed = FeedSettings {
+        stream_age: Duration::from_millis(300),
+        ..Default::default()
+    };
+    let shop = Shop::start_with(
+        Engine::Sqlite,
+        Setup {
+            feed,
+            ..Default::default()
+        },
+    )
+    .await;
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
 

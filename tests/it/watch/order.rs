@@ -20,7 +20,10 @@ async fn write_unevenly(pool: &PgPool) {
         tokio::spawn(async move {
             for write in 0..WRITES {
                 let mut tx = pool.begin().await.unwrap();
-                sqlx::query("INSERT INTO log DEFAULT VALUES").execute(&mut *tx).await.unwrap();
+                sqlx::query("INSERT INTO log DEFAULT VALUES")
+                    .execute(&mut *tx)
+                    .await
+                    .unwrap();
                 // The unevenness is the point of this test.
                 sqlx::query("SELECT pg_sleep($1)")
                     .bind(f64::from(((writer * 7 + write * 3) % 8) as u8) / 1_000.0)
@@ -42,8 +45,12 @@ async fn follow(pool: &PgPool, sql: &'static str, writing: tokio::task::JoinHand
     let mut last = (0_i64, 0_i64);
     loop {
         let finished = writing.is_finished();
-        let rows: Vec<(i64, i64)> =
-            sqlx::query_as(sql).bind(last.0).bind(last.1).fetch_all(pool).await.unwrap();
+        let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
+            .bind(last.0)
+            .bind(last.1)
+            .fetch_all(pool)
+            .await
+            .unwrap();
         if let Some(row) = rows.last() {
             last = *row;
         }
@@ -57,7 +64,11 @@ async fn follow(pool: &PgPool, sql: &'static str, writing: tokio::task::JoinHand
 
 async fn seen_by(sql: &'static str) -> usize {
     let database = postgres::database().await;
-    let pool = PgPoolOptions::new().max_connections(20).connect(&database.url).await.unwrap();
+    let pool = PgPoolOptions::new()
+        .max_connections(20)
+        .connect(&database.url)
+        .await
+        .unwrap();
     sqlx::query(CREATE).execute(&pool).await.unwrap();
     let writing = tokio::spawn({
         let pool = pool.clone();
@@ -74,7 +85,10 @@ async fn the_naive_order_loses_changes() {
 
     let seen = seen_by(naive).await;
 
-    assert!(seen < WRITERS * WRITES, "a fault that this test plants was not caught");
+    assert!(
+        seen < WRITERS * WRITES,
+        "a fault that this test plants was not caught"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

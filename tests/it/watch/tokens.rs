@@ -16,7 +16,10 @@ async fn refusal(shop: &Shop, options: WatchOptions) -> tonic::Status {
 }
 
 fn resume(token: &str) -> WatchOptions {
-    WatchOptions { resume_token: token.into(), ..Default::default() }
+    WatchOptions {
+        resume_token: token.into(),
+        ..Default::default()
+    }
 }
 
 on_both_engines! {
@@ -100,15 +103,23 @@ async fn a_token_goes_on_at_another_replica() {
     let admin_key = shop.admin_key.clone();
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
-    let name = add(&mut shop.carts(), &visitor("who moves house"), "a").await.name;
-    watch.until("the change", |watch| watch.changes.len() == 1).await;
+    let name = add(&mut shop.carts(), &visitor("who moves house"), "a")
+        .await
+        .name;
+    watch
+        .until("the change", |watch| watch.changes.len() == 1)
+        .await;
 
     shop.stop().await;
     let mut there = replica.carts_as(&admin_key);
     add(&mut there, &visitor("who moves house"), "b").await;
 
     let mut watch = watch.resume(&mut there, every()).await.unwrap();
-    watch.until("the second change", |watch| watch.carts[&name].items.len() == 2).await;
+    watch
+        .until("the second change", |watch| {
+            watch.carts[&name].items.len() == 2
+        })
+        .await;
     assert_eq!(watch.changes.len(), 1, "only what was missed is sent");
     replica.stop().await;
 }
@@ -124,6 +135,10 @@ async fn a_change_at_one_replica_is_seen_at_the_other() {
 
     let cart = add(&mut shop.carts(), &visitor("who is seen from afar"), "a").await;
 
-    watch.until("the cart", |watch| watch.carts.get(&cart.name) == Some(&cart)).await;
+    watch
+        .until("the cart", |watch| {
+            watch.carts.get(&cart.name) == Some(&cart)
+        })
+        .await;
     replica.stop().await;
 }
