@@ -1,48 +1,156 @@
-//! The feed: frames on the wire.
+//! The feed: the change log and the streams that follow it.
+//!
+//! Invariant: the log is the truth. A hint, a ring, an inbox may be lost or late without harm; what a
+//! stream sends is what the log holds, in its order.
 
-use bytes::{Buf, BufMut, Bytes};
-use prost::{
-    DecodeError, Message,
-    encoding::{DecodeContext, WireType},
+mod channel;
+mod entry;
+mod frame;
+pub mod history;
+mod log;
+mod position;
+mod quota;
+mod resource;
+mod source;
+mod tail;
+mod token;
+mod watch;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+pub use entry::timestamp;
+pub use frame::Frame;
+pub use log::{
+    Change, Kind, MAX_CAUSES, Replay, answer, answered, append, check_etag, etag, locks, replay,
+    replayed,
 };
+pub use position::{Position, Reached};
+pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
+pub use watch::{Stream, WatchRequest};
 
-/// One message of a watch stream as finished bytes: pieces that streams share and pieces of its own.
-///
-/// Encoding it copies the pieces; it cannot be decoded, as no server receives one.
-#[derive(Debug, Default, Clone)]
-pub struct Frame {
-    pieces: Vec<Bytes>,
+use crate::error::{Error, Result};
+use crate::proto::pb::ErrorReason;
+use crate::store::Store;
+use quota::Quota;
+use tail::Hub;
+use token::Tokens;
+
+/// Streams that may read the change log or a snapshot from the database at the same time.
+const READERS: usize = 4;
+
+/// How the feed behaves; tests set shorter times.
+#[derive(Clone, Debug)]
+pub struct FeedSettings {
+    /// How often the log is looked at although nobody told of a commit.
+    pub poll_interval: Duration,
+    /// How old a stream gets before it is asked to connect again, within 20 % more or less.
+    pub stream_age: Duration,
+    /// How long a stream may be left unread.
+    pub stall_limit: Duration,
+    /// Within which time a drained stream is asked to come back.
+    pub drain_grace: Duration,
+    /// How long a call waits for `clientela-min-revision`.
+    pub revision_wait: Duration,
 }
 
-impl Frame {
-    /// A frame of these pieces, which together are one encoded response message.
-    pub fn new(pieces: Vec<Bytes>) -> Self {
-        Self { pieces }
+impl Default for FeedSettings {
+    fn default() -> Self {
+        Self {
+            poll_interval: Duration::from_millis(250),
+            stream_age: Duration::from_secs(30 * 60),
+            stall_limit: Duration::from_secs(30),
+            drain_grace: Duration::from_secs(5),
+            revision_wait: Duration::from_secs(2),
+        }
     }
 }
 
-impl Message for Frame {
-    fn encode_raw(&self, buffer: &mut impl BufMut) {
-        for piece in &self.pieces {
-            buffer.put_slice(piece);
+/// The feed of one process; cheap to clone.
+#[derive(Clone)]
+pub struct Feed(Arc<Inner>);
+
+struct Inner {
+    store: Store,
+    settings: FeedSettings,
+    tokens: Tokens,
+    hub: Arc<Hub>,
+    readers: Semaphore,
+    quota: Quota,
+    draining: CancellationToken,
+}
+
+impl Feed {
+    /// Begins to follow the change log of `store`. When `draining` is cancelled all streams are asked
+    /// to go and end.
+    ///
+    /// # Errors
+    /// When the log cannot be read.
+    pub async fn start(
+        store: Store,
+        settings: FeedSettings,
+        draining: CancellationToken,
+    ) -> Result<Self> {
+        let end = store.read(|conn| history::end(conn).boxed()).await?;
+        let hub = Arc::new(Hub::new(end));
+        let follower = tail::follow(
+            store.clone(),
+            Arc::clone(&hub),
+            settings.poll_interval,
+            draining.clone(),
+        );
+        tokio::spawn(follower);
+        let tokens = Tokens::new(*store.meta().secret());
+        Ok(Self(Arc::new(Inner {
+            store,
+            settings,
+            tokens,
+            hub,
+            readers: Semaphore::new(READERS),
+            quota: Quota::default(),
+            draining,
+        })))
+    }
+
+    /// How many streams are open.
+    #[must_use]
+    pub fn streams(&self) -> usize {
+        self.0.quota.open()
+    }
+
+    /// The value of `clientela-revision` for a call that wrote up to `reached`, or that read.
+    #[must_use]
+    pub fn revision(&self, reached: &Reached) -> String {
+        let position = reached.get().unwrap_or_else(|| self.0.hub.position());
+        self.0.tokens.seal_revision(position)
+    }
+
+    /// Waits until this replica has seen `revision`, as `clientela-revision` gave it out.
+    ///
+    /// # Errors
+    /// INVALID_REVISION, or REVISION_NOT_REACHED when it does not come in time.
+    pub async fn reach(&self, revision: &str) -> Result<()> {
+        let wanted = self.0.tokens.open_revision(revision)?;
+        let mut positions = self.0.hub.positions();
+        let reached = positions.wait_for(|position| !wanted.is_after(*position));
+        match tokio::time::timeout(self.0.settings.revision_wait, reached).await {
+            Ok(Ok(_)) => Ok(()),
+            _ => Err(Error::unavailable(
+                ErrorReason::RevisionNotReached,
+                "this replica has not reached the revision",
+            )),
         }
     }
 
-    fn merge_field(
-        &mut self,
-        _tag: u32,
-        _wire_type: WireType,
-        _buffer: &mut impl Buf,
-        _context: DecodeContext,
-    ) -> Result<(), DecodeError> {
-        unreachable!("the server only sends frames")
-    }
-
-    fn encoded_len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
-    }
-
-    fn clear(&mut self) {
-        self.pieces.clear();
+    /// Opens a stream.
+    ///
+    /// # Errors
+    /// TOO_MANY_STREAMS, or what is wrong with the request.
+    pub fn watch(&self, request: WatchRequest) -> Result<Stream> {
+        watch::open(self, request)
     }
 }

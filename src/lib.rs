@@ -2,6 +2,19 @@
 //!
 //! Map: `docs/ARCHITECTURE.md`.
 
+pub mod access;
+pub mod clock;
+pub mod config;
 pub mod error;
 pub mod feed;
+pub mod filter;
+pub mod groups;
+pub mod ids;
+pub mod jobs;
+pub mod limits;
+pub mod mask;
 pub mod proto;
+pub mod server;
+pub mod shops;
+pub mod store;
+pub mod telemetry;

@@ -1,0 +1,192 @@
+//! `clientela cart`: carts as tables.
+
+use clap::{Args, Subcommand};
+
+use crate::{clock::Clock, proto::pb};
+
+use super::{
+    connection::{Client, Connection, Need},
+    failure::Failure,
+    output::{self, Align, Fields, Table},
+    pages::{self, ListArgs, Page},
+};
+
+/// Lists and shows carts
+#[derive(Debug, Args)]
+pub struct Cart {
+    #[command(flatten)]
+    connection: Connection,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Lists carts
+    List {
+        #[command(flatten)]
+        list: ListArgs,
+    },
+    /// Shows one cart with its items
+    Show {
+        /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        cart: String,
+        /// Prints the message of the contract
+        #[arg(long)]
+        json: bool,
+    },
+}
+
+impl Cart {
+    pub async fn run(self) -> Result<(), Failure> {
+        let client = self.connection.open(Need::Admin).await?;
+        match self.command {
+            Command::List { list } => self::list(&client, list).await,
+            Command::Show { cart, json } => show(&client, &cart, json).await,
+        }
+    }
+}
+
+async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
+    let mut service = client.carts();
+    let (carts, more) = pages::walk(list.limit, async |page_size, page_token| {
+        let request = pb::ListCartsRequest {
+            page_size,
+            page_token,
+            filter: list.filter.clone(),
+            order_by: list.order_by.clone(),
+            ..pb::ListCartsRequest::default()
+        };
+        let answer = service.list_carts(request).await?.into_inner();
+        Ok(Page { items: answer.carts, next: answer.next_page_token })
+    })
+    .await?;
+    if list.json {
+        return pages::print_json(&carts);
+    }
+    let now = Clock::system().now();
+    let mut table = Table::new(&[
+        ("id", Align::Left),
+        ("number", Align::Right),
+        ("who", Align::Left),
+        ("state", Align::Left),
+        ("pieces", Align::Right),
+        ("total", Align::Right),
+        ("age", Align::Right),
+    ]);
+    for cart in &carts {
+        table.row(vec![
+            output::id(&cart.name).to_owned(),
+            cart.number.clone(),
+            output::cut(&who(cart), 40),
+            output::word(cart.state().as_str_name(), "STATE_"),
+            cart.item_count.to_string(),
+            output::money(cart.total.as_ref()),
+            age(cart, now),
+        ]);
+    }
+    pages::print_table(&table, more)
+}
+
+async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
+    use pb::{cart_owner::Owner, cart_target::Target};
+    let target = if given.starts_with("customers/") {
+        let owner = Some(Owner::Customer(given.to_owned()));
+        Target::Owner(pb::CartOwner { owner, ..pb::CartOwner::default() })
+    } else {
+        Target::Cart(output::full_name("carts", given))
+    };
+    let request = pb::GetCartRequest { target: Some(pb::CartTarget { target: Some(target) }) };
+    let cart = client.carts().get_cart(request).await?.into_inner();
+    if json {
+        return output::print(&output::json(&cart)?);
+    }
+    output::print(&fields(&cart, Clock::system().now()).text())?;
+    if cart.items.is_empty() {
+        return Ok(());
+    }
+    let mut table = Table::new(&[
+        ("product", Align::Left),
+        ("name", Align::Left),
+        ("quantity", Align::Right),
+        ("unit price", Align::Right),
+        ("discount", Align::Right),
+        ("total", Align::Right),
+    ]);
+    for item in &cart.items {
+        table.row(vec![
+            product(&item.product, &item.variant),
+            output::cut(&item.display_name, 40),
+            item.quantity.to_string(),
+            output::money(item.unit_price.as_ref()),
+            output::money(item.discount.as_ref().filter(|discount| discount.micros != 0)),
+            output::money(item.total.as_ref()),
+        ]);
+    }
+    output::print(&format!("\n{}", table.text()))
+}
+
+fn fields(cart: &pb::Cart, now: i64) -> Fields {
+    let mut fields = Fields::default();
+    fields
+        .add("name", cart.name.as_str())
+        .add("number", cart.number.as_str())
+        .add("who", who(cart))
+        .add("customer", cart.customer.as_str())
+        .add("storefront", cart.storefront.as_str())
+        .add("slot", cart.slot.as_str())
+        .add("state", output::word(cart.state().as_str_name(), "STATE_"))
+        .add("order", cart.order_reference.as_str())
+        .add("priced for", cart.pricing_group.as_str())
+        .add("subtotal", output::money(cart.subtotal.as_ref()))
+        .add("discount", output::money(cart.discount.as_ref()))
+        .add("tax", output::money(cart.tax.as_ref()))
+        .add("charges", output::money(cart.charges_total.as_ref()))
+        .add("total", output::money(cart.total.as_ref()))
+        .add("age", age(cart, now))
+        .add("changed", output::time(cart.update_time.as_ref()));
+    fields
+}
+
+/// Whose cart it is: the customer's name, or what the visitor is called.
+pub fn who(cart: &pb::Cart) -> String {
+    let name = cart.customer_summary.as_ref().map(|summary| summary.display_name.as_str());
+    match name.filter(|name| !name.is_empty()) {
+        Some(name) => name.to_owned(),
+        None if !cart.customer.is_empty() => cart.customer.clone(),
+        None => format!("visitor {}", output::cut(&cart.visitor_id, 9)),
+    }
+}
+
+/// For how long the cart has been there.
+pub fn age(cart: &pb::Cart, now: i64) -> String {
+    let since = cart.create_time.as_ref();
+    since.map(|time| output::duration(now - output::micros(time))).unwrap_or_default()
+}
+
+fn product(product: &str, variant: &str) -> String {
+    if variant.is_empty() { product.to_owned() } else { format!("{product}/{variant}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cart_is_told_by_its_customer_or_else_its_visitor() {
+        let visitors = pb::Cart { visitor_id: "v-0123456789".into(), ..pb::Cart::default() };
+        let named = pb::Cart {
+            customer: "customers/ada".into(),
+            customer_summary: Some(pb::CustomerSummary {
+                display_name: "Ada Brook".into(),
+                ..pb::CustomerSummary::default()
+            }),
+            ..pb::Cart::default()
+        };
+        let nameless = pb::Cart { customer_summary: None, ..named.clone() };
+
+        assert_eq!(who(&visitors), "visitor v-012345…");
+        assert_eq!(who(&named), "Ada Brook");
+        assert_eq!(who(&nameless), "customers/ada");
+    }
+}

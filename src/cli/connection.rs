@@ -1,0 +1,290 @@
+//! How a command finds the server, which key it shows, and who it says is acting.
+//!
+//! On loopback the keys of the first start are read from the data folder, so that a fresh store needs
+//! no option. A key is never taken from there for another machine.
+
+use std::{
+    fs,
+    net::IpAddr,
+    path::{Path, PathBuf},
+    time::Duration,
+};
+
+use clap::Args;
+use http::Uri;
+use tonic::{
+    Request, Status,
+    metadata::{Ascii, MetadataValue},
+    service::{Interceptor, interceptor::InterceptedService},
+    transport::{Channel, Endpoint},
+};
+
+use crate::proto::pb::{
+    ErrorReason, ListTitlesRequest, admin_service_client::AdminServiceClient,
+    cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
+    group_service_client::GroupServiceClient,
+};
+
+use super::failure::{self, Failure};
+
+/// The file in the data folder that holds the keys of the first start.
+pub const KEYS_FILE: &str = "keys";
+
+const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// How long a connection may be silent before it is asked whether it lives.
+const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+
+/// Where the server is and with which key to call it.
+#[derive(Debug, Clone, Args)]
+pub struct Connection {
+    /// The server's address
+    #[arg(long, env = "CLIENTELA_SERVER", default_value = "127.0.0.1:50051", global = true)]
+    pub server: String,
+
+    /// The API key; without it, on loopback, the key of the first start is read from the data folder
+    #[arg(long, env = "CLIENTELA_API_KEY", hide_env_values = true, global = true)]
+    pub api_key: Option<String>,
+
+    /// The data folder of the server on this machine
+    #[arg(long, env = "CLIENTELA_DATA_DIR", default_value = "./data", global = true)]
+    pub data_dir: PathBuf,
+
+    /// The shop, needed only where there are several; calls then need an operator key
+    #[arg(long, env = "CLIENTELA_SHOP", global = true)]
+    pub shop: Option<String>,
+
+    /// Who is acting, as `staff/anna`; without it the name of the user, if the key may say so
+    #[arg(long, env = "CLIENTELA_ACTOR", global = true)]
+    pub actor: Option<String>,
+}
+
+/// Which of the keys of the first start a command needs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Need {
+    /// That of the shop.
+    Admin,
+    /// That of the installation.
+    Operator,
+}
+
+/// The header that every call carries.
+#[derive(Debug, Clone)]
+pub struct Credentials {
+    authorization: Option<MetadataValue<Ascii>>,
+    shop: Option<MetadataValue<Ascii>>,
+    actor: Option<MetadataValue<Ascii>>,
+}
+
+impl Interceptor for Credentials {
+    fn call(&mut self, mut request: Request<()>) -> Result<Request<()>, Status> {
+        for (name, value) in [
+            ("authorization", &self.authorization),
+            ("clientela-shop", &self.shop),
+            ("clientela-actor", &self.actor),
+        ] {
+            if let Some(value) = value {
+                request.metadata_mut().insert(name, value.clone());
+            }
+        }
+        Ok(request)
+    }
+}
+
+/// A channel whose calls carry the credentials.
+pub type Transport = InterceptedService<Channel, Credentials>;
+
+/// A connection to a server; cheap to clone.
+#[derive(Debug, Clone)]
+pub struct Client {
+    server: String,
+    transport: Transport,
+}
+
+impl Client {
+    /// The server's address, for messages.
+    pub fn server(&self) -> &str {
+        &self.server
+    }
+
+    /// The customers of the shop.
+    pub fn customers(&self) -> CustomerServiceClient<Transport> {
+        CustomerServiceClient::new(self.transport.clone())
+    }
+
+    /// The groups of the shop.
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        GroupServiceClient::new(self.transport.clone())
+    }
+
+    /// The carts of the shop.
+    pub fn carts(&self) -> CartServiceClient<Transport> {
+        CartServiceClient::new(self.transport.clone())
+    }
+
+    /// Shops and keys.
+    pub fn admin(&self) -> AdminServiceClient<Transport> {
+        AdminServiceClient::new(self.transport.clone())
+    }
+}
+
+impl Connection {
+    /// Connects, with the key that is given or the one that is needed.
+    pub async fn open(&self, need: Need) -> Result<Client, Failure> {
+        let address = uri(&self.server)?;
+        let given = self.api_key.clone().filter(|key| !key.is_empty());
+        let key = match &given {
+            Some(key) => key.clone(),
+            None if is_loopback(&address) => self.stored_key(need)?,
+            None => {
+                return Err(Failure::usage(format!(
+                    "a server on another machine needs a key: give one with --api-key or \
+                     CLIENTELA_API_KEY. The keys in {} are for this machine only.",
+                    self.data_dir.display()
+                )));
+            }
+        };
+        let credentials = Credentials {
+            authorization: Some(ascii(&format!("Bearer {key}"), "the API key")?),
+            shop: self.shop.as_deref().map(|shop| ascii(shop, "the shop")).transpose()?,
+            actor: Some(ascii(&self.actor.clone().unwrap_or_else(user), "the acting person")?),
+        };
+        let channel = channel(&address, &self.server).await?;
+        let client = Client {
+            server: self.server.clone(),
+            transport: InterceptedService::new(channel.clone(), credentials.clone()),
+        };
+        // The keys of the first start may name the acting person. Of a key that was given it is not
+        // known, and a command should not fail for a courtesy that nobody asked for.
+        if given.is_none() || self.actor.is_some() || may_act(&client).await {
+            return Ok(client);
+        }
+        let credentials = Credentials { actor: None, ..credentials };
+        Ok(Client { transport: InterceptedService::new(channel, credentials), ..client })
+    }
+
+    /// A channel for calls that need no key.
+    pub async fn open_without_key(&self) -> Result<Channel, Failure> {
+        channel(&uri(&self.server)?, &self.server).await
+    }
+
+    fn stored_key(&self, need: Need) -> Result<String, Failure> {
+        // The admin key is of one shop; for a shop that is named only an operator's will do.
+        let role = match need {
+            Need::Admin if self.shop.is_none() => "admin",
+            Need::Admin | Need::Operator => "operator",
+        };
+        let path = self.data_dir.join(KEYS_FILE);
+        stored_key(&path, role).map_err(|why| {
+            Failure::usage(format!(
+                "no API key: {why}. Give one with --api-key or CLIENTELA_API_KEY, or name the \
+                 server's data folder with --data-dir."
+            ))
+        })
+    }
+}
+
+/// Reads the key of a role from the file of the first start.
+fn stored_key(path: &Path, role: &str) -> Result<String, String> {
+    let text = fs::read_to_string(path)
+        .map_err(|error| format!("{} cannot be read ({error})", path.display()))?;
+    text.lines()
+        .filter_map(|line| line.split_once('='))
+        .find(|(name, _)| name.trim() == role)
+        .map(|(_, key)| key.trim().to_owned())
+        .ok_or_else(|| format!("{} holds no {role} key", path.display()))
+}
+
+fn uri(server: &str) -> Result<Uri, Failure> {
+    let text =
+        if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
+    let wrong = || Failure::usage(format!("{server} is no address; write it as 127.0.0.1:50051"));
+    let uri: Uri = text.parse().map_err(|_| wrong())?;
+    match uri.scheme_str() {
+        Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
+        _ => Err(wrong()),
+    }
+}
+
+fn is_loopback(uri: &Uri) -> bool {
+    let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+}
+
+async fn channel(uri: &Uri, server: &str) -> Result<Channel, Failure> {
+    Endpoint::from(uri.clone())
+        .connect_timeout(CONNECT_TIMEOUT)
+        .tcp_nodelay(true)
+        .http2_keep_alive_interval(KEEPALIVE_INTERVAL)
+        .keep_alive_while_idle(true)
+        .connect()
+        .await
+        .map_err(|error| Failure::unreachable(server, &error))
+}
+
+fn ascii(text: &str, what: &str) -> Result<MetadataValue<Ascii>, Failure> {
+    text.parse().map_err(|_| Failure::usage(format!("{what} holds characters that cannot be sent")))
+}
+
+async fn may_act(client: &Client) -> bool {
+    // Every role may call this.
+    let probe = ListTitlesRequest { page_size: 1, ..ListTitlesRequest::default() };
+    match client.customers().list_titles(probe).await {
+        Ok(_) => true,
+        Err(status) => failure::reason(&status) != Some(ErrorReason::ActorNotAllowed),
+    }
+}
+
+/// The user of this machine as an acting person.
+fn user() -> String {
+    let name = ["USER", "LOGNAME", "USERNAME"]
+        .into_iter()
+        .filter_map(|name| std::env::var(name).ok())
+        .find(|name| !name.is_empty())
+        .unwrap_or_else(user_id);
+    let name: String = name.chars().filter(char::is_ascii_graphic).take(100).collect();
+    format!("staff/{name}")
+}
+
+#[cfg(unix)]
+fn user_id() -> String {
+    format!("uid-{}", rustix::process::getuid().as_raw())
+}
+
+#[cfg(not(unix))]
+fn user_id() -> String {
+    "unknown".to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_addresses_of_this_machine_are_loopback() {
+        let loopback = |text| is_loopback(&uri(text).unwrap());
+
+        assert!(loopback("127.0.0.1:50051"));
+        assert!(loopback("http://localhost:1"));
+        assert!(loopback("[::1]:50051"));
+        assert!(!loopback("10.0.0.1:50051"));
+        assert!(!loopback("localhost.example.test:50051"));
+    }
+
+    #[test]
+    fn what_is_no_address_is_refused() {
+        for wrong in ["", "http://", "https://127.0.0.1:1", "a b"] {
+            assert!(uri(wrong).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn the_file_of_keys_is_read_by_role() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join(KEYS_FILE);
+        fs::write(&path, "# keys\noperator=clt_o\nadmin=clt_a\n").unwrap();
+
+        assert_eq!(stored_key(&path, "admin"), Ok("clt_a".to_owned()));
+        assert_eq!(stored_key(&path, "operator"), Ok("clt_o".to_owned()));
+        assert!(stored_key(&path, "support").is_err());
+    }
+}

@@ -1,0 +1,158 @@
+//! What a command says when it fails, and with which code it ends.
+//!
+//! People read sentences; scripts read the code: 1 refused or failed, 2 wrong command line, 3 the
+//! server cannot be reached.
+
+use std::{error::Error as _, fmt, process::ExitCode};
+
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::proto::pb::ErrorReason;
+
+/// The server refused, or the command could not do its work.
+pub const REFUSED: u8 = 1;
+/// The command line is wrong. clap ends with the same.
+pub const USAGE: u8 = 2;
+/// The server cannot be reached.
+pub const UNREACHABLE: u8 = 3;
+
+/// Why a command failed, as a sentence.
+#[derive(Debug)]
+pub struct Failure {
+    text: String,
+    code: u8,
+    quiet: bool,
+}
+
+impl Failure {
+    /// The command could not do its work.
+    pub fn new(text: impl Into<String>) -> Self {
+        Self { text: text.into(), code: REFUSED, quiet: false }
+    }
+
+    /// The command line asks for something that is not possible.
+    pub fn usage(text: impl Into<String>) -> Self {
+        Self { code: USAGE, ..Self::new(text) }
+    }
+
+    /// The server does not answer.
+    pub fn unreachable(server: &str, source: &(dyn std::error::Error + 'static)) -> Self {
+        let text = format!(
+            "cannot reach the server at {server}: {}. Is `clientela serve` running there?",
+            root(source)
+        );
+        Self { code: UNREACHABLE, ..Self::new(text) }
+    }
+
+    /// Whoever read the output has gone, as `head` does: nothing to complain about.
+    pub fn pipe_closed() -> Self {
+        Self { code: 0, quiet: true, ..Self::new("") }
+    }
+
+    /// The code that the program ends with.
+    pub fn exit_code(&self) -> ExitCode {
+        ExitCode::from(self.code)
+    }
+
+    /// Whether there is nothing to say.
+    pub fn is_quiet(&self) -> bool {
+        self.quiet
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
+impl From<Status> for Failure {
+    fn from(status: Status) -> Self {
+        if let Some(source) = transport_fault(&status) {
+            let text = format!("the connection to the server failed: {}", root(source));
+            return Self { code: UNREACHABLE, ..Self::new(text) };
+        }
+        Self::new(sentence(&status))
+    }
+}
+
+impl From<std::io::Error> for Failure {
+    fn from(error: std::io::Error) -> Self {
+        match error.kind() {
+            std::io::ErrorKind::BrokenPipe => Self::pipe_closed(),
+            _ => Self::new(error.to_string()),
+        }
+    }
+}
+
+/// The cause, if the status was made on this side because the connection failed.
+pub fn transport_fault(status: &Status) -> Option<&(dyn std::error::Error + 'static)> {
+    // A status that came over the wire has no source.
+    status.source().filter(|_| matches!(status.code(), Code::Unavailable | Code::Unknown))
+}
+
+/// The reason of the contract that a refusal carries.
+pub fn reason(status: &Status) -> Option<ErrorReason> {
+    ErrorReason::from_str_name(&status.get_details_error_info()?.reason)
+}
+
+/// What the server refused and why, for people.
+fn sentence(status: &Status) -> String {
+    let mut text = format!("the server refused: {}", status.message());
+    if let Some(info) = status.get_details_error_info() {
+        text.push_str(&format!(" ({})", info.reason));
+    } else {
+        text.push_str(&format!(" ({:?})", status.code()));
+    }
+    let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
+    if let Some(violations) = violations.filter(|violations| violations.len() > 1) {
+        for violation in violations {
+            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+        }
+    }
+    let hint = match reason(status) {
+        Some(ErrorReason::ShopRequired) => "\nName the shop with --shop.",
+        Some(ErrorReason::KeyMissing) => "\nGive a key with --api-key or CLIENTELA_API_KEY.",
+        _ => "",
+    };
+    text.push_str(hint);
+    text
+}
+
+/// The innermost cause: what the operating system said.
+fn root(mut error: &(dyn std::error::Error + 'static)) -> String {
+    while let Some(source) = error.source() {
+        error = source;
+    }
+    error.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::error::{Error, Violation};
+
+    use super::*;
+
+    #[test]
+    fn a_refusal_is_told_with_its_reason() {
+        let status = Status::from(Error::not_found("customer"));
+
+        assert_eq!(
+            Failure::from(status).to_string(),
+            "the server refused: no such customer (NOT_FOUND)"
+        );
+    }
+
+    #[test]
+    fn every_violation_is_told() {
+        let violations = vec![
+            Violation::new("a", "TOO_LONG", "is too long"),
+            Violation::new("b", "REQUIRED", "is missing"),
+        ];
+
+        let text = Failure::from(Status::from(Error::invalid(violations))).to_string();
+
+        assert!(text.ends_with("(INVALID_FIELD)\n  a: is too long\n  b: is missing"), "{text}");
+    }
+}

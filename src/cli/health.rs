@@ -1,0 +1,31 @@
+//! `clientela health`: whether the server serves, for scripts.
+
+use clap::Args;
+use tonic_health::pb::{
+    HealthCheckRequest, health_check_response::ServingStatus, health_client::HealthClient,
+};
+
+use super::{connection::Connection, failure::Failure, output};
+
+/// Asks the server whether it serves; ends with 0 only if it does
+#[derive(Debug, Args)]
+pub struct Health {
+    #[command(flatten)]
+    connection: Connection,
+
+    /// The service to ask about, as `clientela.v1.CartService`; the whole server if not given
+    #[arg(long, default_value = "")]
+    service: String,
+}
+
+impl Health {
+    pub async fn run(self) -> Result<(), Failure> {
+        let mut client = HealthClient::new(self.connection.open_without_key().await?);
+        let request = HealthCheckRequest { service: self.service };
+        let status = client.check(request).await?.into_inner().status();
+        if status == ServingStatus::Serving {
+            return output::print("serving\n");
+        }
+        Err(Failure::new(format!("not serving ({})", status.as_str_name())))
+    }
+}

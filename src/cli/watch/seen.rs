@@ -1,0 +1,147 @@
+//! What a watch has shown: the version of each resource, by which repetitions are dropped.
+
+use std::collections::HashMap;
+
+use crate::proto::pb::ChangeKind;
+
+/// What every change says, whatever the resource.
+#[derive(Debug, Clone, Copy)]
+pub struct Head<'a> {
+    /// What it means to the reader.
+    pub kind: ChangeKind,
+    /// The resource's name.
+    pub name: &'a str,
+    /// Strictly increasing per resource.
+    pub version: i64,
+}
+
+#[derive(Debug)]
+struct Known {
+    version: i64,
+    present: bool,
+    label: String,
+    snapshot: u64,
+}
+
+/// The resources that a watch knows.
+#[derive(Debug)]
+pub struct Seen {
+    known: HashMap<String, Known>,
+    /// Whether the watch began with all that is there, so that what is not known never was.
+    whole: bool,
+    snapshot: u64,
+}
+
+impl Seen {
+    /// Nothing is known yet.
+    pub fn new(whole: bool) -> Self {
+        Self { known: HashMap::new(), whole, snapshot: 0 }
+    }
+
+    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news, and
+    /// not the end of something that was never shown.
+    pub fn admit(&mut self, head: &Head<'_>, label: Option<String>) -> Option<String> {
+        let present = head.kind == ChangeKind::Upserted;
+        let Some(known) = self.known.get_mut(head.name) else {
+            let label = label.unwrap_or_else(|| head.name.to_owned());
+            let known = Known {
+                version: head.version,
+                present,
+                label: label.clone(),
+                snapshot: self.snapshot,
+            };
+            self.known.insert(head.name.to_owned(), known);
+            let never_shown = self.whole || head.kind == ChangeKind::LeftFilter;
+            return (present || !never_shown).then_some(label);
+        };
+        known.snapshot = self.snapshot;
+        if head.version <= known.version {
+            return None;
+        }
+        known.version = head.version;
+        let was_present = std::mem::replace(&mut known.present, present);
+        if let Some(label) = label {
+            known.label = label;
+        }
+        (present || was_present).then(|| known.label.clone())
+    }
+
+    /// A whole state follows.
+    pub fn begin_snapshot(&mut self) {
+        self.snapshot += 1;
+    }
+
+    /// The whole state has been there: what was not in it is gone. Gives names and labels of that.
+    pub fn end_snapshot(&mut self) -> Vec<(String, String)> {
+        let mut gone = Vec::new();
+        for (name, known) in &mut self.known {
+            if known.present && known.snapshot != self.snapshot {
+                known.present = false;
+                gone.push((name.clone(), known.label.clone()));
+            }
+        }
+        gone.sort();
+        gone
+    }
+
+    /// Versions begin anew, as in another store.
+    pub fn forget(&mut self) {
+        self.known.clear();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn head(kind: ChangeKind, version: i64) -> Head<'static> {
+        Head { kind, name: "carts/c", version }
+    }
+
+    fn label() -> Option<String> {
+        Some("Ada".to_owned())
+    }
+
+    #[test]
+    fn a_version_is_shown_once() {
+        let mut seen = Seen::new(true);
+
+        assert!(seen.admit(&head(ChangeKind::Upserted, 1), label()).is_some());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 2), label()).is_some());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 2), label()).is_none());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 1), label()).is_none());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 3), label()).is_some());
+    }
+
+    #[test]
+    fn the_end_of_what_was_never_shown_is_not_shown() {
+        let mut seen = Seen::new(true);
+
+        assert!(seen.admit(&head(ChangeKind::LeftFilter, 4), None).is_none());
+        assert!(seen.admit(&head(ChangeKind::Deleted, 5), None).is_none());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 6), label()).is_some());
+        assert_eq!(seen.admit(&head(ChangeKind::Deleted, 7), None), label());
+        assert!(seen.admit(&head(ChangeKind::Deleted, 7), None).is_none());
+    }
+
+    #[test]
+    fn without_a_snapshot_every_deletion_is_news() {
+        let mut seen = Seen::new(false);
+
+        assert!(seen.admit(&head(ChangeKind::Deleted, 5), None).is_some());
+    }
+
+    #[test]
+    fn what_a_second_snapshot_does_not_hold_is_gone() {
+        let mut seen = Seen::new(true);
+        seen.begin_snapshot();
+        seen.admit(&head(ChangeKind::Upserted, 1), label());
+        assert_eq!(seen.end_snapshot(), []);
+
+        seen.begin_snapshot();
+        let other = Head { kind: ChangeKind::Upserted, name: "carts/d", version: 1 };
+        seen.admit(&other, None);
+
+        assert_eq!(seen.end_snapshot(), [("carts/c".to_owned(), "Ada".to_owned())]);
+    }
+}

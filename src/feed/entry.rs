@@ -1,0 +1,273 @@
+//! A change as streams send it: encoded once, shared as bytes.
+//!
+//! The watch responses of all services carry the same field numbers, so one encoder serves them all;
+//! a test holds that against the contract.
+
+use std::sync::{Arc, OnceLock};
+
+use bytes::{BufMut, Bytes, BytesMut};
+use prost::Message;
+use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
+use prost_types::Timestamp;
+
+use super::log::Payload;
+use super::position::Position;
+use super::resource::{Decoded, Resource, Row};
+use super::token::Tokens;
+use crate::error::{Error, Result};
+use crate::proto::pb::ChangeKind;
+
+/// Field numbers of `WatchCartsResponse` and its sisters.
+mod response {
+    pub(super) const CHANGES: u32 = 1;
+    pub(super) const RESUME_TOKEN: u32 = 2;
+}
+
+/// Field numbers of `CartChange` and its sisters.
+mod change {
+    pub(super) const KIND: u32 = 1;
+    pub(super) const NAME: u32 = 2;
+    pub(super) const VERSION: u32 = 3;
+    pub(super) const RESOURCE: u32 = 4;
+    pub(super) const COMMIT_TIME: u32 = 5;
+    pub(super) const CONFLATED: u32 = 6;
+}
+
+/// A row of the change log, ready to be sent.
+pub struct Entry {
+    /// Where the row is.
+    pub position: Position,
+    /// The last part of the resource's name.
+    pub id: Box<str>,
+    /// The version that the change made.
+    pub version: i64,
+    /// Whether the resource is gone.
+    pub deleted: bool,
+    /// The `changes` element as it is sent where nothing was conflated.
+    whole: Bytes,
+    /// Where in `whole` the content begins, behind tag and length.
+    content_at: usize,
+    body: Option<Bytes>,
+    decoded: OnceLock<Option<Arc<dyn Decoded>>>,
+    token: OnceLock<Box<str>>,
+}
+
+impl Entry {
+    /// An entry of a row; `payload` as [`append`](super::append) wrote it.
+    ///
+    /// # Errors
+    /// When the payload cannot be read.
+    pub fn new(
+        resource: &dyn Resource,
+        position: Position,
+        id: String,
+        version: i64,
+        deleted: bool,
+        payload: &[u8],
+        commit_time: i64,
+    ) -> Result<Self> {
+        let body = Payload::decode(payload)
+            .map_err(|error| Error::corrupt("change_log", &id, error))?
+            .resource;
+        let kind = if deleted {
+            ChangeKind::Deleted
+        } else {
+            ChangeKind::Upserted
+        };
+        let mut content = Vec::with_capacity(payload.len() + 96);
+        put_head(&mut content, kind, resource.collection(), &id, version);
+        content.extend_from_slice(payload);
+        if commit_time != 0 {
+            put_message(&mut content, change::COMMIT_TIME, &timestamp(commit_time));
+        }
+        let (whole, content_at) = element(&content);
+        Ok(Self {
+            position,
+            id: id.into(),
+            version,
+            deleted,
+            whole,
+            content_at,
+            body,
+            decoded: OnceLock::new(),
+            token: OnceLock::new(),
+        })
+    }
+
+    /// An entry of a row of a snapshot, as if it had changed just before `position`.
+    ///
+    /// # Errors
+    /// When the row cannot be read.
+    pub fn of_row(resource: &dyn Resource, position: Position, row: &Row) -> Result<Self> {
+        let payload = Payload {
+            resource: Some(row.body.clone()),
+            causes: Vec::new(),
+        };
+        let payload = payload.encode_to_vec();
+        Self::new(
+            resource,
+            position,
+            row.id.clone(),
+            row.version,
+            false,
+            &payload,
+            0,
+        )
+    }
+
+    /// The resource for filters, decoded at its first use; None if it is gone or cannot be decoded.
+    pub fn decoded(&self, resource: &dyn Resource) -> Option<&Arc<dyn Decoded>> {
+        let decode = || match resource.decode(self.body.as_deref()?) {
+            Ok(decoded) => Some(decoded),
+            Err(error) => {
+                tracing::error!(%error, id = %self.id, "a change cannot be decoded for filters");
+                None
+            }
+        };
+        self.decoded.get_or_init(decode).as_ref()
+    }
+
+    /// The first half of the token of this entry's position, signed at its first use.
+    pub fn token(&self, tokens: &Tokens, shop: &str, resource: &dyn Resource) -> &str {
+        let seal = || {
+            tokens
+                .seal_position(shop, resource.kind(), self.position)
+                .into()
+        };
+        self.token.get_or_init(seal)
+    }
+
+    /// The `changes` element, which says how many changes it replaces.
+    pub fn element(&self, conflated: i32) -> Element {
+        if conflated == 0 {
+            return Element {
+                head: None,
+                rest: self.whole.clone(),
+            };
+        }
+        let content = self.whole.slice(self.content_at..);
+        let conflated = u64::from(conflated.unsigned_abs());
+        let extra = key_len(change::CONFLATED) + encoded_len_varint(conflated);
+        let mut head = BytesMut::with_capacity(24);
+        encode_key(response::CHANGES, WireType::LengthDelimited, &mut head);
+        encode_varint((extra + content.len()) as u64, &mut head);
+        encode_key(change::CONFLATED, WireType::Varint, &mut head);
+        encode_varint(conflated, &mut head);
+        Element {
+            head: Some(head.freeze()),
+            rest: content,
+        }
+    }
+
+    /// How much memory the entry holds.
+    pub fn size(&self) -> usize {
+        self.whole.len() + self.id.len() + size_of::<Self>()
+    }
+}
+
+/// One encoded `changes` element, in at most two pieces.
+pub struct Element {
+    head: Option<Bytes>,
+    rest: Bytes,
+}
+
+impl Element {
+    /// A resource as a snapshot sends it.
+    pub fn snapshot(resource: &dyn Resource, id: &str, version: i64, body: &[u8]) -> Self {
+        let mut content = Vec::with_capacity(body.len() + 64);
+        put_head(
+            &mut content,
+            ChangeKind::Upserted,
+            resource.collection(),
+            id,
+            version,
+        );
+        encode_key(change::RESOURCE, WireType::LengthDelimited, &mut content);
+        encode_varint(body.len() as u64, &mut content);
+        content.extend_from_slice(body);
+        Self {
+            head: None,
+            rest: element(&content).0,
+        }
+    }
+
+    /// A resource that does not match any more; without its body, as it may not be seen.
+    pub fn left(resource: &dyn Resource, id: &str, version: i64) -> Self {
+        let mut content = Vec::with_capacity(64);
+        put_head(
+            &mut content,
+            ChangeKind::LeftFilter,
+            resource.collection(),
+            id,
+            version,
+        );
+        Self {
+            head: None,
+            rest: element(&content).0,
+        }
+    }
+
+    /// The length of the bytes.
+    pub fn len(&self) -> usize {
+        self.rest.len() + self.head.as_ref().map_or(0, Bytes::len)
+    }
+
+    /// Adds the bytes to a frame's pieces.
+    pub fn append_to(self, pieces: &mut Vec<Bytes>) {
+        pieces.extend(self.head);
+        pieces.push(self.rest);
+    }
+}
+
+/// The `resume_token` field of a response.
+pub fn token_field(position: &str, stream: &str) -> Bytes {
+    let length = position.len() + stream.len();
+    let mut field = BytesMut::with_capacity(length + 4);
+    encode_key(
+        response::RESUME_TOKEN,
+        WireType::LengthDelimited,
+        &mut field,
+    );
+    encode_varint(length as u64, &mut field);
+    field.put_slice(position.as_bytes());
+    field.put_slice(stream.as_bytes());
+    field.freeze()
+}
+
+/// A microsecond time of the service as the contract's message.
+#[must_use]
+pub fn timestamp(micros: i64) -> Timestamp {
+    let nanos = micros.rem_euclid(1_000_000) * 1_000;
+    Timestamp {
+        seconds: micros.div_euclid(1_000_000),
+        nanos: i32::try_from(nanos).expect("less than a second"),
+    }
+}
+
+fn put_head(content: &mut Vec<u8>, kind: ChangeKind, collection: &str, id: &str, version: i64) {
+    encode_key(change::KIND, WireType::Varint, content);
+    encode_varint(kind as u64, content);
+    encode_key(change::NAME, WireType::LengthDelimited, content);
+    encode_varint((collection.len() + 1 + id.len()) as u64, content);
+    content.extend_from_slice(collection.as_bytes());
+    content.push(b'/');
+    content.extend_from_slice(id.as_bytes());
+    encode_key(change::VERSION, WireType::Varint, content);
+    encode_varint(version.cast_unsigned(), content);
+}
+
+fn put_message(content: &mut Vec<u8>, field: u32, message: &impl Message) {
+    encode_key(field, WireType::LengthDelimited, content);
+    encode_varint(message.encoded_len() as u64, content);
+    message.encode_raw(content);
+}
+
+/// A `changes` element of this content, and where the content begins.
+fn element(content: &[u8]) -> (Bytes, usize) {
+    let mut whole = BytesMut::with_capacity(content.len() + 6);
+    encode_key(response::CHANGES, WireType::LengthDelimited, &mut whole);
+    encode_varint(content.len() as u64, &mut whole);
+    let content_at = whole.len();
+    whole.put_slice(content);
+    (whole.freeze(), content_at)
+}

@@ -1,0 +1,186 @@
+//! Reading the change log back: where it ends, pages of it, and whether a position is still in it.
+
+use sqlx::AssertSqlSafe;
+use tonic::Code;
+
+use super::position::Position;
+use crate::error::{Error, Result};
+use crate::on;
+use crate::proto::pb::ErrorReason;
+use crate::store::{Conn, dialect};
+
+/// The row of `store_meta` that says up to where the log was compacted: `xid seq mark`.
+pub const COMPACTED_THROUGH: &str = "compacted_through";
+
+/// A row of the change log.
+#[derive(Debug, sqlx::FromRow)]
+pub struct LogRow {
+    /// See [`Position`].
+    pub xid: i64,
+    /// See [`Position`].
+    pub seq: i64,
+    /// See [`Position`].
+    pub mark: i64,
+    /// The shop.
+    pub shop_id: String,
+    /// The number of the [`Kind`](super::Kind).
+    pub kind: i64,
+    /// The last part of the resource's name.
+    pub resource_id: String,
+    /// The version that the change made.
+    pub version: i64,
+    /// Whether the resource is gone.
+    pub deleted: bool,
+    /// What [`append`](super::append) wrote; None once compaction has emptied it.
+    pub payload: Option<Vec<u8>>,
+    /// When it was committed.
+    pub commit_time: i64,
+}
+
+impl LogRow {
+    /// Where the row is.
+    #[must_use]
+    pub const fn position(&self) -> Position {
+        Position {
+            xid: self.xid,
+            seq: self.seq,
+            mark: self.mark,
+        }
+    }
+}
+
+/// The furthest position below which the log is complete.
+///
+/// # Errors
+/// The database's.
+pub async fn end(conn: &mut Conn) -> Result<Position> {
+    let horizon = dialect::horizon(conn.engine());
+    let sql = format!(
+        "SELECT xid, seq, mark FROM change_log WHERE xid < {horizon}
+         ORDER BY xid DESC, seq DESC LIMIT 1"
+    );
+    let row: Option<(i64, i64, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+        .fetch_optional(e)
+        .await)?;
+    match row {
+        Some((xid, seq, mark)) => Ok(Position { xid, seq, mark }),
+        None => Ok(compacted(conn).await?.unwrap_or(Position::ORIGIN)),
+    }
+}
+
+/// Up to `limit` rows after `after`, in their order, as far as the log is complete.
+///
+/// # Errors
+/// The database's.
+pub async fn page(conn: &mut Conn, after: Position, limit: i64) -> Result<Vec<LogRow>> {
+    let horizon = dialect::horizon(conn.engine());
+    let sql = format!(
+        "SELECT xid, seq, mark, shop_id, kind, resource_id, version, deleted, payload, commit_time
+         FROM change_log WHERE (xid, seq) > ($1, $2) AND xid < {horizon}
+         ORDER BY xid, seq LIMIT $3"
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+        .bind(after.xid)
+        .bind(after.seq)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// The time of the oldest committed change that a write in progress holds back; None if nothing is
+/// held back.
+///
+/// # Errors
+/// The database's.
+pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
+    let horizon = dialect::horizon(conn.engine());
+    let sql = format!("SELECT MIN(commit_time) FROM change_log WHERE xid >= {horizon}");
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        sql.as_str()
+    ))
+    .fetch_one(e)
+    .await)?)
+}
+
+/// Between which transactions what a snapshot shows is mixed: all before the first have committed or
+/// not, none from the second on has. Equal, and 0, on SQLite.
+///
+/// # Errors
+/// The database's.
+pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64)> {
+    let sql = dialect::select_bounds(conn.engine());
+    Ok(on!(conn, |e| sqlx::query_as(sql).fetch_one(e).await)?)
+}
+
+const READ_COMPACTED: &str = "SELECT value FROM store_meta WHERE key = $1";
+
+/// Up to where the log was compacted; None if it never was.
+///
+/// # Errors
+/// The database's.
+pub async fn compacted(conn: &mut Conn) -> Result<Option<Position>> {
+    let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ_COMPACTED)
+        .bind(COMPACTED_THROUGH)
+        .fetch_optional(e)
+        .await)?;
+    let Some(value) = value else { return Ok(None) };
+    let mut numbers = value.split(' ').map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(xid)), Some(Ok(seq)), Some(Ok(mark))) => Ok(Some(Position { xid, seq, mark })),
+        _ => Err(Error::corrupt("store_meta", COMPACTED_THROUGH, value)),
+    }
+}
+
+const READ_MARK: &str = "SELECT mark FROM change_log WHERE xid = $1 AND seq = $2";
+
+/// Checks that what comes after a position is still in the log, and that it is this log's.
+///
+/// # Errors
+/// RESUME_TOKEN_EXPIRED if history after the position is gone, STORE_EPOCH_CHANGED if the position
+/// is of another history.
+pub async fn check(conn: &mut Conn, position: Position) -> Result<()> {
+    let compacted = compacted(conn).await?;
+    if let Some(compacted) = compacted {
+        if compacted.is_after(position) {
+            return Err(expired());
+        }
+        if compacted.key() == position.key() {
+            return if compacted.mark == position.mark {
+                Ok(())
+            } else {
+                Err(epoch_changed())
+            };
+        }
+    }
+    if position == Position::ORIGIN {
+        return Ok(());
+    }
+    let mark: Option<i64> = on!(conn, |e| sqlx::query_scalar(READ_MARK)
+        .bind(position.xid)
+        .bind(position.seq)
+        .fetch_optional(e)
+        .await)?;
+    if mark == Some(position.mark) {
+        Ok(())
+    } else {
+        Err(epoch_changed())
+    }
+}
+
+/// The history after a position is gone.
+#[must_use]
+pub fn expired() -> Error {
+    Error::new(
+        Code::OutOfRange,
+        ErrorReason::ResumeTokenExpired,
+        "the history after the resume token is gone; begin with a snapshot",
+    )
+}
+
+fn epoch_changed() -> Error {
+    Error::new(
+        Code::Aborted,
+        ErrorReason::StoreEpochChanged,
+        "the resume token is of another history of this store; begin with a snapshot",
+    )
+}

@@ -1,0 +1,388 @@
+//! The change log: every mutation appends to it in its own transaction, and its row is also the
+//! record of the mutation's request id.
+//!
+//! Invariant: a change is appended while the lock of its resource is held, so that the order of the
+//! log (`xid`, then `seq`) follows the order of each resource's versions.
+
+use bytes::Bytes;
+use prost::Message;
+use sha2::{Digest as _, Sha256};
+use tonic::Code;
+
+use super::position::Position;
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::ids;
+use crate::proto::pb::{CartCause, ErrorReason};
+use crate::store::{Conn, LockKey, Locks, Tx};
+use crate::{on, on_write};
+
+/// What a row of the change log is about. The numbers are stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+#[repr(i64)]
+pub enum Kind {
+    /// A customer.
+    Customer = 1,
+    /// A group.
+    Group = 2,
+    /// A cart.
+    Cart = 3,
+    /// An address of a customer.
+    Address = 4,
+    /// A title.
+    Title = 5,
+    /// A shop.
+    Shop = 6,
+    /// The settings of a shop.
+    Settings = 7,
+    /// An API key.
+    ApiKey = 8,
+    /// An operation.
+    Operation = 9,
+    /// The memberships of several customers, changed by one request.
+    Membership = 10,
+}
+
+impl Kind {
+    /// The number that is stored.
+    #[must_use]
+    pub const fn number(self) -> i64 {
+        self as i64
+    }
+}
+
+/// The most causes that a change tells.
+pub const MAX_CAUSES: usize = 16;
+
+/// One change of one resource, as a mutation appends it.
+#[derive(Debug, Clone)]
+pub struct Change {
+    /// What it is about.
+    pub kind: Kind,
+    /// The last part of the resource's name.
+    pub id: String,
+    /// The version that the change made.
+    pub version: i64,
+    /// Whether the resource is gone.
+    pub deleted: bool,
+    /// The encoded resource without its derived fields; empty if it is gone.
+    pub body: Vec<u8>,
+    /// What happened, for carts; what is beyond [`MAX_CAUSES`] is left out.
+    pub causes: Vec<CartCause>,
+}
+
+impl Change {
+    /// A new or changed resource.
+    pub fn upserted(kind: Kind, id: impl Into<String>, version: i64, body: &impl Message) -> Self {
+        let (body, causes) = (body.encode_to_vec(), Vec::new());
+        Self {
+            kind,
+            id: id.into(),
+            version,
+            deleted: false,
+            body,
+            causes,
+        }
+    }
+
+    /// A resource that is gone; `version` is one more than its last.
+    pub fn deleted(kind: Kind, id: impl Into<String>, version: i64) -> Self {
+        let (body, causes) = (Vec::new(), Vec::new());
+        Self {
+            kind,
+            id: id.into(),
+            version,
+            deleted: true,
+            body,
+            causes,
+        }
+    }
+
+    /// The change with what happened.
+    #[must_use]
+    pub fn because(mut self, causes: Vec<CartCause>) -> Self {
+        self.causes = causes;
+        self
+    }
+}
+
+/// The payload of a row: fields of the change message in the contract, by their numbers there, so
+/// that a stream can send it as it is.
+#[derive(Clone, PartialEq, Message)]
+pub(super) struct Payload {
+    /// `CartChange.cart`, `CustomerChange.customer`, `GroupChange.group`.
+    #[prost(bytes = "bytes", optional, tag = "4")]
+    pub(super) resource: Option<Bytes>,
+    /// `CartChange.causes`.
+    #[prost(message, repeated, tag = "7")]
+    pub(super) causes: Vec<CartCause>,
+}
+
+const APPEND: &str = "INSERT INTO change_log
+    (shop_id, kind, resource_id, version, mark, deleted, payload, request_id, request_digest,
+     key_id, actor, on_behalf_of, commit_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+    RETURNING xid, seq";
+
+/// Appends a change to the log.
+///
+/// The first change that a write appends carries the caller's request id: its body is the answer to a
+/// repeated request.
+///
+/// # Errors
+/// The database's.
+pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> Result<()> {
+    let Change {
+        kind,
+        id,
+        version,
+        deleted,
+        body,
+        mut causes,
+    } = change;
+    causes.truncate(MAX_CAUSES);
+    let resource = (!body.is_empty()).then(|| Bytes::from(body));
+    let payload = Payload { resource, causes }.encode_to_vec();
+    let first = !tx.has_logged();
+    let request = if first { caller.request.as_ref() } else { None };
+    let mark = ids::new_mark();
+    let (xid, seq): (i64, i64) = on_write!(tx, |e| sqlx::query_as(APPEND)
+        .bind(&*caller.shop)
+        .bind(kind.number())
+        .bind(&id)
+        .bind(version)
+        .bind(mark)
+        .bind(deleted)
+        .bind(&payload)
+        .bind(request.map(|request| &*request.id))
+        .bind(request.map(|request| &request.digest[..]))
+        .bind(&*caller.key_id)
+        .bind(caller.actor.as_deref())
+        .bind(caller.on_behalf_of.as_deref())
+        .bind(now)
+        .fetch_one(e)
+        .await)?;
+    tx.mark_logged();
+    let revision = caller.revision.clone();
+    tx.after_commit(move || revision.reach(Position { xid, seq, mark }));
+    Ok(())
+}
+
+/// What an earlier call with the same request id did.
+#[derive(Debug, Clone)]
+pub struct Replay {
+    /// What it changed.
+    pub kind: Kind,
+    /// The last part of the resource's name.
+    pub id: String,
+    /// The version that it made.
+    pub version: i64,
+    /// Whether it deleted the resource.
+    pub deleted: bool,
+    /// The encoded resource as it was answered. None if compaction has emptied the row (the answer is
+    /// then the present state) or the resource is gone.
+    pub body: Option<Bytes>,
+}
+
+impl Replay {
+    /// The answer, decoded. None if the present state has to serve.
+    ///
+    /// # Errors
+    /// When the stored bytes are not such a message.
+    pub fn answer<M: Message + Default>(&self) -> Result<Option<M>> {
+        let decode = |body: &Bytes| {
+            M::decode(body.clone()).map_err(|e| Error::corrupt("change_log", &self.id, e))
+        };
+        self.body.as_ref().map(decode).transpose()
+    }
+}
+
+#[derive(sqlx::FromRow)]
+struct RequestRow {
+    kind: i64,
+    resource_id: String,
+    version: i64,
+    deleted: bool,
+    payload: Option<Vec<u8>>,
+    request_digest: Option<Vec<u8>>,
+}
+
+const FIND_REQUEST: &str = "SELECT kind, resource_id, version, deleted, payload, request_digest
+    FROM change_log WHERE shop_id = $1 AND request_id = $2";
+
+/// What an earlier call with the caller's request id did; None if there is no request id or it is
+/// new. The first thing that a mutation asks.
+///
+/// # Errors
+/// REQUEST_ID_REUSED if the earlier call was another request.
+pub async fn replay(conn: &mut Conn, caller: &Caller) -> Result<Option<Replay>> {
+    let Some(request) = &caller.request else {
+        return Ok(None);
+    };
+    let row: Option<RequestRow> = on!(conn, |e| sqlx::query_as(FIND_REQUEST)
+        .bind(&*caller.shop)
+        .bind(&*request.id)
+        .fetch_optional(e)
+        .await)?;
+    let Some(row) = row else { return Ok(None) };
+    let digest = row.request_digest.as_deref();
+    replayed(
+        caller,
+        digest,
+        row.kind,
+        row.resource_id,
+        row.version,
+        row.deleted,
+        row.payload,
+    )
+    .map(Some)
+}
+
+/// As [`replay`], for a statement that has read the row together with something else.
+///
+/// # Errors
+/// REQUEST_ID_REUSED if the earlier call was another request.
+pub fn replayed(
+    caller: &Caller,
+    digest: Option<&[u8]>,
+    kind: i64,
+    id: String,
+    version: i64,
+    deleted: bool,
+    payload: Option<Vec<u8>>,
+) -> Result<Replay> {
+    check_digest(caller, digest)?;
+    let kind = match kind {
+        1 => Kind::Customer,
+        2 => Kind::Group,
+        3 => Kind::Cart,
+        4 => Kind::Address,
+        5 => Kind::Title,
+        6 => Kind::Shop,
+        7 => Kind::Settings,
+        8 => Kind::ApiKey,
+        9 => Kind::Operation,
+        10 => Kind::Membership,
+        other => return Err(Error::corrupt("change_log", &id, format!("kind {other}"))),
+    };
+    let body = match payload {
+        Some(payload) => {
+            Payload::decode(&*payload)
+                .map_err(|error| Error::corrupt("change_log", &id, error))?
+                .resource
+        }
+        None => None,
+    };
+    Ok(Replay {
+        kind,
+        id,
+        version,
+        deleted,
+        body,
+    })
+}
+
+fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {
+    let sent = caller.request.as_ref().map(|request| &request.digest[..]);
+    if stored.is_some() && stored == sent {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InvalidArgument,
+        ErrorReason::RequestIdReused,
+        "the request id was used for another request",
+    ))
+}
+
+const STORE_ANSWER: &str = "INSERT INTO answers
+    (shop_id, request_id, digest, answer, names, create_time) VALUES ($1, $2, $3, $4, $5, $6)";
+
+/// Stores an answer that is not the body of one change, in the transaction of its effect. `names` are
+/// the resources that it speaks of, so that an erasure finds it. Without a request id nothing is
+/// stored.
+///
+/// # Errors
+/// The database's.
+pub async fn answer(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: i64,
+    answer: &impl Message,
+    names: &[String],
+) -> Result<()> {
+    let Some(request) = &caller.request else {
+        return Ok(());
+    };
+    on_write!(tx, |e| sqlx::query(STORE_ANSWER)
+        .bind(&*caller.shop)
+        .bind(&*request.id)
+        .bind(&request.digest[..])
+        .bind(answer.encode_to_vec())
+        .bind(names.join(" "))
+        .bind(now)
+        .execute(e)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const FIND_ANSWER: &str =
+    "SELECT digest, answer FROM answers WHERE shop_id = $1 AND request_id = $2";
+
+/// The answer that was stored for the caller's request id.
+///
+/// # Errors
+/// REQUEST_ID_REUSED if the earlier call was another request.
+pub async fn answered<M: Message + Default>(conn: &mut Conn, caller: &Caller) -> Result<Option<M>> {
+    let Some(request) = &caller.request else {
+        return Ok(None);
+    };
+    let row: Option<(Vec<u8>, Option<Vec<u8>>)> = on!(conn, |e| sqlx::query_as(FIND_ANSWER)
+        .bind(&*caller.shop)
+        .bind(&*request.id)
+        .fetch_optional(e)
+        .await)?;
+    let Some((digest, answer)) = row else {
+        return Ok(None);
+    };
+    check_digest(caller, Some(&digest))?;
+    let answer = answer.unwrap_or_default();
+    M::decode(&*answer)
+        .map(Some)
+        .map_err(|error| Error::corrupt("answers", &request.id, error))
+}
+
+/// The locks that a caller's request id asks for: two calls with one id follow each other.
+#[must_use]
+pub fn locks(caller: &Caller) -> Locks {
+    match &caller.request {
+        Some(request) => Locks::none().and(LockKey::of("request", &caller.shop, &request.id)),
+        None => Locks::none(),
+    }
+}
+
+/// The etag of a version of a resource, quoted as in RFC 9110. `name` is the full name.
+#[must_use]
+pub fn etag(name: &str, version: i64) -> String {
+    let digest = Sha256::digest(name.as_bytes());
+    let [a, b, c, d, ..] = *digest else {
+        unreachable!("SHA-256 has 32 bytes")
+    };
+    format!("\"{version}-{:08x}\"", u32::from_be_bytes([a, b, c, d]))
+}
+
+/// Checks the etag that a caller sent, if it sent one.
+///
+/// # Errors
+/// ETAG_MISMATCH with the current one.
+pub fn check_etag(sent: &str, name: &str, version: i64) -> Result<()> {
+    if sent.is_empty() {
+        return Ok(());
+    }
+    let current = etag(name, version);
+    if sent == current {
+        Ok(())
+    } else {
+        Err(Error::etag_mismatch(&current))
+    }
+}

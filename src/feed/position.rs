@@ -1,0 +1,59 @@
+//! Where a reader of the change log is.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// The row of the change log that was read last, and everything before it.
+///
+/// Ordered by `xid`, then `seq`. The `mark` is the row's random one: it tells whether the row at this
+/// place is the one that was read, or that of another history, as after a restored backup.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Position {
+    /// The transaction; always 0 on SQLite.
+    pub xid: i64,
+    /// The row's number.
+    pub seq: i64,
+    /// The row's mark; 0 before the first row.
+    pub mark: i64,
+}
+
+impl Position {
+    /// Before the first row.
+    pub const ORIGIN: Self = Self {
+        xid: 0,
+        seq: 0,
+        mark: 0,
+    };
+
+    /// What positions are ordered by.
+    #[must_use]
+    pub const fn key(self) -> (i64, i64) {
+        (self.xid, self.seq)
+    }
+
+    /// Whether this is further than `other`.
+    #[must_use]
+    pub fn is_after(self, other: Self) -> bool {
+        self.key() > other.key()
+    }
+}
+
+/// The furthest position that a call has written; filled by its commit, read by the layer that
+/// answers with `clientela-revision`.
+#[derive(Clone, Debug, Default)]
+pub struct Reached(Arc<Mutex<Option<Position>>>);
+
+impl Reached {
+    /// Notes a position; the furthest one stays.
+    pub fn reach(&self, position: Position) {
+        let mut reached = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if reached.is_none_or(|known| position.is_after(known)) {
+            *reached = Some(position);
+        }
+    }
+
+    /// What was noted.
+    #[must_use]
+    pub fn get(&self) -> Option<Position> {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

@@ -1,0 +1,76 @@
+//! What an area provides so that its resources can be watched.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use futures::future::BoxFuture;
+
+use super::log::Kind;
+use crate::error::Result;
+use crate::filter::{Filter, Record};
+use crate::store::Conn;
+
+/// A kind of resource that can be watched.
+pub trait Resource: Send + Sync + 'static {
+    /// Its number in the change log.
+    fn kind(&self) -> Kind;
+
+    /// The first part of its names, as `carts`.
+    fn collection(&self) -> &'static str;
+
+    /// The resource for filters, from its encoded message.
+    ///
+    /// # Errors
+    /// When the bytes are not such a message.
+    fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>>;
+
+    /// A page of a snapshot: rows in the order of their ids.
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>>;
+}
+
+/// A decoded resource.
+pub trait Decoded: Record + Send + Sync {
+    /// Under what else than its id it is watched, as its owner.
+    fn topics(&self) -> Vec<String> {
+        Vec::new()
+    }
+}
+
+/// What a stream is about.
+#[derive(Clone, Debug)]
+pub enum Scope {
+    /// All of the shop.
+    All,
+    /// These ids.
+    Ids(Vec<String>),
+    /// What has this topic.
+    Topic(String),
+}
+
+/// Which rows a page of a snapshot holds.
+#[derive(Clone, Debug)]
+pub struct PageQuery {
+    /// The shop.
+    pub shop: Arc<str>,
+    /// What the stream is about.
+    pub scope: Scope,
+    /// Which of it.
+    pub filter: Option<Arc<Filter>>,
+    /// What `now` is in the filter, in microseconds.
+    pub now: i64,
+    /// After which id; from the first if None.
+    pub after: Option<String>,
+    /// How many at the most.
+    pub limit: i64,
+}
+
+/// A row of a snapshot.
+#[derive(Debug)]
+pub struct Row {
+    /// The last part of the resource's name.
+    pub id: String,
+    /// Its version.
+    pub version: i64,
+    /// The encoded resource, without derived fields.
+    pub body: Bytes,
+}

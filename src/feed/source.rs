@@ -1,0 +1,152 @@
+//! Where a stream's live changes come from: the ring, or an inbox of its own.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::channel::{Address, Channel, Inbox, Taken};
+use super::position::Position;
+use super::resource::Scope;
+
+/// Entries that a stream takes at once.
+const BATCH: usize = 256;
+
+/// A stream's place in its channel.
+pub struct Source {
+    channel: Arc<Channel>,
+    reader: Reader,
+}
+
+enum Reader {
+    /// Reads the ring from an index on; None while the log has to be read.
+    Ring {
+        next: Option<u64>,
+        head: watch::Receiver<u64>,
+    },
+    /// Reads an inbox.
+    Inbox {
+        inbox: Arc<Inbox>,
+        addresses: Vec<Address>,
+    },
+}
+
+/// What a stream finds in its source.
+pub enum Found {
+    /// Changes in their order; `more` if there are further ones.
+    Entries {
+        entries: Vec<Arc<super::entry::Entry>>,
+        more: bool,
+    },
+    /// The log has to be read from the stream's position on.
+    Outrun,
+}
+
+impl Source {
+    /// A source for what `scope` is about. From here on no change is missed.
+    pub fn new(channel: Arc<Channel>, scope: &Scope) -> Self {
+        let reader = match scope {
+            Scope::All => Reader::Ring {
+                next: None,
+                head: channel.head(),
+            },
+            Scope::Ids(ids) => {
+                Reader::inbox(&channel, ids.iter().cloned().map(Address::Id).collect())
+            }
+            Scope::Topic(topic) => Reader::inbox(&channel, vec![Address::Topic(topic.clone())]),
+        };
+        Self { channel, reader }
+    }
+
+    /// Whether live changes can go on after `position`. `floor` is a position up to which everything
+    /// was handed to the channel when the source was made.
+    pub fn join(&mut self, position: Position, floor: Position) -> bool {
+        match &mut self.reader {
+            Reader::Ring { next, .. } => {
+                *next = self.channel.index_after(position);
+                next.is_some()
+            }
+            Reader::Inbox { .. } => !floor.is_after(position),
+        }
+    }
+
+    /// Also finds changes of this resource. For a stream that follows an owner, so that it learns when
+    /// the cart is not the owner's any more.
+    pub fn follow(&mut self, id: &str) {
+        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
+            return;
+        };
+        let address = Address::Id(id.to_owned());
+        if !addresses.contains(&address) {
+            self.channel.subscribe(&address, inbox);
+            addresses.push(address);
+        }
+    }
+
+    /// Ends [`follow`](Self::follow).
+    pub fn unfollow(&mut self, id: &str) {
+        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
+            return;
+        };
+        let address = Address::Id(id.to_owned());
+        if let Some(place) = addresses.iter().position(|known| *known == address) {
+            addresses.swap_remove(place);
+            self.channel.unsubscribe(&address, inbox);
+        }
+    }
+
+    /// Takes what is there.
+    pub fn take(&mut self) -> Found {
+        match &mut self.reader {
+            Reader::Ring { next, head } => {
+                head.borrow_and_update();
+                let Some(index) = *next else {
+                    return Found::Outrun;
+                };
+                match self.channel.read(index, BATCH) {
+                    Taken::Entries(entries) => {
+                        *next = Some(index + entries.len() as u64);
+                        let more = entries.len() == BATCH;
+                        Found::Entries { entries, more }
+                    }
+                    Taken::Outrun => Found::Outrun,
+                }
+            }
+            Reader::Inbox { inbox, .. } => match inbox.take() {
+                Taken::Entries(entries) => Found::Entries {
+                    entries,
+                    more: false,
+                },
+                Taken::Outrun => Found::Outrun,
+            },
+        }
+    }
+
+    /// Waits until there may be something.
+    pub async fn changed(&mut self) {
+        match &mut self.reader {
+            // The channel holds the sender, and the source holds the channel.
+            Reader::Ring { head, .. } => drop(head.changed().await),
+            Reader::Inbox { inbox, .. } => inbox.arrived().await,
+        }
+    }
+}
+
+impl Reader {
+    fn inbox(channel: &Channel, addresses: Vec<Address>) -> Self {
+        let inbox = Arc::new(Inbox::default());
+        for address in &addresses {
+            channel.subscribe(address, &inbox);
+        }
+        Self::Inbox { inbox, addresses }
+    }
+}
+
+impl Drop for Source {
+    fn drop(&mut self) {
+        if let Reader::Inbox { inbox, addresses } = &self.reader {
+            for address in addresses {
+                self.channel.unsubscribe(address, inbox);
+            }
+        }
+    }
+}

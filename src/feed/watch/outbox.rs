@@ -1,0 +1,195 @@
+//! What a stream still has to send: every change, or the latest of each resource.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use indexmap::IndexMap;
+use tokio::time::Instant;
+
+use crate::feed::entry::{Element, Entry};
+use crate::feed::position::Position;
+use crate::feed::resource::Resource;
+use crate::proto::pb::DeliveryMode;
+
+/// A message holds so many changes, and so many bytes of them, at the most (one change may be larger).
+pub const MESSAGE_CHANGES: usize = 256;
+pub const MESSAGE_BYTES: usize = 256 * 1024;
+/// Beyond so many resources that wait for their interval, none is made to wait.
+const WAITING_MAX: usize = 10_000;
+
+/// As what a change is sent.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Sending {
+    /// As it is: the resource, or that it is gone.
+    Whole,
+    /// Only that it does not match any more.
+    Left,
+}
+
+/// A change that is to be sent.
+pub struct Outgoing {
+    pub entry: Arc<Entry>,
+    pub sending: Sending,
+    /// The stream's position before the first change that this one stands for.
+    pub before: Position,
+    /// How many earlier changes it replaces.
+    pub conflated: i32,
+}
+
+impl Outgoing {
+    /// The change as it goes onto the wire.
+    pub fn element(&self, resource: &dyn Resource) -> Element {
+        match self.sending {
+            Sending::Whole => self.entry.element(self.conflated),
+            Sending::Left => Element::left(resource, &self.entry.id, self.entry.version),
+        }
+    }
+}
+
+/// Changes that go into one message.
+pub struct Batch {
+    pub changes: Vec<Outgoing>,
+    /// Everything up to here has been sent with this message.
+    pub up_to: Position,
+    /// The entry of the last change.
+    pub last: Option<Arc<Entry>>,
+}
+
+/// The changes that wait.
+pub struct Outbox {
+    delivery: DeliveryMode,
+    interval: Duration,
+    every: Vec<Outgoing>,
+    latest: IndexMap<Box<str>, Outgoing>,
+    /// When a resource was last sent, where an interval has to pass between.
+    sent_at: IndexMap<Box<str>, Instant>,
+}
+
+impl Outbox {
+    pub fn new(delivery: DeliveryMode, interval: Duration) -> Self {
+        Self {
+            delivery,
+            interval,
+            every: Vec::new(),
+            latest: IndexMap::new(),
+            sent_at: IndexMap::new(),
+        }
+    }
+
+    /// Adds a change; with LATEST it replaces an older one of its resource.
+    pub fn put(&mut self, id: Box<str>, mut outgoing: Outgoing) {
+        if self.delivery == DeliveryMode::Every {
+            self.every.push(outgoing);
+            return;
+        }
+        // Removed and added at the end, so that the order stays that of the log.
+        if let Some(older) = self.latest.shift_remove(&id) {
+            outgoing.conflated = older.conflated.saturating_add(1);
+            outgoing.before = older.before;
+        }
+        self.latest.insert(id, outgoing);
+    }
+
+    /// Forgets what waits.
+    pub fn clear(&mut self) {
+        self.every.clear();
+        self.latest.clear();
+        self.sent_at.clear();
+    }
+
+    /// Makes everything due from now on.
+    pub fn expedite(&mut self) {
+        self.interval = Duration::ZERO;
+    }
+
+    /// Makes what waits due.
+    pub fn expedite_once(&mut self) {
+        self.sent_at.clear();
+    }
+
+    /// When the next change is due; None if none waits.
+    pub fn due(&self) -> Option<Instant> {
+        let wait = |id: &str| {
+            self.sent_at
+                .get(id)
+                .map_or_else(Instant::now, |at| *at + self.interval)
+        };
+        self.latest.keys().map(|id| wait(id)).min()
+    }
+
+    /// Up to where everything has been sent, if `position` has been considered.
+    pub fn sent_up_to(&self, position: Position) -> Position {
+        let waiting = self.every.iter().chain(self.latest.values());
+        let held = waiting
+            .map(|outgoing| outgoing.before)
+            .min_by_key(|before| before.key());
+        held.unwrap_or(position)
+    }
+
+    /// Takes what is due, in messages. `position` has been considered.
+    pub fn batches(&mut self, position: Position) -> Vec<Batch> {
+        let due = self.take_due();
+        if due.is_empty() {
+            return Vec::new();
+        }
+        // What still waits holds every token of these messages back.
+        let held = self.sent_up_to(position);
+        let mut batches: Vec<Batch> = Vec::new();
+        let mut bytes = 0;
+        for outgoing in due {
+            let size = outgoing.entry.size();
+            let full = batches.last().is_none_or(|batch| {
+                batch.changes.len() >= MESSAGE_CHANGES || bytes + size > MESSAGE_BYTES
+            });
+            if full {
+                batches.push(Batch {
+                    changes: Vec::new(),
+                    up_to: position,
+                    last: None,
+                });
+                bytes = 0;
+            }
+            bytes += size;
+            let batch = batches
+                .last_mut()
+                .expect("one was pushed if there was none");
+            batch.last = Some(Arc::clone(&outgoing.entry));
+            batch.changes.push(outgoing);
+        }
+        let last = batches.len() - 1;
+        for (index, batch) in batches.iter_mut().enumerate() {
+            let reached = match &batch.last {
+                Some(entry) if index < last => entry.position,
+                _ => position,
+            };
+            batch.up_to = if reached.is_after(held) {
+                held
+            } else {
+                reached
+            };
+        }
+        batches
+    }
+
+    fn take_due(&mut self) -> Vec<Outgoing> {
+        if self.delivery == DeliveryMode::Every {
+            return std::mem::take(&mut self.every);
+        }
+        if self.interval.is_zero() || self.latest.len() > WAITING_MAX {
+            return std::mem::take(&mut self.latest).into_values().collect();
+        }
+        let now = Instant::now();
+        let interval = self.interval;
+        self.sent_at.retain(|_, at| *at + interval > now);
+        let mut due = Vec::new();
+        for (id, outgoing) in std::mem::take(&mut self.latest) {
+            if self.sent_at.contains_key(&id) {
+                self.latest.insert(id, outgoing);
+            } else {
+                self.sent_at.insert(id, now);
+                due.push(outgoing);
+            }
+        }
+        due
+    }
+}

@@ -1,0 +1,176 @@
+//! The filter language of `List*` and `Watch*` and of rule groups: one checked tree, read from
+//! text once, then evaluated in memory or translated to SQL. Both give the same answer.
+//!
+//! A filter knows nothing of any resource: a [`Schema`] says which fields there are. What a caller
+//! may not see answers exactly like a field that does not exist.
+//!
+//! Invariant: every comparison is true or false, never unknown. A comparison with an absent value
+//! is false whatever its operator, and `NOT` inverts that. An empty text is an absent value.
+
+mod check;
+mod error;
+mod evaluate;
+mod expression;
+mod fold;
+mod literal;
+mod order;
+mod pack;
+mod schema;
+mod sql;
+mod syntax;
+#[cfg(test)]
+mod tests;
+
+use std::fmt;
+
+pub use error::FilterError;
+pub use evaluate::{Record, Value};
+pub use fold::fold;
+pub use order::{Direction, parse_order_by};
+pub use pack::{pack_list, pack_map};
+pub use schema::{Field, Kind, Schema};
+pub use sql::{Bind, Engine, SqlText};
+
+use expression::{Comparison, Expression, Term, Test};
+
+/// How many bytes the text of a filter or of an order may have.
+pub const TEXT_BYTES_MAX: usize = 2_048;
+/// How deep parentheses and `NOT` may nest.
+pub const DEPTH_MAX: usize = 16;
+/// How many comparisons a filter may have.
+pub const TERMS_MAX: usize = 64;
+/// How many fields an order may name.
+pub const ORDER_KEYS_MAX: usize = 3;
+
+/// A checked filter: every field exists and is visible to the caller, every literal has the type
+/// of its field. Its `Display` is canonical: two texts that mean the same print the same as long
+/// as they differ only in spacing, quoting, redundant parentheses or spelling of literals.
+#[derive(Debug, Clone)]
+pub struct Filter {
+    schema: &'static Schema,
+    root: Expression,
+}
+
+impl Filter {
+    /// Reads and checks a filter. An empty text is the filter that matches everything.
+    ///
+    /// # Errors
+    /// The first fault of the text, with its position.
+    pub fn parse(
+        text: &str,
+        schema: &'static Schema,
+        visible: &dyn Fn(&str) -> bool,
+    ) -> Result<Self, FilterError> {
+        let root = match syntax::parse(text)? {
+            Some(node) => check::check(node, schema, visible)?,
+            None => Expression::everything(),
+        };
+        Ok(Self { schema, root })
+    }
+
+    /// The filter that matches everything.
+    #[must_use]
+    pub fn everything(schema: &'static Schema) -> Self {
+        Self {
+            schema,
+            root: Expression::everything(),
+        }
+    }
+
+    /// Whether this is the filter of an empty text, which matches everything.
+    #[must_use]
+    pub fn is_everything(&self) -> bool {
+        self.root == Expression::everything()
+    }
+
+    /// The table of fields this filter was checked against.
+    #[must_use]
+    pub fn schema(&self) -> &'static Schema {
+        self.schema
+    }
+
+    /// Whether the record matches at this instant.
+    #[must_use]
+    pub fn matches(&self, record: &dyn Record, now_micros: i64) -> bool {
+        evaluate::holds(&self.root, self.schema, record, now_micros)
+    }
+
+    /// The earliest instant after `now_micros` at which this record, unchanged, begins or ceases
+    /// to match because time went on; `None` if it never does.
+    #[must_use]
+    pub fn next_flip(&self, record: &dyn Record, now_micros: i64) -> Option<i64> {
+        evaluate::next_flip(&self.root, self.schema, record, now_micros)
+    }
+
+    /// Appends the filter as one parenthesised predicate; `now` is bound as the instant given.
+    pub fn to_sql(&self, sql: &mut SqlText, now_micros: i64, engine: Engine) {
+        sql::translate(&self.root, self.schema, sql, now_micros, engine);
+    }
+
+    /// Whether the filter names `now`, so that a match can change while nothing is written.
+    #[must_use]
+    pub fn uses_clock(&self) -> bool {
+        self.terms()
+            .iter()
+            .any(|term| matches!(term.test, Test::Clock { .. }))
+    }
+
+    /// The indices of all fields the filter reads, ascending, each once.
+    #[must_use]
+    pub fn fields(&self) -> Vec<usize> {
+        let mut fields: Vec<usize> = self.terms().iter().map(|term| term.field).collect();
+        fields.sort_unstable();
+        fields.dedup();
+        fields
+    }
+
+    /// The literal to which the filter pins a field, when nothing can match without
+    /// `field = literal`: the comparison is the filter, or one side of its outermost `AND`.
+    /// Money, maps and comparisons with `now` never pin.
+    #[must_use]
+    pub fn equality(&self, path: &str) -> Option<Bind> {
+        let pinned = |expression: &Expression| match expression {
+            Expression::Term(term) if self.schema.fields[term.field].path == path => {
+                match &term.test {
+                    Test::Text {
+                        comparison: Comparison::Equal,
+                        value,
+                    }
+                    | Test::Name {
+                        equal: true,
+                        id: value,
+                    } => Some(Bind::Text(value.clone())),
+                    Test::Number {
+                        comparison: Comparison::Equal,
+                        value,
+                    } => Some(Bind::Int(*value)),
+                    Test::Flag { equal: true, value } => Some(Bind::Bool(*value)),
+                    _ => None,
+                }
+            }
+            _ => None,
+        };
+        match &self.root {
+            Expression::And(parts) => parts.iter().find_map(pinned),
+            single => pinned(single),
+        }
+    }
+
+    fn terms(&self) -> Vec<&Term> {
+        let mut terms = Vec::new();
+        self.root.collect_terms(&mut terms);
+        terms
+    }
+}
+
+impl PartialEq for Filter {
+    fn eq(&self, other: &Self) -> bool {
+        self.schema == other.schema && self.root == other.root
+    }
+}
+
+impl fmt::Display for Filter {
+    fn fmt(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.root.print(self.schema, formatter)
+    }
+}

@@ -1,0 +1,91 @@
+//! The order of a list: `update_time desc, name`. Only fields that the schema marks sortable.
+
+use super::error::{FilterError, echo};
+use super::schema::Schema;
+use super::{ORDER_KEYS_MAX, TEXT_BYTES_MAX};
+
+/// Which end of a field comes first.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Direction {
+    /// The smallest first; what an order without a direction means.
+    Ascending,
+    /// The largest first.
+    Descending,
+}
+
+/// Reads an order: the index of each field and its direction. An empty text is no order.
+///
+/// # Errors
+/// The first fault of the text, with its position.
+pub fn parse_order_by(
+    text: &str,
+    schema: &Schema,
+    visible: &dyn Fn(&str) -> bool,
+) -> Result<Vec<(usize, Direction)>, FilterError> {
+    if text.len() > TEXT_BYTES_MAX {
+        let message = format!(
+            "the text has {} bytes, at most {TEXT_BYTES_MAX}",
+            text.len()
+        );
+        return Err(FilterError::new(TEXT_BYTES_MAX, message));
+    }
+    let mut keys: Vec<(usize, Direction)> = Vec::new();
+    if text.trim().is_empty() {
+        return Ok(keys);
+    }
+    let mut start = 0;
+    for part in text.split(',') {
+        let position = start + (part.len() - part.trim_start().len());
+        start += part.len() + 1;
+        let (field, direction) = key(part, position, schema, visible)?;
+        if keys.iter().any(|(earlier, _)| *earlier == field) {
+            let message = format!("{} is named twice", schema.fields[field].path);
+            return Err(FilterError::new(position, message));
+        }
+        if keys.len() == ORDER_KEYS_MAX {
+            let message = format!("there are more than {ORDER_KEYS_MAX} fields");
+            return Err(FilterError::new(position, message));
+        }
+        keys.push((field, direction));
+    }
+    Ok(keys)
+}
+
+fn key(
+    part: &str,
+    position: usize,
+    schema: &Schema,
+    visible: &dyn Fn(&str) -> bool,
+) -> Result<(usize, Direction), FilterError> {
+    let mut words = part.split_whitespace();
+    let Some(path) = words.next() else {
+        return Err(FilterError::new(position, "expected the name of a field"));
+    };
+    let direction = match words.next() {
+        None | Some("asc") => Direction::Ascending,
+        Some("desc") => Direction::Descending,
+        Some(other) => {
+            let message = format!("expected asc or desc after {path:?}, not {}", echo(other));
+            return Err(FilterError::new(position, message));
+        }
+    };
+    if let Some(further) = words.next() {
+        let message = format!("expected a comma before {}", echo(further));
+        return Err(FilterError::new(position, message));
+    }
+    let sortable = || {
+        let fields = schema
+            .fields
+            .iter()
+            .filter(|field| field.sortable && visible(field.path));
+        fields.map(|field| field.path)
+    };
+    let Some(index) = schema.find(path, visible) else {
+        return Err(FilterError::unknown_field(position, path, sortable()));
+    };
+    if !schema.fields[index].sortable {
+        let message = format!("{path} cannot be sorted by");
+        return Err(FilterError::new(position, message).allowing(sortable().collect()));
+    }
+    Ok((index, direction))
+}

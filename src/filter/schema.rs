@@ -1,0 +1,137 @@
+//! The table of a resource's fields as filters and orders see them. It is written once per
+//! resource, as a constant, and is the only source of column names in generated SQL.
+
+/// The fields of one resource that a filter or an order may name.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The fields; their position here is the index that a [`super::Record`] is asked for.
+    pub fields: &'static [Field],
+}
+
+/// One field of a resource.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Field {
+    /// The path in the message, such as `state` or `customer_summary.kind`.
+    pub path: &'static str,
+    /// What the field holds, and so which comparisons it takes.
+    pub kind: Kind,
+    /// The column (or SQL expression) that holds it; for money what comes before `_micros`.
+    pub column: &'static str,
+    /// The column that holds [`super::fold`] of exactly this field; without one a text field
+    /// cannot be searched with `:`.
+    pub folded_column: Option<&'static str>,
+    /// Whether an order may name the field.
+    pub sortable: bool,
+}
+
+/// What a field holds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Text, compared byte by byte; a TEXT column. Empty is absent.
+    Text,
+    /// A resource name of the given collection, such as `customers`; the column holds the bare
+    /// id. The caller may write either, and a record may return either.
+    Name(&'static str),
+    /// True or false; a BOOLEAN column.
+    Bool,
+    /// A whole number; a BIGINT column.
+    Int,
+    /// A number with two decimals; a BIGINT column of hundredths.
+    Decimal2,
+    /// An amount of money; the BIGINT column `<column>_micros` and a TEXT column of the currency.
+    Money {
+        /// The column that holds the ISO 4217 code.
+        currency_column: &'static str,
+    },
+    /// An instant; a BIGINT column of microseconds since 1970.
+    Time,
+    /// A calendar date; a TEXT column of `YYYY-MM-DD`. Empty is absent.
+    Date,
+    /// One of these values (name in the API, number in the BIGINT column).
+    Enum(&'static [(&'static str, i64)]),
+    /// A list of texts; a TEXT column as [`super::pack_list`] writes it.
+    TextList,
+    /// A list of resource names of the given collection; a TEXT column of their bare ids as
+    /// [`super::pack_list`] writes it.
+    NameList(&'static str),
+    /// A map from text to text; a TEXT column as [`super::pack_map`] writes it.
+    TextMap,
+}
+
+impl Schema {
+    /// The index of a field, for constants that a `match` in [`super::Record::value`] can name.
+    /// In a constant an unknown path does not compile.
+    ///
+    /// # Panics
+    /// If there is no such field.
+    #[must_use]
+    pub const fn index(&self, path: &str) -> usize {
+        let mut index = 0;
+        while index < self.fields.len() {
+            if same_text(self.fields[index].path, path) {
+                return index;
+            }
+            index += 1;
+        }
+        panic!("the schema has no field of this path")
+    }
+
+    pub(super) fn find(&self, path: &str, visible: &dyn Fn(&str) -> bool) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|field| field.path == path && visible(field.path))
+    }
+
+    pub(super) fn visible_paths(
+        &self,
+        visible: &dyn Fn(&str) -> bool,
+    ) -> impl Iterator<Item = &'static str> {
+        self.fields
+            .iter()
+            .map(|field| field.path)
+            .filter(|path| visible(path))
+    }
+}
+
+impl Field {
+    /// A field that is neither searchable with `:` nor sortable.
+    #[must_use]
+    pub const fn new(path: &'static str, kind: Kind, column: &'static str) -> Self {
+        Self {
+            path,
+            kind,
+            column,
+            folded_column: None,
+            sortable: false,
+        }
+    }
+
+    /// The same field, searchable with `:` through this folded column.
+    #[must_use]
+    pub const fn searchable(mut self, folded_column: &'static str) -> Self {
+        self.folded_column = Some(folded_column);
+        self
+    }
+
+    /// The same field, sortable.
+    #[must_use]
+    pub const fn sortable(mut self) -> Self {
+        self.sortable = true;
+        self
+    }
+}
+
+const fn same_text(left: &str, right: &str) -> bool {
+    let (left, right) = (left.as_bytes(), right.as_bytes());
+    if left.len() != right.len() {
+        return false;
+    }
+    let mut index = 0;
+    while index < left.len() {
+        if left[index] != right[index] {
+            return false;
+        }
+        index += 1;
+    }
+    true
+}

@@ -1,0 +1,126 @@
+//! Groups: sets of customers with privileges, and who is a member of them.
+//!
+//! The face for the other areas: whether groups exist and suit an account, who joins and leaves
+//! ([`memberships`]), and the special groups that a shop's settings name. The privileges themselves
+//! are read by carts from the columns `state`, `discount_hundredths` and `pricing_revision`.
+
+mod convert;
+pub mod memberships;
+mod model;
+mod special;
+mod sql;
+
+use std::collections::HashMap;
+
+use tonic::Code;
+
+pub use model::{
+    Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
+};
+pub use special::{Specials, hold_special, insert_special, locks_of_special, repoint};
+
+use crate::access::Caller;
+use crate::error::{Error, Result, Violation};
+use crate::jobs::{self, JobKind, NewJob};
+use crate::proto::pb::{self, ErrorReason, customer::AccountType};
+use crate::store::{Conn, LockKey, Tx};
+
+/// The lock of a group's row.
+#[must_use]
+pub fn lock(shop: &str, id: &str) -> LockKey {
+    LockKey::of("group", shop, id)
+}
+
+/// A group; None if there is none of this id.
+///
+/// # Errors
+/// The database's.
+pub async fn load(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
+    sql::get(conn, shop, id).await
+}
+
+/// Checks that all these groups exist and are for accounts of this type. `field` is where the ids
+/// stand in the request, as `customer.groups`.
+///
+/// # Errors
+/// INVALID_FIELD with all groups that do not exist; GROUP_NOT_FOR_ACCOUNT.
+pub async fn require_groups(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+    account_type: AccountType,
+    field: &str,
+) -> Result<()> {
+    let facts = sql::facts(conn, shop, ids).await?;
+    let audiences: HashMap<&str, i64> = facts
+        .iter()
+        .map(|facts| (facts.id.as_str(), facts.audience))
+        .collect();
+    let missing: Vec<Violation> = ids
+        .iter()
+        .enumerate()
+        .filter(|(_, id)| !audiences.contains_key(id.as_str()))
+        .map(|(index, id)| {
+            let text = format!("there is no group {}", name(id));
+            Violation::new(format!("{field}[{index}]"), "NOT_FOUND", text)
+        })
+        .collect();
+    if !missing.is_empty() {
+        return Err(Error::invalid(missing));
+    }
+    let wanted = Audience::of_account(account_type).message() as i64;
+    match ids.iter().find(|id| audiences[id.as_str()] != wanted) {
+        Some(id) => Err(not_for_account(id, account_type)),
+        None => Ok(()),
+    }
+}
+
+/// A group is for the other account type.
+fn not_for_account(group: &str, account_type: AccountType) -> Error {
+    Error::new(
+        Code::FailedPrecondition,
+        ErrorReason::GroupNotForAccount,
+        "the group is for the other account type",
+    )
+    .with("group", name(group))
+    .with("account_type", account_type.as_str_name())
+}
+
+/// The ids of the hidden groups of a shop: callers that are only storefronts do not see them, here or
+/// anywhere else.
+///
+/// # Errors
+/// The database's.
+pub async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
+    sql::hidden(conn, shop).await
+}
+
+/// Whether a caller is only a storefront, which does not see hidden groups.
+#[must_use]
+pub fn sees_hidden(caller: &Caller) -> bool {
+    use pb::Role;
+    let staff = [
+        Role::Operator,
+        Role::Admin,
+        Role::Support,
+        Role::Monitor,
+        Role::Ingest,
+    ];
+    staff.into_iter().any(|role| caller.roles.has(role))
+}
+
+/// The shop's special group `customer`, in which everybody is who has no other.
+async fn special_customer_group(conn: &mut Conn, shop: &str) -> Result<String> {
+    let special = sql::special(conn, shop).await?;
+    special
+        .into_iter()
+        .find(|group| group.special.customer)
+        .map(|group| group.id)
+        .ok_or_else(|| Error::internal(format!("shop {shop} has no special group for customers")))
+}
+
+/// Asks for the open carts to be brought up to date that were priced with a group.
+async fn reprice(tx: &mut Tx, caller: &Caller, group: &str, now: i64) -> Result<()> {
+    let job = NewJob::now(JobKind::RepriceCarts, name(group), now);
+    jobs::enqueue(tx, caller, now, job).await.map(drop)
+}

@@ -1,0 +1,241 @@
+//! All SQL over `membership_grants` and `memberships`.
+
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::Grant;
+use crate::error::Result;
+use crate::store::{Conn, Engine, Texts, Tx, dialect};
+use crate::{on, on_write};
+
+/// A grant as it lies in its row.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct GrantRow {
+    pub(crate) group_id: String,
+    pub(crate) customer_id: String,
+    pub(crate) source: i64,
+    pub(crate) reason: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) start_time: i64,
+    pub(crate) expire_time: Option<i64>,
+}
+
+const OF_CUSTOMER: &str =
+    "SELECT group_id, customer_id, source, reason, actor, start_time, expire_time
+    FROM membership_grants WHERE shop_id = $1 AND customer_id = $2 AND state = 1
+    ORDER BY group_id, source";
+
+/// All grants of a customer.
+pub(super) async fn of_customer(
+    conn: &mut Conn,
+    shop: &str,
+    customer: &str,
+) -> Result<Vec<GrantRow>> {
+    Ok(on!(conn, |e| sqlx::query_as(OF_CUSTOMER)
+        .bind(shop)
+        .bind(customer)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// The grants of these customers for one group.
+pub(crate) async fn of_members(
+    conn: &mut Conn,
+    shop: &str,
+    group: &str,
+    customers: &[String],
+) -> Result<Vec<GrantRow>> {
+    let text = format!(
+        "SELECT group_id, customer_id, source, reason, actor, start_time, expire_time
+         FROM membership_grants WHERE shop_id = $1 AND group_id = $2 AND state = 1 AND {any}
+         ORDER BY customer_id, source",
+        any = dialect::any_of(conn.engine(), "customer_id", "$3"),
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(group)
+        .bind(Texts(customers))
+        .fetch_all(e)
+        .await)?)
+}
+
+/// Holds the rows of the groups until the end of the transaction, side by side with everybody else
+/// who does so; only who deletes a group has to wait. SQLite has one writer.
+const fn hold(engine: Engine) -> &'static str {
+    engine.pick("", " FOR KEY SHARE OF g")
+}
+
+/// Grants memberships of the groups that exist; gives how many those are. None of them can be deleted
+/// before this transaction has ended.
+pub(super) async fn put_grants(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &str,
+    groups: &[String],
+    grant: &Grant,
+    now: i64,
+) -> Result<usize> {
+    let text = format!(
+        "INSERT INTO membership_grants
+         (shop_id, group_id, customer_id, source, state, reason, actor, start_time, expire_time)
+         SELECT $1, g.id, $2, $3, 1, $4, $5, $6, $7 FROM groups g WHERE g.shop_id = $1 AND {any}{hold}
+         ON CONFLICT (shop_id, group_id, customer_id, source)
+         DO UPDATE SET state = excluded.state, reason = excluded.reason, actor = excluded.actor,
+             start_time = excluded.start_time, expire_time = excluded.expire_time",
+        any = dialect::any_of(tx.engine(), "g.id", "$8"),
+        hold = hold(tx.engine()),
+    );
+    let done = on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(customer)
+        .bind(grant.source.number())
+        .bind(&grant.reason)
+        .bind(grant.actor.as_deref())
+        .bind(now)
+        .bind(grant.expire_time)
+        .bind(Texts(groups))
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(usize::try_from(done).unwrap_or(usize::MAX))
+}
+
+/// Lets memberships begin, of the groups that exist; those that are there stay. Gives how many began.
+pub(super) async fn put_memberships(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &str,
+    groups: &[String],
+) -> Result<usize> {
+    let text = format!(
+        "INSERT INTO memberships (shop_id, group_id, customer_id)
+         SELECT $1, g.id, $2 FROM groups g WHERE g.shop_id = $1 AND {any}{hold}
+         ON CONFLICT (shop_id, group_id, customer_id) DO NOTHING",
+        any = dialect::any_of(tx.engine(), "g.id", "$3"),
+        hold = hold(tx.engine()),
+    );
+    let done = on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(customer)
+        .bind(Texts(groups))
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(usize::try_from(done).unwrap_or(usize::MAX))
+}
+
+const DELETE_GRANT: &str = "DELETE FROM membership_grants
+    WHERE shop_id = $1 AND group_id = $2 AND customer_id = $3 AND source = $4";
+
+/// Takes one grant away.
+pub(super) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(DELETE_GRANT)
+        .bind(shop)
+        .bind(&grant.group_id)
+        .bind(&grant.customer_id)
+        .bind(grant.source)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+/// Ends memberships of a customer.
+pub(super) async fn delete_memberships(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &str,
+    groups: &[String],
+) -> Result<()> {
+    let text = format!(
+        "DELETE FROM memberships WHERE shop_id = $1 AND customer_id = $2 AND {any}",
+        any = dialect::any_of(tx.engine(), "group_id", "$3"),
+    );
+    on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(customer)
+        .bind(Texts(groups))
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const DELETE_ALL: &str = "DELETE FROM memberships WHERE shop_id = $1 AND customer_id = $2";
+
+/// Ends all memberships of a customer; the grants stay.
+pub(super) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(DELETE_ALL)
+        .bind(shop)
+        .bind(customer)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const MEMBERS: &str = "SELECT customer_id FROM memberships
+    WHERE shop_id = $1 AND group_id = $2 AND customer_id > $3 ORDER BY customer_id LIMIT $4";
+
+/// A page of the members of a group.
+pub(crate) async fn members(
+    conn: &mut Conn,
+    shop: &str,
+    group: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(MEMBERS)
+        .bind(shop)
+        .bind(group)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const GRANTED: &str = "SELECT DISTINCT customer_id FROM membership_grants
+    WHERE shop_id = $1 AND group_id = $2 ORDER BY customer_id LIMIT $3";
+
+/// Some customers that have a grant for a group, deleted ones too.
+pub(crate) async fn granted(
+    conn: &mut Conn,
+    shop: &str,
+    group: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(GRANTED)
+        .bind(shop)
+        .bind(group)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const SHOPS_WITH_EXPIRED: &str = "SELECT DISTINCT shop_id FROM membership_grants
+    WHERE expire_time <= $1 LIMIT 1000";
+
+/// The shops in which grants have expired.
+pub(crate) async fn shops_with_expired(conn: &mut Conn, now: i64) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_EXPIRED)
+        .bind(now)
+        .fetch_all(e)
+        .await)?)
+}
+
+const EXPIRED: &str = "SELECT customer_id FROM membership_grants
+    WHERE expire_time <= $1 AND shop_id = $2 ORDER BY expire_time LIMIT $3";
+
+/// Some customers of whom a grant has expired, oldest first.
+pub(crate) async fn expired(
+    conn: &mut Conn,
+    shop: &str,
+    now: i64,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(EXPIRED)
+        .bind(now)
+        .bind(shop)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}

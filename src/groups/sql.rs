@@ -1,0 +1,261 @@
+//! All SQL over `groups`, and over the number of members.
+
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::model::Group;
+use crate::error::{Error, Result};
+use crate::feed::Kind;
+use crate::filter::pack_map;
+use crate::store::{Conn, Texts, Tx, dialect};
+use crate::{on, on_write};
+
+/// A group as it lies in its row.
+#[derive(Debug, FromRow)]
+pub(super) struct GroupRow {
+    pub(super) id: String,
+    pub(super) version: i64,
+    pub(super) doc: String,
+}
+
+impl GroupRow {
+    pub(super) fn model(self) -> Result<Group> {
+        let group: Group = serde_json::from_str(&self.doc)
+            .map_err(|error| Error::corrupt("groups", &self.id, error))?;
+        Ok(Group {
+            id: self.id,
+            version: self.version,
+            ..group
+        })
+    }
+}
+
+const GET: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AND id = $2";
+
+/// One group.
+pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
+    let row: Option<GroupRow> = on!(conn, |e| sqlx::query_as(GET)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    row.map(GroupRow::model).transpose()
+}
+
+/// What is known of a group where only its members matter.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(super) struct GroupFacts {
+    pub(super) id: String,
+    pub(super) priority: i64,
+    pub(super) audience: i64,
+    pub(super) state: i64,
+    pub(super) special: i64,
+}
+
+/// Of these groups the ones that exist, by id.
+pub(super) async fn facts(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<GroupFacts>> {
+    let text = format!(
+        "SELECT id, priority, audience, state, special FROM groups
+         WHERE shop_id = $1 AND {any} ORDER BY id",
+        any = dialect::any_of(conn.engine(), "id", "$2"),
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?)
+}
+
+const SPECIAL: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AND special <> 0";
+
+/// The special groups of a shop.
+pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
+    let rows: Vec<GroupRow> = on!(conn, |e| sqlx::query_as(SPECIAL)
+        .bind(shop)
+        .fetch_all(e)
+        .await)?;
+    rows.into_iter().map(GroupRow::model).collect()
+}
+
+const HIDDEN: &str = "SELECT id FROM groups WHERE shop_id = $1 AND state = 2";
+
+/// The hidden groups of a shop.
+pub(super) async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(HIDDEN)
+        .bind(shop)
+        .fetch_all(e)
+        .await)?)
+}
+
+const PUT: &str = "INSERT INTO groups
+    (shop_id, id, version, doc, display_names, discount_hundredths, price_display, show_prices,
+     state, audience, special, priority, pricing_revision, create_time, update_time)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
+    ON CONFLICT (shop_id, id) DO UPDATE SET version = excluded.version, doc = excluded.doc,
+        display_names = excluded.display_names,
+        discount_hundredths = excluded.discount_hundredths,
+        price_display = excluded.price_display, show_prices = excluded.show_prices,
+        state = excluded.state, special = excluded.special, priority = excluded.priority,
+        pricing_revision = excluded.pricing_revision, update_time = excluded.update_time";
+
+/// Writes a group, new or changed.
+pub(super) async fn put(tx: &mut Tx, shop: &str, group: &Group) -> Result<()> {
+    let doc = serde_json::to_string(group).map_err(Error::internal)?;
+    let names = pack_map(
+        group
+            .display_names
+            .iter()
+            .map(|(k, v)| (k.as_str(), v.as_str())),
+    );
+    on_write!(tx, |e| sqlx::query(PUT)
+        .bind(shop)
+        .bind(&group.id)
+        .bind(group.version)
+        .bind(&doc)
+        .bind(&names)
+        .bind(group.discount_hundredths)
+        .bind(group.price_display.message() as i64)
+        .bind(group.show_prices)
+        .bind(group.state.message() as i64)
+        .bind(group.audience.message() as i64)
+        .bind(group.special.bits())
+        .bind(group.priority)
+        .bind(group.pricing_revision)
+        .bind(group.create_time)
+        .bind(group.update_time)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const DELETE: &str = "DELETE FROM groups WHERE shop_id = $1 AND id = $2";
+
+/// Removes a group. On PostgreSQL this waits for everybody who is granting a membership of it.
+pub(super) async fn delete(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(DELETE)
+        .bind(shop)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const TOMBSTONE: &str =
+    "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
+
+/// The last version of a deleted group of this name; 0 if there never was one.
+pub(super) async fn last_version(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
+    let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(TOMBSTONE)
+        .bind(shop)
+        .bind(Kind::Group.number())
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    Ok(version.unwrap_or_default())
+}
+
+const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (shop_id, kind, id)
+    DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
+
+/// Keeps the last version of a deleted group.
+pub(super) async fn bury(tx: &mut Tx, shop: &str, id: &str, version: i64, now: i64) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(BURY)
+        .bind(shop)
+        .bind(Kind::Group.number())
+        .bind(id)
+        .bind(version)
+        .bind(now)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const MEMBER_COUNT: &str = "SELECT CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM member_counts
+    WHERE shop_id = $1 AND group_id = $2";
+
+/// How many members a group has.
+pub(super) async fn member_count(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
+    Ok(on!(conn, |e| sqlx::query_scalar(MEMBER_COUNT)
+        .bind(shop)
+        .bind(id)
+        .fetch_one(e)
+        .await)?)
+}
+
+/// How many members each of these groups has; those without any are left out.
+pub(super) async fn member_counts(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<Vec<(String, i64)>> {
+    let text = format!(
+        "SELECT group_id, CAST(SUM(delta) AS BIGINT) FROM member_counts
+         WHERE shop_id = $1 AND {any} GROUP BY group_id",
+        any = dialect::any_of(conn.engine(), "group_id", "$2"),
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?)
+}
+
+const UNFOLDED: &str = "SELECT shop_id, group_id FROM member_counts
+    GROUP BY shop_id, group_id HAVING COUNT(*) > $1 LIMIT 100";
+
+/// Groups whose number of members lies in more than so many rows.
+pub(super) async fn unfolded(conn: &mut Conn, rows: i64) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, |e| sqlx::query_as(UNFOLDED)
+        .bind(rows)
+        .fetch_all(e)
+        .await)?)
+}
+
+const FOLD_UP_TO: &str = "SELECT MAX(seq) FROM (SELECT seq FROM member_counts
+    WHERE shop_id = $1 AND group_id = $2 ORDER BY seq LIMIT $3) AS oldest";
+const FOLD_TAKE: &str = "DELETE FROM member_counts
+    WHERE shop_id = $1 AND group_id = $2 AND seq <= $3 RETURNING delta";
+const FOLD_PUT: &str = "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
+
+/// Folds up to `rows` rows of a group into one.
+pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<()> {
+    let up_to: Option<i64> = on!(tx, |e| sqlx::query_scalar(FOLD_UP_TO)
+        .bind(shop)
+        .bind(id)
+        .bind(rows)
+        .fetch_one(e)
+        .await)?;
+    let Some(up_to) = up_to else { return Ok(()) };
+    let taken: Vec<i64> = on_write!(tx, |e| sqlx::query_scalar(FOLD_TAKE)
+        .bind(shop)
+        .bind(id)
+        .bind(up_to)
+        .fetch_all(e)
+        .await)?;
+    let sum: i64 = taken.iter().sum();
+    on_write!(tx, |e| sqlx::query(FOLD_PUT)
+        .bind(shop)
+        .bind(id)
+        .bind(sum)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND group_id = $2";
+
+/// Removes what was counted for a group that is gone and has no members left.
+pub(super) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(FORGET_COUNT)
+        .bind(shop)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}

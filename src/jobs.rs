@@ -1,0 +1,26 @@
+//! Background work: effects on many resources that a call only asks for, and what recurs.
+//!
+//! A job is a row, written in the transaction that needs it. A worker of any replica claims it by a
+//! lease and goes on in steps; the effect of a step and the job's cursor are written in one
+//! transaction.
+//!
+//! Invariant: a job is done only when its effect is whole, also when a process is killed between any
+//! two statements. A step may be run again, so its effect must be the same the second time.
+
+mod compact;
+mod handler;
+mod model;
+mod purge;
+mod queue;
+mod runner;
+mod schedule;
+pub(crate) mod sql;
+mod wake;
+
+pub use compact::{Compact, FeedLimits};
+pub use handler::{Due, Handler, Upkeep};
+pub use model::{Job, JobKind, JobState, NewJob, Step};
+pub use purge::{Answers, EndedJobs, Purge, Sweeper};
+pub use queue::{cancel, enqueue, latest};
+pub use runner::{Jobs, JobsSettings};
+pub use wake::progress;

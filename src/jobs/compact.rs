@@ -1,0 +1,349 @@
+//! Removes old history of the feed: what is older than its retention, or beyond its size.
+//!
+//! From the oldest row on, a step removes rows; those that are still the record of a request id lose
+//! their payload only, and go when the id may be used again. How far this is stands in `store_meta`,
+//! written in the same transaction: a stream that asks for more is told that it is gone.
+//!
+//! Invariant: only rows below the horizon are touched, so no row can appear behind the point reached.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::handler::{Due, Handler};
+use super::model::{Job, JobKind, Step};
+use crate::error::Result;
+use crate::feed::Position;
+use crate::store::{LockKey, Locks, Store, Tx};
+use crate::{clock, limits};
+
+mod sql;
+
+use sql::{Measured, OldRow};
+
+/// How often the log is measured.
+const INTERVAL: Duration = Duration::from_secs(10);
+/// Rows that one step goes through.
+const ROWS: i64 = 200;
+/// Rows that are measured at a time.
+const MEASURED_ROWS: i64 = 2_000;
+/// What a row takes beside its payload, about.
+const ROW_BYTES: i64 = 250;
+/// History may be older than its retention by this much, so that a compaction is worth its while.
+const SLACK_MAX: Duration = Duration::from_secs(3600);
+
+/// How much history the feed keeps; whichever ends first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FeedLimits {
+    /// How long.
+    pub retention: Duration,
+    /// How many bytes, about.
+    pub max_bytes: u64,
+}
+
+impl Default for FeedLimits {
+    fn default() -> Self {
+        Self {
+            retention: limits::FEED_RETENTION_DEFAULT,
+            max_bytes: limits::FEED_BYTES_DEFAULT,
+        }
+    }
+}
+
+impl FeedLimits {
+    fn retention(self) -> i64 {
+        clock::micros(self.retention)
+    }
+
+    fn slack(self) -> i64 {
+        clock::micros((self.retention / 20).min(SLACK_MAX))
+    }
+
+    fn max_bytes(self) -> i64 {
+        i64::try_from(self.max_bytes).unwrap_or(i64::MAX)
+    }
+
+    /// Where compaction stops that began because there were too many bytes.
+    fn goal_bytes(self) -> i64 {
+        self.max_bytes() / 100 * 95
+    }
+}
+
+/// The work of compaction.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Compact {
+    limits: FeedLimits,
+}
+
+impl Compact {
+    /// Compaction to these limits.
+    #[must_use]
+    pub fn to(limits: FeedLimits) -> Self {
+        Self { limits }
+    }
+
+    async fn is_due(self, store: &Store) -> Result<bool> {
+        let measured = measure(store).await?;
+        let now = store.clock().now();
+        let (limits, ids) = (self.limits, clock::micros(limits::REQUEST_ID_RETENTION));
+        store
+            .read(move |conn| {
+                async move {
+                    if measured.bytes > limits.max_bytes() {
+                        return Ok(true);
+                    }
+                    let reached = sql::reached(conn).await?;
+                    let oldest = sql::rows_after(conn, reached, 1).await?;
+                    let oldest = oldest.first().map_or(now, |row| row.commit_time);
+                    let emptied = sql::rows_through(conn, reached, 1).await?;
+                    let emptied = emptied.first().map_or(now, |row| row.commit_time);
+                    Ok(now - oldest > limits.retention() + limits.slack()
+                        || now - emptied > ids + clock::micros(SLACK_MAX))
+                }
+                .boxed()
+            })
+            .await
+    }
+}
+
+impl Handler for Compact {
+    fn kind(&self) -> JobKind {
+        JobKind::Compact
+    }
+
+    fn waits_for_writers(&self) -> bool {
+        false
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        Some(INTERVAL)
+    }
+
+    fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
+        async move {
+            let whole_store = Due {
+                shop: Arc::from(""),
+                subject: String::new(),
+            };
+            Ok(if self.is_due(store).await? {
+                vec![whole_store]
+            } else {
+                Vec::new()
+            })
+        }
+        .boxed()
+    }
+
+    fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
+        async move {
+            measure(store).await?;
+            let now = store.clock().now();
+            let data = (job.clone(), self.limits);
+            store
+                .write_job_with(lock(), data, move |tx, (job, limits)| {
+                    async move {
+                        let step = match empty(tx, *limits, now).await? {
+                            0 => match remove(tx, now).await? {
+                                0 => Step::done(0),
+                                gone => Step::more("", gone),
+                            },
+                            emptied => Step::more("", emptied),
+                        };
+                        job.advance(tx, now, &step).await?;
+                        Ok(step)
+                    }
+                    .boxed()
+                })
+                .await
+        }
+        .boxed()
+    }
+}
+
+/// Compaction and measuring follow each other.
+fn lock() -> Locks {
+    Locks::none().and(LockKey::of("feed", "", ""))
+}
+
+/// Adds up the rows that came since the last time; gives the bytes of the whole log.
+async fn measure(store: &Store) -> Result<Measured> {
+    loop {
+        let (measured, new) = store
+            .read(|conn| {
+                async move {
+                    let measured = sql::measured(conn).await?;
+                    let new = sql::rows_after(conn, measured.through, MEASURED_ROWS).await?;
+                    Ok((measured, new))
+                }
+                .boxed()
+            })
+            .await?;
+        let Some(last) = new.last() else {
+            return Ok(measured);
+        };
+        let full = i64::try_from(new.len()).unwrap_or(MEASURED_ROWS) == MEASURED_ROWS;
+        let next = Measured {
+            through: last.position(),
+            bytes: measured.bytes + new.iter().map(size).sum::<i64>(),
+        };
+        let noted = store
+            .write_job_with(lock(), (measured, next), |tx, (before, next)| {
+                async move {
+                    // Another replica may have been quicker.
+                    let same = sql::measured(tx).await? == *before;
+                    if same {
+                        sql::note_measured(tx, *next).await?;
+                    }
+                    Ok(same)
+                }
+                .boxed()
+            })
+            .await?;
+        if noted && !full {
+            return Ok(next);
+        }
+    }
+}
+
+fn size(row: &OldRow) -> i64 {
+    row.bytes + ROW_BYTES
+}
+
+/// Goes on from where compaction is: removes rows, or empties them, as far as their time is over.
+async fn empty(tx: &mut Tx, limits: FeedLimits, now: i64) -> Result<i64> {
+    let reached = sql::reached(tx).await?;
+    let measured = sql::measured(tx).await?;
+    let rows = sql::rows_after(tx, reached, ROWS).await?;
+    // Once there are too many bytes, some more than these go.
+    let too_many = measured.bytes > limits.max_bytes();
+    let goal = if too_many {
+        limits.goal_bytes()
+    } else {
+        limits.max_bytes()
+    };
+    let over = over(&rows, limits.retention(), goal, measured, now);
+    let Some(last) = over.last() else {
+        return Ok(0);
+    };
+    let through = last.position();
+    let keep_ids_since = now - clock::micros(limits::REQUEST_ID_RETENTION);
+    sql::empty_rows(tx, reached, through).await?;
+    sql::delete_rows(tx, reached, through, keep_ids_since).await?;
+    sql::note_reached(tx, through).await?;
+    let bytes = measured.bytes - over.iter().map(size).sum::<i64>();
+    sql::note_measured(
+        tx,
+        Measured {
+            bytes: bytes.max(0),
+            ..measured
+        },
+    )
+    .await?;
+    Ok(i64::try_from(over.len()).unwrap_or(ROWS))
+}
+
+/// The rows, from the first on, that are too old or too many. What is not measured yet is not
+/// touched.
+fn over(rows: &[OldRow], retention: i64, goal: i64, measured: Measured, now: i64) -> &[OldRow] {
+    let mut bytes = measured.bytes;
+    let end = rows.iter().position(|row| {
+        let goes = now - row.commit_time > retention || bytes > goal;
+        bytes -= size(row);
+        !goes || row.position().is_after(measured.through)
+    });
+    &rows[..end.unwrap_or(rows.len())]
+}
+
+/// Removes emptied rows whose request id may be used again.
+async fn remove(tx: &mut Tx, now: i64) -> Result<i64> {
+    let reached = sql::reached(tx).await?;
+    let ids = clock::micros(limits::REQUEST_ID_RETENTION);
+    let rows = sql::rows_through(tx, reached, ROWS).await?;
+    let over = rows.iter().take_while(|row| now - row.commit_time > ids);
+    let Some(last) = over.clone().last() else {
+        return Ok(0);
+    };
+    sql::delete_rows(tx, Position::ORIGIN, last.position(), i64::MAX).await?;
+    Ok(i64::try_from(over.count()).unwrap_or(ROWS))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MEASURED: Measured = Measured {
+        through: Position {
+            xid: 9,
+            seq: 9,
+            mark: 0,
+        },
+        bytes: 4 * (ROW_BYTES + 50),
+    };
+
+    fn rows() -> Vec<OldRow> {
+        (1..=4)
+            .map(|n| OldRow {
+                xid: 1,
+                seq: n,
+                mark: n,
+                commit_time: n * 100,
+                bytes: 50,
+            })
+            .collect()
+    }
+
+    #[test]
+    fn what_is_older_than_the_retention_goes() {
+        let rows = rows();
+
+        assert_eq!(over(&rows, 150, i64::MAX, MEASURED, 400).len(), 2);
+        assert_eq!(over(&rows, 400, i64::MAX, MEASURED, 400).len(), 0);
+    }
+
+    #[test]
+    fn what_is_beyond_the_size_goes_oldest_first() {
+        let rows = rows();
+        let of_two = 2 * (ROW_BYTES + 50);
+
+        assert_eq!(over(&rows, i64::MAX, of_two, MEASURED, 400).len(), 2);
+        assert_eq!(over(&rows, i64::MAX, of_two + 1, MEASURED, 400).len(), 2);
+        assert_eq!(over(&rows, i64::MAX, 0, MEASURED, 400).len(), 4);
+    }
+
+    #[test]
+    fn what_is_not_measured_stays() {
+        let through = Position {
+            xid: 1,
+            seq: 1,
+            mark: 0,
+        };
+
+        assert_eq!(
+            over(
+                &rows(),
+                0,
+                0,
+                Measured {
+                    through,
+                    ..MEASURED
+                },
+                900
+            )
+            .len(),
+            1
+        );
+    }
+
+    #[test]
+    fn a_compaction_begins_late_and_goes_a_little_further() {
+        let limits = FeedLimits {
+            retention: Duration::from_secs(3 * 86_400),
+            max_bytes: 1_000,
+        };
+
+        assert_eq!(limits.slack(), 3_600_000_000);
+        assert_eq!(limits.goal_bytes(), 950);
+    }
+}

@@ -1,0 +1,179 @@
+//! The SQL of compaction, over `change_log` and `store_meta`.
+
+use sqlx::{AssertSqlSafe, FromRow};
+
+use crate::error::{Error, Result};
+use crate::feed::Position;
+use crate::feed::history::{self, COMPACTED_THROUGH};
+use crate::store::{Conn, Tx, dialect};
+use crate::{on, on_write};
+
+/// Up to where the log was measured, and how many bytes of it are there.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Measured {
+    pub(super) through: Position,
+    pub(super) bytes: i64,
+}
+
+/// The row of `store_meta` that holds a [`Measured`]: `xid seq bytes`.
+const MEASURED: &str = "feed_measured";
+
+/// A row of the change log, without what is in it.
+#[derive(Clone, Debug, FromRow)]
+pub(super) struct OldRow {
+    pub(super) xid: i64,
+    pub(super) seq: i64,
+    pub(super) mark: i64,
+    pub(super) commit_time: i64,
+    pub(super) bytes: i64,
+}
+
+impl OldRow {
+    pub(super) fn position(&self) -> Position {
+        Position {
+            xid: self.xid,
+            seq: self.seq,
+            mark: self.mark,
+        }
+    }
+}
+
+/// Up to where compaction is.
+pub(super) async fn reached(conn: &mut Conn) -> Result<Position> {
+    Ok(history::compacted(conn).await?.unwrap_or(Position::ORIGIN))
+}
+
+const READ: &str = "SELECT value FROM store_meta WHERE key = $1";
+
+/// Up to where the log was measured.
+pub(super) async fn measured(conn: &mut Conn) -> Result<Measured> {
+    let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ)
+        .bind(MEASURED)
+        .fetch_optional(e)
+        .await)?;
+    let Some(value) = value else {
+        return Ok(Measured {
+            through: Position::ORIGIN,
+            bytes: 0,
+        });
+    };
+    let mut numbers = value.split(' ').map(str::parse);
+    match (numbers.next(), numbers.next(), numbers.next()) {
+        (Some(Ok(xid)), Some(Ok(seq)), Some(Ok(bytes))) => Ok(Measured {
+            through: Position { xid, seq, mark: 0 },
+            bytes,
+        }),
+        _ => Err(Error::corrupt("store_meta", MEASURED, value)),
+    }
+}
+
+/// Up to `limit` rows after a position, as far as the log is complete.
+pub(super) async fn rows_after(
+    conn: &mut Conn,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<OldRow>> {
+    let text = format!(
+        "SELECT xid, seq, mark, commit_time, CAST(COALESCE(LENGTH(payload), 0) AS BIGINT) AS bytes
+         FROM change_log WHERE (xid, seq) > ($1, $2) AND xid < {horizon}
+         ORDER BY xid, seq LIMIT $3",
+        horizon = dialect::horizon(conn.engine()),
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(after.xid)
+        .bind(after.seq)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const ROWS_THROUGH: &str = "SELECT xid, seq, mark, commit_time, CAST(0 AS BIGINT) AS bytes
+    FROM change_log WHERE (xid, seq) <= ($1, $2) ORDER BY xid, seq LIMIT $3";
+
+/// The first rows up to and with a position.
+pub(super) async fn rows_through(
+    conn: &mut Conn,
+    through: Position,
+    limit: i64,
+) -> Result<Vec<OldRow>> {
+    Ok(on!(conn, |e| sqlx::query_as(ROWS_THROUGH)
+        .bind(through.xid)
+        .bind(through.seq)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const EMPTY_ROWS: &str = "UPDATE change_log SET payload = NULL
+    WHERE (xid, seq) > ($1, $2) AND (xid, seq) <= ($3, $4)
+    AND request_id IS NOT NULL AND payload IS NOT NULL";
+
+/// Takes the payloads of the rows between two positions that have a request id.
+pub(super) async fn empty_rows(tx: &mut Tx, after: Position, through: Position) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(EMPTY_ROWS)
+        .bind(after.xid)
+        .bind(after.seq)
+        .bind(through.xid)
+        .bind(through.seq)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const DELETE_ROWS: &str = "DELETE FROM change_log
+    WHERE (xid, seq) > ($1, $2) AND (xid, seq) <= ($3, $4)
+    AND (request_id IS NULL OR commit_time < $5)";
+
+/// Removes the rows between two positions, except for younger ones with a request id.
+pub(super) async fn delete_rows(
+    tx: &mut Tx,
+    after: Position,
+    through: Position,
+    keep_ids_since: i64,
+) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(DELETE_ROWS)
+        .bind(after.xid)
+        .bind(after.seq)
+        .bind(through.xid)
+        .bind(through.seq)
+        .bind(keep_ids_since)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}
+
+const NOTE: &str = "INSERT INTO store_meta (key, value) VALUES ($1, $2)
+    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+
+/// Writes down up to where compaction is.
+pub(super) async fn note_reached(tx: &mut Tx, reached: Position) -> Result<()> {
+    note(
+        tx,
+        COMPACTED_THROUGH,
+        format!("{} {} {}", reached.xid, reached.seq, reached.mark),
+    )
+    .await
+}
+
+/// Writes down up to where the log was measured.
+pub(super) async fn note_measured(tx: &mut Tx, measured: Measured) -> Result<()> {
+    let Measured { through, bytes } = measured;
+    note(
+        tx,
+        MEASURED,
+        format!("{} {} {bytes}", through.xid, through.seq),
+    )
+    .await
+}
+
+async fn note(tx: &mut Tx, key: &'static str, value: String) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(NOTE)
+        .bind(key)
+        .bind(&value)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(())
+}

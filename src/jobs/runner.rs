@@ -1,0 +1,304 @@
+//! The workers: each claims the job that has waited longest, takes it through its steps, and looks
+//! for the next. Those of all replicas work side by side.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use super::handler::{Handler, Upkeep};
+use super::model::{Job, JobKind, Step};
+use super::{schedule, sql, wake};
+use crate::error::{Error, Result};
+use crate::proto::pb::ErrorReason;
+use crate::store::{Locks, Store};
+use crate::{clock, ids, limits};
+
+/// Failures in a row after which work that may be given up is.
+const ATTEMPTS_MAX: i64 = 10;
+/// The pause after the first failure; it doubles with each further one.
+const RETRY_MIN: Duration = Duration::from_secs(1);
+/// The longest pause between two attempts.
+const RETRY_MAX: Duration = Duration::from_secs(300);
+/// How often it is looked whether earlier writers have ended.
+const WRITERS_POLL: Duration = Duration::from_millis(10);
+
+/// How the workers behave; tests set shorter times.
+#[derive(Clone, Debug)]
+pub struct JobsSettings {
+    /// How many workers this process has.
+    pub workers: usize,
+    /// How often a worker looks although nobody called it: for work of other replicas, of dead ones,
+    /// and for work whose time has come.
+    pub poll_interval: Duration,
+    /// The longest time between two looks at what recurs, whatever its own interval.
+    pub schedule_interval_max: Duration,
+}
+
+impl Default for JobsSettings {
+    fn default() -> Self {
+        Self {
+            workers: 2,
+            poll_interval: Duration::from_secs(1),
+            schedule_interval_max: Duration::from_secs(3600),
+        }
+    }
+}
+
+/// Who does which work.
+#[derive(Default)]
+pub struct Jobs {
+    settings: JobsSettings,
+    handlers: Vec<Arc<dyn Handler>>,
+    upkeep: Vec<Arc<dyn Upkeep>>,
+}
+
+impl Jobs {
+    /// Nobody does anything yet.
+    #[must_use]
+    pub fn new(settings: JobsSettings) -> Self {
+        Self {
+            settings,
+            handlers: Vec::new(),
+            upkeep: Vec::new(),
+        }
+    }
+
+    /// Adds a handler.
+    #[must_use]
+    pub fn with(mut self, handler: impl Handler) -> Self {
+        debug_assert!(
+            self.handlers
+                .iter()
+                .all(|other| other.kind() != handler.kind()),
+            "one handler per kind of work"
+        );
+        self.handlers.push(Arc::new(handler));
+        self
+    }
+
+    /// Adds housekeeping.
+    #[must_use]
+    pub fn with_upkeep(mut self, upkeep: impl Upkeep) -> Self {
+        self.upkeep.push(Arc::new(upkeep));
+        self
+    }
+
+    /// Works until `stop` is cancelled; what is claimed by then is given back after its step.
+    pub async fn run(self, store: Store, stop: CancellationToken) {
+        let workers = self.settings.workers;
+        let poll_interval = self.settings.poll_interval;
+        let kinds = self.handlers.iter().map(|handler| handler.kind()).collect();
+        let shared = Arc::new(Shared {
+            store,
+            handlers: self.handlers,
+            kinds,
+            poll_interval,
+        });
+        let mut tasks = JoinSet::new();
+        for _ in 0..workers {
+            tasks.spawn(Arc::clone(&shared).work(stop.clone()));
+        }
+        tasks.spawn(schedule::run(
+            shared.store.clone(),
+            shared.handlers.clone(),
+            self.upkeep,
+            self.settings.schedule_interval_max,
+            stop,
+        ));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a worker ended by itself");
+            }
+        }
+    }
+}
+
+struct Shared {
+    store: Store,
+    handlers: Vec<Arc<dyn Handler>>,
+    kinds: Vec<JobKind>,
+    poll_interval: Duration,
+}
+
+impl Shared {
+    async fn work(self: Arc<Self>, stop: CancellationToken) {
+        let mut queue = wake::queue();
+        while !stop.is_cancelled() {
+            // Seen before the look, so that what comes during the look is not missed.
+            queue.borrow_and_update();
+            let pause = match self.claim().await {
+                Ok(Claim::Job(job)) => {
+                    self.perform(*job, &stop).await;
+                    continue;
+                }
+                Ok(Claim::NotBefore(pause)) => pause.min(self.poll_interval),
+                Err(error) => {
+                    tracing::warn!(%error, "jobs cannot be looked for");
+                    self.poll_interval
+                }
+            };
+            tokio::select! {
+                () = stop.cancelled() => {}
+                _ = queue.changed() => {}
+                () = tokio::time::sleep(pause) => {}
+            }
+        }
+    }
+
+    /// Reads first: an idle worker writes nothing.
+    async fn claim(&self) -> Result<Claim> {
+        let now = self.store.clock().now();
+        match self.store.read(|conn| sql::next(conn).boxed()).await? {
+            None => return Ok(Claim::NotBefore(self.poll_interval)),
+            Some(run_at) if run_at > now => {
+                let micros = u64::try_from(run_at.saturating_sub(now)).unwrap_or_default();
+                return Ok(Claim::NotBefore(Duration::from_micros(micros)));
+            }
+            Some(_) => {}
+        }
+        let kinds = self.kinds.clone();
+        let lease_owner = ids::new_id();
+        let lease_until = now.saturating_add(clock::micros(limits::JOB_LEASE));
+        let data = (kinds, lease_owner);
+        let claimed = self
+            .store
+            .write_job_with(Locks::none(), data, move |tx, (kinds, owner)| {
+                sql::claim(tx, kinds, owner, now, lease_until).boxed()
+            })
+            .await?;
+        Ok(match claimed {
+            Some(job) => Claim::Job(Box::new(job)),
+            None => Claim::NotBefore(self.poll_interval),
+        })
+    }
+
+    async fn perform(&self, mut job: Job, stop: &CancellationToken) {
+        let Some(handler) = self
+            .handlers
+            .iter()
+            .find(|handler| handler.kind() == job.kind)
+        else {
+            tracing::error!(job = %job.id, "a job was claimed that nobody can do");
+            return;
+        };
+        if handler.waits_for_writers() && !self.wait_for_writers(&job, stop).await {
+            self.give_back(job).await;
+            return;
+        }
+        loop {
+            if stop.is_cancelled() {
+                self.give_back(job).await;
+                return;
+            }
+            let step = AssertUnwindSafe(handler.step(&self.store, &job))
+                .catch_unwind()
+                .await;
+            let step = step.unwrap_or_else(|_| Err(Error::internal("the work panicked")));
+            match step {
+                Ok(Step { done: true, .. }) => return,
+                Ok(Step { cursor, .. }) => job.cursor = cursor,
+                Err(error) => {
+                    self.fail(job, error).await;
+                    return;
+                }
+            }
+        }
+    }
+
+    /// Waits until no writer is left that was under way at the claim; false if it has to be left.
+    async fn wait_for_writers(&self, job: &Job, stop: &CancellationToken) -> bool {
+        let xid = job.xid;
+        let patience = limits::JOB_LEASE / 3;
+        let waited = async {
+            loop {
+                match self
+                    .store
+                    .read(|conn| sql::is_past(conn, xid).boxed())
+                    .await
+                {
+                    Ok(true) => return true,
+                    Ok(false) => tokio::time::sleep(WRITERS_POLL).await,
+                    Err(_) => return false,
+                }
+            }
+        };
+        tokio::select! {
+            () = stop.cancelled() => false,
+            waited = tokio::time::timeout(patience, waited) => waited.unwrap_or(false),
+        }
+    }
+
+    /// Lets another worker, or this one later, go on at once.
+    async fn give_back(&self, job: Job) {
+        let now = self.store.clock().now();
+        let given_back = self
+            .store
+            .write_job_with(Locks::none(), job, move |tx, job| {
+                sql::lease(tx, job, now, now).boxed()
+            })
+            .await;
+        if let Err(error) = given_back {
+            tracing::debug!(%error, "a job could not be given back; its lease will run out");
+        }
+    }
+
+    async fn fail(&self, job: Job, error: Error) {
+        if error.reason() == ErrorReason::Conflict {
+            tracing::debug!(job = %job.id, "a job was cancelled, or its lease ran out");
+            return;
+        }
+        let (id, kind, attempts) = (job.id.clone(), job.kind, job.attempts);
+        log_failure(&job, &error);
+        let now = self.store.clock().now();
+        let give_up = kind.is_cancellable() && attempts + 1 >= ATTEMPTS_MAX;
+        let retry_at = (!give_up).then(|| now.saturating_add(clock::micros(pause(attempts))));
+        let reason = error.reason().as_str_name();
+        let noted = self
+            .store
+            .write_job_with(Locks::none(), job, move |tx, job| {
+                async move {
+                    tx.after_commit(wake::progressed);
+                    sql::fail(tx, job, now, retry_at, reason).await
+                }
+                .boxed()
+            })
+            .await;
+        if let Err(error) = noted {
+            tracing::warn!(job = %id, %error, "a failure could not be noted; the lease will run out");
+        }
+    }
+}
+
+fn log_failure(job: &Job, error: &Error) {
+    let source = std::error::Error::source(error);
+    tracing::warn!(
+        job = %job.id, kind = ?job.kind, attempts = job.attempts, %error, ?source, "a job failed"
+    );
+}
+
+enum Claim {
+    Job(Box<Job>),
+    NotBefore(Duration),
+}
+
+/// The pause before the next attempt.
+fn pause(attempts: i64) -> Duration {
+    let doublings = u32::try_from(attempts.clamp(0, 16)).unwrap_or_default();
+    RETRY_MIN.saturating_mul(1 << doublings).min(RETRY_MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn pauses_grow_and_have_an_end() {
+        assert_eq!(pause(0), Duration::from_secs(1));
+        assert_eq!(pause(3), Duration::from_secs(8));
+        assert_eq!(pause(i64::MAX), RETRY_MAX);
+    }
+}

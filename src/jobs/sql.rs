@@ -1,0 +1,342 @@
+//! All SQL over `jobs`.
+//!
+//! `run_at` is when a job may be taken next: its time, the time of its next attempt, or the end of its
+//! lease. A row with `state <= 2` has not ended.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::model::{Job, JobKind, JobState, NewJob, Step};
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::store::{Conn, Engine, Tx, dialect};
+use crate::{on, on_write};
+
+/// A job as it is shown.
+#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+pub(crate) struct JobRow {
+    pub(crate) id: String,
+    pub(crate) kind: i64,
+    pub(crate) state: i64,
+    pub(crate) subject: String,
+    pub(crate) progress: i64,
+    pub(crate) attempts: i64,
+    pub(crate) error: Option<String>,
+    pub(crate) key_id: String,
+    pub(crate) actor: Option<String>,
+    pub(crate) create_time: i64,
+    pub(crate) update_time: i64,
+    pub(crate) end_time: Option<i64>,
+}
+
+/// The columns of a [`JobRow`], behind the alias `j`.
+pub(crate) const JOB_COLUMNS: &str = "j.id, j.kind, j.state, j.subject, j.progress, j.attempts, \
+     j.error, j.key_id, j.actor, j.create_time, j.update_time, j.end_time";
+
+/// Where the same work waits already, its row is written again, so that it cannot be begun before
+/// this transaction has ended.
+const ENQUEUE: &str = "INSERT INTO jobs
+    (id, shop_id, kind, subject, state, cursor, progress, doc, key_id, actor, on_behalf_of,
+     run_at, attempts, create_time, update_time)
+    VALUES ($1, $2, $3, $4, 1, '', 0, $5, $6, $7, $8, $9, 0, $10, $10)
+    ON CONFLICT (shop_id, kind, subject) WHERE state = 1 AND attempts = 0
+    DO UPDATE SET xid = excluded.xid, update_time = excluded.update_time,
+        run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
+    RETURNING id";
+
+/// Writes the row of a job, or finds the one that waits already; gives its id.
+pub(super) async fn enqueue(
+    tx: &mut Tx,
+    caller: &Caller,
+    id: &str,
+    now: i64,
+    job: &NewJob,
+) -> Result<String> {
+    let doc = job.doc.to_string();
+    Ok(on_write!(tx, |e| sqlx::query_scalar(ENQUEUE)
+        .bind(id)
+        .bind(&*caller.shop)
+        .bind(job.kind.number())
+        .bind(&job.subject)
+        .bind(&doc)
+        .bind(&*caller.key_id)
+        .bind(caller.actor.as_deref())
+        .bind(caller.on_behalf_of.as_deref())
+        .bind(job.run_at)
+        .bind(now)
+        .fetch_one(e)
+        .await)?)
+}
+
+const NEXT: &str = "SELECT MIN(run_at) FROM jobs WHERE state <= 2";
+
+/// When the next job may be taken.
+pub(super) async fn next(conn: &mut Conn) -> Result<Option<i64>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(NEXT).fetch_one(e).await)?)
+}
+
+#[derive(FromRow)]
+struct ClaimRow {
+    id: String,
+    shop_id: String,
+    kind: i64,
+    subject: String,
+    doc: String,
+    cursor: String,
+    attempts: i64,
+    key_id: String,
+    actor: Option<String>,
+    on_behalf_of: Option<String>,
+    xid: i64,
+}
+
+/// The statement that claims one job of the kinds this release knows.
+fn claim_text(engine: Engine, kinds: &[JobKind]) -> String {
+    let kinds: Vec<String> = kinds.iter().map(|kind| kind.number().to_string()).collect();
+    format!(
+        "UPDATE jobs SET state = 2, lease_owner = $1, run_at = $2, update_time = $3, xid = {xid}
+         WHERE id = (SELECT id FROM jobs WHERE state <= 2 AND run_at <= $3 AND kind IN ({kinds})
+                     ORDER BY run_at, id LIMIT 1{skip})
+         RETURNING id, shop_id, kind, subject, doc, cursor, attempts, key_id, actor, on_behalf_of, xid",
+        xid = dialect::current_xid(engine),
+        kinds = kinds.join(", "),
+        skip = dialect::skip_locked(engine),
+    )
+}
+
+/// Claims the job that has waited longest, until `lease_until`.
+pub(super) async fn claim(
+    tx: &mut Tx,
+    kinds: &[JobKind],
+    lease_owner: &str,
+    now: i64,
+    lease_until: i64,
+) -> Result<Option<Job>> {
+    let text = claim_text(tx.engine(), kinds);
+    let row: Option<ClaimRow> = on_write!(tx, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(lease_owner)
+        .bind(lease_until)
+        .bind(now)
+        .fetch_optional(e)
+        .await)?;
+    row.map(|row| row.job(lease_owner)).transpose()
+}
+
+impl ClaimRow {
+    fn job(self, lease_owner: &str) -> Result<Job> {
+        let corrupt = |what: &dyn std::fmt::Display| Error::corrupt("jobs", &self.id, what);
+        let kind = JobKind::of(self.kind).ok_or_else(|| corrupt(&"unknown kind"))?;
+        let doc: Value = serde_json::from_str(&self.doc).map_err(|error| corrupt(&error))?;
+        Ok(Job {
+            shop: Arc::from(self.shop_id),
+            kind,
+            subject: self.subject,
+            doc,
+            cursor: self.cursor,
+            attempts: self.attempts,
+            key_id: self.key_id,
+            actor: self.actor,
+            on_behalf_of: self.on_behalf_of,
+            xid: self.xid,
+            lease_owner: lease_owner.to_owned(),
+            id: self.id,
+        })
+    }
+}
+
+const ADVANCE: &str = "UPDATE jobs SET cursor = $3, progress = progress + $4, state = $5,
+    run_at = $6, update_time = $7, end_time = $8, error = NULL
+    WHERE id = $1 AND lease_owner = $2 AND state = 2";
+
+/// Writes down a step; false if the job is not this worker's any more.
+pub(super) async fn advance(
+    tx: &mut Tx,
+    job: &Job,
+    now: i64,
+    lease_until: i64,
+    step: &Step,
+) -> Result<bool> {
+    let state = if step.done {
+        JobState::Done
+    } else {
+        JobState::Running
+    };
+    let done = on_write!(tx, |e| sqlx::query(ADVANCE)
+        .bind(&job.id)
+        .bind(&job.lease_owner)
+        .bind(&step.cursor)
+        .bind(step.worked)
+        .bind(state.number())
+        .bind(lease_until)
+        .bind(now)
+        .bind(step.done.then_some(now))
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(done == 1)
+}
+
+const RELEASE: &str = "UPDATE jobs SET run_at = $3, update_time = $4
+    WHERE id = $1 AND lease_owner = $2 AND state = 2";
+
+/// Moves the end of a lease: later to renew it, to now to give the job back.
+pub(super) async fn lease(tx: &mut Tx, job: &Job, now: i64, until: i64) -> Result<bool> {
+    let done = on_write!(tx, |e| sqlx::query(RELEASE)
+        .bind(&job.id)
+        .bind(&job.lease_owner)
+        .bind(until)
+        .bind(now)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(done == 1)
+}
+
+const FAIL: &str = "UPDATE jobs SET state = $3, attempts = attempts + 1, run_at = $4,
+    update_time = $5, end_time = $6, error = $7, lease_owner = NULL
+    WHERE id = $1 AND lease_owner = $2 AND state = 2";
+
+/// Writes down a failure: to be tried again at `retry_at`, or for good.
+pub(super) async fn fail(
+    tx: &mut Tx,
+    job: &Job,
+    now: i64,
+    retry_at: Option<i64>,
+    error: &str,
+) -> Result<bool> {
+    let state = if retry_at.is_some() {
+        JobState::Pending
+    } else {
+        JobState::Failed
+    };
+    let end_time = retry_at.is_none().then_some(now);
+    let done = on_write!(tx, |e| sqlx::query(FAIL)
+        .bind(&job.id)
+        .bind(&job.lease_owner)
+        .bind(state.number())
+        .bind(retry_at.unwrap_or(now))
+        .bind(now)
+        .bind(end_time)
+        .bind(error)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(done == 1)
+}
+
+const CANCEL: &str =
+    "UPDATE jobs SET state = 5, update_time = $2, end_time = $2, lease_owner = NULL
+    WHERE id = $1 AND state <= 2";
+
+/// Calls a job off; false if it has ended.
+pub(super) async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
+    let done = on_write!(tx, |e| sqlx::query(CANCEL)
+        .bind(id)
+        .bind(now)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(done == 1)
+}
+
+const LATEST: &str = "SELECT id FROM jobs WHERE shop_id = $1 AND kind = $2 AND subject = $3
+    ORDER BY create_time DESC, id DESC LIMIT 1";
+
+/// The job that was asked for last.
+pub(super) async fn latest(
+    conn: &mut Conn,
+    shop: &str,
+    kind: JobKind,
+    subject: &str,
+) -> Result<Option<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(LATEST)
+        .bind(shop)
+        .bind(kind.number())
+        .bind(subject)
+        .fetch_optional(e)
+        .await)?)
+}
+
+const IS_LIVE: &str = "SELECT EXISTS (SELECT 1 FROM jobs
+    WHERE shop_id = $1 AND kind = $2 AND subject = $3 AND state <= 2)";
+
+/// Whether such a job waits or runs.
+pub(super) async fn is_live(
+    conn: &mut Conn,
+    shop: &str,
+    kind: JobKind,
+    subject: &str,
+) -> Result<bool> {
+    Ok(on!(conn, |e| sqlx::query_scalar(IS_LIVE)
+        .bind(shop)
+        .bind(kind.number())
+        .bind(subject)
+        .fetch_one(e)
+        .await)?)
+}
+
+/// Whether every writer that was under way when the job was claimed has ended.
+pub(super) async fn is_past(conn: &mut Conn, xid: i64) -> Result<bool> {
+    let text = dialect::select_horizon(conn.engine());
+    let horizon: i64 = on!(conn, |e| sqlx::query_scalar(text).fetch_one(e).await)?;
+    Ok(horizon > xid)
+}
+
+const SHOPS_WITH_ENDED: &str = "SELECT DISTINCT shop_id FROM jobs WHERE end_time < $1 LIMIT 1000";
+
+/// The shops that have jobs which ended before a time.
+pub(super) async fn shops_with_ended(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ENDED)
+        .bind(before)
+        .fetch_all(e)
+        .await)?)
+}
+
+const DELETE_ENDED: &str = "DELETE FROM jobs WHERE id IN
+    (SELECT id FROM jobs WHERE shop_id = $1 AND end_time < $2 ORDER BY end_time LIMIT $3)";
+
+/// Removes up to `limit` jobs that ended before a time.
+pub(super) async fn delete_ended(tx: &mut Tx, shop: &str, before: i64, limit: i64) -> Result<i64> {
+    let done = on_write!(tx, |e| sqlx::query(DELETE_ENDED)
+        .bind(shop)
+        .bind(before)
+        .bind(limit)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(i64::try_from(done).unwrap_or(limit))
+}
+
+const SHOPS_WITH_ANSWERS: &str =
+    "SELECT DISTINCT shop_id FROM answers WHERE create_time < $1 LIMIT 1000";
+
+/// The shops that have answers stored before a time.
+pub(super) async fn shops_with_answers(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ANSWERS)
+        .bind(before)
+        .fetch_all(e)
+        .await)?)
+}
+
+const DELETE_ANSWERS: &str = "DELETE FROM answers WHERE (shop_id, request_id) IN
+    (SELECT shop_id, request_id FROM answers WHERE shop_id = $1 AND create_time < $2
+     ORDER BY create_time LIMIT $3)";
+
+/// Removes up to `limit` answers stored before a time.
+pub(super) async fn delete_answers(
+    tx: &mut Tx,
+    shop: &str,
+    before: i64,
+    limit: i64,
+) -> Result<i64> {
+    let done = on_write!(tx, |e| sqlx::query(DELETE_ANSWERS)
+        .bind(shop)
+        .bind(before)
+        .bind(limit)
+        .execute(e)
+        .await
+        .map(|done| done.rows_affected()))?;
+    Ok(i64::try_from(done).unwrap_or(limit))
+}

@@ -1,0 +1,295 @@
+//! Every limit of the program, in one place: the numbers that other modules use, and in [`fields`] the
+//! rule of every field that a request may carry.
+//!
+//! The access layer checks requests against the rules; `--help` and the documents print both tables.
+//! What needs more than one field to decide is not here but with its area.
+
+pub mod fields;
+
+use std::{fmt::Write as _, time::Duration};
+
+pub use fields::{FIELDS, Rule};
+
+/// A request message, decoded.
+pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// A response message, encoded. Common clients refuse more than this.
+pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Streams that one connection may have open, calls included.
+pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
+/// The headers of one request.
+pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
+/// What a client may send on one stream before it waits.
+pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
+/// What a client may send on one connection before it waits.
+pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
+/// How often a silent connection is asked whether it lives.
+pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
+/// Within which time a connection must answer that.
+pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
+/// How often the system asks the same of a silent socket.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// The deadline of a call that names none.
+pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
+/// The latest deadline of a call; a later one is taken as this.
+pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
+/// Within which time the whole request must have arrived.
+pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(10);
+/// For how long streams and calls may go on when the server is told to stop.
+pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
+pub const METADATA_BYTES_MAX: usize = 128;
+/// How often the API keys are read again: what bounds the time in which a revocation acts.
+pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
+/// How often the API keys are read again early because of a key that is not known.
+pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(250);
+
+/// How deep messages may be nested in each other.
+pub const NESTING_MAX: usize = 16;
+/// How deep objects and lists may be nested in `attributes`.
+pub const ATTRIBUTE_NESTING_MAX: usize = 16;
+/// Violations that one answer names; the answer must fit into the trailers that clients accept.
+pub const VIOLATIONS_MAX: usize = 32;
+
+/// Entries of a page that asks for no size.
+pub const PAGE_SIZE_DEFAULT: i32 = 50;
+/// Entries of a page; a larger size is taken as this.
+pub const PAGE_SIZE_MAX: i32 = 1_000;
+/// Rows that one page examines.
+pub const PAGE_ROWS_EXAMINED_MAX: usize = 5_000;
+/// Up to what COUNT_MODE_ESTIMATE counts.
+pub const COUNT_ESTIMATE_MAX: i64 = 10_000;
+/// Up to what COUNT_MODE_EXACT counts.
+pub const COUNT_EXACT_MAX: i64 = 100_000;
+/// A filter.
+pub const FILTER_BYTES_MAX: usize = 2 * 1024;
+/// How deep a filter may be nested.
+pub const FILTER_DEPTH_MAX: usize = 16;
+/// Comparisons in one filter.
+pub const FILTER_TERMS_MAX: usize = 64;
+/// An `order_by`.
+pub const ORDER_BY_BYTES_MAX: usize = 256;
+/// Fields in one `order_by`.
+pub const ORDER_KEYS_MAX: usize = 3;
+/// Characters of a search.
+pub const QUERY_CHARS_MAX: usize = 200;
+
+/// How long a request id is remembered.
+pub const REQUEST_ID_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);
+/// Names, keys or members in one batch request.
+pub const BATCH_MAX: usize = 1_000;
+
+/// Addresses of one customer.
+pub const ADDRESSES_MAX: usize = 50;
+/// Groups of one customer.
+pub const GROUPS_PER_CUSTOMER_MAX: usize = 100;
+/// Ids in other systems of one customer.
+pub const EXTERNAL_IDS_MAX: usize = 20;
+/// `attributes` of a customer or a cart.
+pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
+/// Characters of a new password.
+pub const PASSWORD_CHARS_MIN: usize = 8;
+/// Characters of a password.
+pub const PASSWORD_CHARS_MAX: usize = 128;
+/// Bytes of a password.
+pub const PASSWORD_BYTES_MAX: usize = 512;
+/// Passwords that wait to be hashed.
+pub const HASH_QUEUE_MAX: usize = 64;
+/// How long a password waits to be hashed.
+pub const HASH_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// Items of one cart.
+pub const CART_ITEMS_MAX: usize = 500;
+/// One cart with all its items, encoded.
+pub const CART_BYTES_MAX: usize = 256 * 1024;
+/// `attributes` of one item.
+pub const ITEM_ATTRIBUTES_BYTES_MAX: usize = 2 * 1024;
+/// The quantity of one item.
+pub const QUANTITY_MAX: i64 = 1_000_000;
+/// Edits in one EditCart.
+pub const EDITS_MAX: usize = 100;
+/// Charges of one cart, and adjustments of one cart.
+pub const CHARGES_MAX: usize = 20;
+/// Causes in one change of a cart.
+pub const CAUSES_MAX: usize = 16;
+/// Any amount of money, either sign: 2^53-1 millionths, exact in every client's numbers.
+pub const MICROS_MAX: i64 = (1 << 53) - 1;
+
+/// Watch streams of the whole process.
+pub const WATCH_STREAMS_MAX: usize = 20_000;
+/// Watch streams of one key.
+pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
+/// Resources that one filtered watch follows.
+pub const WATCH_MEMBERS_MAX: usize = 100_000;
+/// How long a watch stream may not be read before it ends.
+pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
+/// How often a watch sends something at least.
+pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
+/// The shortest heartbeat interval.
+pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
+/// The longest heartbeat interval.
+pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
+/// The longest `min_update_interval` of a watch.
+pub const UPDATE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How old a watch stream becomes, give or take a fifth.
+pub const WATCH_AGE: Duration = Duration::from_secs(30 * 60);
+/// How long the feed's history is kept unless told otherwise.
+pub const FEED_RETENTION_DEFAULT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
+/// How large the feed's history becomes unless told otherwise.
+pub const FEED_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
+
+/// How long a worker may be silent before another takes its job.
+pub const JOB_LEASE: Duration = Duration::from_secs(30);
+/// How long operations that have ended are shown.
+pub const OPERATION_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+
+/// What the numbers of [`PROGRAM`] count.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Amount {
+    /// Things, named by the limit.
+    Count(u64),
+    /// Bytes.
+    Bytes(u64),
+    /// Time.
+    Time(Duration),
+}
+
+/// The limits that are not of one field, as they are printed.
+pub const PROGRAM: &[(&str, Amount)] = &[
+    ("request message", Amount::Bytes(REQUEST_BYTES_MAX as u64)),
+    ("response message", Amount::Bytes(RESPONSE_BYTES_MAX as u64)),
+    (
+        "streams of a connection",
+        Amount::Count(STREAMS_PER_CONNECTION_MAX as u64),
+    ),
+    (
+        "headers of a request",
+        Amount::Bytes(HEADER_LIST_BYTES_MAX as u64),
+    ),
+    (
+        "deadline of a call that names none",
+        Amount::Time(DEADLINE_DEFAULT),
+    ),
+    ("deadline of a call", Amount::Time(DEADLINE_MAX)),
+    (
+        "time for a request to arrive",
+        Amount::Time(REQUEST_BODY_TIME_MAX),
+    ),
+    (
+        "time for revocations to act",
+        Amount::Time(Duration::from_secs(5)),
+    ),
+    (
+        "acting person, on behalf of",
+        Amount::Bytes(METADATA_BYTES_MAX as u64),
+    ),
+    (
+        "entries of a page by default",
+        Amount::Count(PAGE_SIZE_DEFAULT as u64),
+    ),
+    ("entries of a page", Amount::Count(PAGE_SIZE_MAX as u64)),
+    (
+        "rows examined for a page",
+        Amount::Count(PAGE_ROWS_EXAMINED_MAX as u64),
+    ),
+    ("estimated count", Amount::Count(COUNT_ESTIMATE_MAX as u64)),
+    ("exact count", Amount::Count(COUNT_EXACT_MAX as u64)),
+    (
+        "comparisons in a filter",
+        Amount::Count(FILTER_TERMS_MAX as u64),
+    ),
+    (
+        "nesting of a filter",
+        Amount::Count(FILTER_DEPTH_MAX as u64),
+    ),
+    ("fields of an order", Amount::Count(ORDER_KEYS_MAX as u64)),
+    ("memory of a request id", Amount::Time(REQUEST_ID_RETENTION)),
+    (
+        "nesting of attributes",
+        Amount::Count(ATTRIBUTE_NESTING_MAX as u64),
+    ),
+    (
+        "addresses of a customer",
+        Amount::Count(ADDRESSES_MAX as u64),
+    ),
+    (
+        "passwords waiting to be hashed",
+        Amount::Count(HASH_QUEUE_MAX as u64),
+    ),
+    ("wait of a password", Amount::Time(HASH_WAIT_MAX)),
+    ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
+    ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
+    ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
+    ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),
+    (
+        "watch streams of a key",
+        Amount::Count(WATCH_STREAMS_PER_KEY_MAX as u64),
+    ),
+    (
+        "resources of a filtered watch",
+        Amount::Count(WATCH_MEMBERS_MAX as u64),
+    ),
+    ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
+    ("age of a watch stream", Amount::Time(WATCH_AGE)),
+    ("a worker that is silent", Amount::Time(JOB_LEASE)),
+    (
+        "memory of ended operations",
+        Amount::Time(OPERATION_RETENTION),
+    ),
+];
+
+/// Both tables as text, for `--help` and the documents.
+pub fn text() -> String {
+    let mut text = String::from("Limits of the program:\n");
+    for (name, amount) in PROGRAM {
+        writeln!(text, "  {name:<38} {}", amount.text()).expect("a String takes everything");
+    }
+    text.push_str("\nLimits of the fields of requests:\n");
+    for (field, rule) in FIELDS {
+        writeln!(text, "  {field:<38} {}", rule.text()).expect("a String takes everything");
+    }
+    text
+}
+
+impl Amount {
+    /// The amount with its unit.
+    pub fn text(self) -> String {
+        match self {
+            Self::Count(count) => count.to_string(),
+            Self::Bytes(bytes) if bytes % (1024 * 1024) == 0 => {
+                format!("{} MiB", bytes / (1024 * 1024))
+            }
+            Self::Bytes(bytes) if bytes % 1024 == 0 => format!("{} KiB", bytes / 1024),
+            Self::Bytes(bytes) => format!("{bytes} bytes"),
+            Self::Time(time) if time.as_secs() >= 3_600 && time.as_secs() % 3_600 == 0 => {
+                format!("{} h", time.as_secs() / 3_600)
+            }
+            Self::Time(time) if time.as_secs() > 60 && time.as_secs() % 60 == 0 => {
+                format!("{} min", time.as_secs() / 60)
+            }
+            Self::Time(time) => format!("{} s", time.as_secs_f64()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_tables_print_with_their_units() {
+        let text = text();
+
+        assert!(
+            text.contains("request message                        1 MiB\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains("memory of a request id                 24 h\n"),
+            "{text}"
+        );
+        assert!(text.contains("Address.postal_code                    at most 16 characters\n"));
+        assert!(text.contains("ItemInput.quantity                     1 to 1000000\n"));
+    }
+}

@@ -1,0 +1,107 @@
+//! Which fields an update changes: those that the mask names, or without a mask those that are set.
+
+use prost_types::FieldMask;
+
+use crate::error::{Error, Result};
+
+/// The paths of `writable` that an update changes, in the order of that table.
+///
+/// Paths may be written in snake_case or lowerCamel; `*` names all. What is in `ignored` (output-only
+/// and derived fields) may be named and changes nothing. Without a mask `is_set` decides.
+///
+/// # Errors
+/// INVALID_FIELD for unknown paths, and for an update that names nothing.
+pub fn changed(
+    mask: Option<&FieldMask>,
+    writable: &[&'static str],
+    ignored: &[&'static str],
+    is_set: impl Fn(&str) -> bool,
+) -> Result<Vec<&'static str>> {
+    let changed: Vec<&'static str> = match mask {
+        None => writable
+            .iter()
+            .copied()
+            .filter(|path| is_set(path))
+            .collect(),
+        Some(mask) if mask.paths.iter().any(|path| path == "*") => writable.to_vec(),
+        Some(mask) => {
+            let known = |path: &String| {
+                writable
+                    .iter()
+                    .chain(ignored)
+                    .any(|known| is_written(known, path))
+            };
+            if let Some(unknown) = mask.paths.iter().find(|path| !known(path)) {
+                let shown: String = unknown.chars().take(64).collect();
+                let text = format!("there is no field {shown:?} that could be updated");
+                return Err(Error::invalid_field("update_mask", "UNKNOWN_FIELD", text));
+            }
+            let named = |path: &&'static str| mask.paths.iter().any(|sent| is_written(path, sent));
+            writable.iter().copied().filter(named).collect()
+        }
+    };
+    if changed.is_empty() {
+        let text = "the update names no field that it changes";
+        return Err(Error::invalid_field("update_mask", "REQUIRED", text));
+    }
+    Ok(changed)
+}
+
+/// Whether `sent` is the path `known` in either spelling.
+fn is_written(known: &str, sent: &str) -> bool {
+    if known == sent {
+        return true;
+    }
+    let mut upper = false;
+    let mut camel = String::with_capacity(known.len());
+    for letter in known.chars() {
+        match letter {
+            '_' => upper = true,
+            letter if std::mem::take(&mut upper) => camel.push(letter.to_ascii_uppercase()),
+            letter => camel.push(letter),
+        }
+    }
+    camel == sent
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const WRITABLE: [&str; 2] = ["first_name", "phone"];
+    const IGNORED: [&str; 1] = ["create_time"];
+
+    fn of(paths: &[&str]) -> Result<Vec<&'static str>> {
+        let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+        changed(Some(&FieldMask { paths }), &WRITABLE, &IGNORED, |_| false)
+    }
+
+    #[test]
+    fn both_spellings_name_a_field_once() {
+        assert_eq!(of(&["firstName", "first_name"]).unwrap(), ["first_name"]);
+        assert_eq!(of(&["*"]).unwrap(), WRITABLE);
+        assert_eq!(of(&["phone", "createTime"]).unwrap(), ["phone"]);
+    }
+
+    #[test]
+    fn without_a_mask_what_is_set_changes() {
+        let changed = changed(None, &WRITABLE, &IGNORED, |path| path == "phone").unwrap();
+
+        assert_eq!(changed, ["phone"]);
+    }
+
+    #[test]
+    fn unknown_paths_and_updates_of_nothing_are_refused() {
+        for paths in [
+            &["shoe_size"][..],
+            &["first_Name"],
+            &["phone.x"],
+            &[""],
+            &[],
+            &["create_time"],
+        ] {
+            let error = of(paths).unwrap_err();
+            assert_eq!(error.code(), tonic::Code::InvalidArgument, "{paths:?}");
+        }
+    }
+}

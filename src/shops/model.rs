@@ -1,0 +1,218 @@
+//! What is stored of a shop, its settings and its keys.
+//!
+//! Fields that this release does not know are kept, so that releases may run side by side.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::proto::pb;
+
+/// A shop as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Shop {
+    /// The last part of its name.
+    pub id: String,
+    /// Grows with every change of the shop or its settings.
+    pub version: i64,
+    /// Its name and its settings.
+    pub doc: ShopDoc,
+    /// When it was made.
+    pub create_time: i64,
+    /// When it or its settings last changed.
+    pub update_time: i64,
+}
+
+/// The document of a row of `shops`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ShopDoc {
+    /// What people call the shop.
+    pub display_name: String,
+    /// The rules of the shop.
+    pub settings: Settings,
+    /// What a newer release added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// The rules of one shop.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Settings {
+    /// The currency of carts that do not name one.
+    pub default_currency: String,
+    /// The shop's languages in the order in which texts fall back; never empty.
+    pub languages: Vec<String>,
+    /// The IANA name of the time zone of "today"; see [`Settings::zone`].
+    pub time_zone: String,
+    /// The id of the group whose prices carts without a customer get.
+    pub visitor_group: String,
+    /// The id of the group of guests.
+    pub guest_group: String,
+    /// The id of the group of registered customers.
+    pub customer_group: String,
+    /// Whether guests may be created.
+    pub guest_checkout: bool,
+    /// The state of new registered customers.
+    pub new_customer_state: NewCustomerState,
+    /// What DeleteCustomer does where it does not say.
+    pub re_registration: ReRegistration,
+    /// After how many days open carts of visitors are deleted; 0: never.
+    pub visitor_cart_retention_days: i32,
+    /// After how many days open carts of customers are deleted; 0: never.
+    pub customer_cart_retention_days: i32,
+    /// What a newer release added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            default_currency: "EUR".to_owned(),
+            languages: vec!["en".to_owned()],
+            time_zone: "UTC".to_owned(),
+            visitor_group: "visitor".to_owned(),
+            guest_group: "guest".to_owned(),
+            customer_group: "customer".to_owned(),
+            guest_checkout: true,
+            new_customer_state: NewCustomerState::Active,
+            re_registration: ReRegistration::Allow,
+            visitor_cart_retention_days: 90,
+            customer_cart_retention_days: 0,
+            other: Map::new(),
+        }
+    }
+}
+
+impl Settings {
+    /// The shop's time zone; UTC if this machine's time zone data no longer has it.
+    pub fn zone(&self) -> jiff::tz::TimeZone {
+        jiff::tz::TimeZone::get(&self.time_zone).unwrap_or(jiff::tz::TimeZone::UTC)
+    }
+
+    /// The language of texts for which none was asked.
+    pub fn language(&self) -> &str {
+        self.languages.first().map_or("en", String::as_str)
+    }
+
+    /// What the settings use a group for, by its id.
+    pub fn special_kinds(&self, group: &str) -> Vec<pb::group::SpecialKind> {
+        use pb::group::SpecialKind;
+        [
+            (&self.visitor_group, SpecialKind::Visitor),
+            (&self.guest_group, SpecialKind::Guest),
+            (&self.customer_group, SpecialKind::Customer),
+        ]
+        .into_iter()
+        .filter(|(id, _)| *id == group)
+        .map(|(_, kind)| kind)
+        .collect()
+    }
+}
+
+/// The state of customers who register.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum NewCustomerState {
+    /// They may sign in at once.
+    Active,
+    /// They wait for staff.
+    PendingApproval,
+}
+
+impl From<NewCustomerState> for pb::customer::State {
+    fn from(state: NewCustomerState) -> Self {
+        match state {
+            NewCustomerState::Active => Self::Active,
+            NewCustomerState::PendingApproval => Self::PendingApproval,
+        }
+    }
+}
+
+/// Whether the e-mail address of a deleted customer may be registered again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ReRegistration {
+    /// It is free again.
+    Allow,
+    /// It stays taken.
+    Forbid,
+}
+
+impl From<ReRegistration> for pb::delete_customer_request::ReRegistration {
+    fn from(re_registration: ReRegistration) -> Self {
+        match re_registration {
+            ReRegistration::Allow => Self::Allow,
+            ReRegistration::Forbid => Self::Forbid,
+        }
+    }
+}
+
+/// An API key as it is stored.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ApiKey {
+    /// The last part of its name.
+    pub id: String,
+    /// The shop that it opens; none for an operator's.
+    pub shop: Option<String>,
+    /// What it is for and what it may do.
+    pub doc: ApiKeyDoc,
+    /// When it ends by itself.
+    pub expire_time: Option<i64>,
+    /// When it was revoked.
+    pub revoke_time: Option<i64>,
+    /// When it was made.
+    pub create_time: i64,
+}
+
+/// The document of a row of `api_keys`.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct ApiKeyDoc {
+    /// What the key is for.
+    pub display_name: String,
+    /// What it may do, as the numbers of [`pb::Role`].
+    pub roles: Vec<i32>,
+    /// Whether it may name the acting person.
+    pub may_act: bool,
+    /// What a newer release added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_release_added_is_kept() {
+        let stored =
+            r#"{"display_name":"Shop","settings":{"time_zone":"Asia/Tokyo","dark":1},"x":[2]}"#;
+
+        let doc: ShopDoc = serde_json::from_str(stored).unwrap();
+
+        assert_eq!(doc.settings.time_zone, "Asia/Tokyo");
+        assert_eq!(doc.settings.customer_group, "customer");
+        let again = serde_json::to_value(&doc).unwrap();
+        assert_eq!(again["x"], serde_json::json!([2]));
+        assert_eq!(again["settings"]["dark"], serde_json::json!(1));
+    }
+
+    #[test]
+    fn a_group_may_be_special_for_more_than_one_reason() {
+        let settings = Settings {
+            guest_group: "visitor".to_owned(),
+            ..Settings::default()
+        };
+
+        assert_eq!(
+            settings.special_kinds("visitor"),
+            [
+                pb::group::SpecialKind::Visitor,
+                pb::group::SpecialKind::Guest
+            ]
+        );
+        assert_eq!(settings.special_kinds("vip"), []);
+    }
+}

@@ -1,0 +1,340 @@
+//! The store: two engines behind one face.
+//!
+//! Reads borrow a connection; the only way to write is [`Store::write`]. One SQL text serves both
+//! engines ([`on!`](crate::on)), and what must differ lies in [`dialect`]. An answer leaves only
+//! after its commit, and a read never sees what is not durable.
+
+mod config;
+mod conn;
+pub mod dialect;
+mod dynamic;
+mod error;
+mod group;
+mod hints;
+mod locks;
+mod open;
+mod page;
+mod pool;
+mod postgres;
+mod search;
+mod sqlite;
+mod tx;
+mod types;
+mod wake;
+mod work;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use tokio::sync::{Semaphore, watch};
+use tokio_util::sync::CancellationToken;
+
+pub use config::{DatabaseUrl, StoreConfig};
+pub use conn::{Conn, Link};
+pub use dynamic::{Bind, Statement};
+pub use error::is_unique_violation;
+pub use locks::{LockKey, Locks, MAX_LOCKS};
+pub use open::{OpenError, StoreMeta};
+pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
+pub use search::{SearchColumn, SearchTerms, index_text};
+pub use sqlite::{DATABASE_FILE, LOCK_FILE};
+pub use tx::Tx;
+pub use types::Texts;
+
+use crate::clock::Clock;
+use crate::error::Result;
+use conn::Meter;
+use error::Trouble;
+use group::Writer;
+use pool::Pool;
+use wake::Wake;
+use work::Closure;
+
+/// The two databases that a store may lie in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    /// A file of this process.
+    Sqlite,
+    /// A server, shared with other replicas.
+    Postgres,
+}
+
+impl Engine {
+    /// The one of two texts that is this engine's.
+    #[must_use]
+    pub const fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
+        match self {
+            Self::Sqlite => sqlite,
+            Self::Postgres => postgres,
+        }
+    }
+}
+
+/// An open store; cheap to clone, and all clones are one store.
+#[derive(Clone)]
+pub struct Store(Arc<Inner>);
+
+struct Inner {
+    engine: Engine,
+    clock: Clock,
+    meta: StoreMeta,
+    meter: Arc<Meter>,
+    readers: Pool,
+    writers: Writers,
+    wake: Wake,
+    stop: CancellationToken,
+}
+
+enum Writers {
+    Sqlite(Writer),
+    Postgres {
+        pool: Pool,
+        /// So few jobs write at a time, whatever the number of connections.
+        jobs: Arc<Semaphore>,
+    },
+}
+
+/// Jobs that write at the same time on PostgreSQL.
+const JOBS_AT_ONCE: usize = 2;
+
+impl Store {
+    /// Opens a store; makes it where there is none, and brings its schema up to date.
+    ///
+    /// # Errors
+    /// Each [`OpenError`] says what the operator can do.
+    pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
+        let meter = Arc::new(Meter::default());
+        let wake = Wake::new();
+        let stop = CancellationToken::new();
+        let pool =
+            |target, size| Pool::new(target, size, config.acquire_timeout, Arc::clone(&meter));
+        let (engine, meta, readers, writers) = match &config.database {
+            DatabaseUrl::Embedded { data_dir } => {
+                let opened = sqlite::open(data_dir, config.busy_timeout, &meter).await?;
+                let writer = Writer::start(
+                    opened.writer,
+                    opened.write_target,
+                    Arc::clone(&meter),
+                    wake.clone(),
+                    config.commit_delay,
+                    opened.lock,
+                );
+                let readers = pool(opened.read_target, config.read_connections);
+                let writers = Writers::Sqlite(writer);
+                (Engine::Sqlite, opened.meta, readers, writers)
+            }
+            DatabaseUrl::Postgres(options) => {
+                let opened = postgres::open(options, &meter).await?;
+                if config.hints {
+                    hints::start(opened.patient, opened.meta.store_id(), &wake, &stop);
+                }
+                let readers = pool(opened.target.clone(), config.read_connections);
+                let writers = Writers::Postgres {
+                    pool: pool(opened.target, config.write_connections),
+                    jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+                };
+                (Engine::Postgres, opened.meta, readers, writers)
+            }
+        };
+        Ok(Self(Arc::new(Inner {
+            engine,
+            clock,
+            meta,
+            meter,
+            readers,
+            writers,
+            wake,
+            stop,
+        })))
+    }
+
+    /// Which engine this store lies in.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.0.engine
+    }
+
+    /// The clock that the store was opened with.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.0.clock
+    }
+
+    /// What the store knows of itself.
+    #[must_use]
+    pub fn meta(&self) -> &StoreMeta {
+        &self.0.meta
+    }
+
+    /// How many statements have been sent to the database, not counting begin and commit.
+    #[must_use]
+    pub fn statements(&self) -> u64 {
+        self.0.meter.statements()
+    }
+
+    /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
+    /// another. A follower must also look by itself now and then: hints may be lost.
+    #[must_use]
+    pub fn committed(&self) -> watch::Receiver<u64> {
+        self.0.wake.anywhere()
+    }
+
+    /// Reads, each statement for itself.
+    ///
+    /// # Errors
+    /// The closure's own, or that the database is not available.
+    pub async fn read<T, F>(&self, f: F) -> Result<T>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
+    {
+        let mut pooled = self
+            .0
+            .readers
+            .acquire()
+            .await
+            .map_err(|trouble| trouble.to_error())?;
+        let result = f(pooled.conn()).await;
+        pooled.release();
+        result
+    }
+
+    /// Reads what was committed at one moment: all statements see the same.
+    ///
+    /// # Errors
+    /// As [`read`](Self::read).
+    pub async fn snapshot<T, F>(&self, f: F) -> Result<T>
+    where
+        F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
+    {
+        let begin = self
+            .engine()
+            .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
+        let mut pooled = self
+            .0
+            .readers
+            .begin(begin)
+            .await
+            .map_err(|trouble| trouble.to_error())?;
+        let result = f(pooled.conn()).await;
+        if !pooled.conn().is_broken() {
+            pooled.conn().rollback().await;
+        }
+        pooled.release();
+        result
+    }
+
+    /// Writes: the only way to.
+    ///
+    /// `f` owns its data and may be run more than once, each time on the state of that moment; it
+    /// does nothing but speak to the database, and quickly (200 rows or 5 ms). All of it stands when
+    /// this returns `Ok`, and nothing when it returns an error, except for `UNAVAILABLE`, after which
+    /// it may be either. A caller that goes away does not stop it. It must not call the store again.
+    ///
+    /// # Errors
+    /// The closure's own, or that the database is not available or full.
+    pub async fn write<T, F>(&self, locks: Locks, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.submit(false, Closure::new(locks, (), ignoring_data(f)))
+            .await
+    }
+
+    /// Like [`write`](Self::write), with data that every run borrows instead of cloning it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_with<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.submit(false, Closure::new(locks, data, f)).await
+    }
+
+    /// Like [`write`](Self::write), for background work: calls go before it.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_job<T, F>(&self, locks: Locks, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.submit(true, Closure::new(locks, (), ignoring_data(f)))
+            .await
+    }
+
+    /// Like [`write_job`](Self::write_job), with data that every run borrows.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn write_job_with<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        self.submit(true, Closure::new(locks, data, f)).await
+    }
+
+    async fn submit<T, D, F>(
+        &self,
+        job: bool,
+        (work, answer): (Closure<T, D, F>, tokio::sync::oneshot::Receiver<Result<T>>),
+    ) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
+    {
+        match &self.0.writers {
+            Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
+            Writers::Postgres { pool, jobs } => {
+                let (pool, wake) = (pool.clone(), self.0.wake.clone());
+                let turn = job.then(|| Arc::clone(jobs));
+                tokio::spawn(async move {
+                    let _turn = match turn {
+                        Some(jobs) => jobs.acquire_owned().await.ok(),
+                        None => None,
+                    };
+                    postgres::perform(&pool, Box::new(work), &wake).await;
+                });
+            }
+        }
+        match answer.await {
+            Ok(answer) => answer,
+            Err(_) => Err(Trouble::away("the write was dropped").to_error()),
+        }
+    }
+
+    /// Finishes the writes that were handed over, then closes all connections. Later calls are
+    /// told that the store is not available.
+    pub async fn close(&self) {
+        self.0.stop.cancel();
+        match &self.0.writers {
+            Writers::Sqlite(writer) => {
+                // The readers first, so that the last connection to close can fold the log in.
+                self.0.readers.close().await;
+                writer.close().await;
+            }
+            Writers::Postgres { pool, .. } => {
+                pool.close().await;
+                self.0.readers.close().await;
+            }
+        }
+    }
+}
+
+/// A closure without data, as one with the data `()`.
+fn ignoring_data<T, F>(f: F) -> impl for<'t> Fn(&'t mut Tx, &'t ()) -> BoxFuture<'t, Result<T>>
+where
+    F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,
+{
+    move |tx, &()| f(tx)
+}

@@ -1,0 +1,176 @@
+//! Where the store lies and how large its pools are.
+
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr as _;
+use std::time::Duration;
+
+use sqlx::postgres::{PgConnectOptions, PgSslMode};
+
+use super::open::OpenError;
+
+/// Where the data is: in a folder of this machine, or in a PostgreSQL.
+#[derive(Clone)]
+pub enum DatabaseUrl {
+    /// One SQLite file in a folder that belongs to this process alone.
+    Embedded {
+        /// The folder; made when it is absent.
+        data_dir: PathBuf,
+    },
+    /// A PostgreSQL, shared by all replicas.
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl DatabaseUrl {
+    /// A store in a folder.
+    #[must_use]
+    pub fn embedded(data_dir: impl Into<PathBuf>) -> Self {
+        Self::Embedded {
+            data_dir: data_dir.into(),
+        }
+    }
+
+    /// A store in PostgreSQL, from its URL.
+    ///
+    /// To another machine the connection is encrypted and the certificate checked, unless the URL
+    /// itself names another `sslmode`; the modes that fall back to plain text by themselves
+    /// (`allow`, `prefer`) are refused.
+    ///
+    /// # Errors
+    /// When the URL cannot be read, or asks for one of the refused modes.
+    pub fn postgres(url: &str) -> Result<Self, OpenError> {
+        if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
+            return Err(OpenError::BadUrl("it must begin with postgres://".into()));
+        }
+        let options = PgConnectOptions::from_str(url)
+            .map_err(|error| OpenError::BadUrl(error.to_string()))?;
+        if is_local(&options) {
+            return Ok(Self::Postgres(Box::new(options)));
+        }
+        let named = url.contains("sslmode=") || url.contains("ssl-mode=");
+        let options = match (named, options.get_ssl_mode()) {
+            (false, _) => options.ssl_mode(PgSslMode::VerifyFull),
+            (true, PgSslMode::Allow | PgSslMode::Prefer) => return Err(OpenError::PlainAllowed),
+            (true, _) => options,
+        };
+        Ok(Self::Postgres(Box::new(options)))
+    }
+}
+
+/// A socket of this machine, or its loopback address: nothing leaves the machine.
+fn is_local(options: &PgConnectOptions) -> bool {
+    let host = options.get_host();
+    options.get_socket().is_some()
+        || host.starts_with('/')
+        || host == "localhost"
+        || host
+            .trim_matches(['[', ']'])
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
+}
+
+/// Never shows the password.
+impl fmt::Debug for DatabaseUrl {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Embedded { data_dir } => write!(f, "{}", data_dir.display()),
+            Self::Postgres(options) => write!(
+                f,
+                "postgres://{}:{}/{}",
+                options.get_host(),
+                options.get_port(),
+                options.get_database().unwrap_or_default()
+            ),
+        }
+    }
+}
+
+/// How to open a store.
+#[derive(Clone, Debug)]
+pub struct StoreConfig {
+    /// Where the data is.
+    pub database: DatabaseUrl,
+    /// How many reads run at once.
+    pub read_connections: usize,
+    /// How many writes run at once on PostgreSQL; SQLite has one writer.
+    pub write_connections: usize,
+    /// How long a call waits for a free connection before it is told to come back.
+    pub acquire_timeout: Duration,
+    /// How long SQLite waits for a lock that a foreign program holds on the file.
+    pub busy_timeout: Duration,
+    /// Whether replicas on one PostgreSQL tell each other of their commits.
+    pub hints: bool,
+    /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
+    pub commit_delay: Option<Duration>,
+}
+
+impl StoreConfig {
+    /// The defaults for a database.
+    #[must_use]
+    pub fn new(database: DatabaseUrl) -> Self {
+        let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
+        let read_connections = match &database {
+            DatabaseUrl::Embedded { .. } => cores.clamp(2, 8),
+            DatabaseUrl::Postgres(_) => 16,
+        };
+        Self {
+            database,
+            read_connections,
+            write_connections: 16,
+            acquire_timeout: Duration::from_secs(5),
+            busy_timeout: Duration::from_secs(5),
+            hints: true,
+            commit_delay: None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn mode(url: &str) -> PgSslMode {
+        match DatabaseUrl::postgres(url) {
+            Ok(DatabaseUrl::Postgres(options)) => options.get_ssl_mode(),
+            other => panic!("{url}: {other:?}"),
+        }
+    }
+
+    #[test]
+    fn another_machine_must_show_its_certificate() {
+        assert!(matches!(
+            mode("postgres://db.example.test/shop"),
+            PgSslMode::VerifyFull
+        ));
+        assert!(matches!(
+            mode("postgres://db.example.test/shop?sslmode=disable"),
+            PgSslMode::Disable
+        ));
+    }
+
+    #[test]
+    fn a_mode_that_falls_back_to_plain_text_is_refused() {
+        let refused = DatabaseUrl::postgres("postgres://db.example.test/shop?sslmode=prefer");
+
+        assert!(matches!(refused, Err(OpenError::PlainAllowed)));
+    }
+
+    #[test]
+    fn this_machine_needs_no_certificate() {
+        for url in [
+            "postgres://localhost/a",
+            "postgres://127.0.0.1/a",
+            "postgres://[::1]/a",
+        ] {
+            assert!(!matches!(mode(url), PgSslMode::VerifyFull), "{url}");
+        }
+    }
+
+    #[test]
+    fn the_password_is_never_shown() {
+        let url = DatabaseUrl::postgres("postgres://u:hunter2@localhost/a").unwrap();
+
+        assert!(!format!("{url:?}").contains("hunter2"));
+    }
+}

@@ -1,0 +1,254 @@
+//! One connection to either engine, and the macro that runs one statement text on both.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
+
+use super::Engine;
+use super::error::{Class, class, ends_connection};
+
+/// Counts what the store sends to its database.
+#[derive(Debug, Default)]
+pub(super) struct Meter {
+    statements: AtomicU64,
+}
+
+impl Meter {
+    pub(super) fn statements(&self) -> u64 {
+        self.statements.load(Ordering::Relaxed)
+    }
+}
+
+/// The native connection inside a [`Conn`].
+pub(super) enum Native {
+    Sqlite(SqliteConnection),
+    Postgres(PgConnection),
+}
+
+/// The native connection, lent to one statement by [`on!`](crate::on).
+pub enum Link<'c> {
+    /// SQLite.
+    Sqlite(&'c mut SqliteConnection),
+    /// PostgreSQL.
+    Postgres(&'c mut PgConnection),
+}
+
+/// A connection that reads. SQL functions that only read take `&mut Conn`; those that write take
+/// [`&mut Tx`](super::Tx), which can be used wherever a `Conn` is wanted.
+pub struct Conn {
+    native: Native,
+    meter: Arc<Meter>,
+    /// A statement failed: the transaction, if there is one, cannot be committed any more.
+    failed: bool,
+    /// The connection is of no more use.
+    broken: bool,
+    in_transaction: bool,
+    /// A statement lost against another transaction: the same work may succeed when done again.
+    contended: bool,
+}
+
+impl Conn {
+    pub(super) fn new(native: Native, meter: Arc<Meter>) -> Self {
+        Self {
+            native,
+            meter,
+            failed: false,
+            broken: false,
+            in_transaction: false,
+            contended: false,
+        }
+    }
+
+    /// Which engine this is.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        match self.native {
+            Native::Sqlite(_) => Engine::Sqlite,
+            Native::Postgres(_) => Engine::Postgres,
+        }
+    }
+
+    pub(super) fn native(&mut self) -> &mut Native {
+        &mut self.native
+    }
+
+    /// Lends the native connection to one statement. For [`on!`](crate::on), which also notes how
+    /// the statement ended.
+    #[doc(hidden)]
+    pub fn link(&mut self) -> Link<'_> {
+        self.meter.statements.fetch_add(1, Ordering::Relaxed);
+        match &mut self.native {
+            Native::Sqlite(connection) => Link::Sqlite(connection),
+            Native::Postgres(connection) => Link::Postgres(connection),
+        }
+    }
+
+    /// Notes how a statement ended. For [`on!`](crate::on).
+    #[doc(hidden)]
+    pub fn noted<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
+        if let Err(error) = &result {
+            // A row that is absent or does not decode leaves the transaction whole.
+            if matches!(error, sqlx::Error::Database(_)) {
+                self.failed = true;
+                self.contended |= class(error) == Class::Contended;
+            }
+            if ends_connection(error) {
+                self.failed = true;
+                self.broken = true;
+            }
+        }
+        result
+    }
+
+    /// Forgets a failed statement: outside of a transaction it harmed only itself.
+    pub(super) fn forgive(&mut self) {
+        self.failed = false;
+    }
+
+    pub(super) fn has_failed(&self) -> bool {
+        self.failed
+    }
+
+    pub(super) fn was_contended(&self) -> bool {
+        self.contended
+    }
+
+    pub(super) fn is_broken(&self) -> bool {
+        self.broken
+    }
+
+    pub(super) fn in_transaction(&self) -> bool {
+        self.in_transaction
+    }
+
+    /// Runs a control statement (begin, commit, rollback …) that is not counted.
+    async fn control(&mut self, sql: impl sqlx::SqlSafeStr) -> sqlx::Result<()> {
+        let done = match &mut self.native {
+            Native::Sqlite(connection) => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()),
+            Native::Postgres(connection) => {
+                sqlx::raw_sql(sql).execute(connection).await.map(|_| ())
+            }
+        };
+        self.noted(done)
+    }
+
+    /// Begins a transaction. After an error there is none.
+    ///
+    /// The text may hold further statements behind the `BEGIN`, in the same round trip. The driver's
+    /// own transactions are not used for this: they lose track of a `BEGIN` whose following
+    /// statement fails, and would hand the connection on inside of a failed transaction.
+    pub(super) async fn begin(&mut self, sql: String) -> sqlx::Result<()> {
+        self.failed = false;
+        self.contended = false;
+        self.in_transaction = true;
+        let begun = self.control(AssertSqlSafe(sql)).await;
+        if begun.is_err() && !self.broken {
+            self.rollback().await;
+        }
+        begun
+    }
+
+    /// Commits. After an error nothing of the transaction stands, or, when the connection was lost
+    /// on the way, it is unknown.
+    pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
+        let committed = self.control("COMMIT").await;
+        match &committed {
+            Ok(()) => self.in_transaction = false,
+            Err(_) if !self.broken => self.rollback().await,
+            Err(_) => {}
+        }
+        committed
+    }
+
+    /// Rolls back; a connection that cannot is broken.
+    pub(super) async fn rollback(&mut self) {
+        let rolled_back = self.control("ROLLBACK").await;
+        // SQLite may have rolled back by itself (full disk, I/O error); that is no error here.
+        let by_itself = self.engine() == Engine::Sqlite
+            && rolled_back
+                .as_ref()
+                .is_err_and(|error| matches!(error, sqlx::Error::Database(_)));
+        if rolled_back.is_err() && !by_itself {
+            self.broken = true;
+        }
+        self.in_transaction = false;
+        self.failed = false;
+    }
+
+    /// Asks the other end whether it is there.
+    pub(super) async fn ping(&mut self) -> sqlx::Result<()> {
+        use sqlx::Connection as _;
+        let pong = match &mut self.native {
+            Native::Sqlite(connection) => connection.ping().await,
+            Native::Postgres(connection) => connection.ping().await,
+        };
+        if pong.is_err() {
+            self.broken = true;
+        }
+        pong
+    }
+
+    /// Closes in good order.
+    pub(super) async fn close(self) {
+        use sqlx::Connection as _;
+        let closed = match self.native {
+            Native::Sqlite(connection) => connection.close().await,
+            Native::Postgres(connection) => connection.close().await,
+        };
+        if let Err(error) = closed {
+            tracing::debug!(%error, "a connection did not close in good order");
+        }
+    }
+}
+
+/// Runs one statement on a connection of either engine.
+///
+/// The body is type-checked once for each driver and gives a `sqlx::Result`:
+/// ```ignore
+/// let row: Option<ShopRow> =
+///     on!(conn, |e| sqlx::query_as(GET).bind(id).fetch_optional(e).await)?;
+/// ```
+/// A statement that fails has ended its transaction, on either engine.
+#[macro_export]
+macro_rules! on {
+    ($conn:expr, |$executor:ident| $body:expr) => {{
+        let conn: &mut $crate::store::Conn = &mut *$conn;
+        let result = match conn.link() {
+            $crate::store::Link::Sqlite($executor) => $body,
+            $crate::store::Link::Postgres($executor) => $body,
+        };
+        conn.noted(result)
+    }};
+}
+
+/// Runs one statement that writes and gives back no rows; the result is how many it changed.
+///
+/// ```ignore
+/// let deleted = execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
+/// ```
+#[macro_export]
+macro_rules! execute {
+    ($tx:expr, $query:expr) => {
+        $crate::on_write!($tx, |executor| {
+            $query
+                .execute(executor)
+                .await
+                .map(|done| done.rows_affected())
+        })
+    };
+}
+
+/// Runs one statement that writes and gives back rows; like [`on!`](crate::on), on a [`Tx`](crate::store::Tx).
+///
+/// From here on the transaction takes no further lock.
+#[macro_export]
+macro_rules! on_write {
+    ($tx:expr, |$executor:ident| $body:expr) => {{
+        let tx: &mut $crate::store::Tx = &mut *$tx;
+        match tx.begin_write() {
+            Ok(()) => $crate::on!(tx, |$executor| $body),
+            Err(error) => Err(error),
+        }
+    }};
+}

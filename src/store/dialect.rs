@@ -1,0 +1,89 @@
+//! The pieces of SQL in which the engines differ, and nothing else.
+
+use super::Engine;
+
+/// The position up to which the change log is complete: no row with a smaller `xid` can still
+/// appear. To be read in the same statement as the rows, or in an earlier one, never in a later.
+///
+/// SQLite has one writer and needs no horizon; every position is below its largest number.
+#[must_use]
+pub const fn horizon(engine: Engine) -> &'static str {
+    engine.pick(
+        "9223372036854775807",
+        "pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    )
+}
+
+/// A statement that reads the [`horizon`].
+#[must_use]
+pub const fn select_horizon(engine: Engine) -> &'static str {
+    engine.pick(
+        "SELECT 9223372036854775807",
+        "SELECT pg_snapshot_xmin(pg_current_snapshot())::text::bigint",
+    )
+}
+
+/// A statement that reads between which transactions the present snapshot is mixed: all before the
+/// first number have ended, none from the second on has. Both 0 on SQLite, whose snapshots never mix.
+#[must_use]
+pub const fn select_bounds(engine: Engine) -> &'static str {
+    engine.pick(
+        "SELECT 0, 0",
+        "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint
+         FROM pg_current_snapshot() AS s",
+    )
+}
+
+/// The number of the transaction that asks, as the change log carries it.
+#[must_use]
+pub const fn current_xid(engine: Engine) -> &'static str {
+    engine.pick("0", "pg_current_xact_id()::text::bigint")
+}
+
+/// Whether `column` contains the text at `placeholder`, byte by byte.
+#[must_use]
+pub fn contains(engine: Engine, column: &str, placeholder: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("instr({column}, {placeholder}) > 0"),
+        Engine::Postgres => format!("strpos({column}, {placeholder}) > 0"),
+    }
+}
+
+/// Whether `column` is one of the texts at `placeholder`, which binds [`Texts`](super::Texts).
+#[must_use]
+pub fn any_of(engine: Engine, column: &str, placeholder: &str) -> String {
+    match engine {
+        Engine::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
+        Engine::Postgres => format!("{column} = ANY({placeholder})"),
+    }
+}
+
+/// Whether the column holds a JSON array of texts that contains the text at `placeholder`.
+#[must_use]
+pub fn array_has(engine: Engine, column: &str, placeholder: &str) -> String {
+    match engine {
+        Engine::Sqlite => {
+            format!("EXISTS (SELECT 1 FROM json_each({column}) WHERE value = {placeholder})")
+        }
+        Engine::Postgres => format!("({column})::jsonb ? {placeholder}"),
+    }
+}
+
+/// The text at `key` (a plain word) of a JSON object in a text column; NULL where there is none.
+#[must_use]
+pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
+    debug_assert!(
+        key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_'),
+        "a plain word"
+    );
+    match engine {
+        Engine::Sqlite => format!("({column} ->> '{key}')"),
+        Engine::Postgres => format!("(({column})::jsonb ->> '{key}')"),
+    }
+}
+
+/// Rows that nobody else has claimed, for the end of a `SELECT`. SQLite has one writer.
+#[must_use]
+pub const fn skip_locked(engine: Engine) -> &'static str {
+    engine.pick("", " FOR UPDATE SKIP LOCKED")
+}

@@ -1,0 +1,145 @@
+//! Statements that are put together at run time: filters, orders, searches.
+//!
+//! Text enters only as words of the program; every value of a caller is bound. The one place where
+//! assembled text becomes a query is [`Statement::fetch_all`].
+
+use sqlx::postgres::PgRow;
+use sqlx::sqlite::SqliteRow;
+use sqlx::{AssertSqlSafe, FromRow};
+
+use super::types::Texts;
+use super::{Conn, Engine};
+use crate::on;
+
+/// A value for a placeholder.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Bind {
+    /// A text.
+    Text(String),
+    /// A number, a time or an amount.
+    Int(i64),
+    /// True or false.
+    Bool(bool),
+    /// Bytes.
+    Bytes(Vec<u8>),
+    /// A list of texts, for [`dialect::any_of`](super::dialect::any_of).
+    Texts(Vec<String>),
+}
+
+impl From<&str> for Bind {
+    fn from(text: &str) -> Self {
+        Self::Text(text.to_owned())
+    }
+}
+
+impl From<String> for Bind {
+    fn from(text: String) -> Self {
+        Self::Text(text)
+    }
+}
+
+impl From<i64> for Bind {
+    fn from(number: i64) -> Self {
+        Self::Int(number)
+    }
+}
+
+impl From<bool> for Bind {
+    fn from(value: bool) -> Self {
+        Self::Bool(value)
+    }
+}
+
+/// A statement in the making, with the values for its placeholders.
+#[derive(Clone, Debug)]
+pub struct Statement {
+    engine: Engine,
+    text: String,
+    binds: Vec<Bind>,
+}
+
+impl Statement {
+    /// Begins with words of the program.
+    #[must_use]
+    pub fn new(engine: Engine, text: &'static str) -> Self {
+        Self {
+            engine,
+            text: text.to_owned(),
+            binds: Vec::new(),
+        }
+    }
+
+    /// For which engine.
+    #[must_use]
+    pub fn engine(&self) -> Engine {
+        self.engine
+    }
+
+    /// The text so far.
+    #[must_use]
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// Adds words of the program.
+    pub fn push(&mut self, text: &'static str) -> &mut Self {
+        self.text.push_str(text);
+        self
+    }
+
+    /// Adds a piece made by [`dialect`](super::dialect) from words of the program and placeholders.
+    /// Nothing that a caller sent may be in it.
+    pub fn push_piece(&mut self, piece: &str) -> &mut Self {
+        self.text.push_str(piece);
+        self
+    }
+
+    /// Adds a number, which cannot hold anything else.
+    pub fn push_number(&mut self, number: i64) -> &mut Self {
+        use std::fmt::Write as _;
+        let _ = write!(self.text, "{number}");
+        self
+    }
+
+    /// Keeps a value and gives the placeholder for it (`$3`), which may be used more than once.
+    pub fn keep(&mut self, value: impl Into<Bind>) -> String {
+        self.binds.push(value.into());
+        format!("${}", self.binds.len())
+    }
+
+    /// Adds a placeholder with its value.
+    pub fn bind(&mut self, value: impl Into<Bind>) -> &mut Self {
+        let placeholder = self.keep(value);
+        self.text.push_str(&placeholder);
+        self
+    }
+
+    /// Runs the statement and reads all of its rows; let it have a `LIMIT`.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn fetch_all<R>(self, conn: &mut Conn) -> sqlx::Result<Vec<R>>
+    where
+        R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
+    {
+        let Self {
+            engine,
+            text,
+            binds,
+        } = self;
+        debug_assert_eq!(engine, conn.engine(), "a statement of the other engine");
+        on!(conn, |e| {
+            let mut query = sqlx::query_as(AssertSqlSafe(text));
+            for bind in &binds {
+                query = match bind {
+                    Bind::Text(text) => query.bind(text.as_str()),
+                    Bind::Int(number) => query.bind(*number),
+                    Bind::Bool(value) => query.bind(*value),
+                    Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
+                    Bind::Texts(texts) => query.bind(Texts(texts)),
+                };
+            }
+            query.fetch_all(e).await
+        })
+    }
+}

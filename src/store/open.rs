@@ -1,0 +1,240 @@
+//! What both engines check before a store is served: version, migrations, identity.
+
+use std::collections::HashMap;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use sqlx::migrate::Migrator;
+
+use super::conn::{Conn, Meter, Native};
+use crate::{ids, on};
+
+/// The version of the schema's meaning that this release understands. A release that changes a
+/// table so that older ones would misread it writes its own number as `minimum_reader_version`.
+pub(super) const READER_VERSION: i64 = 1;
+
+/// Why a store is not opened; each is a sentence for the operator.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The database URL cannot be used.
+    #[error("the database URL cannot be read: {0}")]
+    BadUrl(String),
+    /// A mode of encryption that may fall back to none.
+    #[error(
+        "the database is on another machine, and sslmode=allow and sslmode=prefer may send \
+         everything in plain text; use verify-full, or sslmode=disable to do so knowingly"
+    )]
+    PlainAllowed,
+    /// Another process has the folder.
+    #[error("another clientela process is using {}; stop it first", .0.display())]
+    InUse(PathBuf),
+    /// Not an SQLite file.
+    #[error("{} is not a Clientela database: its header is wrong", .0.display())]
+    WrongHeader(PathBuf),
+    /// An SQLite file of another program.
+    #[error("{} is a database of another program", .0.display())]
+    Foreign(PathBuf),
+    /// A release that is too old for the data.
+    #[error(
+        "the database was written by a newer release, which asks for reader version {needed}, \
+         and this one has {own}; install the newer release"
+    )]
+    TooNew {
+        /// What the data asks for.
+        needed: i64,
+        /// What this release has.
+        own: i64,
+    },
+    /// A library or server that is too old.
+    #[error("{what} is version {found}, and at least {needed} is needed")]
+    OldEngine {
+        /// Which one.
+        what: &'static str,
+        /// Its version.
+        found: String,
+        /// The version that is needed.
+        needed: &'static str,
+    },
+    /// A setting that durability rests on did not take.
+    #[error("the database does not accept the setting {0}, without which commits may be lost")]
+    Setting(&'static str),
+    /// What the store knows of itself is damaged.
+    #[error("the database's own description is damaged: {0}")]
+    Damaged(String),
+    /// A file or folder cannot be used.
+    #[error("cannot use {}: {source}", .path.display())]
+    File {
+        /// Which.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// A migration failed.
+    #[error("the database could not be brought up to date: {0}")]
+    Migration(#[from] sqlx::migrate::MigrateError),
+    /// The database refused.
+    #[error("the database cannot be opened: {0}")]
+    Database(#[from] sqlx::Error),
+}
+
+/// What a store knows of itself.
+#[derive(Clone)]
+pub struct StoreMeta {
+    store_id: String,
+    epoch: String,
+    secret: [u8; 32],
+}
+
+impl StoreMeta {
+    /// That of a store of its own.
+    #[cfg(test)]
+    pub(crate) fn for_tests() -> Self {
+        Self {
+            store_id: ids::new_id(),
+            epoch: ids::new_id(),
+            secret: ids::random_bytes(),
+        }
+    }
+
+    /// The id that the store got when it was made.
+    #[must_use]
+    pub fn store_id(&self) -> &str {
+        &self.store_id
+    }
+
+    /// Changes when the history of the store broke: a restored copy whose transaction numbers
+    /// began again.
+    #[must_use]
+    pub fn epoch(&self) -> &str {
+        &self.epoch
+    }
+
+    /// The secret behind the keyed digests and signatures of this store; the same at all replicas.
+    /// Use a key of its own for each purpose: [`key`](Self::key).
+    #[must_use]
+    pub fn secret(&self) -> &[u8; 32] {
+        &self.secret
+    }
+
+    /// A key for one purpose, from the store's secret.
+    #[must_use]
+    pub fn key(&self, purpose: &'static str) -> [u8; 32] {
+        super::page::keyed_digest(&self.secret, purpose.as_bytes())
+    }
+}
+
+/// Refuses data of a newer release before anything is changed.
+pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenError> {
+    let there = conn.engine().pick(
+        "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store_meta')",
+        "SELECT to_regclass('store_meta') IS NOT NULL",
+    );
+    let there: bool = on!(conn, |e| sqlx::query_scalar(there).fetch_one(e).await)?;
+    if !there {
+        return Ok(());
+    }
+    let needed: Option<String> = on!(conn, |e| {
+        sqlx::query_scalar("SELECT value FROM store_meta WHERE key = 'minimum_reader_version'")
+            .fetch_optional(e)
+            .await
+    })?;
+    match needed.as_deref().unwrap_or("0").parse() {
+        Ok(needed) if needed > READER_VERSION => Err(OpenError::TooNew {
+            needed,
+            own: READER_VERSION,
+        }),
+        Ok(_) => Ok(()),
+        Err(_) => Err(OpenError::Damaged(
+            "minimum_reader_version is no number".into(),
+        )),
+    }
+}
+
+/// Brings the schema up to date.
+pub(super) async fn migrate(conn: &mut Conn) -> Result<(), OpenError> {
+    // A newer release may have added migrations beside which this one still runs.
+    let migrator = |mut migrator: Migrator| {
+        migrator.set_ignore_missing(true);
+        migrator
+    };
+    match conn.native() {
+        Native::Sqlite(connection) => {
+            migrator(sqlx::migrate!("migrations/sqlite"))
+                .run(connection)
+                .await?;
+        }
+        Native::Postgres(connection) => {
+            migrator(sqlx::migrate!("migrations/postgres"))
+                .run(connection)
+                .await?;
+        }
+    }
+    Ok(())
+}
+
+/// Reads what the store knows of itself, and makes it up where this is its first start.
+pub(super) async fn identity(conn: &mut Conn) -> Result<StoreMeta, OpenError> {
+    let made_up = [
+        ("store_id", ids::new_id()),
+        ("epoch", ids::new_id()),
+        ("secret", hex(&ids::random_bytes::<32>())),
+        ("minimum_reader_version", READER_VERSION.to_string()),
+    ];
+    for (key, value) in &made_up {
+        on!(conn, |e| {
+            sqlx::query(
+                "INSERT INTO store_meta (key, value) VALUES ($1, $2) ON CONFLICT (key) DO NOTHING",
+            )
+            .bind(*key)
+            .bind(value)
+            .execute(e)
+            .await
+            .map(|_| ())
+        })?;
+    }
+    let rows: Vec<(String, String)> = on!(conn, |e| {
+        sqlx::query_as("SELECT key, value FROM store_meta")
+            .fetch_all(e)
+            .await
+    })?;
+    let mut rows: HashMap<String, String> = rows.into_iter().collect();
+    let mut take = |key: &str| {
+        rows.remove(key)
+            .ok_or_else(|| OpenError::Damaged(format!("{key} is missing")))
+    };
+    let secret = unhex(&take("secret")?)
+        .ok_or_else(|| OpenError::Damaged("the secret cannot be read".into()))?;
+    Ok(StoreMeta {
+        store_id: take("store_id")?,
+        epoch: take("epoch")?,
+        secret,
+    })
+}
+
+/// A connection for opening only.
+pub(super) async fn connect(
+    target: &super::pool::Target,
+    meter: &Arc<Meter>,
+) -> Result<Conn, OpenError> {
+    Ok(target.connect(meter).await?)
+}
+
+fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}
+
+fn unhex(text: &str) -> Option<[u8; 32]> {
+    if text.len() != 64 || !text.is_ascii() {
+        return None;
+    }
+    let mut bytes = [0; 32];
+    for (byte, digits) in bytes.iter_mut().zip(text.as_bytes().chunks(2)) {
+        let digits = std::str::from_utf8(digits).ok()?;
+        *byte = u8::from_str_radix(digits, 16).ok()?;
+    }
+    Some(bytes)
+}

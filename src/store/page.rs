@@ -1,0 +1,207 @@
+//! Page sizes and page tokens.
+//!
+//! A token is a place in an order, bound to the request that it continues and signed: it cannot be
+//! made up, carried to another request or to another store, and it gives no access by itself.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use sha2::{Digest as _, Sha256};
+
+use super::StoreMeta;
+
+/// The size of a page that is not asked for.
+pub const DEFAULT_PAGE_SIZE: i32 = 50;
+/// The largest page; who asks for more gets this.
+pub const MAX_PAGE_SIZE: i32 = 1000;
+
+const VERSION: u8 = 1;
+const TAG: usize = 16;
+const REQUEST: usize = 16;
+const PURPOSE: &str = "page token";
+/// No position of ours is longer; longer tokens are not even decoded.
+const MAX_TOKEN: usize = 4096;
+
+/// How many rows a page holds; none for a size below zero, which is refused.
+#[must_use]
+pub fn page_size(asked: i32) -> Option<usize> {
+    let size = match asked {
+        ..0 => return None,
+        0 => DEFAULT_PAGE_SIZE,
+        asked => asked.min(MAX_PAGE_SIZE),
+    };
+    usize::try_from(size).ok()
+}
+
+/// HMAC-SHA-256.
+#[must_use]
+pub fn keyed_digest(key: &[u8; 32], data: &[u8]) -> [u8; 32] {
+    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
+    mac.update(data);
+    mac.finalize().into_bytes().into()
+}
+
+/// All that a page token is bound to: the call and each field that decides what its pages hold.
+#[derive(Clone, Debug)]
+pub struct RequestDigest(Sha256);
+
+impl RequestDigest {
+    /// Begins with the name of the call and the shop that it is for.
+    #[must_use]
+    pub fn new(call: &'static str, shop: &str) -> Self {
+        Self(Sha256::new()).field("call", call).field("shop", shop)
+    }
+
+    /// Adds a field; the order of fields matters and the page size is left out.
+    #[must_use]
+    pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        for part in [name.as_bytes(), value.as_ref()] {
+            self.0.update((part.len() as u64).to_be_bytes());
+            self.0.update(part);
+        }
+        self
+    }
+
+    fn finish(&self) -> [u8; REQUEST] {
+        let full: [u8; 32] = self.0.clone().finalize().into();
+        let mut short = [0; REQUEST];
+        short.copy_from_slice(&full[..REQUEST]);
+        short
+    }
+}
+
+/// A token that is not one of ours for this request; which of the two is nobody's business.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("the page token does not belong to this request")]
+pub struct BadPageToken;
+
+/// Makes and reads page tokens.
+#[derive(Debug)]
+pub struct PageToken;
+
+impl PageToken {
+    /// A token for the place after `position`, the sort key and id of the last row.
+    #[must_use]
+    pub fn seal(meta: &StoreMeta, request: &RequestDigest, position: &impl Serialize) -> String {
+        let mut bytes = vec![VERSION];
+        serde_json::to_writer(&mut bytes, position).expect("a position is plain values");
+        let tag = tag(meta, request, &bytes);
+        bytes.extend_from_slice(&tag);
+        URL_SAFE_NO_PAD.encode(bytes)
+    }
+
+    /// The position in a token; none for an empty one, which asks for the first page.
+    ///
+    /// # Errors
+    /// When the token was altered, or made for another request.
+    pub fn open<P: DeserializeOwned>(
+        meta: &StoreMeta,
+        request: &RequestDigest,
+        token: &str,
+    ) -> Result<Option<P>, BadPageToken> {
+        use subtle::ConstantTimeEq as _;
+        if token.is_empty() {
+            return Ok(None);
+        }
+        if token.len() > MAX_TOKEN {
+            return Err(BadPageToken);
+        }
+        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadPageToken)?;
+        let (signed, found) = bytes.split_last_chunk::<TAG>().ok_or(BadPageToken)?;
+        if !bool::from(tag(meta, request, signed).ct_eq(found)) {
+            return Err(BadPageToken);
+        }
+        match signed {
+            [VERSION, position @ ..] => serde_json::from_slice(position)
+                .map(Some)
+                .map_err(|_| BadPageToken),
+            _ => Err(BadPageToken),
+        }
+    }
+}
+
+fn tag(meta: &StoreMeta, request: &RequestDigest, signed: &[u8]) -> [u8; TAG] {
+    let data = [&request.finish(), signed].concat();
+    let full = keyed_digest(&meta.key(PURPOSE), &data);
+    let mut short = [0; TAG];
+    short.copy_from_slice(&full[..TAG]);
+    short
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> RequestDigest {
+        RequestDigest::new("ListCarts", "default").field("filter", "total > 3")
+    }
+
+    #[test]
+    fn a_token_leads_back_to_its_position() {
+        let meta = StoreMeta::for_tests();
+        let token = PageToken::seal(&meta, &request(), &("Ada", 7_i64));
+
+        let position = PageToken::open::<(String, i64)>(&meta, &request(), &token);
+
+        assert_eq!(position, Ok(Some(("Ada".to_owned(), 7))));
+        assert_eq!(
+            PageToken::open::<(String, i64)>(&meta, &request(), ""),
+            Ok(None)
+        );
+    }
+
+    #[test]
+    fn a_token_of_another_request_or_store_is_refused() {
+        let meta = StoreMeta::for_tests();
+        let token = PageToken::seal(&meta, &request(), &7_i64);
+        let others = [
+            RequestDigest::new("ListCarts", "default").field("filter", "total > 4"),
+            RequestDigest::new("ListCarts", "other").field("filter", "total > 3"),
+            RequestDigest::new("ListCustomers", "default").field("filter", "total > 3"),
+        ];
+
+        for other in others {
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &other, &token),
+                Err(BadPageToken)
+            );
+        }
+        let store = StoreMeta::for_tests();
+        assert_eq!(
+            PageToken::open::<i64>(&store, &request(), &token),
+            Err(BadPageToken)
+        );
+    }
+
+    #[test]
+    fn an_altered_token_is_refused() {
+        let meta = StoreMeta::for_tests();
+        let token = PageToken::seal(&meta, &request(), &7_i64);
+
+        for place in 0..token.len() {
+            let mut altered = token.clone().into_bytes();
+            altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &request(), &altered),
+                Err(BadPageToken)
+            );
+        }
+        for nonsense in ["?", "AAAA", &"A".repeat(5000)] {
+            assert_eq!(
+                PageToken::open::<i64>(&meta, &request(), nonsense),
+                Err(BadPageToken)
+            );
+        }
+    }
+
+    #[test]
+    fn sizes_of_pages_have_a_default_and_an_end() {
+        assert_eq!(page_size(0), Some(50));
+        assert_eq!(page_size(1), Some(1));
+        assert_eq!(page_size(5000), Some(1000));
+        assert_eq!(page_size(-1), None);
+    }
+}

@@ -1,0 +1,264 @@
+//! A pool of connections to either engine.
+//!
+//! The driver's own pool asks the server whether a connection lives each time it is taken and each
+//! time it comes back: two round trips for one statement. This one asks only what has been idle,
+//! and forgets all idle connections as soon as one is found dead, so that a restarted server costs
+//! the calls that were under way and no others.
+
+use std::sync::Arc;
+use std::sync::Mutex;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
+
+use sqlx::ConnectOptions as _;
+use sqlx::postgres::PgConnectOptions;
+use sqlx::sqlite::SqliteConnectOptions;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use super::conn::{Conn, Meter, Native};
+use super::error::Trouble;
+
+/// A connection that has been idle for longer is asked before it is used.
+const TRUSTED_IDLE: Duration = Duration::from_secs(1);
+/// How long a connection whose call vanished may take to become usable again.
+const RECOVERY: Duration = Duration::from_secs(6);
+
+/// How to connect.
+#[derive(Clone)]
+pub(super) enum Target {
+    Sqlite(SqliteConnectOptions),
+    Postgres(Box<PgConnectOptions>),
+}
+
+impl Target {
+    pub(super) async fn connect(&self, meter: &Arc<Meter>) -> sqlx::Result<Conn> {
+        let native = match self {
+            Self::Sqlite(options) => Native::Sqlite(options.connect().await?),
+            Self::Postgres(options) => Native::Postgres(options.connect().await?),
+        };
+        Ok(Conn::new(native, Arc::clone(meter)))
+    }
+}
+
+/// Connections, at most a fixed number at a time.
+#[derive(Clone)]
+pub(super) struct Pool(Arc<Inner>);
+
+struct Inner {
+    target: Target,
+    meter: Arc<Meter>,
+    size: u32,
+    permits: Arc<Semaphore>,
+    idle: Mutex<Vec<Idle>>,
+    /// Moves on when a connection is found dead: what was idle then is not trusted any more.
+    generation: AtomicU64,
+    acquire_timeout: Duration,
+}
+
+struct Idle {
+    conn: Conn,
+    since: Instant,
+    generation: u64,
+}
+
+impl Pool {
+    pub(super) fn new(
+        target: Target,
+        size: usize,
+        acquire_timeout: Duration,
+        meter: Arc<Meter>,
+    ) -> Self {
+        let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
+        Self(Arc::new(Inner {
+            target,
+            meter,
+            size,
+            permits: Arc::new(Semaphore::new(size as usize)),
+            idle: Mutex::new(Vec::new()),
+            generation: AtomicU64::new(0),
+            acquire_timeout,
+        }))
+    }
+
+    /// A connection, when one is free.
+    pub(super) async fn acquire(&self) -> Result<Pooled, Trouble> {
+        let inner = &self.0;
+        let permit = match Arc::clone(&inner.permits).try_acquire_owned() {
+            Ok(permit) => permit,
+            Err(tokio::sync::TryAcquireError::Closed) => return Err(closed()),
+            Err(tokio::sync::TryAcquireError::NoPermits) => {
+                let wait = Arc::clone(&inner.permits).acquire_owned();
+                match tokio::time::timeout(inner.acquire_timeout, wait).await {
+                    Ok(Ok(permit)) => permit,
+                    Ok(Err(_)) => return Err(closed()),
+                    Err(_) => return Err(Trouble::away("no connection became free in time")),
+                }
+            }
+        };
+        while let Some(mut idle) = self.pop_idle() {
+            if idle.since.elapsed() < TRUSTED_IDLE || idle.conn.ping().await.is_ok() {
+                return Ok(self.lend(idle.conn, permit));
+            }
+            self.forget_idle();
+        }
+        let connect = inner.target.connect(&inner.meter);
+        match tokio::time::timeout(inner.acquire_timeout, connect).await {
+            Ok(Ok(conn)) => Ok(self.lend(conn, permit)),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, "no connection to the database");
+                // Whatever the words, a database that cannot be reached is away.
+                Err(Trouble::away(&error.to_string()))
+            }
+            Err(_) => Err(Trouble::away("the database did not answer in time")),
+        }
+    }
+
+    /// A connection on which a transaction has begun with the text `sql`.
+    ///
+    /// A connection that turns out to be dead is replaced: nothing has been done on it yet.
+    pub(super) async fn begin(&self, sql: &str) -> Result<Pooled, Trouble> {
+        let mut tries = 0;
+        loop {
+            tries += 1;
+            let mut pooled = self.acquire().await?;
+            match pooled.conn().begin(sql.to_owned()).await {
+                Ok(()) => return Ok(pooled),
+                Err(_) if pooled.conn().is_broken() && tries < 3 => pooled.release(),
+                Err(error) => {
+                    pooled.release();
+                    return Err(Trouble::of(&error));
+                }
+            }
+        }
+    }
+
+    /// Waits until every connection has come back, then closes all.
+    pub(super) async fn close(&self) {
+        if let Ok(all) = self.0.permits.acquire_many(self.0.size).await {
+            all.forget();
+        }
+        self.0.permits.close();
+        while let Some(idle) = self.pop_idle() {
+            idle.conn.close().await;
+        }
+    }
+
+    fn lend(&self, conn: Conn, permit: OwnedSemaphorePermit) -> Pooled {
+        Pooled {
+            conn: Some(conn),
+            pool: self.clone(),
+            permit: Some(permit),
+            done: false,
+        }
+    }
+
+    fn pop_idle(&self) -> Option<Idle> {
+        let generation = self.0.generation.load(Ordering::Relaxed);
+        let mut idle = self
+            .0
+            .idle
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        // The last one back is the first one out: what is not needed stays idle.
+        while let Some(last) = idle.pop() {
+            if last.generation == generation {
+                return Some(last);
+            }
+        }
+        None
+    }
+
+    fn push_idle(&self, conn: Conn) {
+        let generation = self.0.generation.load(Ordering::Relaxed);
+        let idle = Idle {
+            conn,
+            since: Instant::now(),
+            generation,
+        };
+        self.0
+            .idle
+            .lock()
+            .expect("nothing panics while it holds this lock")
+            .push(idle);
+    }
+
+    fn forget_idle(&self) {
+        self.0.generation.fetch_add(1, Ordering::Relaxed);
+    }
+}
+
+fn closed() -> Trouble {
+    Trouble::away("the store is closed")
+}
+
+/// A connection on loan.
+pub(super) struct Pooled {
+    conn: Option<Conn>,
+    pool: Pool,
+    permit: Option<OwnedSemaphorePermit>,
+    /// The loan ended in good order, and not because its call vanished.
+    done: bool,
+}
+
+impl Pooled {
+    pub(super) fn conn(&mut self) -> &mut Conn {
+        self.conn
+            .as_mut()
+            .expect("the connection is only taken by the one who gives it back")
+    }
+
+    /// Takes the connection out; dropped instead of given back, it is closed.
+    pub(super) fn take(&mut self) -> Conn {
+        self.conn
+            .take()
+            .expect("the connection is only taken by the one who gives it back")
+    }
+
+    /// Gives a taken connection back.
+    pub(super) fn give_back(mut self, conn: Conn) {
+        self.conn = Some(conn);
+        self.release();
+    }
+
+    /// Ends the loan.
+    pub(super) fn release(mut self) {
+        self.done = true;
+    }
+}
+
+impl Drop for Pooled {
+    fn drop(&mut self) {
+        let Some(mut conn) = self.conn.take() else {
+            return;
+        };
+        if conn.is_broken() {
+            self.pool.forget_idle();
+            return;
+        }
+        if self.done && !conn.in_transaction() {
+            conn.forgive();
+            self.pool.push_idle(conn);
+            return;
+        }
+        // The call vanished in the middle: its answer may still be on the wire, and its
+        // transaction open. The permit stays taken until that is settled.
+        let Ok(runtime) = tokio::runtime::Handle::try_current() else {
+            return;
+        };
+        let pool = self.pool.clone();
+        let permit = self.permit.take();
+        runtime.spawn(async move {
+            let settle = async {
+                if conn.in_transaction() {
+                    conn.rollback().await;
+                } else {
+                    let _ = conn.ping().await;
+                }
+            };
+            if tokio::time::timeout(RECOVERY, settle).await.is_ok() && !conn.is_broken() {
+                pool.push_idle(conn);
+            }
+            drop(permit);
+        });
+    }
+}

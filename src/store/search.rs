@@ -1,0 +1,171 @@
+//! Search by words, alike on both engines.
+//!
+//! What is searched is one column of folded text that begins with a blank and has one blank
+//! between words ([`index_text`]). Each term of a query must occur in it: terms of three characters
+//! and more anywhere, through an index (FTS5 with trigrams; `pg_trgm`), shorter ones at the beginning
+//! of a word.
+
+use super::{Engine, Statement, dialect};
+use crate::filter::fold;
+
+/// Terms beyond this many are not looked at.
+const MAX_TERMS: usize = 10;
+/// What the index of trigrams can find.
+const INDEXED: usize = 3;
+
+/// The folded text of a row, from all the fields in which it should be found.
+#[must_use]
+pub fn index_text<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
+    let mut text = String::new();
+    for field in fields {
+        for word in fold(field).split_whitespace() {
+            text.push(' ');
+            text.push_str(word);
+        }
+    }
+    text
+}
+
+/// The terms of a query.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SearchTerms(Vec<String>);
+
+/// Where a kind of resource keeps its search text.
+#[derive(Clone, Copy, Debug)]
+pub struct SearchColumn {
+    /// The column of [`index_text`], as the statement names it (`c.search_text`).
+    pub text: &'static str,
+    /// The number by which the row is known in `fts`, as the statement names it (`c.search_id`).
+    pub id: &'static str,
+    /// The FTS5 table with trigrams on SQLite, whose rowid is `id`.
+    pub fts: &'static str,
+}
+
+impl SearchTerms {
+    /// The terms of what a caller typed; none when there is nothing to search for.
+    #[must_use]
+    pub fn of(query: &str) -> Option<Self> {
+        let folded = fold(query);
+        let terms: Vec<String> = folded
+            .split_whitespace()
+            .take(MAX_TERMS)
+            .map(str::to_owned)
+            .collect();
+        (!terms.is_empty()).then_some(Self(terms))
+    }
+
+    /// Whether a text made by [`index_text`] is found.
+    #[must_use]
+    pub fn found_in(&self, text: &str) -> bool {
+        self.0
+            .iter()
+            .all(|term| text.contains(needle(term).as_str()))
+    }
+
+    /// Adds the condition to a statement.
+    pub fn push(&self, column: &SearchColumn, statement: &mut Statement) {
+        match statement.engine() {
+            Engine::Sqlite => self.push_sqlite(column, statement),
+            Engine::Postgres => self.push_postgres(column, statement),
+        }
+    }
+
+    fn push_sqlite(&self, column: &SearchColumn, statement: &mut Statement) {
+        let needles = || self.0.iter().map(|term| needle(term));
+        let indexed: Vec<String> = needles()
+            .filter(|needle| needle.chars().count() >= INDEXED)
+            .map(|needle| format!("\"{}\"", needle.replace('"', "\"\"")))
+            .collect();
+        let mut between = "(";
+        if !indexed.is_empty() {
+            let query = statement.keep(indexed.join(" AND "));
+            statement
+                .push(between)
+                .push(column.id)
+                .push(" IN (SELECT rowid FROM ");
+            statement
+                .push(column.fts)
+                .push(" WHERE ")
+                .push(column.fts)
+                .push(" MATCH ");
+            statement.push_piece(&query).push(")");
+            between = " AND ";
+        }
+        for needle in needles().filter(|needle| needle.chars().count() < INDEXED) {
+            let placeholder = statement.keep(needle);
+            let piece = dialect::contains(Engine::Sqlite, column.text, &placeholder);
+            statement.push(between).push_piece(&piece);
+            between = " AND ";
+        }
+        statement.push(")");
+    }
+
+    fn push_postgres(&self, column: &SearchColumn, statement: &mut Statement) {
+        let mut between = "(";
+        for term in &self.0 {
+            statement.push(between).push(column.text).push(" LIKE ");
+            statement.bind(format!("%{}%", like_literal(&needle(term))));
+            between = " AND ";
+        }
+        statement.push(")");
+    }
+}
+
+/// What must occur: the term, or for a short one a word that begins with it.
+fn needle(term: &str) -> String {
+    if term.chars().count() >= INDEXED {
+        term.to_owned()
+    } else {
+        format!(" {term}")
+    }
+}
+
+fn like_literal(text: &str) -> String {
+    text.replace('\\', "\\\\")
+        .replace('%', "\\%")
+        .replace('_', "\\_")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const COLUMN: SearchColumn = SearchColumn {
+        text: "c.search_text",
+        id: "c.search_id",
+        fts: "customers_search",
+    };
+
+    #[test]
+    fn every_term_must_occur_and_short_ones_begin_a_word() {
+        let text = index_text(["Ada", "Lovelace", "ada@example.test"]);
+
+        assert_eq!(text, " ada lovelace ada@example.test");
+        for (query, found) in [
+            ("lace", true),
+            ("lo ada", true),
+            ("ov", false),
+            ("a l", true),
+            ("lace x", false),
+        ] {
+            let terms = SearchTerms::of(query).unwrap();
+            assert_eq!(terms.found_in(&text), found, "{query}");
+        }
+        assert_eq!(SearchTerms::of("  "), None);
+    }
+
+    #[test]
+    fn what_a_caller_typed_is_always_bound() {
+        let terms = SearchTerms::of("100%_\" ' a").unwrap();
+        for engine in [Engine::Sqlite, Engine::Postgres] {
+            let mut statement = Statement::new(engine, "SELECT 1 WHERE ");
+            terms.push(&COLUMN, &mut statement);
+
+            assert!(
+                !statement.text().contains(['%', '"', '\'']),
+                "{}",
+                statement.text()
+            );
+        }
+    }
+}

@@ -1,0 +1,208 @@
+//! Opening the embedded store: its folder, its lock, its one file, and the settings that
+//! durability rests on.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::Read as _;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
+use sqlx::{AssertSqlSafe, ConnectOptions as _};
+
+use super::conn::{Conn, Meter};
+use super::open::{self, OpenError, StoreMeta};
+use super::pool::Target;
+use crate::on;
+
+/// The name of the database in the data folder.
+pub const DATABASE_FILE: &str = "clientela.db";
+/// The name of the file whose lock keeps a second process out.
+pub const LOCK_FILE: &str = "clientela.lock";
+
+/// Marks the file as Clientela's ("Clta").
+const APPLICATION_ID: i32 = 0x436c_7461;
+const HEADER: &[u8; 16] = b"SQLite format 3\0";
+/// Older libraries can lose a committed transaction in WAL mode.
+const OLDEST: &str = "3.51.3";
+/// The write-ahead log is cut to this when it is empty again.
+const WAL_SIZE_KEPT: &str = "67108864";
+
+/// An embedded store that has been opened.
+pub(super) struct Opened {
+    pub(super) writer: Conn,
+    pub(super) write_target: Target,
+    pub(super) read_target: Target,
+    pub(super) meta: StoreMeta,
+    /// Held as long as the store is open.
+    pub(super) lock: File,
+}
+
+pub(super) async fn open(
+    data_dir: &Path,
+    busy_timeout: Duration,
+    meter: &Arc<Meter>,
+) -> Result<Opened, OpenError> {
+    make_folder(data_dir)?;
+    let lock = take_lock(data_dir)?;
+    let file = data_dir.join(DATABASE_FILE);
+    check_header(&file)?;
+    make_private_file(&file)?;
+
+    let options = SqliteConnectOptions::new()
+        .filename(&file)
+        .busy_timeout(busy_timeout)
+        .statement_cache_capacity(256)
+        .disable_statement_logging();
+    let write_options = options
+        .clone()
+        .journal_mode(SqliteJournalMode::Wal)
+        .synchronous(SqliteSynchronous::Full)
+        .foreign_keys(true)
+        // What is erased is overwritten, and does not stay in a free page.
+        .pragma("secure_delete", "ON")
+        .pragma("journal_size_limit", WAL_SIZE_KEPT)
+        .thread_name(|id| format!("sqlite-write-{id}"));
+    let read_options = options
+        .read_only(true)
+        .thread_name(|id| format!("sqlite-read-{id}"));
+
+    let write_target = Target::Sqlite(write_options);
+    let mut writer = open::connect(&write_target, meter).await?;
+    check_library(&mut writer).await?;
+    check_settings(&mut writer).await?;
+    claim(&mut writer, &file).await?;
+    open::check_reader_version(&mut writer).await?;
+    open::migrate(&mut writer).await?;
+    let meta = open::identity(&mut writer).await?;
+
+    Ok(Opened {
+        writer,
+        write_target,
+        read_target: Target::Sqlite(read_options),
+        meta,
+        lock,
+    })
+}
+
+fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
+    let path = PathBuf::from(path);
+    move |source| OpenError::File { path, source }
+}
+
+fn make_folder(data_dir: &Path) -> Result<(), OpenError> {
+    let mut builder = std::fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir).map_err(failed(data_dir))
+}
+
+/// Options for a file that only its owner may read.
+fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    options
+}
+
+fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
+    let path = data_dir.join(LOCK_FILE);
+    let file = private().open(&path).map_err(failed(&path))?;
+    match file.try_lock() {
+        Ok(()) => Ok(file),
+        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
+        Err(TryLockError::Error(source)) => Err(OpenError::File { path, source }),
+    }
+}
+
+/// A file that begins otherwise than SQLite's do is not touched. An empty one is a fresh one.
+fn check_header(file: &Path) -> Result<(), OpenError> {
+    let mut start = Vec::new();
+    match File::open(file) {
+        Ok(open) => open
+            .take(16)
+            .read_to_end(&mut start)
+            .map_err(failed(file))?,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(file)(error)),
+    };
+    if start.is_empty() || start == HEADER {
+        return Ok(());
+    }
+    Err(OpenError::WrongHeader(file.to_owned()))
+}
+
+/// SQLite gives its `-wal` and `-shm` files the permissions of the database.
+fn make_private_file(file: &Path) -> Result<(), OpenError> {
+    let open = private().open(file).map_err(failed(file))?;
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        let owner_only = std::fs::Permissions::from_mode(0o600);
+        open.set_permissions(owner_only).map_err(failed(file))?;
+    }
+    drop(open);
+    Ok(())
+}
+
+async fn check_library(conn: &mut Conn) -> Result<(), OpenError> {
+    let found: String = on!(conn, |e| sqlx::query_scalar("SELECT sqlite_version()")
+        .fetch_one(e)
+        .await)?;
+    if version(&found) < version(OLDEST) {
+        return Err(OpenError::OldEngine {
+            what: "the SQLite library",
+            found,
+            needed: OLDEST,
+        });
+    }
+    Ok(())
+}
+
+fn version(text: &str) -> Vec<u32> {
+    text.split('.')
+        .map(|part| part.parse().unwrap_or_default())
+        .collect()
+}
+
+async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
+    let synchronous: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA synchronous")
+        .fetch_one(e)
+        .await)?;
+    if synchronous != 2 {
+        return Err(OpenError::Setting("synchronous=FULL"));
+    }
+    let journal: String = on!(conn, |e| sqlx::query_scalar("PRAGMA journal_mode")
+        .fetch_one(e)
+        .await)?;
+    if journal != "wal" {
+        return Err(OpenError::Setting("journal_mode=WAL"));
+    }
+    Ok(())
+}
+
+/// Marks a fresh file as Clientela's; refuses the file of another program.
+async fn claim(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
+    let id: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA application_id")
+        .fetch_one(e)
+        .await)?;
+    if id == i64::from(APPLICATION_ID) {
+        return Ok(());
+    }
+    let tables: i64 = on!(conn, |e| sqlx::query_scalar(
+        "SELECT COUNT(*) FROM sqlite_schema"
+    )
+    .fetch_one(e)
+    .await)?;
+    if id != 0 || tables != 0 {
+        return Err(OpenError::Foreign(file.to_owned()));
+    }
+    let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
+    on!(conn, |e| sqlx::raw_sql(AssertSqlSafe(mark.as_str()))
+        .execute(e)
+        .await
+        .map(|_| ()))?;
+    Ok(())
+}

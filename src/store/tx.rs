@@ -1,0 +1,166 @@
+//! A write in progress.
+
+use std::ops::{Deref, DerefMut};
+
+use super::conn::Conn;
+use super::error::StoreFault;
+use super::locks::{LockKey, Locks, MAX_LOCKS};
+use crate::error::{Error, Result};
+
+type Hook = Box<dyn FnOnce() + Send>;
+
+/// A transaction that a closure writes in; see [`Store::write`](super::Store::write).
+///
+/// It can be used wherever a [`Conn`] is wanted, so reads need no second text. What follows from
+/// the commit (a cache to be emptied) is left with [`after_commit`](Self::after_commit).
+pub struct Tx {
+    conn: Conn,
+    held: Locks,
+    state: State,
+}
+
+/// What one run of a closure left behind.
+#[derive(Default)]
+pub(super) struct State {
+    /// Locks that the closure found missing.
+    pub(super) needed: Vec<LockKey>,
+    /// The closure asked to be run again.
+    pub(super) again: bool,
+    /// It has written, or tried to.
+    pub(super) wrote: bool,
+    /// It has appended to the change log.
+    pub(super) logged: bool,
+    pub(super) hooks: Vec<Hook>,
+}
+
+impl Tx {
+    pub(super) fn new(conn: Conn) -> Self {
+        Self {
+            conn,
+            held: Locks::none(),
+            state: State::default(),
+        }
+    }
+
+    /// Readies the transaction for a closure that holds `locks`.
+    pub(super) fn hand_over(&mut self, locks: &Locks) {
+        self.held.clone_from(locks);
+        self.state = State::default();
+    }
+
+    pub(super) fn take_state(&mut self) -> State {
+        std::mem::take(&mut self.state)
+    }
+
+    pub(super) fn into_conn(self) -> Conn {
+        self.conn
+    }
+
+    pub(super) fn conn_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+
+    /// Makes sure that a lock is held.
+    ///
+    /// Where it is not, the error that comes back must be passed on: the write is rolled back and
+    /// run again with the lock taken before its first statement.
+    ///
+    /// # Errors
+    /// When the lock is not held; after a write this is a fault of the program.
+    pub fn require(&mut self, key: LockKey) -> Result<()> {
+        if self.held.contains(key) {
+            return Ok(());
+        }
+        if self.state.wrote {
+            return Err(Error::internal(StoreFault(
+                "a lock was asked for after a write".into(),
+            )));
+        }
+        if self.held.len() + self.state.needed.len() >= MAX_LOCKS {
+            return Err(Error::internal(StoreFault(format!(
+                "more than {MAX_LOCKS} locks"
+            ))));
+        }
+        self.state.needed.push(key);
+        Err(Error::internal(StoreFault("a lock is missing".into())))
+    }
+
+    /// Like [`require`](Self::require), for several locks at once: all that are missing are taken
+    /// by the same new start.
+    ///
+    /// # Errors
+    /// As `require`.
+    pub fn require_all(&mut self, keys: impl IntoIterator<Item = LockKey>) -> Result<()> {
+        let mut outcome = Ok(());
+        for key in keys {
+            outcome = outcome.and(self.require(key));
+        }
+        outcome
+    }
+
+    /// Whether a lock is held.
+    #[must_use]
+    pub fn holds(&self, key: LockKey) -> bool {
+        self.held.contains(key)
+    }
+
+    /// Asks for a new start, at most a few times: for a clash that a second look resolves (a unique
+    /// key that somebody took between the look and the write). Pass the error on.
+    #[must_use]
+    pub fn run_again(&mut self) -> Error {
+        self.state.again = true;
+        Error::internal(StoreFault("the write was to be run again".into()))
+    }
+
+    /// Says that the closure has appended to the change log: the commit wakes the feed.
+    pub fn mark_logged(&mut self) {
+        self.state.logged = true;
+    }
+
+    /// Whether the closure has appended to the change log.
+    #[must_use]
+    pub fn has_logged(&self) -> bool {
+        self.state.logged
+    }
+
+    /// Whether the closure has written already.
+    #[must_use]
+    pub fn wrote(&self) -> bool {
+        self.state.wrote
+    }
+
+    /// Runs `hook` after the commit and before the caller gets its answer; after a rollback it is
+    /// dropped. It must be quick, as other answers wait for it.
+    pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
+        self.state.hooks.push(Box::new(hook));
+    }
+
+    /// Notes that the next statement writes. For [`on_write!`](crate::on_write).
+    ///
+    /// # Errors
+    /// When an earlier statement failed: SQLite may then have left the transaction by itself, and
+    /// what came after would stand alone.
+    #[doc(hidden)]
+    pub fn begin_write(&mut self) -> sqlx::Result<()> {
+        if self.conn.has_failed() {
+            let text = "an earlier statement failed, and the transaction with it";
+            return Err(sqlx::Error::Protocol(text.into()));
+        }
+        self.state.wrote = true;
+        Ok(())
+    }
+}
+
+impl Deref for Tx {
+    type Target = Conn;
+
+    fn deref(&self) -> &Conn {
+        &self.conn
+    }
+}
+
+impl DerefMut for Tx {
+    fn deref_mut(&mut self) -> &mut Conn {
+        &mut self.conn
+    }
+}

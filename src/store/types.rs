@@ -1,0 +1,38 @@
+//! Values that either engine takes in its own form.
+
+use sqlx::encode::IsNull;
+use sqlx::error::BoxDynError;
+use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
+use sqlx::sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo};
+use sqlx::{Encode, Type};
+
+/// A list of texts as one parameter: an array on PostgreSQL, JSON on SQLite.
+///
+/// For use with [`dialect::any_of`](super::dialect::any_of) or `Engine::pick`.
+#[derive(Clone, Copy, Debug)]
+pub struct Texts<'a>(pub &'a [String]);
+
+impl Type<Sqlite> for Texts<'_> {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl Type<Postgres> for Texts<'_> {
+    fn type_info() -> PgTypeInfo {
+        <Vec<String> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'q> Encode<'q, Sqlite> for Texts<'_> {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        let json = serde_json::to_string(self.0)?;
+        <String as Encode<'_, Sqlite>>::encode(json, buffer)
+    }
+}
+
+impl<'q> Encode<'q, Postgres> for Texts<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        <&[String] as Encode<'_, Postgres>>::encode(self.0, buffer)
+    }
+}

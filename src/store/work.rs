@@ -1,0 +1,184 @@
+//! One write as its engine sees it: a closure that can be run again, and where its answer goes.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::oneshot;
+use tracing::Instrument as _;
+
+use super::error::{StoreFault, Trouble};
+use super::locks::Locks;
+use super::tx::{State, Tx};
+use crate::error::{Error, Result};
+
+/// New starts with more locks; each adds at least one, and a write knows nearly all beforehand.
+const MAX_LOCK_RESTARTS: u32 = 4;
+/// Runs of a closure that asks for another.
+const MAX_RUNS: u32 = 3;
+
+/// How a run ended.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Ran {
+    /// Well: its effect may be committed.
+    Done,
+    /// With an error before anything was written: the transaction is as it was.
+    Refused,
+    /// With an error after a write or a failed statement: the transaction must be rolled back.
+    Failed,
+    /// It must be run again, with `locks` as they are now.
+    Again {
+        /// The transaction must be rolled back first.
+        dirty: bool,
+    },
+}
+
+/// A write, whatever its type.
+pub(super) trait Work: Send {
+    /// The locks that must be held when it runs.
+    fn locks(&self) -> &Locks;
+
+    /// Runs the closure once; the answer is kept.
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran>;
+
+    /// Runs what was left for after the commit; tells whether the change log grew.
+    fn committed(&mut self) -> bool;
+
+    /// Sends the answer that was kept, or the trouble that came upon it.
+    fn answer(self: Box<Self>, trouble: Option<&Trouble>);
+}
+
+/// The [`Work`] of a closure `F` over its data `D`.
+pub(super) struct Closure<T, D, F> {
+    locks: Locks,
+    data: D,
+    run: F,
+    span: tracing::Span,
+    answer: oneshot::Sender<Result<T>>,
+    kept: Option<Result<T>>,
+    state: State,
+    lock_restarts: u32,
+    runs: u32,
+}
+
+impl<T, D, F> Closure<T, D, F> {
+    pub(super) fn new(locks: Locks, data: D, run: F) -> (Self, oneshot::Receiver<Result<T>>) {
+        let (answer, receiver) = oneshot::channel();
+        let work = Self {
+            locks,
+            data,
+            run,
+            span: tracing::Span::current(),
+            answer,
+            kept: None,
+            state: State::default(),
+            lock_restarts: 0,
+            runs: 0,
+        };
+        (work, receiver)
+    }
+
+    /// Judges one run by what it answered and what it left.
+    fn judge(&mut self, outcome: std::thread::Result<Result<T>>, tx: &mut Tx) -> Ran {
+        let failed_statement = tx.has_failed();
+        self.state = tx.take_state();
+        let dirty = self.state.wrote || failed_statement;
+
+        let again = if !self.state.needed.is_empty() {
+            self.lock_restarts += 1;
+            for key in self.state.needed.drain(..) {
+                self.locks.insert(key);
+            }
+            Some(self.lock_restarts <= MAX_LOCK_RESTARTS)
+        } else if self.state.again {
+            self.runs += 1;
+            Some(self.runs < MAX_RUNS)
+        } else {
+            None
+        };
+        match again {
+            Some(true) => return Ran::Again { dirty },
+            Some(false) => {
+                let trouble = Trouble::contended("the write was run again too often");
+                self.kept = Some(Err(trouble.to_error()));
+                return if dirty { Ran::Failed } else { Ran::Refused };
+            }
+            None => {}
+        }
+
+        let result = match outcome {
+            Ok(Ok(_)) if failed_statement => Err(Error::internal(StoreFault(
+                "a write went on after one of its statements had failed".into(),
+            ))),
+            Ok(result) => result,
+            Err(panic) => Err(Error::internal(StoreFault(panic_text(panic.as_ref())))),
+        };
+        let ran = match (&result, dirty) {
+            (Ok(_), _) => Ran::Done,
+            (Err(_), false) => Ran::Refused,
+            (Err(_), true) => Ran::Failed,
+        };
+        self.kept = Some(result);
+        ran
+    }
+}
+
+impl<T, D, F> Work for Closure<T, D, F>
+where
+    T: Send + 'static,
+    D: Send + Sync + 'static,
+    F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
+{
+    fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran> {
+        Box::pin(async move {
+            tx.hand_over(&self.locks);
+            let outcome = {
+                let (run, data, lent) = (&self.run, &self.data, &mut *tx);
+                let begin = move || {
+                    // Moved and not borrowed again: the future outlives this closure.
+                    let lent = lent;
+                    run(lent, data)
+                };
+                match catch_unwind(AssertUnwindSafe(begin)) {
+                    Ok(future) => {
+                        let future = future.instrument(self.span.clone());
+                        AssertUnwindSafe(future).catch_unwind().await
+                    }
+                    Err(panic) => Err(panic),
+                }
+            };
+            self.judge(outcome, tx)
+        })
+    }
+
+    fn committed(&mut self) -> bool {
+        for hook in self.state.hooks.drain(..) {
+            if catch_unwind(AssertUnwindSafe(hook)).is_err() {
+                tracing::error!("what was to be done after a commit panicked");
+            }
+        }
+        self.state.logged
+    }
+
+    fn answer(self: Box<Self>, trouble: Option<&Trouble>) {
+        let answer = match (trouble, self.kept) {
+            (Some(trouble), _) => Err(trouble.to_error()),
+            (None, Some(kept)) => kept,
+            (None, None) => Err(Trouble::fault("a write was answered before it ran").to_error()),
+        };
+        // The caller may have gone; its write stands all the same.
+        let _ = self.answer.send(answer);
+    }
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic
+        .downcast_ref::<&str>()
+        .map(|text| (*text).to_owned())
+        .or_else(|| panic.downcast_ref::<String>().cloned());
+    format!("a write panicked: {}", text.unwrap_or_default())
+}

@@ -1,0 +1,113 @@
+# A throw-away PostgreSQL cluster and the one who looks after it.
+#
+# Run as `sh -c "$(cat postgres.sh)" sh "$(cat postgres.sh)" [NAME=VALUE ...]`, where each NAME=VALUE
+# becomes a line of postgresql.conf. It answers on its output with one line, `ready PORT PASSWORD`,
+# and then carries out the commands that come in on its input, one a line, each answered by `done`
+# or `failed`:
+#
+#     stop fast | stop immediate | start
+#
+# When its input ends, be it that the owner is finished or was killed with -9, the cluster is
+# stopped and its folder removed. That is why this is a program of its own and not Rust with a Drop.
+#
+# PostgreSQL refuses to run as root; then everything here runs as the user `postgres`. The text comes
+# as an argument because that user may not be able to read the folder this file is in.
+set -u
+
+if [ "$(id -u)" -eq 0 ]; then
+    exec runuser -u postgres -- sh -c "$1" sh "$@"
+fi
+shift
+cd / # The caller's folder may be closed to this user, and the server's programs complain of that.
+
+say() { printf '%s\n' "$*"; }
+complain() { printf 'throw-away PostgreSQL: %s\n' "$*" >&2; }
+
+programs=
+for folder in $(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -rV) \
+    "$(pg_config --bindir 2>/dev/null)" "$(dirname "$(command -v initdb || echo none)")"; do
+    if [ -x "$folder/initdb" ] && [ -x "$folder/pg_ctl" ]; then
+        programs=$folder
+        break
+    fi
+done
+if [ -z "$programs" ]; then
+    complain "no initdb found; install PostgreSQL 15 or later (scripts/install-tools does)"
+    say failed
+    exit 1
+fi
+
+umask 077
+folder=$(mktemp -d "${TMPDIR:-/tmp}/clientela-postgres.XXXXXX") || {
+    say failed
+    exit 1
+}
+finish() {
+    "$programs/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop >/dev/null 2>&1
+    rm -rf "$folder"
+}
+# The owner may end this process by its group as well as by closing the pipe.
+trap 'finish; exit 1' HUP INT TERM
+
+random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
+
+password=$(random 16)
+printf '%s' "$password" >"$folder/password"
+# A collation that is not C, so that an ORDER BY that forgot its COLLATE "C" is seen.
+if ! "$programs/initdb" --pgdata="$folder/data" --username=clientela --pwfile="$folder/password" \
+    --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
+    --locale-provider=icu --icu-locale=en-US --no-sync >"$folder/initdb.log" 2>&1; then
+    cat "$folder/initdb.log" >&2
+    say failed
+    finish
+    exit 1
+fi
+{
+    say "listen_addresses = '127.0.0.1'"
+    say "unix_socket_directories = ''"
+    say "max_connections = 300"
+    say "logging_collector = off"
+    for setting in "$@"; do
+        say "${setting%%=*} = '${setting#*=}'"
+    done
+} >>"$folder/data/postgresql.conf"
+
+# pg_ctl knows the server it started by its process id, so another server that happens to answer on
+# the port is never taken for ours.
+start() {
+    "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/server.log" --wait --silent \
+        --options="-p $port" start </dev/null >/dev/null 2>&1
+}
+
+# Ports under 32768 are not handed out to outgoing connections, so the port is still free when the
+# server is started again later.
+started=no
+for _ in 1 2 3 4 5 6 7 8; do
+    port=$((20000 + 0x$(random 2) % 12000))
+    if start; then
+        started=yes
+        break
+    fi
+    grep -q 'could not bind' "$folder/server.log" || break
+done
+if [ "$started" = no ]; then
+    complain "the server does not start:"
+    tail -n 20 "$folder/server.log" >&2
+    say failed
+    finish
+    exit 1
+fi
+say "ready $port $password"
+
+while read -r command argument; do
+    case $command in
+    start) start ;;
+    stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$argument" --wait --silent stop >/dev/null 2>&1 ;;
+    *) false ;;
+    esac && say done || {
+        complain "'$command $argument' failed:"
+        tail -n 20 "$folder/server.log" >&2
+        say failed
+    }
+done
+finish
