@@ -33,15 +33,6 @@ pub use sql::{Bind, Engine, SqlText};
 
 use expression::{Comparison, Expression, Term, Test};
 
-/// How many bytes the text of a filter or of an order may have.
-pub const TEXT_BYTES_MAX: usize = 2_048;
-/// How deep parentheses and `NOT` may nest.
-pub const DEPTH_MAX: usize = 16;
-/// How many comparisons a filter may have.
-pub const TERMS_MAX: usize = 64;
-/// How many fields an order may name.
-pub const ORDER_KEYS_MAX: usize = 3;
-
 /// A checked filter: every field exists and is visible to the caller, every literal has the type
 /// of its field. Its `Display` is canonical: two texts that mean the same print the same as long
 /// as they differ only in spacing, quoting, redundant parentheses or spelling of literals.

@@ -2,7 +2,7 @@
 
 use super::error::{FilterError, echo};
 use super::schema::Schema;
-use super::{ORDER_KEYS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{ORDER_BY_BYTES_MAX, ORDER_KEYS_MAX};
 
 /// Which end of a field comes first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -22,12 +22,12 @@ pub fn parse_order_by(
     schema: &Schema,
     visible: &dyn Fn(&str) -> bool,
 ) -> Result<Vec<(usize, Direction)>, FilterError> {
-    if text.len() > TEXT_BYTES_MAX {
+    if text.len() > ORDER_BY_BYTES_MAX {
         let message = format!(
-            "the text has {} bytes, at most {TEXT_BYTES_MAX}",
+            "the text has {} bytes, at most {ORDER_BY_BYTES_MAX}",
             text.len()
         );
-        return Err(FilterError::new(TEXT_BYTES_MAX, message));
+        return Err(FilterError::new(ORDER_BY_BYTES_MAX, message));
     }
     let mut keys: Vec<(usize, Direction)> = Vec::new();
     if text.trim().is_empty() {

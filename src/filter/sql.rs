@@ -32,6 +32,8 @@ pub enum Bind {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SqlText {
     text: String,
+    /// How many placeholders precede those of this text.
+    before: usize,
     binds: Vec<Bind>,
 }
 
@@ -40,6 +42,16 @@ impl SqlText {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
+    }
+
+    /// A piece of a statement that has so many placeholders already: the first of this piece is
+    /// the next one.
+    #[must_use]
+    pub fn after(placeholders: usize) -> Self {
+        Self {
+            before: placeholders,
+            ..Self::default()
+        }
     }
 
     /// Appends text, which only the program itself can have written.
@@ -52,7 +64,8 @@ impl SqlText {
     pub fn bind(&mut self, value: Bind) -> &mut Self {
         self.binds.push(value);
         self.text.push('$');
-        self.text.push_str(&self.binds.len().to_string());
+        self.text
+            .push_str(&(self.before + self.binds.len()).to_string());
         self
     }
 
@@ -62,7 +75,7 @@ impl SqlText {
         &self.text
     }
 
-    /// The values so far; the first belongs to `$1`.
+    /// The values so far, in the order of their placeholders.
     #[must_use]
     pub fn binds(&self) -> &[Bind] {
         &self.binds

@@ -1,12 +1,12 @@
 //! From text to a tree of restrictions, by the grammar of AIP-160 without functions and without
 //! comparisons implied by juxtaposition. Knows no fields and no types.
 //!
-//! Invariant: recursion is bounded by [`DEPTH_MAX`] and the tree by [`TERMS_MAX`], whatever the
+//! Invariant: recursion is bounded by [`FILTER_DEPTH_MAX`] and the tree by [`FILTER_TERMS_MAX`], whatever the
 //! text.
 
 use super::error::{FilterError, echo};
 use super::expression::Comparison;
-use super::{DEPTH_MAX, TERMS_MAX, TEXT_BYTES_MAX};
+use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX};
 
 /// A part of a filter, as written.
 #[derive(Debug)]
@@ -48,12 +48,12 @@ pub(super) struct Literal {
 
 /// Reads a filter; `None` if the text holds nothing but white space.
 pub(super) fn parse(text: &str) -> Result<Option<Node>, FilterError> {
-    if text.len() > TEXT_BYTES_MAX {
+    if text.len() > FILTER_BYTES_MAX {
         let message = format!(
-            "the text has {} bytes, at most {TEXT_BYTES_MAX}",
+            "the text has {} bytes, at most {FILTER_BYTES_MAX}",
             text.len()
         );
-        return Err(FilterError::new(TEXT_BYTES_MAX, message));
+        return Err(FilterError::new(FILTER_BYTES_MAX, message));
     }
     let mut parser = Parser {
         text,
@@ -127,8 +127,8 @@ impl<'a> Parser<'a> {
         let position = self.position;
         let segments = self.path()?;
         self.terms += 1;
-        if self.terms > TERMS_MAX {
-            let message = format!("there are more than {TERMS_MAX} comparisons");
+        if self.terms > FILTER_TERMS_MAX {
+            let message = format!("there are more than {FILTER_TERMS_MAX} comparisons");
             return Err(FilterError::new(position, message));
         }
         self.skip_space();
@@ -264,8 +264,8 @@ impl<'a> Parser<'a> {
 
     fn enter(&mut self, position: usize) -> Result<(), FilterError> {
         self.depth += 1;
-        if self.depth > DEPTH_MAX {
-            let message = format!("nested more than {DEPTH_MAX} deep");
+        if self.depth > FILTER_DEPTH_MAX {
+            let message = format!("nested more than {FILTER_DEPTH_MAX} deep");
             return Err(FilterError::new(position, message));
         }
         Ok(())

@@ -9,6 +9,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::types::Texts;
 use super::{Conn, Engine};
+use crate::filter::{self, Filter};
 use crate::on;
 
 /// A value for a placeholder.
@@ -111,6 +112,24 @@ impl Statement {
     pub fn bind(&mut self, value: impl Into<Bind>) -> &mut Self {
         let placeholder = self.keep(value);
         self.text.push_str(&placeholder);
+        self
+    }
+
+    /// Adds a filter as one parenthesised predicate; its `now` is the instant given.
+    pub fn push_filter(&mut self, filter: &Filter, now_micros: i64) -> &mut Self {
+        let engine = match self.engine {
+            Engine::Sqlite => filter::Engine::Sqlite,
+            Engine::Postgres => filter::Engine::Postgres,
+        };
+        let mut predicate = filter::SqlText::after(self.binds.len());
+        filter.to_sql(&mut predicate, now_micros, engine);
+        let (text, binds) = predicate.into_parts();
+        self.text.push_str(&text);
+        self.binds.extend(binds.into_iter().map(|bind| match bind {
+            filter::Bind::Text(text) => Bind::Text(text),
+            filter::Bind::Int(number) => Bind::Int(number),
+            filter::Bind::Bool(value) => Bind::Bool(value),
+        }));
         self
     }
 

@@ -1,6 +1,7 @@
 //! What filters and orders refuse, where, and in which words.
 
 use super::*;
+use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, ORDER_BY_BYTES_MAX};
 
 #[test]
 fn faults_name_their_position_and_what_to_do() {
@@ -175,39 +176,39 @@ fn a_field_the_caller_may_not_see_answers_like_one_that_does_not_exist() {
 #[test]
 fn limits_hold_and_one_less_is_accepted() {
     let terms = |count: usize| vec!["count = 1"; count].join(" OR ");
-    assert!(!filter(&terms(TERMS_MAX)).is_everything());
+    assert!(!filter(&terms(FILTER_TERMS_MAX)).is_everything());
     assert_eq!(
-        fault(&terms(TERMS_MAX + 1)).message,
+        fault(&terms(FILTER_TERMS_MAX + 1)).message,
         "there are more than 64 comparisons"
     );
 
     let nested = |depth: usize| format!("{}count = 1{}", "(".repeat(depth), ")".repeat(depth));
-    assert_eq!(filter(&nested(DEPTH_MAX)), filter("count = 1"));
+    assert_eq!(filter(&nested(FILTER_DEPTH_MAX)), filter("count = 1"));
     assert_eq!(
-        fault(&nested(DEPTH_MAX + 1)).message,
+        fault(&nested(FILTER_DEPTH_MAX + 1)).message,
         "nested more than 16 deep"
     );
-    assert_eq!(fault(&nested(900)).position, DEPTH_MAX);
+    assert_eq!(fault(&nested(900)).position, FILTER_DEPTH_MAX);
     assert_eq!(
-        filter(&format!("{}count = 1", "NOT ".repeat(DEPTH_MAX))),
+        filter(&format!("{}count = 1", "NOT ".repeat(FILTER_DEPTH_MAX))),
         filter("count = 1")
     );
     assert_eq!(
         fault(&format!("{}count = 1", "-".repeat(2_000))).position,
-        DEPTH_MAX
+        FILTER_DEPTH_MAX
     );
 
     let negated = format!(
         "{}-count = 1{}",
-        "(".repeat(DEPTH_MAX - 1),
-        ")".repeat(DEPTH_MAX - 1)
+        "(".repeat(FILTER_DEPTH_MAX - 1),
+        ")".repeat(FILTER_DEPTH_MAX - 1)
     );
     assert_eq!(filter(&filter(&negated).to_string()), filter(&negated));
 
     let padded = |bytes: usize| format!("{:bytes$}", "count = 1");
-    assert_eq!(filter(&padded(TEXT_BYTES_MAX)), filter("count = 1"));
+    assert_eq!(filter(&padded(FILTER_BYTES_MAX)), filter("count = 1"));
     assert_eq!(
-        fault(&padded(TEXT_BYTES_MAX + 1)).message,
+        fault(&padded(FILTER_BYTES_MAX + 1)).message,
         "the text has 2049 bytes, at most 2048"
     );
 }
@@ -282,11 +283,11 @@ fn faults_of_an_order_name_their_position() {
             "{text}"
         );
     }
-    let long = " ".repeat(TEXT_BYTES_MAX + 1);
+    let long = " ".repeat(ORDER_BY_BYTES_MAX + 1);
     assert_eq!(
         parse_order_by(&long, &ITEMS, &|_| true)
             .unwrap_err()
             .position,
-        TEXT_BYTES_MAX
+        ORDER_BY_BYTES_MAX
     );
 }

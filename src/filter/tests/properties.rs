@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::limits::FILTER_BYTES_MAX;
 
 fn comparison() -> impl Strategy<Value = Comparison> {
     prop::sample::select(vec![
@@ -180,7 +181,7 @@ proptest! {
     fn what_is_printed_reads_back_to_the_same_filter(root in expression()) {
         let filter = Filter { schema: &ITEMS, root };
         let printed = filter.to_string();
-        prop_assume!(printed.len() <= TEXT_BYTES_MAX);
+        prop_assume!(printed.len() <= FILTER_BYTES_MAX);
 
         let read = Filter::parse(&printed, &ITEMS, &|_| true);
 

@@ -65,3 +65,15 @@ fn the_engines_differ_only_in_the_search_of_a_substring() {
     let texts = ["s", "e", "\u{1f}a=", "\u{1f}a=b\u{1f}"];
     assert_eq!(binds, texts.map(|text| Bind::Text(text.to_owned())));
 }
+
+#[test]
+fn a_piece_of_a_statement_goes_on_counting_placeholders() {
+    let mut sql = SqlText::after(2);
+
+    filter("count = 1 AND gift = true").to_sql(&mut sql, NOW, Engine::Sqlite);
+
+    assert_eq!(
+        sql.text(),
+        "((count IS NOT NULL AND count = $3) AND (gift IS NOT NULL AND gift = $4))"
+    );
+}
