@@ -22,6 +22,7 @@ CREATE TABLE carts (
     order_reference      TEXT COLLATE "C",
     shipping_method      TEXT COLLATE "C" NOT NULL,
     language_code        TEXT COLLATE "C" NOT NULL,
+    note                 TEXT COLLATE "C" NOT NULL,
     note_folded          TEXT COLLATE "C" NOT NULL,
     customer_name        TEXT COLLATE "C" NOT NULL,
     customer_name_folded TEXT COLLATE "C" NOT NULL,

@@ -22,6 +22,7 @@ CREATE TABLE carts (
     order_reference      TEXT,
     shipping_method      TEXT    NOT NULL,
     language_code        TEXT    NOT NULL,
+    note                 TEXT    NOT NULL,
     note_folded          TEXT    NOT NULL,
     customer_name        TEXT    NOT NULL,
     customer_name_folded TEXT    NOT NULL,

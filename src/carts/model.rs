@@ -6,6 +6,14 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+/// The first part of a cart's name.
+pub const COLLECTION: &str = "carts";
+
+/// The full name of a cart.
+pub fn name(id: &str) -> String {
+    format!("{COLLECTION}/{id}")
+}
+
 /// A cart with everything in it. The id and the version are columns of its row.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -84,7 +92,7 @@ pub struct Cart {
 pub enum Owner {
     /// A customer, by id.
     Customer(String),
-    /// A visitor, by the keyed digest of the token.
+    /// A visitor, by the keyed digest of the token, which is also what a visitor is called.
     Visitor(String),
 }
 
@@ -100,6 +108,14 @@ impl Owner {
         match self {
             Self::Customer(id) => format!("customer:{id}"),
             Self::Visitor(digest) => format!("visitor:{digest}"),
+        }
+    }
+
+    /// What the visitor is called, if it is one.
+    pub fn visitor(&self) -> Option<&str> {
+        match self {
+            Self::Customer(_) => None,
+            Self::Visitor(digest) => Some(digest),
         }
     }
 
@@ -131,10 +147,21 @@ pub enum State {
 pub struct Summary {
     /// First and last name, else the company, else the e-mail address.
     pub display_name: String,
-    /// The number of the customer's kind in the contract.
-    pub kind: i32,
+    /// How the account came to be.
+    pub kind: CustomerKind,
     /// The ids of the customer's groups.
     pub groups: Vec<String>,
+}
+
+/// How a customer's account came to be; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomerKind {
+    /// Has an account.
+    #[default]
+    Registered = 1,
+    /// Ordered without one.
+    Guest = 2,
 }
 
 /// What the lines of a cart are priced with, beside what they bring.
@@ -338,6 +365,11 @@ impl Cart {
     /// Whether it is being filled.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// The full name.
+    pub fn name(&self) -> String {
+        name(&self.id)
     }
 
     /// The line with this id.
