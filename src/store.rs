@@ -11,6 +11,7 @@ mod dynamic;
 mod error;
 mod group;
 mod hints;
+mod lanes;
 mod locks;
 mod open;
 mod page;
@@ -26,11 +27,12 @@ mod work;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
@@ -45,10 +47,11 @@ pub use tx::Tx;
 pub use types::Texts;
 
 use crate::clock::Clock;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use conn::Meter;
-use error::Trouble;
+use error::{StoreFault, Trouble};
 use group::Writer;
+use lanes::Lanes;
 use pool::Pool;
 use wake::Wake;
 use work::Closure;
@@ -91,9 +94,11 @@ struct Inner {
 enum Writers {
     Sqlite(Writer),
     Postgres {
-        pool: Pool,
+        workshop: postgres::Workshop,
         /// So few jobs write at a time, whatever the number of connections.
         jobs: Arc<Semaphore>,
+        /// The writes that were handed over, for closing to wait for.
+        underway: TaskTracker,
     },
 }
 
@@ -133,8 +138,13 @@ impl Store {
                 }
                 let readers = pool(opened.target.clone(), config.read_connections);
                 let writers = Writers::Postgres {
-                    pool: pool(opened.target, config.write_connections),
+                    workshop: postgres::Workshop {
+                        pool: pool(opened.target, config.write_connections),
+                        lanes: Lanes::default(),
+                        wake: wake.clone(),
+                    },
                     jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+                    underway: TaskTracker::new(),
                 };
                 (Engine::Postgres, opened.meta, readers, writers)
             }
@@ -283,6 +293,32 @@ impl Store {
         self.submit(true, Closure::new(locks, data, f)).await
     }
 
+    /// Runs a write and takes it back: the answer is what it would have been, and nothing stands.
+    ///
+    /// # Errors
+    /// As [`write`](Self::write).
+    pub async fn rehearse<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
+    where
+        T: Send + 'static,
+        D: Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+    {
+        let answer = Arc::new(Mutex::new(None));
+        let kept = Arc::clone(&answer);
+        let keep = move |value: Option<T>| {
+            *kept.lock().unwrap_or_else(PoisonError::into_inner) = value;
+        };
+        let outcome: Result<()> = self
+            .write_with(locks, (data, f, keep), rehearsal::<T, D, F, _>)
+            .await;
+        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
+        match (answer, outcome) {
+            (Some(answer), _) => Ok(answer),
+            (None, Err(error)) => Err(error),
+            (None, Ok(())) => unreachable!("a rehearsal ends with an error"),
+        }
+    }
+
     async fn submit<T, D, F>(
         &self,
         job: bool,
@@ -295,15 +331,22 @@ impl Store {
     {
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
-            Writers::Postgres { pool, jobs } => {
-                let (pool, wake) = (pool.clone(), self.0.wake.clone());
+            Writers::Postgres { .. } if self.0.stop.is_cancelled() => {
+                return Err(Trouble::away("the store is closed").to_error());
+            }
+            Writers::Postgres {
+                workshop,
+                jobs,
+                underway,
+            } => {
+                let workshop = workshop.clone();
                 let turn = job.then(|| Arc::clone(jobs));
-                tokio::spawn(async move {
+                underway.spawn(async move {
                     let _turn = match turn {
                         Some(jobs) => jobs.acquire_owned().await.ok(),
                         None => None,
                     };
-                    postgres::perform(&pool, Box::new(work), &wake).await;
+                    postgres::perform(&workshop, Box::new(work)).await;
                 });
             }
         }
@@ -323,12 +366,37 @@ impl Store {
                 self.0.readers.close().await;
                 writer.close().await;
             }
-            Writers::Postgres { pool, .. } => {
-                pool.close().await;
+            Writers::Postgres {
+                workshop, underway, ..
+            } => {
+                underway.close();
+                underway.wait().await;
+                workshop.pool.close().await;
                 self.0.readers.close().await;
             }
         }
     }
+}
+
+/// One run of a rehearsal: the error rolls it back, after the answer was kept.
+fn rehearsal<'t, T, D, F, K>(
+    tx: &'t mut Tx,
+    (data, f, keep): &'t (D, F, K),
+) -> BoxFuture<'t, Result<()>>
+where
+    T: Send,
+    D: Sync,
+    F: for<'a> Fn(&'a mut Tx, &'a D) -> BoxFuture<'a, Result<T>> + Sync,
+    K: Fn(Option<T>) + Sync,
+{
+    Box::pin(async move {
+        keep(None);
+        let answer = f(tx, data).await?;
+        keep(Some(answer));
+        Err(Error::internal(StoreFault(
+            "the write was a rehearsal".into(),
+        )))
+    })
 }
 
 /// A closure without data, as one with the data `()`.

@@ -62,6 +62,26 @@ impl SearchTerms {
             .all(|term| text.contains(needle(term).as_str()))
     }
 
+    /// Whether an index can find the terms, so that a search may begin with what it finds.
+    #[must_use]
+    pub fn are_indexed(&self) -> bool {
+        self.0
+            .iter()
+            .any(|term| needle(term).chars().count() >= INDEXED)
+    }
+
+    /// Adds the condition to a statement that goes through rows anyway: no index is asked.
+    pub fn push_examining(&self, column: &SearchColumn, statement: &mut Statement) {
+        let mut between = "(";
+        for term in &self.0 {
+            let placeholder = statement.keep(needle(term));
+            let piece = dialect::contains(statement.engine(), column.text, &placeholder);
+            statement.push(between).push_piece(&piece);
+            between = " AND ";
+        }
+        statement.push(")");
+    }
+
     /// Adds the condition to a statement.
     pub fn push(&self, column: &SearchColumn, statement: &mut Statement) {
         match statement.engine() {
