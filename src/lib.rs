@@ -4,6 +4,9 @@
 
 pub mod access;
 pub mod app;
+pub mod cli;
+pub mod carts;
+pub mod customers;
 pub mod clock;
 pub mod config;
 pub mod epochs;
