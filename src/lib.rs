@@ -3,6 +3,7 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod epochs;
@@ -13,8 +14,10 @@ pub mod groups;
 pub mod ids;
 pub mod jobs;
 pub mod limits;
+pub mod list;
 pub mod mask;
 pub mod numbers;
+pub mod operations;
 pub mod passwords;
 pub mod proto;
 pub mod server;
