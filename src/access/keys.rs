@@ -11,40 +11,25 @@ use std::{
     time::Duration,
 };
 
-use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD};
 use futures::FutureExt as _;
-use sha2::{Digest as _, Sha256};
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
     access::{Roles, sql},
     error::{Error, Result},
-    ids,
     limits::{KEY_MISS_INTERVAL, KEY_POLL_INTERVAL},
-    shops::ApiKeyDoc,
+    shops::{self, ApiKeyDoc},
     store::Store,
 };
 
 /// What every key begins with, so that scanners know a leaked one.
 const PREFIX: &str = "clt_";
-/// Random bytes of a key.
-const SECRET_BYTES: usize = 32;
 /// Characters of a key after its prefix.
 const SECRET_CHARS: usize = 43;
 
-/// A new key: to be shown once, and stored only as its [`digest`].
-#[must_use]
-pub fn new_secret() -> String {
-    let secret = URL_SAFE_NO_PAD.encode(ids::random_bytes::<SECRET_BYTES>());
-    format!("{PREFIX}{secret}")
-}
-
-/// What is stored of a key. Its randomness needs no slow hash.
-#[must_use]
-pub fn digest(secret: &str) -> [u8; 32] {
-    Sha256::digest(secret.as_bytes()).into()
-}
+/// How long one reading of the keys may take.
+const READ_TIME_MAX: Duration = Duration::from_secs(2);
 
 /// A live key.
 pub struct Key {
@@ -117,8 +102,7 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Reads the keys now, as after one was made or revoked or a shop was added, so that this process
-    /// answers by it at once.
+    /// Reads the keys and shops now, so that this process answers at once by what has just changed.
     ///
     /// # Errors
     /// When they cannot be read; they will be within a second anyway.
@@ -141,7 +125,7 @@ impl Keys {
             return Ok(None);
         }
         // Finding by digest takes no time that would tell of another secret.
-        let digest = digest(secret);
+        let digest = shops::secret_digest(secret);
         if let Some(key) = self.0.key(&digest) {
             return Ok(Some(key));
         }
@@ -150,8 +134,16 @@ impl Keys {
     }
 
     /// The shop of this id, as it is shared by all calls.
-    pub fn shop(&self, id: &str) -> Option<Arc<str>> {
-        self.0.with_known(|known| known.shops.get(id).cloned())
+    ///
+    /// # Errors
+    /// When the shop is not known and the shops cannot be read.
+    pub async fn shop(&self, id: &str) -> Result<Option<Arc<str>>> {
+        let known = || self.0.with_known(|known| known.shops.get(id).cloned());
+        if let Some(shop) = known() {
+            return Ok(Some(shop));
+        }
+        self.0.read_since(Instant::now()).await?;
+        Ok(known())
     }
 
     /// The shop, if there is just one.
@@ -260,22 +252,5 @@ async fn poll(keys: Weak<Inner>, stop: CancellationToken) {
             Ok(Err(error)) => tracing::warn!(%error, "the API keys could not be read"),
             Err(_) => tracing::warn!("the API keys could not be read in time"),
         }
-    }
-}
-
-/// How long one reading of the keys may take.
-const READ_TIME_MAX: Duration = Duration::from_secs(2);
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn secrets_have_their_form_and_never_repeat() {
-        let secret = new_secret();
-
-        assert_eq!(secret.len(), PREFIX.len() + SECRET_CHARS);
-        assert_ne!(secret, new_secret());
-        assert_ne!(digest(&secret), digest(&new_secret()));
     }
 }

@@ -210,7 +210,7 @@ impl Access {
         let asked = request::deadline(&parts.headers);
         let deadline = call.started + asked.unwrap_or(limits::DEADLINE_DEFAULT);
         let caller_waits = !method.streams || asked.is_some();
-        let mut caller = self.caller(method, &key, &parts.headers)?;
+        let mut caller = self.caller(method, &key, &parts.headers).await?;
         caller.deadline = caller_waits.then_some(deadline);
         caller.revision = reached.clone();
 
@@ -257,7 +257,7 @@ impl Access {
         self.keys.find(secret).await?.ok_or_else(key_missing)
     }
 
-    fn caller(
+    async fn caller(
         &self,
         method: &'static Method,
         key: &Arc<Key>,
@@ -276,7 +276,7 @@ impl Access {
         Ok(Caller {
             key_id: Arc::clone(&key.id),
             roles: key.roles,
-            shop: self.shop(method, key, headers)?,
+            shop: self.shop(method, key, headers).await?,
             actor: actor.map(Arc::from),
             on_behalf_of: on_behalf_of.map(Arc::from),
             request: None,
@@ -287,7 +287,7 @@ impl Access {
         })
     }
 
-    fn shop(&self, method: &Method, key: &Key, headers: &HeaderMap) -> Result<Arc<str>> {
+    async fn shop(&self, method: &Method, key: &Key, headers: &HeaderMap) -> Result<Arc<str>> {
         let named = request::metadata(headers, "clientela-shop")?
             .map(|name| name.strip_prefix("shops/").unwrap_or(name));
         match (&key.shop, named) {
@@ -298,6 +298,7 @@ impl Access {
             (None, Some(named)) => self
                 .keys
                 .shop(named)
+                .await?
                 .ok_or_else(|| Error::not_found("shop")),
             (None, None) => match self.keys.only_shop() {
                 Some(shop) => Ok(shop),

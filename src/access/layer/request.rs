@@ -125,6 +125,7 @@ fn too_large() -> Error {
 
 #[cfg(test)]
 mod tests {
+    use futures::StreamExt as _;
     use http::HeaderValue;
     use http_body_util::StreamBody;
 
@@ -138,10 +139,12 @@ mod tests {
         headers
     }
 
-    fn in_pieces(pieces: &'static [&'static [u8]]) -> Body {
-        let frames = pieces.iter().map(|piece| {
-            Ok::<_, std::convert::Infallible>(http_body::Frame::data(Bytes::from_static(piece)))
-        });
+    fn in_pieces(pieces: &[&[u8]]) -> Body {
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Bytes::copy_from_slice(piece))
+            .map(|piece| Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece)))
+            .collect();
         Body::new(StreamBody::new(futures::stream::iter(frames)))
     }
 
@@ -221,6 +224,4 @@ mod tests {
 
         assert_eq!(error.metadata("limit"), Some("1048576"));
     }
-
-    use futures::StreamExt as _;
 }
