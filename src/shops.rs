@@ -1,14 +1,26 @@
 //! Shops: the scopes in which customers are shared, their settings, and the keys that open them.
 //!
-//! The face for the other areas: a shop's [`settings`].
+//! The face for the other areas: a shop's [`settings`]; and for the start of the program,
+//! [`first_start()`].
 
+mod convert;
+mod first_start;
+mod keys;
 mod model;
+mod rpc;
+mod secret;
 mod sql;
 
+pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
 pub use model::{ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop, ShopDoc};
+pub use rpc::Service;
+pub use secret::digest as secret_digest;
 
+use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::store::Conn;
+use crate::feed::{self, Change, Kind};
+use crate::groups;
+use crate::store::{Conn, LockKey, Tx};
 
 /// The shop that the first start makes.
 pub const DEFAULT_SHOP: &str = "default";
@@ -22,4 +34,23 @@ pub async fn settings(conn: &mut Conn, shop: &str) -> Result<Settings> {
         Some(doc) => Ok(doc.settings),
         None => Err(Error::not_found("shop")),
     }
+}
+
+/// The lock of a shop's row.
+fn lock(shop: &str) -> LockKey {
+    LockKey::of("shop", shop, "")
+}
+
+/// The locks of making a shop.
+fn locks(shop: &str) -> impl Iterator<Item = LockKey> {
+    std::iter::once(lock(shop)).chain(groups::locks_of_special(shop))
+}
+
+/// Adds a shop with what every shop begins with.
+async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
+    let now = shop.create_time;
+    sql::insert(tx, shop).await?;
+    let change = Change::upserted(Kind::Shop, &*shop.id, shop.version, &convert::shop(shop));
+    feed::append(tx, caller, now, change).await?;
+    groups::insert_special(tx, caller, &shop.id, now).await
 }

@@ -11,6 +11,7 @@ mod dynamic;
 mod error;
 mod group;
 mod hints;
+mod lanes;
 mod locks;
 mod open;
 mod page;
@@ -31,6 +32,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use tokio::sync::{Semaphore, watch};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
@@ -49,6 +51,7 @@ use crate::error::{Error, Result};
 use conn::Meter;
 use error::{StoreFault, Trouble};
 use group::Writer;
+use lanes::Lanes;
 use pool::Pool;
 use wake::Wake;
 use work::Closure;
@@ -91,9 +94,11 @@ struct Inner {
 enum Writers {
     Sqlite(Writer),
     Postgres {
-        pool: Pool,
+        workshop: postgres::Workshop,
         /// So few jobs write at a time, whatever the number of connections.
         jobs: Arc<Semaphore>,
+        /// The writes that were handed over, for closing to wait for.
+        underway: TaskTracker,
     },
 }
 
@@ -133,8 +138,13 @@ impl Store {
                 }
                 let readers = pool(opened.target.clone(), config.read_connections);
                 let writers = Writers::Postgres {
-                    pool: pool(opened.target, config.write_connections),
+                    workshop: postgres::Workshop {
+                        pool: pool(opened.target, config.write_connections),
+                        lanes: Lanes::default(),
+                        wake: wake.clone(),
+                    },
                     jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+                    underway: TaskTracker::new(),
                 };
                 (Engine::Postgres, opened.meta, readers, writers)
             }
@@ -321,15 +331,22 @@ impl Store {
     {
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
-            Writers::Postgres { pool, jobs } => {
-                let (pool, wake) = (pool.clone(), self.0.wake.clone());
+            Writers::Postgres { .. } if self.0.stop.is_cancelled() => {
+                return Err(Trouble::away("the store is closed").to_error());
+            }
+            Writers::Postgres {
+                workshop,
+                jobs,
+                underway,
+            } => {
+                let workshop = workshop.clone();
                 let turn = job.then(|| Arc::clone(jobs));
-                tokio::spawn(async move {
+                underway.spawn(async move {
                     let _turn = match turn {
                         Some(jobs) => jobs.acquire_owned().await.ok(),
                         None => None,
                     };
-                    postgres::perform(&pool, Box::new(work), &wake).await;
+                    postgres::perform(&workshop, Box::new(work)).await;
                 });
             }
         }
@@ -349,8 +366,12 @@ impl Store {
                 self.0.readers.close().await;
                 writer.close().await;
             }
-            Writers::Postgres { pool, .. } => {
-                pool.close().await;
+            Writers::Postgres {
+                workshop, underway, ..
+            } => {
+                underway.close();
+                underway.wait().await;
+                workshop.pool.close().await;
                 self.0.readers.close().await;
             }
         }

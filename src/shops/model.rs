@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::proto::pb;
+use crate::{groups, proto::pb};
 
 /// A shop as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -94,6 +94,15 @@ impl Settings {
     /// The language of texts for which none was asked.
     pub fn language(&self) -> &str {
         self.languages.first().map_or("en", String::as_str)
+    }
+
+    /// The ids of the special groups.
+    pub fn specials(&self) -> groups::Specials {
+        groups::Specials {
+            visitor: self.visitor_group.clone(),
+            guest: self.guest_group.clone(),
+            customer: self.customer_group.clone(),
+        }
     }
 
     /// What the settings use a group for, by its id.

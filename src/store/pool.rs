@@ -26,7 +26,7 @@ const RECOVERY: Duration = Duration::from_secs(6);
 /// How to connect.
 #[derive(Clone)]
 pub(super) enum Target {
-    Sqlite(SqliteConnectOptions),
+    Sqlite(Box<SqliteConnectOptions>),
     Postgres(Box<PgConnectOptions>),
 }
 

@@ -11,6 +11,7 @@ use sqlx::postgres::PgConnectOptions;
 
 use super::conn::{Conn, Meter};
 use super::error::{Class, Trouble};
+use super::lanes::Lanes;
 use super::locks::Locks;
 use super::open::{self, OpenError, StoreMeta};
 use super::pool::{Pool, Target};
@@ -121,20 +122,37 @@ async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
     Ok(())
 }
 
+/// How long a write waits for the writes before it on the same aggregate.
+const MAX_QUEUE: Duration = Duration::from_secs(10);
+
+/// What a write needs.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    pub(super) pool: Pool,
+    pub(super) lanes: Lanes,
+    pub(super) wake: Wake,
+}
+
 /// Does a write and answers it.
-pub(super) async fn perform(pool: &Pool, mut work: Box<dyn Work>, wake: &Wake) {
-    let trouble = settle(pool, work.as_mut(), wake).await.err();
+pub(super) async fn perform(workshop: &Workshop, mut work: Box<dyn Work>) {
+    let trouble = settle(workshop, work.as_mut()).await.err();
     work.answer(trouble.as_ref());
 }
 
-async fn settle(pool: &Pool, work: &mut dyn Work, wake: &Wake) -> Result<(), Trouble> {
+async fn settle(workshop: &Workshop, work: &mut dyn Work) -> Result<(), Trouble> {
     let mut contentions = 0;
     loop {
         if contentions > 0 {
             let pause = rand::rng().random_range(1..=10 * u64::from(contentions));
             tokio::time::sleep(Duration::from_millis(pause)).await;
         }
-        let mut pooled = match pool.begin(&begin_text(work.locks())).await {
+        let turns = workshop.lanes.wait(work.locks());
+        let Ok(turns) = tokio::time::timeout(MAX_QUEUE, turns).await else {
+            return Err(Trouble::contended(
+                "too many writes wait for the same aggregate",
+            ));
+        };
+        let mut pooled = match workshop.pool.begin(&begin_text(work.locks())).await {
             Ok(pooled) => pooled,
             Err(trouble) => {
                 contentions += 1;
@@ -162,10 +180,11 @@ async fn settle(pool: &Pool, work: &mut dyn Work, wake: &Wake) -> Result<(), Tro
             contended
         };
         pooled.give_back(conn);
+        drop(turns);
 
         if ran == Ran::Done && trouble.is_none() {
             if work.committed() {
-                wake.committed_here();
+                workshop.wake.committed_here();
             }
             return Ok(());
         }

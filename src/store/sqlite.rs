@@ -67,7 +67,7 @@ pub(super) async fn open(
         .read_only(true)
         .thread_name(|id| format!("sqlite-read-{id}"));
 
-    let write_target = Target::Sqlite(write_options);
+    let write_target = Target::Sqlite(Box::new(write_options));
     let mut writer = open::connect(&write_target, meter).await?;
     check_library(&mut writer).await?;
     check_settings(&mut writer).await?;
@@ -79,7 +79,7 @@ pub(super) async fn open(
     Ok(Opened {
         writer,
         write_target,
-        read_target: Target::Sqlite(read_options),
+        read_target: Target::Sqlite(Box::new(read_options)),
         meta,
         lock,
     })

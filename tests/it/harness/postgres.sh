@@ -46,8 +46,9 @@ finish() {
     "$programs/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop >/dev/null 2>&1
     rm -rf "$folder"
 }
-# The owner may end this process by its group as well as by closing the pipe.
-trap 'finish; exit 1' HUP INT TERM
+trap finish EXIT
+# The owner may be gone before the answer is read (PIPE), or end this process by its group.
+trap 'exit 1' HUP INT PIPE TERM
 
 random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
@@ -59,7 +60,6 @@ if ! "$programs/initdb" --pgdata="$folder/data" --username=clientela --pwfile="$
     --locale-provider=icu --icu-locale=en-US --no-sync >"$folder/initdb.log" 2>&1; then
     cat "$folder/initdb.log" >&2
     say failed
-    finish
     exit 1
 fi
 {
@@ -94,20 +94,24 @@ if [ "$started" = no ]; then
     complain "the server does not start:"
     tail -n 20 "$folder/server.log" >&2
     say failed
-    finish
     exit 1
 fi
 say "ready $port $password"
 
-while read -r command argument; do
-    case $command in
+obey() { # COMMAND [ARGUMENT]
+    case $1 in
     start) start ;;
-    stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$argument" --wait --silent stop >/dev/null 2>&1 ;;
-    *) false ;;
-    esac && say done || {
+    stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$2" --wait --silent stop >/dev/null 2>&1 ;;
+    *) return 1 ;;
+    esac
+}
+
+while read -r command argument; do
+    if obey "$command" "$argument"; then
+        say 'done'
+    else
         complain "'$command $argument' failed:"
         tail -n 20 "$folder/server.log" >&2
         say failed
-    }
+    fi
 done
-finish

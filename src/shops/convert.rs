@@ -1,0 +1,351 @@
+//! Between the contract's messages and what is stored.
+
+use crate::access::Roles;
+use crate::error::{Error, Result, Violation};
+use crate::feed::{self, timestamp};
+use crate::mask;
+use crate::proto::pb::{self, Role};
+
+use super::model::{ApiKey, ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop};
+
+/// The full name of a shop.
+pub fn shop_name(id: &str) -> String {
+    format!("shops/{id}")
+}
+
+/// The full name of a shop's settings.
+pub fn settings_name(shop: &str) -> String {
+    format!("shops/{shop}/settings")
+}
+
+/// The full name of a key.
+pub fn key_name(id: &str) -> String {
+    format!("apiKeys/{id}")
+}
+
+/// The id in a name of the form `{collection}/{id}`, which the access layer has checked.
+pub fn id_of(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or_default()
+}
+
+/// The shop as it is sent.
+pub fn shop(shop: &Shop) -> pb::Shop {
+    let name = shop_name(&shop.id);
+    pb::Shop {
+        etag: feed::etag(&name, shop.version),
+        name,
+        display_name: shop.doc.display_name.clone(),
+        create_time: Some(timestamp(shop.create_time)),
+        update_time: Some(timestamp(shop.update_time)),
+    }
+}
+
+/// The shop's settings as they are sent.
+pub fn settings(shop: &Shop) -> pb::ShopSettings {
+    let settings = &shop.doc.settings;
+    let name = settings_name(&shop.id);
+    let group = |id: &String| format!("groups/{id}");
+    pb::ShopSettings {
+        etag: feed::etag(&name, shop.version),
+        name,
+        default_currency_code: settings.default_currency.clone(),
+        language_codes: settings.languages.clone(),
+        time_zone: settings.time_zone.clone(),
+        visitor_group: group(&settings.visitor_group),
+        guest_group: group(&settings.guest_group),
+        customer_group: group(&settings.customer_group),
+        guest_checkout: Some(settings.guest_checkout),
+        new_customer_state: pb::customer::State::from(settings.new_customer_state).into(),
+        re_registration: pb::delete_customer_request::ReRegistration::from(
+            settings.re_registration,
+        )
+        .into(),
+        visitor_cart_retention_days: Some(settings.visitor_cart_retention_days),
+        customer_cart_retention_days: Some(settings.customer_cart_retention_days),
+        update_time: Some(timestamp(shop.update_time)),
+    }
+}
+
+/// The fields of the settings that an update may change.
+const WRITABLE: [&str; 11] = [
+    "default_currency_code",
+    "language_codes",
+    "time_zone",
+    "visitor_group",
+    "guest_group",
+    "customer_group",
+    "guest_checkout",
+    "new_customer_state",
+    "re_registration",
+    "visitor_cart_retention_days",
+    "customer_cart_retention_days",
+];
+/// Fields that an update may name, as clients send back what they read, and that change nothing.
+const IGNORED: [&str; 3] = ["name", "update_time", "etag"];
+
+/// Takes the fields that the update names over into the settings. A named field that is not set goes
+/// back to what it is in a new shop.
+pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {
+    let absent = pb::ShopSettings::default();
+    let sent = request.settings.as_ref().unwrap_or(&absent);
+    let paths = mask::changed(request.update_mask.as_ref(), &WRITABLE, &IGNORED, |path| {
+        is_set(sent, path)
+    })?;
+    let first = Settings::default();
+    let text = |sent: &String, first: String| if sent.is_empty() { first } else { sent.clone() };
+    let group = |sent: &String, first: String| match sent.as_str() {
+        "" => first,
+        name => id_of(name).to_owned(),
+    };
+    let mut violations = Vec::new();
+    for path in paths {
+        match path {
+            "default_currency_code" => {
+                settings.default_currency =
+                    text(&sent.default_currency_code, first.default_currency.clone());
+            }
+            "language_codes" => match sent.language_codes.as_slice() {
+                [] => settings.languages.clone_from(&first.languages),
+                languages => settings.languages = languages.to_vec(),
+            },
+            "time_zone" => settings.time_zone = text(&sent.time_zone, first.time_zone.clone()),
+            "visitor_group" => {
+                settings.visitor_group = group(&sent.visitor_group, first.visitor_group.clone());
+            }
+            "guest_group" => {
+                settings.guest_group = group(&sent.guest_group, first.guest_group.clone());
+            }
+            "customer_group" => {
+                settings.customer_group = group(&sent.customer_group, first.customer_group.clone());
+            }
+            "guest_checkout" => {
+                settings.guest_checkout = sent.guest_checkout.unwrap_or(first.guest_checkout);
+            }
+            "new_customer_state" => match new_customer_state(sent) {
+                Some(state) => settings.new_customer_state = state,
+                None => violations.push(Violation::new(
+                    "settings.new_customer_state",
+                    "NOT_ALLOWED",
+                    "new customers are STATE_ACTIVE or STATE_PENDING_APPROVAL",
+                )),
+            },
+            "re_registration" => {
+                use pb::delete_customer_request::ReRegistration as Sent;
+                settings.re_registration = match sent.re_registration() {
+                    Sent::Unspecified | Sent::Allow => ReRegistration::Allow,
+                    Sent::Forbid => ReRegistration::Forbid,
+                };
+            }
+            "visitor_cart_retention_days" => {
+                settings.visitor_cart_retention_days = sent
+                    .visitor_cart_retention_days
+                    .unwrap_or(first.visitor_cart_retention_days);
+            }
+            "customer_cart_retention_days" => {
+                settings.customer_cart_retention_days = sent
+                    .customer_cart_retention_days
+                    .unwrap_or(first.customer_cart_retention_days);
+            }
+            other => unreachable!("{other} is not in WRITABLE"),
+        }
+    }
+    let mut languages = settings.languages.clone();
+    languages.sort();
+    languages.dedup();
+    if languages.len() < settings.languages.len() {
+        let text = "a language is named twice";
+        violations.push(Violation::new("settings.language_codes", "DUPLICATE", text));
+    }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid(violations))
+    }
+}
+
+fn is_set(sent: &pb::ShopSettings, path: &str) -> bool {
+    match path {
+        "default_currency_code" => !sent.default_currency_code.is_empty(),
+        "language_codes" => !sent.language_codes.is_empty(),
+        "time_zone" => !sent.time_zone.is_empty(),
+        "visitor_group" => !sent.visitor_group.is_empty(),
+        "guest_group" => !sent.guest_group.is_empty(),
+        "customer_group" => !sent.customer_group.is_empty(),
+        "guest_checkout" => sent.guest_checkout.is_some(),
+        "new_customer_state" => sent.new_customer_state != 0,
+        "re_registration" => sent.re_registration != 0,
+        "visitor_cart_retention_days" => sent.visitor_cart_retention_days.is_some(),
+        "customer_cart_retention_days" => sent.customer_cart_retention_days.is_some(),
+        other => unreachable!("{other} is not in WRITABLE"),
+    }
+}
+
+fn new_customer_state(sent: &pb::ShopSettings) -> Option<NewCustomerState> {
+    use pb::customer::State;
+    match sent.new_customer_state() {
+        State::Unspecified | State::Active => Some(NewCustomerState::Active),
+        State::PendingApproval => Some(NewCustomerState::PendingApproval),
+        State::Disabled | State::Invited => None,
+    }
+}
+
+/// The key as it is sent.
+pub fn api_key(key: &ApiKey) -> pb::ApiKey {
+    pb::ApiKey {
+        name: key_name(&key.id),
+        display_name: key.doc.display_name.clone(),
+        roles: key.doc.roles.clone(),
+        may_act: key.doc.may_act,
+        shop: key.shop.as_deref().map(shop_name).unwrap_or_default(),
+        expire_time: key.expire_time.map(timestamp),
+        create_time: Some(timestamp(key.create_time)),
+        revoke_time: key.revoke_time.map(timestamp),
+    }
+}
+
+/// A key that someone asks for: what it may do, and until when.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewKey {
+    /// What it is for and what it may do.
+    pub doc: ApiKeyDoc,
+    /// When it ends by itself.
+    pub expire_time: Option<i64>,
+}
+
+impl NewKey {
+    /// Whether the key is not bound to a shop.
+    pub fn is_operator(&self) -> bool {
+        Roles::from_numbers(self.doc.roles.iter().copied()).has(Role::Operator)
+    }
+}
+
+/// The key that a request asks for.
+pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
+    let mut violations = Vec::new();
+    let mut roles: Vec<i32> = sent.roles.clone();
+    roles.sort_unstable();
+    roles.dedup();
+    if roles.is_empty() {
+        violations.push(Violation::new(
+            "api_key.roles",
+            "REQUIRED",
+            "a key has a role",
+        ));
+    }
+    for (index, role) in sent.roles.iter().enumerate() {
+        if matches!(Role::try_from(*role), Err(_) | Ok(Role::Unspecified)) {
+            let field = format!("api_key.roles[{index}]");
+            violations.push(Violation::new(
+                field,
+                "NOT_ALLOWED",
+                "there is no such role",
+            ));
+        }
+    }
+    if roles.len() > 1 && roles.contains(&Role::Operator.into()) {
+        let text = "ROLE_OPERATOR is not bound to a shop and does not go with other roles";
+        violations.push(Violation::new("api_key.roles", "NOT_ALLOWED", text));
+    }
+    let expire_time = sent.expire_time.as_ref().map(micros);
+    if expire_time.is_some_and(|time| time <= now) {
+        let text = "lies in the past";
+        violations.push(Violation::new("api_key.expire_time", "IN_PAST", text));
+    }
+    if !violations.is_empty() {
+        return Err(Error::invalid(violations));
+    }
+    let doc = ApiKeyDoc {
+        display_name: sent.display_name.clone(),
+        roles,
+        may_act: sent.may_act,
+        ..ApiKeyDoc::default()
+    };
+    Ok(NewKey { doc, expire_time })
+}
+
+fn micros(time: &prost_types::Timestamp) -> i64 {
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos) / 1_000)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request(paths: &[&str], settings: pb::ShopSettings) -> pb::UpdateShopSettingsRequest {
+        let paths: Vec<String> = paths.iter().map(|path| (*path).to_owned()).collect();
+        pb::UpdateShopSettingsRequest {
+            settings: Some(settings),
+            update_mask: (!paths.is_empty()).then_some(prost_types::FieldMask { paths }),
+            ..pb::UpdateShopSettingsRequest::default()
+        }
+    }
+
+    #[test]
+    fn without_a_mask_only_what_is_set_changes() {
+        let sent = pb::ShopSettings {
+            time_zone: "Europe/Paris".into(),
+            guest_checkout: Some(false),
+            ..pb::ShopSettings::default()
+        };
+        let mut settings = Settings {
+            default_currency: "JPY".into(),
+            ..Settings::default()
+        };
+
+        apply(&request(&[], sent), &mut settings).unwrap();
+
+        assert_eq!(settings.time_zone, "Europe/Paris");
+        assert!(!settings.guest_checkout);
+        assert_eq!(settings.default_currency, "JPY");
+    }
+
+    #[test]
+    fn a_named_field_that_is_not_set_goes_back_to_the_first() {
+        let mut settings = Settings {
+            time_zone: "Asia/Tokyo".into(),
+            visitor_cart_retention_days: 3,
+            ..Settings::default()
+        };
+
+        let paths = ["timeZone", "visitor_cart_retention_days"];
+        apply(&request(&paths, pb::ShopSettings::default()), &mut settings).unwrap();
+
+        assert_eq!(settings, Settings::default());
+    }
+
+    #[test]
+    fn what_a_new_customer_cannot_be_is_refused() {
+        let sent = pb::ShopSettings {
+            new_customer_state: pb::customer::State::Invited.into(),
+            language_codes: vec!["fr".into(), "fr".into()],
+            ..pb::ShopSettings::default()
+        };
+
+        let error = apply(&request(&[], sent), &mut Settings::default()).unwrap_err();
+
+        assert_eq!(error.reason(), pb::ErrorReason::InvalidField);
+    }
+
+    #[test]
+    fn a_key_has_roles_that_go_together_and_ends_in_the_future() {
+        let key = |roles: &[Role], seconds: i64| pb::ApiKey {
+            roles: roles.iter().map(|role| (*role).into()).collect(),
+            expire_time: Some(prost_types::Timestamp { seconds, nanos: 0 }),
+            ..pb::ApiKey::default()
+        };
+        let now = 1_000_000;
+
+        assert!(new_key(&key(&[Role::Admin, Role::Support], 2), now).is_ok());
+        assert!(
+            new_key(&key(&[Role::Operator], 2), now)
+                .unwrap()
+                .is_operator()
+        );
+        assert!(new_key(&key(&[], 2), now).is_err());
+        assert!(new_key(&key(&[Role::Unspecified], 2), now).is_err());
+        assert!(new_key(&key(&[Role::Operator, Role::Admin], 2), now).is_err());
+        assert!(new_key(&key(&[Role::Admin], 1), now).is_err());
+    }
+}

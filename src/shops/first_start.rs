@@ -1,0 +1,247 @@
+//! The first start of a store: the shop `default` and the keys that open everything else.
+//!
+//! Invariant: a key that is stored is also on this machine's disk. The file is written before the
+//! commit and gets its name after it; a start that died in between is finished by the next.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write as _};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use zeroize::Zeroizing;
+
+use super::model::{ApiKey, ApiKeyDoc};
+use super::{DEFAULT_SHOP, keys, lock, locks, rpc, secret, sql};
+use crate::access::Caller;
+use crate::error::Error;
+use crate::ids;
+use crate::proto::pb::Role;
+use crate::store::Store;
+
+/// The file in the data folder that holds the keys of the first start.
+pub const KEYS_FILE: &str = "keys";
+/// Its name until the keys are stored.
+const PENDING_FILE: &str = "keys.new";
+
+/// Why the first start failed.
+#[derive(Debug, thiserror::Error)]
+pub enum FirstStartError {
+    /// The file of keys cannot be written.
+    #[error("cannot write the API keys to {}: {source}", .path.display())]
+    File {
+        /// Where.
+        path: PathBuf,
+        /// Why.
+        source: io::Error,
+    },
+    /// The store refused.
+    #[error(transparent)]
+    Store(#[from] Error),
+}
+
+/// The keys that the first start made.
+#[derive(Debug)]
+pub struct Keys {
+    /// Opens all shops and makes further keys.
+    pub operator: Zeroizing<String>,
+    /// Opens the shop `default`.
+    pub admin: Zeroizing<String>,
+}
+
+/// Makes the shop `default` and its keys, if the store has no shop yet, and writes the keys to a file
+/// of the data folder that only its owner reads. None if this was done before, by this or another
+/// replica.
+///
+/// # Errors
+/// The file's or the store's.
+pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>, FirstStartError> {
+    let pending = data_dir.join(PENDING_FILE);
+    if store.read(|conn| sql::any(conn).boxed()).await? {
+        finish(store, data_dir, &pending).await?;
+        return Ok(None);
+    }
+    let made = Keys {
+        operator: secret::new().into(),
+        admin: secret::new().into(),
+    };
+    write(data_dir, &pending, &made).map_err(failed(&pending))?;
+    if insert(store, &made).await? {
+        adopt(data_dir, &pending)?;
+        Ok(Some(made))
+    } else {
+        // Another replica was first.
+        fs::remove_file(&pending).map_err(failed(&pending))?;
+        Ok(None)
+    }
+}
+
+/// Stores shop and keys in one transaction; false if there is a shop already.
+async fn insert(store: &Store, made: &Keys) -> Result<bool, Error> {
+    let now = store.clock().now();
+    let shop = rpc::new_shop(DEFAULT_SHOP.to_owned(), "My shop".to_owned(), now);
+    let key = |role: Role, shop: Option<&str>, secret: &str| {
+        let doc = ApiKeyDoc {
+            display_name: "first start".to_owned(),
+            roles: vec![role.into()],
+            may_act: true,
+            ..ApiKeyDoc::default()
+        };
+        let key = ApiKey {
+            id: ids::new_id(),
+            shop: shop.map(str::to_owned),
+            doc,
+            expire_time: None,
+            revoke_time: None,
+            create_time: now,
+        };
+        (key, secret::digest(secret))
+    };
+    let keys = [
+        key(Role::Operator, None, &made.operator),
+        key(Role::Admin, Some(DEFAULT_SHOP), &made.admin),
+    ];
+    let locks = locks(DEFAULT_SHOP).chain([lock("")]).collect();
+    let caller = Caller::system(Arc::from(DEFAULT_SHOP), None);
+    let work = (caller, shop, keys);
+    let inserted = store.write_with(locks, work, |tx, (caller, shop, keys)| {
+        async move {
+            if sql::any(tx).await? {
+                return Ok(false);
+            }
+            super::insert(tx, caller, shop).await?;
+            for (key, digest) in keys {
+                keys::insert(tx, caller, key, digest).await?;
+            }
+            Ok(true)
+        }
+        .boxed()
+    });
+    inserted.await
+}
+
+/// Finishes a first start that died between its commit and the naming of its file, or whose commit
+/// never came.
+async fn finish(store: &Store, data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
+    let text = match fs::read_to_string(pending) {
+        Ok(text) => Zeroizing::new(text),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(failed(pending)(error)),
+    };
+    let mut stored = false;
+    for (_, secret) in text.lines().filter_map(|line| line.split_once('=')) {
+        let digest = secret::digest(secret);
+        stored |= store
+            .read(|conn| async move { sql::knows_digest(conn, &digest).await }.boxed())
+            .await?;
+    }
+    if stored {
+        return adopt(data_dir, pending);
+    }
+    fs::remove_file(pending).map_err(failed(pending))
+}
+
+fn write(data_dir: &Path, path: &Path, keys: &Keys) -> io::Result<()> {
+    make_folder(data_dir)?;
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(true);
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+    let mut file = options.open(path)?;
+    let text = Zeroizing::new(format!(
+        "# The API keys of this store's first start. Whoever reads them may do everything.\n\
+         operator={}\nadmin={}\n",
+        *keys.operator, *keys.admin
+    ));
+    file.write_all(text.as_bytes())?;
+    file.sync_all()
+}
+
+/// With PostgreSQL the data folder holds nothing else, and nobody has made it yet.
+fn make_folder(data_dir: &Path) -> io::Result<()> {
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(data_dir)
+}
+
+/// Gives the file its name, for good.
+fn adopt(data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
+    let path = data_dir.join(KEYS_FILE);
+    fs::rename(pending, &path).map_err(failed(&path))?;
+    #[cfg(unix)]
+    File::open(data_dir)
+        .and_then(|folder| folder.sync_all())
+        .map_err(failed(data_dir))?;
+    Ok(())
+}
+
+fn failed(path: &Path) -> impl FnOnce(io::Error) -> FirstStartError {
+    let path = path.to_owned();
+    move |source| FirstStartError::File { path, source }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::clock::Clock;
+    use crate::store::{DatabaseUrl, StoreConfig};
+
+    async fn store(folder: &Path) -> Store {
+        let config = StoreConfig::new(DatabaseUrl::embedded(folder));
+        Store::open(&config, Clock::system()).await.unwrap()
+    }
+
+    #[tokio::test]
+    async fn the_first_start_makes_keys_and_the_second_none() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+
+        let made = first_start(&store, folder.path()).await.unwrap().unwrap();
+
+        let text = fs::read_to_string(folder.path().join(KEYS_FILE)).unwrap();
+        assert!(
+            text.contains(&format!("\nadmin={}\n", *made.admin)),
+            "{text}"
+        );
+        assert!(!folder.path().join(PENDING_FILE).exists());
+        assert!(first_start(&store, folder.path()).await.unwrap().is_none());
+    }
+
+    #[tokio::test]
+    async fn two_first_starts_at_once_make_one_set_of_keys() {
+        let (one, other) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let store = store(one.path()).await;
+
+        let both = tokio::join!(
+            first_start(&store, one.path()),
+            first_start(&store, other.path())
+        );
+
+        let made = [both.0.unwrap(), both.1.unwrap()];
+        assert_eq!(made.iter().flatten().count(), 1);
+        let files = [&one, &other].map(|folder| folder.path().join(KEYS_FILE).exists());
+        assert_eq!(files, made.each_ref().map(Option::is_some));
+    }
+
+    #[tokio::test]
+    async fn a_first_start_that_died_after_its_commit_is_finished() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = store(folder.path()).await;
+        let made = first_start(&store, folder.path()).await.unwrap().unwrap();
+        let (keys, pending) = (
+            folder.path().join(KEYS_FILE),
+            folder.path().join(PENDING_FILE),
+        );
+        fs::rename(&keys, &pending).unwrap();
+
+        assert!(first_start(&store, folder.path()).await.unwrap().is_none());
+
+        assert!(fs::read_to_string(&keys).unwrap().contains(&*made.operator));
+        fs::write(&pending, "operator=clt_of_a_commit_that_never_came\n").unwrap();
+        first_start(&store, folder.path()).await.unwrap();
+        assert!(fs::read_to_string(&keys).unwrap().contains(&*made.operator));
+        assert!(!pending.exists());
+    }
+}

@@ -1,0 +1,174 @@
+//! API keys: made, listed, revoked. The access layer reads them for itself.
+
+use futures::FutureExt as _;
+use tonic::Code;
+
+use super::convert::{self, NewKey};
+use super::model::ApiKey;
+use super::rpc::{more, open, sees_all, size};
+use super::secret;
+use super::sql::{self, KeyQuery};
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::feed::{self, Change, Kind};
+use crate::ids;
+use crate::proto::pb::{self, ErrorReason, Role};
+use crate::store::{Conn, LockKey, PageToken, RequestDigest, Store, Tx};
+
+/// CreateApiKey.
+pub async fn create(
+    store: &Store,
+    caller: Caller,
+    request: pb::CreateApiKeyRequest,
+) -> Result<pb::CreateApiKeyResponse> {
+    let now = store.clock().now();
+    let new = convert::new_key(&request.api_key.unwrap_or_default(), now)?;
+    let key = owned(&caller, new, now)?;
+    let secret = secret::new();
+    let digest = secret::digest(&secret);
+    let locks = feed::locks(&caller).and(lock(&key.id));
+    let made = store.write_with(locks, (caller, key), move |tx, (caller, key)| {
+        async move {
+            if let Some(replay) = feed::replay(tx, caller).await? {
+                return Err(not_stored(&replay.id));
+            }
+            insert(tx, caller, key, &digest).await?;
+            Ok(convert::api_key(key))
+        }
+        .boxed()
+    });
+    Ok(pb::CreateApiKeyResponse {
+        api_key: Some(made.await?),
+        secret,
+    })
+}
+
+/// Adds a key and tells the log.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    caller: &Caller,
+    key: &ApiKey,
+    digest: &[u8],
+) -> Result<()> {
+    sql::insert_key(tx, key, digest).await?;
+    let change = Change::upserted(Kind::ApiKey, &*key.id, 1, &convert::api_key(key));
+    feed::append(tx, caller, key.create_time, change).await
+}
+
+/// The key that the caller makes, bound to the caller's shop unless it is an operator's.
+fn owned(caller: &Caller, new: NewKey, now: i64) -> Result<ApiKey> {
+    let shop = if new.is_operator() {
+        if !sees_all(caller) {
+            let text = "only an operator key makes operator keys";
+            return Err(
+                Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
+                    .with("field", "api_key.roles")
+                    .with("allowed", Role::Operator.as_str_name()),
+            );
+        }
+        None
+    } else if caller.shop.is_empty() {
+        let text = "there are several shops: name one in the metadata clientela-shop";
+        return Err(Error::new(
+            Code::InvalidArgument,
+            ErrorReason::ShopRequired,
+            text,
+        ));
+    } else {
+        Some(caller.shop.to_string())
+    };
+    Ok(ApiKey {
+        id: ids::new_id(),
+        shop,
+        doc: new.doc,
+        expire_time: new.expire_time,
+        revoke_time: None,
+        create_time: now,
+    })
+}
+
+fn not_stored(id: &str) -> Error {
+    let text = "the request id was used before, and its answer held a secret, which is not kept";
+    Error::new(Code::AlreadyExists, ErrorReason::AnswerNotStored, text)
+        .with("name", convert::key_name(id))
+}
+
+/// ListApiKeys.
+pub async fn list(
+    store: &Store,
+    caller: Caller,
+    request: pb::ListApiKeysRequest,
+) -> Result<pb::ListApiKeysResponse> {
+    let pb::ListApiKeysRequest {
+        page_size,
+        page_token,
+        show_revoked,
+    } = request;
+    let size = size(page_size)?;
+    let digest = RequestDigest::new("ListApiKeys", &caller.shop)
+        .field("show_revoked", [u8::from(show_revoked)])
+        .field("operators", [u8::from(sees_all(&caller))]);
+    let before = open(store, &digest, &page_token)?;
+    let now = store.clock().now();
+    let read = store.read(|conn| {
+        async move {
+            let query = KeyQuery {
+                shop: &caller.shop,
+                operators: sees_all(&caller),
+                ended: show_revoked,
+                now,
+                before: before.as_deref().unwrap_or(""),
+                limit: more(size),
+            };
+            sql::list_keys(conn, query).await
+        }
+        .boxed()
+    });
+    let mut keys = read.await?;
+    let cut = keys.len() > size;
+    keys.truncate(size);
+    let next_page_token = match keys.last() {
+        Some(last) if cut => PageToken::seal(store.meta(), &digest, &last.id),
+        _ => String::new(),
+    };
+    let api_keys = keys.iter().map(convert::api_key).collect();
+    Ok(pb::ListApiKeysResponse {
+        api_keys,
+        next_page_token,
+    })
+}
+
+/// RevokeApiKey.
+pub async fn revoke(store: &Store, caller: Caller, request: pb::RevokeApiKeyRequest) -> Result<()> {
+    let now = store.clock().now();
+    let id = convert::id_of(&request.name).to_owned();
+    let locks = feed::locks(&caller).and(lock(&id));
+    let revoked = store.write_with(locks, (caller, id), move |tx, (caller, id)| {
+        async move {
+            if feed::replay(tx, caller).await?.is_some() {
+                return Ok(());
+            }
+            let mut key = visible(tx, caller, id).await?;
+            if key.revoke_time.is_none() {
+                key.revoke_time = Some(now);
+                sql::revoke_key(tx, id, now).await?;
+                let change = Change::upserted(Kind::ApiKey, &**id, 2, &convert::api_key(&key));
+                feed::append(tx, caller, now, change).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    revoked.await
+}
+
+/// A key that the caller may know of.
+async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<ApiKey> {
+    let key = sql::get_key(conn, id).await?;
+    key.filter(|key| sees_all(caller) || key.shop.as_deref() == Some(&*caller.shop))
+        .ok_or_else(|| Error::not_found("apiKey"))
+}
+
+fn lock(id: &str) -> LockKey {
+    LockKey::of("api_key", "", id)
+}

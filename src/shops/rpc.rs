@@ -1,0 +1,311 @@
+//! AdminService: shops, their settings and their keys.
+
+use futures::FutureExt as _;
+use tonic::{Code, Request, Response, Status};
+
+use super::convert;
+use super::model::{Shop, ShopDoc};
+use super::{keys, lock, sql};
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::feed::{self, Change, Kind};
+use crate::groups;
+use crate::proto::pb::{self, ErrorReason, Role};
+use crate::proto::server::admin_service_server::AdminService;
+use crate::store::{Locks, PageToken, RequestDigest, Store, page_size};
+
+/// AdminService over a store.
+#[derive(Clone)]
+pub struct Service {
+    pub(super) store: Store,
+}
+
+impl Service {
+    /// The service.
+    #[must_use]
+    pub fn new(store: Store) -> Self {
+        Self { store }
+    }
+
+    async fn create(&self, caller: Caller, request: pb::CreateShopRequest) -> Result<pb::Shop> {
+        let now = self.store.clock().now();
+        let pb::CreateShopRequest {
+            shop,
+            shop_id: id,
+            validate_only,
+            ..
+        } = request;
+        let display_name = shop.unwrap_or_default().display_name;
+        let new = new_shop(id, display_name, now);
+        let locks = super::locks(&new.id).fold(feed::locks(&caller), Locks::and);
+        let work = (caller, new, validate_only);
+        let shop = self
+            .store
+            .write_with(locks, work, |tx, (caller, new, validate_only)| {
+                async move {
+                    if let Some(replay) = feed::replay(tx, caller).await? {
+                        return match replay.answer::<pb::Shop>()? {
+                            Some(answer) => Ok(answer),
+                            None => present(tx, &replay.id)
+                                .await
+                                .map(|shop| convert::shop(&shop)),
+                        };
+                    }
+                    if sql::get(tx, &new.id).await?.is_some() {
+                        let name = convert::shop_name(&new.id);
+                        let text = "there is a shop of this id";
+                        return Err(
+                            Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
+                                .with("name", name),
+                        );
+                    }
+                    if !validate_only {
+                        super::insert(tx, caller, new).await?;
+                    }
+                    Ok(convert::shop(new))
+                }
+                .boxed()
+            });
+        shop.await
+    }
+
+    async fn get(&self, caller: Caller, name: String) -> Result<pb::Shop> {
+        let id = convert::id_of(&name).to_owned();
+        if !sees_all(&caller) && *caller.shop != *id {
+            return Err(Error::not_found("shop"));
+        }
+        let shop = self
+            .store
+            .read(|conn| async move { present(conn, &id).await }.boxed())
+            .await?;
+        Ok(convert::shop(&shop))
+    }
+
+    async fn list(
+        &self,
+        caller: Caller,
+        request: pb::ListShopsRequest,
+    ) -> Result<pb::ListShopsResponse> {
+        let pb::ListShopsRequest {
+            page_size: asked,
+            page_token,
+        } = request;
+        let size = size(asked)?;
+        if !sees_all(&caller) {
+            let own = convert::shop_name(&caller.shop);
+            let shops = vec![self.get(caller, own).await?];
+            return Ok(pb::ListShopsResponse {
+                shops,
+                next_page_token: String::new(),
+            });
+        }
+        let digest = RequestDigest::new("ListShops", "");
+        let after: Option<String> = open(&self.store, &digest, &page_token)?;
+        let mut shops = self
+            .store
+            .read(|conn| {
+                async move { sql::list(conn, after.as_deref().unwrap_or(""), more(size)).await }
+                    .boxed()
+            })
+            .await?;
+        let cut = shops.len() > size;
+        shops.truncate(size);
+        let next_page_token = match shops.last() {
+            Some(last) if cut => PageToken::seal(self.store.meta(), &digest, &last.id),
+            _ => String::new(),
+        };
+        let shops = shops.iter().map(convert::shop).collect();
+        Ok(pb::ListShopsResponse {
+            shops,
+            next_page_token,
+        })
+    }
+
+    async fn settings(&self, caller: Caller) -> Result<pb::ShopSettings> {
+        let read = self
+            .store
+            .read(|conn| async move { present(conn, &caller.shop).await }.boxed());
+        let shop = read.await?;
+        Ok(convert::settings(&shop))
+    }
+
+    async fn update_settings(
+        &self,
+        caller: Caller,
+        request: pb::UpdateShopSettingsRequest,
+    ) -> Result<pb::ShopSettings> {
+        let now = self.store.clock().now();
+        let locks = feed::locks(&caller).and(lock(&caller.shop));
+        let work = (caller, request);
+        let settings = self
+            .store
+            .write_with(locks, work, move |tx, (caller, request)| {
+                async move {
+                    if let Some(replay) = feed::replay(tx, caller).await? {
+                        return match replay.answer::<pb::ShopSettings>()? {
+                            Some(answer) => Ok(answer),
+                            None => present(tx, &replay.id)
+                                .await
+                                .map(|shop| convert::settings(&shop)),
+                        };
+                    }
+                    let mut shop = present(tx, &caller.shop).await?;
+                    let name = convert::settings_name(&shop.id);
+                    let etag = request
+                        .settings
+                        .as_ref()
+                        .map_or("", |settings| &settings.etag);
+                    feed::check_etag(etag, &name, shop.version)?;
+                    let before = shop.doc.settings.specials();
+                    convert::apply(request, &mut shop.doc.settings)?;
+                    let specials = shop.doc.settings.specials();
+                    if specials != before {
+                        groups::hold_special(tx, &shop.id, &specials).await?;
+                    }
+                    shop.version += 1;
+                    shop.update_time = now;
+                    let answer = convert::settings(&shop);
+                    if request.validate_only {
+                        return Ok(answer);
+                    }
+                    sql::update(tx, &shop).await?;
+                    let change = Change::upserted(Kind::Settings, &*shop.id, shop.version, &answer);
+                    feed::append(tx, caller, now, change).await?;
+                    if specials != before {
+                        groups::repoint(tx, caller, &specials, now).await?;
+                    }
+                    Ok(answer)
+                }
+                .boxed()
+            });
+        settings.await
+    }
+}
+
+/// A shop as it begins.
+pub(super) fn new_shop(id: String, display_name: String, now: i64) -> Shop {
+    let doc = ShopDoc {
+        display_name,
+        ..ShopDoc::default()
+    };
+    Shop {
+        id,
+        version: 1,
+        doc,
+        create_time: now,
+        update_time: now,
+    }
+}
+
+async fn present(conn: &mut crate::store::Conn, id: &str) -> Result<Shop> {
+    sql::get(conn, id)
+        .await?
+        .ok_or_else(|| Error::not_found("shop"))
+}
+
+/// Whether the caller's key is not bound to a shop.
+pub(super) fn sees_all(caller: &Caller) -> bool {
+    caller.roles.has(Role::Operator)
+}
+
+/// How many entries a page has.
+pub(super) fn size(asked: i32) -> Result<usize> {
+    page_size(asked)
+        .ok_or_else(|| Error::invalid_field("page_size", "OUT_OF_RANGE", "is below zero"))
+}
+
+/// One row more than a page has tells whether another page follows.
+pub(super) fn more(size: usize) -> i64 {
+    i64::try_from(size + 1).expect("a page has at most 1,000 entries")
+}
+
+/// The id after which the page begins.
+pub(super) fn open(store: &Store, digest: &RequestDigest, token: &str) -> Result<Option<String>> {
+    PageToken::open(store.meta(), digest, token).map_err(|error| {
+        Error::new(
+            Code::InvalidArgument,
+            ErrorReason::InvalidPageToken,
+            error.to_string(),
+        )
+    })
+}
+
+#[tonic::async_trait]
+impl AdminService for Service {
+    async fn create_shop(
+        &self,
+        request: Request<pb::CreateShopRequest>,
+    ) -> Result<Response<pb::Shop>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            self.create(caller, request.into_inner()).await?,
+        ))
+    }
+
+    async fn get_shop(
+        &self,
+        request: Request<pb::GetShopRequest>,
+    ) -> Result<Response<pb::Shop>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            self.get(caller, request.into_inner().name).await?,
+        ))
+    }
+
+    async fn list_shops(
+        &self,
+        request: Request<pb::ListShopsRequest>,
+    ) -> Result<Response<pb::ListShopsResponse>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            self.list(caller, request.into_inner()).await?,
+        ))
+    }
+
+    async fn get_shop_settings(
+        &self,
+        request: Request<pb::GetShopSettingsRequest>,
+    ) -> Result<Response<pb::ShopSettings>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(self.settings(caller).await?))
+    }
+
+    async fn update_shop_settings(
+        &self,
+        request: Request<pb::UpdateShopSettingsRequest>,
+    ) -> Result<Response<pb::ShopSettings>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            self.update_settings(caller, request.into_inner()).await?,
+        ))
+    }
+
+    async fn create_api_key(
+        &self,
+        request: Request<pb::CreateApiKeyRequest>,
+    ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            keys::create(&self.store, caller, request.into_inner()).await?,
+        ))
+    }
+
+    async fn list_api_keys(
+        &self,
+        request: Request<pb::ListApiKeysRequest>,
+    ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            keys::list(&self.store, caller, request.into_inner()).await?,
+        ))
+    }
+
+    async fn revoke_api_key(
+        &self,
+        request: Request<pb::RevokeApiKeyRequest>,
+    ) -> Result<Response<()>, Status> {
+        let caller = Caller::of(&request).clone();
+        keys::revoke(&self.store, caller, request.into_inner()).await?;
+        Ok(Response::new(()))
+    }
+}
