@@ -3,10 +3,11 @@
 
     tests/kill/checker.py FOLDER
 
-It knows nothing of the service but the contract. What the shop must hold follows from the ledger: an
-answered write was applied once, a refused one not at all, one whose outcome is unknown either whole or
-not at all, so that there can be several worlds to choose from; the final state must be one of them.
-What the watchers were shown is then held against that, against the answers and against each other.
+It knows nothing of the service but the contract. What the shop must hold follows from the ledger:
+an answered write was applied once, a refused one not at all, one whose outcome is unknown either
+whole or not at all, so that there can be several worlds to choose from; the final state must be one
+of them. What the watchers were shown is then held against that, against the answers and against each
+other.
 """
 
 from __future__ import annotations
@@ -164,7 +165,7 @@ def check_baskets(recording: Recording, requests: dict[str, Request]) -> Iterato
         if request.outcome == "unknown":
             after |= before
         elif not after:
-            yield Violation("refused", f"{identity} was accepted but could not be: {request.invoke}")
+            yield Violation("refused", f"{identity} could not be accepted: {request.invoke}")
             after = before
         worlds[basket] = after
 

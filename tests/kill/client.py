@@ -1,7 +1,7 @@
 """The service as a generated Python client sees it: stubs, channel, digest.
 
-The stubs are generated from the protos at run time, into a folder that the run removes; the processes
-of a run find it in PYTHONPATH.
+The stubs are generated from the protos at run time, into a folder that the run removes; the
+processes of a run find it in PYTHONPATH.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """What a run writes down, one JSON array a line, for the checker to judge.
 
-A recording is a folder. `ledger-*` tells what the writers asked for and were answered, `watch-*` what
-the watchers were shown, `final` what the shop held in the end. Nothing in it comes from the server
-but through its API. Lines are written with one `write` each and never changed, so a reader sees
+A recording is a folder. `ledger-*` tells what the writers asked for and were answered, `watch-*`
+what the watchers were shown, `final` what the shop held in the end. Nothing in it comes from the
+server but through its API. Lines are written with one `write` each and never changed, so a reader sees
 whole lines however the writer ended.
 """
 
@@ -41,7 +41,7 @@ class Return(NamedTuple):
     code: str
     # When this attempt was sent.
     sent: float
-    # The answered resource: its name, its version (0 for a customer) and a digest of all its fields.
+    # The answered resource: its name, its version (0 for a customer), a digest of all its fields.
     name: str
     version: int
     digest: str
@@ -128,7 +128,7 @@ class Log:
         self._file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_APPEND, 0o600)
 
     def append(self, record: Record) -> None:
-        """Writes a record. It is not flushed to the disk: only the server is killed, not the machine."""
+        """Writes a record. Not flushed to the disk: only the server is killed, not the machine."""
         line = json.dumps([type(record).__name__, *record], separators=(",", ":"))
         os.write(self._file, line.encode() + b"\n")
 

@@ -3,8 +3,8 @@
 
     watch.py FOLDER SEED
 
-They stop when they were told to, have seen the last cart of the run, and the server has nothing more
-to say: a heartbeat came after it.
+They stop when they have seen the last cart of the run and the server has nothing more to say: a
+heartbeat came after it.
 """
 
 from __future__ import annotations

@@ -244,7 +244,7 @@ class Writer:
         return Call(request, "AddItem", message, basket.slot, [["add", request, quantity]])
 
     async def send(self, call: Call) -> Any | None:
-        """Sends a request until its outcome is known, or it is given up. The answer, if there is one."""
+        """Sends a request until its outcome is known or it is given up; the answer, if any."""
         stub = self.customers if call.rpc == "CreateCustomer" else self.carts
         failures = 0
         until = None
