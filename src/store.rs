@@ -125,7 +125,7 @@ impl Store {
                     Arc::clone(&meter),
                     wake.clone(),
                     config.commit_delay,
-                    opened.lock,
+                    opened.premises,
                 );
                 let readers = pool(opened.read_target, config.read_connections);
                 let writers = Writers::Sqlite(writer);

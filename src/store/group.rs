@@ -6,7 +6,6 @@
 //! batch leave after its commit, also the refusals, as they may rest on what another member wrote.
 
 use std::collections::VecDeque;
-use std::fs::File;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -17,6 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::conn::{Conn, Meter};
 use super::error::Trouble;
 use super::pool::Target;
+use super::sqlite::Premises;
 use super::tx::Tx;
 use super::wake::Wake;
 use super::work::{Ran, Work};
@@ -28,6 +28,8 @@ const MAX_BATCH_TIME: Duration = Duration::from_millis(20);
 /// Writes that wait for their batch; a caller beyond that waits for its place.
 const MAX_CALLS: usize = 1024;
 const MAX_JOBS: usize = 64;
+/// Transactions between two looks at the length of the write-ahead log.
+const LOG_CHECKED_EVERY: u32 = 256;
 /// Runs of one write in batches that others spoiled; after that it runs alone.
 const MAX_SPOILED: u32 = 1;
 
@@ -46,7 +48,7 @@ impl Writer {
         meter: Arc<Meter>,
         wake: Wake,
         commit_delay: Option<Duration>,
-        lock: File,
+        premises: Premises,
     ) -> Self {
         let (calls, call_queue) = mpsc::channel(MAX_CALLS);
         let (jobs, job_queue) = mpsc::channel(MAX_JOBS);
@@ -60,7 +62,8 @@ impl Writer {
             calls: call_queue,
             jobs: job_queue,
             waiting: VecDeque::new(),
-            _lock: lock,
+            premises,
+            transactions: 0,
         };
         let task = Mutex::new(Some(tokio::spawn(state.run(stop.clone()))));
         Self {
@@ -131,8 +134,8 @@ struct Loop {
     calls: mpsc::Receiver<Box<dyn Work>>,
     jobs: mpsc::Receiver<Box<dyn Work>>,
     waiting: VecDeque<Member>,
-    /// Keeps a second process out, until the file is closed.
-    _lock: File,
+    premises: Premises,
+    transactions: u32,
 }
 
 impl Loop {
@@ -209,6 +212,10 @@ impl Loop {
                     self.waiting.push_front(member);
                 }
             }
+        }
+        self.transactions = self.transactions.wrapping_add(1);
+        if self.transactions.is_multiple_of(LOG_CHECKED_EVERY) {
+            self.premises.fold_long_log(tx.conn_mut()).await;
         }
         if tx.is_broken() {
             tracing::warn!("the writer's connection was lost; it is opened again");
