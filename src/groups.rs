@@ -5,10 +5,14 @@
 //! are read by carts from the columns `state`, `discount_hundredths` and `pricing_revision`.
 
 mod convert;
+mod fields;
 pub mod memberships;
 mod model;
+mod read;
 mod special;
 mod sql;
+mod watch;
+mod write;
 
 use std::collections::HashMap;
 

@@ -3,8 +3,12 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod app;
+pub mod carts;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod customers;
 pub mod epochs;
 pub mod error;
 pub mod feed;
@@ -13,8 +17,10 @@ pub mod groups;
 pub mod ids;
 pub mod jobs;
 pub mod limits;
+pub mod list;
 pub mod mask;
 pub mod numbers;
+pub mod operations;
 pub mod passwords;
 pub mod proto;
 pub mod server;

@@ -31,10 +31,6 @@ pub(crate) struct JobRow {
     pub(crate) end_time: Option<i64>,
 }
 
-/// The columns of a [`JobRow`], behind the alias `j`.
-pub(crate) const JOB_COLUMNS: &str = "j.id, j.kind, j.state, j.subject, j.progress, j.attempts, \
-     j.error, j.key_id, j.actor, j.create_time, j.update_time, j.end_time";
-
 /// Where the same work waits already, its row is written again, so that it cannot be begun before
 /// this transaction has ended.
 const ENQUEUE: &str = "INSERT INTO jobs

@@ -102,6 +102,12 @@ impl Statement {
         self
     }
 
+    /// Puts words of the program before what is there.
+    pub fn enclose(&mut self, before: &'static str) -> &mut Self {
+        self.text.insert_str(0, before);
+        self
+    }
+
     /// Keeps a value and gives the placeholder for it (`$3`), which may be used more than once.
     pub fn keep(&mut self, value: impl Into<Bind>) -> String {
         self.binds.push(value.into());

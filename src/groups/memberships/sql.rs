@@ -25,7 +25,7 @@ const OF_CUSTOMER: &str =
     ORDER BY group_id, source";
 
 /// All grants of a customer.
-pub(super) async fn of_customer(
+pub(crate) async fn of_customer(
     conn: &mut Conn,
     shop: &str,
     customer: &str,
@@ -66,7 +66,7 @@ const fn hold(engine: Engine) -> &'static str {
 
 /// Grants memberships of the groups that exist; gives how many those are. None of them can be deleted
 /// before this transaction has ended.
-pub(super) async fn put_grants(
+pub(crate) async fn put_grants(
     tx: &mut Tx,
     shop: &str,
     customer: &str,
@@ -100,7 +100,7 @@ pub(super) async fn put_grants(
 }
 
 /// Lets memberships begin, of the groups that exist; those that are there stay. Gives how many began.
-pub(super) async fn put_memberships(
+pub(crate) async fn put_memberships(
     tx: &mut Tx,
     shop: &str,
     customer: &str,
@@ -127,7 +127,7 @@ const DELETE_GRANT: &str = "DELETE FROM membership_grants
     WHERE shop_id = $1 AND group_id = $2 AND customer_id = $3 AND source = $4";
 
 /// Takes one grant away.
-pub(super) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> Result<()> {
+pub(crate) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> Result<()> {
     on_write!(tx, |e| sqlx::query(DELETE_GRANT)
         .bind(shop)
         .bind(&grant.group_id)
@@ -140,7 +140,7 @@ pub(super) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> R
 }
 
 /// Ends memberships of a customer.
-pub(super) async fn delete_memberships(
+pub(crate) async fn delete_memberships(
     tx: &mut Tx,
     shop: &str,
     customer: &str,
@@ -163,7 +163,7 @@ pub(super) async fn delete_memberships(
 const DELETE_ALL: &str = "DELETE FROM memberships WHERE shop_id = $1 AND customer_id = $2";
 
 /// Ends all memberships of a customer; the grants stay.
-pub(super) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
+pub(crate) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
     on_write!(tx, |e| sqlx::query(DELETE_ALL)
         .bind(shop)
         .bind(customer)

@@ -1,0 +1,427 @@
+//! AddMembers, RemoveMembers and ListMembers.
+//!
+//! Many customers are worked on in several transactions, each of which holds the locks of a few; a
+//! customer is changed whole or not at all. The answer is stored with the last of them.
+
+mod one;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+
+use super::memberships::sql as memberships_sql;
+use super::memberships::{Grant, GrantRow, Source};
+use super::model::Group;
+use super::rpc::id;
+use super::write::existing;
+use crate::access::{Caller, format};
+use crate::error::{Error, Result, Violation};
+use crate::proto::pb::{self, member_result::Outcome};
+use crate::store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx};
+use crate::{customers, feed, list};
+
+/// Customers that one transaction works on.
+const BATCH: usize = 32;
+
+/// What is done to each customer.
+#[derive(Clone)]
+enum Work {
+    Add { grant: Grant, make_default: bool },
+    Remove { include_rules: bool },
+}
+
+pub(super) async fn add(
+    store: &Store,
+    caller: &Caller,
+    request: pb::AddMembersRequest,
+) -> Result<Vec<pb::MemberResult>> {
+    let mut violations = Vec::new();
+    let source = match pb::MembershipSource::try_from(request.source) {
+        Ok(pb::MembershipSource::Unspecified) if is_ingest(caller) => Source::Import,
+        Ok(pb::MembershipSource::Unspecified | pb::MembershipSource::Staff) => Source::Staff,
+        Ok(pb::MembershipSource::Request) => Source::Request,
+        Ok(pb::MembershipSource::Import) => Source::Import,
+        Ok(pb::MembershipSource::Order) => Source::Order,
+        Ok(pb::MembershipSource::Rule) | Err(_) => {
+            let text = "rules grant by themselves";
+            violations.push(Violation::new("source", "INVALID", text));
+            Source::Rule
+        }
+    };
+    let expire_time = request.expire_time.map(micros);
+    if expire_time.is_some_and(|end| end <= store.clock().now()) {
+        violations.push(Violation::new(
+            "expire_time",
+            "IN_THE_PAST",
+            "must be in the future",
+        ));
+    }
+    if request.members.is_empty() {
+        violations.push(Violation::new(
+            "members",
+            "REQUIRED",
+            "at least one member is needed",
+        ));
+    }
+    if !violations.is_empty() {
+        return Err(Error::invalid(violations));
+    }
+    let actor = caller.actor.as_deref().map(str::to_owned);
+    let grant = Grant {
+        source,
+        reason: request.reason,
+        actor,
+        expire_time,
+    };
+    let work = Work::Add {
+        grant,
+        make_default: request.make_default,
+    };
+    run(store, caller, id(&request.group)?, request.members, work).await
+}
+
+pub(super) async fn remove(
+    store: &Store,
+    caller: &Caller,
+    request: pb::RemoveMembersRequest,
+) -> Result<Vec<pb::MemberResult>> {
+    if request.members.is_empty() {
+        let text = "at least one member is needed";
+        return Err(Error::invalid_field("members", "REQUIRED", text));
+    }
+    let work = Work::Remove {
+        include_rules: request.include_rules,
+    };
+    run(store, caller, id(&request.group)?, request.members, work).await
+}
+
+/// Whether the key is that of another system, and of nobody of the shop.
+fn is_ingest(caller: &Caller) -> bool {
+    use pb::Role;
+    let staff = [Role::Operator, Role::Admin, Role::Support];
+    caller.roles.has(Role::Ingest) && !staff.into_iter().any(|role| caller.roles.has(role))
+}
+
+fn micros(time: prost_types::Timestamp) -> i64 {
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos) / 1_000)
+}
+
+/// One transaction's share.
+struct Batch {
+    caller: Caller,
+    group: String,
+    customers: Vec<String>,
+    work: Work,
+    now: i64,
+    /// The entries as sent and what became of the customers before, if this is the last share.
+    last: Option<(Vec<Entry>, HashMap<String, Outcome>)>,
+}
+
+/// One entry of `members`.
+#[derive(Clone)]
+struct Entry {
+    sent: String,
+    customer: Option<String>,
+}
+
+/// What a transaction did.
+enum Done {
+    Share(Vec<(String, Outcome)>),
+    Answer(Vec<pb::MemberResult>),
+}
+
+async fn run(
+    store: &Store,
+    caller: &Caller,
+    group: String,
+    members: Vec<String>,
+    work: Work,
+) -> Result<Vec<pb::MemberResult>> {
+    let entries = {
+        let (caller, group) = (caller.clone(), group.clone());
+        store.read(move |conn| {
+            async move {
+                if let Some(answer) = answered(conn, &caller).await? {
+                    return Ok(Err(answer));
+                }
+                existing(conn, &caller.shop, &group).await?;
+                resolve(conn, &caller.shop, members).await.map(Ok)
+            }
+            .boxed()
+        })
+    };
+    let entries = match entries.await? {
+        Ok(entries) => entries,
+        Err(answer) => return Ok(answer),
+    };
+    let customers: BTreeMap<&str, ()> = entries
+        .iter()
+        .filter_map(|entry| Some((entry.customer.as_deref()?, ())))
+        .collect();
+    let customers: Vec<String> = customers.into_keys().map(str::to_owned).collect();
+    let mut shares: Vec<Vec<String>> = customers.chunks(BATCH).map(<[String]>::to_vec).collect();
+    let last = shares.pop().unwrap_or_default();
+    let mut outcomes = HashMap::new();
+    let share = |customers, last| Batch {
+        caller: caller.clone(),
+        group: group.clone(),
+        customers,
+        work: work.clone(),
+        now: store.clock().now(),
+        last,
+    };
+    for customers in shares {
+        let batch = share(customers, None);
+        let locks = batch.locks();
+        match store
+            .write_with(locks, batch, |tx, batch| perform(tx, batch).boxed())
+            .await?
+        {
+            Done::Share(share) => outcomes.extend(share),
+            Done::Answer(answer) => return Ok(answer),
+        }
+    }
+    let batch = share(last, Some((entries, outcomes)));
+    let locks = batch.locks();
+    match store
+        .write_with(locks, batch, |tx, batch| perform(tx, batch).boxed())
+        .await?
+    {
+        Done::Answer(answer) => Ok(answer),
+        Done::Share(_) => Err(Error::internal("the last share came without an answer")),
+    }
+}
+
+impl Batch {
+    fn locks(&self) -> Locks {
+        let mut locks = match self.last {
+            Some(_) => feed::locks(&self.caller),
+            None => Locks::none(),
+        };
+        for customer in &self.customers {
+            locks.insert(LockKey::of("customer", &self.caller.shop, customer));
+        }
+        locks
+    }
+}
+
+async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
+    if let Some(answer) = answered(tx, &batch.caller).await? {
+        return Ok(Done::Answer(answer));
+    }
+    let group = existing(tx, &batch.caller.shop, &batch.group).await?;
+    // The answer is what the request id stands for, and none of the customers' changes.
+    let caller = Caller {
+        request: None,
+        ..batch.caller.clone()
+    };
+    let mut outcomes = Vec::with_capacity(batch.customers.len());
+    for customer in &batch.customers {
+        let outcome = match &batch.work {
+            Work::Add {
+                grant,
+                make_default,
+            } => {
+                one::add(
+                    tx,
+                    &caller,
+                    &group,
+                    customer,
+                    grant,
+                    *make_default,
+                    batch.now,
+                )
+                .await?
+            }
+            Work::Remove { include_rules } => {
+                one::remove(tx, &caller, &group, customer, *include_rules, batch.now).await?
+            }
+        };
+        outcomes.push((customer.clone(), outcome));
+    }
+    let Some((entries, before)) = &batch.last else {
+        return Ok(Done::Share(outcomes));
+    };
+    let mut all = before.clone();
+    all.extend(outcomes);
+    let results = results(entries, all);
+    let names: Vec<String> = results
+        .iter()
+        .map(|result| result.customer.clone())
+        .collect();
+    let answer = pb::AddMembersResponse { results };
+    feed::answer(tx, &batch.caller, batch.now, &answer, &names).await?;
+    Ok(Done::Answer(answer.results))
+}
+
+/// The results in the order of the entries; who is named twice was changed by the first.
+fn results(entries: &[Entry], mut outcomes: HashMap<String, Outcome>) -> Vec<pb::MemberResult> {
+    entries
+        .iter()
+        .map(|Entry { sent, customer }| {
+            let outcome = match customer {
+                None => Outcome::NotFound,
+                Some(id) => {
+                    let known = outcomes.get(id).copied().unwrap_or(Outcome::NotFound);
+                    if known == Outcome::Changed {
+                        outcomes.insert(id.clone(), Outcome::Unchanged);
+                    }
+                    known
+                }
+            };
+            let found = customer.as_ref().filter(|_| outcome != Outcome::NotFound);
+            pb::MemberResult {
+                member: sent.clone(),
+                customer: found.map(|id| customers::name(id)).unwrap_or_default(),
+                outcome: outcome.into(),
+            }
+        })
+        .collect()
+}
+
+/// The answer that was given before. Both answers have the same form, and a request of the other
+/// call has another digest.
+async fn answered(conn: &mut Conn, caller: &Caller) -> Result<Option<Vec<pb::MemberResult>>> {
+    let answer: Option<pb::AddMembersResponse> = feed::answered(conn, caller).await?;
+    Ok(answer.map(|answer| answer.results))
+}
+
+/// Who the entries mean.
+async fn resolve(conn: &mut Conn, shop: &str, members: Vec<String>) -> Result<Vec<Entry>> {
+    let claims: Vec<String> = members
+        .iter()
+        .filter(|member| member.contains('@'))
+        .filter_map(|member| format::email_claim(member))
+        .collect();
+    let found: HashMap<String, String> = if claims.is_empty() {
+        HashMap::new()
+    } else {
+        customers::ids_by_email(conn, shop, &claims)
+            .await?
+            .into_iter()
+            .collect()
+    };
+    Ok(members
+        .into_iter()
+        .map(|sent| {
+            let customer = if sent.contains('@') {
+                format::email_claim(&sent).and_then(|claim| found.get(&claim).cloned())
+            } else {
+                Some(customers::id_of(&sent).to_owned())
+            };
+            Entry { sent, customer }
+        })
+        .collect())
+}
+
+pub(super) async fn list(
+    store: &Store,
+    caller: &Caller,
+    request: pb::ListMembersRequest,
+) -> Result<pb::ListMembersResponse> {
+    let shop = Arc::clone(&caller.shop);
+    let group = id(&request.group)?;
+    let size = list::size(request.page_size)?;
+    let digest = RequestDigest::new("ListMembers", &shop).field("group", &group);
+    let after: Option<String> = list::open(store.meta(), &digest, &request.page_token)?;
+    let (members, next) = store
+        .snapshot(|conn| {
+            async move {
+                let group = existing(conn, &shop, &group).await?;
+                let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
+                let after = after.unwrap_or_default();
+                let mut ids =
+                    memberships_sql::members(conn, &shop, &group.id, &after, limit).await?;
+                let more = ids.len() > size;
+                ids.truncate(size);
+                let next = ids.last().filter(|_| more).cloned();
+                Ok((read(conn, &shop, &group, &ids).await?, next))
+            }
+            .boxed()
+        })
+        .await?;
+    let seal = |last: String| PageToken::seal(store.meta(), &digest, &last);
+    Ok(pb::ListMembersResponse {
+        members,
+        next_page_token: next.map(seal).unwrap_or_default(),
+    })
+}
+
+async fn read(
+    conn: &mut Conn,
+    shop: &str,
+    group: &Group,
+    ids: &[String],
+) -> Result<Vec<pb::Member>> {
+    let mut grants: HashMap<String, Vec<pb::MembershipGrant>> = HashMap::new();
+    for grant in memberships_sql::of_members(conn, shop, &group.id, ids).await? {
+        grants
+            .entry(grant.customer_id.clone())
+            .or_default()
+            .push(grant_message(grant));
+    }
+    let customers = customers::load_many(conn, shop, ids).await?;
+    Ok(customers
+        .into_iter()
+        .map(|customer| pb::Member {
+            default_group: customer.default_group == group.id,
+            grants: grants.remove(&customer.id).unwrap_or_default(),
+            customer: Some(customers::message(&customer)),
+        })
+        .collect())
+}
+
+fn grant_message(grant: GrantRow) -> pb::MembershipGrant {
+    pb::MembershipGrant {
+        source: i32::try_from(grant.source).unwrap_or_default(),
+        reason: grant.reason,
+        actor: grant.actor.unwrap_or_default(),
+        start_time: Some(feed::timestamp(grant.start_time)),
+        expire_time: grant.expire_time.map(feed::timestamp),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn entry(sent: &str, customer: Option<&str>) -> Entry {
+        Entry {
+            sent: sent.to_owned(),
+            customer: customer.map(str::to_owned),
+        }
+    }
+
+    #[test]
+    fn who_is_named_twice_is_changed_once() {
+        let entries = [
+            entry("customers/ada", Some("ada")),
+            entry("nobody@example.test", None),
+            entry("ada@example.test", Some("ada")),
+            entry("customers/gone", Some("gone")),
+        ];
+        let outcomes = [("ada", Outcome::Changed), ("gone", Outcome::NotFound)];
+        let outcomes = outcomes
+            .map(|(id, outcome)| (id.to_owned(), outcome))
+            .into();
+
+        let results = results(&entries, outcomes);
+
+        let seen: Vec<(&str, Outcome)> = results
+            .iter()
+            .map(|result| (&*result.customer, result.outcome()))
+            .collect();
+        assert_eq!(
+            seen,
+            [
+                ("customers/ada", Outcome::Changed),
+                ("", Outcome::NotFound),
+                ("customers/ada", Outcome::Unchanged),
+                ("", Outcome::NotFound),
+            ]
+        );
+    }
+}

@@ -1,0 +1,43 @@
+//! Operations: jobs as callers see them.
+//!
+//! An operation is the row of a job and nothing else. Callers see those of their shop; what concerns
+//! the whole store is seen by operators only.
+
+mod read;
+mod rpc;
+mod watch;
+
+pub use rpc::Service;
+
+use crate::jobs::JobState;
+
+/// The first part of an operation's name.
+pub const COLLECTION: &str = "operations";
+
+/// The full name of an operation.
+#[must_use]
+pub fn name(id: &str) -> String {
+    format!("{COLLECTION}/{id}")
+}
+
+/// The id in an operation's name.
+fn id_of(name: &str) -> Option<&str> {
+    name.strip_prefix("operations/")
+        .filter(|id| !id.is_empty() && !id.contains('/'))
+}
+
+/// The value of an enum without its prefix, as filters name it.
+fn short(name: &'static str, prefix: &str) -> &'static str {
+    name.strip_prefix(prefix).unwrap_or(name)
+}
+
+/// A state's name in metadata, as `DONE`.
+fn state_text(state: JobState) -> &'static str {
+    short(state.message().as_str_name(), "STATE_")
+}
+
+/// A kind's name, as `PURGE`.
+#[cfg(test)]
+fn kind_text(kind: crate::jobs::JobKind) -> &'static str {
+    short(kind.message().as_str_name(), "KIND_")
+}

@@ -1,0 +1,136 @@
+//! The calls of OperationService.
+
+use futures::FutureExt as _;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Request, Response, Status};
+
+use super::{id_of, read, state_text, watch};
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::feed::{self, Change, Kind};
+use crate::jobs;
+use crate::proto::pb::{self, ErrorReason};
+use crate::proto::server::operation_service_server::OperationService;
+use crate::store::{LockKey, Store, Tx};
+
+/// OperationService.
+#[derive(Clone)]
+pub struct Service {
+    store: Store,
+    draining: CancellationToken,
+}
+
+impl Service {
+    /// The service over a store. When `draining` is cancelled its streams end.
+    #[must_use]
+    pub fn new(store: Store, draining: CancellationToken) -> Self {
+        Self { store, draining }
+    }
+
+    async fn get(&self, caller: &Caller, name: &str) -> Result<pb::Operation> {
+        let (caller, id) = (caller.clone(), id(name)?);
+        let found = self
+            .store
+            .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed())
+            .await?;
+        Ok(found.message)
+    }
+}
+
+#[tonic::async_trait]
+impl OperationService for Service {
+    async fn get_operation(
+        &self,
+        request: Request<pb::GetOperationRequest>,
+    ) -> Result<Response<pb::Operation>, Status> {
+        let caller = Caller::of(&request).clone();
+        Ok(Response::new(
+            self.get(&caller, &request.into_inner().name).await?,
+        ))
+    }
+
+    async fn list_operations(
+        &self,
+        request: Request<pb::ListOperationsRequest>,
+    ) -> Result<Response<pb::ListOperationsResponse>, Status> {
+        let caller = Caller::of(&request).clone();
+        let list = read::List::new(&self.store, &caller, &request.into_inner())?;
+        Ok(Response::new(
+            self.store.read(|conn| list.read(conn).boxed()).await?,
+        ))
+    }
+
+    async fn cancel_operation(
+        &self,
+        request: Request<pb::CancelOperationRequest>,
+    ) -> Result<Response<pb::Operation>, Status> {
+        let caller = Caller::of(&request).clone();
+        let id = id(&request.into_inner().name)?;
+        let locks = feed::locks(&caller).and(LockKey::of("operation", &caller.shop, &id));
+        let data = (caller, id, self.store.clock().now());
+        let cancelled = self
+            .store
+            .write_with(locks, data, |tx, (caller, id, now)| {
+                cancel(tx, caller, id, *now).boxed()
+            })
+            .await?;
+        Ok(Response::new(cancelled))
+    }
+
+    type WatchOperationStream = watch::Stream;
+
+    async fn watch_operation(
+        &self,
+        request: Request<pb::WatchOperationRequest>,
+    ) -> Result<Response<Self::WatchOperationStream>, Status> {
+        let caller = Caller::of(&request).clone();
+        let id = id(&request.into_inner().name)?;
+        // So that what cannot be watched is refused at once.
+        self.get(&caller, &super::name(&id)).await?;
+        let stream = watch::stream(self.store.clone(), caller, id, self.draining.clone());
+        Ok(Response::new(stream))
+    }
+}
+
+async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::Operation> {
+    if let Some(replay) = feed::replay(tx, caller).await? {
+        return match replay.answer()? {
+            Some(answer) => Ok(answer),
+            None => Ok(read::get(tx, caller, id).await?.message),
+        };
+    }
+    let operation = read::get(tx, caller, id).await?;
+    if operation.state.has_ended() {
+        let text = "the operation has ended";
+        return Err(
+            Error::new(Code::FailedPrecondition, ErrorReason::OperationEnded, text)
+                .with("state", state_text(operation.state)),
+        );
+    }
+    if !operation.kind.is_cancellable() {
+        return Err(Error::new(
+            Code::FailedPrecondition,
+            ErrorReason::OperationNotCancellable,
+            "the operation keeps the data consistent and has to end by itself",
+        ));
+    }
+    if !jobs::cancel(tx, id, now).await? {
+        // It ended since it was read: a new run sees that.
+        return Err(tx.run_again());
+    }
+    let cancelled = read::get(tx, caller, id).await?.message;
+    feed::append(
+        tx,
+        caller,
+        now,
+        Change::upserted(Kind::Operation, id, now, &cancelled),
+    )
+    .await?;
+    Ok(cancelled)
+}
+
+/// The id in an operation's name. What is no name was refused before it came here.
+fn id(name: &str) -> Result<String> {
+    let id = id_of(name).map(str::to_owned);
+    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of an operation is needed"))
+}

@@ -1,0 +1,95 @@
+//! WatchOperation: the operation as it is, then whenever it changes, until it has ended.
+
+use std::pin::Pin;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use tokio::sync::watch::Receiver;
+use tokio_util::sync::CancellationToken;
+use tonic::{Code, Status};
+
+use super::read;
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::jobs;
+use crate::proto::pb::{self, ErrorReason};
+use crate::store::Store;
+
+/// The messages of a watched operation.
+pub(super) type Stream = Pin<Box<dyn futures::Stream<Item = Result<pb::Operation, Status>> + Send>>;
+
+/// How often an operation is looked at that another replica may be working on.
+const POLL_INTERVAL: Duration = Duration::from_millis(500);
+
+struct Watch {
+    store: Store,
+    caller: Caller,
+    id: String,
+    draining: CancellationToken,
+    progress: Receiver<u64>,
+    sent: Option<pb::Operation>,
+    ended: bool,
+}
+
+/// The stream of an operation.
+pub(super) fn stream(
+    store: Store,
+    caller: Caller,
+    id: String,
+    draining: CancellationToken,
+) -> Stream {
+    let progress = jobs::progress();
+    let watch = Watch {
+        store,
+        caller,
+        id,
+        draining,
+        progress,
+        sent: None,
+        ended: false,
+    };
+    Box::pin(futures::stream::unfold(watch, |mut watch| async move {
+        if watch.ended {
+            return None;
+        }
+        let next = watch.next().await.map_err(|error| {
+            watch.ended = true;
+            Status::from(error)
+        });
+        Some((next, watch))
+    }))
+}
+
+impl Watch {
+    /// Waits for what was not sent yet.
+    async fn next(&mut self) -> Result<pb::Operation> {
+        loop {
+            self.progress.borrow_and_update();
+            let (caller, id) = (self.caller.clone(), self.id.clone());
+            let read = self
+                .store
+                .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
+            let operation = read.await?;
+            if self.sent.as_ref() != Some(&operation.message) {
+                self.ended = operation.state.has_ended();
+                self.sent = Some(operation.message.clone());
+                return Ok(operation.message);
+            }
+            tokio::select! {
+                () = self.draining.cancelled() => return Err(draining()),
+                () = self.caller.ended() => return Err(revoked()),
+                _ = self.progress.changed() => {}
+                () = tokio::time::sleep(POLL_INTERVAL) => {}
+            }
+        }
+    }
+}
+
+fn draining() -> Error {
+    Error::unavailable(ErrorReason::Draining, "the server is stopping; watch again")
+}
+
+fn revoked() -> Error {
+    let text = "the key was revoked or has expired";
+    Error::new(Code::Unauthenticated, ErrorReason::KeyRevoked, text)
+}
