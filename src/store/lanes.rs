@@ -14,9 +14,11 @@ use super::batch::{MAX_BATCH, Queue};
 use super::locks::{LockKey, Locks};
 use super::work::Work;
 
+type Waiting = VecDeque<Box<dyn Work>>;
+
 /// The writes that wait with the same locks. That a lane is in the map says that somebody leads it.
 #[derive(Clone, Default)]
-pub(super) struct Lanes(Arc<Mutex<HashMap<Locks, VecDeque<Box<dyn Work>>>>>);
+pub(super) struct Lanes(Arc<Mutex<HashMap<Locks, Waiting>>>);
 
 /// A lane that this one leads: runs what gathers in it, until there is nothing more.
 pub(super) struct Lane {
