@@ -3,8 +3,10 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod attributes;
 pub mod clock;
 pub mod config;
+pub mod customers;
 pub mod epochs;
 pub mod error;
 pub mod feed;

@@ -26,6 +26,11 @@ pub(super) struct Derived {
 }
 
 impl Derived {
+    /// From what is known: the last visit, and the shop's time zone.
+    pub(super) fn of(last_visit_time: Option<i64>, zone: TimeZone) -> Self {
+        Self { last_visit_time, zone: Some(zone), hidden: Vec::new() }
+    }
+
     /// From what was read of the customer of this id.
     pub(super) fn new(row: DerivedRow, id: &str) -> Result<Self> {
         let zone = match row.shop_doc {

@@ -1,5 +1,7 @@
 //! All SQL over customers, their external ids, credentials and visits.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::model::{Customer, Risk};
@@ -32,6 +34,61 @@ pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<
     let row: Option<CustomerRow> =
         on!(conn, |e| sqlx::query_as(GET).bind(shop).bind(id).fetch_optional(e).await)?;
     row.map(|row| model(row.id, row.version, &row.doc)).transpose()
+}
+
+/// The customers of these ids, in their order.
+pub(super) async fn get_many(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<Vec<Customer>> {
+    let any = dialect::any_of(conn.engine(), "id", "$2");
+    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
+    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(row.id.clone(), model(row.id, row.version, &row.doc)?);
+    }
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Pairs of claim and id, of customers that are not deleted.
+pub(super) async fn ids_by_claim(
+    conn: &mut Conn,
+    shop: &str,
+    claims: &[String],
+) -> Result<Vec<(String, String)>> {
+    let any = dialect::any_of(conn.engine(), "email_claim", "$2");
+    let text = format!(
+        "SELECT email_claim, id FROM customers
+         WHERE shop_id = $1 AND {any} AND delete_time IS NULL"
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(claims))
+        .fetch_all(e)
+        .await)?)
+}
+
+/// When these customers were last there, of those who ever were.
+pub(super) async fn last_visits(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<HashMap<String, i64>> {
+    let any = dialect::any_of(conn.engine(), "customer_id", "$2");
+    let text =
+        format!("SELECT customer_id, last_visit_time FROM visits WHERE shop_id = $1 AND {any}");
+    let rows: Vec<(String, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// A customer with what its derived fields are made of.
