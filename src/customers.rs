@@ -83,14 +83,21 @@ pub async fn regroup(
     change: impl FnOnce(&mut Vec<String>, &mut String),
     now: i64,
 ) -> Result<Option<Customer>> {
-    debug_assert!(tx.holds(lock(shop, id)), "the lock of customer {id} is held");
-    let Some(before) = sql::get(tx, shop, id).await? else { return Ok(None) };
+    debug_assert!(
+        tx.holds(lock(shop, id)),
+        "the lock of customer {id} is held"
+    );
+    let Some(before) = sql::get(tx, shop, id).await? else {
+        return Ok(None);
+    };
     let mut after = before.clone();
     change(&mut after.groups, &mut after.default_group);
     after.groups.sort_unstable();
     after.groups.dedup();
     if !after.groups.contains(&after.default_group) {
-        return Err(Error::internal(format!("customer {id} would have a foreign default group")));
+        return Err(Error::internal(format!(
+            "customer {id} would have a foreign default group"
+        )));
     }
     if after != before {
         write::store(tx, caller, Some(&before), &mut after, now).await?;
@@ -101,7 +108,11 @@ pub async fn regroup(
 /// What carts show of their customer.
 #[must_use]
 pub fn summary(customer: &Customer) -> pb::CustomerSummary {
-    let Summary { display_name, kind, groups } = customer.summary();
+    let Summary {
+        display_name,
+        kind,
+        groups,
+    } = customer.summary();
     pb::CustomerSummary {
         display_name,
         kind: kind.number(),

@@ -154,7 +154,12 @@ impl Filter {
         let pinned = |expression: &Expression| match expression {
             Expression::Term(Term {
                 field,
-                test: Test::Entry { key, equal: true, value },
+                test:
+                    Test::Entry {
+                        key,
+                        equal: true,
+                        value,
+                    },
             }) if self.schema.fields[*field].path == path => Some((key.clone(), value.clone())),
             _ => None,
         };

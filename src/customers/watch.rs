@@ -53,7 +53,9 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
         Scope::All => {}
         Scope::Ids(ids) => {
             let ids = statement.keep(Bind::Texts(ids));
-            statement.push(" AND ").push_piece(&dialect::any_of(engine, "c.id", &ids));
+            statement
+                .push(" AND ")
+                .push_piece(&dialect::any_of(engine, "c.id", &ids));
         }
         Scope::Topic(_) => return Ok(Vec::new()),
     }
@@ -63,13 +65,19 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
     if let Some(after) = query.after {
         statement.push(" AND c.id > ").bind(after);
     }
-    statement.push(" ORDER BY c.id LIMIT ").push_number(query.limit);
+    statement
+        .push(" ORDER BY c.id LIMIT ")
+        .push_number(query.limit);
     let rows: Vec<(String, i64, String)> = statement.fetch_all(conn).await?;
     rows.into_iter()
         .map(|(id, version, doc)| {
             let customer = sql::model(id, version, &doc)?;
             let body = Bytes::from(convert::message(&customer).encode_to_vec());
-            Ok(Row { id: customer.id, version, body })
+            Ok(Row {
+                id: customer.id,
+                version,
+                body,
+            })
         })
         .collect()
 }

@@ -26,13 +26,14 @@ use crate::{
     list::{self, Key, Order},
     proto::pb,
     shops,
-    store::{
-        Bind, Conn, Engine, PageToken, RequestDigest, SearchColumn, SearchTerms, Statement,
-    },
+    store::{Bind, Conn, Engine, PageToken, RequestDigest, SearchColumn, SearchTerms, Statement},
 };
 
-const SEARCH: SearchColumn =
-    SearchColumn { text: "c.search_text", id: "c.search_id", fts: "customers_search" };
+const SEARCH: SearchColumn = SearchColumn {
+    text: "c.search_text",
+    id: "c.search_id",
+    fts: "customers_search",
+};
 
 /// How much larger each further chunk of a page is.
 const GROWTH: usize = 4;
@@ -135,11 +136,15 @@ impl Service {
                 .boxed()
             })
             .await?;
-        let customers = page.customers.iter().zip(derived).map(|(customer, derived)| {
-            let mut customer = convert::message(customer);
-            derived.fill(&mut customer, today);
-            customer
-        });
+        let customers = page
+            .customers
+            .iter()
+            .zip(derived)
+            .map(|(customer, derived)| {
+                let mut customer = convert::message(customer);
+                derived.fill(&mut customer, today);
+                customer
+            });
         Ok(pb::ListCustomersResponse {
             customers: customers.collect(),
             next_page_token: match page.next {
@@ -164,7 +169,10 @@ impl List {
         probe.bind(&*self.shop).push(" AND ");
         terms.push(&SEARCH, &mut probe);
         let most = i64::try_from(limits::PAGE_ROWS_EXAMINED_MAX).expect("the limit is small");
-        probe.push(" LIMIT ").push_number(most + 1).push(") AS found");
+        probe
+            .push(" LIMIT ")
+            .push_number(most + 1)
+            .push(") AS found");
         let rows: Vec<(i64,)> = probe.fetch_all(conn).await?;
         let few = rows.first().is_some_and(|(found,)| *found <= most);
         Ok(if few { Path::Search } else { Path::Order })
@@ -201,17 +209,26 @@ impl List {
                     bytes += convert::message(&customer).encoded_len();
                     let is_full = customers.len() == self.size || bytes > PAGE_BYTES_MAX;
                     if is_full && !customers.is_empty() {
-                        return Ok(Page { customers, next: place });
+                        return Ok(Page {
+                            customers,
+                            next: place,
+                        });
                     }
                     customers.push(customer);
                 }
                 place = Some(next);
             }
             if is_last {
-                return Ok(Page { customers, next: None });
+                return Ok(Page {
+                    customers,
+                    next: None,
+                });
             }
             if left == 0 || customers.len() == self.size {
-                return Ok(Page { customers, next: place });
+                return Ok(Page {
+                    customers,
+                    next: place,
+                });
             }
             chunk *= GROWTH;
         }
@@ -251,7 +268,9 @@ impl List {
 
     /// Adds from where rows are taken: those that an index leads to, if one does.
     fn push_from(&self, statement: &mut Statement, path: &Path) {
-        statement.push(" FROM customers c WHERE c.shop_id = ").bind(&*self.shop);
+        statement
+            .push(" FROM customers c WHERE c.shop_id = ")
+            .bind(&*self.shop);
         for (path, condition) in [
             ("name", " AND c.id = "),
             ("email", " AND c.email = "),
@@ -265,7 +284,10 @@ impl List {
             statement.push(" AND c.id IN (SELECT x.customer_id FROM customer_external_ids x");
             statement.push(" WHERE x.shop_id = ").bind(&*self.shop);
             statement.push(" AND x.system = ").bind(system);
-            statement.push(" AND x.external_id = ").bind(Bind::Text(id)).push(")");
+            statement
+                .push(" AND x.external_id = ")
+                .bind(Bind::Text(id))
+                .push(")");
         }
         if let (Path::Search, Some(terms)) = (path, &self.terms) {
             statement.push(" AND ");
@@ -289,9 +311,16 @@ impl List {
         if page.customers.is_empty() {
             return Ok(Vec::new());
         }
-        let ids: Vec<String> = page.customers.iter().map(|customer| customer.id.clone()).collect();
+        let ids: Vec<String> = page
+            .customers
+            .iter()
+            .map(|customer| customer.id.clone())
+            .collect();
         let visits = sql::last_visits(conn, &self.shop, &ids).await?;
         let zone = shops::settings(conn, &self.shop).await?.zone();
-        Ok(ids.iter().map(|id| Derived::of(visits.get(id).copied(), zone.clone())).collect())
+        Ok(ids
+            .iter()
+            .map(|id| Derived::of(visits.get(id).copied(), zone.clone()))
+            .collect())
     }
 }

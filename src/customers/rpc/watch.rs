@@ -22,7 +22,11 @@ impl Service {
         caller: Caller,
         request: pb::WatchCustomersRequest,
     ) -> Result<feed::Stream> {
-        let pb::WatchCustomersRequest { filter, names, options } = request;
+        let pb::WatchCustomersRequest {
+            filter,
+            names,
+            options,
+        } = request;
         if !filter.is_empty() && !names.is_empty() {
             let text = "customers are watched by a filter or by their names, not by both";
             return Err(Error::invalid_field("names", "NOT_ALLOWED", text));
@@ -35,9 +39,20 @@ impl Service {
         let scope = if names.is_empty() {
             Scope::All
         } else {
-            Scope::Ids(names.iter().map(|name| convert::id_of(name).to_owned()).collect())
+            Scope::Ids(
+                names
+                    .iter()
+                    .map(|name| convert::id_of(name).to_owned())
+                    .collect(),
+            )
         };
         let caller = Arc::new(caller);
-        self.feed.watch(WatchRequest { caller, resource: &Customers, scope, filter, options })
+        self.feed.watch(WatchRequest {
+            caller,
+            resource: &Customers,
+            scope,
+            filter,
+            options,
+        })
     }
 }
