@@ -385,9 +385,10 @@ pub(super) fn micros(time: prost_types::Timestamp) -> i64 {
         .saturating_add(i64::from(time.nanos / 1_000))
 }
 
-/// What must be true of a customer whoever wrote it and whatever was there before.
+/// What must be true of a customer that was `before` as it was; what was accepted once stays so.
 pub(super) fn check(
     caller: &Caller,
+    before: Option<&Customer>,
     customer: &Customer,
     has_password: bool,
     today: jiff::civil::Date,
@@ -395,7 +396,10 @@ pub(super) fn check(
     let mut violations = Vec::new();
     let may_lack_email =
         customer.account_type == AccountType::Staff || caller.roles.has(pb::Role::Ingest);
-    if customer.email.is_empty() && !may_lack_email {
+    let is_new = before.is_none_or(|before| {
+        before.email != customer.email || before.account_type != customer.account_type
+    });
+    if customer.email.is_empty() && is_new && !may_lack_email {
         let text = "an e-mail address is required";
         violations.push(Violation::new("customer.email", "REQUIRED", text));
     }

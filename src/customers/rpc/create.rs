@@ -30,8 +30,8 @@ pub(super) struct Creation {
     pub(super) addresses: Vec<Address>,
     /// The state was chosen by the caller.
     state: Option<State>,
-    number: Number,
-    digest: Option<String>,
+    pub(super) number: Number,
+    pub(super) digest: Option<String>,
     now: i64,
 }
 
@@ -221,7 +221,7 @@ fn settle(
     customer: &mut Customer,
 ) -> Result<()> {
     let today = day(creation.now, settings.zone());
-    let violations = convert::check(caller, customer, creation.digest.is_some(), today);
+    let violations = convert::check(caller, None, customer, creation.digest.is_some(), today);
     if !violations.is_empty() {
         return Err(Error::invalid(violations));
     }

@@ -162,11 +162,16 @@ impl Service {
         let shop = Arc::clone(&caller.shop);
         // A single key is one statement, and needs no transaction to be of one moment.
         let is_single = keys.len() == 1 && wanted.external_ids.is_empty();
-        let read = |conn| async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed();
         let rows = if is_single {
-            self.store.read(read).await?
+            let read = self.store.read(|conn| {
+                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+            });
+            read.await?
         } else {
-            self.store.snapshot(read).await?
+            let read = self.store.snapshot(|conn| {
+                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+            });
+            read.await?
         };
         let found = by_id(rows)?;
         let index = Index::new(found.values());

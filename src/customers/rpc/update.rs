@@ -117,7 +117,10 @@ impl Service {
             Target::External(_) | Target::Id(_) => None,
         };
         let all = update_mask.is_some_and(|mask| mask.paths.iter().any(|path| path == "*"));
-        let password = match (sent.password.take().map(Zeroizing::new), &creation) {
+        let password = match (
+            sent.password.take().map(Zeroizing::new),
+            creation.as_deref(),
+        ) {
             _ if !paths.contains(&"password") => Password::Stays,
             (None, _) if all => Password::Stays,
             (None, _) => Password::Goes,
