@@ -38,7 +38,7 @@ pub struct Service {
 impl Service {
     /// The service over these parts of the program.
     #[must_use]
-    pub fn of(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
+    pub fn new(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
         let cache = (store.engine() == Engine::Sqlite).then(Customers::new);
         Self {
             store,

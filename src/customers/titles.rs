@@ -38,11 +38,15 @@ const DEFAULTS: [(&str, Gender, [(&str, &str); 2]); 4] = [
     ),
 ];
 
-/// Gives a new shop, the caller's, the titles that every shop begins with.
+/// Gives a new shop the titles that every shop begins with.
 ///
 /// # Errors
 /// The database's.
-pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, now: i64) -> Result<()> {
+pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
+    let caller = Caller {
+        shop: shop.into(),
+        ..caller.clone()
+    };
     for (id, gender, names) in DEFAULTS {
         let title = Title {
             id: id.to_owned(),
@@ -55,7 +59,7 @@ pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, now: i64) -> Result<(
             update_time: now,
             ..Title::default()
         };
-        store(tx, caller, &title, now).await?;
+        store(tx, &caller, &title, now).await?;
     }
     Ok(())
 }
