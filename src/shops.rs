@@ -16,6 +16,8 @@ pub use model::{ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop, Sho
 pub use rpc::Service;
 pub use secret::digest as secret_digest;
 
+use std::sync::Arc;
+
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
@@ -52,5 +54,9 @@ async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
     sql::insert(tx, shop).await?;
     let change = Change::upserted(Kind::Shop, &*shop.id, shop.version, &convert::shop(shop));
     feed::append(tx, caller, now, change).await?;
-    groups::insert_special(tx, caller, &shop.id, now).await
+    let caller = Caller {
+        shop: Arc::from(&*shop.id),
+        ..caller.clone()
+    };
+    groups::insert_special(tx, &caller, &shop.id, now).await
 }
