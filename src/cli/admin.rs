@@ -1,5 +1,5 @@
-//! How `clientela key` and `clientela shop` reach AdminService: over the wire, or, with `--offline`, in
-//! a store that no server has open.
+//! How `clientela key` and `clientela shop` reach AdminService: over the wire, or, with
+//! `--offline`, in a store that no server has open.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
@@ -10,9 +10,9 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    access::{Caller, Roles},
+    access::{Caller, Roles, tables::TABLES, wire},
     clock::Clock,
-    error::Result as StoreResult,
+    error::{Error, Result as StoreResult},
     proto::{
         pb::{Role, admin_service_client::AdminServiceClient},
         server::admin_service_server::AdminServiceServer,
@@ -34,9 +34,6 @@ type Calls = BoxCloneService<http::Request<Body>, http::Response<Body>, BoxError
 /// Where AdminService is.
 #[derive(Debug, Args)]
 pub struct AdminTarget {
-    #[command(flatten)]
-    connection: Connection,
-
     /// Works on the store itself, without a key; the server must be stopped
     #[arg(long, global = true)]
     offline: bool,
@@ -49,6 +46,9 @@ pub struct AdminTarget {
         global = true
     )]
     database_url: Option<String>,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 impl AdminTarget {
@@ -132,6 +132,8 @@ impl Service<http::Request<Body>> for Offline {
 const FRAME_HEADER: usize = 5;
 
 fn check(path: &str, frame: &Bytes, roles: Roles) -> StoreResult<()> {
-    let _ = (path, frame.get(FRAME_HEADER..), roles);
-    Ok(()) // CHECK
+    let method = TABLES
+        .method(path)
+        .ok_or_else(|| Error::not_found("method"))?;
+    wire::check(method, frame.get(FRAME_HEADER..).unwrap_or_default(), roles)
 }
