@@ -304,6 +304,7 @@ def a_write_of_unknown_outcome_is_applied_by_half(
         request.invoke
         for basket, request in last.items()
         if basket in slots
+        and request.outcome == "ok"
         and [effect[0] for effect in request.invoke.effects[:2]] == ["add", "add"]
     ]
     invoke = pick(edits, dice)
