@@ -314,6 +314,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.clock = setup.clock;
     options.feed = setup.feed;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener
         .local_addr()

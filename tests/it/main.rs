@@ -1,6 +1,8 @@
 //! Tests through the wire, against a real server, on both engines.
 
 mod contract;
+mod documents;
 mod harness;
+mod listener;
 mod throwaway_postgres;
 mod watch;
