@@ -1,4 +1,5 @@
 //! Tests through the wire, against a real server, on both engines.
 
 mod harness;
+mod jobs;
 mod throwaway_postgres;
