@@ -3,6 +3,7 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod app;
 pub mod clock;
 pub mod config;
 pub mod epochs;

@@ -2,3 +2,14 @@
 
 mod compaction;
 mod work;
+
+use crate::harness::eventually;
+
+/// Waits until a condition holds.
+async fn until<C, F>(what: &str, condition: C)
+where
+    C: Fn() -> F,
+    F: Future<Output = bool>,
+{
+    eventually(what, || async { condition().await.then_some(()) }).await;
+}

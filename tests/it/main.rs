@@ -1,5 +1,7 @@
 //! Tests through the wire, against a real server, on both engines.
 
+mod contract;
 mod harness;
 mod jobs;
 mod throwaway_postgres;
+mod watch;

@@ -12,8 +12,8 @@ use futures::FutureExt as _;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::until;
 use crate::harness::store::{TestStore, caller, stores};
-use crate::harness::until;
 
 const HOUR: Duration = Duration::from_secs(3600);
 

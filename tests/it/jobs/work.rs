@@ -13,8 +13,8 @@ use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use super::until;
 use crate::harness::store::{START, TestStore, caller, stores};
-use crate::harness::until;
 
 /// Adds one to a counter in each of so many steps.
 #[derive(Clone)]
