@@ -4,5 +4,6 @@ mod contract;
 mod documents;
 mod harness;
 mod listener;
+mod jobs;
 mod throwaway_postgres;
 mod watch;
