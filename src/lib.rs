@@ -3,6 +3,8 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod attributes;
+pub mod carts;
 pub mod clock;
 pub mod config;
 pub mod epochs;
