@@ -5,6 +5,14 @@
 //! calls in [`Caller`] and never look at headers.
 
 pub mod format;
+pub mod keys;
+mod layer;
+mod sql;
+pub mod tables;
+pub mod wire;
+
+pub use keys::Keys;
+pub use layer::AccessLayer;
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -57,6 +65,12 @@ impl Roles {
         Self(self.0 | other.0)
     }
 
+    /// The set without one role.
+    #[must_use]
+    pub const fn without(self, role: pb::Role) -> Self {
+        Self(self.0 & !Self::of(role).0)
+    }
+
     /// Whether a role is in both.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
@@ -70,6 +84,11 @@ impl Roles {
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
+    }
+
+    /// Every set of roles, by [`Roles::index`].
+    pub fn sets() -> impl Iterator<Item = Self> {
+        (0..=Self::ALL.0).map(Self)
     }
 
     /// The place of this set among all sets.

@@ -68,8 +68,13 @@ impl Drop for MoveOn {
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use super::*;
+
+    /// As if a write of the resource had ended.
+    pub(crate) fn move_on(kind: i64, shop: &str, id: &str) {
+        drop(MoveOn([Slot::of(kind, shop, id), Slot::of_all(kind, shop)]));
+    }
 
     #[test]
     fn the_end_of_a_write_moves_the_epochs_of_its_resource_on() {

@@ -3,10 +3,13 @@
 //! Map: `docs/ARCHITECTURE.md`.
 
 pub mod access;
+pub mod app;
 pub mod attributes;
 pub mod carts;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod customers;
 pub mod epochs;
 pub mod error;
 pub mod feed;

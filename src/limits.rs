@@ -45,8 +45,6 @@ pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the API keys are read again early because of a key that is not known.
 pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(250);
 
-/// How deep messages may be nested in each other.
-pub const NESTING_MAX: usize = 16;
 /// How deep objects and lists may be nested in `attributes`.
 pub const ATTRIBUTE_NESTING_MAX: usize = 16;
 /// Violations that one answer names; the answer must fit into the trailers that clients accept.

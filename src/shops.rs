@@ -14,6 +14,7 @@ mod sql;
 pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
 pub use model::{ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop, ShopDoc};
 pub use rpc::Service;
+pub use secret::digest as secret_digest;
 
 use crate::access::Caller;
 use crate::error::{Error, Result};

@@ -21,11 +21,16 @@ pub struct Health {
 impl Health {
     pub async fn run(self) -> Result<(), Failure> {
         let mut client = HealthClient::new(self.connection.open_without_key().await?);
-        let request = HealthCheckRequest { service: self.service };
+        let request = HealthCheckRequest {
+            service: self.service,
+        };
         let status = client.check(request).await?.into_inner().status();
         if status == ServingStatus::Serving {
             return output::print("serving\n");
         }
-        Err(Failure::new(format!("not serving ({})", status.as_str_name())))
+        Err(Failure::new(format!(
+            "not serving ({})",
+            status.as_str_name()
+        )))
     }
 }

@@ -82,8 +82,15 @@ mod tests {
         walk(limit, async |size, token: String| {
             let begin: usize = token.parse().unwrap_or_default();
             let end = (begin + usize::try_from(size).unwrap().min(4)).min(10);
-            let next = if end == 10 { String::new() } else { end.to_string() };
-            Ok(Page { items: (begin..end).collect(), next })
+            let next = if end == 10 {
+                String::new()
+            } else {
+                end.to_string()
+            };
+            Ok(Page {
+                items: (begin..end).collect(),
+                next,
+            })
         })
         .await
         .unwrap()

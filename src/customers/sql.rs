@@ -1,11 +1,10 @@
 //! All SQL over customers, their external ids, credentials and visits.
 
-use std::borrow::Cow;
-
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::model::{Customer, Risk};
 use crate::{
+    attributes,
     error::{Error, Result},
     filter::{fold, pack_list, pack_map},
     on, on_write,
@@ -196,6 +195,26 @@ pub(super) async fn external_holder(
         .await)?)
 }
 
+/// Who has these ids in this system.
+pub(super) async fn external_holders(
+    conn: &mut Conn,
+    shop: &str,
+    system: &str,
+    external_ids: &[String],
+) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT customer_id FROM customer_external_ids
+         WHERE shop_id = $1 AND system = $2 AND {any}",
+        any = dialect::any_of(conn.engine(), "external_id", "$3"),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(system)
+        .bind(Texts(external_ids))
+        .fetch_all(e)
+        .await)?)
+}
+
 /// The columns that both kinds of write set, and their placeholders from `$3` on.
 macro_rules! columns {
     () => {
@@ -294,7 +313,7 @@ struct Columns {
 impl Columns {
     fn of(customer: &Customer) -> Result<Self> {
         let external_ids = || customer.external_ids.iter().map(|(k, v)| (k.as_str(), v.as_str()));
-        let attributes = first_level(customer);
+        let attributes: Vec<_> = attributes::first_level(&customer.attributes).collect();
         let found_by = [
             &customer.first_name,
             &customer.last_name,
@@ -313,22 +332,6 @@ impl Columns {
             doc: serde_json::to_string(customer).map_err(Error::internal)?,
         })
     }
-}
-
-/// The attributes that filters can name: those of the first level with a single value, as text.
-pub(super) fn first_level(customer: &Customer) -> Vec<(&str, Cow<'_, str>)> {
-    let text = |value: &'_ serde_json::Value| match value {
-        serde_json::Value::Bool(value) => Some(Cow::Owned(value.to_string())),
-        serde_json::Value::Number(number) => Some(Cow::Owned(super::convert::number_text(
-            number.as_f64().unwrap_or_default(),
-        ))),
-        serde_json::Value::String(text) => Some(Cow::Owned(text.clone())),
-        serde_json::Value::Null
-        | serde_json::Value::Array(_)
-        | serde_json::Value::Object(_) => None,
-    };
-    let attributes = customer.attributes.iter();
-    attributes.filter_map(|(key, value)| Some((key.as_str(), text(value)?))).collect()
 }
 
 const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids

@@ -12,9 +12,9 @@ use tonic::Code;
 use super::position::Position;
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::ids;
 use crate::proto::pb::{CartCause, ErrorReason};
 use crate::store::{Conn, LockKey, Locks, Tx};
+use crate::{epochs, ids};
 use crate::{on, on_write};
 
 /// What a row of the change log is about. The numbers are stored.
@@ -163,6 +163,7 @@ pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> R
         .fetch_one(e)
         .await)?;
     tx.mark_logged();
+    epochs::changed(tx, kind.number(), &caller.shop, &id);
     let revision = caller.revision.clone();
     tx.after_commit(move || revision.reach(Position { xid, seq, mark }));
     Ok(())

@@ -1,3 +1,356 @@
-//! What the tests stand on: servers, databases and the helpers that state only what matters.
+//! What the tests stand on: a real server on either engine, clients with keys, and helpers that state
+//! only what matters.
 
 pub mod postgres;
+mod refusal;
+mod watching;
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use clientela::app::{Options, Program};
+use clientela::clock::Clock;
+use clientela::feed::FeedSettings;
+use clientela::proto::pb::{
+    self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
+    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
+    operation_service_client::OperationServiceClient,
+};
+use clientela::store::DatabaseUrl;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::{Interceptor, interceptor::InterceptedService};
+use tonic::transport::Channel;
+
+pub use refusal::{assert_refused, reason, violations};
+pub use watching::{CartWatch, Seen};
+
+/// How long a test waits for what must come. Generous, as the machine may be busy.
+pub const PATIENCE: Duration = Duration::from_secs(60);
+
+/// The engines that every behaviour is tested on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Engine {
+    Sqlite,
+    Postgres,
+}
+
+/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`.
+#[macro_export]
+macro_rules! on_both_engines {
+    ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
+        $(#[doc = $doc])*
+        mod $name {
+            use super::*;
+
+            async fn test($shop: $crate::harness::Shop) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                test($crate::harness::Shop::start($crate::harness::Engine::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                test($crate::harness::Shop::start($crate::harness::Engine::Postgres).await).await;
+            }
+        }
+    )* };
+}
+
+/// Puts a key, and what else a test wants, into the metadata of calls.
+#[derive(Clone)]
+pub struct Keyed(Vec<(&'static str, MetadataValue<Ascii>)>);
+
+impl Interceptor for Keyed {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        for (name, value) in &self.0 {
+            request.metadata_mut().insert(*name, value.clone());
+        }
+        Ok(request)
+    }
+}
+
+/// The connection of a client with a key.
+pub type Transport = InterceptedService<Channel, Keyed>;
+
+/// A running server with one shop.
+pub struct Shop {
+    pub engine: Engine,
+    pub clock: Clock,
+    pub operator_key: String,
+    pub admin_key: String,
+    pub address: std::net::SocketAddr,
+    channel: Channel,
+    data: Data,
+    running: Option<Running>,
+}
+
+/// Where the shop's data lies; kept while any of its servers may run.
+struct Data {
+    folder: TempDir,
+    database: Option<postgres::TestDatabase>,
+}
+
+struct Running {
+    stop: CancellationToken,
+    task: JoinHandle<anyhow::Result<()>>,
+}
+
+/// What a test may want different from the ordinary.
+#[derive(Clone)]
+pub struct Setup {
+    pub clock: Clock,
+    pub feed: FeedSettings,
+    pub drain_timeout: Duration,
+}
+
+impl Default for Setup {
+    fn default() -> Self {
+        let feed = FeedSettings {
+            poll_interval: Duration::from_millis(100),
+            ..Default::default()
+        };
+        Self {
+            clock: Clock::system(),
+            feed,
+            drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Shop {
+    /// Starts a server on a fresh database.
+    pub async fn start(engine: Engine) -> Self {
+        Self::start_with(engine, Setup::default()).await
+    }
+
+    /// Starts a server on a fresh database, set up otherwise than usual.
+    pub async fn start_with(engine: Engine, setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres::database().await),
+        };
+        let data = Data { folder, database };
+        let clock = setup.clock.clone();
+        let (address, running) = launch(&data, setup).await;
+        let channel = connect(address).await;
+        let keys = std::fs::read_to_string(data.folder.path().join("keys")).expect("the key file");
+        let key = |role: &str| {
+            let line = keys
+                .lines()
+                .find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
+            line.expect("the key file has a line for each role")
+                .trim()
+                .to_owned()
+        };
+        Self {
+            engine,
+            clock,
+            operator_key: key("operator"),
+            admin_key: key("admin"),
+            address,
+            channel,
+            data,
+            running: Some(running),
+        }
+    }
+
+    /// Another server on the same database. Only PostgreSQL takes a second one.
+    pub async fn replica(&self, setup: Setup) -> Replica {
+        assert_eq!(
+            self.engine,
+            Engine::Postgres,
+            "an embedded store belongs to one process"
+        );
+        let (address, running) = launch(&self.data, setup).await;
+        Replica {
+            address,
+            channel: connect(address).await,
+            running,
+        }
+    }
+
+    /// Stops the server in good order.
+    pub async fn stop(&mut self) {
+        if let Some(running) = self.running.take() {
+            running.stop().await;
+        }
+    }
+
+    /// Starts the server again, on another port, after [`stop`](Self::stop).
+    pub async fn start_again(&mut self, setup: Setup) {
+        let (address, running) = launch(&self.data, setup).await;
+        self.address = address;
+        self.channel = connect(address).await;
+        self.running = Some(running);
+    }
+
+    /// The database, for tests that look into it or harm it.
+    pub fn database(&self) -> DatabaseUrl {
+        self.data.url()
+    }
+
+    /// The folder with the embedded database and the key file.
+    pub fn folder(&self) -> &std::path::Path {
+        self.data.folder.path()
+    }
+
+    /// The connection to the server.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
+    }
+
+    /// The metadata of a key.
+    pub fn with_key(key: &str) -> Keyed {
+        let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
+        Keyed(vec![("authorization", bearer)])
+    }
+
+    /// A key of the shop with these roles.
+    pub async fn key(&self, roles: &[pb::Role]) -> String {
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            may_act: true,
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = self.admin().create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    pub fn customers(&self) -> CustomerServiceClient<Transport> {
+        self.customers_as(&self.admin_key)
+    }
+
+    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
+        CustomerServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        self.groups_as(&self.admin_key)
+    }
+
+    pub fn groups_as(&self, key: &str) -> GroupServiceClient<Transport> {
+        GroupServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn carts(&self) -> CartServiceClient<Transport> {
+        self.carts_as(&self.admin_key)
+    }
+
+    pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
+        CartServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn admin(&self) -> AdminServiceClient<Transport> {
+        self.admin_as(&self.admin_key)
+    }
+
+    pub fn admin_as(&self, key: &str) -> AdminServiceClient<Transport> {
+        AdminServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn operations(&self) -> OperationServiceClient<Transport> {
+        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(&self.admin_key))
+    }
+}
+
+/// A further server of a shop.
+pub struct Replica {
+    pub address: std::net::SocketAddr,
+    channel: Channel,
+    running: Running,
+}
+
+impl Replica {
+    pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
+        CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
+    }
+
+    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
+        CustomerServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
+    }
+
+    /// Stops the server in good order.
+    pub async fn stop(self) {
+        self.running.stop().await;
+    }
+}
+
+impl Running {
+    async fn stop(self) {
+        self.stop.cancel();
+        tokio::time::timeout(PATIENCE, self.task)
+            .await
+            .expect("the server ends within its drain limit")
+            .expect("the server does not panic")
+            .expect("the server ends well");
+    }
+}
+
+impl Data {
+    fn url(&self) -> DatabaseUrl {
+        match &self.database {
+            None => DatabaseUrl::embedded(self.folder.path()),
+            Some(database) => DatabaseUrl::postgres(&database.url).expect("the cluster's URL"),
+        }
+    }
+}
+
+async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
+    let mut options = Options::new(data.url(), data.folder.path().to_owned());
+    options.clock = setup.clock;
+    options.feed = setup.feed;
+    options.server.drain_timeout = setup.drain_timeout;
+    let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
+    let address = listener
+        .local_addr()
+        .expect("a bound socket has an address");
+    let stop = CancellationToken::new();
+    let program = Program::start(options).await.expect("the server starts");
+    let task = tokio::spawn(program.serve(listener, stop.clone()));
+    (address, Running { stop, task })
+}
+
+async fn connect(address: std::net::SocketAddr) -> Channel {
+    Channel::from_shared(format!("http://{address}"))
+        .expect("an address makes a URL")
+        .connect()
+        .await
+        .expect("the bound socket takes connections")
+}
+
+/// A number that no other test of this process has, for names that must differ.
+pub fn unique() -> u64 {
+    static NEXT: AtomicU64 = AtomicU64::new(1);
+    NEXT.fetch_add(1, Ordering::Relaxed)
+}
+
+/// Waits until `condition` gives something.
+pub async fn eventually<T, F, R>(what: &str, mut condition: F) -> T
+where
+    F: FnMut() -> R,
+    R: Future<Output = Option<T>>,
+{
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        if let Some(value) = condition().await {
+            return value;
+        }
+        assert!(tokio::time::Instant::now() < until, "{what} did not come");
+        tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}

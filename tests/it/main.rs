@@ -1,4 +1,6 @@
 //! Tests through the wire, against a real server, on both engines.
 
+mod contract;
 mod harness;
 mod throwaway_postgres;
+mod watch;

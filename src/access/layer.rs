@@ -1,0 +1,384 @@
+//! The layer around all RPCs: key, role, request, handler, answer, in this order.
+//!
+//! What the handler finds in the request is a [`Caller`]; what leaves is either its answer, as far as
+//! the key's roles see it, or a status with a reason of the contract. Each call is logged once.
+
+mod answer;
+mod call;
+mod request;
+
+use std::{
+    convert::Infallible,
+    fmt,
+    future::Future,
+    panic::AssertUnwindSafe,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::body::Body;
+use futures::FutureExt as _;
+use hmac::{Hmac, KeyInit as _, Mac as _};
+use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use sha2::Sha256;
+use tonic::{Code, Status};
+use tower::{Layer, Service};
+
+use crate::{
+    access::{
+        Caller, RequestId,
+        keys::{Key, Keys},
+        tables::{Method, PACKAGE, TABLES},
+        wire,
+    },
+    error::{Error, Result},
+    feed::{Feed, Reached},
+    limits,
+    proto::pb::ErrorReason,
+};
+use answer::Answer;
+use call::Call;
+
+/// The services that are not of the contract and say something only of the server.
+const HEALTH: &str = "/grpc.health.v1.Health/";
+const REFLECTION: &str = "/grpc.reflection.";
+
+/// Puts the access layer around routes.
+#[derive(Clone)]
+pub struct AccessLayer(Arc<Access>);
+
+struct Access {
+    keys: Keys,
+    /// Takes the digests of requests; keyed, so that a digest in the database says nothing of what was
+    /// in the request.
+    digest: Hmac<Sha256>,
+    feed: Feed,
+    open_reflection: bool,
+}
+
+/// Routes behind the access layer.
+#[derive(Clone)]
+pub struct Guarded<S> {
+    access: Arc<Access>,
+    inner: S,
+}
+
+impl fmt::Debug for AccessLayer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("AccessLayer").finish_non_exhaustive()
+    }
+}
+
+impl AccessLayer {
+    /// A layer that knows these keys. `secret` is the store's.
+    #[must_use]
+    pub fn new(keys: Keys, secret: &[u8; 32], feed: Feed, open_reflection: bool) -> Self {
+        let mut digest = Hmac::new_from_slice(secret).expect("HMAC takes a key of any length");
+        digest.update(b"request");
+        Self(Arc::new(Access {
+            keys,
+            digest,
+            feed,
+            open_reflection,
+        }))
+    }
+}
+
+impl<S> Layer<S> for AccessLayer {
+    type Service = Guarded<S>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        // The tables are made before the first call and not during it.
+        std::sync::LazyLock::force(&TABLES);
+        Guarded {
+            access: Arc::clone(&self.0),
+            inner,
+        }
+    }
+}
+
+impl<S> Service<Request<Body>> for Guarded<S>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>
+        + Clone
+        + Send
+        + 'static,
+    S::Future: Send,
+{
+    type Response = Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Body>, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        self.inner.poll_ready(context)
+    }
+
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
+        // The service that was asked whether it is ready is the one to be called.
+        let other = self.inner.clone();
+        let inner = std::mem::replace(&mut self.inner, other);
+        let access = Arc::clone(&self.access);
+        Box::pin(async move { Ok(access.answer(inner, request).await) })
+    }
+}
+
+impl Access {
+    async fn answer<S>(self: Arc<Self>, inner: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        if let Some(refusal) = not_grpc(&request) {
+            return refusal;
+        }
+        let path = request.uri().path();
+        if let Some(method) = TABLES.method(path) {
+            return self.guarded(method, inner, request).await;
+        }
+        let reflects = path.starts_with(REFLECTION);
+        if path.starts_with(HEALTH) || reflects && self.open_reflection {
+            return pass(inner, request).await;
+        }
+        if reflects {
+            return match self.authenticate(request.headers()).await {
+                Ok(_) => pass(inner, request).await,
+                Err(error) => Status::from(error).into_http(),
+            };
+        }
+        Status::from(unimplemented()).into_http()
+    }
+
+    async fn guarded<S>(
+        &self,
+        method: &'static Method,
+        inner: S,
+        request: Request<Body>,
+    ) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let mut call = Call::new(method);
+        let reached = Reached::default();
+        let answered = self.checked(&mut call, &reached, inner, request).await;
+        let mut response = match answered {
+            Ok(response) => response,
+            Err(error) => Status::from(error).into_http(),
+        };
+        if let Some(status) = response.extensions().get::<Status>()
+            && status.code() != Code::Ok
+            && status.details().is_empty()
+        {
+            response = Status::from(undetailed(status)).into_http();
+        }
+        let headers = response.headers_mut();
+        headers.insert("x-request-id", call.id());
+        if call.key.is_some()
+            && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
+        {
+            // A handler may know better, as for an answer of before.
+            headers.entry("clientela-revision").or_insert(revision);
+        }
+        call.answered(response)
+    }
+
+    /// Everything before the handler, and the handler.
+    async fn checked<S>(
+        &self,
+        call: &mut Call,
+        reached: &Reached,
+        inner: S,
+        request: Request<Body>,
+    ) -> Result<Response<Body>>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let method = call.method;
+        let (mut parts, body) = request.into_parts();
+        let key = self.authenticate(&parts.headers).await?;
+        call.key = Some(Arc::clone(&key));
+        if !key.roles.intersects(method.roles) {
+            let text = format!("no role of the key may call {}", method.path);
+            return Err(
+                Error::new(Code::PermissionDenied, ErrorReason::RoleNotAllowed, text)
+                    .with("allowed", method.roles.names()),
+            );
+        }
+        let asked = request::deadline(&parts.headers);
+        let deadline = call.started + asked.unwrap_or(limits::DEADLINE_DEFAULT);
+        let caller_waits = !method.streams || asked.is_some();
+        let mut caller = self.caller(method, &key, &parts.headers).await?;
+        caller.deadline = caller_waits.then_some(deadline);
+        caller.revision = reached.clone();
+
+        let arrives = deadline.min(call.started + limits::REQUEST_BODY_TIME_MAX);
+        let received = request::receive(&parts.headers, body);
+        let (bytes, message) = before(arrives, received).await??;
+        wire::check(method, &message, key.roles)?;
+        caller.request = self.request_id(method, &message)?;
+        if let Some(revision) = request::metadata(&parts.headers, "clientela-min-revision")? {
+            before(deadline, self.feed.reach(revision)).await??;
+        }
+
+        parts.extensions.insert(caller);
+        let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
+        let response = before(deadline, AssertUnwindSafe(handled).catch_unwind())
+            .await?
+            .map_err(|_| Error::internal("a handler panicked"))?;
+        let answer = TABLES.message(method.response);
+        let narrowed = answer.is_narrowed_for(key.roles);
+        Ok(response.map(|body| {
+            if narrowed {
+                Body::new(Answer::new(body, Some((method.response, key.roles))))
+            } else if method.streams {
+                Body::new(Answer::new(body, None))
+            } else {
+                body
+            }
+        }))
+    }
+
+    async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Key>> {
+        let mut values = headers.get_all(header::AUTHORIZATION).iter();
+        // Of two, a proxy and this server might not take the same.
+        let (Some(value), None) = (values.next(), values.next()) else {
+            return Err(key_missing());
+        };
+        let secret = value
+            .to_str()
+            .ok()
+            .and_then(|value| value.split_once(' '))
+            .filter(|(scheme, _)| scheme.eq_ignore_ascii_case("bearer"))
+            .map(|(_, secret)| secret)
+            .ok_or_else(key_missing)?;
+        self.keys.find(secret).await?.ok_or_else(key_missing)
+    }
+
+    async fn caller(
+        &self,
+        method: &'static Method,
+        key: &Arc<Key>,
+        headers: &HeaderMap,
+    ) -> Result<Caller> {
+        let actor = request::metadata(headers, "clientela-actor")?;
+        let on_behalf_of = request::metadata(headers, "clientela-on-behalf-of")?;
+        if (actor.is_some() || on_behalf_of.is_some()) && !key.may_act {
+            let text = "the key may not name the acting person";
+            return Err(Error::new(
+                Code::PermissionDenied,
+                ErrorReason::ActorNotAllowed,
+                text,
+            ));
+        }
+        Ok(Caller {
+            key_id: Arc::clone(&key.id),
+            roles: key.roles,
+            shop: self.shop(method, key, headers).await?,
+            actor: actor.map(Arc::from),
+            on_behalf_of: on_behalf_of.map(Arc::from),
+            request: None,
+            deadline: None,
+            method: &method.path,
+            revision: Reached::default(),
+            key_ended: key.ended.clone(),
+        })
+    }
+
+    async fn shop(&self, method: &Method, key: &Key, headers: &HeaderMap) -> Result<Arc<str>> {
+        let named = request::metadata(headers, "clientela-shop")?
+            .map(|name| name.strip_prefix("shops/").unwrap_or(name));
+        match (&key.shop, named) {
+            (Some(shop), None) => Ok(Arc::clone(shop)),
+            (Some(shop), Some(named)) if **shop == *named => Ok(Arc::clone(shop)),
+            // Another's shop and one that does not exist are the same to this key.
+            (Some(_), Some(_)) => Err(Error::not_found("shop")),
+            (None, Some(named)) => self
+                .keys
+                .shop(named)
+                .await?
+                .ok_or_else(|| Error::not_found("shop")),
+            (None, None) => match self.keys.only_shop() {
+                Some(shop) => Ok(shop),
+                None if method.without_shop => Ok(Arc::from("")),
+                None => Err(Error::new(
+                    Code::InvalidArgument,
+                    ErrorReason::ShopRequired,
+                    "the metadata clientela-shop must name the shop, as there are several",
+                )),
+            },
+        }
+    }
+
+    fn request_id(&self, method: &Method, message: &[u8]) -> Result<Option<RequestId>> {
+        let malformed = |wire::Malformed| wire::malformed();
+        let Some(id) = wire::request_id(method, message).map_err(malformed)? else {
+            return Ok(None);
+        };
+        let mut digest = self.digest.clone();
+        digest.update(method.path.as_bytes());
+        digest.update(&[0]);
+        digest.update(&wire::canonical(method, message).map_err(malformed)?);
+        Ok(Some(RequestId {
+            id: Arc::from(id),
+            digest: digest.finalize().into_bytes().into(),
+        }))
+    }
+}
+
+/// What `future` gives, unless the moment comes first. What was begun in the store goes on.
+async fn before<T>(moment: Instant, future: impl Future<Output = T>) -> Result<T> {
+    let passed = tokio::time::timeout_at(moment.into(), future).await;
+    passed.map_err(|_| {
+        let text = "the deadline passed";
+        Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
+    })
+}
+
+async fn pass<S>(mut inner: S, request: Request<Body>) -> Response<Body>
+where
+    S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
+{
+    match inner.call(request).await {
+        Ok(response) => response,
+        Err(never) => match never {},
+    }
+}
+
+/// gRPC is spoken by POST and with its own content type; what is not gets an answer of HTTP.
+fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
+    let content_type = request.headers().get(header::CONTENT_TYPE);
+    let rest = content_type
+        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
+        .map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
+    let status = if request.method() != http::Method::POST {
+        StatusCode::METHOD_NOT_ALLOWED
+    } else if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b";")) {
+        StatusCode::UNSUPPORTED_MEDIA_TYPE
+    } else {
+        return None;
+    };
+    let mut response = Response::new(Body::empty());
+    *response.status_mut() = status;
+    Some(response)
+}
+
+fn key_missing() -> Error {
+    let text = "authorization: Bearer with a live API key is required";
+    Error::new(Code::Unauthenticated, ErrorReason::KeyMissing, text)
+}
+
+fn unimplemented() -> Error {
+    let text = format!("the server has no such RPC of {PACKAGE}");
+    Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
+}
+
+/// A status that no area made: an RPC that is not served, or a fault below the areas.
+fn undetailed(status: &Status) -> Error {
+    match status.code() {
+        Code::Unimplemented => unimplemented(),
+        code => Error::internal(format!("{code:?} without a reason: {}", status.message())),
+    }
+}

@@ -1,0 +1,133 @@
+//! One call as the log knows it: ids, code, reason and time, nothing of what was said.
+
+use std::{
+    fmt::Write as _,
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+    time::Instant,
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use http::{HeaderValue, Response};
+use http_body::{Frame, SizeHint};
+use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
+
+use crate::access::{keys::Key, tables::Method};
+
+/// A call from its beginning to its line in the log.
+pub struct Call {
+    /// Which RPC.
+    pub method: &'static Method,
+    /// When it began.
+    pub started: Instant,
+    /// By which key, once that is known.
+    pub key: Option<Arc<Key>>,
+    id: u64,
+}
+
+impl Call {
+    /// A call that begins now.
+    pub fn new(method: &'static Method) -> Self {
+        Self {
+            method,
+            started: Instant::now(),
+            key: None,
+            id: rand::random(),
+        }
+    }
+
+    /// The id by which the call is found in the log.
+    pub fn id(&self) -> HeaderValue {
+        let mut text = String::with_capacity(16);
+        write!(text, "{:016x}", self.id).expect("a String takes everything");
+        HeaderValue::from_str(&text).expect("hexadecimal digits go into headers")
+    }
+
+    /// Logs the call: at once, or when its stream ends.
+    pub fn answered(self, response: Response<Body>) -> Response<Body> {
+        match response.extensions().get::<Status>() {
+            Some(status) => {
+                let status = status.clone();
+                self.log(Some(&status));
+                response
+            }
+            None if self.method.streams => response.map(|inner| {
+                Body::new(Logged {
+                    inner,
+                    call: Some(self),
+                    status: None,
+                })
+            }),
+            None => {
+                self.log(None);
+                response
+            }
+        }
+    }
+
+    fn log(&self, status: Option<&Status>) {
+        let code = status.map_or(Code::Ok, Status::code);
+        let micros = self.started.elapsed().as_micros();
+        let key = self.key.as_ref().map_or("", |key| &key.id);
+        let id = format_args!("{:016x}", self.id);
+        let method = self.method.path.as_str();
+        match status.filter(|status| status.code() != Code::Ok) {
+            Some(status) => {
+                let info = status.get_details_error_info();
+                let reason = info.as_ref().map_or("", |info| &info.reason);
+                let fault = info.as_ref().and_then(|info| info.metadata.get("request"));
+                let fault = fault.map_or("", String::as_str);
+                tracing::info!(method, ?code, reason, micros, key, request = %id, fault, "call");
+            }
+            None if self.method.reads_only => {
+                tracing::debug!(method, ?code, micros, key, request = %id, "call");
+            }
+            None => tracing::info!(method, ?code, micros, key, request = %id, "call"),
+        }
+    }
+}
+
+/// The body of a stream, which is logged when it ends or is left.
+struct Logged {
+    inner: Body,
+    call: Option<Call>,
+    status: Option<Status>,
+}
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        if let Some(call) = self.call.take() {
+            let left = || Status::cancelled("the caller left");
+            call.log(Some(&self.status.take().unwrap_or_else(left)));
+        }
+    }
+}
+
+impl http_body::Body for Logged {
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        if let Poll::Ready(Some(Ok(frame))) = &polled
+            && let Some(trailers) = frame.trailers_ref()
+        {
+            self.status = Status::from_header_map(trailers);
+        }
+        polled
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}

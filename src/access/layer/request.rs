@@ -1,0 +1,227 @@
+//! What comes with a call: its metadata and the frame of its one message.
+
+use std::time::Duration;
+
+use axum::body::Body;
+use bytes::{Buf as _, Bytes, BytesMut};
+use http::HeaderMap;
+use http_body_util::BodyExt as _;
+use tonic::Code;
+
+use crate::{
+    access::{format, wire},
+    error::{Error, Result},
+    limits,
+    proto::pb::ErrorReason,
+};
+
+/// A flag and the length go before a message.
+pub const FRAME_HEAD_BYTES: usize = 5;
+
+/// How much earlier than the caller the server gives up, so that its answer still arrives and the
+/// transport does not cut the call with a status of its own.
+const MARGIN_MAX: Duration = Duration::from_millis(5);
+
+/// The value of one of the contract's metadata.
+pub fn metadata<'a>(headers: &'a HeaderMap, key: &'static str) -> Result<Option<&'a str>> {
+    let mut values = headers.get_all(key).iter();
+    let Some(value) = values.next() else {
+        return Ok(None);
+    };
+    let fits = |text: &&str| {
+        !text.is_empty()
+            && text.len() <= limits::METADATA_BYTES_MAX
+            && format::is_printable_ascii(text)
+    };
+    match (value.to_str().ok().filter(fits), values.next()) {
+        (Some(text), None) => Ok(Some(text)),
+        _ => {
+            let max = limits::METADATA_BYTES_MAX;
+            let text = format!("must be there once, with 1 to {max} printable ASCII characters");
+            Err(Error::invalid_field(key, "MALFORMED", text))
+        }
+    }
+}
+
+/// How long the caller waits, if it says so; never longer than the longest deadline.
+pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
+    let value = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
+    if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
+        return None;
+    }
+    let number: u64 = number.parse().ok()?;
+    let asked = match unit {
+        "H" => Duration::from_secs(number * 60 * 60),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    };
+    let asked = asked.saturating_sub((asked / 10).min(MARGIN_MAX));
+    Some(asked.min(limits::DEADLINE_MAX))
+}
+
+/// Receives the request: its one frame whole, and the message in it.
+pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Bytes)> {
+    let encoding = headers.get("grpc-encoding");
+    if encoding.is_some_and(|encoding| encoding != "identity") {
+        return Err(compressed());
+    }
+    let mut received = Bytes::new();
+    let mut pieces = BytesMut::new();
+    while let Some(frame) = body.frame().await {
+        // Who goes away in the middle gets no answer, whatever it is.
+        let Ok(data) = frame.map_err(|_| wire::malformed())?.into_data() else {
+            continue;
+        };
+        if received.len() + pieces.len() + data.len() > limits::REQUEST_BYTES_MAX + FRAME_HEAD_BYTES
+        {
+            return Err(too_large());
+        }
+        // Nearly every request comes as one piece, which is not copied.
+        if received.is_empty() && pieces.is_empty() {
+            received = data;
+        } else {
+            if pieces.is_empty() {
+                pieces.extend_from_slice(&std::mem::take(&mut received));
+            }
+            pieces.extend_from_slice(&data);
+        }
+    }
+    if !pieces.is_empty() {
+        received = pieces.freeze();
+    }
+    let mut head = received.slice(..FRAME_HEAD_BYTES.min(received.len()));
+    if head.len() < FRAME_HEAD_BYTES {
+        return Err(wire::malformed());
+    }
+    match head.get_u8() {
+        0 => {}
+        1 => return Err(compressed()),
+        _ => return Err(wire::malformed()),
+    }
+    let length = usize::try_from(head.get_u32()).unwrap_or(usize::MAX);
+    let message = received.slice(FRAME_HEAD_BYTES..);
+    if message.len() != length {
+        return Err(wire::malformed());
+    }
+    Ok((received, message))
+}
+
+fn compressed() -> Error {
+    let text = "requests are taken only uncompressed";
+    Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
+}
+
+fn too_large() -> Error {
+    let max = limits::REQUEST_BYTES_MAX;
+    let text = format!("the request is larger than {max} bytes");
+    Error::new(Code::InvalidArgument, ErrorReason::MalformedRequest, text)
+        .with("limit", max.to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use futures::StreamExt as _;
+    use http::HeaderValue;
+    use http_body_util::StreamBody;
+
+    use super::*;
+
+    fn headers(values: &[(&'static str, &'static str)]) -> HeaderMap {
+        let mut headers = HeaderMap::new();
+        for (key, value) in values {
+            headers.append(*key, HeaderValue::from_static(value));
+        }
+        headers
+    }
+
+    fn in_pieces(pieces: &[&[u8]]) -> Body {
+        let frames: Vec<_> = pieces
+            .iter()
+            .map(|piece| Bytes::copy_from_slice(piece))
+            .map(|piece| Ok::<_, std::convert::Infallible>(http_body::Frame::data(piece)))
+            .collect();
+        Body::new(StreamBody::new(futures::stream::iter(frames)))
+    }
+
+    #[test]
+    fn deadlines_are_read_in_every_unit_and_bounded() {
+        let read = |value| deadline(&headers(&[("grpc-timeout", value)]));
+
+        assert_eq!(read("2S"), Some(Duration::from_millis(1_995)));
+        assert_eq!(read("10m"), Some(Duration::from_millis(9)));
+        assert_eq!(read("99999999H"), Some(limits::DEADLINE_MAX));
+        for value in ["", "S", "5", "5x", "-5S", "999999999S", "+5S", "5.5S"] {
+            assert_eq!(read(value), None, "{value}");
+        }
+    }
+
+    #[test]
+    fn metadata_is_there_once_and_prints() {
+        let read = |values: &[_]| {
+            metadata(&headers(values), "clientela-actor").map(|value| value.map(str::to_owned))
+        };
+
+        assert_eq!(read(&[]).unwrap(), None);
+        let actor = ("clientela-actor", "staff/anna");
+        assert_eq!(read(&[actor]).unwrap().as_deref(), Some("staff/anna"));
+        assert!(read(&[actor, actor]).is_err());
+        assert!(read(&[("clientela-actor", "")]).is_err());
+        assert!(read(&[("clientela-actor", "a\tb")]).is_err());
+    }
+
+    #[tokio::test]
+    async fn a_request_is_one_whole_frame_however_it_is_cut() {
+        for pieces in [
+            &[b"\0\0\0\0\x02ab".as_slice()] as &[_],
+            &[b"\0\0".as_slice(), b"\0\0\x02a", b"", b"b"],
+        ] {
+            let (frame, message) = receive(&headers(&[]), in_pieces(pieces)).await.unwrap();
+            assert_eq!(frame, b"\0\0\0\0\x02ab".as_slice());
+            assert_eq!(message, b"ab".as_slice());
+        }
+    }
+
+    #[tokio::test]
+    async fn what_is_not_one_frame_is_malformed() {
+        for pieces in [
+            &[] as &[&[u8]],
+            &[b"\0\0\0".as_slice()],
+            &[b"\0\0\0\0\x02a"],
+            &[b"\0\0\0\0\x02abc"],
+            &[b"\0\0\0\0\x01a\0\0\0\0\x01b"],
+            &[b"\x07\0\0\0\x01a"],
+            &[b"\0\xff\xff\xff\xffa"],
+        ] {
+            let error = receive(&headers(&[]), in_pieces(pieces)).await.unwrap_err();
+            assert_eq!(error.reason(), ErrorReason::MalformedRequest, "{pieces:?}");
+        }
+    }
+
+    #[tokio::test]
+    async fn compressed_requests_are_not_taken() {
+        let flagged = receive(&headers(&[]), in_pieces(&[b"\x01\0\0\0\x01a"])).await;
+        let gzip = headers(&[("grpc-encoding", "gzip")]);
+        let named = receive(&gzip, in_pieces(&[b"\0\0\0\0\x01a"])).await;
+
+        assert_eq!(flagged.unwrap_err().code(), Code::Unimplemented);
+        assert_eq!(named.unwrap_err().code(), Code::Unimplemented);
+    }
+
+    #[tokio::test]
+    async fn a_request_beyond_the_limit_is_refused_before_it_is_whole() {
+        let piece = |length| Ok(http_body::Frame::data(Bytes::from(vec![0; length])));
+        let endless = futures::stream::repeat_with(move || piece(64 * 1024));
+        let endless = endless.map(|frame: Result<_, std::convert::Infallible>| frame);
+
+        let error = receive(&headers(&[]), Body::new(StreamBody::new(endless)))
+            .await
+            .unwrap_err();
+
+        assert_eq!(error.metadata("limit"), Some("1048576"));
+    }
+}

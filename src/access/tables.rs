@@ -1,0 +1,466 @@
+//! The contract as plain tables, built once from the descriptors: who may call each RPC, and what each
+//! field of each message is.
+//!
+//! Nothing here reflects during a call. What the contract does not grant is not in the tables, and what
+//! is not in the tables is refused.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, LazyLock},
+};
+
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
+    ReflectMessage as _, Value,
+};
+
+use crate::{access::Roles, limits::Rule, proto::POOL};
+
+/// The package whose RPCs the tables hold.
+pub const PACKAGE: &str = "clientela.v1";
+
+/// Numbers of fields lie below this, so that a word can say which of them were seen.
+pub const FIELD_NUMBERS: usize = 64;
+
+/// RPCs that an operator key may call without naming a shop where there are several.
+const WITHOUT_SHOP: [&str; 6] = [
+    "CreateApiKey",
+    "CreateShop",
+    "GetShop",
+    "ListApiKeys",
+    "ListShops",
+    "RevokeApiKey",
+];
+
+/// The tables of the whole contract.
+pub static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
+
+/// The RPCs and messages of the contract.
+#[derive(Debug)]
+pub struct Tables {
+    methods: HashMap<String, Method>,
+    messages: Vec<Message>,
+    ids: HashMap<String, MessageId>,
+}
+
+/// The place of a message in the tables.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct MessageId(usize);
+
+/// One RPC.
+#[derive(Debug)]
+pub struct Method {
+    /// As `/clientela.v1.CartService/AddItem`.
+    pub path: String,
+    /// Who may call it; nobody if the contract does not say.
+    pub roles: Roles,
+    /// What it takes.
+    pub request: MessageId,
+    /// What it answers, or streams.
+    pub response: MessageId,
+    /// Whether it answers with a stream.
+    pub streams: bool,
+    /// Whether it changes nothing.
+    pub reads_only: bool,
+    /// Whether the resource in the request is new, so that its name is ignored.
+    pub creates: bool,
+    /// The field that an `update_mask` of the request is about, and its message.
+    pub masked: Option<(String, MessageId)>,
+    /// Whether an operator key may leave the shop open.
+    pub without_shop: bool,
+}
+
+/// One message.
+#[derive(Debug)]
+pub struct Message {
+    /// Without the package, as `CartEdit.SetQuantity`.
+    pub name: String,
+    /// What it is, if it is one of Google's.
+    pub known: Option<Known>,
+    /// The numbers of the fields that must be there, as bits.
+    pub required: u64,
+    /// Of each of these sets of fields, one must be there.
+    pub oneofs: Vec<u64>,
+    fields: Vec<Option<Field>>,
+    hidden: u64,
+}
+
+/// Messages of `google.protobuf` that have a meaning of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Known {
+    /// A time.
+    Timestamp,
+    /// A span of time.
+    Duration,
+    /// Paths of fields.
+    FieldMask,
+    /// A free structure, as in JSON.
+    Struct,
+}
+
+/// One field.
+#[derive(Debug)]
+pub struct Field {
+    /// As in the contract.
+    pub name: String,
+    /// As in JSON.
+    pub json_name: String,
+    /// On the wire.
+    pub number: u32,
+    /// What a value is.
+    pub kind: Kind,
+    /// How many values there are.
+    pub shape: Shape,
+    /// Whether absence differs from zero.
+    pub presence: bool,
+    /// Whether what a caller sends is ignored.
+    pub output_only: bool,
+    /// Whether it is never given out, nor part of a request's digest.
+    pub input_only: bool,
+    /// Whether it is set at creation and then stays.
+    pub immutable: bool,
+    /// Who sees it.
+    pub readers: Roles,
+    /// Who may set it.
+    pub writers: Roles,
+    /// What it takes, where its kind does not say.
+    pub rule: Option<Rule>,
+}
+
+/// What a value of a field is.
+#[derive(Debug)]
+pub enum Kind {
+    /// A truth value.
+    Bool,
+    /// A whole number of 32 bits.
+    Int32,
+    /// A whole number of 64 bits.
+    Int64,
+    /// A floating-point number.
+    Double,
+    /// Text.
+    Text,
+    /// One of these numbers.
+    Enum(Vec<i32>),
+    /// A message.
+    Message(MessageId),
+}
+
+/// How many values a field has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Shape {
+    /// At most one.
+    One,
+    /// A list.
+    List,
+    /// A map, whose entries are messages of a key and a value.
+    Map,
+}
+
+impl Tables {
+    /// The RPC of this path.
+    pub fn method(&self, path: &str) -> Option<&Method> {
+        self.methods.get(path)
+    }
+
+    /// All RPCs.
+    pub fn methods(&self) -> impl Iterator<Item = &Method> {
+        self.methods.values()
+    }
+
+    /// The message at this place.
+    pub fn message(&self, id: MessageId) -> &Message {
+        self.messages
+            .get(id.0)
+            .expect("ids are only made with their message")
+    }
+
+    /// The place of the message of this name without the package.
+    pub fn find(&self, name: &str) -> Option<MessageId> {
+        self.ids.get(&format!("{PACKAGE}.{name}")).copied()
+    }
+
+    fn build() -> Self {
+        let mut tables = Self {
+            methods: HashMap::new(),
+            messages: Vec::new(),
+            ids: HashMap::new(),
+        };
+        let mut comments = Comments::default();
+        let services = POOL
+            .services()
+            .filter(|service| service.package_name() == PACKAGE);
+        for method in services.flat_map(|service| service.methods().collect::<Vec<_>>()) {
+            let method = tables.add_method(&method, &mut comments);
+            tables.methods.insert(method.path.clone(), method);
+        }
+        tables.spread_hidden();
+        tables
+    }
+
+    fn add_method(&mut self, method: &MethodDescriptor, comments: &mut Comments) -> Method {
+        assert!(
+            !method.is_client_streaming(),
+            "requests of the contract are single messages"
+        );
+        let request = self.add_message(&method.input(), comments);
+        let response = self.add_message(&method.output(), comments);
+        let masked = method.input().get_field_by_name("update_mask").map(|_| {
+            let resource = method
+                .input()
+                .get_field(1)
+                .expect("the resource that a mask is about is the first field");
+            let kind = resource.kind();
+            let message = kind.as_message().expect("a resource is a message");
+            (
+                resource.name().to_owned(),
+                self.add_message(message, comments),
+            )
+        });
+        let options = method.options();
+        let read_only = method
+            .method_descriptor_proto()
+            .options
+            .as_ref()
+            .is_some_and(|options| {
+                options.idempotency_level()
+                    == prost_reflect::prost_types::method_options::IdempotencyLevel::NoSideEffects
+            });
+        Method {
+            path: format!("/{}/{}", method.parent_service().full_name(), method.name()),
+            roles: extension(&options, "access")
+                .map_or(Roles::NONE, |access| roles(&access, "roles")),
+            request,
+            response,
+            streams: method.is_server_streaming(),
+            reads_only: read_only || method.is_server_streaming(),
+            creates: method.name().starts_with("Create"),
+            masked,
+            without_shop: WITHOUT_SHOP.contains(&method.name()),
+        }
+    }
+
+    fn add_message(&mut self, message: &MessageDescriptor, comments: &mut Comments) -> MessageId {
+        if let Some(id) = self.ids.get(message.full_name()) {
+            return *id;
+        }
+        let id = MessageId(self.messages.len());
+        self.ids.insert(message.full_name().to_owned(), id);
+        let name = message
+            .full_name()
+            .strip_prefix(PACKAGE)
+            .map_or(message.full_name(), |name| name.trim_start_matches('.'))
+            .to_owned();
+        let known = match message.full_name() {
+            "google.protobuf.Timestamp" => Some(Known::Timestamp),
+            "google.protobuf.Duration" => Some(Known::Duration),
+            "google.protobuf.FieldMask" => Some(Known::FieldMask),
+            "google.protobuf.Struct" => Some(Known::Struct),
+            _ => None,
+        };
+        // A place is taken first, as messages may contain themselves.
+        self.messages.push(Message {
+            name: name.clone(),
+            known,
+            required: 0,
+            oneofs: Vec::new(),
+            fields: Vec::new(),
+            hidden: 0,
+        });
+        let mut fields = Vec::new();
+        let mut required = 0;
+        let mut hidden = 0;
+        for descriptor in message.fields() {
+            let comment = comments.of(&descriptor);
+            let field = self.add_field(&name, &descriptor, &comment, comments);
+            let number = field.number as usize;
+            assert!(
+                number < FIELD_NUMBERS,
+                "{}: the number is too large",
+                descriptor.full_name()
+            );
+            if comment.starts_with("Required.") {
+                required |= 1 << number;
+            }
+            hidden |= hidden_from(field.readers);
+            if fields.len() <= number {
+                fields.resize_with(number + 1, || None);
+            }
+            fields[number] = Some(field);
+        }
+        let oneofs = message
+            .oneofs()
+            .filter(|oneof| !oneof.is_synthetic())
+            .map(|oneof| {
+                oneof
+                    .fields()
+                    .fold(0, |bits, field| bits | 1 << field.number())
+            })
+            .collect();
+        let entry = &mut self.messages[id.0];
+        entry.fields = fields;
+        entry.required = required;
+        entry.oneofs = oneofs;
+        entry.hidden = hidden;
+        id
+    }
+
+    fn add_field(
+        &mut self,
+        message: &str,
+        descriptor: &FieldDescriptor,
+        comment: &str,
+        comments: &mut Comments,
+    ) -> Field {
+        let kind = match descriptor.kind() {
+            prost_reflect::Kind::Bool => Kind::Bool,
+            prost_reflect::Kind::Int32 => Kind::Int32,
+            prost_reflect::Kind::Int64 => Kind::Int64,
+            prost_reflect::Kind::Double => Kind::Double,
+            prost_reflect::Kind::String => Kind::Text,
+            prost_reflect::Kind::Enum(values) => {
+                Kind::Enum(values.values().map(|value| value.number()).collect())
+            }
+            prost_reflect::Kind::Message(nested) => {
+                Kind::Message(self.add_message(&nested, comments))
+            }
+            other => panic!(
+                "{}: the walk does not know {other:?}",
+                descriptor.full_name()
+            ),
+        };
+        let access = extension(&descriptor.options(), "field_access");
+        let narrowed = |field| {
+            access
+                .as_ref()
+                .map(|access| roles(access, field))
+                .filter(|roles| !roles.is_empty())
+                .unwrap_or(Roles::ALL)
+        };
+        let behaves = |word: &str| comment.split_inclusive('.').any(|part| part.trim() == word);
+        Field {
+            name: descriptor.name().to_owned(),
+            json_name: descriptor.json_name().to_owned(),
+            number: descriptor.number(),
+            kind,
+            shape: match (descriptor.is_map(), descriptor.is_list()) {
+                (true, _) => Shape::Map,
+                (_, true) => Shape::List,
+                _ => Shape::One,
+            },
+            presence: descriptor.supports_presence(),
+            output_only: behaves("Output only.") || behaves("Derived."),
+            input_only: behaves("Input only."),
+            immutable: behaves("Immutable."),
+            readers: narrowed("readers"),
+            writers: narrowed("writers"),
+            rule: Rule::of(message, descriptor.name()),
+        }
+    }
+
+    /// A message is narrowed where one of its fields' messages is.
+    fn spread_hidden(&mut self) {
+        loop {
+            let mut changed = false;
+            for at in 0..self.messages.len() {
+                let nested = self.messages[at]
+                    .fields()
+                    .filter_map(|field| match field.kind {
+                        Kind::Message(id) => Some(self.message(id).hidden),
+                        _ => None,
+                    })
+                    .fold(self.messages[at].hidden, |bits, hidden| bits | hidden);
+                changed |= nested != self.messages[at].hidden;
+                self.messages[at].hidden = nested;
+            }
+            if !changed {
+                return;
+            }
+        }
+    }
+}
+
+impl Message {
+    /// The field of this number.
+    pub fn field(&self, number: u32) -> Option<&Field> {
+        self.fields.get(number as usize)?.as_ref()
+    }
+
+    /// All fields, by number.
+    pub fn fields(&self) -> impl Iterator<Item = &Field> {
+        self.fields.iter().flatten()
+    }
+
+    /// The field of this name, as in the contract or as in JSON.
+    pub fn named(&self, name: &str) -> Option<&Field> {
+        self.fields()
+            .find(|field| field.name == name || field.json_name == name)
+    }
+
+    /// Whether some field of it, however deep, is not for these roles to see.
+    pub fn is_narrowed_for(&self, roles: Roles) -> bool {
+        self.hidden & (1 << roles.index()) != 0
+    }
+}
+
+/// The sets of roles that none of the readers is in, as bits.
+fn hidden_from(readers: Roles) -> u64 {
+    const { assert!(Roles::SETS == 64) };
+    Roles::sets()
+        .filter(|roles| !roles.intersects(readers))
+        .filter(|_| readers != Roles::ALL)
+        .fold(0, |bits, roles| bits | 1 << roles.index())
+}
+
+fn extension(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
+    let extension = POOL
+        .get_extension_by_name(&format!("{PACKAGE}.{name}"))
+        .expect("access.proto declares the options");
+    debug_assert_eq!(&extension.containing_message(), &options.descriptor());
+    if !options.has_extension(&extension) {
+        return None;
+    }
+    options.get_extension(&extension).as_message().cloned()
+}
+
+fn roles(message: &DynamicMessage, field: &str) -> Roles {
+    let value = message.get_field_by_name(field);
+    let numbers = value
+        .as_deref()
+        .and_then(Value::as_list)
+        .unwrap_or_default();
+    Roles::from_numbers(numbers.iter().filter_map(Value::as_enum_number))
+}
+
+/// The comments of the contract, by file and place.
+#[derive(Default)]
+struct Comments {
+    files: HashMap<String, Arc<HashMap<Vec<i32>, String>>>,
+}
+
+impl Comments {
+    fn of(&mut self, field: &FieldDescriptor) -> String {
+        let file = field.parent_file();
+        let places = self
+            .files
+            .entry(file.name().to_owned())
+            .or_insert_with(|| Arc::new(places(&file)));
+        places.get(field.path()).cloned().unwrap_or_default()
+    }
+}
+
+fn places(file: &FileDescriptor) -> HashMap<Vec<i32>, String> {
+    let locations = file.file_descriptor_proto().source_code_info.iter();
+    locations
+        .flat_map(|info| &info.location)
+        .map(|place| {
+            (
+                place.path.clone(),
+                place.leading_comments().trim().to_owned(),
+            )
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests;

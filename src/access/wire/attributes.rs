@@ -1,0 +1,129 @@
+//! Whether a free structure is what JSON can say, and no deeper than it may be.
+
+use crate::{
+    access::{
+        format,
+        wire::{
+            Malformed,
+            read::{Reader, Wire},
+            value::{Broken, CONTROL_CHARACTER},
+        },
+    },
+    limits::ATTRIBUTE_NESTING_MAX,
+};
+
+/// What is wrong with a structure: bytes that are none, or a rule that it breaks.
+pub enum Fault {
+    /// The bytes are not a structure.
+    Malformed,
+    /// They are, but not one that may be kept.
+    Broken(Broken),
+}
+
+impl From<Malformed> for Fault {
+    fn from(_: Malformed) -> Self {
+        Self::Malformed
+    }
+}
+
+/// Checks the bytes of a `google.protobuf.Struct` of at most `max` bytes.
+pub fn check(bytes: &[u8], max: usize) -> Result<(), Fault> {
+    object(bytes, 1)?;
+    if bytes.len() > max {
+        let text = format!("must have at most {max} bytes, has {}", bytes.len());
+        return Err(Fault::Broken(("TOO_LONG", text.into())));
+    }
+    Ok(())
+}
+
+fn object(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    shallow(depth)?;
+    let mut records = Reader::new(bytes);
+    while let Some(record) = records.next()? {
+        if record.number == 1 {
+            entry(record.value.bytes()?, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn entry(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    let mut records = Reader::new(bytes);
+    let mut found = false;
+    while let Some(record) = records.next()? {
+        match record.number {
+            1 => text(record.value)?,
+            2 => {
+                single(found)?;
+                found = true;
+                value(record.value.bytes()?, depth)?;
+            }
+            _ => {}
+        }
+    }
+    if found { Ok(()) } else { Err(no_value()) }
+}
+
+fn value(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    let mut records = Reader::new(bytes);
+    let mut found = false;
+    while let Some(record) = records.next()? {
+        if !(1..=6).contains(&record.number) {
+            continue;
+        }
+        single(found)?;
+        found = true;
+        match (record.number, record.value) {
+            (1 | 4, Wire::Varint(_)) => {}
+            (2, Wire::Fixed64(bits)) => {
+                if !f64::from_bits(bits).is_finite() {
+                    let text = "must not contain numbers that JSON has not";
+                    return Err(Fault::Broken(("OUT_OF_RANGE", text.into())));
+                }
+            }
+            (3, string) => text(string)?,
+            (5, nested) => object(nested.bytes()?, depth + 1)?,
+            (6, nested) => list(nested.bytes()?, depth + 1)?,
+            _ => return Err(Fault::Malformed),
+        }
+    }
+    if found { Ok(()) } else { Err(no_value()) }
+}
+
+fn list(bytes: &[u8], depth: usize) -> Result<(), Fault> {
+    shallow(depth)?;
+    let mut records = Reader::new(bytes);
+    while let Some(record) = records.next()? {
+        if record.number == 1 {
+            value(record.value.bytes()?, depth)?;
+        }
+    }
+    Ok(())
+}
+
+fn text(value: Wire<'_>) -> Result<(), Fault> {
+    if format::has_control_character(value.text()?, true) {
+        return Err(Fault::Broken(CONTROL_CHARACTER));
+    }
+    Ok(())
+}
+
+fn shallow(depth: usize) -> Result<(), Fault> {
+    if depth > ATTRIBUTE_NESTING_MAX {
+        let text = format!("must not be nested deeper than {ATTRIBUTE_NESTING_MAX}");
+        return Err(Fault::Broken(("TOO_DEEP", text.into())));
+    }
+    Ok(())
+}
+
+/// A value that is there twice would be merged by decoders, past what was checked of each.
+fn single(found: bool) -> Result<(), Fault> {
+    if found { Err(Fault::Malformed) } else { Ok(()) }
+}
+
+fn no_value() -> Fault {
+    Fault::Broken((
+        "MALFORMED",
+        "must not contain entries without a value".into(),
+    ))
+}

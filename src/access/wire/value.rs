@@ -1,0 +1,144 @@
+//! Whether one value of a field keeps the field's rule.
+
+use std::borrow::Cow;
+
+use crate::{
+    access::format,
+    limits::{PASSWORD_BYTES_MAX, Rule, fields::EMAIL_CHARS_MAX},
+};
+
+/// A rule that is broken: the machine's word for it and the people's. The value itself is not repeated,
+/// as it may be personal.
+pub type Broken = (&'static str, Cow<'static, str>);
+
+/// A control character where there may be none.
+pub const CONTROL_CHARACTER: Broken = (
+    "CONTROL_CHARACTER",
+    Cow::Borrowed("must not contain control characters"),
+);
+
+/// Checks text that is not empty.
+pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
+    match rule {
+        Rule::Text(max) => {
+            length(text, 0, max)?;
+            no_control(text, false)
+        }
+        Rule::Lines(max) => {
+            length(text, 0, max)?;
+            no_control(text, true)
+        }
+        Rule::Token(min, max) => {
+            length(text, min, max)?;
+            no_control(text, false)
+        }
+        Rule::Expression(max) => {
+            if text.len() > max {
+                let text = format!("must have at most {max} bytes, has {}", text.len());
+                return Err(("TOO_LONG", text.into()));
+            }
+            no_control(text, true)
+        }
+        Rule::Password(min, max) => {
+            length(text, min, max)?;
+            if text.len() > PASSWORD_BYTES_MAX {
+                let text = format!("must have at most {PASSWORD_BYTES_MAX} bytes");
+                return Err(("TOO_LONG", text.into()));
+            }
+            if text.contains('\0') {
+                return Err(CONTROL_CHARACTER);
+            }
+            Ok(())
+        }
+        Rule::Email => {
+            length(text, 0, EMAIL_CHARS_MAX)?;
+            no_control(text, false)?;
+            well_formed(rule, format::is_email(text))
+        }
+        Rule::Url(max) => {
+            length(text, 0, max)?;
+            no_control(text, false)?;
+            well_formed(rule, format::is_url(text))
+        }
+        Rule::Member => {
+            if text.starts_with("customers/") {
+                well_formed(rule, format::is_name("customers/{id}", text))
+            } else {
+                length(text, 0, EMAIL_CHARS_MAX)?;
+                no_control(text, false)
+            }
+        }
+        Rule::Percent(places) => {
+            well_formed(rule, format::decimal(text, places).is_some())?;
+            match format::percent(text, places) {
+                Some(_) => Ok(()),
+                None => Err(("OUT_OF_RANGE", must_be(rule))),
+            }
+        }
+        Rule::Id => well_formed(rule, format::is_id(text)),
+        Rule::Name(pattern) => well_formed(rule, format::is_name(pattern, text)),
+        Rule::NameOrId(pattern) => {
+            well_formed(rule, format::is_id(text) || format::is_name(pattern, text))
+        }
+        Rule::Number => well_formed(rule, format::is_number(text)),
+        Rule::Language => well_formed(rule, format::is_language(text)),
+        Rule::Country => well_formed(rule, format::is_country(text)),
+        Rule::Currency => well_formed(rule, format::is_currency(text)),
+        Rule::Date => well_formed(rule, format::date(text).is_some()),
+        Rule::TimeZone => well_formed(rule, format::time_zone(text).is_some()),
+        Rule::Etag => well_formed(rule, format::is_etag(text)),
+        Rule::RequestId => well_formed(rule, format::is_request_id(text)),
+        Rule::Int(..)
+        | Rule::Price
+        | Rule::Attributes(_)
+        | Rule::Messages(_)
+        | Rule::List(..)
+        | Rule::Map(..)
+        | Rule::Values(_) => Ok(()),
+    }
+}
+
+/// Checks a whole number.
+pub fn int(rule: Rule, value: i64) -> Result<(), Broken> {
+    match rule {
+        Rule::Int(min, max) if value < min || value > max => Err(("OUT_OF_RANGE", must_be(rule))),
+        _ => Ok(()),
+    }
+}
+
+fn must_be(rule: Rule) -> Cow<'static, str> {
+    format!("must be {}", rule.text()).into()
+}
+
+fn well_formed(rule: Rule, fits: bool) -> Result<(), Broken> {
+    if fits {
+        Ok(())
+    } else {
+        Err(("MALFORMED", must_be(rule)))
+    }
+}
+
+fn no_control(text: &str, lines: bool) -> Result<(), Broken> {
+    if format::has_control_character(text, lines) {
+        Err(CONTROL_CHARACTER)
+    } else {
+        Ok(())
+    }
+}
+
+fn length(text: &str, min: usize, max: usize) -> Result<(), Broken> {
+    // No text has more characters than bytes, so that most need not be counted.
+    if text.len() <= max && (min <= 1 || text.is_ascii() && text.len() >= min) {
+        return Ok(());
+    }
+    let count = text.chars().count();
+    if count > max {
+        let text = format!("must have at most {max} characters, has {count}");
+        Err(("TOO_LONG", text.into()))
+    } else if count < min {
+        let text = format!("must have at least {min} characters");
+        Err(("TOO_SHORT", text.into()))
+    } else {
+        Ok(())
+    }
+}

@@ -1,0 +1,187 @@
+//! How the program is put together: what the areas share, and the order in which it starts and ends.
+
+use std::path::PathBuf;
+
+use anyhow::Context as _;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+use tonic::service::Routes;
+
+use crate::access::{AccessLayer, Keys};
+use crate::clock::Clock;
+use crate::feed::{Feed, FeedSettings};
+use crate::jobs::{FeedLimits, Jobs, JobsSettings};
+use crate::numbers::Numbers;
+use crate::passwords::Passwords;
+use crate::proto::DESCRIPTORS;
+use crate::proto::server::admin_service_server::AdminServiceServer;
+use crate::server::{self, Health, ServerSettings};
+use crate::store::{DatabaseUrl, Store, StoreConfig};
+use crate::{limits, shops};
+
+/// How a program is set up.
+#[derive(Clone)]
+pub struct Options {
+    /// Where the database is and how it is used.
+    pub store: StoreConfig,
+    /// Where the key file lies.
+    pub data_dir: PathBuf,
+    /// The time.
+    pub clock: Clock,
+    /// How the feed behaves.
+    pub feed: FeedSettings,
+    /// How much history the feed keeps.
+    pub feed_limits: FeedLimits,
+    /// How background work behaves.
+    pub jobs: JobsSettings,
+    /// How the listener behaves.
+    pub server: ServerSettings,
+    /// Whether reflection answers without a key.
+    pub open_reflection: bool,
+}
+
+impl Options {
+    /// The ordinary setup on a database; the key file lies in `data_dir`.
+    #[must_use]
+    pub fn new(database: DatabaseUrl, data_dir: PathBuf) -> Self {
+        Self {
+            store: StoreConfig::new(database),
+            data_dir,
+            clock: Clock::system(),
+            feed: FeedSettings::default(),
+            feed_limits: FeedLimits::default(),
+            jobs: JobsSettings::default(),
+            server: ServerSettings {
+                cors_origins: Vec::new(),
+                drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
+            },
+            open_reflection: false,
+        }
+    }
+}
+
+/// A program that has started and can serve.
+pub struct Program {
+    store: Store,
+    feed: Feed,
+    keys: Keys,
+    passwords: Passwords,
+    numbers: Numbers,
+    options: Options,
+    first_keys: Option<shops::Keys>,
+    /// Cancelled when the program is told to stop.
+    stop: CancellationToken,
+}
+
+impl Program {
+    /// Opens the store, makes the first shop and keys where there are none, and begins to follow the
+    /// change log.
+    ///
+    /// # Errors
+    /// When the store cannot be opened; the text says what the operator can do.
+    pub async fn start(options: Options) -> anyhow::Result<Self> {
+        let stop = CancellationToken::new();
+        let store = Store::open(&options.store, options.clock.clone()).await?;
+        let first_keys = shops::first_start(&store, &options.data_dir).await?;
+        let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
+        let keys = Keys::start(store.clone(), stop.clone()).await?;
+        let passwords = Passwords::start().context("the hashing threads cannot be started")?;
+        let numbers = Numbers::new(store.clone());
+        Ok(Self {
+            store,
+            feed,
+            keys,
+            passwords,
+            numbers,
+            options,
+            first_keys,
+            stop,
+        })
+    }
+
+    /// The keys that this start made, if it was the first.
+    #[must_use]
+    pub fn first_keys(&self) -> Option<&shops::Keys> {
+        self.first_keys.as_ref()
+    }
+
+    /// The database, for benchmarks and tests.
+    #[must_use]
+    pub fn store(&self) -> &Store {
+        &self.store
+    }
+
+    /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
+    /// where to resume, calls may finish, writes that were taken are finished, the store is closed.
+    ///
+    /// # Errors
+    /// When the listener fails.
+    pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
+        let (reporter, health) = tonic_health::server::health_reporter();
+        let tasks = [
+            tokio::spawn(server::watch_readiness(
+                Health(reporter),
+                self.store.clone(),
+                self.stop.clone(),
+            )),
+            tokio::spawn(
+                self.background_work()
+                    .run(self.store.clone(), self.stop.clone()),
+            ),
+            tokio::spawn(pass_on(stop, self.stop.clone())),
+        ];
+        let layer = AccessLayer::new(
+            self.keys.clone(),
+            self.store.meta().secret(),
+            self.feed.clone(),
+            self.options.open_reflection,
+        );
+        let grpc = self
+            .services()
+            .add_service(health)
+            .into_axum_router()
+            .layer(layer);
+        let served = server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
+        self.stop.cancel();
+        for task in tasks {
+            task.await.context("a background task panicked")?;
+        }
+        self.store.close().await;
+        served
+    }
+
+    /// The services of the contract, and reflection.
+    fn services(&self) -> Routes {
+        let store = &self.store;
+        let shops = shops::Service::new(store.clone());
+        let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
+        macro_rules! bounded {
+            ($server:ident, $service:expr) => {
+                $server::new($service)
+                    .max_decoding_message_size(request)
+                    .max_encoding_message_size(response)
+            };
+        }
+        let reflection = || {
+            tonic_reflection::server::Builder::configure()
+                .register_encoded_file_descriptor_set(DESCRIPTORS)
+                .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+        };
+        let resolves = "the descriptors of the build resolve";
+        Routes::new(bounded!(AdminServiceServer, shops))
+            .add_service(reflection().build_v1().expect(resolves))
+            .add_service(reflection().build_v1alpha().expect(resolves))
+    }
+
+    /// Everything that is done without a call waiting for it.
+    fn background_work(&self) -> Jobs {
+        Jobs::new(self.options.jobs.clone())
+    }
+}
+
+async fn pass_on(from: CancellationToken, to: CancellationToken) {
+    tokio::select! {
+        () = from.cancelled() => to.cancel(),
+        () = to.cancelled() => {}
+    }
+}

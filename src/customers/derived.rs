@@ -1,0 +1,110 @@
+//! What an answer shows of a customer beside what is stored, and what it hides.
+
+use jiff::{Timestamp, civil::Date, tz::TimeZone};
+
+use super::{model, sql::DerivedRow};
+use crate::{
+    error::{Error, Result},
+    feed, groups,
+    proto::pb,
+    shops::ShopDoc,
+};
+
+/// The day that it is at `now` in a time zone.
+pub(super) fn day(now: i64, zone: TimeZone) -> Date {
+    let now = Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX);
+    now.to_zoned(zone).date()
+}
+
+/// What the derived fields of one customer are made of, read and understood.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Derived {
+    last_visit_time: Option<i64>,
+    /// Where an age depends on it.
+    zone: Option<TimeZone>,
+    hidden: Vec<String>,
+}
+
+impl Derived {
+    /// From what was read of the customer of this id.
+    pub(super) fn new(row: DerivedRow, id: &str) -> Result<Self> {
+        let zone = match row.shop_doc {
+            Some(doc) => {
+                let shop: ShopDoc = serde_json::from_str(&doc)
+                    .map_err(|error| Error::corrupt("shops", &format!("of customer {id}"), error))?;
+                Some(shop.settings.zone())
+            }
+            None => None,
+        };
+        let hidden = row.hidden_groups.as_deref().unwrap_or_default();
+        let hidden = hidden.split(',').filter(|id| !id.is_empty()).map(groups::name).collect();
+        Ok(Self { last_visit_time: row.last_visit_time, zone, hidden })
+    }
+
+    /// Fills the derived fields as of `now`.
+    pub(super) fn fill(&self, customer: &mut pb::Customer, now: i64) {
+        customer.last_visit_time = self.last_visit_time.map(feed::timestamp);
+        customer.age = self
+            .zone
+            .as_ref()
+            .and_then(|zone| model::age(&customer.birth_date, day(now, zone.clone())));
+    }
+
+    /// Takes out the groups that only staff sees.
+    pub(super) fn hide(&self, customer: &mut pb::Customer) {
+        if self.hidden.is_empty() {
+            return;
+        }
+        customer.groups.retain(|group| !self.hidden.contains(group));
+        if self.hidden.contains(&customer.default_group) {
+            customer.default_group.clear();
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// 2026-03-01T00:30:00Z
+    const NOW: i64 = 1_772_325_000_000_000;
+
+    fn row(zone: &str) -> DerivedRow {
+        DerivedRow {
+            last_visit_time: Some(5_000_000),
+            shop_doc: Some(format!(r#"{{"settings":{{"time_zone":"{zone}"}}}}"#)),
+            hidden_groups: Some("secret,test".to_owned()),
+        }
+    }
+
+    fn customer() -> pb::Customer {
+        pb::Customer {
+            birth_date: "2000-03-01".to_owned(),
+            default_group: "groups/secret".to_owned(),
+            groups: ["groups/customer", "groups/secret"].map(str::to_owned).into(),
+            ..pb::Customer::default()
+        }
+    }
+
+    #[test]
+    fn an_age_is_that_of_today_in_the_shop() {
+        for (zone, age) in [("UTC", 26), ("Europe/Paris", 26), ("America/New_York", 25)] {
+            let mut customer = customer();
+
+            Derived::new(row(zone), "ada").unwrap().fill(&mut customer, NOW);
+
+            assert_eq!(customer.age, Some(age), "{zone}");
+            assert_eq!(customer.last_visit_time, Some(feed::timestamp(5_000_000)));
+        }
+    }
+
+    #[test]
+    fn hidden_groups_are_taken_out_also_as_the_default() {
+        let mut customer = customer();
+
+        Derived::new(row("UTC"), "ada").unwrap().hide(&mut customer);
+
+        assert_eq!(customer.groups, ["groups/customer"]);
+        assert_eq!(customer.default_group, "");
+    }
+}

@@ -1,0 +1,251 @@
+//! CustomerService: each call in the file of its operation.
+
+mod create;
+mod delete;
+mod list;
+mod password;
+mod read;
+mod update;
+mod watch;
+
+use futures::FutureExt as _;
+use tonic::{Request, Response, Status};
+
+use super::{addresses, cache::Customers, convert, derived::Derived, sql, titles};
+use crate::{
+    access::Caller,
+    error::{Error, Result},
+    feed::{self, Feed, Replay},
+    groups,
+    numbers::Numbers,
+    passwords::Passwords,
+    proto::{pb, server::customer_service_server::CustomerService},
+    store::{Conn, Engine, Store},
+};
+
+/// CustomerService over a store.
+pub struct Service {
+    store: Store,
+    feed: Feed,
+    passwords: Passwords,
+    numbers: Numbers,
+    /// Only the embedded engine's rows are changed by nobody else.
+    cache: Option<Customers>,
+}
+
+impl Service {
+    /// The service over these parts of the program.
+    #[must_use]
+    pub fn of(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
+        let cache = (store.engine() == Engine::Sqlite).then(Customers::new);
+        Self { store, feed, passwords, numbers, cache }
+    }
+
+    /// Fills in what is derived, and takes out what the caller does not see, as the end of a write.
+    async fn finish(&self, caller: &Caller, mut customer: pb::Customer) -> Result<pb::Customer> {
+        let id = convert::id_of(&customer.name).to_owned();
+        let row = self
+            .store
+            .read(|conn| async move { sql::derived(conn, &caller.shop, &id).await }.boxed())
+            .await?;
+        let derived = Derived::new(row, &customer.name)?;
+        derived.fill(&mut customer, self.store.clock().now());
+        if !groups::sees_hidden(caller) {
+            derived.hide(&mut customer);
+        }
+        Ok(customer)
+    }
+}
+
+/// The answer to a repeated request about a customer: as the first time, or the present state if the
+/// log does not hold it any more.
+async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<pb::Customer> {
+    if let Some(answer) = replay.answer()? {
+        return Ok(answer);
+    }
+    let customer = sql::get(conn, &caller.shop, &replay.id).await?;
+    customer.map(|customer| convert::message(&customer)).ok_or_else(not_found)
+}
+
+/// There is no such customer.
+fn not_found() -> Error {
+    Error::not_found("customer")
+}
+
+/// Who calls and what is asked.
+fn parts<T>(request: Request<T>) -> (Caller, T) {
+    (Caller::of(&request).clone(), request.into_inner())
+}
+
+#[tonic::async_trait]
+impl CustomerService for Service {
+    async fn create_customer(
+        &self,
+        request: Request<pb::CreateCustomerRequest>,
+    ) -> Result<Response<pb::Customer>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.create(caller, request).await?))
+    }
+
+    async fn get_customer(
+        &self,
+        request: Request<pb::GetCustomerRequest>,
+    ) -> Result<Response<pb::Customer>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.get(&caller, &request.name).await?))
+    }
+
+    async fn batch_get_customers(
+        &self,
+        request: Request<pb::BatchGetCustomersRequest>,
+    ) -> Result<Response<pb::BatchGetCustomersResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.batch_get(&caller, request.names).await?))
+    }
+
+    async fn list_customers(
+        &self,
+        request: Request<pb::ListCustomersRequest>,
+    ) -> Result<Response<pb::ListCustomersResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.list(caller, request).await?))
+    }
+
+    async fn update_customer(
+        &self,
+        request: Request<pb::UpdateCustomerRequest>,
+    ) -> Result<Response<pb::Customer>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.update(caller, request).await?))
+    }
+
+    async fn delete_customer(
+        &self,
+        request: Request<pb::DeleteCustomerRequest>,
+    ) -> Result<Response<()>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.delete(caller, request).await?))
+    }
+
+    async fn undelete_customer(
+        &self,
+        request: Request<pb::UndeleteCustomerRequest>,
+    ) -> Result<Response<pb::Customer>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.undelete(caller, request).await?))
+    }
+
+    async fn lookup_customer(
+        &self,
+        request: Request<pb::LookupCustomerRequest>,
+    ) -> Result<Response<pb::Customer>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.lookup(&caller, request.key).await?))
+    }
+
+    async fn batch_lookup_customers(
+        &self,
+        request: Request<pb::BatchLookupCustomersRequest>,
+    ) -> Result<Response<pb::BatchLookupCustomersResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.batch_lookup(&caller, request.keys).await?))
+    }
+
+    async fn verify_password(
+        &self,
+        request: Request<pb::VerifyPasswordRequest>,
+    ) -> Result<Response<pb::VerifyPasswordResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.verify_password(caller, request).await?))
+    }
+
+    async fn create_address(
+        &self,
+        request: Request<pb::CreateAddressRequest>,
+    ) -> Result<Response<pb::Address>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(addresses::create(&self.store, caller, request).await?))
+    }
+
+    async fn get_address(
+        &self,
+        request: Request<pb::GetAddressRequest>,
+    ) -> Result<Response<pb::Address>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(addresses::get(&self.store, &caller, &request.name).await?))
+    }
+
+    async fn list_addresses(
+        &self,
+        request: Request<pb::ListAddressesRequest>,
+    ) -> Result<Response<pb::ListAddressesResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(addresses::list(&self.store, &caller, request).await?))
+    }
+
+    async fn update_address(
+        &self,
+        request: Request<pb::UpdateAddressRequest>,
+    ) -> Result<Response<pb::Address>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(addresses::update(&self.store, caller, request).await?))
+    }
+
+    async fn delete_address(
+        &self,
+        request: Request<pb::DeleteAddressRequest>,
+    ) -> Result<Response<()>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(addresses::delete(&self.store, caller, request).await?))
+    }
+
+    async fn create_title(
+        &self,
+        request: Request<pb::CreateTitleRequest>,
+    ) -> Result<Response<pb::Title>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(titles::create(&self.store, caller, request).await?))
+    }
+
+    async fn get_title(
+        &self,
+        request: Request<pb::GetTitleRequest>,
+    ) -> Result<Response<pb::Title>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(titles::get(&self.store, &caller, &request.name).await?))
+    }
+
+    async fn list_titles(
+        &self,
+        request: Request<pb::ListTitlesRequest>,
+    ) -> Result<Response<pb::ListTitlesResponse>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(titles::list(&self.store, &caller, request).await?))
+    }
+
+    async fn update_title(
+        &self,
+        request: Request<pb::UpdateTitleRequest>,
+    ) -> Result<Response<pb::Title>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(titles::update(&self.store, caller, request).await?))
+    }
+
+    async fn delete_title(
+        &self,
+        request: Request<pb::DeleteTitleRequest>,
+    ) -> Result<Response<()>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(titles::delete(&self.store, caller, request).await?))
+    }
+
+    type WatchCustomersStream = feed::Stream;
+
+    async fn watch_customers(
+        &self,
+        request: Request<pb::WatchCustomersRequest>,
+    ) -> Result<Response<Self::WatchCustomersStream>, Status> {
+        let (caller, request) = parts(request);
+        Ok(Response::new(self.watch(caller, request)?))
+    }
+}

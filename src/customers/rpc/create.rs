@@ -1,0 +1,219 @@
+//! CreateCustomer.
+
+use futures::FutureExt as _;
+use tonic::Code;
+use zeroize::Zeroizing;
+
+use super::Service;
+use crate::{
+    access::Caller,
+    customers::{
+        addresses, convert,
+        derived::day,
+        model::{Address, Customer, Kind, State},
+        sql,
+        write::{self, Number, Unique},
+    },
+    error::{Error, Result},
+    feed, groups, ids,
+    numbers::Sequence,
+    proto::pb::{self, ErrorReason},
+    shops::{self, Settings},
+    store::{LockKey, Locks, Tx},
+};
+
+/// A customer to be made.
+#[derive(Clone)]
+pub(super) struct Creation {
+    pub(super) caller: Caller,
+    pub(super) customer: Customer,
+    pub(super) addresses: Vec<Address>,
+    /// The state was chosen by the caller.
+    state: Option<State>,
+    number: Number,
+    digest: Option<String>,
+    now: i64,
+}
+
+/// What came of it.
+enum Outcome {
+    /// The answer.
+    Made(Box<pb::Customer>),
+    /// The drawn number is in use.
+    DrawAgain,
+}
+
+impl Service {
+    pub(super) async fn create(
+        &self,
+        caller: Caller,
+        request: pb::CreateCustomerRequest,
+    ) -> Result<pb::Customer> {
+        let pb::CreateCustomerRequest { customer, customer_id, addresses, validate_only, .. } =
+            request;
+        let now = self.store.clock().now();
+        let id = if customer_id.is_empty() { ids::new_id() } else { customer_id };
+        let addresses = addresses::new_addresses(&id, &addresses, now);
+        let creation = self.prepare(caller, id, customer.unwrap_or_default(), addresses, now);
+        self.make(creation.await?, validate_only).await
+    }
+
+    /// Reads what was sent and hashes the password.
+    pub(super) async fn prepare(
+        &self,
+        caller: Caller,
+        id: String,
+        mut sent: pb::Customer,
+        addresses: Vec<Address>,
+        now: i64,
+    ) -> Result<Creation> {
+        let mut customer = Customer { id, create_time: now, ..Customer::default() };
+        let password = sent.password.take().map(Zeroizing::new);
+        // There are no addresses yet that it could name; the first one becomes the default.
+        sent.default_billing_address.clear();
+        sent.default_shipping_address.clear();
+        let violations = convert::apply(&mut customer, &sent, convert::WRITABLE, now);
+        if !violations.is_empty() {
+            return Err(Error::invalid(violations));
+        }
+        let number =
+            if customer.number.is_empty() { Number::Drawn } else { Number::Chosen };
+        if let Some(first) = addresses.first() {
+            customer.default_billing_address.clone_from(&first.id);
+            customer.default_shipping_address.clone_from(&first.id);
+        }
+        customer.email_claim = convert::claim(&customer);
+        let digest = match password {
+            Some(password) => Some(self.passwords.hash(password).await?),
+            None => None,
+        };
+        let state = State::of(sent.state);
+        Ok(Creation { caller, customer, addresses, state, number, digest, now })
+    }
+
+    /// Makes the customer, drawing numbers until one is free.
+    async fn make(&self, mut creation: Creation, rehearse: bool) -> Result<pb::Customer> {
+        let caller = creation.caller.clone();
+        loop {
+            // A rehearsal takes no number away, and its answer has none.
+            if creation.number == Number::Drawn && !rehearse {
+                let number = self.numbers.next(&caller.shop, Sequence::Customer).await?;
+                creation.customer.number = number;
+            }
+            let locks = creation.locks();
+            let data = creation.clone();
+            let outcome = if rehearse {
+                self.store.rehearse(locks, data, |tx, creation| run(tx, creation).boxed()).await
+            } else {
+                self.store.write_with(locks, data, |tx, creation| run(tx, creation).boxed()).await
+            };
+            match outcome? {
+                Outcome::Made(customer) => return self.finish(&caller, *customer).await,
+                Outcome::DrawAgain => {}
+            }
+        }
+    }
+}
+
+impl Creation {
+    fn locks(&self) -> Locks {
+        let mut locks = feed::locks(&self.caller);
+        self.lock_keys().into_iter().for_each(|key| locks.insert(key));
+        locks
+    }
+
+    /// The locks of the customer and of all that is unique about it.
+    pub(super) fn lock_keys(&self) -> Vec<LockKey> {
+        let shop = &*self.caller.shop;
+        let mut keys = write::unique_locks(shop, None, &self.customer);
+        keys.push(write::lock(shop, &self.customer.id));
+        keys
+    }
+}
+
+async fn run(tx: &mut Tx, creation: &Creation) -> Result<Outcome> {
+    if let Some(replay) = feed::replay(tx, &creation.caller).await? {
+        return super::replayed(tx, &creation.caller, &replay).await.map(made);
+    }
+    match insert(tx, creation).await? {
+        Some(customer) => Ok(made(convert::message(&customer))),
+        None => Ok(Outcome::DrawAgain),
+    }
+}
+
+fn made(customer: pb::Customer) -> Outcome {
+    Outcome::Made(Box::new(customer))
+}
+
+/// Writes a new customer and gives it as it became; none if its drawn number is in use. The locks of
+/// [`Creation::lock_keys`] are held.
+pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Customer>> {
+    let Creation { caller, now, .. } = creation;
+    let shop = &*caller.shop;
+    let mut customer = creation.customer.clone();
+    let settings = shops::settings(tx, shop).await?;
+    settle(caller, &settings, creation, &mut customer)?;
+    write::check_groups(tx, shop, &settings, None, &customer).await?;
+    if !customer.title.is_empty() && !sql::title_exists(tx, shop, &customer.title).await? {
+        let text = "there is no such title";
+        return Err(Error::invalid_field("customer.title", "NOT_FOUND", text));
+    }
+    if write::check_unique(tx, caller, None, &customer, creation.number).await?
+        == Unique::DrawAgain
+    {
+        return Ok(None);
+    }
+    if customer.default_group.is_empty() {
+        let special = write::special_group(&settings, customer.kind);
+        customer.default_group = if customer.groups.iter().any(|id| id == special) {
+            special.to_owned()
+        } else {
+            groups::memberships::default_of(tx, shop, &customer.groups).await?
+        };
+    }
+    groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
+    write::store(tx, caller, None, &mut customer, *now).await?;
+    if let Some(digest) = &creation.digest {
+        sql::set_credential(tx, shop, &customer.id, digest, *now).await?;
+    }
+    for address in &creation.addresses {
+        addresses::insert(tx, caller, address, *now).await?;
+    }
+    Ok(Some(customer))
+}
+
+/// What the shop's settings decide.
+fn settle(
+    caller: &Caller,
+    settings: &Settings,
+    creation: &Creation,
+    customer: &mut Customer,
+) -> Result<()> {
+    let today = day(creation.now, settings.zone());
+    let violations = convert::check(caller, customer, creation.digest.is_some(), today);
+    if !violations.is_empty() {
+        return Err(Error::invalid(violations));
+    }
+    if customer.kind == Kind::Guest && !settings.guest_checkout {
+        let text = "the shop takes no guests";
+        let reason = ErrorReason::GuestCheckoutDisabled;
+        return Err(Error::new(Code::FailedPrecondition, reason, text));
+    }
+    customer.state = match (creation.state, customer.kind) {
+        (Some(state), _) => state,
+        (None, Kind::Guest) => State::Active,
+        (None, Kind::Registered) => {
+            let state = pb::customer::State::from(settings.new_customer_state);
+            State::of(state as i32).unwrap_or_default()
+        }
+    };
+    let special = write::special_group(settings, customer.kind);
+    match (customer.groups.is_empty(), customer.default_group.as_str()) {
+        (true, "") => customer.groups = vec![special.to_owned()],
+        (true, default) => customer.groups = vec![default.to_owned()],
+        (false, "") => {}
+        (false, default) if customer.groups.iter().any(|id| id == default) => {}
+        (false, default) => return Err(write::default_not_member(default)),
+    }
+    Ok(())
+}

@@ -1,0 +1,51 @@
+//! The last versions of deleted names, from which a name created again goes on.
+
+use crate::{
+    error::Result,
+    feed::Kind,
+    on, on_write,
+    store::{Conn, Tx},
+};
+
+const LAST: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
+
+/// The last version of a deleted name; 0 if there never was one.
+pub(super) async fn last_version(
+    conn: &mut Conn,
+    shop: &str,
+    kind: Kind,
+    id: &str,
+) -> Result<i64> {
+    let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(LAST)
+        .bind(shop)
+        .bind(kind.number())
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    Ok(version.unwrap_or_default())
+}
+
+const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
+    VALUES ($1, $2, $3, $4, $5)
+    ON CONFLICT (shop_id, kind, id)
+    DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
+
+/// Keeps the last version of a deleted name.
+pub(super) async fn bury(
+    tx: &mut Tx,
+    shop: &str,
+    kind: Kind,
+    id: &str,
+    version: i64,
+    now: i64,
+) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(BURY)
+        .bind(shop)
+        .bind(kind.number())
+        .bind(id)
+        .bind(version)
+        .bind(now)
+        .execute(e)
+        .await)?;
+    Ok(())
+}

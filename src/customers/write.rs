@@ -1,0 +1,322 @@
+//! What all writes of customers share: the locks, what must be unique, and the way into the row, the
+//! log and the work that follows.
+//!
+//! Invariant: a customer's row and its external ids are written only here, under the customer's
+//! lock, and each write is one version and one change of the log.
+
+use tonic::Code;
+
+use super::{
+    convert,
+    model::{Customer, Kind},
+    sql,
+};
+use crate::{
+    access::Caller,
+    error::{Error, Result},
+    feed::{self, Change},
+    groups::{self, memberships},
+    jobs::{self, JobKind, NewJob},
+    limits,
+    proto::pb::{self, ErrorReason},
+    shops::Settings,
+    store::{Conn, LockKey, Tx},
+};
+
+/// The lock of a customer's row and of everything that belongs to the customer.
+#[must_use]
+pub fn lock(shop: &str, id: &str) -> LockKey {
+    LockKey::of("customer", shop, id)
+}
+
+pub(super) fn claim_lock(shop: &str, claim: &str) -> LockKey {
+    LockKey::of("email", shop, claim)
+}
+
+pub(super) fn number_lock(shop: &str, number: &str) -> LockKey {
+    LockKey::of("number", shop, number)
+}
+
+pub(super) fn external_lock(shop: &str, system: &str, id: &str) -> LockKey {
+    LockKey::of("external", shop, &format!("{system}/{id}"))
+}
+
+/// The locks of all that is unique and that `after` has and `before` has not.
+pub(super) fn unique_locks(
+    shop: &str,
+    before: Option<&Customer>,
+    after: &Customer,
+) -> Vec<LockKey> {
+    let mut locks = Vec::new();
+    if let Some(claim) = &after.email_claim
+        && before.is_none_or(|before| before.email_claim.as_ref() != Some(claim))
+    {
+        locks.push(claim_lock(shop, claim));
+    }
+    if before.is_none_or(|before| before.number != after.number) {
+        locks.push(number_lock(shop, &after.number));
+    }
+    for (system, id) in new_external_ids(before, after) {
+        locks.push(external_lock(shop, system, id));
+    }
+    locks
+}
+
+fn new_external_ids<'a>(
+    before: Option<&'a Customer>,
+    after: &'a Customer,
+) -> impl Iterator<Item = (&'a str, &'a str)> {
+    let is_new = move |(system, id): &(&String, &String)| {
+        before.is_none_or(|before| before.external_ids.get(*system) != Some(*id))
+    };
+    let pairs = after.external_ids.iter().filter(is_new);
+    pairs.map(|(system, id)| (system.as_str(), id.as_str()))
+}
+
+/// Whether a number that nobody chose can be drawn again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Number {
+    /// The caller's own.
+    Chosen,
+    /// The next of the sequence.
+    Drawn,
+}
+
+/// What a look for others with the same found.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Unique {
+    /// Nobody has any of it.
+    Yes,
+    /// Only the drawn number is in use.
+    DrawAgain,
+}
+
+/// Makes sure that nobody else has what only one customer may have. The locks of it must be held.
+///
+/// # Errors
+/// NAME_TAKEN, EMAIL_TAKEN, NUMBER_TAKEN, EXTERNAL_ID_TAKEN.
+pub(super) async fn check_unique(
+    tx: &mut Tx,
+    caller: &Caller,
+    before: Option<&Customer>,
+    after: &Customer,
+    number: Number,
+) -> Result<Unique> {
+    let shop = &*caller.shop;
+    let claim = after.email_claim.as_deref();
+    let is_changed = before.is_none_or(|before| {
+        before.number != after.number || before.email_claim.as_deref() != claim
+    });
+    let holders = if is_changed {
+        sql::holders(tx, shop, &after.id, &after.number, claim).await?
+    } else {
+        Vec::new()
+    };
+    let others = || holders.iter().filter(|holder| before.is_none() || holder.id != after.id);
+    if before.is_none() && others().any(|holder| holder.id == after.id) {
+        return Err(taken(ErrorReason::NameTaken, "there is a customer of this id")
+            .with("name", convert::name(&after.id)));
+    }
+    let holds_claim = |holder: &&sql::Holder| claim.is_some() && holder.email_claim.as_deref() == claim;
+    if let Some(holder) = others().find(holds_claim) {
+        return Err(email_taken(caller, &holder.id));
+    }
+    for (system, id) in new_external_ids(before, after) {
+        let holder = sql::external_holder(tx, shop, system, id).await?;
+        if let Some(holder) = holder.filter(|holder| *holder != after.id) {
+            let text = "another customer has this external id";
+            return Err(taken(ErrorReason::ExternalIdTaken, text)
+                .with("customer", convert::name(&holder))
+                .with("system", system));
+        }
+    }
+    match others().find(|holder| holder.number == after.number) {
+        None => Ok(Unique::Yes),
+        Some(_) if number == Number::Drawn => Ok(Unique::DrawAgain),
+        Some(holder) => Err(taken(ErrorReason::NumberTaken, "another customer has this number")
+            .with("name", convert::name(&holder.id))),
+    }
+}
+
+fn taken(reason: ErrorReason, text: &'static str) -> Error {
+    Error::new(Code::AlreadyExists, reason, text)
+}
+
+/// Somebody has the e-mail address. Who it is, a storefront does not learn.
+pub(super) fn email_taken(caller: &Caller, holder: &str) -> Error {
+    let error = taken(ErrorReason::EmailTaken, "the e-mail address is registered");
+    if groups::sees_hidden(caller) {
+        error.with("customer", convert::name(holder))
+    } else {
+        error
+    }
+}
+
+/// The customer is deleted, and what was asked needs one that is not.
+pub(super) fn deleted() -> Error {
+    let text = "the customer is deleted";
+    Error::new(Code::FailedPrecondition, ErrorReason::CustomerDeleted, text)
+}
+
+/// The default group is none of the groups.
+pub(super) fn default_not_member(group: &str) -> Error {
+    let text = "the default group is not one of the groups";
+    Error::new(Code::InvalidArgument, ErrorReason::DefaultGroupNotMember, text)
+        .with("default_group", groups::name(group))
+}
+
+/// The group that an account of this kind gets by itself.
+pub(super) fn special_group(settings: &Settings, kind: Kind) -> &str {
+    match kind {
+        Kind::Guest => &settings.guest_group,
+        Kind::Registered => &settings.customer_group,
+    }
+}
+
+/// Checks that a customer may be in the groups that are new for it, or in all of them where its
+/// account type is new. The special groups are for everybody who has no other.
+///
+/// # Errors
+/// INVALID_FIELD, GROUP_NOT_FOR_ACCOUNT.
+pub(super) async fn check_groups(
+    conn: &mut Conn,
+    shop: &str,
+    settings: &Settings,
+    before: Option<&Customer>,
+    after: &Customer,
+) -> Result<()> {
+    let moved = before.is_none_or(|before| before.account_type != after.account_type);
+    let is_special = |id: &str| id == special_group(settings, after.kind);
+    let to_check: Vec<String> = after
+        .groups
+        .iter()
+        .filter(|id| !is_special(id))
+        .filter(|id| moved || before.is_none_or(|before| !before.groups.contains(id)))
+        .cloned()
+        .collect();
+    if to_check.is_empty() {
+        return Ok(());
+    }
+    let account_type = pb::customer::AccountType::try_from(after.account_type.number())
+        .expect("the model's numbers are those of the contract");
+    groups::require_groups(conn, shop, &to_check, account_type, "customer.groups").await
+}
+
+/// Replaces the groups that staff granted, and settles which groups result and which is the default:
+/// the one asked for, which must be among them, else the old one, else the next.
+///
+/// # Errors
+/// DEFAULT_GROUP_NOT_MEMBER.
+pub(super) async fn set_groups(
+    tx: &mut Tx,
+    caller: &Caller,
+    after: &mut Customer,
+    asked_default: bool,
+    now: i64,
+) -> Result<()> {
+    let shop = &*caller.shop;
+    after.groups = memberships::set_staff(tx, shop, &after.id, &after.groups, caller, now).await?;
+    if after.groups.len() > limits::GROUPS_PER_CUSTOMER_MAX {
+        let text = "with the groups that others granted there are more than 100";
+        return Err(Error::invalid_field("customer.groups", "TOO_MANY", text));
+    }
+    if after.groups.contains(&after.default_group) {
+        return Ok(());
+    }
+    if asked_default {
+        return Err(default_not_member(&after.default_group));
+    }
+    after.default_group = memberships::default_of(tx, shop, &after.groups).await?;
+    Ok(())
+}
+
+/// Writes the next version of a customer, or its first: the row, the external ids, the change of the
+/// log, and the work that brings open carts up to date.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn store(
+    tx: &mut Tx,
+    caller: &Caller,
+    before: Option<&Customer>,
+    after: &mut Customer,
+    now: i64,
+) -> Result<()> {
+    let shop = &*caller.shop;
+    after.version = before.map_or(1, |before| before.version + 1);
+    after.update_time = now;
+    sql::put(tx, shop, after).await?;
+    if let Some(before) = before {
+        for (system, id) in new_external_ids(Some(after), before) {
+            sql::set_external_id(tx, shop, &after.id, (system, id), false).await?;
+        }
+    }
+    for (system, id) in new_external_ids(before, after) {
+        sql::set_external_id(tx, shop, &after.id, (system, id), true).await?;
+    }
+    let change = if after.is_deleted() {
+        Change::deleted(feed::Kind::Customer, &after.id, after.version)
+    } else {
+        Change::upserted(feed::Kind::Customer, &after.id, after.version, &convert::message(after))
+    };
+    feed::append(tx, caller, now, change).await?;
+    if before.is_some_and(|before| matters_to_carts(before, after)) && !after.is_deleted() {
+        let job = NewJob::now(JobKind::RefreshCustomer, convert::name(&after.id), now);
+        jobs::enqueue(tx, caller, now, job).await?;
+    }
+    Ok(())
+}
+
+/// Whether the prices of the customer's carts, or what they show of the customer, may have changed.
+fn matters_to_carts(before: &Customer, after: &Customer) -> bool {
+    before.default_group != after.default_group
+        || before.tax_exempt != after.tax_exempt
+        || before.is_deleted() != after.is_deleted()
+        || before.summary() != after.summary()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn ada() -> Customer {
+        Customer {
+            id: "ada".to_owned(),
+            number: "7".to_owned(),
+            email_claim: Some("ada@example.test".to_owned()),
+            external_ids: [("erp".to_owned(), "1".to_owned())].into(),
+            groups: vec!["customer".to_owned()],
+            default_group: "customer".to_owned(),
+            ..Customer::default()
+        }
+    }
+
+    #[test]
+    fn only_what_is_new_is_locked() {
+        let before = ada();
+        let mut after = before.clone();
+        assert_eq!(unique_locks("s", Some(&before), &after), []);
+
+        after.external_ids.insert("crm".to_owned(), "2".to_owned());
+        after.email_claim = None;
+
+        assert_eq!(unique_locks("s", Some(&before), &after), [external_lock("s", "crm", "2")]);
+        assert_eq!(unique_locks("s", None, &before).len(), 3);
+    }
+
+    #[test]
+    fn carts_are_refreshed_only_for_what_they_show_or_are_priced_by() {
+        let before = ada();
+        let change = |f: fn(&mut Customer)| {
+            let mut after = before.clone();
+            f(&mut after);
+            matters_to_carts(&before, &after)
+        };
+
+        assert!(change(|after| after.last_name = "Lovelace".to_owned()));
+        assert!(change(|after| after.tax_exempt = true));
+        assert!(change(|after| after.groups.push("vip".to_owned())));
+        assert!(!change(|after| after.phone = "1".to_owned()));
+        assert!(!change(|after| after.newsletter = Some(super::super::model::Consent::default())));
+    }
+}

@@ -1,0 +1,113 @@
+//! The guarantees of the feed, each on both engines.
+
+mod fold;
+mod life;
+mod order;
+mod tokens;
+
+use clientela::proto::pb::{
+    self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, WatchCartsRequest,
+    WatchOptions, cart_owner::Owner, cart_target::Target,
+};
+
+use crate::harness::{Shop, Transport, unique};
+use clientela::proto::pb::cart_service_client::CartServiceClient;
+
+/// The open cart of a visitor that only this test knows.
+pub fn visitor(who: &str) -> CartTarget {
+    let owner = Some(Owner::Visitor(format!("a visitor of the tests, {who}")));
+    CartTarget {
+        target: Some(Target::Owner(CartOwner {
+            owner,
+            slot: String::new(),
+        })),
+    }
+}
+
+/// A line of a product that costs 10 EUR.
+pub fn item(product: &str, quantity: i32) -> ItemInput {
+    let list_price = Some(Money {
+        currency_code: "EUR".into(),
+        micros: 10_000_000,
+    });
+    ItemInput {
+        product: product.into(),
+        price: Some(ItemPrice {
+            list_price,
+            ..Default::default()
+        }),
+        quantity,
+        ..Default::default()
+    }
+}
+
+/// Adds a line to a visitor's cart.
+pub async fn add(
+    client: &mut CartServiceClient<Transport>,
+    target: &CartTarget,
+    product: &str,
+) -> pb::Cart {
+    let request = AddItemRequest {
+        target: Some(target.clone()),
+        item: Some(item(product, 1)),
+        ..Default::default()
+    };
+    client
+        .add_item(request)
+        .await
+        .expect("an addition")
+        .into_inner()
+}
+
+/// A watch of every version.
+pub fn every() -> WatchCartsRequest {
+    with(WatchOptions {
+        delivery_mode: pb::DeliveryMode::Every.into(),
+        ..Default::default()
+    })
+}
+
+/// A watch with these options.
+pub fn with(options: WatchOptions) -> WatchCartsRequest {
+    WatchCartsRequest {
+        options: Some(options),
+        ..Default::default()
+    }
+}
+
+/// A watch of what a filter matches.
+pub fn filtered(filter: &str) -> WatchCartsRequest {
+    WatchCartsRequest {
+        filter: filter.into(),
+        ..every()
+    }
+}
+
+/// All carts as a list tells them.
+pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
+    let mut carts = Vec::new();
+    let mut page_token = String::new();
+    loop {
+        let request = pb::ListCartsRequest {
+            page_token,
+            page_size: 1_000,
+            ..Default::default()
+        };
+        let page = shop
+            .carts()
+            .list_carts(request)
+            .await
+            .expect("a page")
+            .into_inner();
+        carts.extend(page.carts);
+        page_token = page.next_page_token;
+        if page_token.is_empty() {
+            return carts;
+        }
+    }
+}
+
+/// A word that no other test has.
+pub fn word() -> String {
+    format!("word-{}", unique())
+}

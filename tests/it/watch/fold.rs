@@ -1,0 +1,240 @@
+//! G1, G2, G4, G6: whoever folds a stream has the committed state, in order, with nothing skipped.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clientela::proto::pb::{self, DeleteCartRequest, OrderCartRequest, WatchOptions};
+
+use super::{add, every, filtered, listed, visitor, with};
+use crate::harness::{CartWatch, Seen, Shop};
+use crate::on_both_engines;
+
+/// Writers that add, order and delete at random until told to stop; they return how much they did.
+struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<usize>>,
+}
+
+impl Writers {
+    fn start(shop: &Shop, count: usize, carts: usize) -> Self {
+        let stop = Arc::new(AtomicBool::new(false));
+        let tasks = (0..count)
+            .map(|writer| {
+                let (stop, mut client) = (Arc::clone(&stop), shop.carts());
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while !stop.load(Ordering::Relaxed) {
+                        let cart = visitor(&format!("{}", rand::random_range(0..carts)));
+                        // Some are refused, as the cart is gone: that is part of the game.
+                        done += usize::from(match rand::random_range(0..20) {
+                            0 => {
+                                let order_reference = format!("order {writer} {done}");
+                                let request = OrderCartRequest {
+                                    target: Some(cart),
+                                    order_reference,
+                                    ..Default::default()
+                                };
+                                client.order_cart(request).await.is_ok()
+                            }
+                            1 => {
+                                let request = DeleteCartRequest {
+                                    target: Some(cart),
+                                    ..Default::default()
+                                };
+                                client.delete_cart(request).await.is_ok()
+                            }
+                            _ => {
+                                add(&mut client, &cart, &format!("p{}", done % 7)).await;
+                                true
+                            }
+                        });
+                    }
+                    done
+                })
+            })
+            .collect();
+        Self { stop, tasks }
+    }
+
+    async fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        let mut done = 0;
+        for task in self.tasks {
+            done += task.await.expect("a writer does not panic");
+        }
+        done
+    }
+}
+
+/// Reads a watch until it tells the carts of a list.
+async fn assert_reaches(watch: &mut CartWatch, expected: &BTreeMap<String, pb::Cart>) {
+    watch
+        .until("the listed state", |watch| watch.carts == *expected)
+        .await;
+}
+
+async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
+    listed(shop)
+        .await
+        .into_iter()
+        .map(|cart| (cart.name.clone(), cart))
+        .collect()
+}
+
+on_both_engines! {
+    /// G1, G2, G4: the order and completeness within a stream are asserted by the watch itself.
+    async fn folding_every_change_gives_the_listed_state(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        let writers = Writers::start(&shop, 12, 5);
+        watch.until("four hundred changes", |watch| watch.changes.len() >= 400).await;
+
+        let done = writers.finish().await;
+
+        let expected = state(&shop).await;
+        assert!(done >= 300, "the writers were busy: {done}");
+        assert_reaches(&mut watch, &expected).await;
+    }
+
+    async fn folding_the_latest_changes_gives_the_listed_state(shop: Shop) {
+        let latest = with(WatchOptions::default());
+        let mut watch = CartWatch::open(&mut shop.carts(), latest).await.unwrap();
+        let writers = Writers::start(&shop, 8, 5);
+        watch.until("two hundred changes", |watch| watch.changes.len() >= 200).await;
+
+        writers.finish().await;
+
+        let expected = state(&shop).await;
+        assert_reaches(&mut watch, &expected).await;
+    }
+
+    async fn a_snapshot_taken_amid_writes_and_its_changes_give_the_listed_state(shop: Shop) {
+        let writers = Writers::start(&shop, 8, 40);
+        let mut watches = Vec::new();
+        for _ in 0..5 {
+            let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+            watch.snapshot().await;
+            watch.until("some changes", |watch| watch.changes.len() >= 20).await;
+            watches.push(watch);
+        }
+
+        writers.finish().await;
+
+        let expected = state(&shop).await;
+        for watch in &mut watches {
+            assert_reaches(watch, &expected).await;
+        }
+    }
+
+    /// G6: what is sent again after a resume has a version that is known.
+    async fn resuming_amid_writes_loses_nothing(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        let writers = Writers::start(&shop, 8, 5);
+        for _ in 0..10 {
+            let known = watch.changes.len();
+            watch.until("more changes", |watch| watch.changes.len() >= known + 15).await;
+            let changes = std::mem::take(&mut watch.changes);
+            watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
+            watch.changes = changes;
+        }
+
+        writers.finish().await;
+
+        let expected = state(&shop).await;
+        assert_reaches(&mut watch, &expected).await;
+        let mut last: BTreeMap<&str, i64> = BTreeMap::new();
+        for change in &watch.changes {
+            let before = last.insert(&change.name, change.version);
+            assert!(before.is_none_or(|before| change.version <= before + 1), "a gap: {change:?}");
+        }
+    }
+
+    async fn a_filtered_watch_tells_what_enters_and_what_leaves(shop: Shop) {
+        let filter = r#"total >= "25.00 EUR" AND state = OPEN"#;
+        let mut watch = CartWatch::open(&mut shop.carts(), filtered(filter)).await.unwrap();
+        assert_eq!(watch.snapshot().await, 0);
+        let cart = visitor("who fills a cart slowly");
+        let mut client = shop.carts();
+        let name = add(&mut client, &cart, "a").await.name;
+        add(&mut client, &cart, "b").await;
+        assert!(watch.carts.is_empty());
+
+        add(&mut client, &cart, "c").await;
+
+        watch.until("the cart to enter", |watch| watch.carts.contains_key(&name)).await;
+        assert_eq!(watch.changes.len(), 1, "what did not match was not told: {:?}", watch.changes);
+        let order = OrderCartRequest {
+            target: Some(cart),
+            order_reference: "left".into(),
+            ..Default::default()
+        };
+        client.order_cart(order).await.unwrap();
+        watch.until("the cart to leave", |watch| watch.carts.is_empty()).await;
+        let left = watch.changes.last().unwrap();
+        assert_eq!((left.kind(), &left.cart), (pb::ChangeKind::LeftFilter, &None));
+    }
+
+    async fn a_filtered_watch_amid_writes_folds_to_the_filtered_list(shop: Shop) {
+        let filter = "item_count > 3 AND state = OPEN";
+        let mut watch = CartWatch::open(&mut shop.carts(), filtered(filter)).await.unwrap();
+        let writers = Writers::start(&shop, 8, 6);
+        watch.until("a hundred changes", |watch| watch.changes.len() >= 100).await;
+
+        writers.finish().await;
+
+        let matches = |cart: &pb::Cart| {
+            cart.item_count > 3 && cart.state() == pb::cart::State::Open
+        };
+        let expected =
+            state(&shop).await.into_iter().filter(|(_, cart)| matches(cart)).collect();
+        assert_reaches(&mut watch, &expected).await;
+    }
+
+    async fn a_watch_of_names_tells_of_these_only(shop: Shop) {
+        let mut client = shop.carts();
+        let mine = add(&mut client, &visitor("mine, all of it"), "a").await;
+        add(&mut client, &visitor("of somebody else"), "a").await;
+        let mut request = every();
+        request.names = vec![mine.name.clone()];
+        let mut watch = CartWatch::open(&mut client, request).await.unwrap();
+        assert_eq!(watch.snapshot().await, 1);
+
+        add(&mut client, &visitor("of somebody else"), "b").await;
+        let changed = add(&mut client, &visitor("mine, all of it"), "b").await;
+
+        watch.until("the change", |watch| !watch.changes.is_empty()).await;
+        assert_eq!(watch.carts, BTreeMap::from([(mine.name.clone(), changed)]));
+        assert_eq!(watch.changes.len(), 1);
+    }
+
+    async fn a_change_tells_what_happened(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        let mut client = shop.carts();
+        add(&mut client, &visitor("who is watched"), "a").await;
+
+        let cart = add(&mut client, &visitor("who is watched"), "a").await;
+
+        watch.until("two changes", |watch| watch.changes.len() == 2).await;
+        let causes = &watch.changes[1].causes;
+        assert_eq!(causes.len(), 1, "{causes:?}");
+        let cause = &causes[0];
+        assert_eq!(cause.kind(), pb::cart_cause::Kind::ItemAdded);
+        assert_eq!((cause.quantity_before, cause.quantity_after), (1, 2));
+        assert_eq!((&cause.item, cause.product.as_str()), (&cart.items[0].name, "a"));
+        assert!(watch.changes[1].commit_time.is_some());
+    }
+
+    async fn a_watch_can_begin_without_a_snapshot(shop: Shop) {
+        let mut client = shop.carts();
+        add(&mut client, &visitor("from before"), "a").await;
+        let options = WatchOptions { skip_snapshot: true, ..every().options.unwrap() };
+        let mut watch = CartWatch::open(&mut client, with(options)).await.unwrap();
+
+        let cart = add(&mut client, &visitor("from after"), "a").await;
+
+        assert!(matches!(watch.next().await.unwrap(), Seen::Changes(_)));
+        assert_eq!(watch.carts.keys().collect::<Vec<_>>(), [&cart.name]);
+    }
+}

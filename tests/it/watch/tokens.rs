@@ -1,0 +1,144 @@
+//! G5, G7: a token goes on wherever its history is, and says so where it is not.
+
+use clientela::proto::pb::{ErrorReason, WatchOptions, snapshot_begin::Cause};
+use tonic::Code;
+
+use super::{add, every, filtered, visitor, with};
+use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
+use crate::on_both_engines;
+
+/// How a watch with this token is refused, at once or by its first message.
+async fn refusal(shop: &Shop, options: WatchOptions) -> tonic::Status {
+    match CartWatch::open(&mut shop.carts(), with(options)).await {
+        Err(status) => status,
+        Ok(mut watch) => watch.next().await.unwrap_err(),
+    }
+}
+
+fn resume(token: &str) -> WatchOptions {
+    WatchOptions {
+        resume_token: token.into(),
+        ..Default::default()
+    }
+}
+
+on_both_engines! {
+    async fn a_token_goes_on_after_a_restart(shop: Shop) {
+        let mut shop = shop;
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        add(&mut shop.carts(), &visitor("from before the restart"), "a").await;
+        watch.until("the change", |watch| watch.changes.len() == 1).await;
+        let token = watch.token.clone();
+        drop(watch);
+        add(&mut shop.carts(), &visitor("whom the watch missed"), "a").await;
+
+        shop.stop().await;
+        shop.start_again(Setup::default()).await;
+
+        let options = WatchOptions { resume_token: token, ..every().options.unwrap() };
+        let mut watch = CartWatch::open(&mut shop.carts(), with(options)).await.unwrap();
+        watch.until("what was missed", |watch| watch.changes.len() == 1).await;
+        add(&mut shop.carts(), &visitor("from after the restart"), "a").await;
+        watch.until("what is new", |watch| watch.changes.len() == 2).await;
+        assert_eq!(watch.carts.len(), 2, "what was known is not sent again");
+    }
+
+    async fn an_altered_token_is_refused(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        let token = watch.token.clone();
+
+        let altered = token.replacen(&token[9..10], if &token[9..10] == "x" { "y" } else { "x" }, 1);
+        let cut = &token[..token.len() - 1];
+
+        for bad in [altered.as_str(), cut, "nonsense", "."] {
+            let status = refusal(&shop, resume(bad)).await;
+            assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+        }
+    }
+
+    async fn a_token_of_another_kind_of_watch_is_refused(shop: Shop) {
+        let request = clientela::proto::pb::WatchGroupsRequest::default();
+        let mut groups = shop.groups().watch_groups(request).await.unwrap().into_inner();
+        let token = loop {
+            let message = groups.message().await.unwrap().unwrap();
+            if !message.resume_token.is_empty() {
+                break message.resume_token;
+            }
+        };
+
+        let status = refusal(&shop, resume(&token)).await;
+
+        assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+    }
+
+    async fn a_token_with_another_filter_begins_with_a_snapshot(shop: Shop) {
+        add(&mut shop.carts(), &visitor("who is there already"), "a").await;
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+
+        let mut other = filtered("item_count > 0");
+        other.options.as_mut().unwrap().resume_token.clone_from(&watch.token);
+        let mut watch = CartWatch::open(&mut shop.carts(), other).await.unwrap();
+
+        assert_eq!(watch.next().await.unwrap(), Seen::SnapshotBegin(Cause::FilterChanged));
+        assert_eq!(watch.snapshot().await, 1);
+    }
+
+    async fn a_token_together_with_skip_snapshot_is_refused(shop: Shop) {
+        let options = WatchOptions { skip_snapshot: true, ..resume("anything") };
+
+        let status = refusal(&shop, options).await;
+
+        assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidField);
+    }
+}
+
+/// G5.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_token_goes_on_at_another_replica() {
+    let mut shop = Shop::start(Engine::Postgres).await;
+    let replica = shop.replica(Setup::default()).await;
+    let admin_key = shop.admin_key.clone();
+    let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    watch.snapshot().await;
+    let name = add(&mut shop.carts(), &visitor("who moves house"), "a")
+        .await
+        .name;
+    watch
+        .until("the change", |watch| watch.changes.len() == 1)
+        .await;
+
+    shop.stop().await;
+    let mut there = replica.carts_as(&admin_key);
+    add(&mut there, &visitor("who moves house"), "b").await;
+
+    let mut watch = watch.resume(&mut there, every()).await.unwrap();
+    watch
+        .until("the second change", |watch| {
+            watch.carts[&name].items.len() == 2
+        })
+        .await;
+    assert_eq!(watch.changes.len(), 1, "only what was missed is sent");
+    replica.stop().await;
+}
+
+/// A change at one replica is seen by a watcher at the other.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_at_one_replica_is_seen_at_the_other() {
+    let shop = Shop::start(Engine::Postgres).await;
+    let replica = shop.replica(Setup::default()).await;
+    let mut there = replica.carts_as(&shop.admin_key);
+    let mut watch = CartWatch::open(&mut there, every()).await.unwrap();
+    watch.snapshot().await;
+
+    let cart = add(&mut shop.carts(), &visitor("who is seen from afar"), "a").await;
+
+    watch
+        .until("the cart", |watch| {
+            watch.carts.get(&cart.name) == Some(&cart)
+        })
+        .await;
+    replica.stop().await;
+}
