@@ -3,7 +3,7 @@
 mod contract;
 mod documents;
 mod harness;
-mod listener;
 mod jobs;
+mod listener;
 mod throwaway_postgres;
 mod watch;
