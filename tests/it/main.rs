@@ -4,6 +4,9 @@
 
 mod calls;
 mod contract;
+mod documents;
 mod harness;
+mod jobs;
+mod listener;
 mod throwaway_postgres;
 mod watch;
