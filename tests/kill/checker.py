@@ -299,14 +299,14 @@ class Reader:
     on_stream: dict[str, int] = field(default_factory=dict)
     token: str = ""
     in_snapshot: bool = False
-    streams: int = 0
+    # The resources that the present snapshot has shown, without the changes that follow them.
+    rows: int = 0
     # Changes that were shown again after a resume, as the contract permits.
     repeated: int = 0
 
     def read(self, record: Open | Message | Close) -> Iterator[Violation]:
         """Takes in the next record."""
         if isinstance(record, Open):
-            self.streams += 1
             self.on_stream = {}
             self.in_snapshot = False
             if record.token != ("" if self.rules.anew else self.token):
@@ -323,15 +323,18 @@ class Reader:
         if message.signal == "begin":
             if self.token and not self.rules.anew:
                 yield Violation("history", f"{self.watch} got a new snapshot on resuming")
-            self.known, self.state, self.token, self.in_snapshot = {}, {}, "", True
+            self.known, self.state, self.token = {}, {}, ""
+            self.in_snapshot, self.rows = True, 0
+        # What changed while the snapshot was read follows it, with a token, before its end.
+        if self.in_snapshot and not message.token:
+            self.rows += len(message.changes)
         for change in message.changes:
             yield from self.change(change)
         if message.signal == "end":
             self.in_snapshot = False
-            if message.total != len(self.state):
+            if message.total != self.rows:
                 yield Violation(
-                    "snapshot",
-                    f"{self.watch}: {message.total} announced, {len(self.state)} received",
+                    "snapshot", f"{self.watch}: {message.total} announced, {self.rows} received"
                 )
         if message.token:
             self.token = message.token
