@@ -58,8 +58,9 @@ pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64)
             id: id.to_owned(),
             version: 1,
             display_names: names
-                .map(|(tag, name)| (tag.to_owned(), name.to_owned()))
-                .into(),
+                .iter()
+                .map(|(tag, name)| ((*tag).to_owned(), (*name).to_owned()))
+                .collect(),
             gender,
             create_time: now,
             update_time: now,
