@@ -1,7 +1,7 @@
 //! The command line: the server, and the commands that call it.
 //!
-//! Commands only use the public API, as any other client would. Tables are for people; `--json` is for
-//! programs and prints the messages of the contract.
+//! Commands only use the public API, as any other client would. Tables are for people; `--json` is
+//! for programs and prints the messages of the contract.
 
 mod admin;
 mod backoff;
@@ -54,7 +54,10 @@ enum Command {
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
     let cli = Cli::parse();
-    let runtime = match tokio::runtime::Builder::new_multi_thread().enable_all().build() {
+    let runtime = match tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+    {
         Ok(runtime) => runtime,
         Err(error) => return end(Err(error.into())),
     };

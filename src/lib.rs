@@ -4,8 +4,12 @@
 
 pub mod access;
 pub mod app;
+pub mod attributes;
+pub mod carts;
+pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod customers;
 pub mod epochs;
 pub mod error;
 pub mod feed;

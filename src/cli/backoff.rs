@@ -44,7 +44,10 @@ mod tests {
 
         assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST, "{waits:?}");
         assert!(waits[3] >= FIRST * 4 && waits[3] <= FIRST * 8, "{waits:?}");
-        assert!(waits[11] >= LONGEST / 2 && waits[11] <= LONGEST, "{waits:?}");
+        assert!(
+            waits[11] >= LONGEST / 2 && waits[11] <= LONGEST,
+            "{waits:?}"
+        );
         backoff.reset();
         assert!(backoff.wait() <= FIRST);
     }

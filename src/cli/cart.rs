@@ -14,10 +14,11 @@ use super::{
 /// Lists and shows carts
 #[derive(Debug, Args)]
 pub struct Cart {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,10 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
             ..pb::ListCartsRequest::default()
         };
         let answer = service.list_carts(request).await?.into_inner();
-        Ok(Page { items: answer.carts, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.carts,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     if list.json {
@@ -92,11 +96,18 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     use pb::{cart_owner::Owner, cart_target::Target};
     let target = if given.starts_with("customers/") {
         let owner = Some(Owner::Customer(given.to_owned()));
-        Target::Owner(pb::CartOwner { owner, ..pb::CartOwner::default() })
+        Target::Owner(pb::CartOwner {
+            owner,
+            ..pb::CartOwner::default()
+        })
     } else {
         Target::Cart(output::full_name("carts", given))
     };
-    let request = pb::GetCartRequest { target: Some(pb::CartTarget { target: Some(target) }) };
+    let request = pb::GetCartRequest {
+        target: Some(pb::CartTarget {
+            target: Some(target),
+        }),
+    };
     let cart = client.carts().get_cart(request).await?.into_inner();
     if json {
         return output::print(&output::json(&cart)?);
@@ -119,7 +130,11 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
             output::cut(&item.display_name, 40),
             item.quantity.to_string(),
             output::money(item.unit_price.as_ref()),
-            output::money(item.discount.as_ref().filter(|discount| discount.micros != 0)),
+            output::money(
+                item.discount
+                    .as_ref()
+                    .filter(|discount| discount.micros != 0),
+            ),
             output::money(item.total.as_ref()),
         ]);
     }
@@ -150,7 +165,10 @@ fn fields(cart: &pb::Cart, now: i64) -> Fields {
 
 /// Whose cart it is: the customer's name, or what the visitor is called.
 pub fn who(cart: &pb::Cart) -> String {
-    let name = cart.customer_summary.as_ref().map(|summary| summary.display_name.as_str());
+    let name = cart
+        .customer_summary
+        .as_ref()
+        .map(|summary| summary.display_name.as_str());
     match name.filter(|name| !name.is_empty()) {
         Some(name) => name.to_owned(),
         None if !cart.customer.is_empty() => cart.customer.clone(),
@@ -161,11 +179,17 @@ pub fn who(cart: &pb::Cart) -> String {
 /// For how long the cart has been there.
 pub fn age(cart: &pb::Cart, now: i64) -> String {
     let since = cart.create_time.as_ref();
-    since.map(|time| output::duration(now - output::micros(time))).unwrap_or_default()
+    since
+        .map(|time| output::duration(now - output::micros(time)))
+        .unwrap_or_default()
 }
 
 fn product(product: &str, variant: &str) -> String {
-    if variant.is_empty() { product.to_owned() } else { format!("{product}/{variant}") }
+    if variant.is_empty() {
+        product.to_owned()
+    } else {
+        format!("{product}/{variant}")
+    }
 }
 
 #[cfg(test)]
@@ -174,7 +198,10 @@ mod tests {
 
     #[test]
     fn a_cart_is_told_by_its_customer_or_else_its_visitor() {
-        let visitors = pb::Cart { visitor_id: "v-0123456789".into(), ..pb::Cart::default() };
+        let visitors = pb::Cart {
+            visitor_id: "v-0123456789".into(),
+            ..pb::Cart::default()
+        };
         let named = pb::Cart {
             customer: "customers/ada".into(),
             customer_summary: Some(pb::CustomerSummary {
@@ -183,7 +210,10 @@ mod tests {
             }),
             ..pb::Cart::default()
         };
-        let nameless = pb::Cart { customer_summary: None, ..named.clone() };
+        let nameless = pb::Cart {
+            customer_summary: None,
+            ..named.clone()
+        };
 
         assert_eq!(who(&visitors), "visitor v-012345…");
         assert_eq!(who(&named), "Ada Brook");

@@ -1,7 +1,7 @@
 //! How a command finds the server, which key it shows, and who it says is acting.
 //!
-//! On loopback the keys of the first start are read from the data folder, so that a fresh store needs
-//! no option. A key is never taken from there for another machine.
+//! On loopback the keys of the first start are read from the data folder, so that a fresh store
+//! needs no option. A key is never taken from there for another machine.
 
 use std::{
     fs,
@@ -20,15 +20,12 @@ use tonic::{
 };
 
 use crate::proto::pb::{
-    ErrorReason, ListTitlesRequest, admin_service_client::AdminServiceClient,
-    cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
-    group_service_client::GroupServiceClient,
+    ErrorReason, ListTitlesRequest, cart_service_client::CartServiceClient,
+    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
 };
+use crate::shops::KEYS_FILE;
 
 use super::failure::{self, Failure};
-
-/// The file in the data folder that holds the keys of the first start.
-pub const KEYS_FILE: &str = "keys";
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 /// How long a connection may be silent before it is asked whether it lives.
@@ -38,15 +35,26 @@ const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
     /// The server's address
-    #[arg(long, env = "CLIENTELA_SERVER", default_value = "127.0.0.1:50051", global = true)]
+    #[arg(
+        long,
+        env = "CLIENTELA_SERVER",
+        default_value = "127.0.0.1:50051",
+        global = true
+    )]
     pub server: String,
 
-    /// The API key; without it, on loopback, the key of the first start is read from the data folder
+    /// The API key; without it, on loopback, the key of the first start is read from the data
+    /// folder
     #[arg(long, env = "CLIENTELA_API_KEY", hide_env_values = true, global = true)]
     pub api_key: Option<String>,
 
     /// The data folder of the server on this machine
-    #[arg(long, env = "CLIENTELA_DATA_DIR", default_value = "./data", global = true)]
+    #[arg(
+        long,
+        env = "CLIENTELA_DATA_DIR",
+        default_value = "./data",
+        global = true
+    )]
     pub data_dir: PathBuf,
 
     /// The shop, needed only where there are several; calls then need an operator key
@@ -96,16 +104,34 @@ pub type Transport = InterceptedService<Channel, Credentials>;
 /// A connection to a server; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
-    server: String,
+    channel: Channel,
+    credentials: Credentials,
     transport: Transport,
 }
 
 impl Client {
-    /// The server's address, for messages.
-    pub fn server(&self) -> &str {
-        &self.server
+    fn new(channel: Channel, credentials: Credentials) -> Self {
+        let transport = InterceptedService::new(channel.clone(), credentials.clone());
+        Self {
+            channel,
+            credentials,
+            transport,
+        }
     }
 
+    /// The client, saying nothing about who acts.
+    fn without_actor(self) -> Self {
+        Self::new(
+            self.channel,
+            Credentials {
+                actor: None,
+                ..self.credentials
+            },
+        )
+    }
+}
+
+impl Client {
     /// The customers of the shop.
     pub fn customers(&self) -> CustomerServiceClient<Transport> {
         CustomerServiceClient::new(self.transport.clone())
@@ -121,9 +147,9 @@ impl Client {
         CartServiceClient::new(self.transport.clone())
     }
 
-    /// Shops and keys.
-    pub fn admin(&self) -> AdminServiceClient<Transport> {
-        AdminServiceClient::new(self.transport.clone())
+    /// What calls go through.
+    pub fn transport(&self) -> Transport {
+        self.transport.clone()
     }
 }
 
@@ -145,21 +171,34 @@ impl Connection {
         };
         let credentials = Credentials {
             authorization: Some(ascii(&format!("Bearer {key}"), "the API key")?),
-            shop: self.shop.as_deref().map(|shop| ascii(shop, "the shop")).transpose()?,
-            actor: Some(ascii(&self.actor.clone().unwrap_or_else(user), "the acting person")?),
+            shop: self
+                .shop
+                .as_deref()
+                .map(|shop| ascii(shop, "the shop"))
+                .transpose()?,
+            actor: Some(ascii(
+                &self.actor.clone().unwrap_or_else(user),
+                "the acting person",
+            )?),
         };
         let channel = channel(&address, &self.server).await?;
-        let client = Client {
-            server: self.server.clone(),
-            transport: InterceptedService::new(channel.clone(), credentials.clone()),
-        };
+        let client = Client::new(channel, credentials);
         // The keys of the first start may name the acting person. Of a key that was given it is not
         // known, and a command should not fail for a courtesy that nobody asked for.
         if given.is_none() || self.actor.is_some() || may_act(&client).await {
             return Ok(client);
         }
-        let credentials = Credentials { actor: None, ..credentials };
-        Ok(Client { transport: InterceptedService::new(channel, credentials), ..client })
+        Ok(client.without_actor())
+    }
+
+    /// Connects as the shop's backend, which acts for shoppers and not for its user.
+    pub async fn open_as_shopper(&self, need: Need) -> Result<Client, Failure> {
+        let client = self.open(need).await?;
+        Ok(if self.actor.is_none() {
+            client.without_actor()
+        } else {
+            client
+        })
     }
 
     /// A channel for calls that need no key.
@@ -195,9 +234,16 @@ fn stored_key(path: &Path, role: &str) -> Result<String, String> {
 }
 
 fn uri(server: &str) -> Result<Uri, Failure> {
-    let text =
-        if server.contains("://") { server.to_owned() } else { format!("http://{server}") };
-    let wrong = || Failure::usage(format!("{server} is no address; write it as 127.0.0.1:50051"));
+    let text = if server.contains("://") {
+        server.to_owned()
+    } else {
+        format!("http://{server}")
+    };
+    let wrong = || {
+        Failure::usage(format!(
+            "{server} is no address; write it as 127.0.0.1:50051"
+        ))
+    };
     let uri: Uri = text.parse().map_err(|_| wrong())?;
     match uri.scheme_str() {
         Some("http") if uri.host().is_some_and(|host| !host.is_empty()) => Ok(uri),
@@ -207,7 +253,10 @@ fn uri(server: &str) -> Result<Uri, Failure> {
 
 fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost" || host.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    host == "localhost"
+        || host
+            .parse::<IpAddr>()
+            .is_ok_and(|address| address.is_loopback())
 }
 
 async fn channel(uri: &Uri, server: &str) -> Result<Channel, Failure> {
@@ -222,12 +271,16 @@ async fn channel(uri: &Uri, server: &str) -> Result<Channel, Failure> {
 }
 
 fn ascii(text: &str, what: &str) -> Result<MetadataValue<Ascii>, Failure> {
-    text.parse().map_err(|_| Failure::usage(format!("{what} holds characters that cannot be sent")))
+    text.parse()
+        .map_err(|_| Failure::usage(format!("{what} holds characters that cannot be sent")))
 }
 
 async fn may_act(client: &Client) -> bool {
     // Every role may call this.
-    let probe = ListTitlesRequest { page_size: 1, ..ListTitlesRequest::default() };
+    let probe = ListTitlesRequest {
+        page_size: 1,
+        ..ListTitlesRequest::default()
+    };
     match client.customers().list_titles(probe).await {
         Ok(_) => true,
         Err(status) => failure::reason(&status) != Some(ErrorReason::ActorNotAllowed),
@@ -235,13 +288,17 @@ async fn may_act(client: &Client) -> bool {
 }
 
 /// The user of this machine as an acting person.
-fn user() -> String {
+pub fn user() -> String {
     let name = ["USER", "LOGNAME", "USERNAME"]
         .into_iter()
         .filter_map(|name| std::env::var(name).ok())
         .find(|name| !name.is_empty())
         .unwrap_or_else(user_id);
-    let name: String = name.chars().filter(char::is_ascii_graphic).take(100).collect();
+    let name: String = name
+        .chars()
+        .filter(char::is_ascii_graphic)
+        .take(100)
+        .collect();
     format!("staff/{name}")
 }
 

@@ -14,10 +14,11 @@ use super::{
 /// Lists and shows customers
 #[derive(Debug, Args)]
 pub struct Customer {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Subcommand)]
@@ -47,9 +48,11 @@ impl Customer {
     pub async fn run(self) -> Result<(), Failure> {
         let client = self.connection.open(Need::Admin).await?;
         match self.command {
-            Command::List { list, query, show_deleted } => {
-                self::list(&client, list, query, show_deleted).await
-            }
+            Command::List {
+                list,
+                query,
+                show_deleted,
+            } => self::list(&client, list, query, show_deleted).await,
             Command::Show { customer, json } => show(&client, &customer, json).await,
         }
     }
@@ -73,7 +76,10 @@ async fn list(
             ..pb::ListCustomersRequest::default()
         };
         let answer = service.list_customers(request).await?.into_inner();
-        Ok(Page { items: answer.customers, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.customers,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     if list.json {
@@ -106,12 +112,14 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let mut service = client.customers();
     let customer = if given.contains('@') {
         let key = pb::customer_key::Key::Email(given.to_owned());
-        let request =
-            pb::LookupCustomerRequest { key: Some(pb::CustomerKey { key: Some(key) }) };
+        let request = pb::LookupCustomerRequest {
+            key: Some(pb::CustomerKey { key: Some(key) }),
+        };
         service.lookup_customer(request).await?.into_inner()
     } else {
-        let request =
-            pb::GetCustomerRequest { name: output::full_name("customers", given) };
+        let request = pb::GetCustomerRequest {
+            name: output::full_name("customers", given),
+        };
         service.get_customer(request).await?.into_inner()
     };
     if json {
@@ -119,17 +127,29 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     }
     let (addresses, _) = pages::walk(0, async |page_size, page_token| {
         let customer = customer.name.clone();
-        let request = pb::ListAddressesRequest { customer, page_size, page_token };
+        let request = pb::ListAddressesRequest {
+            customer,
+            page_size,
+            page_token,
+        };
         let answer = service.list_addresses(request).await?.into_inner();
-        Ok(Page { items: answer.addresses, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.addresses,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     output::print(&fields(&customer, &addresses).text())
 }
 
 fn fields(customer: &pb::Customer, addresses: &[pb::Address]) -> Fields {
-    let consent = |consent: Option<&pb::Consent>| output::yes(consent.is_some_and(|c| c.subscribed));
-    let groups: Vec<&str> = customer.groups.iter().map(|name| output::id(name)).collect();
+    let consent =
+        |consent: Option<&pb::Consent>| output::yes(consent.is_some_and(|c| c.subscribed));
+    let groups: Vec<&str> = customer
+        .groups
+        .iter()
+        .map(|name| output::id(name))
+        .collect();
     let mut fields = Fields::default();
     fields
         .add("name", customer.name.as_str())
@@ -140,7 +160,10 @@ fn fields(customer: &pb::Customer, addresses: &[pb::Address]) -> Fields {
         .add("company", customer.company.as_str())
         .add("state", state(customer))
         .add("birth date", customer.birth_date.as_str())
-        .add("age", customer.age.map(|age| age.to_string()).unwrap_or_default())
+        .add(
+            "age",
+            customer.age.map(|age| age.to_string()).unwrap_or_default(),
+        )
         .add("language", customer.language_code.as_str())
         .add("groups", groups.join(", "))
         .add("default group", output::id(&customer.default_group))
@@ -149,7 +172,10 @@ fn fields(customer: &pb::Customer, addresses: &[pb::Address]) -> Fields {
         .add("tax exempt", output::yes(customer.tax_exempt))
         .add("created", output::time(customer.create_time.as_ref()))
         .add("changed", output::time(customer.update_time.as_ref()))
-        .add("last visit", output::time(customer.last_visit_time.as_ref()))
+        .add(
+            "last visit",
+            output::time(customer.last_visit_time.as_ref()),
+        )
         .add("deleted", output::time(customer.delete_time.as_ref()));
     for address in addresses {
         fields.add("address", self::address(address));
@@ -159,10 +185,18 @@ fn fields(customer: &pb::Customer, addresses: &[pb::Address]) -> Fields {
 
 fn address(address: &pb::Address) -> String {
     let place = format!("{} {}", address.postal_code, address.city);
-    let parts =
-        [&address.label, &address.line1, &address.line2, &place, &address.country_code];
-    let parts: Vec<&str> =
-        parts.into_iter().map(|part| part.trim()).filter(|part| !part.is_empty()).collect();
+    let parts = [
+        &address.label,
+        &address.line1,
+        &address.line2,
+        &place,
+        &address.country_code,
+    ];
+    let parts: Vec<&str> = parts
+        .into_iter()
+        .map(|part| part.trim())
+        .filter(|part| !part.is_empty())
+        .collect();
     parts.join(", ")
 }
 
@@ -170,7 +204,11 @@ fn address(address: &pb::Address) -> String {
 pub fn full_name(customer: &pb::Customer) -> String {
     let name = format!("{} {}", customer.first_name, customer.last_name);
     let name = name.trim();
-    if name.is_empty() { customer.company.clone() } else { name.to_owned() }
+    if name.is_empty() {
+        customer.company.clone()
+    } else {
+        name.to_owned()
+    }
 }
 
 fn state(customer: &pb::Customer) -> String {

@@ -28,12 +28,19 @@ pub struct Failure {
 impl Failure {
     /// The command could not do its work.
     pub fn new(text: impl Into<String>) -> Self {
-        Self { text: text.into(), code: REFUSED, quiet: false }
+        Self {
+            text: text.into(),
+            code: REFUSED,
+            quiet: false,
+        }
     }
 
     /// The command line asks for something that is not possible.
     pub fn usage(text: impl Into<String>) -> Self {
-        Self { code: USAGE, ..Self::new(text) }
+        Self {
+            code: USAGE,
+            ..Self::new(text)
+        }
     }
 
     /// The server does not answer.
@@ -42,12 +49,19 @@ impl Failure {
             "cannot reach the server at {server}: {}. Is `clientela serve` running there?",
             root(source)
         );
-        Self { code: UNREACHABLE, ..Self::new(text) }
+        Self {
+            code: UNREACHABLE,
+            ..Self::new(text)
+        }
     }
 
     /// Whoever read the output has gone, as `head` does: nothing to complain about.
     pub fn pipe_closed() -> Self {
-        Self { code: 0, quiet: true, ..Self::new("") }
+        Self {
+            code: 0,
+            quiet: true,
+            ..Self::new("")
+        }
     }
 
     /// The code that the program ends with.
@@ -71,7 +85,10 @@ impl From<Status> for Failure {
     fn from(status: Status) -> Self {
         if let Some(source) = transport_fault(&status) {
             let text = format!("the connection to the server failed: {}", root(source));
-            return Self { code: UNREACHABLE, ..Self::new(text) };
+            return Self {
+                code: UNREACHABLE,
+                ..Self::new(text)
+            };
         }
         Self::new(sentence(&status))
     }
@@ -89,7 +106,9 @@ impl From<std::io::Error> for Failure {
 /// The cause, if the status was made on this side because the connection failed.
 pub fn transport_fault(status: &Status) -> Option<&(dyn std::error::Error + 'static)> {
     // A status that came over the wire has no source.
-    status.source().filter(|_| matches!(status.code(), Code::Unavailable | Code::Unknown))
+    status
+        .source()
+        .filter(|_| matches!(status.code(), Code::Unavailable | Code::Unknown))
 }
 
 /// The reason of the contract that a refusal carries.
@@ -105,10 +124,15 @@ fn sentence(status: &Status) -> String {
     } else {
         text.push_str(&format!(" ({:?})", status.code()));
     }
-    let violations = status.get_details_bad_request().map(|bad| bad.field_violations);
+    let violations = status
+        .get_details_bad_request()
+        .map(|bad| bad.field_violations);
     if let Some(violations) = violations.filter(|violations| violations.len() > 1) {
         for violation in violations {
-            text.push_str(&format!("\n  {}: {}", violation.field, violation.description));
+            text.push_str(&format!(
+                "\n  {}: {}",
+                violation.field, violation.description
+            ));
         }
     }
     let hint = match reason(status) {
@@ -153,6 +177,9 @@ mod tests {
 
         let text = Failure::from(Status::from(Error::invalid(violations))).to_string();
 
-        assert!(text.ends_with("(INVALID_FIELD)\n  a: is too long\n  b: is missing"), "{text}");
+        assert!(
+            text.ends_with("(INVALID_FIELD)\n  a: is too long\n  b: is missing"),
+            "{text}"
+        );
     }
 }

@@ -14,10 +14,11 @@ use super::{
 /// Lists and shows groups
 #[derive(Debug, Args)]
 pub struct Group {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Subcommand)]
@@ -58,7 +59,10 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
             ..pb::ListGroupsRequest::default()
         };
         let answer = service.list_groups(request).await?.into_inner();
-        Ok(Page { items: answer.groups, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.groups,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     if list.json {
@@ -89,24 +93,38 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
 
 async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let name = output::full_name("groups", given);
-    let request = pb::GetGroupRequest { name, ..pb::GetGroupRequest::default() };
+    let request = pb::GetGroupRequest {
+        name,
+        ..pb::GetGroupRequest::default()
+    };
     let group = client.groups().get_group(request).await?.into_inner();
     if json {
         return output::print(&output::json(&group)?);
     }
     let mut languages: Vec<_> = group.display_names.iter().collect();
     languages.sort();
-    let names: Vec<String> =
-        languages.into_iter().map(|(language, name)| format!("{name} ({language})")).collect();
+    let names: Vec<String> = languages
+        .into_iter()
+        .map(|(language, name)| format!("{name} ({language})"))
+        .collect();
     let mut fields = Fields::default();
     fields
         .add("name", group.name.as_str())
         .add("display name", names.join(", "))
         .add("discount", discount(&group))
-        .add("prices", output::word(group.price_display().as_str_name(), "PRICE_DISPLAY_"))
-        .add("shows prices", if group.show_prices() { "yes" } else { "no" })
+        .add(
+            "prices",
+            output::word(group.price_display().as_str_name(), "PRICE_DISPLAY_"),
+        )
+        .add(
+            "shows prices",
+            if group.show_prices() { "yes" } else { "no" },
+        )
         .add("state", output::word(group.state().as_str_name(), "STATE_"))
-        .add("for", output::word(group.audience().as_str_name(), "AUDIENCE_"))
+        .add(
+            "for",
+            output::word(group.audience().as_str_name(), "AUDIENCE_"),
+        )
         .add("special", special(&group))
         .add("priority", group.priority.to_string())
         .add("members", group.member_count.to_string())

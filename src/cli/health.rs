@@ -10,22 +10,27 @@ use super::{connection::Connection, failure::Failure, output};
 /// Asks the server whether it serves; ends with 0 only if it does
 #[derive(Debug, Args)]
 pub struct Health {
-    #[command(flatten)]
-    connection: Connection,
-
     /// The service to ask about, as `clientela.v1.CartService`; the whole server if not given
     #[arg(long, default_value = "")]
     service: String,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 impl Health {
     pub async fn run(self) -> Result<(), Failure> {
         let mut client = HealthClient::new(self.connection.open_without_key().await?);
-        let request = HealthCheckRequest { service: self.service };
+        let request = HealthCheckRequest {
+            service: self.service,
+        };
         let status = client.check(request).await?.into_inner().status();
         if status == ServingStatus::Serving {
             return output::print("serving\n");
         }
-        Err(Failure::new(format!("not serving ({})", status.as_str_name())))
+        Err(Failure::new(format!(
+            "not serving ({})",
+            status.as_str_name()
+        )))
     }
 }

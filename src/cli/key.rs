@@ -14,10 +14,11 @@ use super::{
 /// Creates, lists and revokes API keys
 #[derive(Debug, Args)]
 pub struct Key {
-    #[command(flatten)]
-    target: AdminTarget,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    target: AdminTarget,
 }
 
 #[derive(Debug, Subcommand)]
@@ -105,9 +106,16 @@ impl Key {
 async fn create(mut client: AdminClient, new: Create) -> Result<(), Failure> {
     let expire_time = new.days.map(|days| {
         let now = Clock::system().now() / 1_000_000;
-        prost_types::Timestamp { seconds: now + i64::from(days) * 86_400, nanos: 0 }
+        prost_types::Timestamp {
+            seconds: now + i64::from(days) * 86_400,
+            nanos: 0,
+        }
     });
-    let roles = new.roles.iter().map(|role| pb::Role::from(*role).into()).collect();
+    let roles = new
+        .roles
+        .iter()
+        .map(|role| pb::Role::from(*role).into())
+        .collect();
     let api_key = pb::ApiKey {
         display_name: new.name,
         roles,
@@ -115,9 +123,12 @@ async fn create(mut client: AdminClient, new: Create) -> Result<(), Failure> {
         expire_time,
         ..pb::ApiKey::default()
     };
-    // Without a request id: the secret is shown in this answer or never, so nothing can be repeated.
-    let request =
-        pb::CreateApiKeyRequest { api_key: Some(api_key), ..pb::CreateApiKeyRequest::default() };
+    // Without a request id: the secret is shown in this answer or never, so nothing can be
+    // repeated.
+    let request = pb::CreateApiKeyRequest {
+        api_key: Some(api_key),
+        ..pb::CreateApiKeyRequest::default()
+    };
     let answer = client.create_api_key(request).await?.into_inner();
     if new.json {
         return output::print(&output::json(&answer)?);
@@ -129,9 +140,16 @@ async fn create(mut client: AdminClient, new: Create) -> Result<(), Failure> {
 
 async fn list(mut client: AdminClient, show_revoked: bool, json: bool) -> Result<(), Failure> {
     let (keys, _) = pages::walk(0, async |page_size, page_token| {
-        let request = pb::ListApiKeysRequest { page_size, page_token, show_revoked };
+        let request = pb::ListApiKeysRequest {
+            page_size,
+            page_token,
+            show_revoked,
+        };
         let answer = client.list_api_keys(request).await?.into_inner();
-        Ok(Page { items: answer.api_keys, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.api_keys,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     if json {
@@ -147,8 +165,10 @@ async fn list(mut client: AdminClient, show_revoked: bool, json: bool) -> Result
         ("ends", Align::Left),
     ]);
     for key in &keys {
-        let roles: Vec<String> =
-            key.roles().map(|role| output::word(role.as_str_name(), "ROLE_")).collect();
+        let roles: Vec<String> = key
+            .roles()
+            .map(|role| output::word(role.as_str_name(), "ROLE_"))
+            .collect();
         table.row(vec![
             output::id(&key.name).to_owned(),
             output::cut(&key.display_name, 40),

@@ -13,8 +13,8 @@ use crate::proto::{POOL, pb};
 
 use super::failure::Failure;
 
-/// Writes text to standard output and flushes it, so that a reader at the other end of a pipe sees it
-/// at once.
+/// Writes text to standard output and flushes it, so that a reader at the other end of a pipe sees
+/// it at once.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -58,13 +58,17 @@ pub struct Table {
 impl Table {
     /// A table with these headings and no rows.
     pub fn new(headings: &[(&'static str, Align)]) -> Self {
-        Self { headings: headings.to_vec(), rows: Vec::new() }
+        Self {
+            headings: headings.to_vec(),
+            rows: Vec::new(),
+        }
     }
 
     /// Adds a row; its cells stand under the headings in their order.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(cells.len(), self.headings.len(), "a cell for every heading");
-        self.rows.push(cells.iter().map(|cell| plain(cell)).collect());
+        self.rows
+            .push(cells.iter().map(|cell| plain(cell)).collect());
     }
 
     /// The whole table.
@@ -75,8 +79,11 @@ impl Table {
                 *width = (*width).max(cell.chars().count());
             }
         }
-        let headings: Vec<String> =
-            self.headings.iter().map(|(text, _)| (*text).to_owned()).collect();
+        let headings: Vec<String> = self
+            .headings
+            .iter()
+            .map(|(text, _)| (*text).to_owned())
+            .collect();
         let mut text = String::new();
         for row in std::iter::once(&headings).chain(&self.rows) {
             let mut line = String::new();
@@ -114,11 +121,18 @@ impl Fields {
 
     /// All fields, names in one column and values in another.
     pub fn text(&self) -> String {
-        let width = self.0.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
-        self.0.iter().fold(String::new(), |mut text, (name, value)| {
-            writeln!(text, "{name:<width$}  {value}").expect("a String takes everything");
-            text
-        })
+        let width = self
+            .0
+            .iter()
+            .map(|(name, _)| name.len())
+            .max()
+            .unwrap_or_default();
+        self.0
+            .iter()
+            .fold(String::new(), |mut text, (name, value)| {
+                writeln!(text, "{name:<width$}  {value}").expect("a String takes everything");
+                text
+            })
     }
 }
 
@@ -126,9 +140,12 @@ impl Fields {
 pub fn plain(text: &str) -> String {
     // Besides control characters: the ones that turn the direction of writing.
     let commands = |c: char| {
-        c.is_control() || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+        c.is_control()
+            || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
     };
-    text.chars().map(|c| if commands(c) { '\u{fffd}' } else { c }).collect()
+    text.chars()
+        .map(|c| if commands(c) { '\u{fffd}' } else { c })
+        .collect()
 }
 
 /// The text cut to a number of characters, with a sign that it was.
@@ -142,29 +159,44 @@ pub fn cut(text: &str, length: usize) -> String {
 
 /// An amount with its currency, as `12.50 EUR`; empty if absent.
 pub fn money(amount: Option<&pb::Money>) -> String {
-    let Some(amount) = amount else { return String::new() };
-    let (sign, micros) = (if amount.micros < 0 { "-" } else { "" }, amount.micros.unsigned_abs());
+    let Some(amount) = amount else {
+        return String::new();
+    };
+    let (sign, micros) = (
+        if amount.micros < 0 { "-" } else { "" },
+        amount.micros.unsigned_abs(),
+    );
     let mut fraction = format!("{:06}", micros % 1_000_000);
     while fraction.len() > 2 && fraction.ends_with('0') {
         fraction.pop();
     }
-    format!("{sign}{}.{fraction} {}", micros / 1_000_000, amount.currency_code)
+    format!(
+        "{sign}{}.{fraction} {}",
+        micros / 1_000_000,
+        amount.currency_code
+    )
 }
 
 /// Microseconds since 1970.
 pub fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos) / 1_000)
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
-/// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known, else UTC;
-/// empty if absent.
+/// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known,
+/// else UTC; empty if absent.
 pub fn time(time: Option<&prost_types::Timestamp>) -> String {
-    time.and_then(local).map(|time| time.strftime("%F %T").to_string()).unwrap_or_default()
+    time.and_then(local)
+        .map(|time| time.strftime("%F %T").to_string())
+        .unwrap_or_default()
 }
 
 /// The time of day, as `14:03:07`.
 pub fn time_of_day(time: &prost_types::Timestamp) -> String {
-    local(time).map(|time| time.strftime("%T").to_string()).unwrap_or_default()
+    local(time)
+        .map(|time| time.strftime("%T").to_string())
+        .unwrap_or_default()
 }
 
 fn local(time: &prost_types::Timestamp) -> Option<jiff::Zoned> {
@@ -189,7 +221,10 @@ pub fn duration(micros: i64) -> String {
 
 /// The name of an enum value without the enum's own, in lower case: `STATE_OPEN` is `open`.
 pub fn word(name: &str, prefix: &str) -> String {
-    name.strip_prefix(prefix).unwrap_or(name).to_lowercase().replace('_', " ")
+    name.strip_prefix(prefix)
+        .unwrap_or(name)
+        .to_lowercase()
+        .replace('_', " ")
 }
 
 /// `yes` or nothing.
@@ -199,7 +234,11 @@ pub fn yes(value: bool) -> &'static str {
 
 /// The full name of a resource of which people may give only the id.
 pub fn full_name(collection: &str, given: &str) -> String {
-    if given.contains('/') { given.to_owned() } else { format!("{collection}/{given}") }
+    if given.contains('/') {
+        given.to_owned()
+    } else {
+        format!("{collection}/{given}")
+    }
 }
 
 /// The last part of a name.
@@ -225,12 +264,20 @@ mod tests {
 
     #[test]
     fn control_characters_do_not_reach_the_terminal() {
-        assert_eq!(plain("a\u{1b}[2Jb\u{202e}c\n"), "a\u{fffd}[2Jb\u{fffd}c\u{fffd}");
+        assert_eq!(
+            plain("a\u{1b}[2Jb\u{202e}c\n"),
+            "a\u{fffd}[2Jb\u{fffd}c\u{fffd}"
+        );
     }
 
     #[test]
     fn amounts_show_as_many_places_as_they_have_and_two_at_least() {
-        let shown = |micros| money(Some(&pb::Money { currency_code: "EUR".into(), micros }));
+        let shown = |micros| {
+            money(Some(&pb::Money {
+                currency_code: "EUR".into(),
+                micros,
+            }))
+        };
 
         assert_eq!(shown(12_500_000), "12.50 EUR");
         assert_eq!(shown(-500_000), "-0.50 EUR");
@@ -251,9 +298,15 @@ mod tests {
 
     #[test]
     fn a_message_is_one_line_of_json() {
-        let money = pb::Money { currency_code: "EUR".into(), micros: 5 };
+        let money = pb::Money {
+            currency_code: "EUR".into(),
+            micros: 5,
+        };
 
-        assert_eq!(json(&money).unwrap(), "{\"currencyCode\":\"EUR\",\"micros\":\"5\"}\n");
+        assert_eq!(
+            json(&money).unwrap(),
+            "{\"currencyCode\":\"EUR\",\"micros\":\"5\"}\n"
+        );
     }
 
     #[test]

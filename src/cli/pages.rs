@@ -35,8 +35,8 @@ pub struct Page<T> {
 /// The largest page that a server gives.
 const PAGE_SIZE_MAX: usize = 1_000;
 
-/// Walks the pages until `limit` resources are there or none are left. The second part of the answer
-/// says whether there are more.
+/// Walks the pages until `limit` resources are there or none are left. The second part of the
+/// answer says whether there are more.
 pub async fn walk<T, F>(limit: usize, mut page: F) -> Result<(Vec<T>, bool), Failure>
 where
     F: AsyncFnMut(i32, String) -> Result<Page<T>, Failure>,
@@ -82,8 +82,15 @@ mod tests {
         walk(limit, async |size, token: String| {
             let begin: usize = token.parse().unwrap_or_default();
             let end = (begin + usize::try_from(size).unwrap().min(4)).min(10);
-            let next = if end == 10 { String::new() } else { end.to_string() };
-            Ok(Page { items: (begin..end).collect(), next })
+            let next = if end == 10 {
+                String::new()
+            } else {
+                end.to_string()
+            };
+            Ok(Page {
+                items: (begin..end).collect(),
+                next,
+            })
         })
         .await
         .unwrap()

@@ -14,10 +14,11 @@ use super::{
 /// Creates and lists shops, shows and changes their settings
 #[derive(Debug, Args)]
 pub struct Shop {
-    #[command(flatten)]
-    target: AdminTarget,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    target: AdminTarget,
 }
 
 #[derive(Debug, Subcommand)]
@@ -129,7 +130,10 @@ async fn create(
     json: bool,
 ) -> Result<(), Failure> {
     let request = pb::CreateShopRequest {
-        shop: Some(pb::Shop { display_name, ..pb::Shop::default() }),
+        shop: Some(pb::Shop {
+            display_name,
+            ..pb::Shop::default()
+        }),
         shop_id,
         request_id: uuid::Uuid::new_v4().to_string(),
         ..pb::CreateShopRequest::default()
@@ -143,9 +147,15 @@ async fn create(
 
 async fn list(mut client: AdminClient, json: bool) -> Result<(), Failure> {
     let (shops, _) = pages::walk(0, async |page_size, page_token| {
-        let request = pb::ListShopsRequest { page_size, page_token };
+        let request = pb::ListShopsRequest {
+            page_size,
+            page_token,
+        };
         let answer = client.list_shops(request).await?.into_inner();
-        Ok(Page { items: answer.shops, next: answer.next_page_token })
+        Ok(Page {
+            items: answer.shops,
+            next: answer.next_page_token,
+        })
     })
     .await?;
     if json {
@@ -169,7 +179,9 @@ async fn list(mut client: AdminClient, json: bool) -> Result<(), Failure> {
 }
 
 async fn show(mut client: AdminClient, given: &str, json: bool) -> Result<(), Failure> {
-    let request = pb::GetShopRequest { name: output::full_name("shops", given) };
+    let request = pb::GetShopRequest {
+        name: output::full_name("shops", given),
+    };
     let shop = client.get_shop(request).await?.into_inner();
     if json {
         return output::print(&output::json(&shop)?);
@@ -187,9 +199,10 @@ async fn settings(mut client: AdminClient, change: Settings) -> Result<(), Failu
     let json = change.json;
     let settings = match change.request() {
         Some(request) => client.update_shop_settings(request).await?.into_inner(),
-        None => {
-            client.get_shop_settings(pb::GetShopSettingsRequest {}).await?.into_inner()
-        }
+        None => client
+            .get_shop_settings(pb::GetShopSettingsRequest {})
+            .await?
+            .into_inner(),
     };
     if json {
         return output::print(&output::json(&settings)?);
@@ -209,11 +222,27 @@ impl Settings {
                 paths.push(path.to_owned());
             }
         };
-        text("default_currency_code", &mut settings.default_currency_code, self.currency);
+        text(
+            "default_currency_code",
+            &mut settings.default_currency_code,
+            self.currency,
+        );
         text("time_zone", &mut settings.time_zone, self.time_zone);
-        text("visitor_group", &mut settings.visitor_group, self.visitor_group.map(group));
-        text("guest_group", &mut settings.guest_group, self.guest_group.map(group));
-        text("customer_group", &mut settings.customer_group, self.customer_group.map(group));
+        text(
+            "visitor_group",
+            &mut settings.visitor_group,
+            self.visitor_group.map(group),
+        );
+        text(
+            "guest_group",
+            &mut settings.guest_group,
+            self.guest_group.map(group),
+        );
+        text(
+            "customer_group",
+            &mut settings.customer_group,
+            self.customer_group.map(group),
+        );
         if !self.languages.is_empty() {
             settings.language_codes = self.languages;
             paths.push("language_codes".to_owned());
@@ -268,14 +297,30 @@ fn fields(settings: &pb::ShopSettings) -> Fields {
         .add("visitor group", settings.visitor_group.as_str())
         .add("guest group", settings.guest_group.as_str())
         .add("customer group", settings.customer_group.as_str())
-        .add("guest checkout", if settings.guest_checkout() { "yes" } else { "no" })
-        .add("new customers", output::word(settings.new_customer_state().as_str_name(), "STATE_"))
+        .add(
+            "guest checkout",
+            if settings.guest_checkout() {
+                "yes"
+            } else {
+                "no"
+            },
+        )
+        .add(
+            "new customers",
+            output::word(settings.new_customer_state().as_str_name(), "STATE_"),
+        )
         .add(
             "re-registration",
             output::word(settings.re_registration().as_str_name(), "RE_REGISTRATION_"),
         )
-        .add("visitors' carts are deleted", days(settings.visitor_cart_retention_days()))
-        .add("customers' carts are deleted", days(settings.customer_cart_retention_days()))
+        .add(
+            "visitors' carts are deleted",
+            days(settings.visitor_cart_retention_days()),
+        )
+        .add(
+            "customers' carts are deleted",
+            days(settings.customer_cart_retention_days()),
+        )
         .add("changed", output::time(settings.update_time.as_ref()));
     fields
 }
@@ -299,9 +344,15 @@ mod tests {
 
     #[test]
     fn only_the_settings_that_are_given_are_changed() {
-        let request =
-            request(&["--languages", "fr,en", "--guest-checkout", "false", "--guest-group", "vip"])
-                .unwrap();
+        let request = request(&[
+            "--languages",
+            "fr,en",
+            "--guest-checkout",
+            "false",
+            "--guest-group",
+            "vip",
+        ])
+        .unwrap();
 
         let settings = request.settings.unwrap();
         assert_eq!(settings.language_codes, ["fr", "en"]);

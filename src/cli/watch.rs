@@ -23,16 +23,13 @@ use super::{
 use resource::{Carts, Customers, Groups, Signal, Watched};
 use seen::Seen;
 
-/// The server sends a heartbeat at least every 15 seconds; a stream that is silent for longer than this is taken
-/// for dead.
+/// The server sends a heartbeat at least every 15 seconds; a stream that is silent for longer than
+/// this is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Shows each change of carts, customers or groups as it happens, until it is interrupted
 #[derive(Debug, Args)]
 pub struct Watch {
-    #[command(flatten)]
-    connection: Connection,
-
     /// What to watch
     what: What,
 
@@ -51,6 +48,9 @@ pub struct Watch {
     /// Prints messages of the contract, one per line
     #[arg(long)]
     json: bool,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -124,7 +124,9 @@ impl<W: Watched> Follower<W> {
             ..pb::WatchOptions::default()
         };
         self.in_snapshot = false;
-        self.resource.open(&self.client, self.options.filter.clone(), options).await
+        self.resource
+            .open(&self.client, self.options.filter.clone(), options)
+            .await
     }
 
     /// Shows what the stream brings; answers with the status that it ended with.
@@ -149,7 +151,9 @@ impl<W: Watched> Follower<W> {
         for change in &changes {
             let head = W::head(change);
             let label = W::label(change);
-            let Some(label) = self.seen.admit(&head, label) else { continue };
+            let Some(label) = self.seen.admit(&head, label) else {
+                continue;
+            };
             let text = match self.options.json {
                 true => output::json(change)?,
                 false => W::lines(change, &label, self.in_snapshot),
@@ -195,7 +199,10 @@ impl<W: Watched> Follower<W> {
                 return Err(ended.into());
             }
             if !told && failure::reason(&ended) != Some(ErrorReason::Draining) {
-                note(&format!("the stream ended ({}); trying again", ended.message()));
+                note(&format!(
+                    "the stream ended ({}); trying again",
+                    ended.message()
+                ));
                 told = true;
             }
             tokio::time::sleep(self.backoff.wait()).await;

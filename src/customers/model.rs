@@ -225,7 +225,11 @@ impl Customer {
         let name = format!("{} {}", self.first_name, self.last_name);
         let name = name.trim();
         let candidates = [name, &self.company, &self.email, &self.number];
-        candidates.into_iter().find(|text| !text.is_empty()).unwrap_or_default().to_owned()
+        candidates
+            .into_iter()
+            .find(|text| !text.is_empty())
+            .unwrap_or_default()
+            .to_owned()
     }
 
     /// What carts show.
@@ -377,7 +381,10 @@ mod tests {
 
     #[test]
     fn a_display_name_falls_back_to_what_there_is() {
-        let mut customer = Customer { number: "7".to_owned(), ..Customer::default() };
+        let mut customer = Customer {
+            number: "7".to_owned(),
+            ..Customer::default()
+        };
         assert_eq!(customer.display_name(), "7");
         customer.email = "ada@example.test".to_owned();
         assert_eq!(customer.display_name(), "ada@example.test");
@@ -390,11 +397,26 @@ mod tests {
         let active = Customer::default();
         assert!(active.may_sign_in());
         let others = [
-            Customer { state: State::Disabled, ..active.clone() },
-            Customer { state: State::PendingApproval, ..active.clone() },
-            Customer { state: State::Invited, ..active.clone() },
-            Customer { kind: Kind::Guest, ..active.clone() },
-            Customer { delete_time: Some(1), ..active.clone() },
+            Customer {
+                state: State::Disabled,
+                ..active.clone()
+            },
+            Customer {
+                state: State::PendingApproval,
+                ..active.clone()
+            },
+            Customer {
+                state: State::Invited,
+                ..active.clone()
+            },
+            Customer {
+                kind: Kind::Guest,
+                ..active.clone()
+            },
+            Customer {
+                delete_time: Some(1),
+                ..active.clone()
+            },
         ];
         assert!(others.iter().all(|customer| !customer.may_sign_in()));
     }

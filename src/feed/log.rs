@@ -12,9 +12,9 @@ use tonic::Code;
 use super::position::Position;
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::{epochs, ids};
 use crate::proto::pb::{CartCause, ErrorReason};
 use crate::store::{Conn, LockKey, Locks, Tx};
+use crate::{epochs, ids};
 use crate::{on, on_write};
 
 /// What a row of the change log is about. The numbers are stored.

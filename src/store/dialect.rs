@@ -82,6 +82,17 @@ pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
     }
 }
 
+/// The text at `inner` of the object at `outer` (both plain words) of a JSON object in a text column;
+/// NULL where there is none.
+#[must_use]
+pub fn nested_text(engine: Engine, column: &str, outer: &str, inner: &str) -> String {
+    let object = match engine {
+        Engine::Sqlite => column.to_owned(),
+        Engine::Postgres => format!("({column})::jsonb"),
+    };
+    format!("({object} -> '{outer}' ->> '{inner}')")
+}
+
 /// Rows that nobody else has claimed, for the end of a `SELECT`. SQLite has one writer.
 #[must_use]
 pub const fn skip_locked(engine: Engine) -> &'static str {

@@ -10,7 +10,8 @@ use super::super::{
     output::{self, cut, plain},
 };
 
-/// A change of a cart: a line for each cause, with the new total and the age of the cart on the first.
+/// A change of a cart: a line for each cause, with the new total and the age of the cart on the
+/// first.
 pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     let now = Clock::system().now();
     let (total, age) = match &change.cart {
@@ -19,9 +20,11 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     };
     let mut whats = match &change.cart {
         Some(cart) if in_snapshot => vec![standing(cart)],
-        cart => {
-            change.causes.iter().map(|cause| self::cause(cause, cart.as_ref())).collect::<Vec<_>>()
-        }
+        cart => change
+            .causes
+            .iter()
+            .map(|cause| self::cause(cause, cart.as_ref()))
+            .collect::<Vec<_>>(),
     };
     if whats.is_empty() {
         whats.push(fallback(change.kind()).to_owned());
@@ -50,7 +53,11 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
 /// A cart that was there when the watch began.
 fn standing(cart: &pb::Cart) -> String {
     let state = output::word(cart.state().as_str_name(), "STATE_");
-    let pieces = if cart.item_count == 1 { "piece" } else { "pieces" };
+    let pieces = if cart.item_count == 1 {
+        "piece"
+    } else {
+        "pieces"
+    };
     format!("{state}, {} {pieces}", cart.item_count)
 }
 
@@ -92,9 +99,19 @@ fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
 /// A change of a customer.
 pub fn customer(change: &pb::CustomerChange, label: &str, in_snapshot: bool) -> String {
     let details = change.customer.as_ref().map(|customer| {
-        format!("{}  {}", output::id(&customer.default_group), customer.email)
+        format!(
+            "{}  {}",
+            output::id(&customer.default_group),
+            customer.email
+        )
     });
-    line(change.commit_time.as_ref(), label, change.kind(), details, in_snapshot)
+    line(
+        change.commit_time.as_ref(),
+        label,
+        change.kind(),
+        details,
+        in_snapshot,
+    )
 }
 
 /// A change of a group.
@@ -106,7 +123,13 @@ pub fn group(change: &pb::GroupChange, label: &str, in_snapshot: bool) -> String
             percent => format!("{state}  {percent} %"),
         }
     });
-    line(change.commit_time.as_ref(), label, change.kind(), details, in_snapshot)
+    line(
+        change.commit_time.as_ref(),
+        label,
+        change.kind(),
+        details,
+        in_snapshot,
+    )
 }
 
 fn line(
@@ -117,7 +140,11 @@ fn line(
     in_snapshot: bool,
 ) -> String {
     let time = when(time, Clock::system().now());
-    let what = if in_snapshot { "is there" } else { fallback(kind) };
+    let what = if in_snapshot {
+        "is there"
+    } else {
+        fallback(kind)
+    };
     let label = cut(&plain(label), 36);
     let details = plain(&details.unwrap_or_default());
     let line = format!("{time:<8}  {label:<36}  {what:<9}  {details}");
@@ -132,15 +159,22 @@ fn fallback(kind: ChangeKind) -> &'static str {
     }
 }
 
-/// What a customer is called: its name and, as names repeat, its id.
+/// What a customer is called.
 pub fn customer_label(customer: &pb::Customer) -> String {
     let name = customer::full_name(customer);
-    if name.is_empty() { customer.name.clone() } else { name }
+    if name.is_empty() {
+        customer.name.clone()
+    } else {
+        name
+    }
 }
 
 /// What a group is called.
 pub fn group_label(group: &pb::Group) -> String {
-    let name = group.display_names.get("en").or_else(|| group.display_names.values().min());
+    let name = group
+        .display_names
+        .get("en")
+        .or_else(|| group.display_names.values().min());
     match name {
         Some(name) => format!("{name} ({})", output::id(&group.name)),
         None => group.name.clone(),
@@ -149,7 +183,10 @@ pub fn group_label(group: &pb::Group) -> String {
 
 /// When it was committed; in a snapshot, when it is shown.
 fn when(time: Option<&prost_types::Timestamp>, now: i64) -> String {
-    let shown = prost_types::Timestamp { seconds: now.div_euclid(1_000_000), nanos: 0 };
+    let shown = prost_types::Timestamp {
+        seconds: now.div_euclid(1_000_000),
+        nanos: 0,
+    };
     output::time_of_day(time.unwrap_or(&shown))
 }
 
@@ -165,13 +202,19 @@ mod tests {
         };
         let cart = pb::Cart {
             items: vec![item],
-            total: Some(pb::Money { currency_code: "EUR".into(), micros: 89_700_000 }),
+            total: Some(pb::Money {
+                currency_code: "EUR".into(),
+                micros: 89_700_000,
+            }),
             ..pb::Cart::default()
         };
         pb::CartChange {
             kind: ChangeKind::Upserted.into(),
             cart: Some(cart),
-            commit_time: Some(prost_types::Timestamp { seconds: 3_600, nanos: 0 }),
+            commit_time: Some(prost_types::Timestamp {
+                seconds: 3_600,
+                nanos: 0,
+            }),
             causes,
             ..pb::CartChange::default()
         }
@@ -190,9 +233,16 @@ mod tests {
 
     #[test]
     fn a_line_says_who_what_and_how_much() {
-        let text = cart(&change(vec![cause(Kind::ItemAdded, 1, 3)]), "Ada Brook", false);
+        let text = cart(
+            &change(vec![cause(Kind::ItemAdded, 1, 3)]),
+            "Ada Brook",
+            false,
+        );
 
-        assert!(text.contains("Ada Brook               + Linen shirt  1 → 3"), "{text}");
+        assert!(
+            text.contains("Ada Brook               + Linen shirt  1 → 3"),
+            "{text}"
+        );
         assert!(text.trim_end().ends_with("89.70 EUR"), "{text}");
     }
 
@@ -204,7 +254,10 @@ mod tests {
 
         let lines: Vec<&str> = text.lines().collect();
         assert_eq!(lines.len(), 2);
-        assert!(lines[0].contains("new cart") && lines[0].contains("89.70 EUR"), "{text}");
+        assert!(
+            lines[0].contains("new cart") && lines[0].contains("89.70 EUR"),
+            "{text}"
+        );
         assert_eq!(lines[1].trim(), "- Linen shirt  2 → 0");
     }
 

@@ -62,7 +62,11 @@ macro_rules! watched {
             options: pb::WatchOptions,
         ) -> Result<Streaming<Self::Response>, Status> {
             let options = Some(options);
-            let request = pb::$request { filter, options, ..pb::$request::default() };
+            let request = pb::$request {
+                filter,
+                options,
+                ..pb::$request::default()
+            };
             Ok(client.$client().$watch(request).await?.into_inner())
         }
 
@@ -78,7 +82,11 @@ macro_rules! watched {
 
         fn head(change: &Self::Change) -> Head<'_> {
             let kind = ChangeKind::try_from(change.kind).unwrap_or_default();
-            Head { kind, name: &change.name, version: change.version }
+            Head {
+                kind,
+                name: &change.name,
+                version: change.version,
+            }
         }
     };
 }

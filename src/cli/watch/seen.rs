@@ -35,11 +35,15 @@ pub struct Seen {
 impl Seen {
     /// Nothing is known yet.
     pub fn new(whole: bool) -> Self {
-        Self { known: HashMap::new(), whole, snapshot: 0 }
+        Self {
+            known: HashMap::new(),
+            whole,
+            snapshot: 0,
+        }
     }
 
-    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news, and
-    /// not the end of something that was never shown.
+    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news,
+    /// and not the end of something that was never shown.
     pub fn admit(&mut self, head: &Head<'_>, label: Option<String>) -> Option<String> {
         let present = head.kind == ChangeKind::Upserted;
         let Some(known) = self.known.get_mut(head.name) else {
@@ -95,7 +99,11 @@ mod tests {
     use super::*;
 
     fn head(kind: ChangeKind, version: i64) -> Head<'static> {
-        Head { kind, name: "carts/c", version }
+        Head {
+            kind,
+            name: "carts/c",
+            version,
+        }
     }
 
     fn label() -> Option<String> {
@@ -106,11 +114,26 @@ mod tests {
     fn a_version_is_shown_once() {
         let mut seen = Seen::new(true);
 
-        assert!(seen.admit(&head(ChangeKind::Upserted, 1), label()).is_some());
-        assert!(seen.admit(&head(ChangeKind::Upserted, 2), label()).is_some());
-        assert!(seen.admit(&head(ChangeKind::Upserted, 2), label()).is_none());
-        assert!(seen.admit(&head(ChangeKind::Upserted, 1), label()).is_none());
-        assert!(seen.admit(&head(ChangeKind::Upserted, 3), label()).is_some());
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 1), label())
+                .is_some()
+        );
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 2), label())
+                .is_some()
+        );
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 2), label())
+                .is_none()
+        );
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 1), label())
+                .is_none()
+        );
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 3), label())
+                .is_some()
+        );
     }
 
     #[test]
@@ -119,7 +142,10 @@ mod tests {
 
         assert!(seen.admit(&head(ChangeKind::LeftFilter, 4), None).is_none());
         assert!(seen.admit(&head(ChangeKind::Deleted, 5), None).is_none());
-        assert!(seen.admit(&head(ChangeKind::Upserted, 6), label()).is_some());
+        assert!(
+            seen.admit(&head(ChangeKind::Upserted, 6), label())
+                .is_some()
+        );
         assert_eq!(seen.admit(&head(ChangeKind::Deleted, 7), None), label());
         assert!(seen.admit(&head(ChangeKind::Deleted, 7), None).is_none());
     }
@@ -139,9 +165,16 @@ mod tests {
         assert_eq!(seen.end_snapshot(), []);
 
         seen.begin_snapshot();
-        let other = Head { kind: ChangeKind::Upserted, name: "carts/d", version: 1 };
+        let other = Head {
+            kind: ChangeKind::Upserted,
+            name: "carts/d",
+            version: 1,
+        };
         seen.admit(&other, None);
 
-        assert_eq!(seen.end_snapshot(), [("carts/c".to_owned(), "Ada".to_owned())]);
+        assert_eq!(
+            seen.end_snapshot(),
+            [("carts/c".to_owned(), "Ada".to_owned())]
+        );
     }
 }

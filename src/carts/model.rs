@@ -1,0 +1,411 @@
+//! A cart as it is stored: one document with its lines.
+//!
+//! Amounts are micros of the cart's one currency. Nothing here is checked again after it was read from
+//! a request; what a line costs is filled in by [`price`](super::price).
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// The first part of a cart's name.
+pub const COLLECTION: &str = "carts";
+
+/// The full name of a cart.
+pub fn name(id: &str) -> String {
+    format!("{COLLECTION}/{id}")
+}
+
+/// A cart with everything in it. The id and the version are columns of its row.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Cart {
+    /// The id in the shop.
+    #[serde(skip)]
+    pub id: String,
+    /// Grows by one with every change.
+    #[serde(skip)]
+    pub version: i64,
+    /// What is said on the telephone.
+    pub number: String,
+    /// Whose it is.
+    pub owner: Owner,
+    /// Which of the owner's carts.
+    pub slot: String,
+    /// Where it was opened.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub storefront: String,
+    /// The currency of every amount.
+    pub currency: String,
+    /// Where in its life it is.
+    pub state: State,
+    /// Who the customer was when the cart last changed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub customer: Option<Summary>,
+    /// The lines, in the order in which they were first added.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub lines: Vec<Line>,
+    /// What is paid beside the lines.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub charges: Vec<Extra>,
+    /// What is added to or taken off the total.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub adjustments: Vec<Extra>,
+    /// The shopper's language.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub language_code: String,
+    /// Where to deliver.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub delivery_address: Option<Address>,
+    /// Where to send the bill.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub billing_address: Option<Address>,
+    /// As the storefront calls it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub shipping_method: String,
+    /// What the shopper wants to say.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub note: String,
+    /// The shop's own fields.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+    /// What it was ordered as.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub order_reference: String,
+    /// What the lines were priced with.
+    pub basis: Basis,
+    /// What it costs.
+    pub totals: Totals,
+    /// When it was opened.
+    pub create_time: i64,
+    /// When it last changed.
+    pub update_time: i64,
+    /// When it was ordered.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub order_time: Option<i64>,
+    /// What a newer release added.
+    #[serde(flatten)]
+    pub other: Map<String, Value>,
+}
+
+/// Whose a cart is.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Owner {
+    /// A customer, by id.
+    Customer(String),
+    /// A visitor, by the keyed digest of the token, which is also what a visitor is called.
+    Visitor(String),
+}
+
+impl Default for Owner {
+    fn default() -> Self {
+        Self::Visitor(String::new())
+    }
+}
+
+impl Owner {
+    /// The owner as the column and the locks know it.
+    pub fn key(&self) -> String {
+        match self {
+            Self::Customer(id) => format!("customer:{id}"),
+            Self::Visitor(digest) => format!("visitor:{digest}"),
+        }
+    }
+
+    /// What the visitor is called, if it is one.
+    pub fn visitor(&self) -> Option<&str> {
+        match self {
+            Self::Customer(_) => None,
+            Self::Visitor(digest) => Some(digest),
+        }
+    }
+
+    /// The customer's id, if it is one.
+    pub fn customer(&self) -> Option<&str> {
+        match self {
+            Self::Customer(id) => Some(id),
+            Self::Visitor(_) => None,
+        }
+    }
+}
+
+/// Where in its life a cart is; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum State {
+    /// It is being filled.
+    #[default]
+    Open = 1,
+    /// It was ordered.
+    Ordered = 2,
+    /// It went into another.
+    Merged = 3,
+}
+
+/// Who a cart belongs to, as far as those who look at carts are told.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Summary {
+    /// First and last name, else the company, else the e-mail address.
+    pub display_name: String,
+    /// How the account came to be.
+    pub kind: CustomerKind,
+    /// The ids of the customer's groups.
+    pub groups: Vec<String>,
+}
+
+/// How a customer's account came to be; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum CustomerKind {
+    /// Has an account.
+    #[default]
+    Registered = 1,
+    /// Ordered without one.
+    Guest = 2,
+}
+
+/// What the lines of a cart are priced with, beside what they bring.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Basis {
+    /// The group whose discount applies.
+    pub group: String,
+    /// The revision of its privileges.
+    pub revision: i64,
+    /// The discount in hundredths of a percent.
+    pub discount_hundredths: i64,
+    /// Whether the customer pays no tax.
+    #[serde(skip_serializing_if = "is_false")]
+    pub tax_exempt: bool,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Line {
+    /// Follows from product, variant and attributes.
+    pub id: String,
+    /// The product in the shop's catalogue.
+    pub product: String,
+    /// The variant.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub variant: String,
+    /// What else makes the line a line of its own.
+    #[serde(skip_serializing_if = "Map::is_empty")]
+    pub attributes: Map<String, Value>,
+    /// What people call it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub display_name: String,
+    /// Its picture.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub image_uri: String,
+    /// The product's categories.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub category_ids: Vec<String>,
+    /// What it brings to be priced by.
+    pub price: Price,
+    /// How many.
+    pub quantity: i64,
+    /// The price that staff gave by hand.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub price_override: Option<PriceOverride>,
+    /// What it costs.
+    pub amounts: Amounts,
+    /// When it was first added.
+    pub add_time: i64,
+}
+
+/// What a line brings to be priced by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Price {
+    /// The price of one piece.
+    pub list: i64,
+    /// Whether `list` and the reduction include tax.
+    pub includes_tax: bool,
+    /// The tax in ten-thousandths of a percent.
+    pub tax_rate: i64,
+    /// The product's own reduction.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub reduction: Option<Reduction>,
+    /// Whether the group's discount applies.
+    pub discountable: bool,
+}
+
+impl Default for Price {
+    fn default() -> Self {
+        Self {
+            list: 0,
+            includes_tax: false,
+            tax_rate: 0,
+            reduction: None,
+            discountable: true,
+        }
+    }
+}
+
+/// A product's own reduction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reduction {
+    /// Hundredths of a percent of the list price.
+    Percent(i64),
+    /// Off each piece.
+    Amount(i64),
+}
+
+/// A price that staff gave a line by hand.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct PriceOverride {
+    /// The price of one piece.
+    pub amount: i64,
+    /// Why.
+    pub reason: String,
+    /// Who did it.
+    pub actor: String,
+    /// When.
+    pub time: i64,
+}
+
+/// What a line costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Amounts {
+    /// One piece, before the group's discount.
+    pub unit_price: i64,
+    /// All pieces, before the group's discount.
+    pub subtotal: i64,
+    /// The group's discount.
+    pub discount: i64,
+    /// The tax in `total`.
+    pub tax: i64,
+    /// What the line costs in the end, with tax.
+    pub total: i64,
+    /// Where the discount comes from.
+    pub reason: DiscountReason,
+}
+
+/// Where a line's discount comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DiscountReason {
+    /// There is none.
+    #[default]
+    None,
+    /// The group's percentage.
+    Group,
+    /// The group has one, but not for this line.
+    NotDiscountable,
+    /// Staff gave the price by hand.
+    PriceOverride,
+}
+
+/// A charge or an adjustment.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Extra {
+    /// What sort.
+    pub kind: String,
+    /// What people read.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub label: String,
+    /// How much.
+    pub amount: i64,
+}
+
+/// What a cart costs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Totals {
+    /// The sum of the lines' subtotals.
+    pub subtotal: i64,
+    /// The sum of the lines' discounts.
+    pub discount: i64,
+    /// The sum of the lines' taxes.
+    pub tax: i64,
+    /// The sum of the charges.
+    pub charges: i64,
+    /// What is to be paid.
+    pub total: i64,
+}
+
+/// An address as it was when it was put on the cart: later changes of the customer's own do not
+/// reach it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+#[expect(
+    missing_docs,
+    reason = "the fields are those of the contract's Address"
+)]
+pub struct Address {
+    pub label: String,
+    pub first_name: String,
+    pub last_name: String,
+    pub company: String,
+    pub vat_number: String,
+    pub tax_id: String,
+    pub line1: String,
+    pub line2: String,
+    pub city: String,
+    pub postal_code: String,
+    pub region: String,
+    pub country_code: String,
+    pub phone: String,
+    pub mobile: String,
+    pub note: String,
+}
+
+impl Cart {
+    /// The sum of the quantities.
+    pub fn item_count(&self) -> i64 {
+        self.lines.iter().map(|line| line.quantity).sum()
+    }
+
+    /// Whether it is being filled.
+    pub fn is_open(&self) -> bool {
+        self.state == State::Open
+    }
+
+    /// The full name.
+    pub fn name(&self) -> String {
+        name(&self.id)
+    }
+
+    /// The line with this id.
+    pub fn line(&self, id: &str) -> Option<&Line> {
+        self.lines.iter().find(|line| line.id == id)
+    }
+}
+
+#[expect(
+    clippy::trivially_copy_pass_by_ref,
+    reason = "serde asks for a reference"
+)]
+fn is_false(value: &bool) -> bool {
+    !value
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_newer_release_added_is_kept() {
+        let stored = r#"{"number":"7","owner":{"customer":"ada"},"gift_wrap":{"paper":"red"}}"#;
+
+        let cart: Cart = serde_json::from_str(stored).unwrap();
+
+        assert_eq!(cart.owner.customer(), Some("ada"));
+        let again = serde_json::to_value(&cart).unwrap();
+        assert_eq!(again["gift_wrap"], serde_json::json!({"paper": "red"}));
+    }
+
+    #[test]
+    fn owners_of_either_sort_never_share_a_key() {
+        let customer = Owner::Customer("x".to_owned());
+        let visitor = Owner::Visitor("x".to_owned());
+
+        assert_ne!(customer.key(), visitor.key());
+    }
+}

@@ -1,0 +1,436 @@
+//! How a write finds its cart, and how it ends.
+//!
+//! Invariants: who writes a cart holds its lock; who opens one in a slot holds the slot's lock too, so
+//! that an owner has at most one there; a cart is priced with what its owner's group gives now before
+//! it is written or shown.
+
+use std::sync::Arc;
+
+use prost::Message as _;
+use tonic::Code;
+
+use super::convert;
+use super::edit::{Cause, Edit};
+use super::model::{self, Cart, State};
+use super::price::{TooLarge, price};
+use super::sql::{self, Buyer, Found, Key, Query};
+use super::targets::{Hints, Slot, lock};
+use crate::access::Caller;
+use crate::error::{Error, Result};
+use crate::feed::{self, Change, Kind, Replay};
+use crate::groups;
+use crate::limits::CART_BYTES_MAX;
+use crate::proto::pb::{self, ErrorReason, cart_cause};
+use crate::store::{Conn, Locks, Tx};
+
+/// How a write finds its cart.
+#[derive(Debug, Clone)]
+pub enum Route {
+    /// By its id.
+    Id(String),
+    /// Where the slot's open cart was last seen.
+    Hint(Slot, Arc<str>),
+    /// The open cart of a slot.
+    Open(Slot),
+    /// The open cart of a slot, or a new one.
+    OpenOrNew(Slot, Opening),
+}
+
+/// A cart that is opened if there is none.
+#[derive(Debug, Clone)]
+pub struct Opening {
+    /// The id that it would get.
+    pub id: String,
+    /// The number that it would get.
+    pub number: String,
+    /// Where it is opened.
+    pub storefront: String,
+    /// Its currency; the shop's if empty.
+    pub currency: String,
+}
+
+impl Route {
+    /// The locks that are known to be needed.
+    pub fn locks(&self, caller: &Caller) -> Locks {
+        let shop = &caller.shop;
+        let locks = feed::locks(caller);
+        match self {
+            Self::Id(id) => locks.and(lock(shop, id)),
+            Self::Hint(_, id) => locks.and(lock(shop, id)),
+            Self::Open(_) => locks,
+            Self::OpenOrNew(slot, opening) => {
+                locks.and(slot.lock(shop)).and(lock(shop, &opening.id))
+            }
+        }
+    }
+
+    fn slot(&self) -> Option<&Slot> {
+        match self {
+            Self::Id(_) => None,
+            Self::Hint(slot, _) | Self::Open(slot) | Self::OpenOrNew(slot, _) => Some(slot),
+        }
+    }
+}
+
+/// What a write found.
+#[derive(Debug)]
+pub enum Got {
+    /// The request was done before.
+    Replay(Replay, Vec<String>),
+    /// The hint was wrong; nothing was written.
+    Moved,
+    /// A cart to work on.
+    Work(Box<Work>),
+}
+
+/// A cart that is being worked on, under its lock.
+#[derive(Debug)]
+pub struct Work {
+    /// The cart.
+    pub cart: Cart,
+    /// Its customer.
+    pub customer: Option<Buyer>,
+    /// What it is to be priced with.
+    pub basis: model::Basis,
+    /// Hidden groups that the caller may not see.
+    pub hidden: Vec<String>,
+    /// Whether it is not in the store yet.
+    pub is_new: bool,
+    /// What happened to it.
+    pub causes: Vec<Cause>,
+}
+
+/// Finds the cart of a write. `customer` is who it is priced for, if not for its owner.
+///
+/// # Errors
+/// NOT_FOUND; what is wrong with the customer of a new cart.
+pub async fn find(
+    tx: &mut Tx,
+    caller: &Caller,
+    route: &Route,
+    customer: Option<&str>,
+    now: i64,
+) -> Result<Got> {
+    let owner = route.slot().map(|slot| slot.owner.key()).unwrap_or_default();
+    let key = match route {
+        Route::Id(id) => Key::Id(id),
+        Route::Hint(_, id) => Key::Id(id),
+        Route::Open(slot) | Route::OpenOrNew(slot, _) => {
+            Key::Open { owner: &owner, slot: &slot.slot }
+        }
+    };
+    let customer = customer.or_else(|| route.slot().and_then(|slot| slot.owner.customer()));
+    let hidden = !groups::sees_hidden(caller);
+    let mut found = sql::read(tx, Query { caller, key, customer, hidden }).await?;
+    if let Some(replay) = found.replay.take() {
+        return Ok(Got::Replay(replay, found.hidden));
+    }
+    match (found.cart.take(), route) {
+        (Some(cart), Route::Hint(slot, _)) => {
+            let there = cart.is_open() && cart.owner == slot.owner && cart.slot == slot.slot;
+            Ok(if there { Work::on(cart, found) } else { Got::Moved })
+        }
+        (None, Route::Hint(..)) => Ok(Got::Moved),
+        (Some(cart), _) => {
+            tx.require(lock(&caller.shop, &cart.id))?;
+            Ok(Work::on(cart, found))
+        }
+        (None, Route::OpenOrNew(slot, opening)) => {
+            let cart = open(slot, opening, &found, now)?;
+            let Got::Work(mut work) = Work::on(cart, found) else {
+                return Ok(Got::Moved);
+            };
+            work.is_new = true;
+            work.causes.push(Cause::of_cart(cart_cause::Kind::Created));
+            Ok(Got::Work(work))
+        }
+        (None, Route::Id(_) | Route::Open(_)) => Err(Error::not_found("cart")),
+    }
+}
+
+/// A new cart in a slot that is free.
+fn open(slot: &Slot, opening: &Opening, found: &Found, now: i64) -> Result<Cart> {
+    if slot.owner.customer().is_some() {
+        require_customer(found.customer.as_ref())?;
+    }
+    let currency = match (opening.currency.as_str(), &found.settings) {
+        ("", Some(settings)) => settings.default_currency.clone(),
+        (currency, _) => currency.to_owned(),
+    };
+    Ok(Cart {
+        id: opening.id.clone(),
+        number: opening.number.clone(),
+        owner: slot.owner.clone(),
+        slot: slot.slot.clone(),
+        storefront: opening.storefront.clone(),
+        currency,
+        create_time: now,
+        ..Cart::default()
+    })
+}
+
+/// The customer, if it is there and not deleted.
+///
+/// # Errors
+/// NOT_FOUND; CUSTOMER_DELETED.
+pub fn require_customer(customer: Option<&Buyer>) -> Result<&Buyer> {
+    match customer {
+        None => Err(Error::not_found("customer")),
+        Some(customer) if customer.deleted => Err(Error::new(
+            Code::FailedPrecondition,
+            ErrorReason::CustomerDeleted,
+            "the customer is deleted",
+        )),
+        Some(customer) => Ok(customer),
+    }
+}
+
+impl Work {
+    fn on(cart: Cart, found: Found) -> Got {
+        let Found { customer, basis, hidden, .. } = found;
+        let causes = Vec::new();
+        Got::Work(Box::new(Self { cart, customer, basis, hidden, is_new: false, causes }))
+    }
+
+    /// A cart that was read without a request.
+    pub fn of(priced: sql::Priced) -> Self {
+        let sql::Priced { cart, customer, basis } = priced;
+        let (hidden, causes) = (Vec::new(), Vec::new());
+        Self { cart, customer, basis, hidden, is_new: false, causes }
+    }
+
+    /// Refuses a cart that is not open.
+    ///
+    /// # Errors
+    /// CART_NOT_OPEN.
+    pub fn require_open(&self) -> Result<()> {
+        if self.cart.is_open() {
+            return Ok(());
+        }
+        let mut error = Error::new(
+            Code::FailedPrecondition,
+            ErrorReason::CartNotOpen,
+            "the cart is not open",
+        )
+        .with("state", state_name(self.cart.state));
+        if !self.cart.order_reference.is_empty() {
+            error = error.with("order_reference", self.cart.order_reference.clone());
+        }
+        Err(error)
+    }
+
+    /// Checks the version that a caller wants to change.
+    ///
+    /// # Errors
+    /// ETAG_MISMATCH; NOT_FOUND if the cart is not there yet.
+    pub fn check_etag(&self, sent: &str) -> Result<()> {
+        if self.is_new && !sent.is_empty() {
+            return Err(Error::not_found("cart"));
+        }
+        feed::check_etag(sent, &self.cart.name(), self.cart.version)
+    }
+
+    /// Edits the cart and keeps the causes.
+    ///
+    /// # Errors
+    /// The edit's own.
+    pub fn edit(
+        &mut self,
+        caller: &Caller,
+        now: i64,
+        apply: impl FnOnce(&mut Edit<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let actor = caller.actor.as_deref().unwrap_or_default();
+        let mut edit = Edit::new(&mut self.cart, now, actor);
+        edit.causes.append(&mut self.causes);
+        apply(&mut edit)?;
+        self.causes = edit.causes;
+        Ok(())
+    }
+
+    /// Prices the cart anew and takes over who its customer is now.
+    ///
+    /// # Errors
+    /// AMOUNT_TOO_LARGE.
+    pub fn settle(&mut self) -> Result<()> {
+        let repriced = !self.is_new && self.cart.basis != self.basis;
+        price(&mut self.cart, self.basis.clone()).map_err(too_large)?;
+        if repriced {
+            self.causes.push(Cause::of_cart(cart_cause::Kind::Repriced));
+        }
+        self.refresh_customer();
+        Ok(())
+    }
+
+    /// Takes over who the cart's customer is now.
+    pub fn refresh_customer(&mut self) {
+        let summary = self.customer.as_ref().map(|customer| &customer.summary);
+        if self.cart.customer.as_ref() == summary {
+            return;
+        }
+        self.cart.customer = summary.cloned();
+        if !self.is_new {
+            self.causes.push(Cause::of_cart(cart_cause::Kind::CustomerChanged));
+        }
+    }
+
+    /// The cart as the caller may see it.
+    pub fn answer(&self) -> pb::Cart {
+        shown(convert::message(&self.cart), &self.hidden)
+    }
+
+    /// Whether there is nothing to write: nothing happened, and no request id is to be remembered.
+    pub fn is_idle(&self, caller: &Caller) -> bool {
+        self.causes.is_empty() && !self.is_new && caller.request.is_none()
+    }
+
+    /// Writes the next version of the cart and appends it to the log. None if it is new and its number
+    /// is in use by now; nothing is written then.
+    ///
+    /// # Errors
+    /// CART_TOO_LARGE; the database's.
+    pub async fn save(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Option<pb::Cart>> {
+        let Some(change) = self.write(tx, caller, now).await? else {
+            return Ok(None);
+        };
+        let (change, message) = change;
+        feed::append(tx, caller, now, change).await?;
+        Ok(Some(shown(message, &self.hidden)))
+    }
+
+    /// Writes the next version of the cart, and gives the change that is to be appended.
+    ///
+    /// # Errors
+    /// As [`save`](Self::save).
+    pub async fn write(
+        &mut self,
+        tx: &mut Tx,
+        caller: &Caller,
+        now: i64,
+    ) -> Result<Option<(Change, pb::Cart)>> {
+        let cart = &mut self.cart;
+        cart.version += 1;
+        // Clocks of replicas differ; a cart's own time does not go back.
+        cart.update_time = now.max(cart.update_time);
+        let message = convert::message(cart);
+        if message.encoded_len() > CART_BYTES_MAX {
+            return Err(cart_too_large());
+        }
+        if self.is_new {
+            if !sql::insert(tx, &caller.shop, cart).await? {
+                return self.clash(tx, caller).await.map(|()| None);
+            }
+        } else {
+            sql::update(tx, &caller.shop, cart).await?;
+        }
+        let name = cart.name();
+        let actor = caller.actor.as_deref().unwrap_or_default();
+        let causes =
+            self.causes.iter().map(|cause| convert::cause(&name, cause, actor, now)).collect();
+        let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message);
+        Ok(Some((change.because(causes), message)))
+    }
+
+    /// Finds out why a new cart could not be added. `Ok` if its number is in use.
+    async fn clash(&self, tx: &mut Tx, caller: &Caller) -> Result<()> {
+        if sql::exists(tx, &caller.shop, &self.cart.id).await? {
+            return Err(name_taken(&self.cart.id));
+        }
+        match sql::by_number(tx, &caller.shop, &self.cart.number).await? {
+            Some(_) => Ok(()),
+            None => Err(tx.run_again()),
+        }
+    }
+
+    /// Remembers where the cart is as soon as it is there for sure.
+    pub fn hint(&self, tx: &mut Tx, caller: &Caller, hints: &Hints) {
+        let slot = Slot { owner: self.cart.owner.clone(), slot: self.cart.slot.clone() };
+        let (hints, shop, id) = (hints.clone(), Arc::clone(&caller.shop), self.cart.id.clone());
+        tx.after_commit(move || hints.set(&shop, &slot, &id));
+    }
+}
+
+/// The answer to a request that was done before.
+///
+/// # Errors
+/// NOT_FOUND if nothing is left to answer with.
+pub async fn replayed(
+    conn: &mut Conn,
+    caller: &Caller,
+    replay: &Replay,
+    hidden: &[String],
+) -> Result<pb::Cart> {
+    if replay.kind != Kind::Cart || replay.deleted {
+        return Err(Error::not_found("cart"));
+    }
+    if let Some(answer) = replay.answer::<pb::Cart>()? {
+        return Ok(shown(answer, hidden));
+    }
+    let ids = [replay.id.clone()];
+    let present = sql::read_many(conn, &caller.shop, &ids).await?.pop();
+    let mut work = Work::of(present.ok_or_else(|| Error::not_found("cart"))?);
+    work.hidden = hidden.to_vec();
+    view(&mut work)?;
+    Ok(work.answer())
+}
+
+/// Prices a cart that is only looked at, if its prices are stale.
+///
+/// # Errors
+/// AMOUNT_TOO_LARGE, which [`price`] rules out for what was written before.
+pub fn view(work: &mut Work) -> Result<()> {
+    if work.cart.is_open() && work.cart.basis != work.basis {
+        price(&mut work.cart, work.basis.clone()).map_err(too_large)?;
+    }
+    Ok(())
+}
+
+/// The message without the groups that the caller may not see.
+pub fn shown(mut message: pb::Cart, hidden: &[String]) -> pb::Cart {
+    if let Some(summary) = &mut message.customer_summary
+        && !hidden.is_empty()
+    {
+        let is_hidden = |name: &String| groups::id_of(name).is_some_and(|id| hidden.iter().any(|hidden| hidden == id));
+        summary.groups.retain(|name| !is_hidden(name));
+    }
+    message
+}
+
+/// The name of a state in the contract.
+pub fn state_name(state: State) -> &'static str {
+    pb::cart::State::try_from(state as i32).unwrap_or_default().as_str_name()
+}
+
+/// The id of a new cart is in use.
+pub fn name_taken(id: &str) -> Error {
+    Error::new(Code::AlreadyExists, ErrorReason::NameTaken, "there is a cart of this name")
+        .with("name", model::name(id))
+}
+
+/// A slot has an open cart.
+pub fn open_cart_exists(id: &str) -> Error {
+    Error::new(
+        Code::AlreadyExists,
+        ErrorReason::OpenCartExists,
+        "the owner has an open cart in this slot",
+    )
+    .with("open_cart", model::name(id))
+}
+
+/// A cart's amounts would leave their range.
+pub fn too_large(_: TooLarge) -> Error {
+    Error::new(
+        Code::InvalidArgument,
+        ErrorReason::AmountTooLarge,
+        "a price times a quantity, or a total, would leave the range of ±(2^53-1) micros",
+    )
+}
+
+fn cart_too_large() -> Error {
+    Error::new(
+        Code::FailedPrecondition,
+        ErrorReason::CartTooLarge,
+        format!("the cart would be larger than {CART_BYTES_MAX} bytes"),
+    )
+    .with("limit", CART_BYTES_MAX.to_string())
+}
