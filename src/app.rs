@@ -15,9 +15,10 @@ use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::admin_service_server::AdminServiceServer;
+use crate::proto::server::cart_service_server::CartServiceServer;
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{limits, shops};
+use crate::{carts, jobs, limits, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -154,6 +155,8 @@ impl Program {
     fn services(&self) -> Routes {
         let store = &self.store;
         let shops = shops::Service::new(store.clone());
+        let carts =
+            carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -169,6 +172,7 @@ impl Program {
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
+            .add_service(bounded!(CartServiceServer, carts))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
@@ -176,6 +180,10 @@ impl Program {
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
         Jobs::new(self.options.jobs.clone())
+            .with(carts::jobs::RepriceCarts)
+            .with(carts::jobs::RefreshCustomer)
+            .with(carts::jobs::DeleteCustomerCarts)
+            .with(jobs::Purge::new().with(carts::jobs::ExpiredCarts))
     }
 }
 

@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
-use super::model::{Cart, Line, Price, PriceOverride, Reduction};
+use super::model::{Cart, Line, Price, PriceOverride};
 use crate::error::{Error, Result};
 use crate::limits::{CART_ITEMS_MAX, CAUSES_MAX, QUANTITY_MAX};
 use crate::proto::pb::{ErrorReason, cart_cause::Kind};
@@ -416,21 +416,6 @@ fn feed_canonical(hash: &mut Sha256, value: &Value) {
                 feed_canonical(hash, value);
             }
         }
-    }
-}
-
-/// Refuses a reduction by more than the list price. `at` is the path of the price in the request.
-///
-/// # Errors
-/// If it is more.
-pub fn check_reduction(price: &Price, at: &str) -> Result<()> {
-    match price.reduction {
-        Some(Reduction::Amount(amount)) if amount > price.list => Err(Error::invalid_field(
-            format!("{at}.reduction.amount"),
-            "OUT_OF_RANGE",
-            "a reduction is not more than the list price",
-        )),
-        _ => Ok(()),
     }
 }
 
