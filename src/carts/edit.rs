@@ -255,7 +255,8 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// If a price that applies to a line is of another currency.
     pub fn set_prices(&mut self, prices: &[ProductPrice]) -> Result<()> {
-        let mut changed = vec![false; self.cart.lines.len()];
+        // What each line costs in the end, so that a price that is replaced at once is no change.
+        let mut last: Vec<Option<&Price>> = vec![None; self.cart.lines.len()];
         for (at, new) in prices.iter().enumerate() {
             let fits = |line: &Line| {
                 line.product == new.product
@@ -268,20 +269,18 @@ impl<'a> Edit<'a> {
                 continue;
             }
             self.check_price(&new.price, || format!("prices[{at}].price"))?;
-            for (line, changed) in self.cart.lines.iter_mut().zip(&mut changed) {
-                if fits(line) && line.price != new.price.price {
-                    line.price = new.price.price.clone();
-                    *changed = true;
+            for (line, last) in self.cart.lines.iter().zip(&mut last) {
+                if fits(line) {
+                    *last = Some(&new.price.price);
                 }
             }
         }
-        for (place, changed) in changed.into_iter().enumerate() {
-            if changed {
-                self.note_line(
-                    Kind::ItemPriceChanged,
-                    place,
-                    self.cart.lines[place].quantity,
-                );
+        for (place, price) in last.into_iter().enumerate() {
+            let line = &mut self.cart.lines[place];
+            if let Some(price) = price.filter(|price| **price != line.price) {
+                line.price = price.clone();
+                let quantity = line.quantity;
+                self.note_line(Kind::ItemPriceChanged, place, quantity);
             }
         }
         Ok(())
