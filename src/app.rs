@@ -14,11 +14,13 @@ use crate::jobs::{FeedLimits, Jobs, JobsSettings};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
-use crate::proto::server::admin_service_server::AdminServiceServer;
-use crate::proto::server::cart_service_server::CartServiceServer;
+use crate::proto::server::{
+    admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
+    customer_service_server::CustomerServiceServer,
+};
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{carts, jobs, limits, shops};
+use crate::{carts, customers, jobs, limits, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -155,8 +157,13 @@ impl Program {
     fn services(&self) -> Routes {
         let store = &self.store;
         let shops = shops::Service::new(store.clone());
-        let carts =
-            carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
+        let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
+        let customers = customers::Service::new(
+            store.clone(),
+            self.feed.clone(),
+            self.passwords.clone(),
+            self.numbers.clone(),
+        );
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -173,6 +180,7 @@ impl Program {
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(bounded!(CartServiceServer, carts))
+            .add_service(bounded!(CustomerServiceServer, customers))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }

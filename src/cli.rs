@@ -1,7 +1,7 @@
 //! The command line: the server, and the commands that call it.
 //!
-//! Commands only use the public API, as any other client would. Tables are for people; `--json` is for
-//! programs and prints the messages of the contract.
+//! Commands only use the public API, as any other client would. Tables are for people; `--json` is
+//! for programs and prints the messages of the contract.
 
 mod admin;
 mod backoff;

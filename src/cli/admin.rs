@@ -1,5 +1,5 @@
-//! How `clientela key` and `clientela shop` reach AdminService: over the wire, or, with `--offline`, in
-//! a store that no server has open.
+//! How `clientela key` and `clientela shop` reach AdminService: over the wire, or, with
+//! `--offline`, in a store that no server has open.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
@@ -34,9 +34,6 @@ type Calls = BoxCloneService<http::Request<Body>, http::Response<Body>, BoxError
 /// Where AdminService is.
 #[derive(Debug, Args)]
 pub struct AdminTarget {
-    #[command(flatten)]
-    connection: Connection,
-
     /// Works on the store itself, without a key; the server must be stopped
     #[arg(long, global = true)]
     offline: bool,
@@ -49,6 +46,9 @@ pub struct AdminTarget {
         global = true
     )]
     database_url: Option<String>,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 impl AdminTarget {

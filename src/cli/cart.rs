@@ -14,10 +14,11 @@ use super::{
 /// Lists and shows carts
 #[derive(Debug, Args)]
 pub struct Cart {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Subcommand)]

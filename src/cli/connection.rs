@@ -1,7 +1,7 @@
 //! How a command finds the server, which key it shows, and who it says is acting.
 //!
-//! On loopback the keys of the first start are read from the data folder, so that a fresh store needs
-//! no option. A key is never taken from there for another machine.
+//! On loopback the keys of the first start are read from the data folder, so that a fresh store
+//! needs no option. A key is never taken from there for another machine.
 
 use std::{
     fs,
@@ -43,7 +43,8 @@ pub struct Connection {
     )]
     pub server: String,
 
-    /// The API key; without it, on loopback, the key of the first start is read from the data folder
+    /// The API key; without it, on loopback, the key of the first start is read from the data
+    /// folder
     #[arg(long, env = "CLIENTELA_API_KEY", hide_env_values = true, global = true)]
     pub api_key: Option<String>,
 

@@ -30,9 +30,6 @@ const GRACE: Duration = Duration::from_secs(10);
 /// Fills the shop with customers and groups, and lets shoppers fill, change, order and leave carts
 #[derive(Debug, Args)]
 pub struct Demo {
-    #[command(flatten)]
-    connection: Connection,
-
     /// How many shoppers there are at a time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shoppers: u32,
@@ -44,6 +41,9 @@ pub struct Demo {
     /// After how many seconds they stop; 0: not before Ctrl-C
     #[arg(long, default_value_t = 60)]
     seconds: u64,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 fn rate(text: &str) -> Result<f64, String> {
@@ -96,8 +96,8 @@ impl Demo {
     }
 }
 
-/// Lets shoppers act at the rate. Turns that nobody could take, as while the server is away, are not
-/// made up for.
+/// Lets shoppers act at the rate. Turns that nobody could take, as while the server is away, are
+/// not made up for.
 async fn hand_out(permits: &Semaphore, rate: f64, shoppers: u32) {
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -14,10 +14,11 @@ use super::{
 /// Lists and shows groups
 #[derive(Debug, Args)]
 pub struct Group {
-    #[command(flatten)]
-    connection: Connection,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Subcommand)]

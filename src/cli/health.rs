@@ -10,12 +10,12 @@ use super::{connection::Connection, failure::Failure, output};
 /// Asks the server whether it serves; ends with 0 only if it does
 #[derive(Debug, Args)]
 pub struct Health {
-    #[command(flatten)]
-    connection: Connection,
-
     /// The service to ask about, as `clientela.v1.CartService`; the whole server if not given
     #[arg(long, default_value = "")]
     service: String,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 impl Health {

@@ -14,10 +14,11 @@ use super::{
 /// Creates, lists and revokes API keys
 #[derive(Debug, Args)]
 pub struct Key {
-    #[command(flatten)]
-    target: AdminTarget,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    target: AdminTarget,
 }
 
 #[derive(Debug, Subcommand)]
@@ -122,7 +123,8 @@ async fn create(mut client: AdminClient, new: Create) -> Result<(), Failure> {
         expire_time,
         ..pb::ApiKey::default()
     };
-    // Without a request id: the secret is shown in this answer or never, so nothing can be repeated.
+    // Without a request id: the secret is shown in this answer or never, so nothing can be
+    // repeated.
     let request = pb::CreateApiKeyRequest {
         api_key: Some(api_key),
         ..pb::CreateApiKeyRequest::default()

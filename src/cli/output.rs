@@ -13,8 +13,8 @@ use crate::proto::{POOL, pb};
 
 use super::failure::Failure;
 
-/// Writes text to standard output and flushes it, so that a reader at the other end of a pipe sees it
-/// at once.
+/// Writes text to standard output and flushes it, so that a reader at the other end of a pipe sees
+/// it at once.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -184,8 +184,8 @@ pub fn micros(time: &prost_types::Timestamp) -> i64 {
         .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
-/// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known, else UTC;
-/// empty if absent.
+/// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known,
+/// else UTC; empty if absent.
 pub fn time(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(local)
         .map(|time| time.strftime("%F %T").to_string())

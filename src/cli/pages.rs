@@ -35,8 +35,8 @@ pub struct Page<T> {
 /// The largest page that a server gives.
 const PAGE_SIZE_MAX: usize = 1_000;
 
-/// Walks the pages until `limit` resources are there or none are left. The second part of the answer
-/// says whether there are more.
+/// Walks the pages until `limit` resources are there or none are left. The second part of the
+/// answer says whether there are more.
 pub async fn walk<T, F>(limit: usize, mut page: F) -> Result<(Vec<T>, bool), Failure>
 where
     F: AsyncFnMut(i32, String) -> Result<Page<T>, Failure>,

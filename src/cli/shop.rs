@@ -14,10 +14,11 @@ use super::{
 /// Creates and lists shops, shows and changes their settings
 #[derive(Debug, Args)]
 pub struct Shop {
-    #[command(flatten)]
-    target: AdminTarget,
     #[command(subcommand)]
     command: Command,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    target: AdminTarget,
 }
 
 #[derive(Debug, Subcommand)]

@@ -23,16 +23,13 @@ use super::{
 use resource::{Carts, Customers, Groups, Signal, Watched};
 use seen::Seen;
 
-/// The server sends a heartbeat at least every 15 seconds; a stream that is silent for longer than this is taken
-/// for dead.
+/// The server sends a heartbeat at least every 15 seconds; a stream that is silent for longer than
+/// this is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Shows each change of carts, customers or groups as it happens, until it is interrupted
 #[derive(Debug, Args)]
 pub struct Watch {
-    #[command(flatten)]
-    connection: Connection,
-
     /// What to watch
     what: What,
 
@@ -51,6 +48,9 @@ pub struct Watch {
     /// Prints messages of the contract, one per line
     #[arg(long)]
     json: bool,
+
+    #[command(flatten, next_help_heading = "Connection")]
+    connection: Connection,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]

@@ -83,8 +83,8 @@ const WRITABLE: [&str; 11] = [
 /// Fields that an update may name, as clients send back what they read, and that change nothing.
 const IGNORED: [&str; 3] = ["name", "update_time", "etag"];
 
-/// Takes the fields that the update names over into the settings. A named field that is not set goes
-/// back to what it is in a new shop.
+/// Takes the fields that the update names over into the settings. A named field that is not set
+/// goes back to what it is in a new shop.
 pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {
     let absent = pb::ShopSettings::default();
     let sent = request.settings.as_ref().unwrap_or(&absent);

@@ -49,9 +49,9 @@ pub struct Keys {
     pub admin: Zeroizing<String>,
 }
 
-/// Makes the shop `default` and its keys, if the store has no shop yet, and writes the keys to a file
-/// of the data folder that only its owner reads. None if this was done before, by this or another
-/// replica.
+/// Makes the shop `default` and its keys, if the store has no shop yet, and writes the keys to a
+/// file of the data folder that only its owner reads. None if this was done before, by this or
+/// another replica.
 ///
 /// # Errors
 /// The file's or the store's.

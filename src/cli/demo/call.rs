@@ -23,8 +23,8 @@ impl Caller {
         Self { client, progress }
     }
 
-    /// Makes a call until the server has answered it, one way or the other. `call` gets the request id,
-    /// the same each time, so that the change is made once however often it is asked for.
+    /// Makes a call until the server has answered it, one way or the other. `call` gets the request
+    /// id, the same each time, so that the change is made once however often it is asked for.
     pub async fn until_answered<T, F>(
         &self,
         call: impl Fn(Client, String) -> F,

@@ -36,8 +36,8 @@ const PLACES: [(&str, &str, &str); 8] = [
 ];
 const LANGUAGES: [&str; 6] = ["en", "fr", "de", "es", "it", "nl"];
 
-/// The id of the demo's customer of this number. The same in every run, so that a second run goes on
-/// with the customers of the first.
+/// The id of the demo's customer of this number. The same in every run, so that a second run goes
+/// on with the customers of the first.
 pub fn id(number: u32) -> String {
     format!("demo-{}", number + 1)
 }

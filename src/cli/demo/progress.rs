@@ -1,4 +1,5 @@
-//! What the demo shows of itself: one line, drawn again and again on a terminal, now and then elsewhere.
+//! What the demo shows of itself: one line, drawn again and again on a terminal, now and then
+//! elsewhere.
 
 use std::{
     collections::HashSet,

@@ -13,7 +13,8 @@ use super::{call::Caller, people};
 /// How many customers are created at a time.
 const AT_ONCE: usize = 16;
 
-/// Makes the group of wholesale customers. Visitors, guests and customers have theirs in every shop.
+/// Makes the group of wholesale customers. Visitors, guests and customers have theirs in every
+/// shop.
 pub async fn groups(caller: &Caller) -> Result<(), Failure> {
     let names = [
         ("en", "Wholesale"),

@@ -1,4 +1,5 @@
-//! One shopper: comes as a visitor or signed in, fills a cart, changes it, orders it or wanders off.
+//! One shopper: comes as a visitor or signed in, fills a cart, changes it, orders it or wanders
+//! off.
 
 use std::sync::Arc;
 
@@ -85,7 +86,8 @@ impl Shopper {
     async fn change(&mut self) -> Result<(), Status> {
         let act = loop {
             match self.choose() {
-                // Leaving changes nothing: a cart stays behind, and the shopper comes back as another.
+                // Leaving changes nothing: a cart stays behind, and the shopper comes back as
+                // another.
                 Act::Leave => {
                     self.cart = None;
                     self.owner = None;

@@ -10,7 +10,8 @@ use super::super::{
     output::{self, cut, plain},
 };
 
-/// A change of a cart: a line for each cause, with the new total and the age of the cart on the first.
+/// A change of a cart: a line for each cause, with the new total and the age of the cart on the
+/// first.
 pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     let now = Clock::system().now();
     let (total, age) = match &change.cart {

@@ -42,8 +42,8 @@ impl Seen {
         }
     }
 
-    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news, and
-    /// not the end of something that was never shown.
+    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news,
+    /// and not the end of something that was never shown.
     pub fn admit(&mut self, head: &Head<'_>, label: Option<String>) -> Option<String> {
         let present = head.kind == ChangeKind::Upserted;
         let Some(known) = self.known.get_mut(head.name) else {
