@@ -16,20 +16,12 @@ use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::{
     admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
-<<<<<<< HEAD
     customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
     operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
 use crate::{carts, customers, groups, limits, operations, shops};
-=======
-    customer_service_server::CustomerServiceServer,
-};
-use crate::server::{self, Health, ServerSettings};
-use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{carts, customers, jobs, limits, shops};
->>>>>>> carts
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -166,7 +158,6 @@ impl Program {
     fn services(&self) -> Routes {
         let store = &self.store;
         let shops = shops::Service::new(store.clone());
-        let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
         let customers = customers::Service::new(
             store.clone(),
             self.feed.clone(),
@@ -191,7 +182,6 @@ impl Program {
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
-            .add_service(bounded!(CartServiceServer, carts))
             .add_service(bounded!(CustomerServiceServer, customers))
             .add_service(bounded!(GroupServiceServer, groups))
             .add_service(bounded!(CartServiceServer, carts))
@@ -204,7 +194,6 @@ impl Program {
     fn background_work(&self) -> Jobs {
         let purge = Purge::new().with(carts::jobs::ExpiredCarts);
         Jobs::new(self.options.jobs.clone())
-<<<<<<< HEAD
             .with(Compact::to(self.options.feed_limits))
             .with(purge)
             .with(groups::DeleteGroup)
@@ -213,12 +202,6 @@ impl Program {
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
-=======
-            .with(carts::jobs::RepriceCarts)
-            .with(carts::jobs::RefreshCustomer)
-            .with(carts::jobs::DeleteCustomerCarts)
-            .with(jobs::Purge::new().with(carts::jobs::ExpiredCarts))
->>>>>>> carts
     }
 }
 

@@ -29,7 +29,9 @@ fn allowed<T>(outcome: Result<T, Status>) -> Option<T> {
 }
 
 fn everybody() -> Vec<String> {
-    (0..CUSTOMERS).map(|number| format!("customers/c{number}")).collect()
+    (0..CUSTOMERS)
+        .map(|number| format!("customers/c{number}"))
+        .collect()
 }
 
 async fn add_and_remove(shop: &Shop, group: &str) {
@@ -72,10 +74,17 @@ async fn regroup(shop: &Shop, first: &str, second: &str) {
 async fn delete_and_make(shop: &Shop, group: &str) {
     for _ in 0..ROUNDS {
         let name = format!("groups/{group}");
-        let request = pb::DeleteGroupRequest { name, ..pb::DeleteGroupRequest::default() };
+        let request = pb::DeleteGroupRequest {
+            name,
+            ..pb::DeleteGroupRequest::default()
+        };
         let deleted = allowed(shop.groups().delete_group(request).await);
         if let Some(deleted) = deleted {
-            let operation = deleted.metadata().get("clientela-operation").unwrap().clone();
+            let operation = deleted
+                .metadata()
+                .get("clientela-operation")
+                .unwrap()
+                .clone();
             done(shop, operation.to_str().unwrap()).await;
         }
         let request = pb::CreateGroupRequest {
@@ -107,7 +116,11 @@ async fn sign_up(shop: &Shop, group: &str) {
 }
 
 fn assert_grouped(customer: &pb::Customer) {
-    assert!(!customer.groups.is_empty(), "{} is without a group", customer.name);
+    assert!(
+        !customer.groups.is_empty(),
+        "{} is without a group",
+        customer.name
+    );
     assert!(
         customer.groups.contains(&customer.default_group),
         "{} has the default {} and is in {:?}",
@@ -138,8 +151,16 @@ async fn watch_every_version(
 }
 
 async fn all_customers(shop: &Shop) -> Vec<pb::Customer> {
-    let request = pb::ListCustomersRequest { page_size: 1_000, ..Default::default() };
-    shop.customers().list_customers(request).await.unwrap().into_inner().customers
+    let request = pb::ListCustomersRequest {
+        page_size: 1_000,
+        ..Default::default()
+    };
+    shop.customers()
+        .list_customers(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .customers
 }
 
 async fn members_of(shop: &Shop, group: &str) -> BTreeSet<String> {
@@ -148,8 +169,16 @@ async fn members_of(shop: &Shop, group: &str) -> BTreeSet<String> {
         page_size: 1_000,
         ..pb::ListMembersRequest::default()
     };
-    let page = shop.groups().list_members(request).await.unwrap().into_inner();
-    page.members.into_iter().map(|member| member.customer.expect("whole").name).collect()
+    let page = shop
+        .groups()
+        .list_members(request)
+        .await
+        .unwrap()
+        .into_inner();
+    page.members
+        .into_iter()
+        .map(|member| member.customer.expect("whole").name)
+        .collect()
 }
 
 /// The memberships, the customers' own groups and the numbers of members say the same.
@@ -158,16 +187,36 @@ async fn assert_consistent(shop: &Shop) {
     for customer in all_customers(shop).await {
         assert_grouped(&customer);
         for group in customer.groups {
-            expected.entry(group).or_default().insert(customer.name.clone());
+            expected
+                .entry(group)
+                .or_default()
+                .insert(customer.name.clone());
         }
     }
-    let groups = shop.groups().list_groups(pb::ListGroupsRequest::default()).await.unwrap();
+    let groups = shop
+        .groups()
+        .list_groups(pb::ListGroupsRequest::default())
+        .await
+        .unwrap();
     for group in groups.into_inner().groups {
         let expected = expected.remove(&group.name).unwrap_or_default();
-        assert_eq!(members_of(shop, &group.name).await, expected, "{}", group.name);
-        assert_eq!(usize::try_from(group.member_count).unwrap(), expected.len(), "{}", group.name);
+        assert_eq!(
+            members_of(shop, &group.name).await,
+            expected,
+            "{}",
+            group.name
+        );
+        assert_eq!(
+            usize::try_from(group.member_count).unwrap(),
+            expected.len(),
+            "{}",
+            group.name
+        );
     }
-    assert!(expected.is_empty(), "members of groups that are gone: {expected:?}");
+    assert!(
+        expected.is_empty(),
+        "members of groups that are gone: {expected:?}"
+    );
 }
 
 on_both_engines! {
