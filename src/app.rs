@@ -10,16 +10,17 @@ use tonic::service::Routes;
 use crate::access::{AccessLayer, Keys};
 use crate::clock::Clock;
 use crate::feed::{Feed, FeedSettings};
-use crate::jobs::{FeedLimits, Jobs, JobsSettings};
+use crate::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::{
     admin_service_server::AdminServiceServer, customer_service_server::CustomerServiceServer,
+    group_service_server::GroupServiceServer, operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{customers, limits, shops};
+use crate::{customers, groups, limits, operations, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -162,6 +163,8 @@ impl Program {
             self.passwords.clone(),
             self.numbers.clone(),
         );
+        let groups = groups::Service::new(store.clone(), self.feed.clone());
+        let operations = operations::Service::new(store.clone(), self.stop.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -178,6 +181,8 @@ impl Program {
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(bounded!(CustomerServiceServer, customers))
+            .add_service(bounded!(GroupServiceServer, groups))
+            .add_service(bounded!(OperationServiceServer, operations))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
@@ -185,6 +190,11 @@ impl Program {
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
         Jobs::new(self.options.jobs.clone())
+            .with(groups::DeleteGroup)
+            .with(groups::ExpireMemberships)
+            .with(Purge::new())
+            .with(Compact::to(self.options.feed_limits))
+            .with_upkeep(groups::FoldCounts)
     }
 }
 

@@ -26,7 +26,11 @@ async fn create(shop: &Shop, id: &str, group: pb::Group) -> pb::Group {
         group_id: id.to_owned(),
         ..pb::CreateGroupRequest::default()
     };
-    shop.groups().create_group(request).await.expect("a group is made").into_inner()
+    shop.groups()
+        .create_group(request)
+        .await
+        .expect("a group is made")
+        .into_inner()
 }
 
 /// A group of this id without anything special.
@@ -36,24 +40,43 @@ async fn plain(shop: &Shop, id: &str) -> pb::Group {
 
 async fn get(shop: &Shop, id: &str) -> Result<pb::Group, tonic::Status> {
     let name = format!("groups/{id}");
-    let request = pb::GetGroupRequest { name, ..pb::GetGroupRequest::default() };
+    let request = pb::GetGroupRequest {
+        name,
+        ..pb::GetGroupRequest::default()
+    };
     Ok(shop.groups().get_group(request).await?.into_inner())
 }
 
 /// Deletes a group; gives the operation that goes on.
 async fn delete(shop: &Shop, id: &str) -> String {
     let name = format!("groups/{id}");
-    let request = pb::DeleteGroupRequest { name, ..pb::DeleteGroupRequest::default() };
-    let response = shop.groups().delete_group(request).await.expect("the group is deleted");
-    let operation = response.metadata().get("clientela-operation").expect("the operation's name");
+    let request = pb::DeleteGroupRequest {
+        name,
+        ..pb::DeleteGroupRequest::default()
+    };
+    let response = shop
+        .groups()
+        .delete_group(request)
+        .await
+        .expect("the group is deleted");
+    let operation = response
+        .metadata()
+        .get("clientela-operation")
+        .expect("the operation's name");
     operation.to_str().expect("a name is ASCII").to_owned()
 }
 
 /// Waits until an operation has ended well.
 async fn done(shop: &Shop, operation: &str) {
     eventually("the end of the operation", || async {
-        let request = pb::GetOperationRequest { name: operation.to_owned() };
-        let operation = shop.operations().get_operation(request).await.expect("it is there");
+        let request = pb::GetOperationRequest {
+            name: operation.to_owned(),
+        };
+        let operation = shop
+            .operations()
+            .get_operation(request)
+            .await
+            .expect("it is there");
         (operation.into_inner().state() == operation::State::Done).then_some(())
     })
     .await;
@@ -61,7 +84,10 @@ async fn done(shop: &Shop, operation: &str) {
 
 /// Registers a customer in these groups; the first is the default.
 async fn customer(shop: &Shop, id: &str, groups: &[&str]) -> pb::Customer {
-    let groups: Vec<String> = groups.iter().map(|group| format!("groups/{group}")).collect();
+    let groups: Vec<String> = groups
+        .iter()
+        .map(|group| format!("groups/{group}"))
+        .collect();
     let customer = pb::Customer {
         email: format!("{id}@example.test"),
         first_name: id.to_owned(),
@@ -74,7 +100,11 @@ async fn customer(shop: &Shop, id: &str, groups: &[&str]) -> pb::Customer {
         customer_id: id.to_owned(),
         ..pb::CreateCustomerRequest::default()
     };
-    shop.customers().create_customer(request).await.expect("a customer is made").into_inner()
+    shop.customers()
+        .create_customer(request)
+        .await
+        .expect("a customer is made")
+        .into_inner()
 }
 
 async fn get_customer(shop: &Shop, id: &str) -> pb::Customer {
@@ -82,14 +112,21 @@ async fn get_customer(shop: &Shop, id: &str) -> pb::Customer {
         name: format!("customers/{id}"),
         ..pb::GetCustomerRequest::default()
     };
-    shop.customers().get_customer(request).await.expect("the customer is there").into_inner()
+    shop.customers()
+        .get_customer(request)
+        .await
+        .expect("the customer is there")
+        .into_inner()
 }
 
 /// The groups of a customer and the default, without the collection.
 async fn groups_of(shop: &Shop, id: &str) -> (Vec<String>, String) {
     let customer = get_customer(shop, id).await;
     let bare = |name: &String| name.trim_start_matches("groups/").to_owned();
-    (customer.groups.iter().map(bare).collect(), bare(&customer.default_group))
+    (
+        customer.groups.iter().map(bare).collect(),
+        bare(&customer.default_group),
+    )
 }
 
 fn adding(group: &str, members: &[&str]) -> pb::AddMembersRequest {

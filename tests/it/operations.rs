@@ -15,8 +15,19 @@ use crate::harness::{Engine, Setup, Shop, Transport, assert_refused, eventually}
 /// A shop in which nobody does the work that is asked for, and whose clock is held.
 async fn idle(engine: Engine) -> Shop {
     let ordinary = Setup::default();
-    let jobs = JobsSettings { workers: 0, ..ordinary.jobs.clone() };
-    Shop::start_with(engine, Setup { clock: Clock::held_at(START), jobs, ..ordinary }).await
+    let jobs = JobsSettings {
+        workers: 0,
+        ..ordinary.jobs.clone()
+    };
+    Shop::start_with(
+        engine,
+        Setup {
+            clock: Clock::held_at(START),
+            jobs,
+            ..ordinary
+        },
+    )
+    .await
 }
 
 async fn busy(engine: Engine) -> Shop {
@@ -57,39 +68,77 @@ fn operator(shop: &Shop) -> OperationServiceClient<Transport> {
 async fn delete_group(shop: &Shop, id: &str) -> String {
     let names = [("en".to_owned(), id.to_owned())].into();
     let request = pb::CreateGroupRequest {
-        group: Some(pb::Group { display_names: names, ..pb::Group::default() }),
+        group: Some(pb::Group {
+            display_names: names,
+            ..pb::Group::default()
+        }),
         group_id: id.to_owned(),
         ..pb::CreateGroupRequest::default()
     };
     shop.groups().create_group(request).await.unwrap();
-    let request = pb::DeleteGroupRequest { name: format!("groups/{id}"), ..Default::default() };
+    let request = pb::DeleteGroupRequest {
+        name: format!("groups/{id}"),
+        ..Default::default()
+    };
     let deleted = shop.groups().delete_group(request).await.unwrap();
-    deleted.metadata().get("clientela-operation").unwrap().to_str().unwrap().to_owned()
+    deleted
+        .metadata()
+        .get("clientela-operation")
+        .unwrap()
+        .to_str()
+        .unwrap()
+        .to_owned()
 }
 
 async fn list(shop: &Shop, filter: &str) -> Vec<pb::Operation> {
-    let request = pb::ListOperationsRequest { filter: filter.to_owned(), ..Default::default() };
-    shop.operations().list_operations(request).await.unwrap().into_inner().operations
+    let request = pb::ListOperationsRequest {
+        filter: filter.to_owned(),
+        ..Default::default()
+    };
+    shop.operations()
+        .list_operations(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .operations
 }
 
 /// Waits for an operation that matches.
-async fn due(client: impl Fn() -> OperationServiceClient<Transport>, filter: &str) -> pb::Operation {
+async fn due(
+    client: impl Fn() -> OperationServiceClient<Transport>,
+    filter: &str,
+) -> pb::Operation {
     eventually(filter, || async {
-        let request = pb::ListOperationsRequest { filter: filter.to_owned(), ..Default::default() };
-        let found = client().list_operations(request).await.unwrap().into_inner();
+        let request = pb::ListOperationsRequest {
+            filter: filter.to_owned(),
+            ..Default::default()
+        };
+        let found = client()
+            .list_operations(request)
+            .await
+            .unwrap()
+            .into_inner();
         found.operations.into_iter().next()
     })
     .await
 }
 
 fn cancelling(name: &str, request_id: &str) -> pb::CancelOperationRequest {
-    pb::CancelOperationRequest { name: name.to_owned(), request_id: request_id.to_owned() }
+    pb::CancelOperationRequest {
+        name: name.to_owned(),
+        request_id: request_id.to_owned(),
+    }
 }
 
 async fn an_operation_is_shown_as_it_goes_on_until_its_end(shop: Shop) {
     let name = delete_group(&shop, "vip").await;
     let request = pb::WatchOperationRequest { name: name.clone() };
-    let mut stream = shop.operations().watch_operation(request).await.unwrap().into_inner();
+    let mut stream = shop
+        .operations()
+        .watch_operation(request)
+        .await
+        .unwrap()
+        .into_inner();
 
     let mut seen = Vec::new();
     while let Some(operation) = stream.message().await.unwrap() {
@@ -97,25 +146,52 @@ async fn an_operation_is_shown_as_it_goes_on_until_its_end(shop: Shop) {
     }
 
     let last = seen.last().expect("it is sent as it is");
-    assert_eq!((last.name.as_str(), last.kind(), last.state()), (&*name, Kind::DeleteGroup, State::Done));
+    assert_eq!(
+        (last.name.as_str(), last.kind(), last.state()),
+        (&*name, Kind::DeleteGroup, State::Done)
+    );
     assert_eq!(last.subject, "groups/vip");
     assert!(last.actor.starts_with("apiKeys/"), "{}", last.actor);
     assert!(last.create_time.is_some() && last.end_time.is_some() && last.error.is_empty());
     assert!(seen.windows(2).all(|pair| pair[0] != pair[1]));
     let request = pb::GetOperationRequest { name: name.clone() };
-    let shown = shop.operations().get_operation(request).await.unwrap().into_inner();
+    let shown = shop
+        .operations()
+        .get_operation(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(&shown, last);
-    let refused = shop.operations().cancel_operation(cancelling(&name, "")).await.unwrap_err();
-    assert_refused(&refused, Code::FailedPrecondition, ErrorReason::OperationEnded);
+    let refused = shop
+        .operations()
+        .cancel_operation(cancelling(&name, ""))
+        .await
+        .unwrap_err();
+    assert_refused(
+        &refused,
+        Code::FailedPrecondition,
+        ErrorReason::OperationEnded,
+    );
 }
 
 async fn what_keeps_the_data_consistent_cannot_be_cancelled(shop: Shop) {
     let name = delete_group(&shop, "vip").await;
 
-    let refused = shop.operations().cancel_operation(cancelling(&name, "")).await.unwrap_err();
+    let refused = shop
+        .operations()
+        .cancel_operation(cancelling(&name, ""))
+        .await
+        .unwrap_err();
 
-    assert_refused(&refused, Code::FailedPrecondition, ErrorReason::OperationNotCancellable);
-    assert_eq!(list(&shop, "state = PENDING AND kind = DELETE_GROUP").await[0].name, name);
+    assert_refused(
+        &refused,
+        Code::FailedPrecondition,
+        ErrorReason::OperationNotCancellable,
+    );
+    assert_eq!(
+        list(&shop, "state = PENDING AND kind = DELETE_GROUP").await[0].name,
+        name
+    );
 }
 
 async fn a_purge_can_be_cancelled_once(shop: Shop) {
@@ -129,15 +205,31 @@ async fn a_purge_can_be_cancelled_once(shop: Shop) {
     shop.clock.advance(Duration::from_secs(26 * 3_600));
     let purge = due(|| shop.operations(), "kind = PURGE AND state = PENDING").await;
 
-    let cancelled = shop.operations().cancel_operation(cancelling(&purge.name, "stop")).await;
-    let again = shop.operations().cancel_operation(cancelling(&purge.name, "stop")).await;
-    let other = shop.operations().cancel_operation(cancelling(&purge.name, "")).await;
+    let cancelled = shop
+        .operations()
+        .cancel_operation(cancelling(&purge.name, "stop"))
+        .await;
+    let again = shop
+        .operations()
+        .cancel_operation(cancelling(&purge.name, "stop"))
+        .await;
+    let other = shop
+        .operations()
+        .cancel_operation(cancelling(&purge.name, ""))
+        .await;
 
     let cancelled = cancelled.unwrap().into_inner();
-    assert_eq!((cancelled.state(), cancelled.actor.as_str()), (State::Cancelled, "system"));
+    assert_eq!(
+        (cancelled.state(), cancelled.actor.as_str()),
+        (State::Cancelled, "system")
+    );
     assert!(cancelled.end_time.is_some());
     assert_eq!(again.unwrap().into_inner(), cancelled);
-    assert_refused(&other.unwrap_err(), Code::FailedPrecondition, ErrorReason::OperationEnded);
+    assert_refused(
+        &other.unwrap_err(),
+        Code::FailedPrecondition,
+        ErrorReason::OperationEnded,
+    );
 }
 
 async fn what_concerns_the_whole_store_is_for_operators(shop: Shop) {
@@ -145,16 +237,35 @@ async fn what_concerns_the_whole_store_is_for_operators(shop: Shop) {
     shop.clock.advance(Duration::from_secs(4 * 24 * 3_600));
     let compaction = due(|| operator(&shop), "kind = COMPACT").await;
 
-    let request = pb::GetOperationRequest { name: compaction.name.clone() };
-    let unseen = shop.operations().get_operation(request.clone()).await.unwrap_err();
-    let cancelled = shop.operations().cancel_operation(cancelling(&compaction.name, "")).await;
+    let request = pb::GetOperationRequest {
+        name: compaction.name.clone(),
+    };
+    let unseen = shop
+        .operations()
+        .get_operation(request.clone())
+        .await
+        .unwrap_err();
+    let cancelled = shop
+        .operations()
+        .cancel_operation(cancelling(&compaction.name, ""))
+        .await;
 
     assert_refused(&unseen, Code::NotFound, ErrorReason::NotFound);
-    assert_refused(&cancelled.unwrap_err(), Code::NotFound, ErrorReason::NotFound);
+    assert_refused(
+        &cancelled.unwrap_err(),
+        Code::NotFound,
+        ErrorReason::NotFound,
+    );
     assert!(list(&shop, "kind = COMPACT").await.is_empty());
-    let shown = operator(&shop).get_operation(request).await.unwrap().into_inner();
+    let shown = operator(&shop)
+        .get_operation(request)
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(shown.name, compaction.name);
-    let cancelled = operator(&shop).cancel_operation(cancelling(&compaction.name, "")).await;
+    let cancelled = operator(&shop)
+        .cancel_operation(cancelling(&compaction.name, ""))
+        .await;
     assert_eq!(cancelled.unwrap().into_inner().state(), State::Cancelled);
 }
 
@@ -174,7 +285,12 @@ async fn operations_are_listed_newest_first(shop: Shop) {
             page_token,
             filter: "kind = DELETE_GROUP".to_owned(),
         };
-        let page = shop.operations().list_operations(request).await.unwrap().into_inner();
+        let page = shop
+            .operations()
+            .list_operations(request)
+            .await
+            .unwrap()
+            .into_inner();
         seen.extend(page.operations.into_iter().map(|operation| operation.name));
         page_token = page.next_page_token;
         if page_token.is_empty() {
@@ -184,8 +300,15 @@ async fn operations_are_listed_newest_first(shop: Shop) {
 
     assert_eq!(seen, expected);
     assert_eq!(list(&shop, "subject = \"groups/g3\"").await.len(), 1);
-    let request = pb::ListOperationsRequest { filter: "progress > 1".to_owned(), ..Default::default() };
-    let refused = shop.operations().list_operations(request).await.unwrap_err();
+    let request = pb::ListOperationsRequest {
+        filter: "progress > 1".to_owned(),
+        ..Default::default()
+    };
+    let refused = shop
+        .operations()
+        .list_operations(request)
+        .await
+        .unwrap_err();
     assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidFilter);
 }
 
@@ -196,7 +319,11 @@ async fn an_absent_operation_is_not_found(shop: Shop) {
 
     let got = shop.operations().get_operation(get).await.unwrap_err();
     let watched = shop.operations().watch_operation(watch).await.unwrap_err();
-    let cancelled = shop.operations().cancel_operation(cancelling(&name, "")).await.unwrap_err();
+    let cancelled = shop
+        .operations()
+        .cancel_operation(cancelling(&name, ""))
+        .await
+        .unwrap_err();
 
     for refused in [got, watched, cancelled] {
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);

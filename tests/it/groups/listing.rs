@@ -8,11 +8,18 @@ use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
 async fn list(shop: &Shop, request: pb::ListGroupsRequest) -> pb::ListGroupsResponse {
-    shop.groups().list_groups(request).await.expect("a page").into_inner()
+    shop.groups()
+        .list_groups(request)
+        .await
+        .expect("a page")
+        .into_inner()
 }
 
 fn ids(groups: &[pb::Group]) -> Vec<&str> {
-    groups.iter().map(|group| group.name.trim_start_matches("groups/")).collect()
+    groups
+        .iter()
+        .map(|group| group.name.trim_start_matches("groups/"))
+        .collect()
 }
 
 /// Groups `g0` to `g9` with priorities that go down and discounts in pairs.

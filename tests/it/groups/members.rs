@@ -4,16 +4,28 @@ use clientela::proto::pb::member_result::Outcome;
 use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
 use tonic::Code;
 
-use super::{adding, create, customer, get, get_customer, groups_of, plain, removing, sent};
+use super::{
+    adding, create, customer, delete, done, get, get_customer, groups_of, plain, removing, sent,
+};
 use crate::harness::{Shop, assert_refused, violations};
 use crate::on_both_engines;
 
 async fn add(shop: &Shop, request: pb::AddMembersRequest) -> Vec<pb::MemberResult> {
-    shop.groups().add_members(request).await.expect("members are added").into_inner().results
+    shop.groups()
+        .add_members(request)
+        .await
+        .expect("members are added")
+        .into_inner()
+        .results
 }
 
 async fn remove(shop: &Shop, request: pb::RemoveMembersRequest) -> Vec<pb::MemberResult> {
-    shop.groups().remove_members(request).await.expect("members are removed").into_inner().results
+    shop.groups()
+        .remove_members(request)
+        .await
+        .expect("members are removed")
+        .into_inner()
+        .results
 }
 
 fn outcomes(results: &[pb::MemberResult]) -> Vec<Outcome> {
@@ -25,11 +37,19 @@ async fn members(shop: &Shop, group: &str) -> Vec<pb::Member> {
         group: format!("groups/{group}"),
         ..pb::ListMembersRequest::default()
     };
-    shop.groups().list_members(request).await.expect("a page").into_inner().members
+    shop.groups()
+        .list_members(request)
+        .await
+        .expect("a page")
+        .into_inner()
+        .members
 }
 
 fn names(members: &[pb::Member]) -> Vec<&str> {
-    members.iter().map(|member| member.customer.as_ref().expect("whole").name.as_str()).collect()
+    members
+        .iter()
+        .map(|member| member.customer.as_ref().expect("whole").name.as_str())
+        .collect()
 }
 
 async fn staff(shop: &Shop, id: &str) {
@@ -45,13 +65,22 @@ async fn staff(shop: &Shop, id: &str) {
         customer_id: id.to_owned(),
         ..pb::CreateCustomerRequest::default()
     };
-    shop.customers().create_customer(request).await.expect("staff is made");
+    shop.customers()
+        .create_customer(request)
+        .await
+        .expect("staff is made");
 }
 
 async fn delete_customer(shop: &Shop, id: &str) {
     let name = format!("customers/{id}");
-    let request = pb::DeleteCustomerRequest { name, ..pb::DeleteCustomerRequest::default() };
-    shop.customers().delete_customer(request).await.expect("the customer is deleted");
+    let request = pb::DeleteCustomerRequest {
+        name,
+        ..pb::DeleteCustomerRequest::default()
+    };
+    shop.customers()
+        .delete_customer(request)
+        .await
+        .expect("the customer is deleted");
 }
 
 on_both_engines! {
@@ -267,8 +296,8 @@ on_both_engines! {
         assert_eq!(get(&shop, "vip").await.unwrap().member_count, 1);
         assert_eq!(names(&members(&shop, "vip").await), ["customers/bob"]);
 
-        let operation = super::delete(&shop, "vip").await;
-        super::done(&shop, &operation).await;
+        let operation = delete(&shop, "vip").await;
+        done(&shop, &operation).await;
         let request = pb::UndeleteCustomerRequest {
             name: "customers/ada".to_owned(),
             ..pb::UndeleteCustomerRequest::default()

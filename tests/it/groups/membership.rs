@@ -11,7 +11,10 @@ use crate::harness::{Engine, Setup, Shop, eventually};
 
 /// A shop whose clock is held.
 async fn shop(engine: Engine) -> Shop {
-    let setup = Setup { clock: Clock::held_at(START), ..Setup::default() };
+    let setup = Setup {
+        clock: Clock::held_at(START),
+        ..Setup::default()
+    };
     Shop::start_with(engine, setup).await
 }
 
@@ -41,7 +44,10 @@ async fn a_membership_ends_when_its_grant_runs_out(shop: Shop) {
         let after = groups_of(&shop, "ada").await;
         (after.1 != "trial").then_some(after)
     });
-    assert_eq!(after.await, (vec!["customer".to_owned()], "customer".to_owned()));
+    assert_eq!(
+        after.await,
+        (vec!["customer".to_owned()], "customer".to_owned())
+    );
     assert_eq!(groups_of(&shop, "bob").await.0, ["customer", "trial"]);
     assert_eq!(get(&shop, "trial").await.unwrap().member_count, 1);
 }

@@ -20,7 +20,11 @@ impl Watch {
         let mut stream = stream.into_inner();
         let mut snapshot = Vec::new();
         loop {
-            let message = stream.message().await.expect("it goes on").expect("it does not end");
+            let message = stream
+                .message()
+                .await
+                .expect("it goes on")
+                .expect("it does not end");
             snapshot.extend(message.changes);
             if let Some(Signal::SnapshotEnd(end)) = message.signal {
                 assert_eq!(usize::try_from(end.count).unwrap(), snapshot.len());
@@ -31,7 +35,12 @@ impl Watch {
 
     async fn next(&mut self) -> pb::GroupChange {
         loop {
-            let message = self.stream.message().await.expect("it goes on").expect("it does not end");
+            let message = self
+                .stream
+                .message()
+                .await
+                .expect("it goes on")
+                .expect("it does not end");
             assert!(message.changes.len() <= 1, "{message:?}");
             if let Some(change) = message.changes.into_iter().next() {
                 return change;
@@ -45,9 +54,19 @@ fn names(changes: &[pb::GroupChange]) -> Vec<&str> {
 }
 
 async fn set_priority(shop: &Shop, id: &str, priority: i32) {
-    let group = pb::Group { name: format!("groups/{id}"), priority, ..pb::Group::default() };
-    let request = pb::UpdateGroupRequest { group: Some(group), ..Default::default() };
-    shop.groups().update_group(request).await.expect("it changes");
+    let group = pb::Group {
+        name: format!("groups/{id}"),
+        priority,
+        ..pb::Group::default()
+    };
+    let request = pb::UpdateGroupRequest {
+        group: Some(group),
+        ..Default::default()
+    };
+    shop.groups()
+        .update_group(request)
+        .await
+        .expect("it changes");
 }
 
 on_both_engines! {
