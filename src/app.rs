@@ -15,12 +15,13 @@ use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::{
-    admin_service_server::AdminServiceServer, customer_service_server::CustomerServiceServer,
-    group_service_server::GroupServiceServer, operation_service_server::OperationServiceServer,
+    admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
+    customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
+    operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{customers, groups, limits, operations, shops};
+use crate::{carts, customers, groups, limits, operations, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -164,6 +165,7 @@ impl Program {
             self.numbers.clone(),
         );
         let groups = groups::Service::new(store.clone(), self.feed.clone());
+        let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
         let operations = operations::Service::new(store.clone(), self.stop.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
@@ -182,6 +184,7 @@ impl Program {
         Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(bounded!(CustomerServiceServer, customers))
             .add_service(bounded!(GroupServiceServer, groups))
+            .add_service(bounded!(CartServiceServer, carts))
             .add_service(bounded!(OperationServiceServer, operations))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
@@ -189,12 +192,16 @@ impl Program {
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
+        let purge = Purge::new().with(carts::jobs::ExpiredCarts);
         Jobs::new(self.options.jobs.clone())
+            .with(Compact::to(self.options.feed_limits))
+            .with(purge)
             .with(groups::DeleteGroup)
             .with(groups::ExpireMemberships)
-            .with(Purge::new())
-            .with(Compact::to(self.options.feed_limits))
             .with_upkeep(groups::FoldCounts)
+            .with(carts::jobs::RepriceCarts)
+            .with(carts::jobs::RefreshCustomer)
+            .with(carts::jobs::DeleteCustomerCarts)
     }
 }
 

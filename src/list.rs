@@ -258,7 +258,8 @@ mod tests {
         assert_eq!(place, [Key::Int(3), Key::Text("a".to_owned())]);
         assert_eq!(
             statement.text(),
-            "(t.size < $1 OR t.size = $2 AND (t.id > $3)) ORDER BY t.size DESC, t.id"
+            "t.size <= $1 AND (t.size < $2 OR t.size = $3 AND (t.id > $4)) \
+             ORDER BY t.size DESC, t.id"
         );
     }
 

@@ -27,16 +27,22 @@ const WRITABLE: &[&str] = &["display_names", "gender"];
 const IGNORED: &[&str] = &["name", "create_time", "update_time", "etag"];
 
 /// The titles that every shop begins with: id, gender and the names by language.
-const DEFAULTS: [(&str, Gender, [(&str, &str); 2]); 4] = [
-    ("mr", Gender::Male, [("en", "Mr."), ("fr", "M.")]),
-    ("ms", Gender::Female, [("en", "Ms."), ("fr", "Mme")]),
-    ("miss", Gender::Female, [("en", "Miss"), ("fr", "Mlle")]),
+const DEFAULTS: [DefaultTitle; 4] = [
+    ("mr", Gender::Male, &[("en", "Mr."), ("fr", "M.")]),
+    ("ms", Gender::Female, &[("en", "Ms."), ("fr", "Mme")]),
+    ("miss", Gender::Female, &[("en", "Miss"), ("fr", "Mlle")]),
     (
         "unknown",
         Gender::Neutral,
-        [("en", "Unknown"), ("fr", "Inconnu")],
+        &[("en", "Unknown"), ("fr", "Inconnu")],
     ),
 ];
+
+type DefaultTitle = (
+    &'static str,
+    Gender,
+    &'static [(&'static str, &'static str)],
+);
 
 /// Gives a new shop the titles that every shop begins with.
 ///
@@ -52,8 +58,9 @@ pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64)
             id: id.to_owned(),
             version: 1,
             display_names: names
-                .map(|(tag, name)| (tag.to_owned(), name.to_owned()))
-                .into(),
+                .iter()
+                .map(|(tag, name)| ((*tag).to_owned(), (*name).to_owned()))
+                .collect(),
             gender,
             create_time: now,
             update_time: now,

@@ -323,6 +323,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed = setup.feed;
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener
         .local_addr()

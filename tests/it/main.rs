@@ -1,9 +1,14 @@
 //! Tests through the wire, against a real server, on both engines.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod calls;
 mod contract;
+mod documents;
 mod groups;
 mod harness;
 mod jobs;
+mod listener;
 mod operations;
 mod throwaway_postgres;
 mod watch;
