@@ -4,7 +4,9 @@ use clientela::proto::pb::member_result::Outcome;
 use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
 use tonic::Code;
 
-use super::{adding, create, customer, get, get_customer, groups_of, plain, removing, sent};
+use super::{
+    adding, create, customer, delete, done, get, get_customer, groups_of, plain, removing, sent,
+};
 use crate::harness::{Shop, assert_refused, violations};
 use crate::on_both_engines;
 
@@ -294,8 +296,8 @@ on_both_engines! {
         assert_eq!(get(&shop, "vip").await.unwrap().member_count, 1);
         assert_eq!(names(&members(&shop, "vip").await), ["customers/bob"]);
 
-        let operation = super::delete(&shop, "vip").await;
-        super::done(&shop, &operation).await;
+        let operation = delete(&shop, "vip").await;
+        done(&shop, &operation).await;
         let request = pb::UndeleteCustomerRequest {
             name: "customers/ada".to_owned(),
             ..pb::UndeleteCustomerRequest::default()

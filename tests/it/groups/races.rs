@@ -2,15 +2,24 @@
 //! group that is not one of his, and who joined a group while it was deleted is not in it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
+use clientela::access::Caller;
+use clientela::clock::Clock;
+use clientela::error::Error;
+use clientela::groups::memberships::{self, Grant};
 use clientela::proto::pb::watch_customers_response::Signal;
 use clientela::proto::pb::{self, ChangeKind};
+use clientela::store::{Locks, Store, StoreConfig, Tx};
+use clientela::{customers, on};
+use futures::FutureExt as _;
 use futures::future::join_all;
 use prost_types::FieldMask;
+use tokio::sync::Notify;
 use tonic::{Code, Status};
 
 use super::{adding, customer, delete, done, get, get_customer, plain, removing};
-use crate::harness::Shop;
+use crate::harness::{Engine, Shop, eventually};
 use crate::on_both_engines;
 
 const CUSTOMERS: usize = 8;
@@ -309,4 +318,69 @@ on_both_engines! {
         assert!(answers.iter().all(|answer| *answer == answers[0]), "{answers:?}");
         assert_eq!(get(&shop, "vip").await.unwrap().member_count, 1);
     }
+}
+
+/// How many sessions wait to delete a group.
+async fn waiting_deletions(store: &Store) -> i64 {
+    let count = store.read(|conn| {
+        async move {
+            Ok(on!(conn, |e| sqlx::query_scalar(
+                "SELECT COUNT(*) FROM pg_stat_activity
+                 WHERE wait_event_type = 'Lock' AND query LIKE 'DELETE FROM groups%'"
+            )
+            .fetch_one(e)
+            .await)?)
+        }
+        .boxed()
+    });
+    count.await.expect("the database tells its sessions")
+}
+
+/// On SQLite there is one writer, and so nothing to wait for.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_deletion_waits_for_who_is_joining_and_takes_him_out() {
+    let shop = Shop::start(Engine::Postgres).await;
+    plain(&shop, "vip").await;
+    customer(&shop, "ada", &[]).await;
+    let config = StoreConfig::new(shop.database());
+    let store = Store::open(&config, Clock::system())
+        .await
+        .expect("a second replica");
+    let (joined, go) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let joining = {
+        let (store, held) = (store.clone(), (Arc::clone(&joined), Arc::clone(&go)));
+        let locks = Locks::of("customer", "default", "ada");
+        tokio::spawn(async move {
+            store
+                .write_with(locks, held, |tx, (joined, go)| {
+                    join_and_wait(tx, joined, go).boxed()
+                })
+                .await
+        })
+    };
+    joined.notified().await;
+
+    let deleting = async { delete(&shop, "vip").await };
+    let letting_go = async {
+        let waits = || async { (waiting_deletions(&store).await > 0).then_some(()) };
+        eventually("the deletion waits", waits).await;
+        go.notify_one();
+    };
+    let (operation, ()) = tokio::join!(deleting, letting_go);
+    joining.await.unwrap().expect("who joined first has joined");
+    done(&shop, &operation).await;
+
+    assert_consistent(&shop).await;
+    assert_eq!(get_customer(&shop, "ada").await.groups, ["groups/customer"]);
+}
+
+async fn join_and_wait(tx: &mut Tx, joined: &Notify, go: &Notify) -> Result<(), Error> {
+    let caller = Caller::system("default".into(), None);
+    let grant = Grant::of_staff(&caller);
+    memberships::grant(tx, "default", "ada", "vip", &grant, 1).await?;
+    let change = |groups: &mut Vec<String>, _: &mut String| groups.push("vip".to_owned());
+    customers::regroup(tx, &caller, "default", "ada", change, 1).await?;
+    joined.notify_one();
+    go.notified().await;
+    Ok(())
 }
