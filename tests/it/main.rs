@@ -2,7 +2,9 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod calls;
+mod cli;
 mod contract;
 mod harness;
 mod throwaway_postgres;
