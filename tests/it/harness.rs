@@ -79,6 +79,14 @@ impl Interceptor for Keyed {
     }
 }
 
+impl Keyed {
+    /// With a further piece of metadata.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.parse().expect("ASCII")));
+        self
+    }
+}
+
 /// The connection of a client with a key.
 pub type Transport = InterceptedService<Channel, Keyed>;
 
@@ -235,6 +243,23 @@ impl Shop {
             request_id: String::new(),
         };
         let answer = self.admin().create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    /// A key of another shop of the installation with these roles.
+    pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
+        let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
+        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = admin.create_api_key(request).await.expect("a key");
         answer.into_inner().secret
     }
 
