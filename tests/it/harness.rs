@@ -188,7 +188,6 @@ impl Shop {
         );
         let (address, running) = launch(&self.data, setup).await;
         Replica {
-            address,
             channel: connect(address).await,
             running,
         }
@@ -212,11 +211,6 @@ impl Shop {
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
-    }
-
-    /// The folder with the embedded database and the key file.
-    pub fn folder(&self) -> &std::path::Path {
-        self.data.folder.path()
     }
 
     /// The connection to the server.
@@ -302,7 +296,6 @@ impl Shop {
 
 /// A further server of a shop.
 pub struct Replica {
-    pub address: std::net::SocketAddr,
     channel: Channel,
     running: Running,
 }
@@ -310,10 +303,6 @@ pub struct Replica {
 impl Replica {
     pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
-    }
-
-    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
-        CustomerServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
     }
 
     /// Stops the server in good order.
