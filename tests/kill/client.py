@@ -62,7 +62,7 @@ def digest(message: Any) -> str:
 
 
 async def told_to_stop() -> None:
-    """Returns when the standard input ends: told by the run, or because the run is no more."""
+    """Returns when the standard input ends."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)

@@ -124,7 +124,7 @@ async def main() -> None:
     folder, seed = Path(sys.argv[1]), sys.argv[2]
     followers = [Follower(name, rules, folder, seed) for name, rules in WATCHERS.items()]
     work: Any = asyncio.gather(*(follower.run() for follower in followers))
-    # The end of the input means that the run has ended, well or badly.
+    # The end of the input means that the run was given up.
     stopped = asyncio.ensure_future(told_to_stop())
     await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
     if work.done():
