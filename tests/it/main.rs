@@ -4,6 +4,7 @@
 
 mod calls;
 mod contract;
+mod customers;
 mod harness;
 mod throwaway_postgres;
 mod watch;
