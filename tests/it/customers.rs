@@ -30,17 +30,28 @@ pub fn person(first_name: &str) -> pb::Customer {
 
 /// The request that creates a customer.
 pub fn creation(customer: pb::Customer) -> pb::CreateCustomerRequest {
-    pb::CreateCustomerRequest { customer: Some(customer), ..Default::default() }
+    pb::CreateCustomerRequest {
+        customer: Some(customer),
+        ..Default::default()
+    }
 }
 
 /// Creates a customer.
 pub async fn create(client: &mut Client, customer: pb::Customer) -> pb::Customer {
-    try_create(client, customer).await.expect("the customer is created")
+    try_create(client, customer)
+        .await
+        .expect("the customer is created")
 }
 
 /// Tries to create a customer.
-pub async fn try_create(client: &mut Client, customer: pb::Customer) -> Result<pb::Customer, Status> {
-    Ok(client.create_customer(creation(customer)).await?.into_inner())
+pub async fn try_create(
+    client: &mut Client,
+    customer: pb::Customer,
+) -> Result<pb::Customer, Status> {
+    Ok(client
+        .create_customer(creation(customer))
+        .await?
+        .into_inner())
 }
 
 /// Reads a customer.
@@ -50,7 +61,9 @@ pub async fn get(client: &mut Client, name: &str) -> pb::Customer {
 
 /// Tries to read a customer.
 pub async fn try_get(client: &mut Client, name: &str) -> Result<pb::Customer, Status> {
-    let request = pb::GetCustomerRequest { name: name.to_owned() };
+    let request = pb::GetCustomerRequest {
+        name: name.to_owned(),
+    };
     Ok(client.get_customer(request).await?.into_inner())
 }
 
@@ -70,13 +83,22 @@ pub async fn update(
     customer: pb::Customer,
     paths: &[&str],
 ) -> Result<pb::Customer, Status> {
-    Ok(client.update_customer(change(customer, paths)).await?.into_inner())
+    Ok(client
+        .update_customer(change(customer, paths))
+        .await?
+        .into_inner())
 }
 
 /// Deletes a customer as the shop does by default.
 pub async fn delete(client: &mut Client, name: &str) {
-    let request = pb::DeleteCustomerRequest { name: name.to_owned(), ..Default::default() };
-    client.delete_customer(request).await.expect("the customer is deleted");
+    let request = pb::DeleteCustomerRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
+    client
+        .delete_customer(request)
+        .await
+        .expect("the customer is deleted");
 }
 
 /// The metadata of a refusal.
@@ -99,5 +121,10 @@ pub async fn group(shop: &Shop, id: &str, group: pb::Group) -> String {
         group_id: id.to_owned(),
         ..Default::default()
     };
-    shop.groups().create_group(request).await.expect("the group is created").into_inner().name
+    shop.groups()
+        .create_group(request)
+        .await
+        .expect("the group is created")
+        .into_inner()
+        .name
 }

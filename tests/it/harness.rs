@@ -3,6 +3,7 @@
 
 pub mod postgres;
 mod refusal;
+pub mod store;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
+use clientela::jobs::JobsSettings;
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
@@ -108,6 +110,7 @@ struct Running {
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
+    pub jobs: JobsSettings,
     pub drain_timeout: Duration,
 }
 
@@ -120,6 +123,11 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
+            jobs: JobsSettings {
+                poll_interval: Duration::from_millis(50),
+                schedule_interval_max: Duration::from_millis(100),
+                ..JobsSettings::default()
+            },
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -313,7 +321,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     let mut options = Options::new(data.url(), data.folder.path().to_owned());
     options.clock = setup.clock;
     options.feed = setup.feed;
+    options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener
         .local_addr()

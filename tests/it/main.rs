@@ -5,6 +5,9 @@
 mod calls;
 mod contract;
 mod customers;
+mod documents;
 mod harness;
+mod jobs;
+mod listener;
 mod throwaway_postgres;
 mod watch;

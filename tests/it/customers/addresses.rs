@@ -11,29 +11,47 @@ use crate::on_both_engines;
 fn in_city(customer: &str, city: &str) -> pb::CreateAddressRequest {
     pb::CreateAddressRequest {
         customer: customer.to_owned(),
-        address: Some(pb::Address { city: city.to_owned(), ..Default::default() }),
+        address: Some(pb::Address {
+            city: city.to_owned(),
+            ..Default::default()
+        }),
         ..Default::default()
     }
 }
 
 async fn add(client: &mut Client, request: pb::CreateAddressRequest) -> pb::Address {
-    client.create_address(request).await.expect("the address is created").into_inner()
+    client
+        .create_address(request)
+        .await
+        .expect("the address is created")
+        .into_inner()
 }
 
 async fn remove(client: &mut Client, name: &str) -> Result<(), Status> {
-    let request = pb::DeleteAddressRequest { name: name.to_owned(), ..Default::default() };
+    let request = pb::DeleteAddressRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
     client.delete_address(request).await.map(drop)
 }
 
 async fn defaults(client: &mut Client, customer: &str) -> (String, String) {
     let customer = get(client, customer).await;
-    (customer.default_billing_address, customer.default_shipping_address)
+    (
+        customer.default_billing_address,
+        customer.default_shipping_address,
+    )
 }
 
 fn renamed(address: &pb::Address, label: &str) -> pb::UpdateAddressRequest {
     pb::UpdateAddressRequest {
-        address: Some(pb::Address { label: label.to_owned(), ..address.clone() }),
-        update_mask: Some(prost_types::FieldMask { paths: vec!["label".to_owned()] }),
+        address: Some(pb::Address {
+            label: label.to_owned(),
+            ..address.clone()
+        }),
+        update_mask: Some(prost_types::FieldMask {
+            paths: vec!["label".to_owned()],
+        }),
         ..Default::default()
     }
 }

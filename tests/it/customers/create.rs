@@ -4,7 +4,9 @@ use clientela::proto::pb::{self, ErrorReason, Role, customer};
 use futures::future::join_all;
 use tonic::Code;
 
-use super::{client_as, create, creation, get, group, metadata, person, try_create, try_get, update};
+use super::{
+    client_as, create, creation, get, group, metadata, person, try_create, try_get, update,
+};
 use crate::harness::{Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
 

@@ -18,13 +18,24 @@ fn deletion(name: &str, re_registration: ReRegistration) -> pb::DeleteCustomerRe
 }
 
 async fn undelete(client: &mut Client, name: &str) -> Result<pb::Customer, Status> {
-    let request = pb::UndeleteCustomerRequest { name: name.to_owned(), ..Default::default() };
+    let request = pb::UndeleteCustomerRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    };
     Ok(client.undelete_customer(request).await?.into_inner())
 }
 
 async fn member_count(shop: &Shop, group: &str) -> i64 {
-    let request = pb::GetGroupRequest { name: group.to_owned(), ..Default::default() };
-    shop.groups().get_group(request).await.unwrap().into_inner().member_count
+    let request = pb::GetGroupRequest {
+        name: group.to_owned(),
+        ..Default::default()
+    };
+    shop.groups()
+        .get_group(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .member_count
 }
 
 on_both_engines! {

@@ -11,36 +11,156 @@ use crate::on_both_engines;
 fn faults() -> Vec<(&'static str, pb::Customer)> {
     let good = || person("Ada");
     vec![
-        ("customer.email", pb::Customer { email: "ada".to_owned(), ..good() }),
-        ("customer.email", pb::Customer { email: "ada@localhost".to_owned(), ..good() }),
-        ("customer.first_name", pb::Customer { first_name: "A\0da".to_owned(), ..good() }),
-        ("customer.first_name", pb::Customer { first_name: "A\u{7}da".to_owned(), ..good() }),
-        ("customer.last_name", pb::Customer { last_name: "x".repeat(256), ..good() }),
-        ("customer.birth_date", pb::Customer { birth_date: "2023-02-29".to_owned(), ..good() }),
-        ("customer.birth_date", pb::Customer { birth_date: "29.2.2024".to_owned(), ..good() }),
-        ("customer.birth_date", pb::Customer { birth_date: "2999-01-01".to_owned(), ..good() }),
-        ("customer.language_code", pb::Customer { language_code: "french".repeat(9), ..good() }),
-        ("customer.storefront", pb::Customer { storefront: "Ü".to_owned(), ..good() }),
-        ("customer.number", pb::Customer { number: "C 1".to_owned(), ..good() }),
-        ("customer.website", pb::Customer { website: "ftp://example.test".to_owned(), ..good() }),
-        ("customer.payment_days", pb::Customer { payment_days: Some(-1), ..good() }),
-        ("customer.payment_days", pb::Customer { payment_days: Some(3_651), ..good() }),
-        ("customer.password", pb::Customer { password: Some("short".to_owned()), ..good() }),
-        ("customer.title", pb::Customer { title: "mr".to_owned(), ..good() }),
-        ("customer.title", pb::Customer { title: "titles/dr".to_owned(), ..good() }),
-        ("customer.groups[0]", pb::Customer { groups: vec!["vip".to_owned()], ..good() }),
-        ("customer.state", pb::Customer { state: 99, ..good() }),
+        (
+            "customer.email",
+            pb::Customer {
+                email: "ada".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.email",
+            pb::Customer {
+                email: "ada@localhost".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.first_name",
+            pb::Customer {
+                first_name: "A\0da".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.first_name",
+            pb::Customer {
+                first_name: "A\u{7}da".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.last_name",
+            pb::Customer {
+                last_name: "x".repeat(256),
+                ..good()
+            },
+        ),
+        (
+            "customer.birth_date",
+            pb::Customer {
+                birth_date: "2023-02-29".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.birth_date",
+            pb::Customer {
+                birth_date: "29.2.2024".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.birth_date",
+            pb::Customer {
+                birth_date: "2999-01-01".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.language_code",
+            pb::Customer {
+                language_code: "french".repeat(9),
+                ..good()
+            },
+        ),
+        (
+            "customer.storefront",
+            pb::Customer {
+                storefront: "Ü".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.number",
+            pb::Customer {
+                number: "C 1".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.website",
+            pb::Customer {
+                website: "ftp://example.test".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.payment_days",
+            pb::Customer {
+                payment_days: Some(-1),
+                ..good()
+            },
+        ),
+        (
+            "customer.payment_days",
+            pb::Customer {
+                payment_days: Some(3_651),
+                ..good()
+            },
+        ),
+        (
+            "customer.password",
+            pb::Customer {
+                password: Some("short".to_owned()),
+                ..good()
+            },
+        ),
+        (
+            "customer.title",
+            pb::Customer {
+                title: "mr".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.title",
+            pb::Customer {
+                title: "titles/dr".to_owned(),
+                ..good()
+            },
+        ),
+        (
+            "customer.groups[0]",
+            pb::Customer {
+                groups: vec!["vip".to_owned()],
+                ..good()
+            },
+        ),
+        (
+            "customer.state",
+            pb::Customer {
+                state: 99,
+                ..good()
+            },
+        ),
         (
             "customer.credit_limit.currency_code",
             pb::Customer {
-                credit_limit: Some(pb::Money { currency_code: "EURO".to_owned(), micros: 1 }),
+                credit_limit: Some(pb::Money {
+                    currency_code: "EURO".to_owned(),
+                    micros: 1,
+                }),
                 ..good()
             },
         ),
         (
             "customer.external_ids[0].system",
             pb::Customer {
-                external_ids: vec![pb::ExternalId { id: "1".to_owned(), ..Default::default() }],
+                external_ids: vec![pb::ExternalId {
+                    id: "1".to_owned(),
+                    ..Default::default()
+                }],
                 ..good()
             },
         ),

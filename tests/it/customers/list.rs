@@ -6,17 +6,23 @@ use clientela::proto::pb::{self, CountMode, ErrorReason, Role, customer};
 use futures::future::join_all;
 use tonic::{Code, Status};
 
-use super::{Client, client_as, create, delete, metadata, person};
+use super::{Client, client_as, create, creation, delete, metadata, person, update};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
 /// The request for the customers that match a filter.
 fn filtered(filter: &str) -> pb::ListCustomersRequest {
-    pb::ListCustomersRequest { filter: filter.to_owned(), ..Default::default() }
+    pb::ListCustomersRequest {
+        filter: filter.to_owned(),
+        ..Default::default()
+    }
 }
 
 fn searched(query: &str) -> pb::ListCustomersRequest {
-    pb::ListCustomersRequest { query: query.to_owned(), ..Default::default() }
+    pb::ListCustomersRequest {
+        query: query.to_owned(),
+        ..Default::default()
+    }
 }
 
 /// All pages of a list.
@@ -37,8 +43,10 @@ async fn walk(
 
 async fn first_names(client: &mut Client, request: pb::ListCustomersRequest) -> Vec<String> {
     let customers = walk(client, request).await.expect("the list is answered");
-    let mut names: Vec<String> =
-        customers.into_iter().map(|customer| customer.first_name).collect();
+    let mut names: Vec<String> = customers
+        .into_iter()
+        .map(|customer| customer.first_name)
+        .collect();
     names.sort_unstable();
     names
 }
@@ -54,10 +62,20 @@ async fn three(shop: &Shop) {
     };
     let fields = |fields: [(&str, prost_types::Value); 2]| {
         let fields = fields.map(|(key, value)| (key.to_owned(), value));
-        Some(prost_types::Struct { fields: fields.into() })
+        Some(prost_types::Struct {
+            fields: fields.into(),
+        })
     };
-    let erp = |id: &str| pb::ExternalId { system: "erp".to_owned(), id: id.to_owned() };
-    let euros = |micros| Some(pb::Money { currency_code: "EUR".to_owned(), micros });
+    let erp = |id: &str| pb::ExternalId {
+        system: "erp".to_owned(),
+        id: id.to_owned(),
+    };
+    let euros = |micros| {
+        Some(pb::Money {
+            currency_code: "EUR".to_owned(),
+            micros,
+        })
+    };
     let mut client = shop.customers();
     for customer in [
         pb::Customer {
@@ -70,7 +88,10 @@ async fn three(shop: &Shop) {
             credit_limit: euros(2_000_000_000),
             attributes: fields([("color", text("red")), ("size", number(12.0))]),
             language_code: "sv".to_owned(),
-            newsletter: Some(pb::Consent { subscribed: true, ..Default::default() }),
+            newsletter: Some(pb::Consent {
+                subscribed: true,
+                ..Default::default()
+            }),
             ..person("Ada")
         },
         pb::Customer {
@@ -226,11 +247,11 @@ on_both_engines! {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let renamed = pb::Customer { last_name: "Lovelace".to_owned(), ..ada.clone() };
-        super::update(&mut client, renamed, &["last_name"]).await.unwrap();
+        update(&mut client, renamed, &["last_name"]).await.unwrap();
 
         assert_eq!(first_names(&mut client, searched("lovela")).await, ["Ada"]);
         let renamed = pb::Customer { name: ada.name.clone(), ..Default::default() };
-        super::update(&mut client, renamed, &["last_name"]).await.unwrap();
+        update(&mut client, renamed, &["last_name"]).await.unwrap();
         assert_eq!(first_names(&mut client, searched("lovela")).await, Vec::<String>::new());
         delete(&mut client, &ada.name).await;
         assert_eq!(first_names(&mut client, searched("ada")).await, Vec::<String>::new());
@@ -298,7 +319,7 @@ on_both_engines! {
         for index in 0..60 {
             let request = pb::CreateCustomerRequest {
                 customer_id: format!("old-{index:03}"),
-                ..super::creation(person("Old"))
+                ..creation(person("Old"))
             };
             old.push(client.clone().create_customer(request).await.unwrap().into_inner().name);
         }
@@ -308,7 +329,7 @@ on_both_engines! {
                 for index in 0..40 {
                     let request = pb::CreateCustomerRequest {
                         customer_id: format!("old-{index:03}-new-{writer}"),
-                        ..super::creation(person("New"))
+                        ..creation(person("New"))
                     };
                     let made = client.create_customer(request).await.unwrap().into_inner();
                     if index % 2 == 0 {
@@ -337,8 +358,9 @@ on_both_engines! {
     async fn counts_are_made_when_asked_for(shop: Shop) {
         three(&shop).await;
         let mut client = shop.customers();
+        let counting = client.clone();
         let count = |count: CountMode, request: pb::ListCustomersRequest| {
-            let mut client = client.clone();
+            let mut client = counting.clone();
             let request =
                 pb::ListCustomersRequest { count: count as i32, page_size: 1, ..request };
             async move { client.list_customers(request).await.unwrap().into_inner().count }

@@ -10,7 +10,10 @@ use crate::on_both_engines;
 const PASSWORD: &str = "correct horse";
 
 fn with_password(name: &str) -> pb::Customer {
-    pb::Customer { password: Some(PASSWORD.to_owned()), ..person(name) }
+    pb::Customer {
+        password: Some(PASSWORD.to_owned()),
+        ..person(name)
+    }
 }
 
 async fn verify(client: &mut Client, email: &str, password: &str) -> Result<pb::Customer, Status> {
@@ -18,7 +21,12 @@ async fn verify(client: &mut Client, email: &str, password: &str) -> Result<pb::
         email: email.to_owned(),
         password: password.to_owned(),
     };
-    Ok(client.verify_password(request).await?.into_inner().customer.expect("a customer"))
+    Ok(client
+        .verify_password(request)
+        .await?
+        .into_inner()
+        .customer
+        .expect("a customer"))
 }
 
 on_both_engines! {

@@ -14,12 +14,17 @@ use crate::harness::{Engine, Setup, Shop, assert_refused, violations};
 use crate::on_both_engines;
 
 async fn lookup(client: &mut Client, key: Key) -> Result<pb::Customer, Status> {
-    let request = pb::LookupCustomerRequest { key: Some(pb::CustomerKey { key: Some(key) }) };
+    let request = pb::LookupCustomerRequest {
+        key: Some(pb::CustomerKey { key: Some(key) }),
+    };
     Ok(client.lookup_customer(request).await?.into_inner())
 }
 
 fn erp(id: &str) -> pb::ExternalId {
-    pb::ExternalId { system: "erp".to_owned(), id: id.to_owned() }
+    pb::ExternalId {
+        system: "erp".to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 on_both_engines! {
@@ -239,11 +244,21 @@ const HALF_PAST_MIDNIGHT: i64 = 1_772_325_000_000_000;
 
 async fn ages_follow_the_clock_and_the_zone_of_the_shop(engine: Engine) {
     let clock = Clock::held_at(HALF_PAST_MIDNIGHT);
-    let setup = Setup { clock: clock.clone(), ..Setup::default() };
+    let setup = Setup {
+        clock: clock.clone(),
+        ..Setup::default()
+    };
     let shop = Shop::start_with(engine, setup).await;
     let mut client = shop.customers();
-    let born = pb::Customer { birth_date: "2000-03-02".to_owned(), ..person("Ada") };
-    let ada = client.create_customer(creation(born)).await.unwrap().into_inner();
+    let born = pb::Customer {
+        birth_date: "2000-03-02".to_owned(),
+        ..person("Ada")
+    };
+    let ada = client
+        .create_customer(creation(born))
+        .await
+        .unwrap()
+        .into_inner();
     assert_eq!(ada.age, Some(25));
     assert_eq!(get(&mut client, &ada.name).await.age, Some(25));
 
@@ -251,11 +266,20 @@ async fn ages_follow_the_clock_and_the_zone_of_the_shop(engine: Engine) {
 
     let today = get(&mut client, &ada.name).await;
     assert_eq!((today.age, today.etag), (Some(26), ada.etag));
-    let settings = pb::ShopSettings { time_zone: "America/New_York".to_owned(), ..Default::default() };
-    let request = pb::UpdateShopSettingsRequest { settings: Some(settings), ..Default::default() };
+    let settings = pb::ShopSettings {
+        time_zone: "America/New_York".to_owned(),
+        ..Default::default()
+    };
+    let request = pb::UpdateShopSettingsRequest {
+        settings: Some(settings),
+        ..Default::default()
+    };
     shop.admin().update_shop_settings(request).await.unwrap();
     assert_eq!(get(&mut client, &ada.name).await.age, Some(25));
-    let list = client.list_customers(pb::ListCustomersRequest::default()).await.unwrap();
+    let list = client
+        .list_customers(pb::ListCustomersRequest::default())
+        .await
+        .unwrap();
     assert_eq!(list.into_inner().customers[0].age, Some(25));
     let unknown = create(&mut client, person("Bob")).await;
     assert_eq!(get(&mut client, &unknown.name).await.age, None);

@@ -12,7 +12,10 @@ use crate::harness::{Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
 
 fn erp(id: &str) -> pb::ExternalId {
-    pb::ExternalId { system: "erp".to_owned(), id: id.to_owned() }
+    pb::ExternalId {
+        system: "erp".to_owned(),
+        id: id.to_owned(),
+    }
 }
 
 /// An update of a customer named by an external id.

@@ -13,7 +13,13 @@ struct Watch(Streaming<pb::WatchCustomersResponse>);
 
 impl Watch {
     async fn open(client: &mut Client, request: pb::WatchCustomersRequest) -> Self {
-        Self(client.watch_customers(request).await.expect("the watch is opened").into_inner())
+        Self(
+            client
+                .watch_customers(request)
+                .await
+                .expect("the watch is opened")
+                .into_inner(),
+        )
     }
 
     /// The changes until `enough` of them have come.
@@ -40,12 +46,18 @@ impl Watch {
 
     async fn next(&mut self) -> pb::WatchCustomersResponse {
         let message = tokio::time::timeout(PATIENCE, self.0.message()).await;
-        message.expect("a message comes").expect("the stream goes on").expect("it has no end")
+        message
+            .expect("a message comes")
+            .expect("the stream goes on")
+            .expect("it has no end")
     }
 }
 
 fn filtered(filter: &str) -> pb::WatchCustomersRequest {
-    pb::WatchCustomersRequest { filter: filter.to_owned(), ..Default::default() }
+    pb::WatchCustomersRequest {
+        filter: filter.to_owned(),
+        ..Default::default()
+    }
 }
 
 on_both_engines! {
