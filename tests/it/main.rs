@@ -6,6 +6,7 @@ mod calls;
 mod carts;
 mod cli;
 mod contract;
+mod customers;
 mod documents;
 mod groups;
 mod harness;

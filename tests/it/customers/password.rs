@@ -1,0 +1,168 @@
+//! VerifyPassword.
+
+use clientela::proto::pb::{self, ErrorReason, Role, customer};
+use tonic::{Code, Status};
+
+use super::{Client, client_as, create, delete, person, try_create, update};
+use crate::harness::{Shop, assert_refused, violations};
+use crate::on_both_engines;
+
+const PASSWORD: &str = "correct horse";
+
+fn with_password(name: &str) -> pb::Customer {
+    pb::Customer {
+        password: Some(PASSWORD.to_owned()),
+        ..person(name)
+    }
+}
+
+async fn verify(client: &mut Client, email: &str, password: &str) -> Result<pb::Customer, Status> {
+    let request = pb::VerifyPasswordRequest {
+        email: email.to_owned(),
+        password: password.to_owned(),
+    };
+    Ok(client
+        .verify_password(request)
+        .await?
+        .into_inner()
+        .customer
+        .expect("a customer"))
+}
+
+on_both_engines! {
+    async fn the_right_password_opens_the_account_in_any_spelling_of_the_email(shop: Shop) {
+        let mut client = client_as(&shop, Role::Storefront).await;
+        let ada = create(&mut client, with_password("Ada")).await;
+
+        for email in [ada.email.clone(), format!(" {} ", ada.email.to_uppercase())] {
+            assert_eq!(verify(&mut client, &email, PASSWORD).await.unwrap().name, ada.name);
+        }
+    }
+
+    async fn a_password_is_never_shown(shop: Shop) {
+        let mut client = shop.customers();
+        let ada = create(&mut client, with_password("Ada")).await;
+        let again = verify(&mut client, &ada.email, PASSWORD).await.unwrap();
+        let changed = pb::Customer { password: Some("another horse".to_owned()), ..ada.clone() };
+        let changed = update(&mut client, changed, &["password"]).await.unwrap();
+
+        assert_eq!((ada.password, again.password, changed.password), (None, None, None));
+    }
+
+    async fn all_refusals_are_one_and_the_same(shop: Shop) {
+        let mut client = shop.customers();
+        let ada = create(&mut client, with_password("Ada")).await;
+        let bare = create(&mut client, person("Bare")).await;
+        let gone = create(&mut client, with_password("Gone")).await;
+        delete(&mut client, &gone.name).await;
+        let mut others = Vec::new();
+        for state in
+            [customer::State::Disabled, customer::State::PendingApproval, customer::State::Invited]
+        {
+            let other = pb::Customer { state: state as i32, ..with_password("Other") };
+            others.push(create(&mut client, other).await.email);
+        }
+        let mut attempts = vec![
+            (ada.email, "wrong horse"),
+            ("nobody@example.test".to_owned(), PASSWORD),
+            ("no address".to_owned(), PASSWORD),
+            (bare.email, PASSWORD),
+            (gone.email, PASSWORD),
+        ];
+        attempts.extend(others.into_iter().map(|email| (email, PASSWORD)));
+
+        let mut refusals = Vec::new();
+        for (email, password) in attempts {
+            refusals.push(verify(&mut client, &email, password).await.unwrap_err());
+        }
+
+        for refused in &refusals {
+            assert_refused(refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
+            assert_eq!(refused.message(), refusals[0].message());
+            assert_eq!(refused.details(), refusals[0].details());
+        }
+    }
+
+    async fn a_deleted_customer_does_not_sign_in_even_while_its_email_is_kept(shop: Shop) {
+        let mut client = shop.customers();
+        let ada = create(&mut client, with_password("Ada")).await;
+        let request = pb::DeleteCustomerRequest {
+            name: ada.name.clone(),
+            re_registration: pb::delete_customer_request::ReRegistration::Forbid as i32,
+            ..Default::default()
+        };
+        client.delete_customer(request).await.unwrap();
+
+        let refused = verify(&mut client, &ada.email, PASSWORD).await.unwrap_err();
+        assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
+
+        let request = pb::UndeleteCustomerRequest { name: ada.name, ..Default::default() };
+        client.undelete_customer(request).await.unwrap();
+        verify(&mut client, &ada.email, PASSWORD).await.unwrap();
+    }
+
+    async fn a_password_is_replaced_and_taken_away_by_updates(shop: Shop) {
+        let mut client = shop.customers();
+        let ada = create(&mut client, with_password("Ada")).await;
+        let sent = |password: Option<&str>| pb::Customer {
+            name: ada.name.clone(),
+            password: password.map(str::to_owned),
+            ..Default::default()
+        };
+
+        update(&mut client, sent(Some("another horse")), &["password"]).await.unwrap();
+        let refused = verify(&mut client, &ada.email, PASSWORD).await.unwrap_err();
+        assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
+        verify(&mut client, &ada.email, "another horse").await.unwrap();
+        update(&mut client, sent(None), &["password"]).await.unwrap();
+        let refused = verify(&mut client, &ada.email, "another horse").await.unwrap_err();
+        assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
+    }
+
+    async fn who_was_invited_is_active_with_a_password(shop: Shop) {
+        let mut client = shop.customers();
+        let invited = pb::Customer { state: customer::State::Invited as i32, ..person("Ada") };
+        let invited = create(&mut client, invited).await;
+        let mut storefront = client_as(&shop, Role::Storefront).await;
+        let sent = pb::Customer {
+            name: invited.name,
+            password: Some(PASSWORD.to_owned()),
+            ..Default::default()
+        };
+
+        let accepted = update(&mut storefront, sent, &["password"]).await.unwrap();
+
+        assert_eq!(accepted.state(), customer::State::Active);
+        verify(&mut storefront, &accepted.email, PASSWORD).await.unwrap();
+    }
+
+    async fn guests_have_no_password(shop: Shop) {
+        let guest =
+            pb::Customer { kind: customer::Kind::Guest as i32, ..with_password("Ada") };
+
+        let refused = try_create(&mut shop.customers(), guest).await.unwrap_err();
+
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
+        assert_eq!(violations(&refused), [("customer.password".into(), "NOT_ALLOWED".into())]);
+    }
+
+    async fn the_same_request_with_another_password_is_the_same(shop: Shop) {
+        // What is input only is not part of what a request id stands for: no digest of it is kept.
+        let mut client = shop.customers();
+        let customer = with_password("Ada");
+        let request = |password: &str| pb::CreateCustomerRequest {
+            customer: Some(pb::Customer {
+                password: Some(password.to_owned()),
+                ..customer.clone()
+            }),
+            request_id: "one".to_owned(),
+            ..Default::default()
+        };
+        let first = client.create_customer(request(PASSWORD)).await.unwrap().into_inner();
+
+        let again = client.create_customer(request("another horse")).await.unwrap().into_inner();
+
+        assert_eq!(again, first);
+        verify(&mut client, &first.email, PASSWORD).await.unwrap();
+    }
+}
