@@ -130,6 +130,7 @@ fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
         "grpc-status-details-bin",
         "clientela-revision",
         "clientela-operation",
+        "x-request-id",
     ];
     Ok(CorsLayer::new()
         .allow_origin(AllowOrigin::list(origins))

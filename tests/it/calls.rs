@@ -1,7 +1,7 @@
 //! What every call goes through before and after its area: key, acting person, shop, deadline, the
 //! metadata of the answer, and the other protocols of the port.
 
-use std::io;
+use std::{io, time::Duration};
 
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tokio::{
@@ -232,6 +232,58 @@ on_both_engines! {
         assert_eq!(status("GET /none HTTP/1.1").await, "HTTP/1.1 404 Not Found");
         let json = "POST /clientela.v1.AdminService/GetShop HTTP/1.1\r\ncontent-type: application/json";
         assert_eq!(status(json).await, "HTTP/1.1 404 Not Found");
+    }
+
+    async fn a_key_sees_only_what_its_roles_may(shop: Shop) {
+        let rated = pb::Customer {
+            first_name: "Ada".into(),
+            email: "ada@example.test".into(),
+            risk: pb::customer::Risk::High.into(),
+            payment_days: Some(30),
+            accounting_number: "4711".into(),
+            ..Default::default()
+        };
+        let request = pb::CreateCustomerRequest { customer: Some(rated), ..Default::default() };
+        let name = shop.customers().create_customer(request).await.unwrap().into_inner().name;
+        let seen_by = |role: Role| {
+            let (shop, name) = (&shop, name.clone());
+            async move {
+                let mut customers = shop.customers_as(&shop.key(&[role]).await);
+                let get = pb::GetCustomerRequest { name };
+                let seen = customers.get_customer(get).await.unwrap().into_inner();
+                (seen.first_name, seen.risk, seen.payment_days, seen.accounting_number)
+            }
+        };
+
+        let high = i32::from(pb::customer::Risk::High);
+        let ada = String::from("Ada");
+        let all = (ada.clone(), high, Some(30), "4711".into());
+        assert_eq!(seen_by(Role::Support).await, all);
+        assert_eq!(seen_by(Role::Storefront).await, (ada.clone(), 0, Some(30), String::new()));
+        assert_eq!(seen_by(Role::Monitor).await, (ada, 0, None, String::new()));
+    }
+
+    async fn an_open_stream_ends_with_its_key(shop: Shop) {
+        let api_key = pb::ApiKey { roles: vec![Role::Monitor.into()], ..Default::default() };
+        let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
+        let key = shop.admin().create_api_key(request).await.unwrap().into_inner();
+        let watch = pb::WatchGroupsRequest::default();
+        let mut stream = shop.groups_as(&key.secret).watch_groups(watch).await.unwrap().into_inner();
+        stream.message().await.unwrap().expect("a snapshot begins");
+
+        let name = key.api_key.unwrap().name;
+        let revoke = pb::RevokeApiKeyRequest { name, ..Default::default() };
+        shop.admin().revoke_api_key(revoke).await.unwrap();
+
+        let ended = async {
+            loop {
+                if let Err(status) = stream.message().await {
+                    return status;
+                }
+            }
+        };
+        let status = tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
+        assert_refused(&status, Code::Unauthenticated, ErrorReason::KeyRevoked);
     }
 
     async fn an_unknown_rpc_is_unimplemented_with_a_reason(shop: Shop) {

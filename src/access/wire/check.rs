@@ -411,13 +411,25 @@ impl Walk<'_> {
             return;
         };
         if name == "*" {
+            // All fields are named, those among them that the key may not set.
+            let fields = TABLES.message(*id).fields();
+            for field in fields.filter(|field| !field.output_only) {
+                self.writable(resource, field);
+            }
             return;
         }
         let Some(field) = TABLES.message(*id).named(name) else {
             let text = unknown_path(name, TABLES.message(*id));
             return self.broken(path, Some(("UNKNOWN_FIELD", text.into())));
         };
-        if !field.output_only && !field.writers.intersects(self.roles) {
+        if !field.output_only {
+            self.writable(resource, field);
+        }
+    }
+
+    /// A field of the resource that a mask names.
+    fn writable(&mut self, resource: &str, field: &Field) {
+        if !field.writers.intersects(self.roles) {
             self.deny(|| format!("{resource}.{}", field.name), field.writers);
         }
     }

@@ -5,7 +5,7 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{Client, create, delete, get, metadata, person, update};
-use crate::harness::{Shop, assert_refused, unique, violations};
+use crate::harness::{assert_refused, unique, violations};
 use crate::on_both_engines;
 
 fn in_city(customer: &str, city: &str) -> pb::CreateAddressRequest {

@@ -7,7 +7,7 @@ use tonic::Code;
 use super::{
     client_as, create, creation, get, group, metadata, person, try_create, try_get, update,
 };
-use crate::harness::{Shop, assert_refused, unique, violations};
+use crate::harness::{assert_refused, unique, violations};
 use crate::on_both_engines;
 
 on_both_engines! {

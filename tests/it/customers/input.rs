@@ -4,7 +4,7 @@ use clientela::proto::pb::{self, ErrorReason, customer};
 use tonic::Code;
 
 use super::{create, get, person, try_create, update};
-use crate::harness::{Shop, assert_refused, violations};
+use crate::harness::{assert_refused, violations};
 use crate::on_both_engines;
 
 /// A customer with one fault, and the field that is to be named.

@@ -4,7 +4,7 @@ use clientela::proto::pb::{self, ErrorReason, Role, customer};
 use tonic::{Code, Status};
 
 use super::{Client, client_as, create, delete, person, try_create, update};
-use crate::harness::{Shop, assert_refused, violations};
+use crate::harness::{assert_refused, violations};
 use crate::on_both_engines;
 
 const PASSWORD: &str = "correct horse";

@@ -4,7 +4,7 @@ use clientela::proto::pb::{self, ErrorReason, title::Gender};
 use tonic::Code;
 
 use super::metadata;
-use crate::harness::{Shop, assert_refused, violations};
+use crate::harness::{assert_refused, violations};
 use crate::on_both_engines;
 
 fn doctor() -> pb::CreateTitleRequest {

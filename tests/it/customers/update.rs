@@ -8,7 +8,7 @@ use super::{
     change, client_as, create, creation, delete, get, group, metadata, person, try_create, try_get,
     update,
 };
-use crate::harness::{Shop, assert_refused, unique, violations};
+use crate::harness::{assert_refused, unique, violations};
 use crate::on_both_engines;
 
 fn erp(id: &str) -> pb::ExternalId {

@@ -6,7 +6,7 @@ use clientela::proto::pb::{
 use tonic::{Code, Streaming};
 
 use super::{Client, client_as, create, delete, person, update};
-use crate::harness::{PATIENCE, Shop, assert_refused};
+use crate::harness::{PATIENCE, assert_refused};
 use crate::on_both_engines;
 
 struct Watch(Streaming<pb::WatchCustomersResponse>);

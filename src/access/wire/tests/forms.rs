@@ -283,6 +283,10 @@ fn a_role_that_may_not_set_a_field_is_told_which() {
         &[],
     );
     let named = update(pb::Customer::default(), &["taxExempt"]);
+    let all = update(pb::Customer::default(), &["*"]).encode_to_vec();
+    let status = refusal(method, &all, storefront);
+    let info = status.get_details_error_info().unwrap();
+    assert_eq!(info.metadata["field"], "customer.account_type");
     let unset = update(
         pb::Customer {
             phone: "1".to_owned(),
