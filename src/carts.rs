@@ -67,7 +67,6 @@ pub async fn adopt(
             caller,
             key: Key::Id(id),
             customer: customer_row,
-            hidden: false,
         };
         let mut found = sql::read(tx, query).await?;
         let Some(cart) = found.cart.take() else {

@@ -310,8 +310,8 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
     } = attempt;
     let now = clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay, hidden) => {
-            let answer = work::replayed(tx, caller, &replay, &hidden).await?;
+        Got::Replay(replay) => {
+            let answer = work::replayed(tx, caller, &replay).await?;
             return Ok(Outcome::Done(Box::new(answer)));
         }
         Got::Moved => {
