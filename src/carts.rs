@@ -31,19 +31,22 @@ use work::Work;
 /// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
 const ADOPTED_MAX: i64 = 16;
 
-/// The open carts of the visitor with this token, by id. To be asked before the first write: it takes
-/// the carts' locks.
+/// A visitor, as carts know it.
+#[derive(Debug, Clone)]
+pub struct Visitor(Owner);
+
+/// The visitor with this token.
+#[must_use]
+pub fn visitor(meta: &StoreMeta, shop: &str, token: &str) -> Visitor {
+    Visitor(Visitors::new(meta).owner(shop, token))
+}
+
+/// The open carts of a visitor, by id. To be asked before the first write: it takes the carts' locks.
 ///
 /// # Errors
 /// The database's; where a lock is missing, the error that has the write run again.
-pub async fn adoptable(
-    tx: &mut Tx,
-    meta: &StoreMeta,
-    shop: &str,
-    token: &str,
-) -> Result<Vec<String>> {
-    let owner = Visitors::new(meta).owner(shop, token).key();
-    let open = sql::open_of(tx, shop, &owner, ADOPTED_MAX).await?;
+pub async fn adoptable(tx: &mut Tx, shop: &str, visitor: &Visitor) -> Result<Vec<String>> {
+    let open = sql::open_of(tx, shop, &visitor.0.key(), ADOPTED_MAX).await?;
     let ids: Vec<String> = open.into_iter().map(|(id, _)| id).collect();
     tx.require_all(ids.iter().map(|id| lock(shop, id)))?;
     Ok(ids)
@@ -67,7 +70,6 @@ pub async fn adopt(
             caller,
             key: Key::Id(id),
             customer: customer_row,
-            hidden: false,
         };
         let mut found = sql::read(tx, query).await?;
         let Some(cart) = found.cart.take() else {

@@ -4,11 +4,10 @@
 //! message: what is required, and what fits together.
 
 use super::edit::{Cause, NewLine, NewPrice, OverrideInput, ProductPrice};
-use super::model::{
-    Address, Amounts, Cart, DiscountReason, Extra, Line, Price, Reduction, Summary,
-};
+use super::model::{Address, Amounts, Cart, DiscountReason, Extra, Line, Price, Reduction};
 use crate::access::format;
 use crate::attributes;
+use crate::customers::Summary;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{etag, timestamp};
 use crate::limits::QUANTITY_MAX;
@@ -358,7 +357,7 @@ pub fn message(cart: &Cart) -> pb::Cart {
 fn summary(summary: &Summary) -> pb::CustomerSummary {
     pb::CustomerSummary {
         display_name: summary.display_name.clone(),
-        kind: summary.kind as i32,
+        kind: summary.kind.number(),
         groups: summary
             .groups
             .iter()

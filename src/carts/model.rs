@@ -6,6 +6,8 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::customers::Summary;
+
 /// The first part of a cart's name.
 pub const COLLECTION: &str = "carts";
 
@@ -139,29 +141,6 @@ pub enum State {
     Ordered = 2,
     /// It went into another.
     Merged = 3,
-}
-
-/// Who a cart belongs to, as far as those who look at carts are told.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Summary {
-    /// First and last name, else the company, else the e-mail address.
-    pub display_name: String,
-    /// How the account came to be.
-    pub kind: CustomerKind,
-    /// The ids of the customer's groups.
-    pub groups: Vec<String>,
-}
-
-/// How a customer's account came to be; the numbers are those of the contract and of the column.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum CustomerKind {
-    /// Has an account.
-    #[default]
-    Registered = 1,
-    /// Ordered without one.
-    Guest = 2,
 }
 
 /// What the lines of a cart are priced with, beside what they bring.

@@ -20,7 +20,6 @@ use super::work::{self, Work};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Feed};
-use crate::groups;
 use crate::numbers::Numbers;
 use crate::proto::pb;
 use crate::proto::server::cart_service_server::CartService;
@@ -70,14 +69,12 @@ impl Service {
                         (key, slot.owner.customer())
                     }
                 };
-                let hidden = !groups::sees_hidden(&caller);
                 sql::read(
                     conn,
                     Query {
                         caller: &caller,
                         key,
                         customer,
-                        hidden,
                     },
                 )
                 .await

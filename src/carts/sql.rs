@@ -7,10 +7,11 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
-use super::model::{Basis, Cart, Summary};
+use super::model::{Basis, Cart};
 use super::schema::packed_products;
 use crate::access::Caller;
 use crate::attributes;
+use crate::customers::Summary;
 use crate::error::{Error, Result};
 use crate::feed::{self, Kind, Replay};
 use crate::filter::{fold, pack_list, pack_map};
@@ -41,8 +42,6 @@ pub struct Query<'q> {
     pub key: Key<'q>,
     /// The customer whose prices count, if not the cart's own: who has no cart yet, or gets this one.
     pub customer: Option<&'q str>,
-    /// Whether the ids of hidden groups are wanted.
-    pub hidden: bool,
 }
 
 /// What a read found.
@@ -56,8 +55,6 @@ pub struct Found {
     pub basis: Basis,
     /// The shop's settings, where there is no cart.
     pub settings: Option<Settings>,
-    /// The ids of hidden groups, where they were wanted.
-    pub hidden: Vec<String>,
     /// What an earlier call with the request id did.
     pub replay: Option<Replay>,
 }
@@ -71,8 +68,7 @@ pub struct Buyer {
     pub summary: Summary,
 }
 
-/// The states of groups that matter here, as their column holds them.
-const GROUP_HIDDEN: i64 = 2;
+/// The state of a group that gives nothing, as its column holds it.
 const GROUP_DISABLED: i64 = 3;
 
 /// The statements that differ between the engines, put together once.
@@ -106,8 +102,6 @@ impl Statements {
         let read = |cart: &str| {
             format!(
                 "SELECT {columns}, CASE WHEN c.id IS NULL THEN s.doc END AS shop_doc,
-                    CASE WHEN $5 THEN (SELECT string_agg(h.id, ',') FROM groups h
-                        WHERE h.shop_id = s.id AND h.state = {GROUP_HIDDEN}) END AS hidden_groups,
                     l.kind AS log_kind, l.resource_id AS log_resource_id,
                     l.version AS log_version, l.deleted AS log_deleted,
                     l.payload AS log_payload, l.request_digest AS log_digest
@@ -123,7 +117,7 @@ impl Statements {
         let any = dialect::any_of(engine, "c.id", "$2");
         Self {
             read_by_id: read("c.id = $2"),
-            read_open: read("c.owner = $2 AND c.slot = $6 AND c.state = 1"),
+            read_open: read("c.owner = $2 AND c.slot = $5 AND c.state = 1"),
             read_many: format!(
                 "SELECT {columns} FROM shops s
                  JOIN carts c ON c.shop_id = s.id AND {any}
@@ -156,7 +150,6 @@ struct FoundRow {
     #[sqlx(flatten)]
     priced: PricedRow,
     shop_doc: Option<String>,
-    hidden_groups: Option<String>,
     log_kind: Option<i64>,
     log_resource_id: Option<String>,
     log_version: Option<i64>,
@@ -247,7 +240,6 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
                 .bind(id)
                 .bind(request)
                 .bind(query.customer)
-                .bind(query.hidden)
                 .fetch_optional(e)
                 .await
         })?,
@@ -257,7 +249,6 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
                 .bind(owner)
                 .bind(request)
                 .bind(query.customer)
-                .bind(query.hidden)
                 .bind(slot)
                 .fetch_optional(e)
                 .await
@@ -276,18 +267,12 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
         }
         None => None,
     };
-    let hidden = row.hidden_groups.take().unwrap_or_default();
     Ok(Found {
         replay: row.replay(query.caller)?,
         basis: row.priced.basis(),
         cart: row.priced.cart()?,
         customer: row.priced.buyer()?,
         settings,
-        hidden: hidden
-            .split(',')
-            .filter(|id| !id.is_empty())
-            .map(str::to_owned)
-            .collect(),
     })
 }
 
@@ -365,7 +350,7 @@ impl<'c> Columns<'c> {
             note_folded: fold(&cart.note),
             customer_name: name,
             customer_name_folded: fold(name),
-            customer_kind: summary.map(|who| who.kind as i64),
+            customer_kind: summary.map(|who| i64::from(who.kind.number())),
             customer_groups: pack_list(groups.iter().map(String::as_str)),
             doc: serde_json::to_string(cart).map_err(Error::internal)?,
         })

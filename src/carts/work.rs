@@ -18,7 +18,6 @@ use super::targets::{Hints, Slot, lock};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind, Replay};
-use crate::groups;
 use crate::limits::CART_BYTES_MAX;
 use crate::proto::pb::{self, ErrorReason, cart_cause};
 use crate::store::{Conn, Locks, Tx};
@@ -76,7 +75,7 @@ impl Route {
 #[derive(Debug)]
 pub enum Got {
     /// The request was done before.
-    Replay(Replay, Vec<String>),
+    Replay(Replay),
     /// The hint was wrong; nothing was written.
     Moved,
     /// A cart to work on.
@@ -92,8 +91,6 @@ pub struct Work {
     pub customer: Option<Buyer>,
     /// What it is to be priced with.
     pub basis: model::Basis,
-    /// Hidden groups that the caller may not see.
-    pub hidden: Vec<String>,
     /// Whether it is not in the store yet.
     pub is_new: bool,
     /// What happened to it.
@@ -124,19 +121,17 @@ pub async fn find(
         },
     };
     let customer = customer.or_else(|| route.slot().and_then(|slot| slot.owner.customer()));
-    let hidden = !groups::sees_hidden(caller);
     let mut found = sql::read(
         tx,
         Query {
             caller,
             key,
             customer,
-            hidden,
         },
     )
     .await?;
     if let Some(replay) = found.replay.take() {
-        return Ok(Got::Replay(replay, found.hidden));
+        return Ok(Got::Replay(replay));
     }
     match (found.cart.take(), route) {
         (Some(cart), Route::Hint(slot, _)) => {
@@ -204,17 +199,13 @@ impl Work {
     /// A cart with what was found beside it.
     pub fn new(cart: Cart, found: Found) -> Self {
         let Found {
-            customer,
-            basis,
-            hidden,
-            ..
+            customer, basis, ..
         } = found;
         let causes = Vec::new();
         Self {
             cart,
             customer,
             basis,
-            hidden,
             is_new: false,
             causes,
         }
@@ -227,12 +218,11 @@ impl Work {
             customer,
             basis,
         } = priced;
-        let (hidden, causes) = (Vec::new(), Vec::new());
+        let causes = Vec::new();
         Self {
             cart,
             customer,
             basis,
-            hidden,
             is_new: false,
             causes,
         }
@@ -314,9 +304,9 @@ impl Work {
         }
     }
 
-    /// The cart as the caller may see it.
+    /// The cart as it is.
     pub fn answer(&self) -> pb::Cart {
-        shown(convert::message(&self.cart), &self.hidden)
+        convert::message(&self.cart)
     }
 
     /// Whether there is nothing to write: nothing happened, and no request id is to be remembered.
@@ -340,7 +330,7 @@ impl Work {
         };
         let (change, message) = change;
         feed::append(tx, caller, now, change).await?;
-        Ok(Some(shown(message, &self.hidden)))
+        Ok(Some(message))
     }
 
     /// Writes the next version of the cart, and gives the change that is to be appended.
@@ -423,22 +413,16 @@ impl Work {
 ///
 /// # Errors
 /// NOT_FOUND if nothing is left to answer with.
-pub async fn replayed(
-    conn: &mut Conn,
-    caller: &Caller,
-    replay: &Replay,
-    hidden: &[String],
-) -> Result<pb::Cart> {
+pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<pb::Cart> {
     if replay.kind != Kind::Cart || replay.deleted {
         return Err(Error::not_found("cart"));
     }
     if let Some(answer) = replay.answer::<pb::Cart>()? {
-        return Ok(shown(answer, hidden));
+        return Ok(answer);
     }
     let ids = [replay.id.clone()];
     let present = sql::read_many(conn, &caller.shop, &ids).await?.pop();
     let mut work = Work::of(present.ok_or_else(|| Error::not_found("cart"))?);
-    work.hidden = hidden.to_vec();
     view(&mut work)?;
     Ok(work.answer())
 }
@@ -452,19 +436,6 @@ pub fn view(work: &mut Work) -> Result<()> {
         price(&mut work.cart, work.basis.clone()).map_err(too_large)?;
     }
     Ok(())
-}
-
-/// The message without the groups that the caller may not see.
-pub fn shown(mut message: pb::Cart, hidden: &[String]) -> pb::Cart {
-    if let Some(summary) = &mut message.customer_summary
-        && !hidden.is_empty()
-    {
-        let is_hidden = |name: &String| {
-            groups::id_of(name).is_some_and(|id| hidden.iter().any(|hidden| hidden == id))
-        };
-        summary.groups.retain(|name| !is_hidden(name));
-    }
-    message
 }
 
 /// The name of a state in the contract.

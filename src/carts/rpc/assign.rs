@@ -73,8 +73,8 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
     } = assignment;
     let now = assignment.clock.now();
     let mut work = match work::find(tx, caller, route, Some(customer), now).await? {
-        Got::Replay(replay, hidden) => {
-            return work::replayed(tx, caller, &replay, &hidden).await;
+        Got::Replay(replay) => {
+            return work::replayed(tx, caller, &replay).await;
         }
         Got::Work(work) => work,
         Got::Moved => return Err(Error::not_found("cart")),

@@ -123,8 +123,8 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
     let shop = &*caller.shop;
     let now = creation.clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay, hidden) => {
-            return work::replayed(tx, caller, &replay, &hidden).await.map(Some);
+        Got::Replay(replay) => {
+            return work::replayed(tx, caller, &replay).await.map(Some);
         }
         Got::Work(work) if work.is_new => work,
         Got::Work(work) => return Err(work::open_cart_exists(&work.cart.id)),

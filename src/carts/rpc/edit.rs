@@ -12,6 +12,7 @@ use crate::carts::edit::{Edit, NewLine};
 use crate::carts::targets::{Hints, Slot, Target, item_ids};
 use crate::carts::work::{self, Got, Opening, Route};
 use crate::clock::Clock;
+use crate::customers;
 use crate::error::{Error, Result};
 use crate::ids;
 use crate::numbers::Sequence;
@@ -93,7 +94,10 @@ impl Service {
                 .store
                 .write_with(locks, attempt, |tx, attempt| once(tx, attempt).boxed());
             match outcome.await? {
-                Outcome::Done(cart) => return Ok(*cart),
+                Outcome::Done(cart) => {
+                    self.note_visit(&caller, &cart);
+                    return Ok(*cart);
+                }
                 Outcome::Moved(slot) => self.hints.forget(&caller.shop, &slot),
                 Outcome::NumberTaken => {}
             }
@@ -103,6 +107,16 @@ impl Service {
             ErrorReason::Conflict,
             "other writes moved the cart several times in a row",
         ))
+    }
+
+    /// A shopper who changes a cart is there; staff who does it for one is not the shopper.
+    fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
+        let is_shopper = caller.roles.has(pb::Role::Storefront) && caller.actor.is_none();
+        if is_shopper && !cart.customer.is_empty() {
+            let customer = customers::id_of(&cart.customer);
+            let now = self.store.clock().now();
+            customers::visits::note(&self.store, &caller.shop, customer, now);
+        }
     }
 
     async fn route(
@@ -310,8 +324,8 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
     } = attempt;
     let now = clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay, hidden) => {
-            let answer = work::replayed(tx, caller, &replay, &hidden).await?;
+        Got::Replay(replay) => {
+            let answer = work::replayed(tx, caller, &replay).await?;
             return Ok(Outcome::Done(Box::new(answer)));
         }
         Got::Moved => {

@@ -83,8 +83,8 @@ impl Service {
                 let (now, hints) = (clock.now(), hints.clone());
                 async move {
                     let mut work = match work::find(tx, caller, route, None, now).await? {
-                        Got::Replay(replay, hidden) => {
-                            return work::replayed(tx, caller, &replay, &hidden).await;
+                        Got::Replay(replay) => {
+                            return work::replayed(tx, caller, &replay).await;
                         }
                         Got::Work(work) => work,
                         Got::Moved => return Err(Error::not_found("cart")),
@@ -111,8 +111,8 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
     // The reference first: the webhook of a payment comes twice, and the second time the owner may
     // have no open cart any more, or already the next.
     let found = match work::find(tx, caller, route, None, now).await {
-        Ok(Got::Replay(replay, hidden)) => {
-            return work::replayed(tx, caller, &replay, &hidden).await;
+        Ok(Got::Replay(replay)) => {
+            return work::replayed(tx, caller, &replay).await;
         }
         Ok(Got::Work(work)) => Ok(work),
         Ok(Got::Moved) => Err(Error::not_found("cart")),
@@ -120,7 +120,7 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
         Err(error) => return Err(error),
     };
     if let Some(ordered) = sql::by_order(tx, &caller.shop, reference).await? {
-        return repeated(tx, caller, route, &ordered, found.ok()).await;
+        return repeated(route, &ordered);
     }
     let mut work = found?;
     work.require_open()?;
@@ -146,13 +146,7 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
 }
 
 /// The answer where a cart was ordered with this reference before.
-async fn repeated(
-    tx: &mut Tx,
-    caller: &Caller,
-    route: &Route,
-    ordered: &Cart,
-    found: Option<Box<Work>>,
-) -> Result<pb::Cart> {
+fn repeated(route: &Route, ordered: &Cart) -> Result<pb::Cart> {
     let same = match route {
         Route::Id(id) => *id == ordered.id,
         Route::Open(slot) => slot.owner == ordered.owner && slot.slot == ordered.slot,
@@ -166,12 +160,7 @@ async fn repeated(
         )
         .with("cart", model::name(&ordered.id)));
     }
-    let hidden = match found {
-        Some(work) => work.hidden,
-        None if crate::groups::sees_hidden(caller) => Vec::new(),
-        None => crate::groups::hidden(tx, &caller.shop).await?,
-    };
-    Ok(work::shown(convert::message(ordered), &hidden))
+    Ok(convert::message(ordered))
 }
 
 fn check_total(cart: &Cart, version: i64, expected: Option<&pb::Money>) -> Result<()> {

@@ -28,7 +28,7 @@ impl Service {
                 let (now, hints) = (clock.now(), hints.clone());
                 async move {
                     let mut work = match work::find(tx, caller, route, None, now).await? {
-                        Got::Replay(..) => return Ok(()),
+                        Got::Replay(_) => return Ok(()),
                         Got::Work(work) => work,
                         Got::Moved => return Err(Error::not_found("cart")),
                     };

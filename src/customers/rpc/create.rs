@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Service;
 use crate::{
     access::Caller,
+    carts::{self, Visitor},
     customers::{
         addresses, convert,
         derived::day,
@@ -32,6 +33,8 @@ pub(super) struct Creation {
     state: Option<State>,
     pub(super) number: Number,
     pub(super) digest: Option<String>,
+    /// The visitor who becomes the customer.
+    visitor: Option<Visitor>,
     now: i64,
 }
 
@@ -53,6 +56,7 @@ impl Service {
             customer,
             customer_id,
             addresses,
+            visitor,
             validate_only,
             ..
         } = request;
@@ -63,8 +67,12 @@ impl Service {
             customer_id
         };
         let addresses = addresses::new_addresses(&id, &addresses, now);
+        let shop = caller.shop.clone();
         let creation = self.prepare(caller, id, customer.unwrap_or_default(), addresses, now);
-        self.make(creation.await?, validate_only).await
+        let mut creation = creation.await?;
+        creation.visitor =
+            (!visitor.is_empty()).then(|| carts::visitor(self.store.meta(), &shop, &visitor));
+        self.make(creation, validate_only).await
     }
 
     /// Reads what was sent and hashes the password.
@@ -111,6 +119,7 @@ impl Service {
             state,
             number,
             digest,
+            visitor: None,
             now,
         })
     }
@@ -202,6 +211,11 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
             groups::memberships::default_of(tx, shop, &customer.groups).await?
         };
     }
+    // Its locks are the last that are taken before the first write.
+    let adopted = match &creation.visitor {
+        Some(visitor) => carts::adoptable(tx, shop, visitor).await?,
+        None => Vec::new(),
+    };
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
     write::store(tx, caller, None, &mut customer, *now).await?;
     if let Some(digest) = &creation.digest {
@@ -210,6 +224,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     for address in &creation.addresses {
         addresses::insert(tx, caller, address, *now).await?;
     }
+    carts::adopt(tx, caller, &adopted, &customer.id, *now).await?;
     Ok(Some(customer))
 }
 
