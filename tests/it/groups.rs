@@ -110,7 +110,6 @@ async fn customer(shop: &Shop, id: &str, groups: &[&str]) -> pb::Customer {
 async fn get_customer(shop: &Shop, id: &str) -> pb::Customer {
     let request = pb::GetCustomerRequest {
         name: format!("customers/{id}"),
-        ..pb::GetCustomerRequest::default()
     };
     shop.customers()
         .get_customer(request)

@@ -6,7 +6,7 @@ use prost_types::FieldMask;
 use tonic::Code;
 
 use super::{create, customer, delete, done, get, groups_of, plain, sent};
-use crate::harness::{Shop, assert_refused, violations};
+use crate::harness::{assert_refused, violations};
 use crate::on_both_engines;
 
 fn update(group: pb::Group, paths: &[&str]) -> pb::UpdateGroupRequest {
