@@ -33,6 +33,7 @@ pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Stream, WatchRequest};
 
+use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::Store;
