@@ -166,7 +166,7 @@ impl Program {
         );
         let groups = groups::Service::new(store.clone(), self.feed.clone());
         let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
-        let operations = operations::Service::new(store.clone(), self.stop.clone());
+        let operations = operations::Service::new(store.clone(), self.feed.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {

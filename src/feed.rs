@@ -33,9 +33,11 @@ pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Stream, WatchRequest};
 
+use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::Store;
+pub use quota::Permit;
 use quota::Quota;
 use tail::Hub;
 use token::Tokens;
@@ -144,6 +146,21 @@ impl Feed {
                 "this replica has not reached the revision",
             )),
         }
+    }
+
+    /// Counts a stream of another kind, as that of an operation, among those that are open, until what
+    /// is given back is dropped.
+    ///
+    /// # Errors
+    /// TOO_MANY_STREAMS.
+    pub fn admit(&self, caller: &Caller) -> Result<Permit> {
+        self.0.quota.take(&caller.key_id)
+    }
+
+    /// Cancelled when all streams are asked to go.
+    #[must_use]
+    pub fn draining(&self) -> &CancellationToken {
+        &self.0.draining
     }
 
     /// Opens a stream.

@@ -1,13 +1,12 @@
 //! The calls of OperationService.
 
 use futures::FutureExt as _;
-use tokio_util::sync::CancellationToken;
 use tonic::{Code, Request, Response, Status};
 
 use super::{id_of, read, state_text, watch};
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind};
+use crate::feed::{self, Change, Feed, Kind};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::operation_service_server::OperationService;
@@ -17,14 +16,14 @@ use crate::store::{LockKey, Store, Tx};
 #[derive(Clone)]
 pub struct Service {
     store: Store,
-    draining: CancellationToken,
+    feed: Feed,
 }
 
 impl Service {
-    /// The service over a store. When `draining` is cancelled its streams end.
+    /// The service over a store; its streams are counted among those of the feed and end with them.
     #[must_use]
-    pub fn new(store: Store, draining: CancellationToken) -> Self {
-        Self { store, draining }
+    pub fn new(store: Store, feed: Feed) -> Self {
+        Self { store, feed }
     }
 
     async fn get(&self, caller: &Caller, name: &str) -> Result<pb::Operation> {
@@ -87,8 +86,12 @@ impl OperationService for Service {
         let id = id(&request.into_inner().name)?;
         // So that what cannot be watched is refused at once.
         self.get(&caller, &super::name(&id)).await?;
-        let stream = watch::stream(self.store.clone(), caller, id, self.draining.clone());
-        Ok(Response::new(stream))
+        Ok(Response::new(watch::stream(
+            self.store.clone(),
+            &self.feed,
+            caller,
+            id,
+        )?))
     }
 }
 

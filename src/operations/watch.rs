@@ -5,12 +5,14 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::sync::watch::Receiver;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::read;
 use crate::access::Caller;
 use crate::error::{Error, Result};
+use crate::feed::{Feed, Permit};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
 use crate::store::Store;
@@ -29,35 +31,38 @@ struct Watch {
     progress: Receiver<u64>,
     sent: Option<pb::Operation>,
     ended: bool,
+    /// Given back when the stream goes.
+    _permit: Permit,
 }
 
 /// The stream of an operation.
-pub(super) fn stream(
-    store: Store,
-    caller: Caller,
-    id: String,
-    draining: CancellationToken,
-) -> Stream {
-    let progress = jobs::progress();
+///
+/// # Errors
+/// TOO_MANY_STREAMS.
+pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> Result<Stream> {
     let watch = Watch {
+        _permit: feed.admit(&caller)?,
+        draining: feed.draining().clone(),
+        progress: jobs::progress(),
         store,
         caller,
         id,
-        draining,
-        progress,
         sent: None,
         ended: false,
     };
-    Box::pin(futures::stream::unfold(watch, |mut watch| async move {
-        if watch.ended {
-            return None;
-        }
-        let next = watch.next().await.map_err(|error| {
-            watch.ended = true;
-            Status::from(error)
-        });
-        Some((next, watch))
-    }))
+    Ok(Box::pin(futures::stream::unfold(
+        watch,
+        |mut watch| async move {
+            if watch.ended {
+                return None;
+            }
+            let next = watch.next().await.map_err(|error| {
+                watch.ended = true;
+                Status::from(error)
+            });
+            Some((next, watch))
+        },
+    )))
 }
 
 impl Watch {
@@ -81,6 +86,13 @@ impl Watch {
                 _ = self.progress.changed() => {}
                 () = tokio::time::sleep(POLL_INTERVAL) => {}
             }
+            if self
+                .caller
+                .deadline
+                .is_some_and(|deadline| Instant::now().into_std() >= deadline)
+            {
+                return Err(late());
+            }
         }
     }
 }
@@ -92,4 +104,9 @@ fn draining() -> Error {
 fn revoked() -> Error {
     let text = "the key was revoked or has expired";
     Error::new(Code::Unauthenticated, ErrorReason::KeyRevoked, text)
+}
+
+fn late() -> Error {
+    let text = "the deadline of the stream has passed";
+    Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
 }
