@@ -16,7 +16,7 @@ use crate::feed::{self, Kind, Replay};
 use crate::filter::{fold, pack_list, pack_map};
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on};
 
 /// How a cart is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +65,6 @@ pub struct Found {
 /// A customer as far as carts care.
 #[derive(Debug)]
 pub struct Buyer {
-    /// The last part of the name.
-    pub id: String,
     /// Whether the account is deleted.
     pub deleted: bool,
     /// What carts show.
@@ -189,7 +187,6 @@ impl PricedRow {
         let summary = serde_json::from_str(&summary)
             .map_err(|error| Error::corrupt("customers", &id, error))?;
         Ok(Some(Buyer {
-            id,
             deleted: self.customer_delete_time.is_some(),
             summary,
         }))
@@ -447,10 +444,7 @@ macro_rules! bind_changing {
 /// The database's.
 pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<()> {
     let columns = Columns::of(cart)?;
-    let rows = on_write!(tx, |e| bind_changing!(UPDATE, shop, cart, columns)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let rows = execute!(tx, bind_changing!(UPDATE, shop, cart, columns))?;
     if rows == 1 {
         return Ok(());
     }
@@ -467,14 +461,14 @@ pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<()> {
 /// The database's.
 pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
     let columns = Columns::of(cart)?;
-    let rows = on_write!(tx, |e| bind_changing!(INSERT, shop, cart, columns)
-        .bind(&cart.number)
-        .bind(&cart.storefront)
-        .bind(&cart.currency)
-        .bind(cart.create_time)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let rows = execute!(
+        tx,
+        bind_changing!(INSERT, shop, cart, columns)
+            .bind(&cart.number)
+            .bind(&cart.storefront)
+            .bind(&cart.currency)
+            .bind(cart.create_time)
+    )?;
     Ok(rows == 1)
 }
 
@@ -489,21 +483,16 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
 /// # Errors
 /// The database's.
 pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE)
-        .bind(shop)
-        .bind(&cart.id)
-        .execute(e)
-        .await
-        .map(drop))?;
-    on_write!(tx, |e| sqlx::query(BURY)
-        .bind(shop)
-        .bind(Kind::Cart.number())
-        .bind(&cart.id)
-        .bind(cart.version)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(drop))?;
+    execute!(tx, sqlx::query(DELETE).bind(shop).bind(&cart.id))?;
+    execute!(
+        tx,
+        sqlx::query(BURY)
+            .bind(shop)
+            .bind(Kind::Cart.number())
+            .bind(&cart.id)
+            .bind(cart.version)
+            .bind(now)
+    )?;
     Ok(())
 }
 

@@ -142,7 +142,10 @@ pub fn item_ids(name: &str) -> Result<(String, String)> {
 
 /// Where owners' open carts were last seen. Only a hint: who uses one checks it under the cart's lock.
 #[derive(Clone)]
-pub struct Hints(Arc<Cache<(Arc<str>, Slot), Arc<str>>>);
+pub struct Hints(Arc<Cache<Place, Arc<str>>>);
+
+/// A slot of a shop.
+type Place = (Arc<str>, Slot);
 
 impl Default for Hints {
     fn default() -> Self {

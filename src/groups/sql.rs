@@ -169,18 +169,6 @@ pub(super) async fn bury(tx: &mut Tx, shop: &str, id: &str, version: i64, now: i
     Ok(())
 }
 
-const MEMBER_COUNT: &str = "SELECT CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM member_counts
-    WHERE shop_id = $1 AND group_id = $2";
-
-/// How many members a group has.
-pub(super) async fn member_count(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
-    Ok(on!(conn, |e| sqlx::query_scalar(MEMBER_COUNT)
-        .bind(shop)
-        .bind(id)
-        .fetch_one(e)
-        .await)?)
-}
-
 /// How many members each of these groups has; those without any are left out.
 pub(super) async fn member_counts(
     conn: &mut Conn,

@@ -79,6 +79,14 @@ impl Interceptor for Keyed {
     }
 }
 
+impl Keyed {
+    /// With a further piece of metadata.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.parse().expect("ASCII")));
+        self
+    }
+}
+
 /// The connection of a client with a key.
 pub type Transport = InterceptedService<Channel, Keyed>;
 
@@ -180,7 +188,6 @@ impl Shop {
         );
         let (address, running) = launch(&self.data, setup).await;
         Replica {
-            address,
             channel: connect(address).await,
             running,
         }
@@ -204,11 +211,6 @@ impl Shop {
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
-    }
-
-    /// The folder with the embedded database and the key file.
-    pub fn folder(&self) -> &std::path::Path {
-        self.data.folder.path()
     }
 
     /// The connection to the server.
@@ -235,6 +237,23 @@ impl Shop {
             request_id: String::new(),
         };
         let answer = self.admin().create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    /// A key of another shop of the installation with these roles.
+    pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
+        let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
+        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = admin.create_api_key(request).await.expect("a key");
         answer.into_inner().secret
     }
 
@@ -277,7 +296,6 @@ impl Shop {
 
 /// A further server of a shop.
 pub struct Replica {
-    pub address: std::net::SocketAddr,
     channel: Channel,
     running: Running,
 }
@@ -285,10 +303,6 @@ pub struct Replica {
 impl Replica {
     pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
-    }
-
-    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
-        CustomerServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
     }
 
     /// Stops the server in good order.

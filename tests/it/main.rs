@@ -1,13 +1,17 @@
 //! Tests through the wire, against a real server, on both engines.
-
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod calls;
+mod carts;
+mod cli;
 mod contract;
 mod customers;
 mod documents;
+mod groups;
 mod harness;
 mod jobs;
 mod listener;
+mod operations;
 mod throwaway_postgres;
 mod watch;
