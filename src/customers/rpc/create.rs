@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::Service;
 use crate::{
     access::Caller,
+    carts,
     customers::{
         addresses, convert,
         derived::day,
@@ -19,7 +20,7 @@ use crate::{
     numbers::Sequence,
     proto::pb::{self, ErrorReason},
     shops::{self, Settings},
-    store::{LockKey, Locks, Tx},
+    store::{LockKey, Locks, StoreMeta, Tx},
 };
 
 /// A customer to be made.
@@ -32,7 +33,17 @@ pub(super) struct Creation {
     state: Option<State>,
     pub(super) number: Number,
     pub(super) digest: Option<String>,
+    /// Whose open carts the customer adopts.
+    visitor: Option<Visitor>,
     now: i64,
+}
+
+/// The visitor who registers.
+#[derive(Clone)]
+struct Visitor {
+    /// With what the token is digested.
+    meta: StoreMeta,
+    token: String,
 }
 
 /// What came of it.
@@ -53,6 +64,7 @@ impl Service {
             customer,
             customer_id,
             addresses,
+            visitor,
             validate_only,
             ..
         } = request;
@@ -63,8 +75,16 @@ impl Service {
             customer_id
         };
         let addresses = addresses::new_addresses(&id, &addresses, now);
-        let creation = self.prepare(caller, id, customer.unwrap_or_default(), addresses, now);
-        self.make(creation.await?, validate_only).await
+        let sent = customer.unwrap_or_default();
+        let mut creation = self.prepare(caller, id, sent, addresses, now).await?;
+        if !visitor.is_empty() {
+            let meta = self.store.meta().clone();
+            creation.visitor = Some(Visitor {
+                meta,
+                token: visitor,
+            });
+        }
+        self.make(creation, validate_only).await
     }
 
     /// Reads what was sent and hashes the password.
@@ -111,6 +131,7 @@ impl Service {
             state,
             number,
             digest,
+            visitor: None,
             now,
         })
     }
@@ -202,6 +223,10 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
             groups::memberships::default_of(tx, shop, &customer.groups).await?
         };
     }
+    let adopted = match &creation.visitor {
+        Some(Visitor { meta, token }) => carts::adoptable(tx, meta, shop, token).await?,
+        None => Vec::new(),
+    };
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
     write::store(tx, caller, None, &mut customer, *now).await?;
     if let Some(digest) = &creation.digest {
@@ -210,6 +235,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     for address in &creation.addresses {
         addresses::insert(tx, caller, address, *now).await?;
     }
+    carts::adopt(tx, caller, &adopted, &customer.id, *now).await?;
     Ok(Some(customer))
 }
 
