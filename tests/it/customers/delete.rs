@@ -211,7 +211,7 @@ on_both_engines! {
         let mut client = shop.customers();
         let ada = pb::Customer { default_group: vip.clone(), ..person("Ada") };
         let ada = create(&mut client, ada).await;
-        assert_eq!(ada.groups, [vip.clone()]);
+        assert_eq!(ada.groups, std::slice::from_ref(&vip));
         delete(&mut client, &ada.name).await;
         let request = pb::DeleteGroupRequest { name: vip, ..Default::default() };
         shop.groups().delete_group(request).await.unwrap();

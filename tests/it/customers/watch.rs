@@ -81,7 +81,7 @@ on_both_engines! {
         };
         let changes = watch.until(deleted).await;
         let of = |name: &str| {
-            changes.iter().filter(|change| change.name == name).last().expect("it was told")
+            changes.iter().rfind(|change| change.name == name).expect("it was told")
         };
         assert_eq!(of(&ada.name).customer.as_ref(), Some(&ada));
         assert_eq!(of(&bob.name).kind(), ChangeKind::Deleted);
