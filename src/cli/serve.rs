@@ -44,6 +44,7 @@ impl Serve {
             .await
             .map_err(|error| Failure::new(format!("cannot listen on {}: {error}", args.listen)))?;
         let address = listener.local_addr()?;
+        let signals = Signals::listen()?;
         let program = Program::start(options).await.map_err(sentence)?;
         output::print(&greeting(
             address,
@@ -53,7 +54,7 @@ impl Serve {
         ))?;
 
         let stop = CancellationToken::new();
-        let asked = tokio::spawn(stop_when_asked(stop.clone()));
+        let asked = tokio::spawn(signals.stop(stop.clone()));
         let served = program.serve(listener, stop).await.map_err(sentence);
         asked.abort();
         served
@@ -132,31 +133,52 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// Stops the server at the first signal, and the process at the second.
-async fn stop_when_asked(stop: CancellationToken) {
-    signal().await;
-    tracing::info!("stopping; once more ends at once");
-    stop.cancel();
-    signal().await;
-    std::process::exit(i32::from(super::failure::REFUSED));
+/// The signals that ask the server to stop. Listened for from its making on, so that none is lost
+/// between the greeting and the first call.
+struct Signals {
+    #[cfg(unix)]
+    terminate: tokio::signal::unix::Signal,
+    #[cfg(unix)]
+    interrupt: tokio::signal::unix::Signal,
 }
 
-#[cfg(unix)]
-async fn signal() {
-    use tokio::signal::unix::{SignalKind, signal};
-    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
-        let _ = tokio::signal::ctrl_c().await;
-        return;
-    };
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminated.recv() => {}
+impl Signals {
+    #[cfg(unix)]
+    fn listen() -> std::io::Result<Self> {
+        use tokio::signal::unix::{SignalKind, signal};
+        let terminate = signal(SignalKind::terminate())?;
+        Ok(Self {
+            terminate,
+            interrupt: signal(SignalKind::interrupt())?,
+        })
     }
-}
 
-#[cfg(not(unix))]
-async fn signal() {
-    let _ = tokio::signal::ctrl_c().await;
+    #[cfg(unix)]
+    async fn next(&mut self) {
+        tokio::select! {
+            _ = self.terminate.recv() => {}
+            _ = self.interrupt.recv() => {}
+        }
+    }
+
+    #[cfg(not(unix))]
+    fn listen() -> std::io::Result<Self> {
+        Ok(Self {})
+    }
+
+    #[cfg(not(unix))]
+    async fn next(&mut self) {
+        let _ = tokio::signal::ctrl_c().await;
+    }
+
+    /// Stops the server at the first signal, and the process at the second.
+    async fn stop(mut self, stop: CancellationToken) {
+        self.next().await;
+        tracing::info!("stopping; once more ends at once");
+        stop.cancel();
+        self.next().await;
+        std::process::exit(i32::from(super::failure::REFUSED));
+    }
 }
 
 #[cfg(test)]

@@ -205,7 +205,7 @@ impl Conn {
 /// Runs one statement on a connection of either engine.
 ///
 /// The body is type-checked once for each driver and gives a `sqlx::Result`:
-/// ```ignore
+/// ```text
 /// let row: Option<ShopRow> =
 ///     on!(conn, |e| sqlx::query_as(GET).bind(id).fetch_optional(e).await)?;
 /// ```
@@ -224,7 +224,7 @@ macro_rules! on {
 
 /// Runs one statement that writes and gives back no rows; the result is how many it changed.
 ///
-/// ```ignore
+/// ```text
 /// let deleted = execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
 /// ```
 #[macro_export]

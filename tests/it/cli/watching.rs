@@ -70,14 +70,14 @@ on_both_engines! {
 async fn the_demo_survives_the_death_of_the_server() {
     let mut server = Server::start(Engine::Sqlite).await;
     let watch = Watch::start(&server);
-    let demo = ["demo", "--seconds", "6", "--shoppers", "5", "--rate", "30"];
+    let demo = ["demo", "--seconds", "12", "--shoppers", "5", "--rate", "30"];
     let demo = server
         .command(&demo)
         .stdout(Stdio::piped())
         .spawn()
         .expect("the program runs");
 
-    watch.wait_for(20).await;
+    watch.wait_for(5).await;
     server.kill();
     server.start_again();
 

@@ -99,10 +99,10 @@ async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
         append(store, "b", None).await;
         clock.advance(30 * HOUR);
         append(store, "c", None).await;
-        let last = store.read(|conn| history::end(conn).boxed()).await.unwrap();
         let _workers = start(store, 28 * HOUR, u64::MAX);
 
         becomes(store, &[("c", true)]).await;
+        let last = store.read(|conn| history::end(conn).boxed()).await.unwrap();
 
         let check = |position| store.read(move |conn| history::check(conn, position).boxed());
         let expired = check(first).await.unwrap_err();
