@@ -70,7 +70,7 @@ on_both_engines! {
 async fn the_demo_survives_the_death_of_the_server() {
     let mut server = Server::start(Engine::Sqlite).await;
     let watch = Watch::start(&server);
-    let demo = ["demo", "--seconds", "12", "--shoppers", "5", "--rate", "30"];
+    let demo = ["demo", "--seconds", "8", "--shoppers", "5", "--rate", "30"];
     let demo = server
         .command(&demo)
         .stdout(Stdio::piped())
@@ -84,7 +84,8 @@ async fn the_demo_survives_the_death_of_the_server() {
     let output = demo.wait_with_output().expect("the demo ends");
     assert!(output.status.success());
     let summary = String::from_utf8_lossy(&output.stdout);
-    assert!(!summary.contains(" 0 calls repeated"), "{summary}");
+    // How many calls met the death of the server is up to chance; none may have been lost to it.
+    assert!(summary.contains(" 0 changes refused"), "{summary}");
 }
 
 /// Carts that are filled at the same time.
