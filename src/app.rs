@@ -14,10 +14,12 @@ use crate::jobs::{FeedLimits, Jobs, JobsSettings};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
-use crate::proto::server::admin_service_server::AdminServiceServer;
+use crate::proto::server::{
+    admin_service_server::AdminServiceServer, customer_service_server::CustomerServiceServer,
+};
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{limits, shops};
+use crate::{customers, limits, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -154,6 +156,12 @@ impl Program {
     fn services(&self) -> Routes {
         let store = &self.store;
         let shops = shops::Service::new(store.clone());
+        let customers = customers::Service::new(
+            store.clone(),
+            self.feed.clone(),
+            self.passwords.clone(),
+            self.numbers.clone(),
+        );
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -169,6 +177,7 @@ impl Program {
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
+            .add_service(bounded!(CustomerServiceServer, customers))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }

@@ -9,13 +9,22 @@ use serde_json::{Map, Number, Value};
 /// A structure as documents hold it. Numbers that JSON does not have become null.
 #[must_use]
 pub fn to_map(fields: &Struct) -> Map<String, Value> {
-    fields.fields.iter().map(|(key, value)| (key.clone(), to_json(value))).collect()
+    fields
+        .fields
+        .iter()
+        .map(|(key, value)| (key.clone(), to_json(value)))
+        .collect()
 }
 
 /// A structure as the contract has it.
 #[must_use]
 pub fn to_struct(map: &Map<String, Value>) -> Struct {
-    Struct { fields: map.iter().map(|(key, value)| (key.clone(), to_wire(value))).collect() }
+    Struct {
+        fields: map
+            .iter()
+            .map(|(key, value)| (key.clone(), to_wire(value)))
+            .collect(),
+    }
 }
 
 /// As [`to_struct`], absent where there is nothing.
@@ -64,9 +73,9 @@ fn to_wire(value: &Value) -> WireValue {
         Value::Bool(value) => Kind::BoolValue(*value),
         Value::Number(number) => Kind::NumberValue(number.as_f64().unwrap_or_default()),
         Value::String(text) => Kind::StringValue(text.clone()),
-        Value::Array(values) => {
-            Kind::ListValue(ListValue { values: values.iter().map(to_wire).collect() })
-        }
+        Value::Array(values) => Kind::ListValue(ListValue {
+            values: values.iter().map(to_wire).collect(),
+        }),
         Value::Object(map) => Kind::StructValue(to_struct(map)),
     };
     WireValue { kind: Some(kind) }
@@ -97,8 +106,9 @@ mod tests {
     fn filters_see_single_values_of_the_first_level() {
         let fields = map(json!({"n": 12.0, "m": 0.5, "t": "red", "y": true, "l": [1], "z": null}));
 
-        let texts: Vec<_> =
-            first_level(&fields).map(|(key, text)| format!("{key}={text}")).collect();
+        let texts: Vec<_> = first_level(&fields)
+            .map(|(key, text)| format!("{key}={text}"))
+            .collect();
 
         assert_eq!(texts, ["m=0.5", "n=12", "t=red", "y=true"]);
     }

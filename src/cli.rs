@@ -15,6 +15,7 @@ mod health;
 mod key;
 mod output;
 mod pages;
+mod serve;
 mod shop;
 mod watch;
 
@@ -41,6 +42,7 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    Serve(serve::Serve),
     Demo(demo::Demo),
     Watch(watch::Watch),
     Health(health::Health),
@@ -69,6 +71,7 @@ pub fn run() -> ExitCode {
 
 async fn dispatch(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Serve(command) => command.run().await,
         Command::Demo(command) => command.run().await,
         Command::Watch(command) => command.run().await,
         Command::Health(command) => command.run().await,

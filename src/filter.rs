@@ -147,6 +147,28 @@ impl Filter {
         }
     }
 
+    /// The key and the literal to which the filter pins an entry of a map, as [`Self::equality`]
+    /// says it of fields.
+    #[must_use]
+    pub fn entry(&self, path: &str) -> Option<(String, String)> {
+        let pinned = |expression: &Expression| match expression {
+            Expression::Term(Term {
+                field,
+                test:
+                    Test::Entry {
+                        key,
+                        equal: true,
+                        value,
+                    },
+            }) if self.schema.fields[*field].path == path => Some((key.clone(), value.clone())),
+            _ => None,
+        };
+        match &self.root {
+            Expression::And(parts) => parts.iter().find_map(pinned),
+            single => pinned(single),
+        }
+    }
+
     fn terms(&self) -> Vec<&Term> {
         let mut terms = Vec::new();
         self.root.collect_terms(&mut terms);

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod app;
+pub mod attributes;
 pub mod carts;
 pub mod cli;
 pub mod clock;

@@ -43,7 +43,7 @@ pub const METADATA_BYTES_MAX: usize = 128;
 /// How often the API keys are read again: what bounds the time in which a revocation acts.
 pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the API keys are read again early because of a key that is not known.
-pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(250);
+pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(100);
 
 /// How deep objects and lists may be nested in `attributes`.
 pub const ATTRIBUTE_NESTING_MAX: usize = 16;

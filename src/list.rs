@@ -129,6 +129,15 @@ impl Order {
             return Err(bad_token());
         }
         let pairs = || self.keys.iter().zip(place);
+        if let [(field, direction), _, ..] = self.keys.as_slice() {
+            // What follows implies it, but only this leads an index to the place.
+            statement.push(self.schema.fields[*field].column);
+            statement.push(match direction {
+                Direction::Ascending => " >= ",
+                Direction::Descending => " <= ",
+            });
+            statement.bind(place[0].clone()).push(" AND ");
+        }
         for (index, ((field, direction), key)) in pairs().enumerate() {
             let column = self.schema.fields[*field].column;
             statement.push(if index == 0 { "(" } else { " AND (" });
@@ -249,7 +258,8 @@ mod tests {
         assert_eq!(place, [Key::Int(3), Key::Text("a".to_owned())]);
         assert_eq!(
             statement.text(),
-            "(t.size < $1 OR t.size = $2 AND (t.id > $3)) ORDER BY t.size DESC, t.id"
+            "t.size <= $1 AND (t.size < $2 OR t.size = $3 AND (t.id > $4)) \
+             ORDER BY t.size DESC, t.id"
         );
     }
 

@@ -19,8 +19,8 @@ pub use secret::digest as secret_digest;
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::groups;
 use crate::store::{Conn, LockKey, Tx};
+use crate::{customers, groups};
 
 /// The shop that the first start makes.
 pub const DEFAULT_SHOP: &str = "default";
@@ -52,5 +52,6 @@ async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
     sql::insert(tx, shop).await?;
     let change = Change::upserted(Kind::Shop, &*shop.id, shop.version, &convert::shop(shop));
     feed::append(tx, caller, now, change).await?;
-    groups::insert_special(tx, caller, &shop.id, now).await
+    groups::insert_special(tx, caller, &shop.id, now).await?;
+    customers::titles::insert_defaults(tx, caller, &shop.id, now).await
 }

@@ -4,6 +4,7 @@
 //! engines ([`on!`](crate::on)), and what must differ lies in [`dialect`]. An answer leaves only
 //! after its commit, and a read never sees what is not durable.
 
+mod batch;
 mod config;
 mod conn;
 pub mod dialect;
@@ -23,6 +24,7 @@ mod tx;
 mod types;
 mod wake;
 mod work;
+mod workshop;
 
 #[cfg(test)]
 mod tests;
@@ -30,9 +32,8 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::future::BoxFuture;
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
@@ -51,10 +52,10 @@ use crate::error::{Error, Result};
 use conn::Meter;
 use error::{StoreFault, Trouble};
 use group::Writer;
-use lanes::Lanes;
 use pool::Pool;
 use wake::Wake;
 use work::Closure;
+use workshop::Workshop;
 
 /// The two databases that a store may lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -95,17 +96,8 @@ struct Inner {
 
 enum Writers {
     Sqlite(Writer),
-    Postgres {
-        workshop: postgres::Workshop,
-        /// So few jobs write at a time, whatever the number of connections.
-        jobs: Arc<Semaphore>,
-        /// The writes that were handed over, for closing to wait for.
-        underway: TaskTracker,
-    },
+    Postgres(Workshop),
 }
-
-/// Jobs that write at the same time on PostgreSQL.
-const JOBS_AT_ONCE: usize = 2;
 
 impl Store {
     /// Opens a store; makes it where there is none, and brings its schema up to date.
@@ -128,7 +120,7 @@ impl Store {
                     Arc::clone(&write_meter),
                     wake.clone(),
                     config.commit_delay,
-                    opened.lock,
+                    opened.premises,
                 );
                 let readers = pool(opened.read_target, config.read_connections, &read_meter);
                 let writers = Writers::Sqlite(writer);
@@ -140,15 +132,8 @@ impl Store {
                     hints::start(opened.patient, opened.meta.store_id(), &wake, &stop);
                 }
                 let readers = pool(opened.target.clone(), config.read_connections, &read_meter);
-                let writers = Writers::Postgres {
-                    workshop: postgres::Workshop {
-                        pool: pool(opened.target, config.write_connections, &write_meter),
-                        lanes: Lanes::default(),
-                        wake: wake.clone(),
-                    },
-                    jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
-                    underway: TaskTracker::new(),
-                };
+                let writing = pool(opened.target, config.write_connections, &write_meter);
+                let writers = Writers::Postgres(Workshop::new(writing, wake.clone()));
                 (Engine::Postgres, opened.meta, readers, writers)
             }
         };
@@ -341,24 +326,10 @@ impl Store {
     {
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
-            Writers::Postgres { .. } if self.0.stop.is_cancelled() => {
+            Writers::Postgres(_) if self.0.stop.is_cancelled() => {
                 return Err(Trouble::away("the store is closed").to_error());
             }
-            Writers::Postgres {
-                workshop,
-                jobs,
-                underway,
-            } => {
-                let workshop = workshop.clone();
-                let turn = job.then(|| Arc::clone(jobs));
-                underway.spawn(async move {
-                    let _turn = match turn {
-                        Some(jobs) => jobs.acquire_owned().await.ok(),
-                        None => None,
-                    };
-                    postgres::perform(&workshop, Box::new(work)).await;
-                });
-            }
+            Writers::Postgres(workshop) => workshop.submit(Box::new(work), job),
         }
         match answer.await {
             Ok(answer) => answer,
@@ -376,12 +347,8 @@ impl Store {
                 self.0.readers.close().await;
                 writer.close().await;
             }
-            Writers::Postgres {
-                workshop, underway, ..
-            } => {
-                underway.close();
-                underway.wait().await;
-                workshop.pool.close().await;
+            Writers::Postgres(workshop) => {
+                workshop.close().await;
                 self.0.readers.close().await;
             }
         }

@@ -12,6 +12,7 @@ use std::{
 };
 
 use futures::FutureExt as _;
+use quick_cache::sync::Cache;
 use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
@@ -28,6 +29,8 @@ const PREFIX: &str = "clt_";
 /// Characters of a key after its prefix.
 const SECRET_CHARS: usize = 43;
 
+/// How many digests of no key are remembered.
+const UNKNOWN_KEYS_MAX: usize = 4_096;
 /// How long one reading of the keys may take.
 const READ_TIME_MAX: Duration = Duration::from_secs(2);
 
@@ -71,6 +74,9 @@ struct Inner {
     known: RwLock<Known>,
     /// When the last reading began; held while reading.
     read_at: Mutex<Instant>,
+    /// Digests that no key had when it was asked for. Nobody knows a secret before its key is stored, so
+    /// that these need not be read for again.
+    unknown: Cache<[u8; 32], ()>,
 }
 
 #[derive(Default)]
@@ -96,6 +102,7 @@ impl Keys {
             store,
             known: RwLock::default(),
             read_at: Mutex::new(Instant::now()),
+            unknown: Cache::new(UNKNOWN_KEYS_MAX),
         }));
         keys.0.read().await?;
         tokio::spawn(poll(Arc::downgrade(&keys.0), stop));
@@ -129,8 +136,15 @@ impl Keys {
         if let Some(key) = self.0.key(&digest) {
             return Ok(Some(key));
         }
+        if self.0.unknown.get(&digest).is_some() {
+            return Ok(None);
+        }
         self.0.read_since(Instant::now()).await?;
-        Ok(self.0.key(&digest))
+        let key = self.0.key(&digest);
+        if key.is_none() {
+            self.0.unknown.insert(digest, ());
+        }
+        Ok(key)
     }
 
     /// The shop of this id, as it is shared by all calls.

@@ -10,9 +10,9 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    access::{Caller, Roles},
+    access::{Caller, Roles, tables::TABLES, wire},
     clock::Clock,
-    error::Result as StoreResult,
+    error::{Error, Result as StoreResult},
     proto::{
         pb::{Role, admin_service_client::AdminServiceClient},
         server::admin_service_server::AdminServiceServer,
@@ -132,6 +132,8 @@ impl Service<http::Request<Body>> for Offline {
 const FRAME_HEADER: usize = 5;
 
 fn check(path: &str, frame: &Bytes, roles: Roles) -> StoreResult<()> {
-    let _ = (path, frame.get(FRAME_HEADER..), roles);
-    Ok(()) // CHECK
+    let method = TABLES
+        .method(path)
+        .ok_or_else(|| Error::not_found("method"))?;
+    wire::check(method, frame.get(FRAME_HEADER..).unwrap_or_default(), roles)
 }

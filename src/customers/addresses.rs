@@ -7,6 +7,8 @@
 mod convert;
 mod sql;
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use tonic::Code;
 
@@ -19,23 +21,30 @@ use crate::{
     access::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
-    ids, limits, mask,
+    ids, limits, list, mask,
     proto::pb::{self, ErrorReason},
-    store::{Conn, Locks, PageToken, RequestDigest, Store, Tx, page_size},
+    store::{Conn, Locks, PageToken, RequestDigest, Store, Tx},
 };
 
 /// Addresses to be made with a new customer.
 pub(super) fn new_addresses(customer: &str, sent: &[pb::Address], now: i64) -> Vec<Address> {
     sent.iter()
         .zip(1..)
-        .map(|(sent, position)| Address { position, ..new_address(customer, "", sent, now) })
+        .map(|(sent, position)| Address {
+            position,
+            ..new_address(customer, "", sent, now)
+        })
         .collect()
 }
 
 fn new_address(customer: &str, id: &str, sent: &pb::Address, now: i64) -> Address {
     let mut address = Address {
         customer: customer.to_owned(),
-        id: if id.is_empty() { ids::new_id() } else { id.to_owned() },
+        id: if id.is_empty() {
+            ids::new_id()
+        } else {
+            id.to_owned()
+        },
         version: 1,
         create_time: now,
         update_time: now,
@@ -64,7 +73,13 @@ pub(super) async fn exists(conn: &mut Conn, shop: &str, customer: &str, id: &str
 async fn append(tx: &mut Tx, caller: &Caller, address: &Address, now: i64) -> Result<()> {
     let id = log_id(&address.customer, &address.id);
     let body = convert::message(address);
-    feed::append(tx, caller, now, Change::upserted(Kind::Address, id, address.version, &body)).await
+    feed::append(
+        tx,
+        caller,
+        now,
+        Change::upserted(Kind::Address, id, address.version, &body),
+    )
+    .await
 }
 
 /// What names an address in the log: its name without the first part.
@@ -93,7 +108,9 @@ async fn replayed(conn: &mut Conn, caller: &Caller, replay: &feed::Replay) -> Re
     }
     let (customer, id) = replay.id.split_once("/addresses/").unwrap_or_default();
     let address = sql::get(conn, &caller.shop, customer, id).await?;
-    address.map(|address| convert::message(&address)).ok_or_else(not_found)
+    address
+        .map(|address| convert::message(&address))
+        .ok_or_else(not_found)
 }
 
 /// CreateAddress.
@@ -107,15 +124,22 @@ pub(super) async fn create(
     let sent = request.address.unwrap_or_default();
     let creation = Creation {
         address: new_address(&customer, &request.address_id, &sent, now),
-        defaults: Defaults { billing: request.default_billing, shipping: request.default_shipping },
+        defaults: Defaults {
+            billing: request.default_billing,
+            shipping: request.default_shipping,
+        },
         now,
         caller,
     };
     let locks = locks(&creation.caller, &customer);
     if request.validate_only {
-        store.rehearse(locks, creation, |tx, creation| creation.run(tx).boxed()).await
+        store
+            .rehearse(locks, creation, |tx, creation| creation.run(tx).boxed())
+            .await
     } else {
-        store.write_with(locks, creation, |tx, creation| creation.run(tx).boxed()).await
+        store
+            .write_with(locks, creation, |tx, creation| creation.run(tx).boxed())
+            .await
     }
 }
 
@@ -148,8 +172,10 @@ impl Creation {
         let mut address = self.address.clone();
         if others.iter().any(|other| other.id == address.id) {
             let text = "the customer has an address of this id";
-            return Err(Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
-                .with("name", address_name(&before.id, &address.id)));
+            return Err(
+                Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
+                    .with("name", address_name(&before.id, &address.id)),
+            );
         }
         if others.len() >= limits::ADDRESSES_MAX {
             let text = "the customer has as many addresses as it may";
@@ -179,9 +205,13 @@ impl Creation {
 /// GetAddress.
 pub(super) async fn get(store: &Store, caller: &Caller, name: &str) -> Result<pb::Address> {
     let (customer, id) = address_ids(name);
-    let address =
-        store.read(|conn| sql::get(conn, &caller.shop, customer, id).boxed()).await?;
-    address.map(|address| convert::message(&address)).ok_or_else(not_found)
+    let (shop, customer, id) = (Arc::clone(&caller.shop), customer.to_owned(), id.to_owned());
+    let address = store
+        .read(|conn| async move { sql::get(conn, &shop, &customer, &id).await }.boxed())
+        .await?;
+    address
+        .map(|address| convert::message(&address))
+        .ok_or_else(not_found)
 }
 
 /// ListAddresses.
@@ -190,17 +220,19 @@ pub(super) async fn list(
     caller: &Caller,
     request: pb::ListAddressesRequest,
 ) -> Result<pb::ListAddressesResponse> {
-    let size = super::page_size_of(request.page_size)?;
+    let size = list::size(request.page_size)?;
     let digest =
         RequestDigest::new("ListAddresses", &caller.shop).field("customer", &request.customer);
-    let after: Option<(i64, String)> =
-        super::open_token(store, &digest, &request.page_token)?;
-    let customer = id_of(&request.customer);
+    let after: Option<(i64, String)> = list::open(store.meta(), &digest, &request.page_token)?;
+    let (shop, customer) = (
+        Arc::clone(&caller.shop),
+        id_of(&request.customer).to_owned(),
+    );
     let addresses = store
         .snapshot(|conn| {
             async move {
-                owner(conn, &caller.shop, customer).await?;
-                sql::all(conn, &caller.shop, customer).await
+                owner(conn, &shop, &customer).await?;
+                sql::all(conn, &shop, &customer).await
             }
             .boxed()
         })
@@ -218,8 +250,14 @@ pub(super) async fn list(
         }
         _ => String::new(),
     };
-    let addresses = page.iter().map(|address| convert::message(address)).collect();
-    Ok(pb::ListAddressesResponse { addresses, next_page_token })
+    let addresses = page
+        .iter()
+        .map(|address| convert::message(address))
+        .collect();
+    Ok(pb::ListAddressesResponse {
+        addresses,
+        next_page_token,
+    })
 }
 
 /// UpdateAddress.
@@ -230,7 +268,11 @@ pub(super) async fn update(
 ) -> Result<pb::Address> {
     let sent = request.address.unwrap_or_default();
     if sent.name.is_empty() {
-        return Err(Error::invalid_field("address.name", "REQUIRED", "a name is required"));
+        return Err(Error::invalid_field(
+            "address.name",
+            "REQUIRED",
+            "a name is required",
+        ));
     }
     let mask = request.update_mask.as_ref();
     let paths = mask::changed(mask, convert::WRITABLE, convert::IGNORED, |path| {
@@ -238,11 +280,20 @@ pub(super) async fn update(
     })?;
     let now = store.clock().now();
     let locks = locks(&caller, address_ids(&sent.name).0);
-    let update = Update { caller, sent, paths, now };
+    let update = Update {
+        caller,
+        sent,
+        paths,
+        now,
+    };
     if request.validate_only {
-        store.rehearse(locks, update, |tx, update| update.run(tx).boxed()).await
+        store
+            .rehearse(locks, update, |tx, update| update.run(tx).boxed())
+            .await
     } else {
-        store.write_with(locks, update, |tx, update| update.run(tx).boxed()).await
+        store
+            .write_with(locks, update, |tx, update| update.run(tx).boxed())
+            .await
     }
 }
 
@@ -255,13 +306,17 @@ struct Update {
 
 impl Update {
     async fn run(&self, tx: &mut Tx) -> Result<pb::Address> {
-        let Self { caller, sent, now, .. } = self;
+        let Self {
+            caller, sent, now, ..
+        } = self;
         let shop = &*caller.shop;
         if let Some(replay) = feed::replay(tx, caller).await? {
             return replayed(tx, caller, &replay).await;
         }
         let (customer, id) = address_ids(&sent.name);
-        let before = sql::get(tx, shop, customer, id).await?.ok_or_else(not_found)?;
+        let before = sql::get(tx, shop, customer, id)
+            .await?
+            .ok_or_else(not_found)?;
         if owner(tx, shop, customer).await?.is_deleted() {
             return Err(write::deleted());
         }
@@ -288,8 +343,15 @@ pub(super) async fn delete(
 ) -> Result<()> {
     let now = store.clock().now();
     let locks = locks(&caller, address_ids(&request.name).0);
-    let deletion = Deletion { caller, name: request.name, etag: request.etag, now };
-    store.write_with(locks, deletion, |tx, deletion| deletion.run(tx).boxed()).await
+    let deletion = Deletion {
+        caller,
+        name: request.name,
+        etag: request.etag,
+        now,
+    };
+    store
+        .write_with(locks, deletion, |tx, deletion| deletion.run(tx).boxed())
+        .await
 }
 
 struct Deletion {
@@ -301,26 +363,41 @@ struct Deletion {
 
 impl Deletion {
     async fn run(&self, tx: &mut Tx) -> Result<()> {
-        let Self { caller, name, now, .. } = self;
+        let Self {
+            caller, name, now, ..
+        } = self;
         let shop = &*caller.shop;
         if feed::replay(tx, caller).await?.is_some() {
             return Ok(());
         }
         let (customer, id) = address_ids(name);
         let addresses = sql::all(tx, shop, customer).await?;
-        let address = addresses.iter().find(|address| address.id == id).ok_or_else(not_found)?;
+        let address = addresses
+            .iter()
+            .find(|address| address.id == id)
+            .ok_or_else(not_found)?;
         feed::check_etag(&self.etag, name, address.version)?;
         let before = owner(tx, shop, customer).await?;
         sql::delete(tx, shop, customer, id).await?;
         let (version, log_id) = (address.version + 1, log_id(customer, id));
         tombstones::bury(tx, shop, Kind::Address, &log_id, version, *now).await?;
-        feed::append(tx, caller, *now, Change::deleted(Kind::Address, log_id, version)).await?;
-        let oldest = addresses.iter().map(|address| &address.id).find(|other| *other != id);
+        feed::append(
+            tx,
+            caller,
+            *now,
+            Change::deleted(Kind::Address, log_id, version),
+        )
+        .await?;
+        let oldest = addresses
+            .iter()
+            .map(|address| &address.id)
+            .find(|other| *other != id);
         let heir = oldest.cloned().unwrap_or_default();
         let mut after = before.clone();
-        for default in
-            [&mut after.default_billing_address, &mut after.default_shipping_address]
-        {
+        for default in [
+            &mut after.default_billing_address,
+            &mut after.default_shipping_address,
+        ] {
             if *default == id {
                 default.clone_from(&heir);
             }

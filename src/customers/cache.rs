@@ -90,7 +90,10 @@ impl Customers {
 
     /// Keeps a customer that was read after `epochs` were noted.
     pub(super) fn keep(&self, shop: &Arc<str>, id: &str, epochs: Epochs, entry: Arc<Entry>) {
-        let key = Key { shop: Arc::clone(shop), id: id.into() };
+        let key = Key {
+            shop: Arc::clone(shop),
+            id: id.into(),
+        };
         self.0.insert(key, (epochs, entry));
     }
 }
@@ -100,9 +103,14 @@ mod tests {
     use super::*;
 
     fn entry(first_name: &str) -> Arc<Entry> {
-        let customer =
-            pb::Customer { first_name: first_name.to_owned(), ..pb::Customer::default() };
-        Arc::new(Entry { customer, derived: Derived::default() })
+        let customer = pb::Customer {
+            first_name: first_name.to_owned(),
+            ..pb::Customer::default()
+        };
+        Arc::new(Entry {
+            customer,
+            derived: Derived::default(),
+        })
     }
 
     #[test]

@@ -52,7 +52,11 @@ pub(super) fn title_id(name: &str) -> &str {
 
 /// A name, or nothing where there is no id.
 fn name_if_any(id: &str, name: impl Fn(&str) -> String) -> String {
-    if id.is_empty() { String::new() } else { name(id) }
+    if id.is_empty() {
+        String::new()
+    } else {
+        name(id)
+    }
 }
 
 /// The customer as the contract has it, without what is derived.
@@ -279,14 +283,20 @@ fn apply_one(
                 consent(customer.newsletter.as_ref(), sent.newsletter.as_ref(), now);
         }
         "partner_offers" => {
-            customer.partner_offers =
-                consent(customer.partner_offers.as_ref(), sent.partner_offers.as_ref(), now);
+            customer.partner_offers = consent(
+                customer.partner_offers.as_ref(),
+                sent.partner_offers.as_ref(),
+                now,
+            );
         }
         "tax_exempt" => customer.tax_exempt = sent.tax_exempt,
         "accounting_number" => text(&mut customer.accounting_number, &sent.accounting_number),
         "attributes" => {
-            customer.attributes =
-                sent.attributes.as_ref().map(attributes::to_map).unwrap_or_default();
+            customer.attributes = sent
+                .attributes
+                .as_ref()
+                .map(attributes::to_map)
+                .unwrap_or_default();
         }
         "default_billing_address" => default_address(
             &customer.id,
@@ -361,25 +371,35 @@ fn consent(before: Option<&Consent>, sent: Option<&pb::Consent>, now: i64) -> Op
         None if sent.subscribed != was => Some(now),
         None => before.and_then(|before| before.time),
     };
-    Some(Consent { subscribed: sent.subscribed, time, source: sent.source.clone() })
+    Some(Consent {
+        subscribed: sent.subscribed,
+        time,
+        source: sent.source.clone(),
+    })
 }
 
 /// A time of the contract, whose range the access layer has checked.
 pub(super) fn micros(time: prost_types::Timestamp) -> i64 {
-    time.seconds.saturating_mul(1_000_000).saturating_add(i64::from(time.nanos / 1_000))
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos / 1_000))
 }
 
-/// What must be true of a customer whoever wrote it and whatever was there before.
+/// What must be true of a customer that was `before` as it was; what was accepted once stays so.
 pub(super) fn check(
     caller: &Caller,
+    before: Option<&Customer>,
     customer: &Customer,
     has_password: bool,
     today: jiff::civil::Date,
 ) -> Vec<Violation> {
     let mut violations = Vec::new();
-    let may_lack_email = customer.account_type == AccountType::Staff
-        || caller.roles.has(pb::Role::Ingest);
-    if customer.email.is_empty() && !may_lack_email {
+    let may_lack_email =
+        customer.account_type == AccountType::Staff || caller.roles.has(pb::Role::Ingest);
+    let is_new = before.is_none_or(|before| {
+        before.email != customer.email || before.account_type != customer.account_type
+    });
+    if customer.email.is_empty() && is_new && !may_lack_email {
         let text = "an e-mail address is required";
         violations.push(Violation::new("customer.email", "REQUIRED", text));
     }
@@ -412,15 +432,25 @@ mod tests {
         pb::Customer {
             first_name: "Ada".to_owned(),
             email: " Ada@Example.TEST".to_owned(),
-            groups: vec!["groups/vip".to_owned(), "groups/a".to_owned(), "groups/vip".to_owned()],
-            newsletter: Some(pb::Consent { subscribed: true, ..pb::Consent::default() }),
+            groups: vec![
+                "groups/vip".to_owned(),
+                "groups/a".to_owned(),
+                "groups/vip".to_owned(),
+            ],
+            newsletter: Some(pb::Consent {
+                subscribed: true,
+                ..pb::Consent::default()
+            }),
             ..pb::Customer::default()
         }
     }
 
     #[test]
     fn what_is_sent_is_what_is_answered() {
-        let mut customer = Customer { id: "ada".to_owned(), ..Customer::default() };
+        let mut customer = Customer {
+            id: "ada".to_owned(),
+            ..Customer::default()
+        };
 
         let violations = apply(&mut customer, &sent(), WRITABLE, 5_000_000);
 
@@ -429,17 +459,24 @@ mod tests {
         assert_eq!(answer.name, "customers/ada");
         assert_eq!(answer.email, " Ada@Example.TEST");
         assert_eq!(answer.groups, ["groups/a", "groups/vip"]);
-        assert_eq!(answer.newsletter.unwrap().time, Some(feed::timestamp(5_000_000)));
+        assert_eq!(
+            answer.newsletter.unwrap().time,
+            Some(feed::timestamp(5_000_000))
+        );
         assert_eq!(claim(&customer).as_deref(), Some("ada@example.test"));
     }
 
     #[test]
     fn every_writable_field_of_the_contract_is_in_one_of_the_lists() {
-        let descriptor = crate::proto::POOL.get_message_by_name("clientela.v1.Customer").unwrap();
+        let descriptor = crate::proto::POOL
+            .get_message_by_name("clientela.v1.Customer")
+            .unwrap();
         let mut listed: Vec<&str> = WRITABLE.iter().chain(IGNORED).copied().collect();
         listed.sort_unstable();
-        let mut fields: Vec<String> =
-            descriptor.fields().map(|field| field.name().to_owned()).collect();
+        let mut fields: Vec<String> = descriptor
+            .fields()
+            .map(|field| field.name().to_owned())
+            .collect();
         fields.sort_unstable();
 
         assert_eq!(listed, fields);
@@ -449,28 +486,42 @@ mod tests {
     fn only_fields_with_a_value_are_set() {
         let sent = sent();
 
-        let set: Vec<&str> = WRITABLE.iter().copied().filter(|path| is_set(&sent, path)).collect();
+        let set: Vec<&str> = WRITABLE
+            .iter()
+            .copied()
+            .filter(|path| is_set(&sent, path))
+            .collect();
 
         assert_eq!(set, ["first_name", "email", "groups", "newsletter"]);
     }
 
     #[test]
     fn consent_keeps_its_time_until_the_answer_changes() {
-        let agreed = pb::Consent { subscribed: true, ..pb::Consent::default() };
+        let agreed = pb::Consent {
+            subscribed: true,
+            ..pb::Consent::default()
+        };
         let withdrawn = pb::Consent::default();
 
         let first = consent(None, Some(&agreed), 10).unwrap();
         let again = consent(Some(&first), Some(&agreed), 20).unwrap();
         let then = consent(Some(&again), Some(&withdrawn), 30).unwrap();
 
-        assert_eq!((first.time, again.time, then.time), (Some(10), Some(10), Some(30)));
+        assert_eq!(
+            (first.time, again.time, then.time),
+            (Some(10), Some(10), Some(30))
+        );
         assert_eq!(consent(None, Some(&withdrawn), 40).unwrap().time, None);
         assert_eq!(consent(Some(&then), None, 50), None);
     }
 
     #[test]
     fn the_kind_and_addresses_of_others_are_refused_by_an_update() {
-        let mut customer = Customer { id: "ada".to_owned(), version: 3, ..Customer::default() };
+        let mut customer = Customer {
+            id: "ada".to_owned(),
+            version: 3,
+            ..Customer::default()
+        };
         let sent = pb::Customer {
             kind: Kind::Guest.number(),
             default_billing_address: "customers/bob/addresses/home".to_owned(),
@@ -480,14 +531,23 @@ mod tests {
 
         let violations = apply(&mut customer, &sent, WRITABLE, 0);
 
-        let fields: Vec<&str> = violations.iter().map(|fault| fault.field.as_str()).collect();
-        assert_eq!(fields, ["customer.kind", "customer.default_billing_address"]);
+        let fields: Vec<&str> = violations
+            .iter()
+            .map(|fault| fault.field.as_str())
+            .collect();
+        assert_eq!(
+            fields,
+            ["customer.kind", "customer.default_billing_address"]
+        );
         assert_eq!(customer.default_shipping_address, "home");
     }
 
     #[test]
     fn two_ids_of_one_system_are_refused() {
-        let id = |id: &str| pb::ExternalId { system: "erp".to_owned(), id: id.to_owned() };
+        let id = |id: &str| pb::ExternalId {
+            system: "erp".to_owned(),
+            id: id.to_owned(),
+        };
         let mut violations = Vec::new();
 
         external_ids(&[id("1"), id("2")], &mut violations);

@@ -26,19 +26,37 @@ pub(super) struct Derived {
 }
 
 impl Derived {
+    /// From what is known: the last visit, and the shop's time zone.
+    pub(super) fn of(last_visit_time: Option<i64>, zone: TimeZone) -> Self {
+        Self {
+            last_visit_time,
+            zone: Some(zone),
+            hidden: Vec::new(),
+        }
+    }
+
     /// From what was read of the customer of this id.
     pub(super) fn new(row: DerivedRow, id: &str) -> Result<Self> {
         let zone = match row.shop_doc {
             Some(doc) => {
-                let shop: ShopDoc = serde_json::from_str(&doc)
-                    .map_err(|error| Error::corrupt("shops", &format!("of customer {id}"), error))?;
+                let shop: ShopDoc = serde_json::from_str(&doc).map_err(|error| {
+                    Error::corrupt("shops", &format!("of customer {id}"), error)
+                })?;
                 Some(shop.settings.zone())
             }
             None => None,
         };
         let hidden = row.hidden_groups.as_deref().unwrap_or_default();
-        let hidden = hidden.split(',').filter(|id| !id.is_empty()).map(groups::name).collect();
-        Ok(Self { last_visit_time: row.last_visit_time, zone, hidden })
+        let hidden = hidden
+            .split(',')
+            .filter(|id| !id.is_empty())
+            .map(groups::name)
+            .collect();
+        Ok(Self {
+            last_visit_time: row.last_visit_time,
+            zone,
+            hidden,
+        })
     }
 
     /// Fills the derived fields as of `now`.
@@ -81,7 +99,9 @@ mod tests {
         pb::Customer {
             birth_date: "2000-03-01".to_owned(),
             default_group: "groups/secret".to_owned(),
-            groups: ["groups/customer", "groups/secret"].map(str::to_owned).into(),
+            groups: ["groups/customer", "groups/secret"]
+                .map(str::to_owned)
+                .into(),
             ..pb::Customer::default()
         }
     }
@@ -91,7 +111,9 @@ mod tests {
         for (zone, age) in [("UTC", 26), ("Europe/Paris", 26), ("America/New_York", 25)] {
             let mut customer = customer();
 
-            Derived::new(row(zone), "ada").unwrap().fill(&mut customer, NOW);
+            Derived::new(row(zone), "ada")
+                .unwrap()
+                .fill(&mut customer, NOW);
 
             assert_eq!(customer.age, Some(age), "{zone}");
             assert_eq!(customer.last_visit_time, Some(feed::timestamp(5_000_000)));

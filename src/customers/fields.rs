@@ -53,7 +53,11 @@ const SCHEMA: Schema = Schema {
             Kind::Enum(&[("CUSTOMER", 1), ("STAFF", 2)]),
             "c.account_type",
         ),
-        Field::new("kind", Kind::Enum(&[("REGISTERED", 1), ("GUEST", 2)]), "c.kind"),
+        Field::new(
+            "kind",
+            Kind::Enum(&[("REGISTERED", 1), ("GUEST", 2)]),
+            "c.kind",
+        ),
         Field::new(
             "state",
             Kind::Enum(&[
@@ -69,13 +73,17 @@ const SCHEMA: Schema = Schema {
         Field::new("last_name", Kind::Text, "c.last_name")
             .searchable("c.last_name_folded")
             .sortable(),
-        Field::new("email", Kind::Text, "c.email").searchable("c.email_folded").sortable(),
+        Field::new("email", Kind::Text, "c.email")
+            .searchable("c.email_folded")
+            .sortable(),
         Field::new("phone", Kind::Text, "c.phone"),
         Field::new("company", Kind::Text, "c.company").searchable("c.company_folded"),
         Field::new("vat_number", Kind::Text, "c.vat_number"),
         Field::new(
             "credit_limit",
-            Kind::Money { currency_column: "c.credit_limit_currency" },
+            Kind::Money {
+                currency_column: "c.credit_limit_currency",
+            },
             "c.credit_limit",
         ),
         Field::new("payment_days", Kind::Int, "c.payment_days"),
@@ -124,10 +132,18 @@ impl CustomerRecord {
     pub fn new(customer: pb::Customer) -> Self {
         let ids = &customer.external_ids;
         let external_ids = pack_map(ids.iter().map(|id| (id.system.as_str(), id.id.as_str())));
-        let map = customer.attributes.as_ref().map(attributes::to_map).unwrap_or_default();
+        let map = customer
+            .attributes
+            .as_ref()
+            .map(attributes::to_map)
+            .unwrap_or_default();
         let first_level: Vec<_> = attributes::first_level(&map).collect();
         let attributes = pack_map(first_level.iter().map(|(key, text)| (*key, text.as_ref())));
-        Self { customer, external_ids, attributes }
+        Self {
+            customer,
+            external_ids,
+            attributes,
+        }
     }
 }
 
@@ -155,7 +171,9 @@ impl Record for CustomerRecord {
                 },
                 None => Value::Absent,
             },
-            PAYMENT_DAYS => customer.payment_days.map_or(Value::Absent, |days| Value::Int(days.into())),
+            PAYMENT_DAYS => customer
+                .payment_days
+                .map_or(Value::Absent, |days| Value::Int(days.into())),
             RISK if customer.risk == 0 => Value::Absent,
             RISK => Value::Int(customer.risk.into()),
             BIRTH_DATE => Value::text(&customer.birth_date),
@@ -181,7 +199,9 @@ fn subscribed(consent: Option<&pb::Consent>) -> bool {
 }
 
 fn time(time: Option<prost_types::Timestamp>) -> Value<'static> {
-    time.map_or(Value::Absent, |time| Value::Int(super::convert::micros(time)))
+    time.map_or(Value::Absent, |time| {
+        Value::Int(super::convert::micros(time))
+    })
 }
 
 #[cfg(test)]
@@ -213,8 +233,14 @@ mod tests {
             last_name: "Ångström".to_owned(),
             state: 2,
             groups: vec!["groups/customer".to_owned(), "groups/vip".to_owned()],
-            external_ids: vec![pb::ExternalId { system: "erp".to_owned(), id: "7".to_owned() }],
-            credit_limit: Some(pb::Money { currency_code: "EUR".to_owned(), micros: 5_000_000 }),
+            external_ids: vec![pb::ExternalId {
+                system: "erp".to_owned(),
+                id: "7".to_owned(),
+            }],
+            credit_limit: Some(pb::Money {
+                currency_code: "EUR".to_owned(),
+                micros: 5_000_000,
+            }),
             attributes: Some(prost_types::Struct {
                 fields: [("color".to_owned(), text("red"))].into(),
             }),

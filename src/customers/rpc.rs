@@ -8,6 +8,8 @@ mod read;
 mod update;
 mod watch;
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
@@ -36,17 +38,24 @@ pub struct Service {
 impl Service {
     /// The service over these parts of the program.
     #[must_use]
-    pub fn of(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
+    pub fn new(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
         let cache = (store.engine() == Engine::Sqlite).then(Customers::new);
-        Self { store, feed, passwords, numbers, cache }
+        Self {
+            store,
+            feed,
+            passwords,
+            numbers,
+            cache,
+        }
     }
 
     /// Fills in what is derived, and takes out what the caller does not see, as the end of a write.
     async fn finish(&self, caller: &Caller, mut customer: pb::Customer) -> Result<pb::Customer> {
         let id = convert::id_of(&customer.name).to_owned();
+        let shop = Arc::clone(&caller.shop);
         let row = self
             .store
-            .read(|conn| async move { sql::derived(conn, &caller.shop, &id).await }.boxed())
+            .read(|conn| async move { sql::derived(conn, &shop, &id).await }.boxed())
             .await?;
         let derived = Derived::new(row, &customer.name)?;
         derived.fill(&mut customer, self.store.clock().now());
@@ -64,7 +73,9 @@ async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<p
         return Ok(answer);
     }
     let customer = sql::get(conn, &caller.shop, &replay.id).await?;
-    customer.map(|customer| convert::message(&customer)).ok_or_else(not_found)
+    customer
+        .map(|customer| convert::message(&customer))
+        .ok_or_else(not_found)
 }
 
 /// There is no such customer.
@@ -148,7 +159,9 @@ impl CustomerService for Service {
         request: Request<pb::BatchLookupCustomersRequest>,
     ) -> Result<Response<pb::BatchLookupCustomersResponse>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(self.batch_lookup(&caller, request.keys).await?))
+        Ok(Response::new(
+            self.batch_lookup(&caller, request.keys).await?,
+        ))
     }
 
     async fn verify_password(
@@ -164,7 +177,9 @@ impl CustomerService for Service {
         request: Request<pb::CreateAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(addresses::create(&self.store, caller, request).await?))
+        Ok(Response::new(
+            addresses::create(&self.store, caller, request).await?,
+        ))
     }
 
     async fn get_address(
@@ -172,7 +187,9 @@ impl CustomerService for Service {
         request: Request<pb::GetAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(addresses::get(&self.store, &caller, &request.name).await?))
+        Ok(Response::new(
+            addresses::get(&self.store, &caller, &request.name).await?,
+        ))
     }
 
     async fn list_addresses(
@@ -180,7 +197,9 @@ impl CustomerService for Service {
         request: Request<pb::ListAddressesRequest>,
     ) -> Result<Response<pb::ListAddressesResponse>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(addresses::list(&self.store, &caller, request).await?))
+        Ok(Response::new(
+            addresses::list(&self.store, &caller, request).await?,
+        ))
     }
 
     async fn update_address(
@@ -188,7 +207,9 @@ impl CustomerService for Service {
         request: Request<pb::UpdateAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(addresses::update(&self.store, caller, request).await?))
+        Ok(Response::new(
+            addresses::update(&self.store, caller, request).await?,
+        ))
     }
 
     async fn delete_address(
@@ -196,7 +217,9 @@ impl CustomerService for Service {
         request: Request<pb::DeleteAddressRequest>,
     ) -> Result<Response<()>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(addresses::delete(&self.store, caller, request).await?))
+        Ok(Response::new(
+            addresses::delete(&self.store, caller, request).await?,
+        ))
     }
 
     async fn create_title(
@@ -204,7 +227,9 @@ impl CustomerService for Service {
         request: Request<pb::CreateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(titles::create(&self.store, caller, request).await?))
+        Ok(Response::new(
+            titles::create(&self.store, caller, request).await?,
+        ))
     }
 
     async fn get_title(
@@ -212,7 +237,9 @@ impl CustomerService for Service {
         request: Request<pb::GetTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(titles::get(&self.store, &caller, &request.name).await?))
+        Ok(Response::new(
+            titles::get(&self.store, &caller, &request.name).await?,
+        ))
     }
 
     async fn list_titles(
@@ -220,7 +247,9 @@ impl CustomerService for Service {
         request: Request<pb::ListTitlesRequest>,
     ) -> Result<Response<pb::ListTitlesResponse>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(titles::list(&self.store, &caller, request).await?))
+        Ok(Response::new(
+            titles::list(&self.store, &caller, request).await?,
+        ))
     }
 
     async fn update_title(
@@ -228,7 +257,9 @@ impl CustomerService for Service {
         request: Request<pb::UpdateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(titles::update(&self.store, caller, request).await?))
+        Ok(Response::new(
+            titles::update(&self.store, caller, request).await?,
+        ))
     }
 
     async fn delete_title(
@@ -236,7 +267,9 @@ impl CustomerService for Service {
         request: Request<pb::DeleteTitleRequest>,
     ) -> Result<Response<()>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(titles::delete(&self.store, caller, request).await?))
+        Ok(Response::new(
+            titles::delete(&self.store, caller, request).await?,
+        ))
     }
 
     type WatchCustomersStream = feed::Stream;

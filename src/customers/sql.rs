@@ -1,5 +1,7 @@
 //! All SQL over customers, their external ids, credentials and visits.
 
+use std::collections::HashMap;
+
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::model::{Customer, Risk};
@@ -22,16 +24,75 @@ struct CustomerRow {
 pub(super) fn model(id: String, version: i64, doc: &str) -> Result<Customer> {
     let customer: Customer =
         serde_json::from_str(doc).map_err(|error| Error::corrupt("customers", &id, error))?;
-    Ok(Customer { id, version, ..customer })
+    Ok(Customer {
+        id,
+        version,
+        ..customer
+    })
 }
 
 const GET: &str = "SELECT id, version, doc FROM customers WHERE shop_id = $1 AND id = $2";
 
 /// One customer.
 pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Customer>> {
-    let row: Option<CustomerRow> =
-        on!(conn, |e| sqlx::query_as(GET).bind(shop).bind(id).fetch_optional(e).await)?;
-    row.map(|row| model(row.id, row.version, &row.doc)).transpose()
+    let row: Option<CustomerRow> = on!(conn, |e| sqlx::query_as(GET)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    row.map(|row| model(row.id, row.version, &row.doc))
+        .transpose()
+}
+
+/// The customers of these ids, in their order.
+pub(super) async fn get_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<Customer>> {
+    let any = dialect::any_of(conn.engine(), "id", "$2");
+    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
+    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(row.id.clone(), model(row.id, row.version, &row.doc)?);
+    }
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Pairs of claim and id, of customers that are not deleted.
+pub(super) async fn ids_by_claim(
+    conn: &mut Conn,
+    shop: &str,
+    claims: &[String],
+) -> Result<Vec<(String, String)>> {
+    let any = dialect::any_of(conn.engine(), "email_claim", "$2");
+    let text = format!(
+        "SELECT email_claim, id FROM customers
+         WHERE shop_id = $1 AND {any} AND delete_time IS NULL"
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(claims))
+        .fetch_all(e)
+        .await)?)
+}
+
+/// When these customers were last there, of those who ever were.
+pub(super) async fn last_visits(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<HashMap<String, i64>> {
+    let any = dialect::any_of(conn.engine(), "customer_id", "$2");
+    let text =
+        format!("SELECT customer_id, last_visit_time FROM visits WHERE shop_id = $1 AND {any}");
+    let rows: Vec<(String, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    Ok(rows.into_iter().collect())
 }
 
 /// A customer with what its derived fields are made of.
@@ -72,8 +133,11 @@ macro_rules! hidden {
 }
 
 /// The columns of a [`FoundRow`] from `customers c`, without hidden groups.
-pub(super) const FOUND: &str =
-    concat!("SELECT c.id, c.version, c.doc, ", derived!(), "NULL AS hidden_groups");
+pub(super) const FOUND: &str = concat!(
+    "SELECT c.id, c.version, c.doc, ",
+    derived!(),
+    "NULL AS hidden_groups"
+);
 
 const FIND: &str = concat!(
     "SELECT c.id, c.version, c.doc, ",
@@ -95,7 +159,11 @@ pub(super) async fn find(
     hidden: bool,
 ) -> Result<Option<FoundRow>> {
     let text = if hidden { FIND_WITH_HIDDEN } else { FIND };
-    Ok(on!(conn, |e| sqlx::query_as(text).bind(shop).bind(id).fetch_optional(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_as(text)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?)
 }
 
 /// What is known of customers other than their ids.
@@ -144,8 +212,11 @@ const DERIVED: &str = concat!(
 
 /// What the derived fields of a customer are made of.
 pub(super) async fn derived(conn: &mut Conn, shop: &str, id: &str) -> Result<DerivedRow> {
-    let row: Option<DerivedRow> =
-        on!(conn, |e| sqlx::query_as(DERIVED).bind(shop).bind(id).fetch_optional(e).await)?;
+    let row: Option<DerivedRow> = on!(conn, |e| sqlx::query_as(DERIVED)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
     Ok(row.unwrap_or_default())
 }
 
@@ -207,12 +278,14 @@ pub(super) async fn external_holders(
          WHERE shop_id = $1 AND system = $2 AND {any}",
         any = dialect::any_of(conn.engine(), "external_id", "$3"),
     );
-    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(text.as_str()))
-        .bind(shop)
-        .bind(system)
-        .bind(Texts(external_ids))
-        .fetch_all(e)
-        .await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(shop)
+    .bind(system)
+    .bind(Texts(external_ids))
+    .fetch_all(e)
+    .await)?)
 }
 
 /// The columns that both kinds of write set, and their placeholders from `$3` on.
@@ -234,8 +307,13 @@ macro_rules! values {
     };
 }
 
-const INSERT: &str =
-    concat!("INSERT INTO customers (shop_id, id, ", columns!(), ") VALUES ($1, $2, ", values!(), ")");
+const INSERT: &str = concat!(
+    "INSERT INTO customers (shop_id, id, ",
+    columns!(),
+    ") VALUES ($1, $2, ",
+    values!(),
+    ")"
+);
 const UPDATE: &str = concat!(
     "UPDATE customers SET (",
     columns!(),
@@ -250,7 +328,11 @@ const UPDATE: &str = concat!(
 /// Internal when the version before is not the stored one: the lock of the customer was not held.
 pub(super) async fn put(tx: &mut Tx, shop: &str, customer: &Customer) -> Result<()> {
     let columns = Columns::of(customer)?;
-    let text = if customer.version == 1 { INSERT } else { UPDATE };
+    let text = if customer.version == 1 {
+        INSERT
+    } else {
+        UPDATE
+    };
     let rows: u64 = on_write!(tx, |e| sqlx::query(text)
         .bind(shop)
         .bind(&customer.id)
@@ -275,12 +357,27 @@ pub(super) async fn put(tx: &mut Tx, shop: &str, customer: &Customer) -> Result<
         .bind(&customer.default_group)
         .bind(pack_list(customer.groups.iter().map(String::as_str)))
         .bind(customer.tax_exempt)
-        .bind(customer.newsletter.as_ref().is_some_and(|consent| consent.subscribed))
-        .bind(customer.partner_offers.as_ref().is_some_and(|consent| consent.subscribed))
+        .bind(
+            customer
+                .newsletter
+                .as_ref()
+                .is_some_and(|consent| consent.subscribed)
+        )
+        .bind(
+            customer
+                .partner_offers
+                .as_ref()
+                .is_some_and(|consent| consent.subscribed)
+        )
         .bind(&customer.birth_date)
         .bind((customer.risk != Risk::Unrated).then(|| i64::from(customer.risk.number())))
         .bind(customer.credit_limit.as_ref().map(|limit| limit.micros))
-        .bind(customer.credit_limit.as_ref().map(|limit| limit.currency.as_str()))
+        .bind(
+            customer
+                .credit_limit
+                .as_ref()
+                .map(|limit| limit.currency.as_str())
+        )
         .bind(customer.payment_days.map(i64::from))
         .bind(&customer.vat_number)
         .bind(&customer.accounting_number)
@@ -298,7 +395,10 @@ pub(super) async fn put(tx: &mut Tx, shop: &str, customer: &Customer) -> Result<
     if rows == 1 {
         return Ok(());
     }
-    Err(Error::internal(format!("customer {} changed without its lock", customer.id)))
+    Err(Error::internal(format!(
+        "customer {} changed without its lock",
+        customer.id
+    )))
 }
 
 /// Columns that are made of several fields.
@@ -312,7 +412,12 @@ struct Columns {
 
 impl Columns {
     fn of(customer: &Customer) -> Result<Self> {
-        let external_ids = || customer.external_ids.iter().map(|(k, v)| (k.as_str(), v.as_str()));
+        let external_ids = || {
+            customer
+                .external_ids
+                .iter()
+                .map(|(k, v)| (k.as_str(), v.as_str()))
+        };
         let attributes: Vec<_> = attributes::first_level(&customer.attributes).collect();
         let found_by = [
             &customer.first_name,
@@ -326,7 +431,10 @@ impl Columns {
             external_ids: pack_map(external_ids()),
             attributes: pack_map(attributes.iter().map(|(key, value)| (*key, value.as_ref()))),
             search_text: index_text(
-                found_by.into_iter().map(String::as_str).chain(external_ids().map(|(_, id)| id)),
+                found_by
+                    .into_iter()
+                    .map(String::as_str)
+                    .chain(external_ids().map(|(_, id)| id)),
             ),
             summary: serde_json::to_string(&customer.summary()).map_err(Error::internal)?,
             doc: serde_json::to_string(customer).map_err(Error::internal)?,
@@ -347,14 +455,19 @@ pub(super) async fn set_external_id(
     (system, external_id): (&str, &str),
     claimed: bool,
 ) -> Result<()> {
-    let text = if claimed { CLAIM_EXTERNAL_ID } else { RELEASE_EXTERNAL_ID };
+    let text = if claimed {
+        CLAIM_EXTERNAL_ID
+    } else {
+        RELEASE_EXTERNAL_ID
+    };
     on_write!(tx, |e| sqlx::query(text)
         .bind(shop)
         .bind(system)
         .bind(external_id)
         .bind(customer)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -377,7 +490,8 @@ pub(super) async fn set_credential(
         .bind(digest)
         .bind(now)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -398,7 +512,8 @@ pub(super) async fn renew_credential(
         .bind(old)
         .bind(new)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -406,7 +521,12 @@ const REMOVE_CREDENTIAL: &str = "DELETE FROM credentials WHERE shop_id = $1 AND 
 
 /// Takes the password away.
 pub(super) async fn remove_credential(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL).bind(shop).bind(customer).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL)
+        .bind(shop)
+        .bind(customer)
+        .execute(e)
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -429,7 +549,11 @@ pub(super) async fn account(
     shop: &str,
     claim: &str,
 ) -> Result<Option<AccountRow>> {
-    Ok(on!(conn, |e| sqlx::query_as(ACCOUNT).bind(shop).bind(claim).fetch_optional(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_as(ACCOUNT)
+        .bind(shop)
+        .bind(claim)
+        .fetch_optional(e)
+        .await)?)
 }
 
 const VISIT: &str = "INSERT INTO visits (shop_id, customer_id, last_visit_time)
@@ -439,7 +563,13 @@ const VISIT: &str = "INSERT INTO visits (shop_id, customer_id, last_visit_time)
 
 /// Notes that a customer was there.
 pub(super) async fn visit(tx: &mut Tx, shop: &str, customer: &str, now: i64) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(VISIT).bind(shop).bind(customer).bind(now).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(VISIT)
+        .bind(shop)
+        .bind(customer)
+        .bind(now)
+        .execute(e)
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -447,7 +577,10 @@ const TITLE_EXISTS: &str = "SELECT COUNT(*) FROM titles WHERE shop_id = $1 AND i
 
 /// Whether the shop has this title.
 pub(super) async fn title_exists(conn: &mut Conn, shop: &str, id: &str) -> Result<bool> {
-    let count: i64 =
-        on!(conn, |e| sqlx::query_scalar(TITLE_EXISTS).bind(shop).bind(id).fetch_one(e).await)?;
+    let count: i64 = on!(conn, |e| sqlx::query_scalar(TITLE_EXISTS)
+        .bind(shop)
+        .bind(id)
+        .fetch_one(e)
+        .await)?;
     Ok(count > 0)
 }

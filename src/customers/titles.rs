@@ -4,6 +4,8 @@
 
 mod sql;
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use tonic::Code;
 
@@ -16,7 +18,7 @@ use crate::{
     access::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
-    ids, mask,
+    ids, list, mask,
     proto::pb::{self, ErrorReason},
     store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx},
 };
@@ -25,29 +27,46 @@ const WRITABLE: &[&str] = &["display_names", "gender"];
 const IGNORED: &[&str] = &["name", "create_time", "update_time", "etag"];
 
 /// The titles that every shop begins with: id, gender and the names by language.
-const DEFAULTS: [(&str, Gender, [(&str, &str); 2]); 4] = [
-    ("mr", Gender::Male, [("en", "Mr."), ("fr", "M.")]),
-    ("ms", Gender::Female, [("en", "Ms."), ("fr", "Mme")]),
-    ("miss", Gender::Female, [("en", "Miss"), ("fr", "Mlle")]),
-    ("unknown", Gender::Neutral, [("en", "Unknown"), ("fr", "Inconnu")]),
+const DEFAULTS: [DefaultTitle; 4] = [
+    ("mr", Gender::Male, &[("en", "Mr."), ("fr", "M.")]),
+    ("ms", Gender::Female, &[("en", "Ms."), ("fr", "Mme")]),
+    ("miss", Gender::Female, &[("en", "Miss"), ("fr", "Mlle")]),
+    (
+        "unknown",
+        Gender::Neutral,
+        &[("en", "Unknown"), ("fr", "Inconnu")],
+    ),
 ];
 
-/// Gives a new shop, the caller's, the titles that every shop begins with.
+type DefaultTitle = (
+    &'static str,
+    Gender,
+    &'static [(&'static str, &'static str)],
+);
+
+/// Gives a new shop the titles that every shop begins with.
 ///
 /// # Errors
 /// The database's.
-pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, now: i64) -> Result<()> {
+pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
+    let caller = Caller {
+        shop: shop.into(),
+        ..caller.clone()
+    };
     for (id, gender, names) in DEFAULTS {
         let title = Title {
             id: id.to_owned(),
             version: 1,
-            display_names: names.map(|(tag, name)| (tag.to_owned(), name.to_owned())).into(),
+            display_names: names
+                .iter()
+                .map(|(tag, name)| ((*tag).to_owned(), (*name).to_owned()))
+                .collect(),
             gender,
             create_time: now,
             update_time: now,
             ..Title::default()
         };
-        store(tx, caller, &title, now).await?;
+        store(tx, &caller, &title, now).await?;
     }
     Ok(())
 }
@@ -83,7 +102,11 @@ fn apply(title: &mut Title, sent: &pb::Title, paths: &[&str]) {
 fn check(title: &Title) -> Result<()> {
     if title.display_names.is_empty() {
         let text = "a name in at least one language is required";
-        return Err(Error::invalid_field("title.display_names", "REQUIRED", text));
+        return Err(Error::invalid_field(
+            "title.display_names",
+            "REQUIRED",
+            text,
+        ));
     }
     Ok(())
 }
@@ -112,16 +135,33 @@ pub(super) async fn create(
     request: pb::CreateTitleRequest,
 ) -> Result<pb::Title> {
     let now = store.clock().now();
-    let id = if request.title_id.is_empty() { ids::new_id() } else { request.title_id };
-    let mut title = Title { id, create_time: now, update_time: now, ..Title::default() };
+    let id = if request.title_id.is_empty() {
+        ids::new_id()
+    } else {
+        request.title_id
+    };
+    let mut title = Title {
+        id,
+        create_time: now,
+        update_time: now,
+        ..Title::default()
+    };
     apply(&mut title, &request.title.unwrap_or_default(), WRITABLE);
     check(&title)?;
     let locks = locks(&caller, &title.id);
     let data = (caller, title, now);
     if request.validate_only {
-        store.rehearse(locks, data, |tx, (caller, title, now)| insert(tx, caller, title, *now).boxed()).await
+        store
+            .rehearse(locks, data, |tx, (caller, title, now)| {
+                insert(tx, caller, title, *now).boxed()
+            })
+            .await
     } else {
-        store.write_with(locks, data, |tx, (caller, title, now)| insert(tx, caller, title, *now).boxed()).await
+        store
+            .write_with(locks, data, |tx, (caller, title, now)| {
+                insert(tx, caller, title, *now).boxed()
+            })
+            .await
     }
 }
 
@@ -131,11 +171,16 @@ async fn insert(tx: &mut Tx, caller: &Caller, title: &Title, now: i64) -> Result
     }
     if sql::get(tx, &caller.shop, &title.id).await?.is_some() {
         let text = "there is a title of this id";
-        return Err(Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
-            .with("name", title_name(&title.id)));
+        return Err(
+            Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
+                .with("name", title_name(&title.id)),
+        );
     }
     let last = tombstones::last_version(tx, &caller.shop, Kind::Title, &title.id).await?;
-    let title = Title { version: last + 1, ..title.clone() };
+    let title = Title {
+        version: last + 1,
+        ..title.clone()
+    };
     store_title(tx, caller, &title, now).await
 }
 
@@ -146,8 +191,10 @@ async fn store_title(tx: &mut Tx, caller: &Caller, title: &Title, now: i64) -> R
 
 /// GetTitle.
 pub(super) async fn get(store: &Store, caller: &Caller, name: &str) -> Result<pb::Title> {
-    let id = title_id(name);
-    let title = store.read(|conn| sql::get(conn, &caller.shop, id).boxed()).await?;
+    let (shop, id) = (Arc::clone(&caller.shop), title_id(name).to_owned());
+    let title = store
+        .read(|conn| async move { sql::get(conn, &shop, &id).await }.boxed())
+        .await?;
     title.map(|title| message(&title)).ok_or_else(not_found)
 }
 
@@ -157,20 +204,25 @@ pub(super) async fn list(
     caller: &Caller,
     request: pb::ListTitlesRequest,
 ) -> Result<pb::ListTitlesResponse> {
-    let size = super::page_size_of(request.page_size)?;
+    let size = list::size(request.page_size)?;
     let digest = RequestDigest::new("ListTitles", &caller.shop);
-    let after: Option<String> = super::open_token(store, &digest, &request.page_token)?;
+    let after: Option<String> = list::open(store.meta(), &digest, &request.page_token)?;
     let after = after.unwrap_or_default();
     let limit = i64::try_from(size + 1).expect("a page is small");
-    let mut titles =
-        store.read(|conn| sql::list(conn, &caller.shop, &after, limit).boxed()).await?;
+    let shop = Arc::clone(&caller.shop);
+    let mut titles = store
+        .read(|conn| async move { sql::list(conn, &shop, &after, limit).await }.boxed())
+        .await?;
     let is_cut = titles.len() > size;
     titles.truncate(size);
     let next_page_token = match titles.last() {
         Some(last) if is_cut => PageToken::seal(store.meta(), &digest, &last.id),
         _ => String::new(),
     };
-    Ok(pb::ListTitlesResponse { titles: titles.iter().map(message).collect(), next_page_token })
+    Ok(pb::ListTitlesResponse {
+        titles: titles.iter().map(message).collect(),
+        next_page_token,
+    })
 }
 
 /// UpdateTitle.
@@ -181,19 +233,37 @@ pub(super) async fn update(
 ) -> Result<pb::Title> {
     let sent = request.title.unwrap_or_default();
     if sent.name.is_empty() {
-        return Err(Error::invalid_field("title.name", "REQUIRED", "a name is required"));
+        return Err(Error::invalid_field(
+            "title.name",
+            "REQUIRED",
+            "a name is required",
+        ));
     }
-    let paths = mask::changed(request.update_mask.as_ref(), WRITABLE, IGNORED, |path| match path {
-        "display_names" => !sent.display_names.is_empty(),
-        _ => sent.gender != 0,
-    })?;
+    let paths = mask::changed(
+        request.update_mask.as_ref(),
+        WRITABLE,
+        IGNORED,
+        |path| match path {
+            "display_names" => !sent.display_names.is_empty(),
+            _ => sent.gender != 0,
+        },
+    )?;
     let now = store.clock().now();
     let locks = locks(&caller, title_id(&sent.name));
-    let update = Update { caller, sent, paths, now };
+    let update = Update {
+        caller,
+        sent,
+        paths,
+        now,
+    };
     if request.validate_only {
-        store.rehearse(locks, update, |tx, update| update.run(tx).boxed()).await
+        store
+            .rehearse(locks, update, |tx, update| update.run(tx).boxed())
+            .await
     } else {
-        store.write_with(locks, update, |tx, update| update.run(tx).boxed()).await
+        store
+            .write_with(locks, update, |tx, update| update.run(tx).boxed())
+            .await
     }
 }
 
@@ -206,12 +276,16 @@ struct Update {
 
 impl Update {
     async fn run(&self, tx: &mut Tx) -> Result<pb::Title> {
-        let Self { caller, sent, now, .. } = self;
+        let Self {
+            caller, sent, now, ..
+        } = self;
         if let Some(replay) = feed::replay(tx, caller).await? {
             return replayed(tx, caller, &replay).await;
         }
         let id = title_id(&sent.name);
-        let before = sql::get(tx, &caller.shop, id).await?.ok_or_else(not_found)?;
+        let before = sql::get(tx, &caller.shop, id)
+            .await?
+            .ok_or_else(not_found)?;
         feed::check_etag(&sent.etag, &sent.name, before.version)?;
         let mut after = before.clone();
         apply(&mut after, sent, &self.paths);

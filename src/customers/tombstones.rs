@@ -10,12 +10,7 @@ use crate::{
 const LAST: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
 
 /// The last version of a deleted name; 0 if there never was one.
-pub(super) async fn last_version(
-    conn: &mut Conn,
-    shop: &str,
-    kind: Kind,
-    id: &str,
-) -> Result<i64> {
+pub(super) async fn last_version(conn: &mut Conn, shop: &str, kind: Kind, id: &str) -> Result<i64> {
     let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(LAST)
         .bind(shop)
         .bind(kind.number())
@@ -46,6 +41,7 @@ pub(super) async fn bury(
         .bind(version)
         .bind(now)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }

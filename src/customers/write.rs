@@ -112,12 +112,19 @@ pub(super) async fn check_unique(
     } else {
         Vec::new()
     };
-    let others = || holders.iter().filter(|holder| before.is_none() || holder.id != after.id);
+    let others = || {
+        holders
+            .iter()
+            .filter(|holder| before.is_none() || holder.id != after.id)
+    };
     if before.is_none() && others().any(|holder| holder.id == after.id) {
-        return Err(taken(ErrorReason::NameTaken, "there is a customer of this id")
-            .with("name", convert::name(&after.id)));
+        return Err(
+            taken(ErrorReason::NameTaken, "there is a customer of this id")
+                .with("name", convert::name(&after.id)),
+        );
     }
-    let holds_claim = |holder: &&sql::Holder| claim.is_some() && holder.email_claim.as_deref() == claim;
+    let holds_claim =
+        |holder: &&sql::Holder| claim.is_some() && holder.email_claim.as_deref() == claim;
     if let Some(holder) = others().find(holds_claim) {
         return Err(email_taken(caller, &holder.id));
     }
@@ -133,8 +140,10 @@ pub(super) async fn check_unique(
     match others().find(|holder| holder.number == after.number) {
         None => Ok(Unique::Yes),
         Some(_) if number == Number::Drawn => Ok(Unique::DrawAgain),
-        Some(holder) => Err(taken(ErrorReason::NumberTaken, "another customer has this number")
-            .with("name", convert::name(&holder.id))),
+        Some(holder) => Err(
+            taken(ErrorReason::NumberTaken, "another customer has this number")
+                .with("name", convert::name(&holder.id)),
+        ),
     }
 }
 
@@ -161,8 +170,12 @@ pub(super) fn deleted() -> Error {
 /// The default group is none of the groups.
 pub(super) fn default_not_member(group: &str) -> Error {
     let text = "the default group is not one of the groups";
-    Error::new(Code::InvalidArgument, ErrorReason::DefaultGroupNotMember, text)
-        .with("default_group", groups::name(group))
+    Error::new(
+        Code::InvalidArgument,
+        ErrorReason::DefaultGroupNotMember,
+        text,
+    )
+    .with("default_group", groups::name(group))
 }
 
 /// The group that an account of this kind gets by itself.
@@ -257,7 +270,12 @@ pub(super) async fn store(
     let change = if after.is_deleted() {
         Change::deleted(feed::Kind::Customer, &after.id, after.version)
     } else {
-        Change::upserted(feed::Kind::Customer, &after.id, after.version, &convert::message(after))
+        Change::upserted(
+            feed::Kind::Customer,
+            &after.id,
+            after.version,
+            &convert::message(after),
+        )
     };
     feed::append(tx, caller, now, change).await?;
     if before.is_some_and(|before| matters_to_carts(before, after)) && !after.is_deleted() {
@@ -300,7 +318,10 @@ mod tests {
         after.external_ids.insert("crm".to_owned(), "2".to_owned());
         after.email_claim = None;
 
-        assert_eq!(unique_locks("s", Some(&before), &after), [external_lock("s", "crm", "2")]);
+        assert_eq!(
+            unique_locks("s", Some(&before), &after),
+            [external_lock("s", "crm", "2")]
+        );
         assert_eq!(unique_locks("s", None, &before).len(), 3);
     }
 
@@ -317,6 +338,8 @@ mod tests {
         assert!(change(|after| after.tax_exempt = true));
         assert!(change(|after| after.groups.push("vip".to_owned())));
         assert!(!change(|after| after.phone = "1".to_owned()));
-        assert!(!change(|after| after.newsletter = Some(super::super::model::Consent::default())));
+        assert!(!change(
+            |after| after.newsletter = Some(super::super::model::Consent::default())
+        ));
     }
 }

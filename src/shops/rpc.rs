@@ -7,6 +7,7 @@ use super::convert;
 use super::model::{Shop, ShopDoc};
 use super::{keys, lock, sql};
 use crate::access::Caller;
+use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
 use crate::groups;
@@ -168,6 +169,7 @@ impl Service {
                     if request.validate_only {
                         return Ok(answer);
                     }
+                    epochs::changed(tx, Kind::Settings.number(), &shop.id, &shop.id);
                     sql::update(tx, &shop).await?;
                     let change = Change::upserted(Kind::Settings, &*shop.id, shop.version, &answer);
                     feed::append(tx, caller, now, change).await?;

@@ -29,7 +29,9 @@ pub(super) fn start(
     // One database may hold several stores, in schemas of their own.
     let channel = format!("clientela_{}", store_id.replace('-', ""));
     let own = ids::new_id();
-    let sender = send(options.clone(), channel.clone(), own.clone(), wake.here());
+    // A hint need not survive anything, so no flush is spent on it.
+    let hasty = options.clone().options([("synchronous_commit", "off")]);
+    let sender = send(hasty, channel.clone(), own.clone(), wake.here());
     tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
     let listener = listen(options, channel, own, wake.clone());
     tokio::spawn(stop.clone().run_until_cancelled_owned(listener));

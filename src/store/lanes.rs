@@ -1,33 +1,114 @@
 //! Waiting for a lock without holding a connection.
 //!
 //! On PostgreSQL a write that waits for its aggregate would keep a connection busy, and a single hot
-//! cart would soon keep all of them. So the writes of one process first queue here, and only the one
-//! whose turn it is goes on to the database, where it meets at most one rival per replica.
+//! cart would soon keep all of them. So the writes of one process first wait here: those with the
+//! same locks gather in a lane and share a transaction, and lanes that have a lock in common take
+//! turns. In the database they meet at most one rival per replica.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::OwnedMutexGuard;
 
+use super::batch::{MAX_BATCH, Queue};
 use super::locks::{LockKey, Locks};
+use super::work::Work;
 
-type Turn = Arc<tokio::sync::Mutex<()>>;
+type Waiting = VecDeque<Box<dyn Work>>;
 
-/// A queue for each aggregate that is being written.
+/// The writes that wait with the same locks. That a lane is in the map says that somebody leads it.
 #[derive(Clone, Default)]
-pub(super) struct Lanes(Arc<Mutex<HashMap<LockKey, Turn>>>);
+pub(super) struct Lanes(Arc<Mutex<HashMap<Locks, Waiting>>>);
 
-/// The turn at some aggregates.
-pub(super) struct Turns {
+/// A lane that this one leads: runs what gathers in it, until there is nothing more.
+pub(super) struct Lane {
     lanes: Lanes,
-    held: Vec<(LockKey, OwnedMutexGuard<()>)>,
+    locks: Locks,
+    open: bool,
 }
 
 impl Lanes {
+    /// Joins the lane of the write's locks; who finds nobody there leads it.
+    pub(super) fn join(&self, work: Box<dyn Work>) -> Option<Lane> {
+        let mut lanes = self
+            .0
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        if let Some(lane) = lanes.get_mut(work.locks()) {
+            lane.push_back(work);
+            return None;
+        }
+        let locks = work.locks().clone();
+        lanes.insert(locks.clone(), VecDeque::from([work]));
+        Some(Lane {
+            lanes: self.clone(),
+            locks,
+            open: true,
+        })
+    }
+}
+
+impl Lane {
+    pub(super) fn locks(&self) -> &Locks {
+        &self.locks
+    }
+
+    /// Moves what has gathered into an empty queue; where that is nothing, the lane is closed.
+    pub(super) fn fill(&mut self, queue: &mut Queue) {
+        let mut lanes = self
+            .lanes
+            .0
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        let Some(lane) = lanes.get_mut(&self.locks) else {
+            return;
+        };
+        for work in lane.drain(..lane.len().min(MAX_BATCH)) {
+            queue.push(work);
+        }
+        if queue.is_empty() {
+            // From here on the next write of these locks opens a lane of its own.
+            lanes.remove(&self.locks);
+            self.open = false;
+        }
+    }
+}
+
+/// A leader that ends otherwise takes its followers along; their callers are told.
+impl Drop for Lane {
+    fn drop(&mut self) {
+        if !self.open {
+            return;
+        }
+        let abandoned = {
+            let mut lanes = self
+                .lanes
+                .0
+                .lock()
+                .expect("nothing panics while it holds this lock");
+            lanes.remove(&self.locks)
+        };
+        drop(abandoned);
+    }
+}
+
+type Turn = Arc<tokio::sync::Mutex<()>>;
+
+/// Who may go on to the database, by aggregate.
+#[derive(Clone, Default)]
+pub(super) struct Turnstile(Arc<Mutex<HashMap<LockKey, Turn>>>);
+
+/// The turn at some aggregates.
+pub(super) struct Turns {
+    turnstile: Turnstile,
+    held: Vec<(LockKey, OwnedMutexGuard<()>)>,
+}
+
+impl Turnstile {
     /// Waits for the turn at each aggregate, in the order of the locks.
     pub(super) async fn wait(&self, locks: &Locks) -> Turns {
         let mut turns = Turns {
-            lanes: self.clone(),
+            turnstile: self.clone(),
             held: Vec::with_capacity(locks.len()),
         };
         for key in locks.iter() {
@@ -38,30 +119,30 @@ impl Lanes {
     }
 
     fn turn(&self, key: LockKey) -> Turn {
-        let mut lanes = self
+        let mut turns = self
             .0
             .lock()
             .expect("nothing panics while it holds this lock");
-        Arc::clone(lanes.entry(key).or_default())
+        Arc::clone(turns.entry(key).or_default())
     }
 }
 
 impl Drop for Turns {
     fn drop(&mut self) {
-        let mut lanes = self
-            .lanes
+        let mut turns = self
+            .turnstile
             .0
             .lock()
             .expect("nothing panics while it holds this lock");
         for (key, guard) in self.held.drain(..) {
             drop(guard);
             // Ours is gone, so one reference is the map's own: nobody waits. A waiter that gave up
-            // may leave its lane behind; the next one to use it takes it away.
-            if lanes
+            // may leave an entry behind; the next one to use it takes it away.
+            if turns
                 .get(&key)
                 .is_some_and(|turn| Arc::strong_count(turn) == 1)
             {
-                lanes.remove(&key);
+                turns.remove(&key);
             }
         }
     }
@@ -73,17 +154,17 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_taken_one_after_the_other_and_leave_nothing_behind() {
-        let lanes = Lanes::default();
+        let turns = Turnstile::default();
         let (a, b) = (Locks::of("cart", "s", "a"), Locks::of("cart", "s", "b"));
-        let first = lanes.wait(&a).await;
-        let other = lanes.wait(&b).await;
-        let mut second = Box::pin(lanes.wait(&a));
+        let first = turns.wait(&a).await;
+        let other = turns.wait(&b).await;
+        let mut second = Box::pin(turns.wait(&a));
         assert!(futures::poll!(&mut second).is_pending());
 
         drop(first);
         drop(second.await);
         drop(other);
 
-        assert!(lanes.0.lock().unwrap().is_empty());
+        assert!(turns.0.lock().unwrap().is_empty());
     }
 }

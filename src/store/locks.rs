@@ -34,7 +34,7 @@ impl LockKey {
 }
 
 /// A set of locks.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Locks(Vec<LockKey>);
 
 impl Locks {

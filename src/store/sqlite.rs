@@ -26,7 +26,11 @@ const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// Older libraries can lose a committed transaction in WAL mode.
 const OLDEST: &str = "3.51.3";
 /// The write-ahead log is cut to this when it is empty again.
-const WAL_SIZE_KEPT: &str = "67108864";
+const LOG_KEPT: &str = "67108864";
+/// A write-ahead log that has grown beyond this is folded in, readers or not.
+const LOG_TOO_LONG: u64 = 128 << 20;
+/// How long the writer stands still for readers that are in the way of that.
+const FOLD_PATIENCE: Duration = Duration::from_millis(100);
 
 /// An embedded store that has been opened.
 pub(super) struct Opened {
@@ -34,8 +38,49 @@ pub(super) struct Opened {
     pub(super) write_target: Target,
     pub(super) read_target: Target,
     pub(super) meta: StoreMeta,
-    /// Held as long as the store is open.
-    pub(super) lock: File,
+    pub(super) premises: Premises,
+}
+
+/// What the writer needs of the folder.
+pub(super) struct Premises {
+    /// Held as long as the store is open: keeps a second process out.
+    _lock: File,
+    log: PathBuf,
+    busy_timeout: Duration,
+}
+
+impl Premises {
+    /// Folds the write-ahead log into the database when it has grown too long.
+    ///
+    /// SQLite folds it in by itself at commits, but begins it anew only at a moment without readers,
+    /// which a busy store may never have.
+    pub(super) async fn fold_long_log(&self, conn: &mut Conn) {
+        if !std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_TOO_LONG) {
+            return;
+        }
+        let folded = async {
+            set_busy_timeout(conn, FOLD_PATIENCE).await?;
+            let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+            let (busy, _, _): (i64, i64, i64) =
+                on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
+            set_busy_timeout(conn, self.busy_timeout).await?;
+            Ok::<_, sqlx::Error>(busy == 0)
+        };
+        match folded.await {
+            Ok(true) => {}
+            Ok(false) => tracing::debug!("readers keep the write-ahead log from being folded in"),
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be folded in"),
+        }
+        conn.forgive();
+    }
+}
+
+async fn set_busy_timeout(conn: &mut Conn, timeout: Duration) -> sqlx::Result<()> {
+    let set = format!("PRAGMA busy_timeout = {}", timeout.as_millis());
+    on!(conn, |e| sqlx::raw_sql(AssertSqlSafe(set.as_str()))
+        .execute(e)
+        .await
+        .map(|_| ()))
 }
 
 pub(super) async fn open(
@@ -61,7 +106,7 @@ pub(super) async fn open(
         .foreign_keys(true)
         // What is erased is overwritten, and does not stay in a free page.
         .pragma("secure_delete", "ON")
-        .pragma("journal_size_limit", WAL_SIZE_KEPT)
+        .pragma("journal_size_limit", LOG_KEPT)
         .thread_name(|id| format!("sqlite-write-{id}"));
     let read_options = options
         .read_only(true)
@@ -76,12 +121,18 @@ pub(super) async fn open(
     open::migrate(&mut writer).await?;
     let meta = open::identity(&mut writer).await?;
 
+    let premises = Premises {
+        _lock: lock,
+        log: data_dir.join(format!("{DATABASE_FILE}-wal")),
+        busy_timeout,
+    };
+    let read_target = Target::Sqlite(Box::new(read_options));
     Ok(Opened {
         writer,
         write_target,
-        read_target: Target::Sqlite(Box::new(read_options)),
+        read_target,
         meta,
-        lock,
+        premises,
     })
 }
 

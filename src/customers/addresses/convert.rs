@@ -68,11 +68,15 @@ mod tests {
 
     #[test]
     fn every_field_of_the_contract_is_in_one_of_the_lists() {
-        let descriptor = crate::proto::POOL.get_message_by_name("clientela.v1.Address").unwrap();
+        let descriptor = crate::proto::POOL
+            .get_message_by_name("clientela.v1.Address")
+            .unwrap();
         let mut listed: Vec<&str> = WRITABLE.iter().chain(IGNORED).copied().collect();
         listed.sort_unstable();
-        let mut fields: Vec<String> =
-            descriptor.fields().map(|field| field.name().to_owned()).collect();
+        let mut fields: Vec<String> = descriptor
+            .fields()
+            .map(|field| field.name().to_owned())
+            .collect();
         fields.sort_unstable();
 
         assert_eq!(listed, fields);
@@ -85,7 +89,10 @@ mod tests {
             line1: "1 rue de la Paix".to_owned(),
             ..pb::Address::default()
         };
-        let mut address = Address { line1: "2 rue Neuve".to_owned(), ..Address::default() };
+        let mut address = Address {
+            line1: "2 rue Neuve".to_owned(),
+            ..Address::default()
+        };
 
         apply(&mut address, &sent, &["city"]);
 

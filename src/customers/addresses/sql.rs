@@ -56,8 +56,11 @@ const ALL: &str = "SELECT customer_id, id, version, position, doc FROM addresses
 
 /// All addresses of a customer, oldest first; there are few.
 pub(super) async fn all(conn: &mut Conn, shop: &str, customer: &str) -> Result<Vec<Address>> {
-    let rows: Vec<AddressRow> =
-        on!(conn, |e| sqlx::query_as(ALL).bind(shop).bind(customer).fetch_all(e).await)?;
+    let rows: Vec<AddressRow> = on!(conn, |e| sqlx::query_as(ALL)
+        .bind(shop)
+        .bind(customer)
+        .fetch_all(e)
+        .await)?;
     rows.into_iter().map(AddressRow::model).collect()
 }
 
@@ -78,7 +81,8 @@ pub(super) async fn insert(tx: &mut Tx, shop: &str, address: &Address) -> Result
         .bind(address.create_time)
         .bind(address.update_time)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -96,7 +100,8 @@ pub(super) async fn update(tx: &mut Tx, shop: &str, address: &Address) -> Result
         .bind(&doc)
         .bind(address.update_time)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -104,6 +109,12 @@ const DELETE: &str = "DELETE FROM addresses WHERE shop_id = $1 AND customer_id =
 
 /// Removes an address.
 pub(super) async fn delete(tx: &mut Tx, shop: &str, customer: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE).bind(shop).bind(customer).bind(id).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(DELETE)
+        .bind(shop)
+        .bind(customer)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(drop))?;
     Ok(())
 }

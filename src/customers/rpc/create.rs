@@ -30,13 +30,13 @@ pub(super) struct Creation {
     pub(super) addresses: Vec<Address>,
     /// The state was chosen by the caller.
     state: Option<State>,
-    number: Number,
-    digest: Option<String>,
+    pub(super) number: Number,
+    pub(super) digest: Option<String>,
     now: i64,
 }
 
 /// What came of it.
-enum Outcome {
+pub(super) enum Outcome {
     /// The answer.
     Made(Box<pb::Customer>),
     /// The drawn number is in use.
@@ -49,10 +49,19 @@ impl Service {
         caller: Caller,
         request: pb::CreateCustomerRequest,
     ) -> Result<pb::Customer> {
-        let pb::CreateCustomerRequest { customer, customer_id, addresses, validate_only, .. } =
-            request;
+        let pb::CreateCustomerRequest {
+            customer,
+            customer_id,
+            addresses,
+            validate_only,
+            ..
+        } = request;
         let now = self.store.clock().now();
-        let id = if customer_id.is_empty() { ids::new_id() } else { customer_id };
+        let id = if customer_id.is_empty() {
+            ids::new_id()
+        } else {
+            customer_id
+        };
         let addresses = addresses::new_addresses(&id, &addresses, now);
         let creation = self.prepare(caller, id, customer.unwrap_or_default(), addresses, now);
         self.make(creation.await?, validate_only).await
@@ -67,7 +76,11 @@ impl Service {
         addresses: Vec<Address>,
         now: i64,
     ) -> Result<Creation> {
-        let mut customer = Customer { id, create_time: now, ..Customer::default() };
+        let mut customer = Customer {
+            id,
+            create_time: now,
+            ..Customer::default()
+        };
         let password = sent.password.take().map(Zeroizing::new);
         // There are no addresses yet that it could name; the first one becomes the default.
         sent.default_billing_address.clear();
@@ -76,8 +89,11 @@ impl Service {
         if !violations.is_empty() {
             return Err(Error::invalid(violations));
         }
-        let number =
-            if customer.number.is_empty() { Number::Drawn } else { Number::Chosen };
+        let number = if customer.number.is_empty() {
+            Number::Drawn
+        } else {
+            Number::Chosen
+        };
         if let Some(first) = addresses.first() {
             customer.default_billing_address.clone_from(&first.id);
             customer.default_shipping_address.clone_from(&first.id);
@@ -88,7 +104,15 @@ impl Service {
             None => None,
         };
         let state = State::of(sent.state);
-        Ok(Creation { caller, customer, addresses, state, number, digest, now })
+        Ok(Creation {
+            caller,
+            customer,
+            addresses,
+            state,
+            number,
+            digest,
+            now,
+        })
     }
 
     /// Makes the customer, drawing numbers until one is free.
@@ -103,9 +127,13 @@ impl Service {
             let locks = creation.locks();
             let data = creation.clone();
             let outcome = if rehearse {
-                self.store.rehearse(locks, data, |tx, creation| run(tx, creation).boxed()).await
+                self.store
+                    .rehearse(locks, data, |tx, creation| run(tx, creation).boxed())
+                    .await
             } else {
-                self.store.write_with(locks, data, |tx, creation| run(tx, creation).boxed()).await
+                self.store
+                    .write_with(locks, data, |tx, creation| run(tx, creation).boxed())
+                    .await
             };
             match outcome? {
                 Outcome::Made(customer) => return self.finish(&caller, *customer).await,
@@ -118,7 +146,9 @@ impl Service {
 impl Creation {
     fn locks(&self) -> Locks {
         let mut locks = feed::locks(&self.caller);
-        self.lock_keys().into_iter().for_each(|key| locks.insert(key));
+        self.lock_keys()
+            .into_iter()
+            .for_each(|key| locks.insert(key));
         locks
     }
 
@@ -133,7 +163,9 @@ impl Creation {
 
 async fn run(tx: &mut Tx, creation: &Creation) -> Result<Outcome> {
     if let Some(replay) = feed::replay(tx, &creation.caller).await? {
-        return super::replayed(tx, &creation.caller, &replay).await.map(made);
+        return super::replayed(tx, &creation.caller, &replay)
+            .await
+            .map(made);
     }
     match insert(tx, creation).await? {
         Some(customer) => Ok(made(convert::message(&customer))),
@@ -141,7 +173,7 @@ async fn run(tx: &mut Tx, creation: &Creation) -> Result<Outcome> {
     }
 }
 
-fn made(customer: pb::Customer) -> Outcome {
+pub(super) fn made(customer: pb::Customer) -> Outcome {
     Outcome::Made(Box::new(customer))
 }
 
@@ -158,8 +190,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
         let text = "there is no such title";
         return Err(Error::invalid_field("customer.title", "NOT_FOUND", text));
     }
-    if write::check_unique(tx, caller, None, &customer, creation.number).await?
-        == Unique::DrawAgain
+    if write::check_unique(tx, caller, None, &customer, creation.number).await? == Unique::DrawAgain
     {
         return Ok(None);
     }
@@ -190,7 +221,7 @@ fn settle(
     customer: &mut Customer,
 ) -> Result<()> {
     let today = day(creation.now, settings.zone());
-    let violations = convert::check(caller, customer, creation.digest.is_some(), today);
+    let violations = convert::check(caller, None, customer, creation.digest.is_some(), today);
     if !violations.is_empty() {
         return Err(Error::invalid(violations));
     }

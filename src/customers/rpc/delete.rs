@@ -40,8 +40,16 @@ impl Service {
         let re_registration = request.re_registration();
         let id = convert::id_of(&request.name).to_owned();
         let now = self.store.clock().now();
-        let work = Work { caller, id, etag: request.etag, re_registration, now };
-        self.store.write_with(work.locks(), work, |tx, work| delete(tx, work).boxed()).await
+        let work = Work {
+            caller,
+            id,
+            etag: request.etag,
+            re_registration,
+            now,
+        };
+        self.store
+            .write_with(work.locks(), work, |tx, work| delete(tx, work).boxed())
+            .await
     }
 
     pub(super) async fn undelete(
@@ -52,14 +60,24 @@ impl Service {
         let id = convert::id_of(&request.name).to_owned();
         let now = self.store.clock().now();
         let re_registration = ReRegistration::Unspecified;
-        let work = Work { caller: caller.clone(), id, etag: request.etag, re_registration, now };
-        let write = self.store.write_with(work.locks(), work, |tx, work| undelete(tx, work).boxed());
+        let work = Work {
+            caller: caller.clone(),
+            id,
+            etag: request.etag,
+            re_registration,
+            now,
+        };
+        let write = self
+            .store
+            .write_with(work.locks(), work, |tx, work| undelete(tx, work).boxed());
         self.finish(&caller, write.await?).await
     }
 }
 
 async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
-    let Work { caller, id, now, .. } = work;
+    let Work {
+        caller, id, now, ..
+    } = work;
     let shop = &*caller.shop;
     if feed::replay(tx, caller).await?.is_some() {
         return Ok(());
@@ -99,7 +117,9 @@ async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
 }
 
 async fn undelete(tx: &mut Tx, work: &Work) -> Result<pb::Customer> {
-    let Work { caller, id, now, .. } = work;
+    let Work {
+        caller, id, now, ..
+    } = work;
     let shop = &*caller.shop;
     if let Some(replay) = feed::replay(tx, caller).await? {
         return replayed(tx, caller, &replay).await;

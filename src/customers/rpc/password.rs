@@ -1,5 +1,7 @@
 //! VerifyPassword.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use tonic::Code;
 use zeroize::Zeroizing;
@@ -26,10 +28,12 @@ impl Service {
         let password = Zeroizing::new(request.password);
         // An address that is none, or nobody's, costs the same statement and the same hash.
         let claim = format::email_claim(&request.email).unwrap_or_default();
-        let shop = &caller.shop;
-        let account =
-            self.store.read(|conn| sql::account(conn, shop, &claim).boxed()).await?;
-        let account = account.map(|row| account_of(row)).transpose()?;
+        let shop = Arc::clone(&caller.shop);
+        let account = self
+            .store
+            .read(|conn| async move { sql::account(conn, &shop, &claim).await }.boxed())
+            .await?;
+        let account = account.map(account_of).transpose()?;
         let stored = account.as_ref().and_then(|(_, digest)| digest.clone());
         let verdict = self.passwords.verify(password, stored).await?;
         match (account, verdict) {
@@ -38,7 +42,9 @@ impl Service {
                 let now = self.store.clock().now();
                 visits::signed_in(&self.store, &caller, &customer.id, renewal, now).await?;
                 let customer = self.finish(&caller, convert::message(&customer)).await?;
-                Ok(pb::VerifyPasswordResponse { customer: Some(customer) })
+                Ok(pb::VerifyPasswordResponse {
+                    customer: Some(customer),
+                })
             }
             _ => Err(wrong_credentials()),
         }

@@ -60,19 +60,38 @@ impl Service {
         let (shop, id) = (&caller.shop, convert::id_of(name));
         let Some(cache) = &self.cache else {
             let hidden = !groups::sees_hidden(caller);
-            let row =
-                self.store.read(|conn| sql::find(conn, shop, id, hidden).boxed()).await?;
+            let row = self.find(shop, id, hidden).await?;
             return Ok(Found::new(row.ok_or_else(not_found)?)?.answer(caller, now));
         };
         if let Some(entry) = cache.get(shop, id) {
-            return Ok(finished(caller, entry.customer.clone(), &entry.derived, now));
+            return Ok(finished(
+                caller,
+                entry.customer.clone(),
+                &entry.derived,
+                now,
+            ));
         }
         let epochs = Epochs::now(shop, id);
-        let row = self.store.read(|conn| sql::find(conn, shop, id, true).boxed()).await?;
+        let row = self.find(shop, id, true).await?;
         let Found { customer, derived } = Found::new(row.ok_or_else(not_found)?)?;
-        let entry = Arc::new(Entry { customer: convert::message(&customer), derived });
+        let entry = Arc::new(Entry {
+            customer: convert::message(&customer),
+            derived,
+        });
         cache.keep(shop, id, epochs, Arc::clone(&entry));
-        Ok(finished(caller, entry.customer.clone(), &entry.derived, now))
+        Ok(finished(
+            caller,
+            entry.customer.clone(),
+            &entry.derived,
+            now,
+        ))
+    }
+
+    async fn find(&self, shop: &Arc<str>, id: &str, hidden: bool) -> Result<Option<FoundRow>> {
+        let (shop, id) = (Arc::clone(shop), id.to_owned());
+        self.store
+            .read(|conn| async move { sql::find(conn, &shop, &id, hidden).await }.boxed())
+            .await
     }
 
     pub(super) async fn batch_get(
@@ -85,12 +104,17 @@ impl Service {
             return Err(Error::invalid_field("names", "REQUIRED", text));
         }
         refuse_repeated(&names)?;
-        let ids: Vec<String> = names.iter().map(|name| convert::id_of(name).to_owned()).collect();
+        let ids: Vec<String> = names
+            .iter()
+            .map(|name| convert::id_of(name).to_owned())
+            .collect();
         let hidden = !groups::sees_hidden(caller);
-        let keys = Key::Ids(&ids);
+        let (shop, wanted) = (Arc::clone(&caller.shop), ids.clone());
         let rows = self
             .store
-            .read(|conn| sql::find_all(conn, &caller.shop, keys, hidden).boxed())
+            .read(|conn| {
+                async move { sql::find_all(conn, &shop, Key::Ids(&wanted), hidden).await }.boxed()
+            })
             .await?;
         let mut found = by_id(rows)?;
         let now = self.store.clock().now();
@@ -135,12 +159,19 @@ impl Service {
     ) -> Result<Vec<Option<pb::Customer>>> {
         let wanted = Wanted::of(keys, field)?;
         let hidden = !groups::sees_hidden(caller);
-        let read = |conn| find_wanted(conn, &caller.shop, &wanted, hidden).boxed();
+        let shop = Arc::clone(&caller.shop);
         // A single key is one statement, and needs no transaction to be of one moment.
-        let rows = if keys.len() == 1 && wanted.external_ids.is_empty() {
-            self.store.read(read).await?
+        let is_single = keys.len() == 1 && wanted.external_ids.is_empty();
+        let rows = if is_single {
+            let read = self.store.read(|conn| {
+                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+            });
+            read.await?
         } else {
-            self.store.snapshot(read).await?
+            let read = self.store.snapshot(|conn| {
+                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+            });
+            read.await?
         };
         let found = by_id(rows)?;
         let index = Index::new(found.values());
@@ -155,13 +186,24 @@ impl Service {
 
 fn refuse_repeated(names: &[String]) -> Result<()> {
     let mut seen = HashSet::new();
-    let repeated = names.iter().enumerate().filter(|(_, name)| !seen.insert(name.as_str()));
+    let repeated = names
+        .iter()
+        .enumerate()
+        .filter(|(_, name)| !seen.insert(name.as_str()));
     let violations: Vec<Violation> = repeated
         .map(|(index, _)| {
-            Violation::new(format!("names[{index}]"), "DUPLICATE", "the name is there twice")
+            Violation::new(
+                format!("names[{index}]"),
+                "DUPLICATE",
+                "the name is there twice",
+            )
         })
         .collect();
-    if violations.is_empty() { Ok(()) } else { Err(Error::invalid(violations)) }
+    if violations.is_empty() {
+        Ok(())
+    } else {
+        Err(Error::invalid(violations))
+    }
 }
 
 fn by_id(rows: Vec<FoundRow>) -> Result<HashMap<String, Found>> {
@@ -193,17 +235,27 @@ impl Wanted {
                 }
                 Some(customer_key::Key::Number(number)) => wanted.numbers.push(number.clone()),
                 Some(customer_key::Key::ExternalId(external)) => {
-                    let ids = wanted.external_ids.entry(external.system.clone()).or_default();
+                    let ids = wanted
+                        .external_ids
+                        .entry(external.system.clone())
+                        .or_default();
                     ids.push(external.id.clone());
                 }
                 None => {
-                    let field =
-                        if field == "key" { "key".to_owned() } else { format!("{field}[{index}]") };
+                    let field = if field == "key" {
+                        "key".to_owned()
+                    } else {
+                        format!("{field}[{index}]")
+                    };
                     violations.push(Violation::new(field, "REQUIRED", "a key is required"));
                 }
             }
         }
-        if violations.is_empty() { Ok(wanted) } else { Err(Error::invalid(violations)) }
+        if violations.is_empty() {
+            Ok(wanted)
+        } else {
+            Err(Error::invalid(violations))
+        }
     }
 }
 
@@ -245,7 +297,10 @@ impl<'a> Index<'a> {
             claims: living
                 .filter_map(|customer| Some((customer.email_claim.as_deref()?, &*customer.id)))
                 .collect(),
-            numbers: customers.clone().map(|customer| (&*customer.number, &*customer.id)).collect(),
+            numbers: customers
+                .clone()
+                .map(|customer| (&*customer.number, &*customer.id))
+                .collect(),
             external_ids: customers
                 .flat_map(|customer| {
                     let pairs = customer.external_ids.iter();
@@ -257,13 +312,15 @@ impl<'a> Index<'a> {
 
     fn find(&self, key: &customer_key::Key) -> Option<&'a str> {
         match key {
-            customer_key::Key::Email(email) => {
-                self.claims.get(format::email_claim(email)?.as_str()).copied()
-            }
+            customer_key::Key::Email(email) => self
+                .claims
+                .get(format::email_claim(email)?.as_str())
+                .copied(),
             customer_key::Key::Number(number) => self.numbers.get(number.as_str()).copied(),
-            customer_key::Key::ExternalId(external) => {
-                self.external_ids.get(&(&*external.system, &*external.id)).copied()
-            }
+            customer_key::Key::ExternalId(external) => self
+                .external_ids
+                .get(&(&*external.system, &*external.id))
+                .copied(),
         }
     }
 }

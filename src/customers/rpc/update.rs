@@ -64,9 +64,13 @@ impl Service {
         loop {
             let (locks, data) = (update.locks(), update.clone());
             let outcome = if update.rehearse {
-                self.store.rehearse(locks, data, |tx, update| run(tx, update).boxed()).await
+                self.store
+                    .rehearse(locks, data, |tx, update| run(tx, update).boxed())
+                    .await
             } else {
-                self.store.write_with(locks, data, |tx, update| run(tx, update).boxed()).await
+                self.store
+                    .write_with(locks, data, |tx, update| run(tx, update).boxed())
+                    .await
             };
             match (outcome?, &mut update.creation) {
                 (Outcome::Made(customer), _) => {
@@ -98,9 +102,12 @@ impl Service {
         let now = self.store.clock().now();
         let mut sent = customer.unwrap_or_default();
         let target = target(&sent.name, r#match, allow_missing)?;
-        let paths = mask::changed(update_mask.as_ref(), convert::WRITABLE, convert::IGNORED, |path| {
-            convert::is_set(&sent, path)
-        })?;
+        let paths = mask::changed(
+            update_mask.as_ref(),
+            convert::WRITABLE,
+            convert::IGNORED,
+            |path| convert::is_set(&sent, path),
+        )?;
         let creation = match &target {
             Target::External(external) if allow_missing => {
                 let whole = with_external_id(sent.clone(), external);
@@ -110,29 +117,43 @@ impl Service {
             Target::External(_) | Target::Id(_) => None,
         };
         let all = update_mask.is_some_and(|mask| mask.paths.iter().any(|path| path == "*"));
-        let password = match (sent.password.take().map(Zeroizing::new), &creation) {
+        let password = match (
+            sent.password.take().map(Zeroizing::new),
+            creation.as_deref(),
+        ) {
             _ if !paths.contains(&"password") => Password::Stays,
             (None, _) if all => Password::Stays,
             (None, _) => Password::Goes,
-            (Some(_), Some(Creation { digest: Some(digest), .. })) => {
-                Password::Becomes(digest.clone())
-            }
+            (
+                Some(_),
+                Some(Creation {
+                    digest: Some(digest),
+                    ..
+                }),
+            ) => Password::Becomes(digest.clone()),
             (Some(password), _) => Password::Becomes(self.passwords.hash(password).await?),
         };
-        Ok(Update { caller, target, sent, paths, password, creation, rehearse, now })
+        Ok(Update {
+            caller,
+            target,
+            sent,
+            paths,
+            password,
+            creation,
+            rehearse,
+            now,
+        })
     }
 }
 
-fn target(
-    name: &str,
-    external: Option<pb::ExternalId>,
-    allow_missing: bool,
-) -> Result<Target> {
+fn target(name: &str, external: Option<pb::ExternalId>, allow_missing: bool) -> Result<Target> {
     match (name, external) {
         ("", Some(external)) => Ok(Target::External(external)),
-        ("", None) => {
-            Err(Error::invalid_field("customer.name", "REQUIRED", "a name or a match is required"))
-        }
+        ("", None) => Err(Error::invalid_field(
+            "customer.name",
+            "REQUIRED",
+            "a name or a match is required",
+        )),
         (_, Some(_)) => {
             let text = "a customer is named by its name or by a match, not by both";
             Err(Error::invalid_field("match", "NOT_ALLOWED", text))
@@ -147,7 +168,11 @@ fn target(
 
 /// The customer with the external id that it was named by.
 fn with_external_id(mut sent: pb::Customer, external: &pb::ExternalId) -> pb::Customer {
-    if sent.external_ids.iter().all(|id| id.system != external.system) {
+    if sent
+        .external_ids
+        .iter()
+        .all(|id| id.system != external.system)
+    {
         sent.external_ids.push(external.clone());
     }
     sent
@@ -209,7 +234,9 @@ async fn make(tx: &mut Tx, creation: &Creation, rehearse: bool) -> Result<Outcom
 }
 
 async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::Customer> {
-    let Update { caller, sent, now, .. } = update;
+    let Update {
+        caller, sent, now, ..
+    } = update;
     let shop = &*caller.shop;
     if before.is_deleted() {
         return Err(write::deleted());
@@ -221,7 +248,13 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     keep_what_cannot_go(update, before, &mut after);
     let sets_password = matches!(update.password, Password::Becomes(_));
     let today = day(*now, settings.zone());
-    violations.extend(convert::check(caller, Some(before), &after, sets_password, today));
+    violations.extend(convert::check(
+        caller,
+        Some(before),
+        &after,
+        sets_password,
+        today,
+    ));
     if !violations.is_empty() {
         return Err(Error::invalid(violations));
     }
@@ -266,7 +299,10 @@ fn keep_what_cannot_go(update: &Update, before: &Customer, after: &mut Customer)
     }
     // A second call with the same match must find the customer again.
     if let Target::External(pb::ExternalId { system, id }) = &update.target {
-        after.external_ids.entry(system.clone()).or_insert_with(|| id.clone());
+        after
+            .external_ids
+            .entry(system.clone())
+            .or_insert_with(|| id.clone());
     }
     // Who was invited has now done what was missing.
     let invited = after.state == State::Invited && !convert::is_set(&update.sent, "state");
@@ -283,11 +319,23 @@ async fn check_references(
 ) -> Result<()> {
     let is_new = |was: &str, is: &str| was != is && !is.is_empty();
     if is_new(&before.title, &after.title) && !sql::title_exists(tx, shop, &after.title).await? {
-        return Err(Error::invalid_field("customer.title", "NOT_FOUND", "there is no such title"));
+        return Err(Error::invalid_field(
+            "customer.title",
+            "NOT_FOUND",
+            "there is no such title",
+        ));
     }
     let addresses = [
-        ("billing", &before.default_billing_address, &after.default_billing_address),
-        ("shipping", &before.default_shipping_address, &after.default_shipping_address),
+        (
+            "billing",
+            &before.default_billing_address,
+            &after.default_billing_address,
+        ),
+        (
+            "shipping",
+            &before.default_shipping_address,
+            &after.default_shipping_address,
+        ),
     ];
     for (purpose, was, is) in addresses {
         if is_new(was, is) && !addresses::exists(tx, shop, &after.id, is).await? {

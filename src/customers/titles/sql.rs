@@ -20,7 +20,11 @@ impl TitleRow {
     fn model(self) -> Result<Title> {
         let title: Title = serde_json::from_str(&self.doc)
             .map_err(|error| Error::corrupt("titles", &self.id, error))?;
-        Ok(Title { id: self.id, version: self.version, ..title })
+        Ok(Title {
+            id: self.id,
+            version: self.version,
+            ..title
+        })
     }
 }
 
@@ -28,8 +32,11 @@ const GET: &str = "SELECT id, version, doc FROM titles WHERE shop_id = $1 AND id
 
 /// One title.
 pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Title>> {
-    let row: Option<TitleRow> =
-        on!(conn, |e| sqlx::query_as(GET).bind(shop).bind(id).fetch_optional(e).await)?;
+    let row: Option<TitleRow> = on!(conn, |e| sqlx::query_as(GET)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
     row.map(TitleRow::model).transpose()
 }
 
@@ -68,7 +75,8 @@ pub(super) async fn put(tx: &mut Tx, shop: &str, title: &Title) -> Result<()> {
         .bind(title.create_time)
         .bind(title.update_time)
         .execute(e)
-        .await)?;
+        .await
+        .map(drop))?;
     Ok(())
 }
 
@@ -76,6 +84,11 @@ const DELETE: &str = "DELETE FROM titles WHERE shop_id = $1 AND id = $2";
 
 /// Removes a title.
 pub(super) async fn delete(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE).bind(shop).bind(id).execute(e).await)?;
+    on_write!(tx, |e| sqlx::query(DELETE)
+        .bind(shop)
+        .bind(id)
+        .execute(e)
+        .await
+        .map(drop))?;
     Ok(())
 }

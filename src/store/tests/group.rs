@@ -191,3 +191,56 @@ async fn a_foreign_lock_on_the_file_is_told_as_not_available() {
     assert_eq!(code(&locked), Some(Code::Unavailable));
     assert_eq!(fixture.increment("locked").await.unwrap(), 1);
 }
+
+#[tokio::test]
+async fn a_log_that_grew_too_long_is_folded_in_beside_readers() {
+    let fixture = sqlite().await;
+    let DatabaseUrl::Embedded { data_dir } = &fixture.config.database else {
+        unreachable!()
+    };
+    let log = data_dir.join(format!("{DATABASE_FILE}-wal"));
+    let length = || std::fs::metadata(&log).unwrap().len();
+    // A reader that stays keeps SQLite from beginning the log anew by itself.
+    let (leave, left) = tokio::sync::oneshot::channel::<()>();
+    let reader = tokio::spawn({
+        let store = fixture.store.clone();
+        async move {
+            let read = store.snapshot(|conn| {
+                async move {
+                    counter(conn, "any").await?;
+                    left.await.map_err(Error::internal)
+                }
+                .boxed()
+            });
+            read.await.unwrap();
+        }
+    });
+    let grow = |letter: &str| {
+        fixture
+            .store
+            .write_with(Locks::none(), letter.repeat(8 << 20), |tx, text| {
+                async move {
+                    let big = "INSERT INTO store_meta (key, value) VALUES ('big', $1) \
+                           ON CONFLICT (key) DO UPDATE SET value = excluded.value";
+                    execute!(tx, sqlx::query(big).bind(text.as_str()))?;
+                    Ok(())
+                }
+                .boxed()
+            })
+    };
+    // What does not change is not written, hence the letters.
+    for letter in ["x", "y"].iter().cycle() {
+        grow(letter).await.unwrap();
+        if length() > 130 << 20 {
+            break;
+        }
+    }
+
+    leave.send(()).unwrap();
+    reader.await.unwrap();
+    for _ in 0..256 {
+        fixture.increment("turn").await.unwrap();
+    }
+
+    assert!(length() <= 64 << 20, "{}", length());
+}

@@ -1,0 +1,210 @@
+//! `clientela serve`: starts the server, says where it listens, and stops it in good order.
+
+use std::{net::SocketAddr, path::Path};
+
+use clap::Args;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use crate::{
+    app::{Options, Program},
+    config::ServeArgs,
+    jobs::FeedLimits,
+    limits,
+    shops::{KEYS_FILE, Keys},
+    store::DatabaseUrl,
+    telemetry,
+};
+
+use super::{failure::Failure, output};
+
+/// Runs the server; `--help` lists all limits
+#[derive(Debug, Args)]
+#[command(after_long_help = limits::text())]
+pub struct Serve {
+    #[command(flatten)]
+    args: ServeArgs,
+}
+
+impl Serve {
+    pub async fn run(self) -> Result<(), Failure> {
+        let args = self.args;
+        telemetry::start(args.log_format, &args.log);
+        if !args.listen.ip().is_loopback() && !args.allow_plaintext {
+            return Err(Failure::usage(format!(
+                "{} is not a loopback address, and the traffic is not encrypted: put a proxy that \
+                 encrypts in front, and say --allow-plaintext",
+                args.listen
+            )));
+        }
+        let options = options(&args)?;
+        let database = options.store.database.clone();
+        let data_dir = options.data_dir.clone();
+        let listener = TcpListener::bind(args.listen)
+            .await
+            .map_err(|error| Failure::new(format!("cannot listen on {}: {error}", args.listen)))?;
+        let address = listener.local_addr()?;
+        let program = Program::start(options).await.map_err(sentence)?;
+        output::print(&greeting(
+            address,
+            &database,
+            &data_dir,
+            program.first_keys(),
+        ))?;
+
+        let stop = CancellationToken::new();
+        let asked = tokio::spawn(stop_when_asked(stop.clone()));
+        let served = program.serve(listener, stop).await.map_err(sentence);
+        asked.abort();
+        served
+    }
+}
+
+fn options(args: &ServeArgs) -> Result<Options, Failure> {
+    let database = match args.database_url.as_deref().filter(|url| !url.is_empty()) {
+        Some(url) => DatabaseUrl::postgres(url).map_err(|e| Failure::usage(e.to_string()))?,
+        None => DatabaseUrl::embedded(&args.data_dir),
+    };
+    let mut options = Options::new(database, args.data_dir.clone());
+    options.feed_limits = FeedLimits {
+        retention: args.feed_retention,
+        max_bytes: args.feed_max_bytes,
+    };
+    options.server.cors_origins.clone_from(&args.cors_origin);
+    options.server.drain_timeout = args.drain_timeout;
+    options.open_reflection = args
+        .open_reflection
+        .unwrap_or(args.listen.ip().is_loopback());
+    Ok(options)
+}
+
+/// The error with its causes, as one sentence.
+fn sentence(error: anyhow::Error) -> Failure {
+    Failure::new(format!("{error:#}"))
+}
+
+/// What the operator reads when the server is up.
+fn greeting(
+    address: SocketAddr,
+    database: &DatabaseUrl,
+    data_dir: &Path,
+    first_keys: Option<&Keys>,
+) -> String {
+    let file =
+        std::path::absolute(data_dir.join(KEYS_FILE)).unwrap_or_else(|_| data_dir.join(KEYS_FILE));
+    let version = env!("CARGO_PKG_VERSION");
+    let mut text =
+        format!("Clientela {version} listens on {address}; its data is in {database:?}.\n");
+    if let Some(keys) = first_keys {
+        text.push_str(&format!(
+            "\nThis is the first start. The shop `default` is ready, and these are its API keys. They \
+             are\nshown this once, and kept in {} for the commands on this machine:\n\
+             \n  operator  {}\n  admin     {}\n",
+            file.display(),
+            *keys.operator,
+            *keys.admin
+        ));
+    }
+    let key = match first_keys {
+        Some(keys) => format!("'authorization: Bearer {}'", *keys.admin),
+        None if file.exists() => read_key(&file),
+        None => "'authorization: Bearer clt_…'".to_owned(),
+    };
+    text.push_str(&format!(
+        "\nTry:\n  grpcurl -plaintext -H {key} {} clientela.v1.GroupService/ListGroups\n\n",
+        reachable(address)
+    ));
+    text
+}
+
+/// The header with the key as the shell reads it from the file, which the greeting shows no second time.
+fn read_key(file: &Path) -> String {
+    let path = file.display().to_string().replace('\'', r"'\''");
+    format!("\"authorization: Bearer $(sed -n 's/^admin=//p' '{path}')\"")
+}
+
+/// An address that can be called: a server that listens everywhere is also here.
+fn reachable(address: SocketAddr) -> SocketAddr {
+    match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => ([127, 0, 0, 1], v6.port()).into(),
+        address => address,
+    }
+}
+
+/// Stops the server at the first signal, and the process at the second.
+async fn stop_when_asked(stop: CancellationToken) {
+    signal().await;
+    tracing::info!("stopping; once more ends at once");
+    stop.cancel();
+    signal().await;
+    std::process::exit(i32::from(super::failure::REFUSED));
+}
+
+#[cfg(unix)]
+async fn signal() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut terminated) = signal(SignalKind::terminate()) else {
+        let _ = tokio::signal::ctrl_c().await;
+        return;
+    };
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminated.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn signal() {
+    let _ = tokio::signal::ctrl_c().await;
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn address(text: &str) -> SocketAddr {
+        text.parse().unwrap()
+    }
+
+    #[test]
+    fn the_first_start_shows_the_keys_and_a_line_to_paste() {
+        let database = DatabaseUrl::embedded("data");
+        let keys = Keys {
+            operator: "clt_o".to_owned().into(),
+            admin: "clt_a".to_owned().into(),
+        };
+
+        let text = greeting(
+            address("127.0.0.1:50051"),
+            &database,
+            Path::new("data"),
+            Some(&keys),
+        );
+
+        assert!(
+            text.contains("\n  operator  clt_o\n  admin     clt_a\n"),
+            "{text}"
+        );
+        assert!(
+            text.contains(
+                "  grpcurl -plaintext -H 'authorization: Bearer clt_a' 127.0.0.1:50051 \
+                 clientela.v1.GroupService/ListGroups\n"
+            ),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn later_starts_show_no_key() {
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(KEYS_FILE), "admin=clt_a\n").unwrap();
+        let database = DatabaseUrl::embedded(folder.path());
+
+        let text = greeting(address("[::]:50051"), &database, folder.path(), None);
+
+        assert!(!text.contains("clt_"), "{text}");
+        assert!(text.contains("$(sed -n 's/^admin=//p' '/"), "{text}");
+        assert!(text.contains(" 127.0.0.1:50051 "), "{text}");
+    }
+}

@@ -1,0 +1,216 @@
+//! Writing in PostgreSQL: transactions side by side, each of which takes all its locks with its
+//! first message.
+//!
+//! Writes with the same locks could only follow each other; as long as one is under way the others
+//! gather and then share the next transaction and its flush.
+
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use rand::RngExt as _;
+use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
+
+use super::batch::{self, Outcome, Queue};
+use super::error::{Class, Trouble};
+use super::lanes::{Lane, Lanes, Turnstile};
+use super::locks::Locks;
+use super::pool::Pool;
+use super::tx::Tx;
+use super::wake::Wake;
+use super::work::Work;
+
+/// Jobs that write at the same time, whatever the number of connections.
+const JOBS_AT_ONCE: usize = 2;
+/// Runs of a transaction that loses against others.
+const MAX_CONTENTIONS: u32 = 3;
+/// How long a write waits for others that want one of its locks.
+const MAX_WAIT: Duration = Duration::from_secs(10);
+
+/// Where writes are done; cheap to clone.
+#[derive(Clone)]
+pub(super) struct Workshop {
+    pool: Pool,
+    wake: Wake,
+    lanes: Lanes,
+    turnstile: Turnstile,
+    jobs: Arc<Semaphore>,
+    /// What was handed over and is not answered.
+    underway: TaskTracker,
+}
+
+impl Workshop {
+    pub(super) fn new(pool: Pool, wake: Wake) -> Self {
+        Self {
+            pool,
+            wake,
+            lanes: Lanes::default(),
+            turnstile: Turnstile::default(),
+            jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
+            underway: TaskTracker::new(),
+        }
+    }
+
+    /// Takes a write over; it will be done whether or not its caller waits.
+    pub(super) fn submit(&self, work: Box<dyn Work>, job: bool) {
+        if job {
+            self.underway.spawn(self.clone().job(work));
+        } else if work.locks().is_empty() {
+            self.underway.spawn(self.clone().single(work));
+        } else if let Some(lane) = self.lanes.join(work) {
+            self.underway.spawn(self.clone().lead(lane));
+        }
+    }
+
+    /// Waits for all that was handed over, then closes the connections.
+    pub(super) async fn close(&self) {
+        self.underway.close();
+        self.underway.wait().await;
+        self.pool.close().await;
+    }
+
+    async fn job(self, mut work: Box<dyn Work>) {
+        let _turn = self.jobs.acquire().await;
+        while let Some(again) = self.alone(work).await {
+            work = again;
+        }
+    }
+
+    fn single(self, work: Box<dyn Work>) -> BoxFuture<'static, ()> {
+        async move {
+            if let Some(again) = self.alone(work).await {
+                self.submit(again, false);
+            }
+        }
+        .boxed()
+    }
+
+    /// Runs what gathers in a lane.
+    fn lead(self, mut lane: Lane) -> BoxFuture<'static, ()> {
+        async move {
+            let mut queue = Queue::new(Some(lane.locks().clone()));
+            loop {
+                lane.fill(&mut queue);
+                if queue.is_empty() {
+                    return;
+                }
+                self.run_out(&mut queue, lane.locks()).await;
+                for leaver in queue.leavers() {
+                    self.submit(leaver, false);
+                }
+            }
+        }
+        .boxed()
+    }
+
+    /// Runs a write in a transaction of its own; gives it back when it needs more locks.
+    async fn alone(&self, work: Box<dyn Work>) -> Option<Box<dyn Work>> {
+        let locks = work.locks().clone();
+        let mut queue = Queue::new(Some(locks.clone()));
+        queue.push(work);
+        self.run_out(&mut queue, &locks).await;
+        queue.leavers().pop()
+    }
+
+    /// Runs transactions until nobody waits in the queue.
+    async fn run_out(&self, queue: &mut Queue, locks: &Locks) {
+        let mut contentions = 0;
+        while !queue.is_empty() {
+            let once_more = contentions + 1 < MAX_CONTENTIONS;
+            let lost = match self.transaction(queue, locks, once_more).await {
+                Ok(lost) => lost,
+                Err(trouble) if trouble.class() == Class::Contended && once_more => true,
+                Err(trouble) => {
+                    queue.answer_all(&trouble);
+                    false
+                }
+            };
+            if lost {
+                contentions += 1;
+                let pause = rand::rng().random_range(1..=10 * u64::from(contentions));
+                tokio::time::sleep(Duration::from_millis(pause)).await;
+            } else {
+                contentions = 0;
+            }
+        }
+    }
+
+    /// One transaction with all its answers; tells whether it lost against another. An error means
+    /// that it did not begin.
+    async fn transaction(
+        &self,
+        queue: &mut Queue,
+        locks: &Locks,
+        once_more: bool,
+    ) -> Result<bool, Trouble> {
+        let Ok(_turns) = tokio::time::timeout(MAX_WAIT, self.turnstile.wait(locks)).await else {
+            return Err(Trouble::away("too many writes wait for one of the locks"));
+        };
+        let mut pooled = self.pool.begin(&begin_text(locks)).await?;
+        let mut tx = Tx::new(pooled.take());
+        let (mut ran, outcome) = queue.run(&mut tx).await;
+        let mut conn = tx.into_conn();
+
+        if outcome != Outcome::Whole {
+            let lost = conn.was_contended();
+            if !conn.is_broken() {
+                conn.rollback().await;
+            }
+            pooled.give_back(conn);
+            queue.take_back(ran, outcome, lost && once_more);
+            return Ok(lost);
+        }
+
+        let trouble = conn.commit().await.err().map(|error| Trouble::of(&error));
+        pooled.give_back(conn);
+        let lost = trouble
+            .as_ref()
+            .is_some_and(|trouble| trouble.class() == Class::Contended);
+        if lost && once_more {
+            queue.take_back(ran, outcome, true);
+            return Ok(true);
+        }
+        if trouble.is_none() && batch::committed(&mut ran) {
+            self.wake.committed_here();
+        }
+        batch::answer(ran, trouble.as_ref());
+        Ok(false)
+    }
+}
+
+/// `BEGIN` and the locks in one message. Each lock is a statement of its own, as the order in which
+/// one `SELECT` evaluates its columns is nowhere promised.
+fn begin_text(locks: &Locks) -> String {
+    let mut text = String::from("BEGIN");
+    for key in locks.iter() {
+        let _ = write!(text, "; SELECT pg_advisory_xact_lock({})", key.value());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::locks::LockKey;
+    use super::*;
+
+    #[test]
+    fn locks_follow_the_begin_in_ascending_order() {
+        let locks = Locks::of("cart", "s", "b").and(LockKey::of("cart", "s", "a"));
+        let (low, high) = {
+            let mut keys = locks.iter().map(LockKey::value);
+            (keys.next().unwrap(), keys.next().unwrap())
+        };
+
+        assert!(low < high);
+        assert_eq!(
+            begin_text(&locks),
+            format!(
+                "BEGIN; SELECT pg_advisory_xact_lock({low}); SELECT pg_advisory_xact_lock({high})"
+            )
+        );
+        assert_eq!(begin_text(&Locks::none()), "BEGIN");
+    }
+}
