@@ -15,11 +15,12 @@ use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::{
-    admin_service_server::AdminServiceServer, customer_service_server::CustomerServiceServer,
+    admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
+    customer_service_server::CustomerServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{customers, limits, shops};
+use crate::{carts, customers, jobs, limits, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -162,6 +163,7 @@ impl Program {
             self.passwords.clone(),
             self.numbers.clone(),
         );
+        let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -178,6 +180,7 @@ impl Program {
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(bounded!(CustomerServiceServer, customers))
+            .add_service(bounded!(CartServiceServer, carts))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
@@ -185,6 +188,10 @@ impl Program {
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
         Jobs::new(self.options.jobs.clone())
+            .with(carts::jobs::RepriceCarts)
+            .with(carts::jobs::RefreshCustomer)
+            .with(carts::jobs::DeleteCustomerCarts)
+            .with(jobs::Purge::new().with(carts::jobs::ExpiredCarts))
     }
 }
 

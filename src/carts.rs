@@ -1,5 +1,85 @@
-//! Carts: what shoppers put into them, and what it costs.
+//! Carts: what shoppers put into them, what it costs, and how they end.
+//!
+//! The face for the other areas: a visitor's carts become a customer's ([`adoptable`], [`adopt`]), and
+//! the work on carts that other areas only ask for ([`jobs`]).
 
-pub mod edit;
-pub mod model;
-pub mod price;
+mod convert;
+mod edit;
+mod feed;
+pub mod jobs;
+mod model;
+mod price;
+mod rpc;
+mod schema;
+mod sql;
+mod targets;
+mod work;
+
+pub use rpc::Service;
+
+use crate::access::Caller;
+use crate::error::Result;
+use crate::feed::append;
+use crate::proto::pb::cart_cause;
+use crate::store::{StoreMeta, Tx};
+use edit::Cause;
+use model::Owner;
+use sql::{Key, Query};
+use targets::{Visitors, lock};
+use work::Work;
+
+/// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
+const ADOPTED_MAX: i64 = 16;
+
+/// The open carts of the visitor with this token, by id. To be asked before the first write: it takes
+/// the carts' locks.
+///
+/// # Errors
+/// The database's; where a lock is missing, the error that has the write run again.
+pub async fn adoptable(
+    tx: &mut Tx,
+    meta: &StoreMeta,
+    shop: &str,
+    token: &str,
+) -> Result<Vec<String>> {
+    let owner = Visitors::new(meta).owner(shop, token).key();
+    let open = sql::open_of(tx, shop, &owner, ADOPTED_MAX).await?;
+    let ids: Vec<String> = open.into_iter().map(|(id, _)| id).collect();
+    tx.require_all(ids.iter().map(|id| lock(shop, id)))?;
+    Ok(ids)
+}
+
+/// Gives carts found by [`adoptable`] to a customer whose row is new in the same transaction and whose
+/// change is already in the log.
+///
+/// # Errors
+/// The database's.
+pub async fn adopt(
+    tx: &mut Tx,
+    caller: &Caller,
+    carts: &[String],
+    customer: &str,
+    now: i64,
+) -> Result<()> {
+    for id in carts {
+        let customer_row = Some(customer);
+        let query = Query {
+            caller,
+            key: Key::Id(id),
+            customer: customer_row,
+            hidden: false,
+        };
+        let mut found = sql::read(tx, query).await?;
+        let Some(cart) = found.cart.take() else {
+            continue;
+        };
+        let mut work = Work::new(cart, found);
+        work.cart.owner = Owner::Customer(customer.to_owned());
+        work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
+        work.settle()?;
+        if let Some((change, _)) = work.write(tx, caller, now).await? {
+            append(tx, caller, now, change).await?;
+        }
+    }
+    Ok(())
+}

@@ -42,5 +42,6 @@ CREATE UNIQUE INDEX carts_by_order_reference ON carts (shop_id, order_reference)
     WHERE order_reference IS NOT NULL;
 CREATE INDEX carts_by_customer ON carts (shop_id, customer_id, id) WHERE customer_id <> '';
 CREATE INDEX carts_open_by_group ON carts (shop_id, pricing_group, id) WHERE state = 1;
+CREATE INDEX carts_open_by_age ON carts (shop_id, create_time) WHERE state = 1;
 CREATE INDEX carts_by_create_time ON carts (shop_id, create_time, id);
 CREATE INDEX carts_by_update_time ON carts (shop_id, update_time, id);

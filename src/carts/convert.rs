@@ -25,7 +25,8 @@ pub struct Faults(Vec<Violation>);
 impl Faults {
     /// Notes a field that is required and absent.
     pub fn required(&mut self, field: impl Into<String>) {
-        self.0.push(Violation::new(field, "REQUIRED", "is required"));
+        self.0
+            .push(Violation::new(field, "REQUIRED", "is required"));
     }
 
     /// Notes a field that breaks its rule.
@@ -38,7 +39,11 @@ impl Faults {
     /// # Errors
     /// All that was noted.
     pub fn or<T>(self, value: T) -> Result<T> {
-        if self.0.is_empty() { Ok(value) } else { Err(Error::invalid(self.0)) }
+        if self.0.is_empty() {
+            Ok(value)
+        } else {
+            Err(Error::invalid(self.0))
+        }
     }
 }
 
@@ -60,7 +65,11 @@ pub fn new_line(item: Option<pb::ItemInput>, at: &str) -> Result<NewLine> {
     faults.or(NewLine {
         product: item.product,
         variant: item.variant,
-        attributes: item.attributes.as_ref().map(attributes::to_map).unwrap_or_default(),
+        attributes: item
+            .attributes
+            .as_ref()
+            .map(attributes::to_map)
+            .unwrap_or_default(),
         display_name: item.display_name,
         image_uri: item.image_uri,
         category_ids: item.category_ids,
@@ -82,8 +91,18 @@ pub fn quantity(quantity: i32, at: impl FnOnce() -> String, faults: &mut Faults)
 
 fn new_price(price: Option<pb::ItemPrice>, at: &str, faults: &mut Faults) -> NewPrice {
     let price = price.unwrap_or_default();
-    let (list, currency) = amount(price.list_price, || format!("{at}.list_price"), true, faults);
-    let tax_rate = decimal(&price.tax_rate, TAX_PLACES, || format!("{at}.tax_rate"), faults);
+    let (list, currency) = amount(
+        price.list_price,
+        || format!("{at}.list_price"),
+        true,
+        faults,
+    );
+    let tax_rate = decimal(
+        &price.tax_rate,
+        TAX_PLACES,
+        || format!("{at}.tax_rate"),
+        faults,
+    );
     let mut reduction_currency = None;
     let reduction = price.reduction.and_then(|reduction| reduction.reduction);
     let reduction = reduction.map(|reduction| match reduction {
@@ -176,7 +195,11 @@ pub fn price_override(by_hand: pb::PriceOverride, faults: &mut Faults) -> Overri
     if by_hand.reason.is_empty() {
         faults.required("price_override.reason");
     }
-    OverrideInput { amount, currency, reason: by_hand.reason }
+    OverrideInput {
+        amount,
+        currency,
+        reason: by_hand.reason,
+    }
 }
 
 /// A charge or an adjustment, with its currency.
@@ -195,7 +218,14 @@ pub fn charges(charges: Vec<pb::Charge>, faults: &mut Faults) -> Vec<ExtraInput>
 pub fn adjustments(adjustments: Vec<pb::Adjustment>, faults: &mut Faults) -> Vec<ExtraInput> {
     let adjustments = adjustments.into_iter().enumerate().map(|(at, adjustment)| {
         let at = format!("cart.adjustments[{at}]");
-        extra(adjustment.kind, adjustment.label, adjustment.amount, &at, false, faults)
+        extra(
+            adjustment.kind,
+            adjustment.label,
+            adjustment.amount,
+            &at,
+            false,
+            faults,
+        )
     });
     adjustments.collect()
 }
@@ -212,7 +242,14 @@ fn extra(
         faults.required(format!("{at}.kind"));
     }
     let (amount, currency) = amount(money, || format!("{at}.amount"), positive, faults);
-    (Extra { kind, label, amount }, currency)
+    (
+        Extra {
+            kind,
+            label,
+            amount,
+        },
+        currency,
+    )
 }
 
 /// An address as it is put on a cart.
@@ -273,13 +310,21 @@ pub fn message(cart: &Cart) -> pb::Cart {
     };
     pb::Cart {
         number: cart.number.clone(),
-        customer: cart.owner.customer().map(|id| format!("customers/{id}")).unwrap_or_default(),
+        customer: cart
+            .owner
+            .customer()
+            .map(|id| format!("customers/{id}"))
+            .unwrap_or_default(),
         visitor_id: cart.owner.visitor().unwrap_or_default().to_owned(),
         storefront: cart.storefront.clone(),
         slot: cart.slot.clone(),
         currency_code: cart.currency.clone(),
         customer_summary: cart.customer.as_ref().map(summary),
-        items: cart.lines.iter().map(|line| item(&name, &cart.currency, line)).collect(),
+        items: cart
+            .lines
+            .iter()
+            .map(|line| item(&name, &cart.currency, line))
+            .collect(),
         item_count: cart.item_count(),
         subtotal: money(cart.totals.subtotal),
         discount: money(cart.totals.discount),
@@ -314,19 +359,33 @@ fn summary(summary: &Summary) -> pb::CustomerSummary {
     pb::CustomerSummary {
         display_name: summary.display_name.clone(),
         kind: summary.kind as i32,
-        groups: summary.groups.iter().map(|id| format!("groups/{id}")).collect(),
+        groups: summary
+            .groups
+            .iter()
+            .map(|id| format!("groups/{id}"))
+            .collect(),
     }
 }
 
 fn item(cart: &str, currency: &str, line: &Line) -> pb::Item {
     let money = |micros| money(currency, micros);
-    let Amounts { unit_price, subtotal, discount, tax, total, reason } = line.amounts;
-    let by_hand = line.price_override.as_ref().map(|by_hand| pb::PriceOverride {
-        amount: money(by_hand.amount),
-        reason: by_hand.reason.clone(),
-        actor: by_hand.actor.clone(),
-        time: Some(timestamp(by_hand.time)),
-    });
+    let Amounts {
+        unit_price,
+        subtotal,
+        discount,
+        tax,
+        total,
+        reason,
+    } = line.amounts;
+    let by_hand = line
+        .price_override
+        .as_ref()
+        .map(|by_hand| pb::PriceOverride {
+            amount: money(by_hand.amount),
+            reason: by_hand.reason.clone(),
+            actor: by_hand.actor.clone(),
+            time: Some(timestamp(by_hand.time)),
+        });
     let reason = match reason {
         DiscountReason::None => pb::DiscountReason::Unspecified,
         DiscountReason::Group => pb::DiscountReason::Group,
@@ -401,7 +460,10 @@ pub fn item_name(cart: &str, id: &str) -> String {
 }
 
 fn money(currency: &str, micros: i64) -> Option<pb::Money> {
-    Some(pb::Money { currency_code: currency.to_owned(), micros })
+    Some(pb::Money {
+        currency_code: currency.to_owned(),
+        micros,
+    })
 }
 
 /// A decimal without zeros that say nothing: `20`, `12.5`.

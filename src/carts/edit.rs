@@ -7,7 +7,7 @@ use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 use tonic::Code;
 
-use super::model::{Cart, Line, Price, PriceOverride, Reduction};
+use super::model::{Cart, Line, Price, PriceOverride};
 use crate::error::{Error, Result};
 use crate::limits::{CART_ITEMS_MAX, CAUSES_MAX, QUANTITY_MAX};
 use crate::proto::pb::{ErrorReason, cart_cause::Kind};
@@ -255,7 +255,8 @@ impl<'a> Edit<'a> {
     /// # Errors
     /// If a price that applies to a line is of another currency.
     pub fn set_prices(&mut self, prices: &[ProductPrice]) -> Result<()> {
-        let mut changed = vec![false; self.cart.lines.len()];
+        // What each line costs in the end, so that a price that is replaced at once is no change.
+        let mut last: Vec<Option<&Price>> = vec![None; self.cart.lines.len()];
         for (at, new) in prices.iter().enumerate() {
             let fits = |line: &Line| {
                 line.product == new.product
@@ -268,20 +269,18 @@ impl<'a> Edit<'a> {
                 continue;
             }
             self.check_price(&new.price, || format!("prices[{at}].price"))?;
-            for (line, changed) in self.cart.lines.iter_mut().zip(&mut changed) {
-                if fits(line) && line.price != new.price.price {
-                    line.price = new.price.price.clone();
-                    *changed = true;
+            for (line, last) in self.cart.lines.iter().zip(&mut last) {
+                if fits(line) {
+                    *last = Some(&new.price.price);
                 }
             }
         }
-        for (place, changed) in changed.into_iter().enumerate() {
-            if changed {
-                self.note_line(
-                    Kind::ItemPriceChanged,
-                    place,
-                    self.cart.lines[place].quantity,
-                );
+        for (place, price) in last.into_iter().enumerate() {
+            let line = &mut self.cart.lines[place];
+            if let Some(price) = price.filter(|price| **price != line.price) {
+                line.price = price.clone();
+                let quantity = line.quantity;
+                self.note_line(Kind::ItemPriceChanged, place, quantity);
             }
         }
         Ok(())
@@ -416,21 +415,6 @@ fn feed_canonical(hash: &mut Sha256, value: &Value) {
                 feed_canonical(hash, value);
             }
         }
-    }
-}
-
-/// Refuses a reduction by more than the list price. `at` is the path of the price in the request.
-///
-/// # Errors
-/// If it is more.
-pub fn check_reduction(price: &Price, at: &str) -> Result<()> {
-    match price.reduction {
-        Some(Reduction::Amount(amount)) if amount > price.list => Err(Error::invalid_field(
-            format!("{at}.reduction.amount"),
-            "OUT_OF_RANGE",
-            "a reduction is not more than the list price",
-        )),
-        _ => Ok(()),
     }
 }
 

@@ -334,25 +334,36 @@ pub struct Totals {
 /// reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
-#[expect(
-    missing_docs,
-    reason = "the fields are those of the contract's Address"
-)]
 pub struct Address {
+    /// What the customer calls it.
     pub label: String,
+    /// First name.
     pub first_name: String,
+    /// Last name.
     pub last_name: String,
+    /// Company.
     pub company: String,
+    /// VAT identification number.
     pub vat_number: String,
+    /// Tax or identity number.
     pub tax_id: String,
+    /// Street and number.
     pub line1: String,
+    /// Further line.
     pub line2: String,
+    /// City.
     pub city: String,
+    /// Postal code.
     pub postal_code: String,
+    /// State, province or county.
     pub region: String,
+    /// ISO 3166-1 alpha-2, or empty.
     pub country_code: String,
+    /// Phone.
     pub phone: String,
+    /// Mobile phone.
     pub mobile: String,
+    /// For the carrier.
     pub note: String,
 }
 
@@ -370,11 +381,6 @@ impl Cart {
     /// The full name.
     pub fn name(&self) -> String {
         name(&self.id)
-    }
-
-    /// The line with this id.
-    pub fn line(&self, id: &str) -> Option<&Line> {
-        self.lines.iter().find(|line| line.id == id)
     }
 }
 

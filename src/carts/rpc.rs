@@ -19,7 +19,7 @@ use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Feed, Frame};
+use crate::feed::{self, Feed};
 use crate::groups;
 use crate::numbers::Numbers;
 use crate::proto::pb;
@@ -41,34 +41,52 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
-        Self { store, feed, numbers, visitors, hints: Hints::default() }
+        Self {
+            store,
+            feed,
+            numbers,
+            visitors,
+            hints: Hints::default(),
+        }
     }
 
     fn target(&self, caller: &Caller, target: Option<pb::CartTarget>) -> Result<Target> {
         self.visitors.target(&caller.shop, target, "target")
     }
 
-    async fn get(&self, caller: &Caller, request: pb::GetCartRequest) -> Result<pb::Cart> {
-        let target = self.target(caller, request.target)?;
-        let hidden = !groups::sees_hidden(caller);
-        let found = self.store.read(|conn| {
+    async fn get(&self, caller: Arc<Caller>, request: pb::GetCartRequest) -> Result<pb::Cart> {
+        let target = self.target(&caller, request.target)?;
+        let found = self.store.read(move |conn| {
             async move {
                 let owner;
                 let (key, customer) = match &target {
                     Target::Cart(id) => (Key::Id(id), None),
                     Target::Slot(slot) => {
                         owner = slot.owner.key();
-                        let key = Key::Open { owner: &owner, slot: &slot.slot };
+                        let key = Key::Open {
+                            owner: &owner,
+                            slot: &slot.slot,
+                        };
                         (key, slot.owner.customer())
                     }
                 };
-                sql::read(conn, Query { caller, key, customer, hidden }).await
+                let hidden = !groups::sees_hidden(&caller);
+                sql::read(
+                    conn,
+                    Query {
+                        caller: &caller,
+                        key,
+                        customer,
+                        hidden,
+                    },
+                )
+                .await
             }
             .boxed()
         });
         let mut found = found.await?;
         let cart = found.cart.take().ok_or_else(|| Error::not_found("cart"))?;
-        let mut work = Work::on(cart, found);
+        let mut work = Work::new(cart, found);
         work::view(&mut work)?;
         Ok(work.answer())
     }
@@ -103,7 +121,7 @@ impl CartService for Service {
         request: Request<pb::GetCartRequest>,
     ) -> Result<Response<pb::Cart>, Status> {
         let (caller, request) = open(request);
-        respond(self.get(&caller, request).await)
+        respond(self.get(caller, request).await)
     }
 
     async fn list_carts(

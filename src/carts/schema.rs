@@ -13,7 +13,9 @@ use crate::proto::pb;
 
 const STATES: Kind = Kind::Enum(&[("OPEN", 1), ("ORDERED", 2), ("MERGED", 3)]);
 const CUSTOMER_KINDS: Kind = Kind::Enum(&[("REGISTERED", 1), ("GUEST", 2)]);
-const MONEY: Kind = Kind::Money { currency_column: "currency" };
+const MONEY: Kind = Kind::Money {
+    currency_column: "currency",
+};
 
 /// The fields of a cart. An order names only those whose columns have an index.
 pub const SCHEMA: Schema = Schema {
@@ -39,7 +41,11 @@ pub const SCHEMA: Schema = Schema {
         Field::new("customer_summary.display_name", Kind::Text, "customer_name")
             .searchable("customer_name_folded"),
         Field::new("customer_summary.kind", CUSTOMER_KINDS, "customer_kind"),
-        Field::new("customer_summary.groups", Kind::NameList("groups"), "customer_groups"),
+        Field::new(
+            "customer_summary.groups",
+            Kind::NameList("groups"),
+            "customer_groups",
+        ),
         Field::new("attributes", Kind::TextMap, "attributes"),
         Field::new("create_time", Kind::Time, "create_time").sortable(),
         Field::new("update_time", Kind::Time, "update_time").sortable(),
@@ -92,22 +98,30 @@ impl CartRecord {
     /// # Errors
     /// When the bytes are not a cart.
     pub fn decode(body: &[u8]) -> Result<Self> {
-        let cart: pb::Cart =
-            prost::Message::decode(body).map_err(|error| Error::corrupt("change_log", "", error))?;
+        let cart: pb::Cart = prost::Message::decode(body)
+            .map_err(|error| Error::corrupt("change_log", "", error))?;
         Ok(Self::new(cart))
     }
 
     /// A record of a message.
     pub fn new(cart: pb::Cart) -> Self {
         let products = packed_products(cart.items.iter().map(|item| item.product.as_str()));
-        let attributes = cart.attributes.as_ref().map(attributes::to_map).unwrap_or_default();
+        let attributes = cart
+            .attributes
+            .as_ref()
+            .map(attributes::to_map)
+            .unwrap_or_default();
         let attributes = pack_map(
             attributes::first_level(&attributes)
                 .collect::<Vec<_>>()
                 .iter()
                 .map(|(key, value)| (*key, value.as_ref())),
         );
-        Self { cart, products, attributes }
+        Self {
+            cart,
+            products,
+            attributes,
+        }
     }
 }
 

@@ -7,7 +7,7 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
-use super::model::{Basis, Cart, State, Summary};
+use super::model::{Basis, Cart, Summary};
 use super::schema::packed_products;
 use crate::access::Caller;
 use crate::attributes;
@@ -16,7 +16,7 @@ use crate::feed::{self, Kind, Replay};
 use crate::filter::{fold, pack_list, pack_map};
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on};
 
 /// How a cart is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -65,8 +65,6 @@ pub struct Found {
 /// A customer as far as carts care.
 #[derive(Debug)]
 pub struct Buyer {
-    /// The last part of the name.
-    pub id: String,
     /// Whether the account is deleted.
     pub deleted: bool,
     /// What carts show.
@@ -188,7 +186,10 @@ impl PricedRow {
         let summary = self.summary.take().unwrap_or_default();
         let summary = serde_json::from_str(&summary)
             .map_err(|error| Error::corrupt("customers", &id, error))?;
-        Ok(Some(Buyer { id, deleted: self.customer_delete_time.is_some(), summary }))
+        Ok(Some(Buyer {
+            deleted: self.customer_delete_time.is_some(),
+            summary,
+        }))
     }
 
     fn cart(&mut self) -> Result<Option<Cart>> {
@@ -199,10 +200,18 @@ impl PricedRow {
     }
 }
 
-fn parse(id: String, version: i64, doc: &str) -> Result<Cart> {
+/// A cart from its row.
+///
+/// # Errors
+/// When the document cannot be read.
+pub fn parse(id: String, version: i64, doc: &str) -> Result<Cart> {
     let cart: Cart =
         serde_json::from_str(doc).map_err(|error| Error::corrupt("carts", &id, error))?;
-    Ok(Cart { id, version, ..cart })
+    Ok(Cart {
+        id,
+        version,
+        ..cart
+    })
 }
 
 impl FoundRow {
@@ -255,12 +264,14 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
         })?,
     };
     let Some(mut row) = row else {
-        return Err(Error::internal(format!("the shop {shop} of a key does not exist")));
+        return Err(Error::internal(format!(
+            "the shop {shop} of a key does not exist"
+        )));
     };
     let settings = match &row.shop_doc {
         Some(doc) => {
-            let doc: ShopDoc = serde_json::from_str(doc)
-                .map_err(|error| Error::corrupt("shops", shop, error))?;
+            let doc: ShopDoc =
+                serde_json::from_str(doc).map_err(|error| Error::corrupt("shops", shop, error))?;
             Some(doc.settings)
         }
         None => None,
@@ -272,7 +283,11 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
         cart: row.priced.cart()?,
         customer: row.priced.buyer()?,
         settings,
-        hidden: hidden.split(',').filter(|id| !id.is_empty()).map(str::to_owned).collect(),
+        hidden: hidden
+            .split(',')
+            .filter(|id| !id.is_empty())
+            .map(str::to_owned)
+            .collect(),
     })
 }
 
@@ -307,7 +322,11 @@ pub async fn read_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Ve
     for mut row in rows {
         let (basis, customer) = (row.basis(), row.buyer()?);
         if let Some(cart) = row.cart()? {
-            carts.push(Priced { cart, customer, basis });
+            carts.push(Priced {
+                cart,
+                customer,
+                basis,
+            });
         }
     }
     Ok(carts)
@@ -425,14 +444,14 @@ macro_rules! bind_changing {
 /// The database's.
 pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<()> {
     let columns = Columns::of(cart)?;
-    let rows = on_write!(tx, |e| bind_changing!(UPDATE, shop, cart, columns)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let rows = execute!(tx, bind_changing!(UPDATE, shop, cart, columns))?;
     if rows == 1 {
         return Ok(());
     }
-    Err(Error::internal(format!("cart {} changed without its lock", cart.id)))
+    Err(Error::internal(format!(
+        "cart {} changed without its lock",
+        cart.id
+    )))
 }
 
 /// Adds a cart. False if its id or number is in use, or its owner has another open one in the slot;
@@ -442,14 +461,14 @@ pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<()> {
 /// The database's.
 pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
     let columns = Columns::of(cart)?;
-    let rows = on_write!(tx, |e| bind_changing!(INSERT, shop, cart, columns)
-        .bind(&cart.number)
-        .bind(&cart.storefront)
-        .bind(&cart.currency)
-        .bind(cart.create_time)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let rows = execute!(
+        tx,
+        bind_changing!(INSERT, shop, cart, columns)
+            .bind(&cart.number)
+            .bind(&cart.storefront)
+            .bind(&cart.currency)
+            .bind(cart.create_time)
+    )?;
     Ok(rows == 1)
 }
 
@@ -464,21 +483,20 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
 /// # Errors
 /// The database's.
 pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE).bind(shop).bind(&cart.id).execute(e).await.map(drop))?;
-    on_write!(tx, |e| sqlx::query(BURY)
-        .bind(shop)
-        .bind(Kind::Cart.number())
-        .bind(&cart.id)
-        .bind(cart.version)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(drop))?;
+    execute!(tx, sqlx::query(DELETE).bind(shop).bind(&cart.id))?;
+    execute!(
+        tx,
+        sqlx::query(BURY)
+            .bind(shop)
+            .bind(Kind::Cart.number())
+            .bind(&cart.id)
+            .bind(cart.version)
+            .bind(now)
+    )?;
     Ok(())
 }
 
-const BURIED: &str =
-    "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
+const BURIED: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
 
 /// The last version of a deleted cart of this name; 0 if there was none.
 ///
@@ -536,7 +554,8 @@ pub async fn by_order(conn: &mut Conn, shop: &str, reference: &str) -> Result<Op
         .bind(reference)
         .fetch_optional(e)
         .await)?;
-    row.map(|(id, version, doc)| parse(id, version, &doc)).transpose()
+    row.map(|(id, version, doc)| parse(id, version, &doc))
+        .transpose()
 }
 
 const OPEN_OF: &str = "SELECT id, slot FROM carts
@@ -560,13 +579,75 @@ pub async fn open_of(
         .await)?)
 }
 
+const OPEN_IN: &str =
+    "SELECT id FROM carts WHERE shop_id = $1 AND owner = $2 AND slot = $3 AND state = 1";
+
+/// The id of an owner's open cart in a slot.
+///
+/// # Errors
+/// The database's.
+pub async fn open_in(
+    conn: &mut Conn,
+    shop: &str,
+    owner: &str,
+    slot: &str,
+) -> Result<Option<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(OPEN_IN)
+        .bind(shop)
+        .bind(owner)
+        .bind(slot)
+        .fetch_optional(e)
+        .await)?)
+}
+
+// By the time of creation, whose index no edit touches; few old carts are still in use.
+const UNTOUCHED: &str = "SELECT id FROM carts
+    WHERE shop_id = $1 AND state = 1 AND create_time < $2 AND update_time < $2
+        AND (customer_id <> '') = $3
+    ORDER BY create_time LIMIT $4";
+
+/// Open carts that nobody has touched since a time, of customers or of visitors.
+///
+/// # Errors
+/// The database's.
+pub async fn untouched(
+    conn: &mut Conn,
+    shop: &str,
+    of_customers: bool,
+    before: i64,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(UNTOUCHED)
+        .bind(shop)
+        .bind(before)
+        .bind(of_customers)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const SHOPS: &str = "SELECT id, doc FROM shops ORDER BY id";
+
+/// All shops with their settings.
+///
+/// # Errors
+/// The database's.
+pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
+    let rows: Vec<(String, String)> = on!(conn, |e| sqlx::query_as(SHOPS).fetch_all(e).await)?;
+    rows.into_iter()
+        .map(|(id, doc)| {
+            let doc: ShopDoc =
+                serde_json::from_str(&doc).map_err(|error| Error::corrupt("shops", &id, error))?;
+            Ok((id, doc.settings))
+        })
+        .collect()
+}
+
 const OPEN_BY_GROUP: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND id > $3 ORDER BY id LIMIT $4";
 const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND state = 1 AND id > $3
     ORDER BY id LIMIT $4";
-const BY_CUSTOMER: &str = "SELECT id FROM carts
-    WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND id > $3 ORDER BY id LIMIT $4";
 
 /// Which carts a job works on.
 #[derive(Debug, Clone, Copy)]
@@ -575,8 +656,6 @@ pub enum Herd {
     PricedFor,
     /// A customer's open ones.
     OpenOf,
-    /// All of a customer's.
-    AllOf,
 }
 
 /// The ids of the carts of a herd after one.
@@ -594,7 +673,6 @@ pub async fn herd(
     let text = match herd {
         Herd::PricedFor => OPEN_BY_GROUP,
         Herd::OpenOf => OPEN_BY_CUSTOMER,
-        Herd::AllOf => BY_CUSTOMER,
     };
     Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)
@@ -604,6 +682,3 @@ pub async fn herd(
         .fetch_all(e)
         .await)?)
 }
-
-/// Whether a state is the one of carts that are being filled, as the column holds it.
-pub const OPEN: i64 = State::Open as i64;

@@ -62,10 +62,12 @@ impl Visitors {
         use std::fmt::Write as _;
         // A shop's id has no slash, so the two cannot be told apart wrongly.
         let digest = keyed_digest(&self.0, format!("{shop}/{token}").as_bytes());
-        let digest = digest[..VISITOR_BYTES].iter().fold(String::new(), |mut text, byte| {
-            let _ = write!(text, "{byte:02x}");
-            text
-        });
+        let digest = digest[..VISITOR_BYTES]
+            .iter()
+            .fold(String::new(), |mut text, byte| {
+                let _ = write!(text, "{byte:02x}");
+                text
+            });
         Owner::Visitor(digest)
     }
 
@@ -76,9 +78,9 @@ impl Visitors {
     pub fn target(&self, shop: &str, target: Option<pb::CartTarget>, at: &str) -> Result<Target> {
         match target.and_then(|target| target.target) {
             Some(pb::cart_target::Target::Cart(name)) => cart_id(&name).map(Target::Cart),
-            Some(pb::cart_target::Target::Owner(owner)) => {
-                self.slot(shop, Some(owner), &format!("{at}.owner")).map(Target::Slot)
-            }
+            Some(pb::cart_target::Target::Owner(owner)) => self
+                .slot(shop, Some(owner), &format!("{at}.owner"))
+                .map(Target::Slot),
             None => Err(Error::invalid_field(at, "REQUIRED", "is required")),
         }
     }
@@ -95,7 +97,11 @@ impl Visitors {
             pb::cart_owner::Owner::Visitor(token) if token.is_empty() => return Err(required()),
             pb::cart_owner::Owner::Visitor(token) => self.owner(shop, &token),
         };
-        let slot = if slot.is_empty() { MAIN_SLOT.to_owned() } else { slot };
+        let slot = if slot.is_empty() {
+            MAIN_SLOT.to_owned()
+        } else {
+            slot
+        };
         Ok(Slot { owner, slot })
     }
 }
@@ -136,7 +142,10 @@ pub fn item_ids(name: &str) -> Result<(String, String)> {
 
 /// Where owners' open carts were last seen. Only a hint: who uses one checks it under the cart's lock.
 #[derive(Clone)]
-pub struct Hints(Arc<Cache<(Arc<str>, Slot), Arc<str>>>);
+pub struct Hints(Arc<Cache<Place, Arc<str>>>);
+
+/// A slot of a shop.
+type Place = (Arc<str>, Slot);
 
 impl Default for Hints {
     fn default() -> Self {
@@ -152,7 +161,8 @@ impl Hints {
 
     /// Notes where it is.
     pub fn set(&self, shop: &Arc<str>, slot: &Slot, cart: &str) {
-        self.0.insert((Arc::clone(shop), slot.clone()), Arc::from(cart));
+        self.0
+            .insert((Arc::clone(shop), slot.clone()), Arc::from(cart));
     }
 
     /// Forgets where it was.
@@ -180,7 +190,10 @@ mod tests {
     #[test]
     fn an_owner_without_a_slot_means_the_main_one() {
         let customer = pb::cart_owner::Owner::Customer("customers/ada".to_owned());
-        let owner = pb::CartOwner { owner: Some(customer), slot: String::new() };
+        let owner = pb::CartOwner {
+            owner: Some(customer),
+            slot: String::new(),
+        };
 
         let slot = Visitors([7; 32]).slot("a", Some(owner), "owner").unwrap();
 
@@ -192,7 +205,10 @@ mod tests {
     fn names_of_other_things_are_not_found() {
         assert!(cart_id("customers/x").is_err());
         assert!(cart_id("carts/x/items/y").is_err());
-        assert_eq!(item_ids("carts/x/items/y").unwrap(), ("x".to_owned(), "y".to_owned()));
+        assert_eq!(
+            item_ids("carts/x/items/y").unwrap(),
+            ("x".to_owned(), "y".to_owned())
+        );
         assert!(item_ids("carts/x/items/").is_err());
     }
 }

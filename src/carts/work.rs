@@ -111,38 +111,53 @@ pub async fn find(
     customer: Option<&str>,
     now: i64,
 ) -> Result<Got> {
-    let owner = route.slot().map(|slot| slot.owner.key()).unwrap_or_default();
+    let owner = route
+        .slot()
+        .map(|slot| slot.owner.key())
+        .unwrap_or_default();
     let key = match route {
         Route::Id(id) => Key::Id(id),
         Route::Hint(_, id) => Key::Id(id),
-        Route::Open(slot) | Route::OpenOrNew(slot, _) => {
-            Key::Open { owner: &owner, slot: &slot.slot }
-        }
+        Route::Open(slot) | Route::OpenOrNew(slot, _) => Key::Open {
+            owner: &owner,
+            slot: &slot.slot,
+        },
     };
     let customer = customer.or_else(|| route.slot().and_then(|slot| slot.owner.customer()));
     let hidden = !groups::sees_hidden(caller);
-    let mut found = sql::read(tx, Query { caller, key, customer, hidden }).await?;
+    let mut found = sql::read(
+        tx,
+        Query {
+            caller,
+            key,
+            customer,
+            hidden,
+        },
+    )
+    .await?;
     if let Some(replay) = found.replay.take() {
         return Ok(Got::Replay(replay, found.hidden));
     }
     match (found.cart.take(), route) {
         (Some(cart), Route::Hint(slot, _)) => {
             let there = cart.is_open() && cart.owner == slot.owner && cart.slot == slot.slot;
-            Ok(if there { Work::on(cart, found) } else { Got::Moved })
+            if there {
+                Ok(Got::Work(Box::new(Work::new(cart, found))))
+            } else {
+                Ok(Got::Moved)
+            }
         }
         (None, Route::Hint(..)) => Ok(Got::Moved),
         (Some(cart), _) => {
             tx.require(lock(&caller.shop, &cart.id))?;
-            Ok(Work::on(cart, found))
+            Ok(Got::Work(Box::new(Work::new(cart, found))))
         }
         (None, Route::OpenOrNew(slot, opening)) => {
             let cart = open(slot, opening, &found, now)?;
-            let Got::Work(mut work) = Work::on(cart, found) else {
-                return Ok(Got::Moved);
-            };
+            let mut work = Work::new(cart, found);
             work.is_new = true;
             work.causes.push(Cause::of_cart(cart_cause::Kind::Created));
-            Ok(Got::Work(work))
+            Ok(Got::Work(Box::new(work)))
         }
         (None, Route::Id(_) | Route::Open(_)) => Err(Error::not_found("cart")),
     }
@@ -186,17 +201,41 @@ pub fn require_customer(customer: Option<&Buyer>) -> Result<&Buyer> {
 }
 
 impl Work {
-    fn on(cart: Cart, found: Found) -> Got {
-        let Found { customer, basis, hidden, .. } = found;
+    /// A cart with what was found beside it.
+    pub fn new(cart: Cart, found: Found) -> Self {
+        let Found {
+            customer,
+            basis,
+            hidden,
+            ..
+        } = found;
         let causes = Vec::new();
-        Got::Work(Box::new(Self { cart, customer, basis, hidden, is_new: false, causes }))
+        Self {
+            cart,
+            customer,
+            basis,
+            hidden,
+            is_new: false,
+            causes,
+        }
     }
 
     /// A cart that was read without a request.
     pub fn of(priced: sql::Priced) -> Self {
-        let sql::Priced { cart, customer, basis } = priced;
+        let sql::Priced {
+            cart,
+            customer,
+            basis,
+        } = priced;
         let (hidden, causes) = (Vec::new(), Vec::new());
-        Self { cart, customer, basis, hidden, is_new: false, causes }
+        Self {
+            cart,
+            customer,
+            basis,
+            hidden,
+            is_new: false,
+            causes,
+        }
     }
 
     /// Refuses a cart that is not open.
@@ -270,7 +309,8 @@ impl Work {
         }
         self.cart.customer = summary.cloned();
         if !self.is_new {
-            self.causes.push(Cause::of_cart(cart_cause::Kind::CustomerChanged));
+            self.causes
+                .push(Cause::of_cart(cart_cause::Kind::CustomerChanged));
         }
     }
 
@@ -289,7 +329,12 @@ impl Work {
     ///
     /// # Errors
     /// CART_TOO_LARGE; the database's.
-    pub async fn save(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Option<pb::Cart>> {
+    pub async fn save(
+        &mut self,
+        tx: &mut Tx,
+        caller: &Caller,
+        now: i64,
+    ) -> Result<Option<pb::Cart>> {
         let Some(change) = self.write(tx, caller, now).await? else {
             return Ok(None);
         };
@@ -323,12 +368,29 @@ impl Work {
         } else {
             sql::update(tx, &caller.shop, cart).await?;
         }
-        let name = cart.name();
-        let actor = caller.actor.as_deref().unwrap_or_default();
-        let causes =
-            self.causes.iter().map(|cause| convert::cause(&name, cause, actor, now)).collect();
         let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message);
-        Ok(Some((change.because(causes), message)))
+        Ok(Some((change.because(self.told(caller, now)), message)))
+    }
+
+    /// Removes the cart, and gives the change that is to be appended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Change> {
+        self.cart.version += 1;
+        sql::delete(tx, &caller.shop, &self.cart, now).await?;
+        let change = Change::deleted(Kind::Cart, self.cart.id.clone(), self.cart.version);
+        Ok(change.because(self.told(caller, now)))
+    }
+
+    /// What happened, as the feed tells it.
+    fn told(&self, caller: &Caller, now: i64) -> Vec<pb::CartCause> {
+        let name = self.cart.name();
+        let actor = caller.actor.as_deref().unwrap_or_default();
+        self.causes
+            .iter()
+            .map(|cause| convert::cause(&name, cause, actor, now))
+            .collect()
     }
 
     /// Finds out why a new cart could not be added. `Ok` if its number is in use.
@@ -344,8 +406,15 @@ impl Work {
 
     /// Remembers where the cart is as soon as it is there for sure.
     pub fn hint(&self, tx: &mut Tx, caller: &Caller, hints: &Hints) {
-        let slot = Slot { owner: self.cart.owner.clone(), slot: self.cart.slot.clone() };
-        let (hints, shop, id) = (hints.clone(), Arc::clone(&caller.shop), self.cart.id.clone());
+        let slot = Slot {
+            owner: self.cart.owner.clone(),
+            slot: self.cart.slot.clone(),
+        };
+        let (hints, shop, id) = (
+            hints.clone(),
+            Arc::clone(&caller.shop),
+            self.cart.id.clone(),
+        );
         tx.after_commit(move || hints.set(&shop, &slot, &id));
     }
 }
@@ -390,7 +459,9 @@ pub fn shown(mut message: pb::Cart, hidden: &[String]) -> pb::Cart {
     if let Some(summary) = &mut message.customer_summary
         && !hidden.is_empty()
     {
-        let is_hidden = |name: &String| groups::id_of(name).is_some_and(|id| hidden.iter().any(|hidden| hidden == id));
+        let is_hidden = |name: &String| {
+            groups::id_of(name).is_some_and(|id| hidden.iter().any(|hidden| hidden == id))
+        };
         summary.groups.retain(|name| !is_hidden(name));
     }
     message
@@ -398,13 +469,19 @@ pub fn shown(mut message: pb::Cart, hidden: &[String]) -> pb::Cart {
 
 /// The name of a state in the contract.
 pub fn state_name(state: State) -> &'static str {
-    pb::cart::State::try_from(state as i32).unwrap_or_default().as_str_name()
+    pb::cart::State::try_from(state as i32)
+        .unwrap_or_default()
+        .as_str_name()
 }
 
 /// The id of a new cart is in use.
 pub fn name_taken(id: &str) -> Error {
-    Error::new(Code::AlreadyExists, ErrorReason::NameTaken, "there is a cart of this name")
-        .with("name", model::name(id))
+    Error::new(
+        Code::AlreadyExists,
+        ErrorReason::NameTaken,
+        "there is a cart of this name",
+    )
+    .with("name", model::name(id))
 }
 
 /// A slot has an open cart.

@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;
+mod carts;
 mod contract;
 mod harness;
 mod throwaway_postgres;

@@ -334,7 +334,7 @@ impl Walk<'_> {
             ) => max,
             _ => usize::MAX,
         };
-        if *count == max + 1 && !mode.ignored {
+        if *count - 1 == max && !mode.ignored {
             let text = format!("must have at most {max} entries");
             self.broken(
                 &Path::Field(path, &field.name),

@@ -15,13 +15,14 @@ use crate::carts::work::{self, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
-use crate::limits::ID_CHARS_MAX;
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::Tx;
 
 /// Open carts of one customer that are looked at for a free slot.
 const SLOTS: i64 = 1_000;
+/// The longest name of a slot.
+const SLOT_CHARS_MAX: usize = 63;
 
 struct Assignment {
     caller: Arc<Caller>,
@@ -55,14 +56,21 @@ impl Service {
             clock: self.store.clock().clone(),
             hints: self.hints.clone(),
         };
-        let assigned =
-            self.store.write_with(locks, assignment, |tx, assignment| once(tx, assignment).boxed());
+        let assigned = self.store.write_with(locks, assignment, |tx, assignment| {
+            once(tx, assignment).boxed()
+        });
         assigned.await
     }
 }
 
 async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
-    let Assignment { caller, route, customer, hints, .. } = assignment;
+    let Assignment {
+        caller,
+        route,
+        customer,
+        hints,
+        ..
+    } = assignment;
     let now = assignment.clock.now();
     let mut work = match work::find(tx, caller, route, Some(customer), now).await? {
         Got::Replay(replay, hidden) => {
@@ -75,7 +83,10 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
     work.check_etag(&assignment.etag)?;
     work::require_customer(work.customer.as_ref())?;
     let owner = Owner::Customer(customer.clone());
-    let before = Slot { owner: work.cart.owner.clone(), slot: work.cart.slot.clone() };
+    let before = Slot {
+        owner: work.cart.owner.clone(),
+        slot: work.cart.slot.clone(),
+    };
     let replaced = if before.owner == owner {
         None
     } else {
@@ -111,7 +122,10 @@ async fn make_room(
     work: &mut Work,
 ) -> Result<Option<Work>> {
     let shop = &*assignment.caller.shop;
-    let slot = Slot { owner: owner.clone(), slot: work.cart.slot.clone() };
+    let slot = Slot {
+        owner: owner.clone(),
+        slot: work.cart.slot.clone(),
+    };
     tx.require(slot.lock(shop))?;
     let open = sql::open_of(tx, shop, &owner.key(), SLOTS).await?;
     let Some((other, _)) = open.iter().find(|(_, taken)| *taken == slot.slot) else {
@@ -124,14 +138,22 @@ async fn make_room(
         IfOpenCartExists::KeepBoth => {
             let taken: HashSet<&str> = open.iter().map(|(_, slot)| slot.as_str()).collect();
             let free = free_slot(&slot.slot, &taken);
-            tx.require(Slot { owner: owner.clone(), slot: free.clone() }.lock(shop))?;
+            tx.require(
+                Slot {
+                    owner: owner.clone(),
+                    slot: free.clone(),
+                }
+                .lock(shop),
+            )?;
             work.cart.slot = free;
             Ok(None)
         }
         IfOpenCartExists::Replace => {
             tx.require(lock(shop, other))?;
             // Read under its lock: it may have been ordered while this write waited.
-            let other = sql::read_many(tx, shop, std::slice::from_ref(other)).await?.pop();
+            let other = sql::read_many(tx, shop, std::slice::from_ref(other))
+                .await?
+                .pop();
             let still_there = |other: &sql::Priced| {
                 other.cart.is_open() && other.cart.owner == *owner && other.cart.slot == slot.slot
             };
@@ -145,7 +167,7 @@ fn free_slot(slot: &str, taken: &HashSet<&str>) -> String {
     (2_u64..)
         .map(|number| {
             let suffix = format!("-{number}");
-            let room = ID_CHARS_MAX.saturating_sub(suffix.len());
+            let room = SLOT_CHARS_MAX.saturating_sub(suffix.len());
             format!("{}{suffix}", &slot[..slot.len().min(room)])
         })
         .find(|candidate| !taken.contains(candidate.as_str()))

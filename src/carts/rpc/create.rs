@@ -51,18 +51,28 @@ impl Service {
         let lines: Vec<NewLine> = items
             .map(|(at, item)| convert::new_line(Some(item), &format!("items[{at}]")))
             .collect::<Result<_>>()?;
-        let (number, storefront) =
-            (std::mem::take(&mut cart.number), std::mem::take(&mut cart.storefront));
+        let (number, storefront) = (
+            std::mem::take(&mut cart.number),
+            std::mem::take(&mut cart.storefront),
+        );
         let currency = match std::mem::take(&mut cart.currency_code) {
             sent if !sent.is_empty() => sent,
-            _ => lines.first().map(|line| line.price.currency.clone()).unwrap_or_default(),
+            _ => lines
+                .first()
+                .map(|line| line.price.currency.clone())
+                .unwrap_or_default(),
         };
         let mut faults = Faults::default();
         let patch = Patch::read(cart, WRITABLE, &mut faults);
         let mut creation = faults.or(Creation {
             id_chosen: !request.cart_id.is_empty(),
             number_chosen: !number.is_empty(),
-            opening: Opening { id: request.cart_id, number, storefront, currency },
+            opening: Opening {
+                id: request.cart_id,
+                number,
+                storefront,
+                currency,
+            },
             caller,
             slot,
             patch,
@@ -78,15 +88,17 @@ impl Service {
         for _ in 0..ATTEMPTS {
             let mut opening = creation.opening.clone();
             if !creation.number_chosen {
-                opening.number =
-                    self.numbers.next(&creation.caller.shop, Sequence::Cart).await?;
+                opening.number = self
+                    .numbers
+                    .next(&creation.caller.shop, Sequence::Cart)
+                    .await?;
             }
             let route = Route::OpenOrNew(creation.slot.clone(), opening);
             let locks = route.locks(&creation.caller);
             let data = (Arc::clone(&creation), route);
-            let created = self
-                .store
-                .write_with(locks, data, |tx, (creation, route)| once(tx, creation, route).boxed());
+            let created = self.store.write_with(locks, data, |tx, (creation, route)| {
+                once(tx, creation, route).boxed()
+            });
             if let Some(cart) = created.await? {
                 return Ok(cart);
             }
@@ -101,7 +113,13 @@ impl Service {
 
 /// None if the number that was drawn is in use.
 async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<pb::Cart>> {
-    let Creation { caller, patch, lines, hints, .. } = creation;
+    let Creation {
+        caller,
+        patch,
+        lines,
+        hints,
+        ..
+    } = creation;
     let shop = &*caller.shop;
     let now = creation.clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
@@ -110,7 +128,11 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
         }
         Got::Work(work) if work.is_new => work,
         Got::Work(work) => return Err(work::open_cart_exists(&work.cart.id)),
-        Got::Moved => return Err(Error::internal("a cart moved that was found without a hint")),
+        Got::Moved => {
+            return Err(Error::internal(
+                "a cart moved that was found without a hint",
+            ));
+        }
     };
     if creation.id_chosen {
         if sql::exists(tx, shop, &work.cart.id).await? {
@@ -137,13 +159,21 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
     }
     let Some(answer) = work.save(tx, caller, now).await? else {
         // Another call took the number between the look above and the insertion.
-        return if creation.number_chosen { Err(tx.run_again()) } else { Ok(None) };
+        return if creation.number_chosen {
+            Err(tx.run_again())
+        } else {
+            Ok(None)
+        };
     };
     work.hint(tx, caller, hints);
     Ok(Some(answer))
 }
 
 fn number_taken(other: &str) -> Error {
-    Error::new(Code::AlreadyExists, ErrorReason::NumberTaken, "another cart has the number")
-        .with("name", model::name(other))
+    Error::new(
+        Code::AlreadyExists,
+        ErrorReason::NumberTaken,
+        "another cart has the number",
+    )
+    .with("name", model::name(other))
 }

@@ -69,7 +69,14 @@ struct Attempt {
 impl Service {
     /// Runs an edit.
     pub(super) async fn run(&self, call: EditCall) -> Result<pb::Cart> {
-        let EditCall { caller, target, opens, etag, validate_only, apply } = call;
+        let EditCall {
+            caller,
+            target,
+            opens,
+            etag,
+            validate_only,
+            apply,
+        } = call;
         for _ in 0..ATTEMPTS {
             let route = self.route(&caller, &target, opens.as_ref()).await?;
             let locks = route.locks(&caller);
@@ -82,8 +89,9 @@ impl Service {
                 clock: self.store.clock().clone(),
                 hints: self.hints.clone(),
             };
-            let outcome =
-                self.store.write_with(locks, attempt, |tx, attempt| once(tx, attempt).boxed());
+            let outcome = self
+                .store
+                .write_with(locks, attempt, |tx, attempt| once(tx, attempt).boxed());
             match outcome.await? {
                 Outcome::Done(cart) => return Ok(*cart),
                 Outcome::Moved(slot) => self.hints.forget(&caller.shop, &slot),
@@ -97,7 +105,12 @@ impl Service {
         ))
     }
 
-    async fn route(&self, caller: &Caller, target: &Target, opens: Option<&Opens>) -> Result<Route> {
+    async fn route(
+        &self,
+        caller: &Caller,
+        target: &Target,
+        opens: Option<&Opens>,
+    ) -> Result<Route> {
         let slot = match target {
             Target::Cart(id) => return Ok(Route::Id(id.clone())),
             Target::Slot(slot) => slot.clone(),
@@ -105,11 +118,23 @@ impl Service {
         if let Some(id) = self.hints.get(&caller.shop, &slot) {
             return Ok(Route::Hint(slot, id));
         }
-        let Some(Opens { storefront, currency }) = opens.cloned() else {
+        let Some(Opens {
+            storefront,
+            currency,
+        }) = opens.cloned()
+        else {
             return Ok(Route::Open(slot));
         };
         let number = self.numbers.next(&caller.shop, Sequence::Cart).await?;
-        Ok(Route::OpenOrNew(slot, Opening { id: ids::new_id(), number, storefront, currency }))
+        Ok(Route::OpenOrNew(
+            slot,
+            Opening {
+                id: ids::new_id(),
+                number,
+                storefront,
+                currency,
+            },
+        ))
     }
 
     pub(super) async fn add(
@@ -123,7 +148,10 @@ impl Service {
         self.run(EditCall {
             caller,
             target,
-            opens: Some(Opens { storefront: request.storefront, currency }),
+            opens: Some(Opens {
+                storefront: request.storefront,
+                currency,
+            }),
             etag: request.etag,
             validate_only: false,
             apply: Arc::new(move |edit| edit.add(&line, "item")),
@@ -148,8 +176,9 @@ impl Service {
             let text = "cannot be given and taken away at once";
             faults.invalid("clear_price_override", "CONFLICT", text);
         }
-        let by_hand =
-            request.price_override.map(|by_hand| convert::price_override(by_hand, &mut faults));
+        let by_hand = request
+            .price_override
+            .map(|by_hand| convert::price_override(by_hand, &mut faults));
         if quantity.is_none() && by_hand.is_none() && !clear {
             faults.required("quantity");
         }
@@ -205,15 +234,23 @@ impl Service {
             return Err(Error::invalid_field("edits", "REQUIRED", "is required"));
         }
         let edits = request.edits.into_iter().enumerate();
-        let edits = edits.map(|(at, edit)| Step::read(at, edit)).collect::<Result<Vec<_>>>()?;
+        let edits = edits
+            .map(|(at, edit)| Step::read(at, edit))
+            .collect::<Result<Vec<_>>>()?;
         let currency = edits.iter().find_map(Step::currency).unwrap_or_default();
         let apply = move |edit: &mut Edit<'_>| {
-            edits.iter().enumerate().try_for_each(|(at, step)| step.apply(at, edit))
+            edits
+                .iter()
+                .enumerate()
+                .try_for_each(|(at, step)| step.apply(at, edit))
         };
         self.run(EditCall {
             caller,
             target,
-            opens: Some(Opens { storefront: request.storefront, currency }),
+            opens: Some(Opens {
+                storefront: request.storefront,
+                currency,
+            }),
             etag: request.etag,
             validate_only: false,
             apply: Arc::new(apply),
@@ -262,7 +299,15 @@ impl Service {
 }
 
 async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
-    let Attempt { caller, route, etag, validate_only, apply, clock, hints } = attempt;
+    let Attempt {
+        caller,
+        route,
+        etag,
+        validate_only,
+        apply,
+        clock,
+        hints,
+    } = attempt;
     let now = clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
         Got::Replay(replay, hidden) => {
@@ -272,7 +317,9 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         Got::Moved => {
             return match route {
                 Route::Hint(slot, _) => Ok(Outcome::Moved(slot.clone())),
-                _ => Err(Error::internal("a cart moved that was found without a hint")),
+                _ => Err(Error::internal(
+                    "a cart moved that was found without a hint",
+                )),
             };
         }
         Got::Work(work) => work,
@@ -313,10 +360,16 @@ impl ItemRef {
             return Err(Error::invalid_field(at(), "REQUIRED", "is required"));
         }
         if !text.contains('/') {
-            return Ok(Self { cart: None, item: text.to_owned() });
+            return Ok(Self {
+                cart: None,
+                item: text.to_owned(),
+            });
         }
         let (cart, item) = item_ids(text)?;
-        Ok(Self { cart: Some(cart), item })
+        Ok(Self {
+            cart: Some(cart),
+            item,
+        })
     }
 
     /// The line's id. A line of another cart is not in this one.
@@ -333,7 +386,11 @@ impl Step {
         use pb::cart_edit::Edit as Sent;
         let path = |field: &str| format!("edits[{at}].{field}");
         match edit.edit {
-            None => Err(Error::invalid_field(format!("edits[{at}]"), "REQUIRED", "is required")),
+            None => Err(Error::invalid_field(
+                format!("edits[{at}]"),
+                "REQUIRED",
+                "is required",
+            )),
             Some(Sent::Add(item)) => {
                 convert::new_line(Some(item), &path("add")).map(|line| Self::Add(Box::new(line)))
             }
@@ -365,9 +422,9 @@ impl Step {
     fn apply(&self, at: usize, edit: &mut Edit<'_>) -> Result<()> {
         let done = match self {
             Self::Add(line) => edit.add(line, &format!("edits[{at}].add")),
-            Self::Set(item, quantity) => {
-                item.of(edit).and_then(|item| edit.set_quantity(item, *quantity))
-            }
+            Self::Set(item, quantity) => item
+                .of(edit)
+                .and_then(|item| edit.set_quantity(item, *quantity)),
             Self::Remove(item) => item.of(edit).and_then(|item| edit.remove(item)),
             Self::SetAttributes(attributes) => {
                 edit.set_attributes(attributes);

@@ -44,7 +44,11 @@ impl Service {
     ) -> Result<pb::Cart> {
         let target = self.target(&caller, request.target)?;
         if request.order_reference.is_empty() {
-            return Err(Error::invalid_field("order_reference", "REQUIRED", "is required"));
+            return Err(Error::invalid_field(
+                "order_reference",
+                "REQUIRED",
+                "is required",
+            ));
         }
         let route = Self::route_to(target);
         let lock = LockKey::of("order", &caller.shop, &request.order_reference);
@@ -57,7 +61,9 @@ impl Service {
             etag: request.etag,
             clock: self.store.clock().clone(),
         };
-        self.store.write_with(locks, order, |tx, order| once(tx, order).boxed()).await
+        self.store
+            .write_with(locks, order, |tx, order| once(tx, order).boxed())
+            .await
     }
 
     pub(super) async fn reopen(
@@ -95,7 +101,12 @@ impl Service {
 }
 
 async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
-    let Order { caller, route, reference, .. } = order;
+    let Order {
+        caller,
+        route,
+        reference,
+        ..
+    } = order;
     let now = order.clock.now();
     // The reference first: the webhook of a payment comes twice, and the second time the owner may
     // have no open cart any more, or already the next.
@@ -128,7 +139,8 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
     cart.state = State::Ordered;
     cart.order_reference.clone_from(reference);
     cart.order_time = Some(now);
-    work.causes.insert(0, Cause::of_cart(cart_cause::Kind::Ordered));
+    work.causes
+        .insert(0, Cause::of_cart(cart_cause::Kind::Ordered));
     let answer = work.save(tx, caller, now).await?;
     answer.ok_or_else(|| Error::internal("an old cart was added"))
 }
@@ -189,7 +201,10 @@ async fn reopen(tx: &mut Tx, caller: &Caller, etag: &str, work: &mut Work) -> Re
     if work.cart.owner.customer().is_some() {
         work::require_customer(work.customer.as_ref())?;
     }
-    let slot = Slot { owner: work.cart.owner.clone(), slot: work.cart.slot.clone() };
+    let slot = Slot {
+        owner: work.cart.owner.clone(),
+        slot: work.cart.slot.clone(),
+    };
     tx.require(slot.lock(&caller.shop))?;
     if let Some(other) = sql::open_in(tx, &caller.shop, &slot.owner.key(), &slot.slot).await? {
         return Err(work::open_cart_exists(&other));

@@ -37,8 +37,10 @@ impl Service {
                     work.causes.push(Cause::of_cart(cart_cause::Kind::Deleted));
                     let deletion = work.remove(tx, caller, now).await?;
                     feed::append(tx, caller, now, deletion).await?;
-                    let slot =
-                        Slot { owner: work.cart.owner.clone(), slot: work.cart.slot.clone() };
+                    let slot = Slot {
+                        owner: work.cart.owner.clone(),
+                        slot: work.cart.slot.clone(),
+                    };
                     hints.forget(&caller.shop, &slot);
                     Ok(())
                 }

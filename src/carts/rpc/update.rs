@@ -81,8 +81,12 @@ impl Patch {
                 .then(|| cart.billing_address.map(convert::address)),
             shipping_method: named("shipping_method").then_some(cart.shipping_method),
             note: named("note").then_some(cart.note),
-            attributes: named("attributes")
-                .then(|| cart.attributes.as_ref().map(attributes::to_map).unwrap_or_default()),
+            attributes: named("attributes").then(|| {
+                cart.attributes
+                    .as_ref()
+                    .map(attributes::to_map)
+                    .unwrap_or_default()
+            }),
             charges: named("charges").then(|| convert::charges(cart.charges, faults)),
             adjustments: named("adjustments")
                 .then(|| convert::adjustments(cart.adjustments, faults)),
@@ -91,7 +95,10 @@ impl Patch {
 
     /// Refuses amounts of another currency than the cart's.
     pub(super) fn check(&self, edit: &Edit<'_>) -> Result<()> {
-        for (field, extras) in [("charges", &self.charges), ("adjustments", &self.adjustments)] {
+        for (field, extras) in [
+            ("charges", &self.charges),
+            ("adjustments", &self.adjustments),
+        ] {
             for (at, (_, currency)) in extras.iter().flatten().enumerate() {
                 edit.check_currency(currency, || {
                     format!("cart.{field}[{at}].amount.currency_code")
@@ -105,7 +112,12 @@ impl Patch {
     pub(super) fn apply(&self, cart: &mut Cart) -> bool {
         let extras = |extras: &Option<Vec<ExtraInput>>| {
             let extras = extras.as_ref()?;
-            Some(extras.iter().map(|(extra, _)| extra.clone()).collect::<Vec<_>>())
+            Some(
+                extras
+                    .iter()
+                    .map(|(extra, _)| extra.clone())
+                    .collect::<Vec<_>>(),
+            )
         };
         let mut changed = replace(&mut cart.language_code, self.language_code.as_ref());
         changed |= replace(&mut cart.delivery_address, self.delivery_address.as_ref());

@@ -1,0 +1,166 @@
+//! Carts through the wire, on both engines.
+
+mod concurrency;
+mod items;
+mod list;
+mod order;
+mod refusals;
+mod slots;
+mod update;
+
+use clientela::proto::pb::{
+    self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, cart_owner,
+    cart_target::Target,
+};
+use tonic::Status;
+
+use crate::harness::{Shop, unique};
+
+/// Micros of one euro.
+pub const EURO: i64 = 1_000_000;
+
+pub fn euros(euros: i64) -> Option<Money> {
+    Some(money("EUR", euros * EURO))
+}
+
+pub fn money(currency: &str, micros: i64) -> Money {
+    Money {
+        currency_code: currency.into(),
+        micros,
+    }
+}
+
+/// A visitor that only this test knows.
+pub fn visitor() -> CartOwner {
+    let token = format!("a visitor of the tests, number {}", unique());
+    CartOwner {
+        owner: Some(cart_owner::Owner::Visitor(token)),
+        slot: String::new(),
+    }
+}
+
+pub fn customer(name: &str) -> CartOwner {
+    CartOwner {
+        owner: Some(cart_owner::Owner::Customer(name.into())),
+        slot: String::new(),
+    }
+}
+
+pub fn in_slot(owner: &CartOwner, slot: &str) -> CartOwner {
+    CartOwner {
+        slot: slot.into(),
+        ..owner.clone()
+    }
+}
+
+pub fn of(owner: &CartOwner) -> Option<CartTarget> {
+    Some(CartTarget {
+        target: Some(Target::Owner(owner.clone())),
+    })
+}
+
+pub fn named(name: &str) -> Option<CartTarget> {
+    Some(CartTarget {
+        target: Some(Target::Cart(name.into())),
+    })
+}
+
+/// What a piece costs.
+pub fn price(list_price: Option<Money>) -> ItemPrice {
+    ItemPrice {
+        list_price,
+        ..Default::default()
+    }
+}
+
+/// A line of a product that costs 10 EUR a piece.
+pub fn item(product: &str, quantity: i32) -> ItemInput {
+    let price = Some(price(euros(10)));
+    ItemInput {
+        product: product.into(),
+        price,
+        quantity,
+        ..Default::default()
+    }
+}
+
+/// The calls that most tests make, with the shop's own key.
+#[expect(async_fn_in_trait, reason = "only for the tests")]
+pub trait Carts {
+    async fn try_add(
+        &self,
+        target: Option<CartTarget>,
+        item: ItemInput,
+    ) -> Result<pb::Cart, Status>;
+
+    async fn add(&self, target: Option<CartTarget>, item: ItemInput) -> pb::Cart {
+        self.try_add(target, item).await.expect("an addition")
+    }
+
+    async fn try_get(&self, target: Option<CartTarget>) -> Result<pb::Cart, Status>;
+
+    async fn get(&self, target: Option<CartTarget>) -> pb::Cart {
+        self.try_get(target).await.expect("the cart is there")
+    }
+
+    async fn try_order(
+        &self,
+        target: Option<CartTarget>,
+        reference: &str,
+    ) -> Result<pb::Cart, Status>;
+}
+
+impl Carts for Shop {
+    async fn try_add(
+        &self,
+        target: Option<CartTarget>,
+        item: ItemInput,
+    ) -> Result<pb::Cart, Status> {
+        let request = AddItemRequest {
+            target,
+            item: Some(item),
+            ..Default::default()
+        };
+        self.carts()
+            .add_item(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    async fn try_get(&self, target: Option<CartTarget>) -> Result<pb::Cart, Status> {
+        let request = pb::GetCartRequest { target };
+        self.carts()
+            .get_cart(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+
+    async fn try_order(
+        &self,
+        target: Option<CartTarget>,
+        reference: &str,
+    ) -> Result<pb::Cart, Status> {
+        let order_reference = reference.into();
+        let request = pb::OrderCartRequest {
+            target,
+            order_reference,
+            ..Default::default()
+        };
+        self.carts()
+            .order_cart(request)
+            .await
+            .map(tonic::Response::into_inner)
+    }
+}
+
+/// The products of a cart with their quantities.
+pub fn lines(cart: &pb::Cart) -> Vec<(&str, i32)> {
+    cart.items
+        .iter()
+        .map(|item| (item.product.as_str(), item.quantity))
+        .collect()
+}
+
+pub fn total(cart: &pb::Cart) -> i64 {
+    cart.total.as_ref().map_or(0, |total| total.micros)
+}

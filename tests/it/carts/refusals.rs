@@ -1,0 +1,129 @@
+//! What a cart does not take. Each refusal leaves it as it was.
+
+use clientela::limits::{CART_ITEMS_MAX, MICROS_MAX};
+use clientela::proto::pb::{self, CreateCartRequest, ErrorReason, ItemInput};
+use tonic::Code;
+
+use super::{Carts, EURO, customer, item, money, named, of, price, visitor};
+use crate::harness::{assert_refused, violations};
+use crate::on_both_engines;
+
+fn priced(product: &str, currency: &str, micros: i64, quantity: i32) -> ItemInput {
+    ItemInput {
+        price: Some(price(Some(money(currency, micros)))),
+        ..item(product, quantity)
+    }
+}
+
+on_both_engines! {
+    async fn currencies_are_not_mixed(shop: Shop) {
+        let cart = shop.add(of(&visitor()), priced("shirt", "USD", EURO, 1)).await;
+
+        let refused = shop.try_add(named(&cart.name), item("hat", 1)).await.unwrap_err();
+
+        assert_eq!(cart.currency_code, "USD");
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::CurrencyMismatch);
+        assert_eq!(shop.get(named(&cart.name)).await, cart);
+    }
+
+    async fn amounts_stay_within_what_every_client_can_hold(shop: Shop) {
+        let owner = visitor();
+        let largest = MICROS_MAX / EURO * EURO;
+        let cart = shop.add(of(&owner), priced("ship", "EUR", largest, 1)).await;
+
+        let line = shop.try_add(of(&visitor()), priced("ship", "EUR", largest, 2)).await.unwrap_err();
+        let sum = shop.try_add(of(&owner), item("hat", 1)).await.unwrap_err();
+        let mut taxed = priced("ship", "EUR", largest, 1);
+        taxed.price.as_mut().unwrap().tax_rate = "20".into();
+        let tax = shop.try_add(of(&visitor()), taxed).await.unwrap_err();
+
+        for refused in [line, sum, tax] {
+            assert_refused(&refused, Code::InvalidArgument, ErrorReason::AmountTooLarge);
+        }
+        assert_eq!(shop.get(of(&owner)).await, cart);
+    }
+
+    async fn a_cart_has_as_many_lines_as_it_may(shop: Shop) {
+        let items = (0..CART_ITEMS_MAX).map(|number| item(&format!("p{number}"), 1)).collect();
+        let request = CreateCartRequest { owner: Some(visitor()), items, ..Default::default() };
+        let full = shop.carts().create_cart(request).await.unwrap().into_inner();
+
+        let refused = shop.try_add(named(&full.name), item("one more", 1)).await.unwrap_err();
+        let more = shop.add(named(&full.name), item("p7", 1)).await;
+
+        assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CartTooLarge);
+        assert_eq!(more.item_count, i64::try_from(CART_ITEMS_MAX).unwrap() + 1);
+    }
+
+    async fn a_cart_has_a_size(shop: Shop) {
+        let owner = visitor();
+        let mut refused = None;
+        for number in 0..CART_ITEMS_MAX {
+            let line = ItemInput {
+                image_uri: "x".repeat(2_048),
+                category_ids: vec!["y".repeat(128); 5],
+                ..item(&format!("p{number}"), 1)
+            };
+            if let Err(status) = shop.try_add(of(&owner), line).await {
+                refused = Some(status);
+                break;
+            }
+        }
+
+        let refused = refused.expect("256 KiB are full before 500 lines are");
+        assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CartTooLarge);
+        let cart = shop.get(of(&owner)).await;
+        assert!(cart.items.len() > 50 && cart.items.len() < 100, "{}", cart.items.len());
+    }
+
+    async fn a_line_that_is_not_whole_is_refused_with_all_its_faults(shop: Shop) {
+        let empty = ItemInput::default();
+        let reduced = |micros| pb::Reduction {
+            reduction: Some(pb::reduction::Reduction::Amount(money("EUR", micros))),
+        };
+        let mut dear = item("shirt", 1);
+        dear.price.as_mut().unwrap().reduction = Some(reduced(11 * EURO));
+
+        let refused = shop.try_add(of(&visitor()), empty).await.unwrap_err();
+        let too_much = shop.try_add(of(&visitor()), dear).await.unwrap_err();
+        let no_target = shop.try_add(None, item("shirt", 1)).await.unwrap_err();
+
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
+        let fields: Vec<String> = violations(&refused).into_iter().map(|(field, _)| field).collect();
+        for field in ["item.product", "item.quantity", "item.price"] {
+            assert!(fields.iter().any(|named| named == field), "{field}: {fields:?}");
+        }
+        assert_refused(&too_much, Code::InvalidArgument, ErrorReason::InvalidField);
+        assert_eq!(violations(&too_much)[0].0, "item.price.reduction.amount");
+        assert_refused(&no_target, Code::InvalidArgument, ErrorReason::InvalidField);
+    }
+
+    async fn quantities_have_their_range(shop: Shop) {
+        let owner = visitor();
+        shop.add(of(&owner), item("screw", 1_000_000)).await;
+
+        for quantity in [0, -1, 1_000_001] {
+            let refused = shop.try_add(of(&owner), item("nail", quantity)).await.unwrap_err();
+            assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
+        }
+        let beyond = shop.try_add(of(&owner), item("screw", 1)).await.unwrap_err();
+        assert_refused(&beyond, Code::InvalidArgument, ErrorReason::InvalidField);
+        assert_eq!(shop.get(of(&owner)).await.item_count, 1_000_000);
+    }
+
+    async fn names_that_are_not_there_are_not_found(shop: Shop) {
+        let absent = shop.try_get(named("carts/nobody")).await.unwrap_err();
+        let no_item = pb::UpdateItemRequest {
+            name: "carts/nobody/items/x".into(),
+            quantity: Some(1),
+            ..Default::default()
+        };
+        let no_item = shop.carts().update_item(no_item).await.unwrap_err();
+        let stranger = customer("customers/nobody");
+        let no_customer = shop.try_add(of(&stranger), item("shirt", 1)).await.unwrap_err();
+
+        for refused in [absent, no_item, no_customer] {
+            assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
+        }
+    }
+}
