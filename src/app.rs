@@ -10,17 +10,18 @@ use tonic::service::Routes;
 use crate::access::{AccessLayer, Keys};
 use crate::clock::Clock;
 use crate::feed::{Feed, FeedSettings};
-use crate::jobs::{FeedLimits, Jobs, JobsSettings};
+use crate::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::proto::server::{
     admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
-    customer_service_server::CustomerServiceServer,
+    customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
+    operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Store, StoreConfig};
-use crate::{carts, customers, jobs, limits, shops};
+use crate::{carts, customers, groups, limits, operations, shops};
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -163,7 +164,9 @@ impl Program {
             self.passwords.clone(),
             self.numbers.clone(),
         );
+        let groups = groups::Service::new(store.clone(), self.feed.clone());
         let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
+        let operations = operations::Service::new(store.clone(), self.stop.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
         macro_rules! bounded {
             ($server:ident, $service:expr) => {
@@ -180,18 +183,25 @@ impl Program {
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
             .add_service(bounded!(CustomerServiceServer, customers))
+            .add_service(bounded!(GroupServiceServer, groups))
             .add_service(bounded!(CartServiceServer, carts))
+            .add_service(bounded!(OperationServiceServer, operations))
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
+        let purge = Purge::new().with(carts::jobs::ExpiredCarts);
         Jobs::new(self.options.jobs.clone())
+            .with(Compact::to(self.options.feed_limits))
+            .with(purge)
+            .with(groups::DeleteGroup)
+            .with(groups::ExpireMemberships)
+            .with_upkeep(groups::FoldCounts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
-            .with(jobs::Purge::new().with(carts::jobs::ExpiredCarts))
     }
 }
 

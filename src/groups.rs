@@ -6,12 +6,16 @@
 
 mod convert;
 mod fields;
+mod leave;
+mod members;
 pub mod memberships;
 mod model;
 mod read;
+mod rpc;
 mod special;
 mod sql;
 mod watch;
+mod work;
 mod write;
 
 use std::collections::HashMap;
@@ -21,7 +25,9 @@ use tonic::Code;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
+pub use rpc::Service;
 pub use special::{Specials, hold_special, insert_special, locks_of_special, repoint};
+pub use work::{DeleteGroup, ExpireMemberships, FoldCounts};
 
 use crate::access::Caller;
 use crate::error::{Error, Result, Violation};

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::fields::{self, SCHEMA};
 use super::watch::Groups;
-use super::{convert, lock, members, read, sees_hidden, write};
+use super::{convert, lock, members, read, write};
 use crate::access::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, Feed, Scope, WatchRequest};

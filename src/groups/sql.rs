@@ -7,7 +7,7 @@ use crate::error::{Error, Result};
 use crate::feed::Kind;
 use crate::filter::pack_map;
 use crate::store::{Conn, Texts, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on, on_write};
 
 /// A group as it lies in its row.
 #[derive(Debug, FromRow)]
@@ -106,25 +106,25 @@ pub(super) async fn put(tx: &mut Tx, shop: &str, group: &Group) -> Result<()> {
             .iter()
             .map(|(k, v)| (k.as_str(), v.as_str())),
     );
-    on_write!(tx, |e| sqlx::query(PUT)
-        .bind(shop)
-        .bind(&group.id)
-        .bind(group.version)
-        .bind(&doc)
-        .bind(&names)
-        .bind(group.discount_hundredths)
-        .bind(group.price_display.message() as i64)
-        .bind(group.show_prices)
-        .bind(group.state.message() as i64)
-        .bind(group.audience.message() as i64)
-        .bind(group.special.bits())
-        .bind(group.priority)
-        .bind(group.pricing_revision)
-        .bind(group.create_time)
-        .bind(group.update_time)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(PUT)
+            .bind(shop)
+            .bind(&group.id)
+            .bind(group.version)
+            .bind(&doc)
+            .bind(&names)
+            .bind(group.discount_hundredths)
+            .bind(group.price_display.message() as i64)
+            .bind(group.show_prices)
+            .bind(group.state.message() as i64)
+            .bind(group.audience.message() as i64)
+            .bind(group.special.bits())
+            .bind(group.priority)
+            .bind(group.pricing_revision)
+            .bind(group.create_time)
+            .bind(group.update_time)
+    )?;
     Ok(())
 }
 
@@ -132,12 +132,7 @@ const DELETE: &str = "DELETE FROM groups WHERE shop_id = $1 AND id = $2";
 
 /// Removes a group. On PostgreSQL this waits for everybody who is granting a membership of it.
 pub(super) async fn delete(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE)
-        .bind(shop)
-        .bind(id)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
     Ok(())
 }
 
@@ -162,28 +157,16 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
 
 /// Keeps the last version of a deleted group.
 pub(super) async fn bury(tx: &mut Tx, shop: &str, id: &str, version: i64, now: i64) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(BURY)
-        .bind(shop)
-        .bind(Kind::Group.number())
-        .bind(id)
-        .bind(version)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(BURY)
+            .bind(shop)
+            .bind(Kind::Group.number())
+            .bind(id)
+            .bind(version)
+            .bind(now)
+    )?;
     Ok(())
-}
-
-const MEMBER_COUNT: &str = "SELECT CAST(COALESCE(SUM(delta), 0) AS BIGINT) FROM member_counts
-    WHERE shop_id = $1 AND group_id = $2";
-
-/// How many members a group has.
-pub(super) async fn member_count(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
-    Ok(on!(conn, |e| sqlx::query_scalar(MEMBER_COUNT)
-        .bind(shop)
-        .bind(id)
-        .fetch_one(e)
-        .await)?)
 }
 
 /// How many members each of these groups has; those without any are left out.
@@ -237,13 +220,7 @@ pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result
         .fetch_all(e)
         .await)?;
     let sum: i64 = taken.iter().sum();
-    on_write!(tx, |e| sqlx::query(FOLD_PUT)
-        .bind(shop)
-        .bind(id)
-        .bind(sum)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(tx, sqlx::query(FOLD_PUT).bind(shop).bind(id).bind(sum))?;
     Ok(())
 }
 
@@ -251,11 +228,6 @@ const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND gro
 
 /// Removes what was counted for a group that is gone and has no members left.
 pub(super) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(FORGET_COUNT)
-        .bind(shop)
-        .bind(id)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(tx, sqlx::query(FORGET_COUNT).bind(shop).bind(id))?;
     Ok(())
 }

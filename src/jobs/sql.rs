@@ -12,7 +12,7 @@ use super::model::{Job, JobKind, JobState, NewJob, Step};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Engine, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on, on_write};
 
 /// A job as it is shown.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -159,18 +159,18 @@ pub(super) async fn advance(
     } else {
         JobState::Running
     };
-    let done = on_write!(tx, |e| sqlx::query(ADVANCE)
-        .bind(&job.id)
-        .bind(&job.lease_owner)
-        .bind(&step.cursor)
-        .bind(step.worked)
-        .bind(state.number())
-        .bind(lease_until)
-        .bind(now)
-        .bind(step.done.then_some(now))
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(ADVANCE)
+            .bind(&job.id)
+            .bind(&job.lease_owner)
+            .bind(&step.cursor)
+            .bind(step.worked)
+            .bind(state.number())
+            .bind(lease_until)
+            .bind(now)
+            .bind(step.done.then_some(now))
+    )?;
     Ok(done == 1)
 }
 
@@ -179,14 +179,14 @@ const RELEASE: &str = "UPDATE jobs SET run_at = $3, update_time = $4
 
 /// Moves the end of a lease: later to renew it, to now to give the job back.
 pub(super) async fn lease(tx: &mut Tx, job: &Job, now: i64, until: i64) -> Result<bool> {
-    let done = on_write!(tx, |e| sqlx::query(RELEASE)
-        .bind(&job.id)
-        .bind(&job.lease_owner)
-        .bind(until)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(RELEASE)
+            .bind(&job.id)
+            .bind(&job.lease_owner)
+            .bind(until)
+            .bind(now)
+    )?;
     Ok(done == 1)
 }
 
@@ -208,17 +208,17 @@ pub(super) async fn fail(
         JobState::Failed
     };
     let end_time = retry_at.is_none().then_some(now);
-    let done = on_write!(tx, |e| sqlx::query(FAIL)
-        .bind(&job.id)
-        .bind(&job.lease_owner)
-        .bind(state.number())
-        .bind(retry_at.unwrap_or(now))
-        .bind(now)
-        .bind(end_time)
-        .bind(error)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(FAIL)
+            .bind(&job.id)
+            .bind(&job.lease_owner)
+            .bind(state.number())
+            .bind(retry_at.unwrap_or(now))
+            .bind(now)
+            .bind(end_time)
+            .bind(error)
+    )?;
     Ok(done == 1)
 }
 
@@ -228,12 +228,7 @@ const CANCEL: &str =
 
 /// Calls a job off; false if it has ended.
 pub(super) async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
-    let done = on_write!(tx, |e| sqlx::query(CANCEL)
-        .bind(id)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(tx, sqlx::query(CANCEL).bind(id).bind(now))?;
     Ok(done == 1)
 }
 
@@ -295,13 +290,13 @@ const DELETE_ENDED: &str = "DELETE FROM jobs WHERE id IN
 
 /// Removes up to `limit` jobs that ended before a time.
 pub(super) async fn delete_ended(tx: &mut Tx, shop: &str, before: i64, limit: i64) -> Result<i64> {
-    let done = on_write!(tx, |e| sqlx::query(DELETE_ENDED)
-        .bind(shop)
-        .bind(before)
-        .bind(limit)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(DELETE_ENDED)
+            .bind(shop)
+            .bind(before)
+            .bind(limit)
+    )?;
     Ok(i64::try_from(done).unwrap_or(limit))
 }
 
@@ -327,12 +322,12 @@ pub(super) async fn delete_answers(
     before: i64,
     limit: i64,
 ) -> Result<i64> {
-    let done = on_write!(tx, |e| sqlx::query(DELETE_ANSWERS)
-        .bind(shop)
-        .bind(before)
-        .bind(limit)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(DELETE_ANSWERS)
+            .bind(shop)
+            .bind(before)
+            .bind(limit)
+    )?;
     Ok(i64::try_from(done).unwrap_or(limit))
 }

@@ -85,7 +85,6 @@ pub fn item(product: &str, quantity: i32) -> ItemInput {
 }
 
 /// The calls that most tests make, with the shop's own key.
-#[expect(async_fn_in_trait, reason = "only for the tests")]
 pub trait Carts {
     async fn try_add(
         &self,

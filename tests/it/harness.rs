@@ -3,6 +3,7 @@
 
 pub mod postgres;
 mod refusal;
+pub mod store;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,6 +12,7 @@ use std::time::Duration;
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
+use clientela::jobs::JobsSettings;
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
@@ -77,6 +79,14 @@ impl Interceptor for Keyed {
     }
 }
 
+impl Keyed {
+    /// With a further piece of metadata.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.parse().expect("ASCII")));
+        self
+    }
+}
+
 /// The connection of a client with a key.
 pub type Transport = InterceptedService<Channel, Keyed>;
 
@@ -108,6 +118,7 @@ struct Running {
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
+    pub jobs: JobsSettings,
     pub drain_timeout: Duration,
 }
 
@@ -120,6 +131,11 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
+            jobs: JobsSettings {
+                poll_interval: Duration::from_millis(50),
+                schedule_interval_max: Duration::from_millis(100),
+                ..JobsSettings::default()
+            },
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -172,7 +188,6 @@ impl Shop {
         );
         let (address, running) = launch(&self.data, setup).await;
         Replica {
-            address,
             channel: connect(address).await,
             running,
         }
@@ -196,11 +211,6 @@ impl Shop {
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
-    }
-
-    /// The folder with the embedded database and the key file.
-    pub fn folder(&self) -> &std::path::Path {
-        self.data.folder.path()
     }
 
     /// The connection to the server.
@@ -227,6 +237,23 @@ impl Shop {
             request_id: String::new(),
         };
         let answer = self.admin().create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    /// A key of another shop of the installation with these roles.
+    pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
+        let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
+        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = admin.create_api_key(request).await.expect("a key");
         answer.into_inner().secret
     }
 
@@ -269,7 +296,6 @@ impl Shop {
 
 /// A further server of a shop.
 pub struct Replica {
-    pub address: std::net::SocketAddr,
     channel: Channel,
     running: Running,
 }
@@ -277,10 +303,6 @@ pub struct Replica {
 impl Replica {
     pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
-    }
-
-    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
-        CustomerServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
     }
 
     /// Stops the server in good order.
@@ -313,7 +335,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     let mut options = Options::new(data.url(), data.folder.path().to_owned());
     options.clock = setup.clock;
     options.feed = setup.feed;
+    options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener
         .local_addr()

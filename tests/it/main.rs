@@ -1,10 +1,16 @@
 //! Tests through the wire, against a real server, on both engines.
-
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod admin;
 mod calls;
 mod carts;
+mod cli;
 mod contract;
+mod documents;
+mod groups;
 mod harness;
+mod jobs;
+mod listener;
+mod operations;
 mod throwaway_postgres;
 mod watch;

@@ -10,7 +10,7 @@ use clientela::proto::pb::{
     WatchOptions, cart_owner::Owner, cart_target::Target,
 };
 
-use crate::harness::{Shop, Transport, unique};
+use crate::harness::{Shop, Transport};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 
 /// The open cart of a visitor that only this test knows.
@@ -105,9 +105,4 @@ pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
             return carts;
         }
     }
-}
-
-/// A word that no other test has.
-pub fn word() -> String {
-    format!("word-{}", unique())
 }

@@ -5,7 +5,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use super::Grant;
 use crate::error::Result;
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on};
 
 /// A grant as it lies in its row.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
@@ -84,18 +84,18 @@ pub(crate) async fn put_grants(
         any = dialect::any_of(tx.engine(), "g.id", "$8"),
         hold = hold(tx.engine()),
     );
-    let done = on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
-        .bind(shop)
-        .bind(customer)
-        .bind(grant.source.number())
-        .bind(&grant.reason)
-        .bind(grant.actor.as_deref())
-        .bind(now)
-        .bind(grant.expire_time)
-        .bind(Texts(groups))
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(AssertSqlSafe(text.as_str()))
+            .bind(shop)
+            .bind(customer)
+            .bind(grant.source.number())
+            .bind(&grant.reason)
+            .bind(grant.actor.as_deref())
+            .bind(now)
+            .bind(grant.expire_time)
+            .bind(Texts(groups))
+    )?;
     Ok(usize::try_from(done).unwrap_or(usize::MAX))
 }
 
@@ -113,13 +113,13 @@ pub(crate) async fn put_memberships(
         any = dialect::any_of(tx.engine(), "g.id", "$3"),
         hold = hold(tx.engine()),
     );
-    let done = on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
-        .bind(shop)
-        .bind(customer)
-        .bind(Texts(groups))
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    let done = execute!(
+        tx,
+        sqlx::query(AssertSqlSafe(text.as_str()))
+            .bind(shop)
+            .bind(customer)
+            .bind(Texts(groups))
+    )?;
     Ok(usize::try_from(done).unwrap_or(usize::MAX))
 }
 
@@ -128,14 +128,14 @@ const DELETE_GRANT: &str = "DELETE FROM membership_grants
 
 /// Takes one grant away.
 pub(crate) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE_GRANT)
-        .bind(shop)
-        .bind(&grant.group_id)
-        .bind(&grant.customer_id)
-        .bind(grant.source)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(DELETE_GRANT)
+            .bind(shop)
+            .bind(&grant.group_id)
+            .bind(&grant.customer_id)
+            .bind(grant.source)
+    )?;
     Ok(())
 }
 
@@ -150,13 +150,13 @@ pub(crate) async fn delete_memberships(
         "DELETE FROM memberships WHERE shop_id = $1 AND customer_id = $2 AND {any}",
         any = dialect::any_of(tx.engine(), "group_id", "$3"),
     );
-    on_write!(tx, |e| sqlx::query(AssertSqlSafe(text.as_str()))
-        .bind(shop)
-        .bind(customer)
-        .bind(Texts(groups))
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(AssertSqlSafe(text.as_str()))
+            .bind(shop)
+            .bind(customer)
+            .bind(Texts(groups))
+    )?;
     Ok(())
 }
 
@@ -164,12 +164,7 @@ const DELETE_ALL: &str = "DELETE FROM memberships WHERE shop_id = $1 AND custome
 
 /// Ends all memberships of a customer; the grants stay.
 pub(crate) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE_ALL)
-        .bind(shop)
-        .bind(customer)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(tx, sqlx::query(DELETE_ALL).bind(shop).bind(customer))?;
     Ok(())
 }
 

@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::feed::Position;
 use crate::feed::history::{self, COMPACTED_THROUGH};
 use crate::store::{Conn, Tx, dialect};
-use crate::{on, on_write};
+use crate::{execute, on};
 
 /// Up to where the log was measured, and how many bytes of it are there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -110,14 +110,14 @@ const EMPTY_ROWS: &str = "UPDATE change_log SET payload = NULL
 
 /// Takes the payloads of the rows between two positions that have a request id.
 pub(super) async fn empty_rows(tx: &mut Tx, after: Position, through: Position) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(EMPTY_ROWS)
-        .bind(after.xid)
-        .bind(after.seq)
-        .bind(through.xid)
-        .bind(through.seq)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(EMPTY_ROWS)
+            .bind(after.xid)
+            .bind(after.seq)
+            .bind(through.xid)
+            .bind(through.seq)
+    )?;
     Ok(())
 }
 
@@ -132,15 +132,15 @@ pub(super) async fn delete_rows(
     through: Position,
     keep_ids_since: i64,
 ) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(DELETE_ROWS)
-        .bind(after.xid)
-        .bind(after.seq)
-        .bind(through.xid)
-        .bind(through.seq)
-        .bind(keep_ids_since)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(
+        tx,
+        sqlx::query(DELETE_ROWS)
+            .bind(after.xid)
+            .bind(after.seq)
+            .bind(through.xid)
+            .bind(through.seq)
+            .bind(keep_ids_since)
+    )?;
     Ok(())
 }
 
@@ -169,11 +169,6 @@ pub(super) async fn note_measured(tx: &mut Tx, measured: Measured) -> Result<()>
 }
 
 async fn note(tx: &mut Tx, key: &'static str, value: String) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(NOTE)
-        .bind(key)
-        .bind(&value)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
+    execute!(tx, sqlx::query(NOTE).bind(key).bind(&value))?;
     Ok(())
 }

@@ -2,7 +2,6 @@
 //! every message.
 
 use std::collections::BTreeMap;
-use std::time::Duration;
 
 use clientela::proto::pb::{
     self, CartChange, ChangeKind, WatchCartsRequest, WatchCartsResponse, WatchOptions,
@@ -85,14 +84,6 @@ impl CartWatch {
             .expect("a message comes")?
             .expect("a watch never ends well");
         Ok(self.fold(message))
-    }
-
-    /// The next message, if one comes within `patience`.
-    pub async fn next_within(&mut self, patience: Duration) -> Option<Result<Seen, Status>> {
-        let message = tokio::time::timeout(patience, self.stream.message())
-            .await
-            .ok()?;
-        Some(message.map(|message| self.fold(message.expect("a watch never ends well"))))
     }
 
     /// Reads on until `enough` of what is known.

@@ -39,12 +39,18 @@ async fn write_unevenly(pool: &PgPool) {
     }
 }
 
+/// Whether no transaction that is open anywhere in the cluster holds the end of the log back.
+const WHOLE: &str = "SELECT COALESCE(MAX(xid), 0) <
+    pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM log";
+
 /// What a reader sees that follows the log by `sql` from the last row on.
 async fn follow(pool: &PgPool, sql: &'static str, writing: tokio::task::JoinHandle<()>) -> usize {
     let mut seen = HashSet::new();
     let mut last = (0_i64, 0_i64);
     loop {
-        let finished = writing.is_finished();
+        let written = writing.is_finished();
+        let whole: bool = sqlx::query_scalar(WHOLE).fetch_one(pool).await.unwrap();
+        let finished = written && whole;
         let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
             .bind(last.0)
             .bind(last.1)

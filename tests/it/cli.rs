@@ -1,0 +1,317 @@
+//! The program as people run it: the real binary, its output, its files and its exit codes.
+
+mod watching;
+
+use std::io::{BufRead as _, BufReader};
+use std::net::SocketAddr;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+
+use tempfile::TempDir;
+
+use crate::harness::{Engine, PATIENCE, postgres};
+
+/// Writes a test once and runs it on both engines.
+macro_rules! on_both_engines {
+    ($( async fn $name:ident($server:ident: Server) $body:block )*) => { $(
+        mod $name {
+            use super::*;
+
+            async fn test($server: Server) $body
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_sqlite() {
+                test(Server::start(Engine::Sqlite).await).await;
+            }
+
+            #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn on_postgres() {
+                test(Server::start(Engine::Postgres).await).await;
+            }
+        }
+    )* };
+}
+use on_both_engines;
+
+/// `clientela serve` in a process of its own.
+pub struct Server {
+    process: Child,
+    /// What it printed before it began to serve.
+    pub greeting: String,
+    pub address: SocketAddr,
+    folder: TempDir,
+    database: Option<postgres::TestDatabase>,
+}
+
+impl Server {
+    /// Starts a server on a fresh store.
+    pub async fn start(engine: Engine) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        let database = match engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(postgres::database().await),
+        };
+        let url = database.as_ref().map(|database| database.url.clone());
+        let (process, greeting) = serve(&folder.path().join("data"), "127.0.0.1:0", url.as_deref());
+        let address = greeting
+            .split_whitespace()
+            .find_map(|word| word.trim_end_matches(';').parse().ok())
+            .expect("the greeting says where the server listens");
+        Self {
+            process,
+            greeting,
+            address,
+            folder,
+            database,
+        }
+    }
+
+    /// Kills the server as `kill -9` does.
+    pub fn kill(&mut self) {
+        self.process.kill().expect("the server runs");
+        self.process.wait().expect("a killed process ends");
+    }
+
+    /// Stops the server as a service manager does.
+    pub fn stop(&mut self) {
+        let id = rustix::process::Pid::from_child(&self.process);
+        rustix::process::kill_process(id, rustix::process::Signal::TERM).expect("the server runs");
+        assert!(self.process.wait().expect("the server ends").success());
+    }
+
+    /// Starts the server again on its store and its address, after it was stopped or killed.
+    pub fn start_again(&mut self) {
+        let url = self.database.as_ref().map(|database| database.url.clone());
+        let address = self.address.to_string();
+        (self.process, self.greeting) = serve(&self.data_dir(), &address, url.as_deref());
+    }
+
+    pub fn data_dir(&self) -> std::path::PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// A command that finds this server as one on the same machine would.
+    pub fn command(&self, arguments: &[&str]) -> Command {
+        let mut command = program();
+        command
+            .args(arguments)
+            .env("CLIENTELA_SERVER", self.address.to_string())
+            .env("CLIENTELA_DATA_DIR", self.data_dir());
+        if let Some(database) = &self.database {
+            command.env("CLIENTELA_DATABASE_URL", &database.url);
+        }
+        command
+    }
+
+    /// Runs a command to its end.
+    pub fn run(&self, arguments: &[&str]) -> Output {
+        self.command(arguments).output().expect("the program runs")
+    }
+
+    /// What a command that succeeds prints.
+    #[track_caller]
+    pub fn printed(&self, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{arguments:?}: {complaint}");
+        String::from_utf8(output.stdout).expect("the program prints UTF-8")
+    }
+
+    /// What a command that fails with this code complains of.
+    #[track_caller]
+    pub fn complaint(&self, code: i32, arguments: &[&str]) -> String {
+        let output = self.run(arguments);
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert_eq!(
+            output.status.code(),
+            Some(code),
+            "{arguments:?}: {complaint}"
+        );
+        complaint
+    }
+
+    /// A key from the file of the first start.
+    pub fn key(&self, role: &str) -> String {
+        let keys = std::fs::read_to_string(self.data_dir().join("keys")).expect("the key file");
+        let key = keys
+            .lines()
+            .find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
+        key.expect("the key file has a line for each role")
+            .to_owned()
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}
+
+/// The program, without the settings of whoever runs the tests.
+fn program() -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_clientela"));
+    for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLIENTELA_")) {
+        command.env_remove(name);
+    }
+    command.stdin(Stdio::null());
+    command
+}
+
+/// Starts a server and reads its greeting, which ends when it listens.
+fn serve(data_dir: &Path, listen: &str, database_url: Option<&str>) -> (Child, String) {
+    let mut command = program();
+    command
+        .args(["serve", "--listen", listen, "--log", "warn", "--data-dir"])
+        .arg(data_dir)
+        .stdout(Stdio::piped());
+    if let Some(url) = database_url {
+        command.env("CLIENTELA_DATABASE_URL", url);
+    }
+    let mut process = command.spawn().expect("the program runs");
+    let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
+    let mut greeting = String::new();
+    while !greeting.contains("grpcurl") {
+        let read = output
+            .read_line(&mut greeting)
+            .expect("the server prints UTF-8");
+        assert!(read > 0, "the server did not start: {greeting}");
+    }
+    (process, greeting)
+}
+
+on_both_engines! {
+    async fn the_first_start_shows_keys_that_only_the_owner_can_read_later(server: Server) {
+        let mut server = server;
+        let (operator, admin) = (server.key("operator"), server.key("admin"));
+        assert!(server.greeting.contains(&format!("operator  {operator}\n")));
+        assert!(server.greeting.contains(&format!("admin     {admin}\n")));
+        assert_private(&server.data_dir());
+
+        server.stop();
+        server.start_again();
+
+        assert!(!server.greeting.contains("clt_"), "{}", server.greeting);
+        assert_eq!(server.key("admin"), admin);
+    }
+
+    async fn keys_are_made_listed_and_revoked(server: Server) {
+        let create = ["key", "create", "--role", "monitor", "--name", "wall screen"];
+        let secret = server.printed(&create);
+        let listed = server.printed(&["key", "list"]);
+        let line = listed.lines().find(|line| line.contains("wall screen")).expect("the new key");
+        let id = line.split_whitespace().next().expect("the table begins with the id");
+        let with_key = |arguments: &[&str]| {
+            let mut command = server.command(arguments);
+            command.env("CLIENTELA_API_KEY", secret.trim()).output().expect("the program runs")
+        };
+        assert!(with_key(&["group", "list"]).status.success());
+
+        server.printed(&["key", "revoke", id]);
+
+        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let refused = loop {
+            let output = with_key(&["group", "list"]);
+            if !output.status.success() || std::time::Instant::now() > until {
+                break output;
+            }
+        };
+        let complaint = String::from_utf8_lossy(&refused.stderr);
+        assert_eq!(refused.status.code(), Some(1), "{complaint}");
+        assert!(complaint.contains("KEY_MISSING"), "{complaint}");
+        assert!(!server.printed(&["key", "list"]).contains("wall screen"));
+        assert!(server.printed(&["key", "list", "--all"]).contains("wall screen"));
+    }
+
+    async fn shops_are_made_and_their_settings_changed(server: Server) {
+        server.printed(&["shop", "settings", "--time-zone", "Europe/Paris", "--languages", "fr,en"]);
+        server.printed(&["shop", "create", "trade", "--name", "Trade counter"]);
+
+        assert!(server.printed(&["shop", "list"]).contains("Trade counter"));
+        let settings = ["shop", "settings", "--shop", "default"];
+        let settings = server.printed(&settings);
+        assert!(settings.contains("Europe/Paris") && settings.contains("fr, en"), "{settings}");
+        let json = server.printed(&["shop", "show", "trade", "--json"]);
+        let shop: serde_json::Value = serde_json::from_str(&json).expect("one line of JSON");
+        assert_eq!(shop["displayName"], "Trade counter");
+        let complaint = server.complaint(1, &["shop", "create", "trade"]);
+        assert!(complaint.contains("NAME_TAKEN"), "{complaint}");
+    }
+}
+
+#[tokio::test]
+async fn a_stopped_store_opens_without_a_key() {
+    let mut server = Server::start(Engine::Sqlite).await;
+    let offline = ["key", "create", "--offline", "--role", "operator"];
+    let busy = server.complaint(1, &offline);
+    assert!(
+        busy.contains("another clientela process is using"),
+        "{busy}"
+    );
+
+    server.stop();
+    let secret = server.printed(&offline);
+    let wrong = [
+        "shop",
+        "settings",
+        "--offline",
+        "--time-zone",
+        "Nowhere/None",
+    ];
+    let complaint = server.complaint(1, &wrong);
+    server.start_again();
+
+    assert!(complaint.contains("settings.time_zone"), "{complaint}");
+    let listed = server.printed(&["shop", "list", "--api-key", secret.trim()]);
+    assert!(listed.contains("default"), "{listed}");
+}
+
+#[test]
+fn a_store_is_not_made_by_a_mistyped_path() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let path = folder.path().join("absent");
+    let output = program()
+        .args(["key", "list", "--offline", "--data-dir"])
+        .arg(&path)
+        .output();
+
+    assert_eq!(output.expect("the program runs").status.code(), Some(1));
+    assert!(!path.exists());
+}
+
+#[tokio::test]
+async fn health_is_for_scripts() {
+    let mut server = Server::start(Engine::Sqlite).await;
+    assert_eq!(server.printed(&["health"]), "serving\n");
+    server.printed(&["health", "--service", "clientela.v1.AdminService"]);
+
+    server.stop();
+
+    let complaint = server.complaint(3, &["health"]);
+    assert!(complaint.contains("cannot reach the server"), "{complaint}");
+}
+
+#[test]
+fn an_address_of_others_is_not_listened_on_unencrypted_by_mistake() {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let arguments = ["serve", "--listen", "0.0.0.0:0", "--data-dir"];
+    let output = program()
+        .args(arguments)
+        .arg(folder.path())
+        .output()
+        .expect("the program runs");
+
+    assert_eq!(output.status.code(), Some(2));
+    assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-plaintext"));
+}
+
+/// Nobody but the owner reads the folder or a file in it.
+fn assert_private(folder: &Path) {
+    use std::os::unix::fs::PermissionsExt as _;
+    let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;
+    assert_eq!(mode(folder), 0o700);
+    for file in folder.read_dir().expect("a folder") {
+        let path = file.expect("an entry").path();
+        assert_eq!(mode(&path), 0o600, "{}", path.display());
+    }
+}

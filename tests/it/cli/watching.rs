@@ -1,0 +1,192 @@
+//! `clientela demo` and `clientela watch`, also across the death of the server.
+
+use std::collections::HashMap;
+use std::io::{BufRead as _, BufReader};
+use std::process::{Child, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clientela::proto::pb::{self, cart_owner::Owner, cart_service_client::CartServiceClient};
+use serde_json::Value;
+use tonic::{Code, transport::Endpoint};
+
+use super::{PATIENCE, Server, on_both_engines};
+use crate::harness::{Engine, Shop};
+
+on_both_engines! {
+    async fn a_watch_loses_and_doubles_nothing_when_the_server_is_killed(server: Server) {
+        let mut server = server;
+        let watch = Watch::start(&server);
+        let key = server.key("admin");
+        let writers: Vec<_> = (0..CARTS)
+            .map(|number| tokio::spawn(fill(server.address, key.clone(), number)))
+            .collect();
+
+        for kill in 1..=2 {
+            watch.wait_for(CARTS * ADDITIONS * kill / 4).await;
+            server.kill();
+            server.start_again();
+        }
+
+        for writer in writers {
+            writer.await.expect("a writer ends when all of its additions are answered");
+        }
+        watch.wait_for(CARTS * ADDITIONS).await;
+        let changes = watch.end();
+        let mut versions: HashMap<String, Vec<i64>> = HashMap::new();
+        for change in &changes {
+            let version = change["version"].as_str().and_then(|version| version.parse().ok());
+            let name = change["name"].as_str().expect("every change has a name").to_owned();
+            versions.entry(name).or_default().push(version.expect("every change has a version"));
+        }
+        assert_eq!(versions.len(), CARTS);
+        for (name, versions) in versions {
+            let expected: Vec<i64> = (1..=i64::try_from(ADDITIONS).unwrap()).collect();
+            assert_eq!(versions, expected, "{name}");
+        }
+    }
+
+    async fn the_demo_fills_the_shop_and_watchers_see_it(server: Server) {
+        let watch = Watch::start(&server);
+
+        let demo = ["demo", "--seconds", "3", "--shoppers", "5", "--rate", "30"];
+        let summary = server.printed(&demo);
+
+        assert!(summary.contains(" added, ") && summary.contains(" 0 calls repeated"), "{summary}");
+        let last = summary.lines().last().expect("a summary");
+        let changes: usize = last.split(' ').next().and_then(|word| word.parse().ok()).unwrap();
+        assert!(changes >= 10, "{summary}");
+        watch.wait_for(changes.min(10)).await;
+        let customers = server.printed(&["customer", "list", "--json"]);
+        assert_eq!(customers.lines().count(), 5, "{customers}");
+        let shown = server.printed(&["customer", "show", "demo-1"]);
+        assert!(shown.contains("ada.ashford.1@example.test") && shown.contains("address"), "{shown}");
+        assert!(server.printed(&["group", "list"]).contains("Wholesale"));
+        assert!(server.printed(&["cart", "list"]).contains("EUR"));
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn the_demo_survives_the_death_of_the_server() {
+    let mut server = Server::start(Engine::Sqlite).await;
+    let watch = Watch::start(&server);
+    let demo = ["demo", "--seconds", "6", "--shoppers", "5", "--rate", "30"];
+    let demo = server
+        .command(&demo)
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("the program runs");
+
+    watch.wait_for(20).await;
+    server.kill();
+    server.start_again();
+
+    let output = demo.wait_with_output().expect("the demo ends");
+    assert!(output.status.success());
+    let summary = String::from_utf8_lossy(&output.stdout);
+    assert!(!summary.contains(" 0 calls repeated"), "{summary}");
+}
+
+/// Carts that are filled at the same time.
+const CARTS: usize = 3;
+/// How often something is put into each.
+const ADDITIONS: usize = 40;
+
+/// Puts a product into a visitor's cart again and again; each addition is asked for until it is answered.
+async fn fill(address: std::net::SocketAddr, key: String, number: usize) {
+    let channel = Endpoint::from_shared(format!("http://{address}"))
+        .unwrap()
+        .connect_lazy();
+    let mut carts = CartServiceClient::with_interceptor(channel, Shop::with_key(&key));
+    let owner = Owner::Visitor(format!("a visitor's token {number}"));
+    let target = pb::cart_target::Target::Owner(pb::CartOwner {
+        owner: Some(owner),
+        slot: String::new(),
+    });
+    for addition in 0..ADDITIONS {
+        let price = pb::ItemPrice {
+            list_price: Some(pb::Money {
+                currency_code: "EUR".into(),
+                micros: 5_000_000,
+            }),
+            ..Default::default()
+        };
+        let request = pb::AddItemRequest {
+            target: Some(pb::CartTarget {
+                target: Some(target.clone()),
+            }),
+            item: Some(pb::ItemInput {
+                product: "hat".into(),
+                price: Some(price),
+                quantity: 1,
+                ..Default::default()
+            }),
+            request_id: format!("{number}-{addition}"),
+            ..Default::default()
+        };
+        let until = Instant::now() + PATIENCE;
+        loop {
+            match carts.add_item(request.clone()).await {
+                Ok(_) => break,
+                Err(status) => {
+                    let passes = !matches!(status.code(), Code::InvalidArgument | Code::Aborted);
+                    assert!(passes && Instant::now() < until, "{status:?}");
+                    tokio::time::sleep(Duration::from_millis(20)).await;
+                }
+            }
+        }
+    }
+}
+
+/// `clientela watch carts --json --every` in a process of its own.
+struct Watch {
+    process: Child,
+    changes: Arc<Mutex<Vec<Value>>>,
+}
+
+impl Watch {
+    fn start(server: &Server) -> Self {
+        let mut command = server.command(&["watch", "carts", "--json", "--every"]);
+        let mut process = command
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .expect("the program runs");
+        let output = BufReader::new(process.stdout.take().expect("it is piped"));
+        let changes = Arc::new(Mutex::new(Vec::new()));
+        let seen = Arc::clone(&changes);
+        std::thread::spawn(move || {
+            for line in output.lines() {
+                let change = serde_json::from_str(&line.unwrap()).expect("a line is JSON");
+                seen.lock().unwrap().push(change);
+            }
+        });
+        Self { process, changes }
+    }
+
+    async fn wait_for(&self, count: usize) {
+        let until = Instant::now() + PATIENCE;
+        while self.changes.lock().unwrap().len() < count {
+            let seen = self.changes.lock().unwrap().len();
+            assert!(
+                Instant::now() < until,
+                "{seen} of {count} changes were seen"
+            );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Ends the watch. What it showed.
+    fn end(mut self) -> Vec<Value> {
+        self.process.kill().expect("the watch still runs");
+        self.process.wait().expect("a killed process ends");
+        std::mem::take(&mut self.changes.lock().unwrap())
+    }
+}
+
+impl Drop for Watch {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+        let _ = self.process.wait();
+    }
+}

@@ -1,0 +1,83 @@
+//! Documents that are generated from the contract are as the contract is.
+//!
+//! `CLIENTELA_WRITE_DOCUMENTS=1 cargo test --test it documents` writes them anew.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use clientela::proto::POOL;
+
+const HEAD: &str = "# Reasons
+
+Every refusal carries a `google.rpc.ErrorInfo` with the domain `clientela.v1` and one of these reasons.
+Switch on the reason, never on the text. This page is generated from the comments of
+`proto/clientela/v1/error_reason.proto`.
+
+| reason | code | what it means, and what to do |
+| --- | --- | --- |
+";
+
+/// The comment of a value, on one line.
+fn comment(value: &prost_reflect::EnumValueDescriptor) -> String {
+    let parent = value.parent_enum();
+    let file = parent.parent_file_descriptor_proto();
+    let mut path = parent.path().to_vec();
+    path.extend([2, i32::try_from(place(value)).unwrap()]);
+    let info = file
+        .source_code_info
+        .as_ref()
+        .expect("descriptors keep comments");
+    let location = info.location.iter().find(|location| location.path == path);
+    let comment = location.and_then(|location| location.leading_comments.clone());
+    comment
+        .unwrap_or_default()
+        .split_whitespace()
+        .collect::<Vec<_>>()
+        .join(" ")
+}
+
+fn place(value: &prost_reflect::EnumValueDescriptor) -> usize {
+    value
+        .parent_enum()
+        .values()
+        .position(|other| other.number() == value.number())
+        .unwrap()
+}
+
+fn reasons() -> String {
+    let mut page = HEAD.to_owned();
+    let reasons = POOL.get_enum_by_name("clientela.v1.ErrorReason").unwrap();
+    for value in reasons.values().filter(|value| value.number() != 0) {
+        let comment = comment(&value);
+        let rest = comment
+            .strip_prefix(value.name())
+            .and_then(|rest| rest.strip_prefix(" ("))
+            .unwrap_or_else(|| panic!("{} begins with its name and code", value.name()));
+        let (code, meaning) = rest
+            .split_once("): ")
+            .expect("the meaning follows the code");
+        writeln!(
+            page,
+            "| `{}` | `{code}` | {} |",
+            value.name(),
+            meaning.replace('|', "\\|")
+        )
+        .unwrap();
+    }
+    page
+}
+
+#[test]
+fn the_table_of_reasons_is_as_the_contract_says() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ERRORS.md");
+    if std::env::var_os("CLIENTELA_WRITE_DOCUMENTS").is_some() {
+        std::fs::write(&path, reasons()).unwrap();
+    }
+
+    let written = std::fs::read_to_string(&path).unwrap_or_default();
+
+    assert!(
+        written == reasons(),
+        "docs/ERRORS.md is out of date; see the head of this file"
+    );
+}

@@ -1,0 +1,310 @@
+//! AddMembers, RemoveMembers and ListMembers.
+
+use clientela::proto::pb::member_result::Outcome;
+use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
+use tonic::Code;
+
+use super::{
+    adding, create, customer, delete, done, get, get_customer, groups_of, plain, removing, sent,
+};
+use crate::harness::{Shop, assert_refused, violations};
+use crate::on_both_engines;
+
+async fn add(shop: &Shop, request: pb::AddMembersRequest) -> Vec<pb::MemberResult> {
+    shop.groups()
+        .add_members(request)
+        .await
+        .expect("members are added")
+        .into_inner()
+        .results
+}
+
+async fn remove(shop: &Shop, request: pb::RemoveMembersRequest) -> Vec<pb::MemberResult> {
+    shop.groups()
+        .remove_members(request)
+        .await
+        .expect("members are removed")
+        .into_inner()
+        .results
+}
+
+fn outcomes(results: &[pb::MemberResult]) -> Vec<Outcome> {
+    results.iter().map(pb::MemberResult::outcome).collect()
+}
+
+async fn members(shop: &Shop, group: &str) -> Vec<pb::Member> {
+    let request = pb::ListMembersRequest {
+        group: format!("groups/{group}"),
+        ..pb::ListMembersRequest::default()
+    };
+    shop.groups()
+        .list_members(request)
+        .await
+        .expect("a page")
+        .into_inner()
+        .members
+}
+
+fn names(members: &[pb::Member]) -> Vec<&str> {
+    members
+        .iter()
+        .map(|member| member.customer.as_ref().expect("whole").name.as_str())
+        .collect()
+}
+
+async fn staff(shop: &Shop, id: &str) {
+    let customer = pb::Customer {
+        first_name: id.to_owned(),
+        account_type: pb::customer::AccountType::Staff.into(),
+        groups: vec!["groups/desk".to_owned()],
+        default_group: "groups/desk".to_owned(),
+        ..pb::Customer::default()
+    };
+    let request = pb::CreateCustomerRequest {
+        customer: Some(customer),
+        customer_id: id.to_owned(),
+        ..pb::CreateCustomerRequest::default()
+    };
+    shop.customers()
+        .create_customer(request)
+        .await
+        .expect("staff is made");
+}
+
+async fn delete_customer(shop: &Shop, id: &str) {
+    let name = format!("customers/{id}");
+    let request = pb::DeleteCustomerRequest {
+        name,
+        ..pb::DeleteCustomerRequest::default()
+    };
+    shop.customers()
+        .delete_customer(request)
+        .await
+        .expect("the customer is deleted");
+}
+
+on_both_engines! {
+    async fn each_entry_gets_its_own_result(shop: Shop) {
+        plain(&shop, "vip").await;
+        let desk = pb::Group { audience: pb::group::Audience::Staff.into(), ..sent("Desk", "") };
+        create(&shop, "desk", desk).await;
+        customer(&shop, "ada", &[]).await;
+        customer(&shop, "bob", &["vip"]).await;
+        customer(&shop, "gone", &[]).await;
+        delete_customer(&shop, "gone").await;
+        staff(&shop, "anna").await;
+
+        let entries = [
+            "customers/ada",
+            "customers/bob",
+            "customers/gone",
+            "customers/absent",
+            "nobody@example.test",
+            "customers/anna",
+            "ADA@example.test",
+        ];
+        let results = add(&shop, adding("vip", &entries)).await;
+
+        assert_eq!(
+            outcomes(&results),
+            [
+                Outcome::Changed,
+                Outcome::Unchanged,
+                Outcome::Deleted,
+                Outcome::NotFound,
+                Outcome::NotFound,
+                Outcome::WrongAccountType,
+                Outcome::Unchanged,
+            ]
+        );
+        let sent: Vec<&str> = results.iter().map(|result| result.member.as_str()).collect();
+        assert_eq!(sent, entries);
+        assert_eq!(results[6].customer, "customers/ada");
+        assert_eq!(results[3].customer, "");
+        assert_eq!(names(&members(&shop, "vip").await), ["customers/ada", "customers/bob"]);
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 2);
+    }
+
+    async fn joining_moves_the_customer_and_joining_again_does_not(shop: Shop) {
+        plain(&shop, "vip").await;
+        let before = customer(&shop, "ada", &[]).await;
+
+        add(&shop, adding("vip", &["customers/ada"])).await;
+        let joined = get_customer(&shop, "ada").await;
+        add(&shop, adding("vip", &["customers/ada"])).await;
+        let same = get_customer(&shop, "ada").await;
+        let default = pb::AddMembersRequest { make_default: true, ..adding("vip", &["customers/ada"]) };
+        let results = add(&shop, default).await;
+
+        assert_ne!(before.etag, joined.etag);
+        assert_eq!(joined.groups, ["groups/customer", "groups/vip"]);
+        assert_eq!(joined.default_group, "groups/customer");
+        assert_eq!(same, joined);
+        assert_eq!(outcomes(&results), [Outcome::Unchanged]);
+        assert_eq!(groups_of(&shop, "ada").await.1, "vip");
+    }
+
+    async fn a_membership_lasts_as_long_as_one_grant(shop: Shop) {
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &[]).await;
+        let request = pb::AddMembersRequest {
+            source: MembershipSource::Order.into(),
+            reason: "bought the card".to_owned(),
+            ..adding("vip", &["customers/ada"])
+        };
+        let first = add(&shop, request).await;
+        let second = add(&shop, adding("vip", &["customers/ada"])).await;
+
+        let member = members(&shop, "vip").await.remove(0);
+        let gone = remove(&shop, removing("vip", &["customers/ada"])).await;
+
+        assert_eq!(outcomes(&first), [Outcome::Changed]);
+        assert_eq!(outcomes(&second), [Outcome::Unchanged]);
+        let sources: Vec<MembershipSource> =
+            member.grants.iter().map(pb::MembershipGrant::source).collect();
+        assert_eq!(sources, [MembershipSource::Staff, MembershipSource::Order]);
+        assert_eq!(member.grants[1].reason, "bought the card");
+        assert!(member.grants[0].start_time.is_some());
+        assert!(!member.default_group);
+        assert_eq!(outcomes(&gone), [Outcome::Changed]);
+        assert!(members(&shop, "vip").await.is_empty());
+    }
+
+    async fn who_leaves_the_last_group_gets_the_special_one(shop: Shop) {
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &["vip"]).await;
+
+        let left = remove(&shop, removing("vip", &["customers/ada", "customers/ada"])).await;
+        let last = remove(&shop, removing("customer", &["ada@example.test"])).await;
+        let stranger = remove(&shop, removing("vip", &["customers/ada", "customers/absent"])).await;
+
+        assert_eq!(outcomes(&left), [Outcome::Changed, Outcome::Unchanged]);
+        assert_eq!(outcomes(&last), [Outcome::LastGroup]);
+        assert_eq!(outcomes(&stranger), [Outcome::Unchanged, Outcome::NotFound]);
+        assert_eq!(
+            groups_of(&shop, "ada").await,
+            (vec!["customer".to_owned()], "customer".to_owned())
+        );
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 0);
+    }
+
+    async fn a_customer_is_in_a_hundred_groups_at_most(shop: Shop) {
+        for number in 0..100 {
+            plain(&shop, &format!("g{number}")).await;
+        }
+        let ids: Vec<String> = (0..100).map(|number| format!("g{number}")).collect();
+        let ids: Vec<&str> = ids.iter().map(String::as_str).collect();
+        customer(&shop, "ada", &ids).await;
+        plain(&shop, "more").await;
+
+        let results = add(&shop, adding("more", &["customers/ada"])).await;
+
+        assert_eq!(outcomes(&results), [Outcome::TooManyGroups]);
+        assert_eq!(groups_of(&shop, "ada").await.0.len(), 100);
+    }
+
+    async fn many_members_are_added_and_removed_in_one_call(shop: Shop) {
+        plain(&shop, "vip").await;
+        let ids: Vec<String> = (0..70).map(|number| format!("c{number:02}")).collect();
+        for id in &ids {
+            customer(&shop, id, &[]).await;
+        }
+        let entries: Vec<String> = ids.iter().map(|id| format!("customers/{id}")).collect();
+        let entries: Vec<&str> = entries.iter().map(String::as_str).collect();
+        let request = pb::AddMembersRequest {
+            request_id: "all".to_owned(),
+            ..adding("vip", &entries)
+        };
+
+        let added = add(&shop, request.clone()).await;
+        let again = add(&shop, request.clone()).await;
+        let reused = pb::AddMembersRequest { make_default: true, ..request };
+        let refused = shop.groups().add_members(reused).await.unwrap_err();
+
+        assert!(outcomes(&added).iter().all(|outcome| *outcome == Outcome::Changed));
+        assert_eq!(added, again);
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 70);
+        let mut seen = Vec::new();
+        let mut page_token = String::new();
+        loop {
+            let request = pb::ListMembersRequest {
+                group: "groups/vip".to_owned(),
+                page_size: 30,
+                page_token,
+            };
+            let page = shop.groups().list_members(request).await.unwrap().into_inner();
+            seen.extend(names(&page.members).into_iter().map(str::to_owned));
+            page_token = page.next_page_token;
+            if page_token.is_empty() {
+                break;
+            }
+        }
+        assert_eq!(seen, entries);
+        let removed = remove(&shop, removing("vip", &entries)).await;
+        assert!(outcomes(&removed).iter().all(|outcome| *outcome == Outcome::Changed));
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 0);
+    }
+
+    async fn requests_that_make_no_sense_are_refused(shop: Shop) {
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &[]).await;
+        let past = prost_types::Timestamp { seconds: 1_000_000_000, nanos: 0 };
+        let ada = adding("vip", &["customers/ada"]);
+        for (request, field) in [
+            (adding("vip", &[]), "members"),
+            (pb::AddMembersRequest { expire_time: Some(past), ..ada.clone() }, "expire_time"),
+            (
+                pb::AddMembersRequest { source: MembershipSource::Rule.into(), ..ada.clone() },
+                "source",
+            ),
+        ] {
+            let refused = shop.groups().add_members(request).await.unwrap_err();
+            assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
+            assert_eq!(violations(&refused)[0].0, field);
+        }
+        let absent = adding("absent", &["customers/ada"]);
+        let refused = shop.groups().add_members(absent).await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
+        let refused = shop.groups().remove_members(removing("absent", &["customers/ada"])).await;
+        assert_refused(&refused.unwrap_err(), Code::NotFound, ErrorReason::NotFound);
+        let request = pb::ListMembersRequest { group: "groups/absent".to_owned(), ..Default::default() };
+        let refused = shop.groups().list_members(request).await.unwrap_err();
+        assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
+        assert_eq!(groups_of(&shop, "ada").await.0, ["customer"]);
+    }
+
+    async fn the_source_of_another_system_is_import(shop: Shop) {
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &[]).await;
+        let ingest = shop.key(&[Role::Ingest]).await;
+
+        let request = adding("vip", &["customers/ada"]);
+        shop.groups_as(&ingest).add_members(request).await.unwrap();
+
+        let member = members(&shop, "vip").await.remove(0);
+        assert_eq!(member.grants[0].source(), MembershipSource::Import);
+    }
+
+    async fn deleted_customers_are_not_counted_and_come_back_as_members(shop: Shop) {
+        plain(&shop, "vip").await;
+        plain(&shop, "old").await;
+        customer(&shop, "ada", &["vip", "old"]).await;
+        customer(&shop, "bob", &["vip"]).await;
+        delete_customer(&shop, "ada").await;
+
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 1);
+        assert_eq!(names(&members(&shop, "vip").await), ["customers/bob"]);
+
+        let operation = delete(&shop, "vip").await;
+        done(&shop, &operation).await;
+        let request = pb::UndeleteCustomerRequest {
+            name: "customers/ada".to_owned(),
+            ..pb::UndeleteCustomerRequest::default()
+        };
+        shop.customers().undelete_customer(request).await.unwrap();
+
+        assert_eq!(groups_of(&shop, "ada").await, (vec!["old".to_owned()], "old".to_owned()));
+        assert_eq!(get(&shop, "old").await.unwrap().member_count, 1);
+    }
+}

@@ -1,0 +1,15 @@
+//! Background work on both engines: asked for once, done once, whoever dies on the way.
+
+mod compaction;
+mod work;
+
+use crate::harness::eventually;
+
+/// Waits until a condition holds.
+async fn until<C, F>(what: &str, condition: C)
+where
+    C: Fn() -> F,
+    F: Future<Output = bool>,
+{
+    eventually(what, || async { condition().await.then_some(()) }).await;
+}

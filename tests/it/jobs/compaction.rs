@@ -1,0 +1,179 @@
+//! Compaction and purge: what goes, what stays, and what is remembered of it.
+
+use std::time::Duration;
+
+use clientela::access::{Caller, RequestId};
+use clientela::feed::{self, Change, Kind, history};
+use clientela::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
+use clientela::on;
+use clientela::proto::pb;
+use clientela::store::{Locks, Store};
+use futures::FutureExt as _;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::until;
+use crate::harness::store::{TestStore, caller, stores};
+
+const HOUR: Duration = Duration::from_secs(3600);
+
+struct Workers(CancellationToken, JoinHandle<()>);
+
+impl Drop for Workers {
+    fn drop(&mut self) {
+        self.0.cancel();
+        self.1.abort();
+    }
+}
+
+fn start(store: &Store, retention: Duration, max_bytes: u64) -> Workers {
+    let stop = CancellationToken::new();
+    let settings = JobsSettings {
+        workers: 1,
+        poll_interval: Duration::from_millis(10),
+        schedule_interval_max: Duration::from_millis(10),
+    };
+    let compact = Compact::to(FeedLimits {
+        retention,
+        max_bytes,
+    });
+    let jobs = Jobs::new(settings).with(compact).with(Purge::new());
+    let task = tokio::spawn(jobs.run(store.clone(), stop.clone()));
+    Workers(stop, task)
+}
+
+/// Appends one change, as the call with this request id if there is one.
+async fn append(store: &Store, id: &str, request: Option<&str>) {
+    let request = request.map(|id| RequestId {
+        id: id.into(),
+        digest: [7; 32],
+    });
+    let caller = Caller {
+        request,
+        ..caller()
+    };
+    let customer = pb::Customer {
+        company: "x".repeat(100),
+        ..pb::Customer::default()
+    };
+    let change = Change::upserted(Kind::Customer, id, 1, &customer);
+    let data = (caller, change, store.clock().now());
+    let appended = store.write_with(Locks::none(), data, |tx, (caller, change, now)| {
+        async move { feed::append(tx, caller, *now, change.clone()).await }.boxed()
+    });
+    appended.await.unwrap();
+}
+
+/// What is in the log: ids, and whether they have a payload.
+async fn log(store: &Store) -> Vec<(String, bool)> {
+    let rows = store.read(|conn| {
+        async move {
+            let rows: Vec<(String, bool)> = on!(conn, |e| sqlx::query_as(
+                "SELECT resource_id, payload IS NOT NULL FROM change_log ORDER BY xid, seq"
+            )
+            .fetch_all(e)
+            .await)?;
+            Ok(rows)
+        }
+        .boxed()
+    });
+    rows.await.unwrap()
+}
+
+/// Waits until the log is this.
+async fn becomes(store: &Store, expected: &[(&str, bool)]) {
+    until(&format!("the log is {expected:?}"), || async {
+        let log = log(store).await;
+        log.iter()
+            .map(|(id, there)| (id.as_str(), *there))
+            .eq(expected.iter().copied())
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
+    for TestStore { store, clock, .. } in &stores().await {
+        append(store, "a", None).await;
+        let first = store.read(|conn| history::end(conn).boxed()).await.unwrap();
+        append(store, "b", None).await;
+        clock.advance(30 * HOUR);
+        append(store, "c", None).await;
+        let last = store.read(|conn| history::end(conn).boxed()).await.unwrap();
+        let _workers = start(store, 28 * HOUR, u64::MAX);
+
+        becomes(store, &[("c", true)]).await;
+
+        let check = |position| store.read(move |conn| history::check(conn, position).boxed());
+        let expired = check(first).await.unwrap_err();
+        assert_eq!(expired.reason(), pb::ErrorReason::ResumeTokenExpired);
+        check(last).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_row_that_records_a_request_loses_its_payload_first() {
+    for TestStore { store, clock, .. } in &stores().await {
+        append(store, "a", Some("request-1")).await;
+        append(store, "b", None).await;
+        clock.advance(3 * HOUR);
+        let _workers = start(store, HOUR, u64::MAX);
+
+        becomes(store, &[("a", false)]).await;
+        clock.advance(23 * HOUR);
+
+        becomes(store, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn history_beyond_its_size_goes_oldest_first() {
+    for TestStore { store, .. } in &stores().await {
+        for id in ["a", "b", "c", "d"] {
+            append(store, id, None).await;
+        }
+        let one = 100 + 250;
+        let _workers = start(store, 1_000 * HOUR, 3 * one);
+
+        becomes(store, &[("c", true), ("d", true)]).await;
+        append(store, "e", None).await;
+        append(store, "f", None).await;
+
+        becomes(store, &[("e", true), ("f", true)]).await;
+    }
+}
+
+#[tokio::test]
+async fn answers_are_forgotten_after_a_day() {
+    for TestStore { store, clock, .. } in &stores().await {
+        let request = Some(RequestId {
+            id: "r".into(),
+            digest: [7; 32],
+        });
+        let caller = Caller {
+            request,
+            ..caller()
+        };
+        let data = (caller.clone(), store.clock().now());
+        let stored = store.write_with(Locks::none(), data, |tx, (caller, now)| {
+            async move { feed::answer(tx, caller, *now, &pb::Group::default(), &[]).await }.boxed()
+        });
+        stored.await.unwrap();
+        let _workers = start(store, 1_000 * HOUR, u64::MAX);
+        let answered = || {
+            let caller = caller.clone();
+            store.read(|conn| {
+                async move { feed::answered::<pb::Group>(conn, &caller).await }.boxed()
+            })
+        };
+
+        clock.advance(24 * HOUR);
+        assert!(answered().await.unwrap().is_some());
+        clock.advance(2 * HOUR);
+
+        until("the answer is forgotten", || async {
+            answered().await.unwrap().is_none()
+        })
+        .await;
+    }
+}

@@ -1,0 +1,187 @@
+//! The port: gRPC, gRPC-Web with CORS, a page's place, health and reflection.
+
+use clientela::proto::pb::{self, ErrorReason};
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::rt::TokioIo;
+use tonic::Code;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+
+use crate::harness::{Setup, Shop, assert_refused, eventually};
+use crate::on_both_engines;
+
+/// Sends one HTTP/1.1 request.
+async fn http(
+    shop: &Shop,
+    request: http::Request<Full<bytes::Bytes>>,
+) -> (http::response::Parts, bytes::Bytes) {
+    let stream = tokio::net::TcpStream::connect(shop.address).await.unwrap();
+    let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
+    tokio::spawn(connection);
+    let (parts, body) = sender.send_request(request).await.unwrap().into_parts();
+    (parts, body.collect().await.unwrap().to_bytes())
+}
+
+fn request(method: &str, path: &str) -> http::request::Builder {
+    http::Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "localhost")
+}
+
+/// A gRPC frame around a message.
+fn framed(message: &impl prost::Message) -> Full<bytes::Bytes> {
+    let message = message.encode_to_vec();
+    let mut frame = vec![0];
+    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
+    frame.extend_from_slice(&message);
+    Full::new(frame.into())
+}
+
+const ORIGIN: &str = "https://shop.example";
+const GET_TITLE: &str = "/clientela.v1.CustomerService/GetTitle";
+
+on_both_engines! {
+    async fn a_page_of_an_allowed_origin_can_call_over_grpc_web(shop: Shop) {
+        let ask = request("OPTIONS", GET_TITLE)
+            .header("origin", ORIGIN)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "authorization,x-grpc-web");
+        let (asked, _) = http(&shop, ask.body(Full::default()).unwrap()).await;
+        assert_eq!(asked.headers["access-control-allow-origin"], ORIGIN);
+
+        let get = pb::GetTitleRequest { name: "titles/mr".into() };
+        let call = request("POST", GET_TITLE)
+            .header("origin", ORIGIN)
+            .header("content-type", "application/grpc-web+proto")
+            .header("x-grpc-web", "1")
+            .header("authorization", format!("Bearer {}", shop.admin_key));
+        let (answer, body) = http(&shop, call.body(framed(&get)).unwrap()).await;
+
+        assert_eq!(answer.status, 200);
+        assert_eq!(answer.headers["content-type"], "application/grpc-web+proto");
+        let exposed = answer.headers["access-control-expose-headers"].to_str().unwrap();
+        assert!(exposed.contains("grpc-status-details-bin"));
+        let length = u32::from_be_bytes(body[1..5].try_into().unwrap()) as usize;
+        let title: pb::Title = prost::Message::decode(&body[5..5 + length]).unwrap();
+        assert_eq!(title.name, "titles/mr");
+        let trailers = String::from_utf8_lossy(&body[5 + length..]).into_owned();
+        assert!(trailers.contains("grpc-status:0"), "{trailers}");
+    }
+
+    async fn a_page_of_another_origin_is_not_let_in(shop: Shop) {
+        let ask = request("OPTIONS", GET_TITLE)
+            .header("origin", "https://elsewhere.example")
+            .header("access-control-request-method", "POST");
+
+        let (asked, _) = http(&shop, ask.body(Full::default()).unwrap()).await;
+
+        assert!(!asked.headers.contains_key("access-control-allow-origin"));
+    }
+
+    async fn what_is_no_grpc_gets_a_plain_answer(shop: Shop) {
+        let (home, _) = http(&shop, request("GET", "/").body(Full::default()).unwrap()).await;
+        let (other, body) =
+            http(&shop, request("GET", "/nothing/here").body(Full::default()).unwrap()).await;
+
+        assert_eq!((home.status.as_u16(), other.status.as_u16()), (200, 404));
+        assert_eq!(body, "not found\n");
+    }
+
+    async fn health_answers_without_a_key_for_each_service(shop: Shop) {
+        let mut health = HealthClient::new(shop.channel());
+        for service in ["", "clientela.v1.CartService", "clientela.v1.CustomerService"] {
+            let health = &mut health;
+            let serving = || {
+                let mut health = health.clone();
+                let request = HealthCheckRequest { service: service.into() };
+                async move {
+                    let status = health.check(request).await.ok()?.into_inner().status();
+                    (status == ServingStatus::Serving).then_some(())
+                }
+            };
+            eventually("health", serving).await;
+        }
+
+        let unknown = HealthCheckRequest { service: "clientela.v1.NoService".into() };
+        assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
+    }
+
+    async fn a_revision_can_be_asked_for_and_an_invented_one_cannot(shop: Shop) {
+        let title = pb::CreateTitleRequest {
+            title: Some(pb::Title {
+                display_names: [("en".to_owned(), "Dr.".to_owned())].into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let created = shop.customers().create_title(title).await.unwrap();
+        let revision = created.metadata().get("clientela-revision").unwrap().clone();
+        let name = created.into_inner().name;
+
+        let mut get = tonic::Request::new(pb::GetTitleRequest { name: name.clone() });
+        get.metadata_mut().insert("clientela-min-revision", revision);
+        assert_eq!(shop.customers().get_title(get).await.unwrap().into_inner().name, name);
+
+        let mut invented = tonic::Request::new(pb::GetTitleRequest { name: name.clone() });
+        invented.metadata_mut().insert("clientela-min-revision", "nonsense".parse().unwrap());
+        let status = shop.customers().get_title(invented).await.unwrap_err();
+        assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidRevision);
+
+        // Sixteen bytes of which each half is the largest number there is.
+        let mut future = tonic::Request::new(pb::GetTitleRequest { name });
+        future.metadata_mut().insert("clientela-min-revision", "f_________9__________w".parse().unwrap());
+        let status = shop.customers().get_title(future).await.unwrap_err();
+        assert_refused(&status, Code::Unavailable, ErrorReason::RevisionNotReached);
+    }
+}
+
+/// The reflection services list the contract; without a key only if they are open.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reflection_lists_the_services_for_any_live_key() {
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let shop = Shop::start_with(crate::harness::Engine::Sqlite, Setup::default()).await;
+    let list = || {
+        let message_request = Some(MessageRequest::ListServices(String::new()));
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request,
+        };
+        futures::stream::iter([request])
+    };
+
+    let mut keyless = ServerReflectionClient::new(shop.channel());
+    let refused = keyless.server_reflection_info(list()).await.unwrap_err();
+    assert_refused(&refused, Code::Unauthenticated, ErrorReason::KeyMissing);
+
+    let key = Shop::with_key(&shop.key(&[pb::Role::Monitor]).await);
+    let mut keyed = ServerReflectionClient::with_interceptor(shop.channel(), key);
+    let mut answers = keyed
+        .server_reflection_info(list())
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let MessageResponse::ListServicesResponse(services) = answer else {
+        panic!("{answer:?}")
+    };
+    let names: Vec<String> = services
+        .service
+        .into_iter()
+        .map(|service| service.name)
+        .collect();
+    for service in clientela::proto::POOL.services() {
+        assert!(names.contains(&service.full_name().to_owned()), "{names:?}");
+    }
+}
