@@ -85,7 +85,9 @@ struct Inner {
     engine: Engine,
     clock: Clock,
     meta: StoreMeta,
-    meter: Arc<Meter>,
+    /// Counts the statements of reads, and those of writes.
+    read_meter: Arc<Meter>,
+    write_meter: Arc<Meter>,
     readers: Pool,
     writers: Writers,
     wake: Wake,
@@ -103,33 +105,34 @@ impl Store {
     /// # Errors
     /// Each [`OpenError`] says what the operator can do.
     pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
-        let meter = Arc::new(Meter::default());
+        let (read_meter, write_meter) = (Arc::new(Meter::default()), Arc::new(Meter::default()));
         let wake = Wake::new();
         let stop = CancellationToken::new();
-        let pool =
-            |target, size| Pool::new(target, size, config.acquire_timeout, Arc::clone(&meter));
+        let pool = |target, size, meter| {
+            Pool::new(target, size, config.acquire_timeout, Arc::clone(meter))
+        };
         let (engine, meta, readers, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
-                let opened = sqlite::open(data_dir, config.busy_timeout, &meter).await?;
+                let opened = sqlite::open(data_dir, config.busy_timeout, &write_meter).await?;
                 let writer = Writer::start(
                     opened.writer,
                     opened.write_target,
-                    Arc::clone(&meter),
+                    Arc::clone(&write_meter),
                     wake.clone(),
                     config.commit_delay,
                     opened.premises,
                 );
-                let readers = pool(opened.read_target, config.read_connections);
+                let readers = pool(opened.read_target, config.read_connections, &read_meter);
                 let writers = Writers::Sqlite(writer);
                 (Engine::Sqlite, opened.meta, readers, writers)
             }
             DatabaseUrl::Postgres(options) => {
-                let opened = postgres::open(options, &meter).await?;
+                let opened = postgres::open(options, &write_meter).await?;
                 if config.hints {
                     hints::start(opened.patient, opened.meta.store_id(), &wake, &stop);
                 }
-                let readers = pool(opened.target.clone(), config.read_connections);
-                let writing = pool(opened.target, config.write_connections);
+                let readers = pool(opened.target.clone(), config.read_connections, &read_meter);
+                let writing = pool(opened.target, config.write_connections, &write_meter);
                 let writers = Writers::Postgres(Workshop::new(writing, wake.clone()));
                 (Engine::Postgres, opened.meta, readers, writers)
             }
@@ -138,7 +141,8 @@ impl Store {
             engine,
             clock,
             meta,
-            meter,
+            read_meter,
+            write_meter,
             readers,
             writers,
             wake,
@@ -167,7 +171,13 @@ impl Store {
     /// How many statements have been sent to the database, not counting begin and commit.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.0.meter.statements()
+        self.0.read_meter.statements() + self.written_statements()
+    }
+
+    /// How many of them belonged to writes, what a write reads included.
+    #[must_use]
+    pub fn written_statements(&self) -> u64 {
+        self.0.write_meter.statements()
     }
 
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of

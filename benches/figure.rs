@@ -1,0 +1,55 @@
+//! The figures, one function each: it prepares, lets product and yardstick take turns, and gives its
+//! rows of the table.
+
+mod feed;
+mod pages;
+mod passwords;
+mod program;
+mod reads;
+mod writes;
+
+use futures::FutureExt as _;
+use futures::future::LocalBoxFuture;
+
+use crate::bench::Bench;
+use crate::table::Row;
+
+/// Measures one figure.
+pub type Figure = for<'b> fn(&'b Bench) -> LocalBoxFuture<'b, Vec<Row>>;
+
+/// All figures by name, in the order of the table.
+pub const FIGURES: &[(&str, Figure)] = &[
+    ("get_customer_sqlite", |bench| {
+        reads::on_sqlite(bench).boxed_local()
+    }),
+    ("get_customer_postgres", |bench| {
+        reads::on_postgres(bench).boxed_local()
+    }),
+    ("add_item_sqlite", |bench| {
+        writes::on_sqlite(bench).boxed_local()
+    }),
+    ("add_item_slow_flush", |bench| {
+        writes::with_a_slow_flush(bench).boxed_local()
+    }),
+    ("add_item_postgres", |bench| {
+        writes::on_postgres(bench).boxed_local()
+    }),
+    ("hints", |bench| writes::with_hints(bench).boxed_local()),
+    ("fan_out", |bench| feed::fan_out(bench).boxed_local()),
+    ("delay_everything", |bench| {
+        feed::delay_of_everything(bench).boxed_local()
+    }),
+    ("delay_one_each", |bench| {
+        feed::delay_of_one_each(bench).boxed_local()
+    }),
+    ("delay_replica", |bench| {
+        feed::delay_at_the_other_replica(bench).boxed_local()
+    }),
+    ("idle_watchers", |bench| {
+        feed::idle_watchers(bench).boxed_local()
+    }),
+    ("passwords", |bench| passwords::storm(bench).boxed_local()),
+    ("pages", |bench| pages::deep_page(bench).boxed_local()),
+    ("start", |bench| program::start(bench).boxed_local()),
+    ("size", |_| program::size().boxed_local()),
+];

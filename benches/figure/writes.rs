@@ -1,0 +1,228 @@
+//! AddItem: durable, on either engine, and with the feed's hints.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use clientela::proto::pb;
+use prost::Message as _;
+
+use crate::bench::{Bench, alternate};
+use crate::child::{Child, Product, Serving, Statements};
+use crate::load::{Measured, closed_loop};
+use crate::shop::{self, Clients, LINES, Shop};
+use crate::table::{Row, Target};
+use crate::yardstick::GroupCommit;
+
+const IN_FLIGHT: usize = 64;
+const SECONDS: f64 = 1.5;
+const CARTS: usize = 2_000;
+/// As many writes as the product lets share a transaction.
+const BATCH: usize = 128;
+const SLOW_FLUSH_MILLIS: u64 = 2;
+
+/// Which cart a caller writes to at its next call: all of them, each caller in an order of its own.
+fn place(caller: usize, made: usize) -> usize {
+    (caller * 31 + made * 67) % CARTS
+}
+
+async fn add_items(clients: &Clients, carts: &Arc<[String]>, in_flight: usize) -> Measured {
+    let (clients, carts) = (clients.clone(), Arc::clone(carts));
+    let call = move |caller: usize, made: usize| {
+        let (clients, carts) = (clients.clone(), Arc::clone(&carts));
+        async move {
+            let cart = &carts[place(caller, made) % carts.len()];
+            clients.add_item(caller, cart, made % LINES).await;
+        }
+    };
+    closed_loop(in_flight, SECONDS, call).await
+}
+
+async fn bare_writes(writer: &GroupCommit) -> f64 {
+    let write = writer.caller();
+    let call = move |caller: usize, made: usize| write(place(caller, made));
+    closed_loop(IN_FLIGHT, SECONDS, call).await.per_second
+}
+
+/// An embedded store with carts, stopped, and a copy of it.
+struct Prepared {
+    product: Product,
+    copy: PathBuf,
+    carts: Arc<[String]>,
+    sample: pb::Cart,
+}
+
+async fn prepare(bench: &Bench) -> Prepared {
+    let shop = Shop::start(shop::embedded(bench)).await;
+    let carts = shop.carts(CARTS, LINES).await;
+    let sample = shop.clients.add_item(0, &carts[0], 0).await;
+    let product = shop.product.clone();
+    shop.child.stop();
+    let copy = bench.folder();
+    copy_files(&product.data_dir, &copy);
+    Prepared {
+        product,
+        copy,
+        carts,
+        sample,
+    }
+}
+
+fn copy_files(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).expect("the folder is there") {
+        let entry = entry.expect("the folder can be read");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("there is room");
+    }
+}
+
+/// How many statements an AddItem sends, under load.
+async fn statements(shop: &Shop, carts: &Arc<[String]>) -> f64 {
+    let before = shop.child.written_statements();
+    let mut calls = 0.0;
+    for made in 0..500 {
+        let cart = &carts[made % carts.len()];
+        shop.clients.add_item(made, cart, made % LINES).await;
+        calls += 1.0;
+    }
+    (shop.child.written_statements() - before) / calls
+}
+
+pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
+    let prepared = prepare(bench).await;
+    let shop = Shop::start(prepared.product.clone()).await;
+    let payload = prepared.sample.encode_to_vec();
+    let bytes = payload.len();
+    let writer = GroupCommit::open(&prepared.copy, BATCH, Duration::ZERO, payload).await;
+    let writer = writer.expect("the copy can be opened");
+    let rounds = alternate(
+        async || {
+            add_items(&shop.clients, &prepared.carts, IN_FLIGHT)
+                .await
+                .per_second
+        },
+        async || bare_writes(&writer).await,
+    )
+    .await;
+    writer.close().await;
+    let ratios = rounds.ratios();
+    let row = Row::new(
+        "AddItem, durable, SQLite, 64 in flight",
+        "calls/s",
+        rounds.product,
+        Target::RatioAtLeast(0.5),
+    )
+    .beside("bare group commit", rounds.yardstick, ratios)
+    .note(format!(
+        "{CARTS} carts of {LINES} lines, {bytes} bytes each; the yardstick has no server before it"
+    ));
+    let statements = statements(&shop, &prepared.carts).await;
+    let count = Row::new(
+        "Statements of an AddItem, SQLite",
+        "statements",
+        vec![statements],
+        Target::AtMost(3.0),
+    );
+    vec![row, count]
+}
+
+pub async fn with_a_slow_flush(bench: &Bench) -> Vec<Row> {
+    let prepared = prepare(bench).await;
+    let shop = Shop::start(Product {
+        flush_delay_millis: SLOW_FLUSH_MILLIS,
+        ..prepared.product.clone()
+    })
+    .await;
+    let delay = Duration::from_millis(SLOW_FLUSH_MILLIS);
+    let payload = prepared.sample.encode_to_vec();
+    let writer = GroupCommit::open(&prepared.copy, 1, delay, payload).await;
+    let writer = writer.expect("the copy can be opened");
+    let rounds = alternate(
+        async || {
+            add_items(&shop.clients, &prepared.carts, IN_FLIGHT)
+                .await
+                .per_second
+        },
+        async || bare_writes(&writer).await,
+    )
+    .await;
+    writer.close().await;
+    let ratios = rounds.ratios();
+    let row = Row::new(
+        "AddItem, SQLite, each flush slowed by 2 ms, 64 in flight",
+        "calls/s",
+        rounds.product,
+        Target::RatioAtLeast(10.0),
+    )
+    .beside("one transaction a write", rounds.yardstick, ratios);
+    vec![row]
+}
+
+pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
+    let shop = Shop::start(shop::on_postgres(bench).await).await;
+    let names = shop.customers(1).await;
+    let carts = shop.carts(CARTS, LINES).await;
+    let customer = shop.clients.get_customer(0, &names[0]).await;
+    let cart = shop.clients.add_item(0, &carts[0], 0).await;
+    let bare = Child::start(&Serving::Statements(Statements {
+        database_url: shop.product.database_url.clone().expect("it was given"),
+        customer: customer.encode_to_vec(),
+        cart: cart.encode_to_vec(),
+    }));
+    let statements_alone = Clients::connect(&bare, "any").await;
+    let rounds = alternate(
+        async || add_items(&shop.clients, &carts, IN_FLIGHT).await.per_second,
+        async || {
+            add_items(&statements_alone, &carts, IN_FLIGHT)
+                .await
+                .per_second
+        },
+    )
+    .await;
+    let ratios = rounds.ratios();
+    let row = Row::new(
+        "AddItem, durable, PostgreSQL, 64 in flight",
+        "calls/s",
+        rounds.product,
+        Target::RatioAtLeast(0.6),
+    )
+    .beside("bare statements behind an echo", rounds.yardstick, ratios)
+    .note("the same database for both; 16 connections each");
+    drop(bare);
+    // Begin and locks are one message, and one of the four.
+    let statements = 1.0 + statements(&shop, &carts).await;
+    let count = Row::new(
+        "Statements of an AddItem, PostgreSQL",
+        "statements",
+        vec![statements],
+        Target::AtMost(4.0),
+    )
+    .note("with the begin, which takes the locks; the commit comes on top");
+    vec![row, count]
+}
+
+pub async fn with_hints(bench: &Bench) -> Vec<Row> {
+    const WRITERS: usize = 16;
+    let product = shop::on_postgres(bench).await;
+    let on = Shop::start(product.clone()).await;
+    let carts = on.carts(CARTS, LINES).await;
+    // On the same tables, so that only the hints differ.
+    let off = Shop::start(Product {
+        hints: false,
+        ..product
+    })
+    .await;
+    let rounds = alternate(
+        async || add_items(&on.clients, &carts, WRITERS).await.per_second,
+        async || add_items(&off.clients, &carts, WRITERS).await.per_second,
+    )
+    .await;
+    let ratios = rounds.ratios();
+    let row = Row::new(
+        "AddItem, PostgreSQL, hints on, 16 writers",
+        "calls/s",
+        rounds.product,
+        Target::RatioAtLeast(0.9),
+    )
+    .beside("hints off", rounds.yardstick, ratios);
+    vec![row]
+}

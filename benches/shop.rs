@@ -1,0 +1,259 @@
+//! A server with a shop in it, filled through the API, and the calls that the load makes.
+
+use std::sync::Arc;
+
+use clientela::proto::pb::{
+    self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
+    customer_service_client::CustomerServiceClient,
+};
+use futures::StreamExt as _;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::Interceptor;
+use tonic::service::interceptor::InterceptedService;
+use tonic::transport::Channel;
+
+use crate::bench::Bench;
+use crate::child::{Child, Product, Serving};
+
+/// Connections over which calls are spread.
+const CONNECTIONS: usize = 4;
+/// Calls in flight while a shop is filled.
+const FILLING: usize = 64;
+/// Lines of the carts that writes are measured on.
+pub const LINES: usize = 8;
+
+/// Puts a key into the metadata of calls.
+#[derive(Clone)]
+pub struct Keyed(MetadataValue<Ascii>);
+
+impl Keyed {
+    /// With this key; a yardstick takes any.
+    pub fn new(key: &str) -> Self {
+        Self(format!("Bearer {key}").parse().expect("a key is ASCII"))
+    }
+}
+
+impl Interceptor for Keyed {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        let metadata = request.metadata_mut();
+        metadata.insert("authorization", self.0.clone());
+        Ok(request)
+    }
+}
+
+/// A connection with a key.
+pub type Transport = InterceptedService<Channel, Keyed>;
+
+/// The clients of a server, one of each kind a connection.
+#[derive(Clone)]
+pub struct Clients {
+    customers: Arc<[CustomerServiceClient<Transport>]>,
+    carts: Arc<[CartServiceClient<Transport>]>,
+}
+
+impl Clients {
+    /// Connects.
+    pub async fn connect(child: &Child, key: &str) -> Self {
+        let mut customers = Vec::new();
+        let mut carts = Vec::new();
+        for _ in 0..CONNECTIONS {
+            let (channel, key) = (child.connect().await, Keyed::new(key));
+            let with_key = (channel.clone(), key.clone());
+            customers.push(CustomerServiceClient::with_interceptor(
+                with_key.0, with_key.1,
+            ));
+            carts.push(CartServiceClient::with_interceptor(channel, key));
+        }
+        Self {
+            customers: customers.into(),
+            carts: carts.into(),
+        }
+    }
+
+    /// The client of a caller.
+    pub fn customers(&self, caller: usize) -> CustomerServiceClient<Transport> {
+        self.customers[caller % CONNECTIONS].clone()
+    }
+
+    /// The client of a caller.
+    pub fn carts(&self, caller: usize) -> CartServiceClient<Transport> {
+        self.carts[caller % CONNECTIONS].clone()
+    }
+
+    /// Gets a customer.
+    pub async fn get_customer(&self, caller: usize, name: &str) -> pb::Customer {
+        let request = pb::GetCustomerRequest {
+            name: name.to_owned(),
+        };
+        let answer = self.customers(caller).get_customer(request).await;
+        answer.expect("a customer").into_inner()
+    }
+
+    /// Adds a piece to a cart.
+    pub async fn add_item(&self, caller: usize, cart: &str, product: usize) -> pb::Cart {
+        let request = pb::AddItemRequest {
+            target: Some(pb::CartTarget {
+                target: Some(pb::cart_target::Target::Cart(cart.to_owned())),
+            }),
+            item: Some(item(product)),
+            request_id: uuid::Uuid::new_v4().to_string(),
+            ..Default::default()
+        };
+        let answer = self.carts(caller).add_item(request).await;
+        answer.expect("the item is added").into_inner()
+    }
+}
+
+/// A running server with its keys.
+pub struct Shop {
+    /// The process.
+    pub child: Child,
+    /// How it was started.
+    pub product: Product,
+    admin_key: String,
+    /// Clients of a storefront.
+    pub clients: Clients,
+}
+
+/// An ordinary embedded store.
+pub fn embedded(bench: &Bench) -> Product {
+    Product {
+        data_dir: bench.folder(),
+        database_url: None,
+        flush_delay_millis: 0,
+        hints: true,
+    }
+}
+
+/// An ordinary store in PostgreSQL.
+pub async fn on_postgres(bench: &Bench) -> Product {
+    Product {
+        database_url: Some(bench.database().await),
+        ..embedded(bench)
+    }
+}
+
+impl Shop {
+    /// Starts a server.
+    pub async fn start(product: Product) -> Self {
+        let child = Child::start(&Serving::Product(product.clone()));
+        let keys = std::fs::read_to_string(product.data_dir.join("keys")).expect("the key file");
+        let admin_key = keys
+            .lines()
+            .find_map(|line| line.strip_prefix("admin="))
+            .expect("the file has the admin's key")
+            .trim()
+            .to_owned();
+        let key = key(&child, &admin_key, pb::Role::Storefront).await;
+        let clients = Clients::connect(&child, &key).await;
+        Self {
+            child,
+            product,
+            admin_key,
+            clients,
+        }
+    }
+
+    /// A further key.
+    pub async fn key(&self, role: pb::Role) -> String {
+        key(&self.child, &self.admin_key, role).await
+    }
+
+    /// Clients of staff.
+    pub async fn admin(&self) -> Clients {
+        Clients::connect(&self.child, &self.admin_key).await
+    }
+
+    /// Makes customers; their names.
+    pub async fn customers(&self, count: usize) -> Arc<[String]> {
+        let admin = self.admin().await;
+        let made = futures::stream::iter(0..count).map(|number| {
+            let mut client = admin.customers(number);
+            async move {
+                let request = pb::CreateCustomerRequest {
+                    customer: Some(customer(number)),
+                    customer_id: format!("customer-{number:07}"),
+                    ..Default::default()
+                };
+                let answer = client.create_customer(request).await;
+                answer.expect("a customer is made").into_inner().name
+            }
+        });
+        made.buffered(FILLING).collect::<Vec<_>>().await.into()
+    }
+
+    /// Makes carts of visitors with this many lines; their names.
+    pub async fn carts(&self, count: usize, lines: usize) -> Arc<[String]> {
+        let made = futures::stream::iter(0..count).map(|number| {
+            let mut client = self.clients.carts(number);
+            async move {
+                let visitor = format!("visitor-with-a-cart-{number:07}");
+                let request = pb::CreateCartRequest {
+                    owner: Some(pb::CartOwner {
+                        owner: Some(pb::cart_owner::Owner::Visitor(visitor)),
+                        ..Default::default()
+                    }),
+                    cart_id: format!("cart-{number:07}"),
+                    items: (0..lines).map(item).collect(),
+                    ..Default::default()
+                };
+                let answer = client.create_cart(request).await;
+                answer.expect("a cart is made").into_inner().name
+            }
+        });
+        made.buffered(FILLING).collect::<Vec<_>>().await.into()
+    }
+}
+
+async fn key(child: &Child, admin_key: &str, role: pb::Role) -> String {
+    let channel = child.connect().await;
+    let mut admin = AdminServiceClient::with_interceptor(channel, Keyed::new(admin_key));
+    let request = pb::CreateApiKeyRequest {
+        api_key: Some(pb::ApiKey {
+            display_name: "the load".to_owned(),
+            roles: vec![role as i32],
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let answer = admin.create_api_key(request).await;
+    answer.expect("a key is made").into_inner().secret
+}
+
+fn customer(number: usize) -> pb::Customer {
+    pb::Customer {
+        first_name: "Ada".to_owned(),
+        last_name: format!("Lovelace {number}"),
+        email: format!("ada.lovelace.{number}@example.test"),
+        phone: "+44 20 7946 0123".to_owned(),
+        company: "Analytical Engines Ltd".to_owned(),
+        website: "https://engines.example.test".to_owned(),
+        language_code: "en".to_owned(),
+        newsletter: None,
+        ..Default::default()
+    }
+}
+
+/// A line as a storefront sends it.
+pub fn item(product: usize) -> pb::ItemInput {
+    pb::ItemInput {
+        product: format!("product-{product}"),
+        variant: "blue".to_owned(),
+        display_name: "Hummingbird printed t-shirt".to_owned(),
+        image_uri: "https://shop.example.test/img/p/1/hummingbird.jpg".to_owned(),
+        category_ids: vec!["clothes".to_owned(), "men".to_owned()],
+        price: Some(pb::ItemPrice {
+            list_price: Some(pb::Money {
+                currency_code: "EUR".to_owned(),
+                micros: 19_120_000,
+            }),
+            tax_rate: "19".to_owned(),
+            ..Default::default()
+        }),
+        quantity: 1,
+        ..Default::default()
+    }
+}
