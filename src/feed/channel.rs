@@ -9,14 +9,19 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::entry::Entry;
+use super::frame::Frame;
 use super::position::Position;
 use super::resource::Resource;
+use crate::proto::pb::DeliveryMode;
 
 /// How much a ring keeps: entries, and bytes of them.
 const RING_ENTRIES: usize = 16_384;
 const RING_BYTES: usize = 32 * 1024 * 1024;
 /// How many changes an inbox keeps before its stream has to read the log.
 const INBOX_ENTRIES: usize = 256;
+/// Runs whose messages are kept for further streams: a little more than streams are apart while they
+/// keep up.
+const RUNS: usize = 8;
 
 /// The changes of one shop and kind.
 pub struct Channel {
@@ -35,7 +40,34 @@ struct State {
     inboxes: HashMap<String, Vec<Arc<Inbox>>>,
     /// How many inboxes are under topics: only then are changes decoded to see theirs.
     topics: usize,
+    runs: VecDeque<(RunKey, Run)>,
 }
+
+/// Which messages a stream makes of changes: those with the same view of the same changes send the same
+/// bytes.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct View {
+    /// Every version, or the latest.
+    pub delivery: DeliveryMode,
+    /// The second half of the stream's tokens.
+    pub stream_token: Arc<str>,
+}
+
+/// The messages of some changes that follow each other in the ring, made by one stream for all with its
+/// view.
+#[derive(Clone)]
+pub struct Run {
+    /// The messages.
+    pub frames: Arc<[Frame]>,
+    /// The position of the first change.
+    pub begin: Position,
+    /// The position of the last change.
+    pub end: Position,
+}
+
+/// Changes by their indices, the second exclusive, and how they are seen.
+#[derive(PartialEq, Eq)]
+struct RunKey(u64, u64, View);
 
 /// Under what a stream finds changes in its inbox.
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -78,6 +110,7 @@ impl Channel {
             floor,
             inboxes: HashMap::new(),
             topics: 0,
+            runs: VecDeque::with_capacity(RUNS),
         };
         Self {
             resource,
@@ -149,6 +182,30 @@ impl Channel {
                 .cloned()
                 .collect(),
         )
+    }
+
+    /// The messages of what a read from `index` would give, if a stream with this view has made them and
+    /// all of it is new to a stream at `after`; and the index behind them.
+    pub fn run(&self, index: u64, max: usize, view: &View, after: Position) -> Option<(Run, u64)> {
+        let state = self.state();
+        let end = (state.first + state.entries.len() as u64).min(index + max as u64);
+        let mut runs = state.runs.iter().rev();
+        let (_, run) = runs.find(|(key, _)| key.0 == index && key.1 == end && key.2 == *view)?;
+        // A stream that comes from the log may have read changes there before they were in the ring.
+        run.begin.is_after(after).then(|| (run.clone(), end))
+    }
+
+    /// Keeps the messages of the changes from `first` to before `end` for other streams.
+    pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
+        let mut state = self.state();
+        let key = RunKey(first, end, view);
+        if state.runs.iter().any(|(known, _)| *known == key) {
+            return;
+        }
+        if state.runs.len() == RUNS {
+            state.runs.pop_front();
+        }
+        state.runs.push_back((key, run));
     }
 
     /// Registers an inbox under an address.

@@ -4,6 +4,10 @@
 //! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
 //! no queue of its own: it is asked for a message when the connection has room for one.
 
+mod bell;
+mod judge;
+mod live;
+mod messages;
 mod options;
 mod outbox;
 mod snapshot;
@@ -11,30 +15,29 @@ mod snapshot;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
-use bytes::Bytes;
 use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::entry::{Entry, token_field};
+use super::Feed;
+use super::entry::Entry;
 use super::frame::{Frame, Signal};
 use super::history;
 use super::position::Position;
 use super::quota::Permit;
 use super::resource::{Resource, Scope};
-use super::source::{Found, Source};
+use super::source::Source;
 use super::tail;
 use super::token::stream_digest;
-use super::{Feed, Kind};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
-use crate::limits;
 use crate::proto::pb::{self, ErrorReason, snapshot_begin};
+use bell::{Bell, Ring};
+use judge::too_wide;
 use options::Options;
-use outbox::{Outbox, Outgoing, Sending};
+use outbox::Outbox;
 use snapshot::Snapshot;
 
 /// The messages of a watch.
@@ -115,6 +118,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
             .tokens
             .seal_stream(&shop, resource.kind(), stream)
             .into(),
+        bell: Bell::new(Arc::clone(&caller), feed.0.draining.clone()),
         shop,
         caller,
         resource,
@@ -221,16 +225,9 @@ pub(super) struct Watch {
     beat_at: Instant,
     ends_at: Instant,
     yielded_at: Option<Instant>,
-    stream_token: Box<str>,
+    stream_token: Arc<str>,
+    bell: Bell,
     _permit: Permit,
-}
-
-/// Why a live stream stopped waiting.
-enum Woken {
-    Changes,
-    Time,
-    Drain,
-    Revoked,
 }
 
 impl Watch {
@@ -241,6 +238,10 @@ impl Watch {
             if let Some(frame) = self.ready.pop_front() {
                 self.beat_at = Instant::now() + self.options.heartbeat;
                 return Ok(frame);
+            }
+            self.check_end()?;
+            if !self.ready.is_empty() {
+                continue;
             }
             match &mut self.phase {
                 Phase::Resume(position) => {
@@ -253,6 +254,43 @@ impl Watch {
                 Phase::Live => self.live_step().await?,
                 Phase::Draining => return Err(self.drained()),
             }
+        }
+    }
+
+    /// Ends the stream if it has to: with an error, or by asking its reader to come back. Looked at
+    /// before every step, as a busy stream never waits.
+    fn check_end(&mut self) -> Result<()> {
+        if let Some(ring) = self.bell.rung() {
+            return self.end_for(ring);
+        }
+        let now = Instant::now();
+        let deadline = self.caller.deadline;
+        if deadline.is_some_and(|deadline| now.into_std() >= deadline) {
+            return Err(Error::new(
+                tonic::Code::DeadlineExceeded,
+                ErrorReason::DeadlinePassed,
+                "the deadline of the stream has passed",
+            ));
+        }
+        if now >= self.ends_at {
+            self.drain();
+        }
+        Ok(())
+    }
+
+    fn end_for(&mut self, ring: Ring) -> Result<()> {
+        match ring {
+            Ring::KeyEnded => Err(Error::new(
+                tonic::Code::Unauthenticated,
+                ErrorReason::KeyRevoked,
+                "the key of this stream has ended",
+            )),
+            Ring::Drain => {
+                self.ends_at = Instant::now();
+                self.drain();
+                Ok(())
+            }
+            Ring::Time => Ok(()),
         }
     }
 
@@ -375,105 +413,15 @@ impl Watch {
         Ok(went_on)
     }
 
-    /// Takes what the channel has; where that is nothing, waits.
-    async fn live_step(&mut self) -> Result<()> {
-        // Read first: whatever was handed over up to here is in the source below.
-        let handed = self.feed.0.hub.position();
-        match self.source.take() {
-            Found::Outrun => {
-                self.floor = handed;
-                self.phase = Phase::CatchUp;
-                return Ok(());
-            }
-            Found::Entries { entries, more } => {
-                for entry in entries {
-                    self.consider(entry)?;
-                }
-                if !more && handed.is_after(self.position) {
-                    self.move_to(handed);
-                }
-                self.flush();
-                if more || !self.ready.is_empty() {
-                    return Ok(());
-                }
-            }
-        }
-        let next_time = self.next_time();
-        let woken = tokio::select! {
-            biased;
-            () = self.feed.0.draining.cancelled() => Woken::Drain,
-            () = self.caller.ended() => Woken::Revoked,
-            () = self.source.changed() => Woken::Changes,
-            () = tokio::time::sleep_until(next_time) => Woken::Time,
-        };
-        match woken {
-            Woken::Changes => Ok(()),
-            Woken::Drain => {
-                self.drain();
-                Ok(())
-            }
-            Woken::Revoked => Err(Error::new(
-                tonic::Code::Unauthenticated,
-                ErrorReason::KeyRevoked,
-                "the key of this stream has ended",
-            )),
-            Woken::Time => self.on_time(),
-        }
-    }
-
-    /// When a live stream has something to do although nothing changed.
-    fn next_time(&self) -> Instant {
-        let mut next = self.beat_at.min(self.ends_at);
-        if let Some(due) = self.outbox.due() {
-            next = next.min(due);
-        }
-        if let Some(deadline) = self.caller.deadline {
-            next = next.min(Instant::from_std(deadline));
-        }
-        if let Some(flip) = self.timed.values().map(|(_, flip)| *flip).min() {
-            let wait = flip
-                .saturating_sub(self.feed.0.store.clock().now())
-                .max(1_000);
-            next = next.min(Instant::now() + Duration::from_micros(wait.cast_unsigned()));
-        }
-        next
-    }
-
-    fn on_time(&mut self) -> Result<()> {
-        let now = Instant::now();
-        if self
-            .caller
-            .deadline
-            .is_some_and(|deadline| now.into_std() >= deadline)
-        {
-            return Err(Error::new(
-                tonic::Code::DeadlineExceeded,
-                ErrorReason::DeadlinePassed,
-                "the deadline of the stream has passed",
-            ));
-        }
-        if now >= self.ends_at {
-            self.drain();
-            return Ok(());
-        }
-        self.flip_timed()?;
-        self.flush();
-        if self.ready.is_empty() && now >= self.beat_at {
-            let clock = self.feed.0.store.clock();
-            let lag = self.feed.0.hub.lag_micros();
-            let signal = Signal::Heartbeat(pb::Heartbeat {
-                server_time: Some(super::timestamp(clock.now())),
-                lag: Some(prost_types::Duration {
-                    seconds: lag / 1_000_000,
-                    nanos: i32::try_from(lag % 1_000_000 * 1_000).unwrap_or(0),
-                }),
-            });
-            self.push_signal(&signal);
-        }
-        Ok(())
-    }
-
+    /// Asks the reader to come back. A snapshot that was begun is finished first: there is no token to
+    /// come back with before its end.
     fn drain(&mut self) {
+        if matches!(
+            self.phase,
+            Phase::Snapshot(_) | Phase::Resume(_) | Phase::Draining
+        ) {
+            return;
+        }
         let grace = self
             .feed
             .0
@@ -493,179 +441,9 @@ impl Watch {
             .with("resume_token", token)
     }
 
-    /// Puts a change into the outbox if this stream is to be sent it.
-    fn consider(&mut self, entry: Arc<Entry>) -> Result<()> {
-        if !entry.position.is_after(self.position) {
-            return Ok(());
-        }
-        let before = self.position;
-        self.position = entry.position;
-        if self.is_overlapped(&entry) {
-            return Ok(());
-        }
-        if let Some(sending) = self.judge(&entry)? {
-            let id = entry.id.clone();
-            self.outbox.put(
-                id,
-                Outgoing {
-                    entry,
-                    sending,
-                    before,
-                    conflated: 0,
-                },
-            );
-        }
-        Ok(())
-    }
-
-    fn is_overlapped(&mut self, entry: &Entry) -> bool {
-        let Some(overlap) = &self.overlap else {
-            return false;
-        };
-        if entry.position.key() > overlap.until {
-            self.overlap = None;
-            return false;
-        }
-        overlap
-            .versions
-            .get(&*entry.id)
-            .is_some_and(|sent| entry.version <= *sent)
-    }
-
-    /// What a change means to this stream; None if nothing.
-    fn judge(&mut self, entry: &Arc<Entry>) -> Result<Option<Sending>> {
-        if matches!(self.scope, Scope::Ids(_)) && !self.ids.contains(&*entry.id) {
-            return Ok(None);
-        }
-        let Some(members) = &mut self.members else {
-            return Ok(Some(Sending::Whole));
-        };
-        let decoded = entry.decoded(self.resource);
-        let mut matches = decoded.is_some();
-        if let (Some(filter), Some(decoded)) = (&self.filter, decoded) {
-            let now = self.feed.0.store.clock().now();
-            matches = filter.matches(&**decoded, now);
-            match filter.next_flip(&**decoded, now) {
-                Some(flip) => {
-                    self.timed
-                        .insert(entry.id.clone(), (Arc::clone(entry), flip));
-                }
-                None => drop(self.timed.remove(&entry.id)),
-            }
-        } else {
-            self.timed.remove(&entry.id);
-        }
-        if let (Scope::Topic(topic), Some(decoded)) = (&self.scope, decoded) {
-            matches = matches && decoded.topics().contains(topic);
-        }
-        if matches {
-            if members.known.len() >= limits::WATCH_MEMBERS_MAX {
-                return Err(too_wide());
-            }
-            if members.known.insert(entry.id.clone()) && matches!(self.scope, Scope::Topic(_)) {
-                self.source.follow(&entry.id);
-            }
-            return Ok(Some(Sending::Whole));
-        }
-        let was_member = members.known.remove(&entry.id);
-        if matches!(self.scope, Scope::Topic(_)) {
-            self.source.unfollow(&entry.id);
-        }
-        if !was_member && !members.unknown_before {
-            return Ok(None);
-        }
-        Ok(Some(if entry.deleted {
-            Sending::Whole
-        } else {
-            Sending::Left
-        }))
-    }
-
-    /// Judges again what the clock may have changed.
-    fn flip_timed(&mut self) -> Result<()> {
-        let now = self.feed.0.store.clock().now();
-        let due: Vec<Arc<Entry>> = self
-            .timed
-            .values()
-            .filter(|(_, flip)| *flip <= now)
-            .map(|(entry, _)| Arc::clone(entry))
-            .collect();
-        for entry in due {
-            let known = self
-                .members
-                .as_ref()
-                .is_some_and(|m| m.known.contains(&entry.id));
-            if let Some(sending) = self.judge(&entry)?
-                && known != matches!(sending, Sending::Whole)
-            {
-                let (id, before) = (entry.id.clone(), self.position);
-                self.outbox.put(
-                    id,
-                    Outgoing {
-                        entry,
-                        sending,
-                        before,
-                        conflated: 0,
-                    },
-                );
-            }
-        }
-        Ok(())
-    }
-
     fn move_to(&mut self, position: Position) {
         if position.is_after(self.position) {
             self.position = position;
         }
     }
-
-    /// Makes messages of what is due.
-    fn flush(&mut self) {
-        for batch in self.outbox.batches(self.position) {
-            if let Some(last) = &batch.last
-                && last.position == batch.up_to
-            {
-                let token = last.token(&self.feed.0.tokens, &self.shop, self.resource);
-                self.position_token = Some((batch.up_to, token.into()));
-            }
-            let mut pieces: Vec<Bytes> = Vec::with_capacity(batch.changes.len() + 1);
-            for outgoing in batch.changes {
-                outgoing.element(self.resource).append_to(&mut pieces);
-            }
-            pieces.push(self.token_piece(batch.up_to));
-            self.ready.push_back(Frame::new(pieces));
-        }
-    }
-
-    fn push_signal(&mut self, signal: &Signal) {
-        let up_to = self.outbox.sent_up_to(self.position);
-        let pieces = vec![signal.encode(), self.token_piece(up_to)];
-        self.ready.push_back(Frame::new(pieces));
-    }
-
-    fn token_piece(&mut self, position: Position) -> Bytes {
-        match &self.position_token {
-            Some((at, token)) if *at == position => token_field(token, &self.stream_token),
-            _ => {
-                let kind = self.resource.kind();
-                let token = self.feed.0.tokens.seal_position(&self.shop, kind, position);
-                let piece = token_field(&token, &self.stream_token);
-                self.position_token = Some((position, token.into()));
-                piece
-            }
-        }
-    }
-
-    fn token(&self, position: Position) -> String {
-        let kind: Kind = self.resource.kind();
-        self.feed.0.tokens.seal_position(&self.shop, kind, position) + &self.stream_token
-    }
-}
-
-fn too_wide() -> Error {
-    Error::exhausted(
-        ErrorReason::WatchTooWide,
-        "too many resources match the filter of the watch",
-    )
-    .with("limit", limits::WATCH_MEMBERS_MAX.to_string())
 }

@@ -90,6 +90,16 @@ impl Outbox {
         self.latest.insert(id, outgoing);
     }
 
+    /// Whether nothing waits.
+    pub fn is_empty(&self) -> bool {
+        self.every.is_empty() && self.latest.is_empty()
+    }
+
+    /// Whether a resource is sent at most once in a while.
+    pub fn has_interval(&self) -> bool {
+        !self.interval.is_zero()
+    }
+
     /// Forgets what waits.
     pub fn clear(&mut self) {
         self.every.clear();
