@@ -140,6 +140,9 @@ pub struct Caller {
     pub key_ended: CancellationToken,
 }
 
+/// What the service itself is called where a key id stands; no key has such an id.
+const SYSTEM: &str = "system";
+
 /// What makes a repeated call known.
 #[derive(Debug, Clone)]
 pub struct RequestId {
@@ -154,7 +157,7 @@ impl Caller {
     #[must_use]
     pub fn system(shop: Arc<str>, actor: Option<Arc<str>>) -> Self {
         Self {
-            key_id: Arc::from("system"),
+            key_id: Arc::from(SYSTEM),
             roles: Roles::NONE,
             shop,
             actor,
@@ -165,6 +168,12 @@ impl Caller {
             revision: Reached::default(),
             key_ended: CancellationToken::new(),
         }
+    }
+
+    /// Whether this is the service itself.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        &*self.key_id == SYSTEM
     }
 
     /// Waits until the key is revoked or expires.

@@ -68,6 +68,8 @@ pub struct Cause {
     pub before: i64,
     /// The line's quantity after.
     pub after: i64,
+    /// The id of the other cart, of a merge or a move.
+    pub cart: String,
 }
 
 impl Cause {
@@ -79,7 +81,14 @@ impl Cause {
             product: String::new(),
             before: 0,
             after: 0,
+            cart: String::new(),
         }
+    }
+
+    /// With the other cart that it is about.
+    pub fn with_cart(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.cart);
+        self
     }
 }
 
@@ -123,6 +132,7 @@ impl<'a> Edit<'a> {
             product,
             before,
             after,
+            cart: String::new(),
         });
     }
 
@@ -246,6 +256,7 @@ impl<'a> Edit<'a> {
             product: line.product,
             before: line.quantity,
             after: 0,
+            cart: String::new(),
         });
         Ok(())
     }

@@ -83,6 +83,35 @@ pub struct Cart {
     /// When it was ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_time: Option<i64>,
+    /// What the owner calls it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub display_name: String,
+    /// What of it is held.
+    #[serde(skip_serializing_if = "Freeze::is_none")]
+    pub freeze: Freeze,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_time: Option<i64>,
+    /// Who of the staff holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    /// Until when, unless renewed; a column of its own, as heartbeats make no version.
+    #[serde(skip)]
+    pub lock_expire_time: Option<i64>,
+    /// The id of the cart that it was merged into.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub merged_into: String,
+    /// When somebody last changed it; 0 in documents of before it was kept.
+    pub activity_time: i64,
+    /// Whether it was left alone, and come back to.
+    #[serde(skip_serializing_if = "Abandonment::is_none")]
+    pub abandonment: Abandonment,
+    /// When it counted as abandoned, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandon_time: Option<i64>,
+    /// When it was come back to, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover_time: Option<i64>,
     /// What a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -141,6 +170,59 @@ pub enum State {
     Ordered = 2,
     /// It went into another.
     Merged = 3,
+}
+
+/// What of a cart is held; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// Nothing.
+    #[default]
+    None = 0,
+    /// Prices and discounts.
+    Soft = 1,
+    /// Everything.
+    Hard = 2,
+}
+
+impl Freeze {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// A member of staff's hold on a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lock {
+    /// The acting person; empty if the key names none.
+    pub holder: String,
+    /// The id of the key.
+    pub key_id: String,
+    /// What for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+    /// Since when.
+    pub acquire_time: i64,
+}
+
+/// Whether a cart was left alone; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Abandonment {
+    /// It was not.
+    #[default]
+    None = 0,
+    /// Nobody has changed it for long.
+    Abandoned = 1,
+    /// It was abandoned, and come back to.
+    Recovered = 2,
+}
+
+impl Abandonment {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// What the lines of a cart are priced with, beside what they bring.

@@ -3,8 +3,14 @@
 mod assign;
 mod create;
 mod edit;
+mod figures;
+mod freeze;
 mod list;
+mod lock;
+mod merge;
+mod moving;
 mod order;
+mod recover;
 mod remove;
 mod update;
 mod watch;
@@ -104,6 +110,7 @@ fn open<T>(request: Request<T>) -> (Arc<Caller>, T) {
 impl CartService for Service {
     type WatchCartStream = feed::Stream;
     type WatchCartsStream = feed::Stream;
+    type WatchCartFiguresStream = figures::Stream;
 
     async fn create_cart(
         &self,
@@ -188,9 +195,81 @@ impl CartService for Service {
     async fn assign_cart(
         &self,
         request: Request<pb::AssignCartRequest>,
-    ) -> Result<Response<pb::Cart>, Status> {
+    ) -> Result<Response<pb::AssignCartResponse>, Status> {
         let (caller, request) = open(request);
         respond(self.assign(caller, request).await)
+    }
+
+    async fn merge_carts(
+        &self,
+        request: Request<pb::MergeCartsRequest>,
+    ) -> Result<Response<pb::MergeCartsResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.merge(caller, request).await)
+    }
+
+    async fn move_items(
+        &self,
+        request: Request<pb::MoveItemsRequest>,
+    ) -> Result<Response<pb::MoveItemsResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.move_lines(caller, request).await)
+    }
+
+    async fn freeze_cart(
+        &self,
+        request: Request<pb::FreezeCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.freeze(caller, request).await)
+    }
+
+    async fn unfreeze_cart(
+        &self,
+        request: Request<pb::UnfreezeCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.unfreeze(caller, request).await)
+    }
+
+    async fn lock_cart(
+        &self,
+        request: Request<pb::LockCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.lock(caller, request).await)
+    }
+
+    async fn renew_cart_lock(
+        &self,
+        request: Request<pb::RenewCartLockRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.renew_lock(caller, request).await)
+    }
+
+    async fn unlock_cart(
+        &self,
+        request: Request<pb::UnlockCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.unlock(caller, request).await)
+    }
+
+    async fn create_recovery_link(
+        &self,
+        request: Request<pb::CreateRecoveryLinkRequest>,
+    ) -> Result<Response<pb::CreateRecoveryLinkResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.create_link(caller, request).await)
+    }
+
+    async fn recover_cart(
+        &self,
+        request: Request<pb::RecoverCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.recover(caller, request).await)
     }
 
     async fn order_cart(
@@ -231,5 +310,13 @@ impl CartService for Service {
     ) -> Result<Response<Self::WatchCartsStream>, Status> {
         let (caller, request) = open(request);
         respond(self.watch_many(caller, request))
+    }
+
+    async fn watch_cart_figures(
+        &self,
+        request: Request<pb::WatchCartFiguresRequest>,
+    ) -> Result<Response<Self::WatchCartFiguresStream>, Status> {
+        let (caller, request) = open(request);
+        respond(self.watch_figures(caller, request))
     }
 }

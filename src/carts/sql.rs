@@ -91,6 +91,7 @@ impl Statements {
     fn new(engine: Engine) -> Self {
         let visitor_group = dialect::nested_text(engine, "s.doc", "settings", "visitor_group");
         let columns = "c.id AS cart_id, c.version AS cart_version, c.doc AS cart_doc,
+            c.lock_expire_time AS lock_expire_time,
             u.id AS customer_id, u.delete_time AS customer_delete_time,
             u.tax_exempt AS tax_exempt, u.summary AS summary, g.id AS group_id,
             g.state AS group_state, g.discount_hundredths AS discount_hundredths,
@@ -135,6 +136,7 @@ struct PricedRow {
     cart_id: Option<String>,
     cart_version: Option<i64>,
     cart_doc: Option<String>,
+    lock_expire_time: Option<i64>,
     customer_id: Option<String>,
     customer_delete_time: Option<i64>,
     tax_exempt: Option<bool>,
@@ -187,7 +189,10 @@ impl PricedRow {
 
     fn cart(&mut self) -> Result<Option<Cart>> {
         match (self.cart_id.take(), self.cart_version, self.cart_doc.take()) {
-            (Some(id), Some(version), Some(doc)) => parse(id, version, &doc).map(Some),
+            (Some(id), Some(version), Some(doc)) => Ok(Some(Cart {
+                lock_expire_time: self.lock_expire_time,
+                ..parse(id, version, &doc)?
+            })),
             _ => Ok(None),
         }
     }
@@ -203,6 +208,10 @@ pub fn parse(id: String, version: i64, doc: &str) -> Result<Cart> {
     Ok(Cart {
         id,
         version,
+        activity_time: match cart.activity_time {
+            0 => cart.update_time,
+            time => time,
+        },
         ..cart
     })
 }
@@ -330,6 +339,7 @@ struct Columns<'c> {
     customer_name_folded: String,
     customer_kind: Option<i64>,
     customer_groups: String,
+    lock_holder: &'c str,
     doc: String,
 }
 
@@ -352,6 +362,7 @@ impl<'c> Columns<'c> {
             customer_name_folded: fold(name),
             customer_kind: summary.map(|who| i64::from(who.kind.number())),
             customer_groups: pack_list(groups.iter().map(String::as_str)),
+            lock_holder: cart.lock.as_ref().map_or("", |lock| lock.holder.as_str()),
             doc: serde_json::to_string(cart).map_err(Error::internal)?,
         })
     }
@@ -363,13 +374,15 @@ macro_rules! changing {
         "version, owner, customer_id, visitor_id, slot, state, item_count, subtotal_micros,
          discount_micros, tax_micros, total_micros, products, attributes, order_reference,
          shipping_method, language_code, note, note_folded, customer_name, customer_name_folded,
-         customer_kind, customer_groups, pricing_group, update_time, order_time, doc"
+         customer_kind, customer_groups, pricing_group, update_time, order_time, doc,
+         display_name, freeze, lock_holder, lock_expire_time, activity_time, abandonment,
+         abandon_time"
     };
 }
 macro_rules! changing_values {
     () => {
         "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-         $22, $23, $24, $25, $26, $27, $28"
+         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35"
     };
 }
 
@@ -385,7 +398,7 @@ const INSERT: &str = concat!(
     changing!(),
     ", number, storefront, currency, create_time) VALUES ($1, $2, ",
     changing_values!(),
-    ", $29, $30, $31, $32) ON CONFLICT DO NOTHING"
+    ", $36, $37, $38, $39) ON CONFLICT DO NOTHING"
 );
 
 /// Binds what [`UPDATE`] and [`INSERT`] share.
@@ -420,6 +433,13 @@ macro_rules! bind_changing {
             .bind($cart.update_time)
             .bind($cart.order_time)
             .bind(&$columns.doc)
+            .bind(&$cart.display_name)
+            .bind($cart.freeze as i64)
+            .bind($columns.lock_holder)
+            .bind($cart.lock.as_ref().and($cart.lock_expire_time))
+            .bind($cart.activity_time)
+            .bind($cart.abandonment as i64)
+            .bind($cart.abandon_time)
     };
 }
 

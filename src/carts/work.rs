@@ -245,6 +245,9 @@ impl Work {
         if !self.cart.order_reference.is_empty() {
             error = error.with("order_reference", self.cart.order_reference.clone());
         }
+        if !self.cart.merged_into.is_empty() {
+            error = error.with("merged_into", model::name(&self.cart.merged_into));
+        }
         Err(error)
     }
 
@@ -347,6 +350,9 @@ impl Work {
         cart.version += 1;
         // Clocks of replicas differ; a cart's own time does not go back.
         cart.update_time = now.max(cart.update_time);
+        if !caller.is_system() {
+            cart.activity_time = cart.update_time;
+        }
         let message = convert::message(cart);
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());

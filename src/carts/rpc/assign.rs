@@ -39,7 +39,7 @@ impl Service {
         &self,
         caller: Arc<Caller>,
         request: pb::AssignCartRequest,
-    ) -> Result<pb::Cart> {
+    ) -> Result<pb::AssignCartResponse> {
         let otherwise = request.if_open_cart_exists();
         let target = self.target(&caller, request.target)?;
         if request.customer.is_empty() {
@@ -59,7 +59,10 @@ impl Service {
         let assigned = self.store.write_with(locks, assignment, |tx, assignment| {
             once(tx, assignment).boxed()
         });
-        assigned.await
+        Ok(pb::AssignCartResponse {
+            cart: Some(assigned.await?),
+            ..Default::default()
+        })
     }
 }
 
@@ -159,6 +162,10 @@ async fn make_room(
             };
             Ok(other.filter(still_there).map(Work::of))
         }
+        IfOpenCartExists::Sum
+        | IfOpenCartExists::Max
+        | IfOpenCartExists::GuestWins
+        | IfOpenCartExists::CustomerWins => Err(Error::internal("not built yet")),
     }
 }
 

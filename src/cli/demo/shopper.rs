@@ -215,7 +215,7 @@ impl Shopper {
             })
             .await?;
         self.owner = Some(Owner::Customer(customer));
-        self.done(answer, Did::SignedIn, "signed in");
+        self.done(answer.cart.unwrap_or_default(), Did::SignedIn, "signed in");
         Ok(())
     }
 
