@@ -7,6 +7,7 @@ mod convert;
 mod edit;
 mod feed;
 pub mod jobs;
+pub mod leases;
 mod model;
 mod price;
 mod rpc;
@@ -26,7 +27,7 @@ use edit::Cause;
 use model::Owner;
 use sql::{Key, Query};
 use targets::{Visitors, lock};
-use work::Work;
+use work::{Act, Work};
 
 /// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
 const ADOPTED_MAX: i64 = 16;
@@ -53,7 +54,8 @@ pub async fn adoptable(tx: &mut Tx, shop: &str, visitor: &Visitor) -> Result<Vec
 }
 
 /// Gives carts found by [`adoptable`] to a customer whose row is new in the same transaction and whose
-/// change is already in the log.
+/// change is already in the log. A cart that staff holds or that is wholly frozen stays the visitor's:
+/// nobody fails to register because of it.
 ///
 /// # Errors
 /// The database's.
@@ -76,6 +78,9 @@ pub async fn adopt(
             continue;
         };
         let mut work = Work::new(cart, found);
+        if work.admit(caller, now, Act::Edit).is_err() {
+            continue;
+        }
         work.cart.owner = Owner::Customer(customer.to_owned());
         work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
         work.settle()?;

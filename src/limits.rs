@@ -109,6 +109,12 @@ pub const QUANTITY_MAX: i64 = 1_000_000;
 pub const EDITS_MAX: usize = 100;
 /// Charges of one cart, and adjustments of one cart.
 pub const CHARGES_MAX: usize = 20;
+/// The shortest lease of staff on a cart.
+pub const LOCK_LEASE_MIN: Duration = Duration::from_secs(10);
+/// The longest lease of staff on a cart.
+pub const LOCK_LEASE_MAX: Duration = Duration::from_secs(15 * 60);
+/// The lease of staff on a cart that asks for none.
+pub const LOCK_LEASE_DEFAULT: Duration = Duration::from_secs(2 * 60);
 /// Causes in one change of a cart.
 pub const CAUSES_MAX: usize = 16;
 /// Any amount of money, either sign: 2^53-1 millionths, exact in every client's numbers.
@@ -218,6 +224,12 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     ("wait of a password", Amount::Time(HASH_WAIT_MAX)),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
+    ("shortest lease on a cart", Amount::Time(LOCK_LEASE_MIN)),
+    ("longest lease on a cart", Amount::Time(LOCK_LEASE_MAX)),
+    (
+        "lease on a cart by default",
+        Amount::Time(LOCK_LEASE_DEFAULT),
+    ),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
     ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),
     (

@@ -136,7 +136,8 @@ impl<'a> Edit<'a> {
         });
     }
 
-    /// Adds a line, or to the line that is the same. `at` is the path of the line in the request.
+    /// Adds a line, or to the line that is the same, whose price it replaces unless the cart is frozen.
+    /// `at` is the path of the line in the request.
     ///
     /// # Errors
     /// A foreign currency, too many pieces or too many lines.
@@ -157,8 +158,10 @@ impl<'a> Edit<'a> {
             ));
         }
         line.quantity = after;
-        let repriced = line.price != new.price.price;
-        line.price = new.price.price.clone();
+        let repriced = self.cart.freeze.is_none() && line.price != new.price.price;
+        if repriced {
+            line.price.clone_from(&new.price.price);
+        }
         for (old, new) in [
             (&mut line.display_name, &new.display_name),
             (&mut line.image_uri, &new.image_uri),

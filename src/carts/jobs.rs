@@ -13,7 +13,7 @@ use futures::future::BoxFuture;
 use super::edit::Cause;
 use super::sql::{self, Herd};
 use super::targets::lock;
-use super::work::Work;
+use super::work::{Act, Work};
 use crate::clock;
 use crate::error::Result;
 use crate::feed;
@@ -125,6 +125,7 @@ async fn work_on(
 async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i64) -> Result<()> {
     let caller = job.caller();
     let mut work = Work::of(priced);
+    work.admit(&caller, now, Act::Service)?;
     let cause = match action {
         Action::Refresh => {
             work.settle()?;
@@ -148,7 +149,8 @@ async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i
             of_customers,
         } => {
             let is_customers = work.cart.owner.customer().is_some();
-            if work.cart.update_time >= before || is_customers != of_customers {
+            let is_held = work.cart.lock.is_some();
+            if work.cart.update_time >= before || is_customers != of_customers || is_held {
                 return Ok(());
             }
             cart_cause::Kind::Expired

@@ -186,7 +186,8 @@ pub enum Freeze {
 }
 
 impl Freeze {
-    fn is_none(&self) -> bool {
+    /// Whether nothing is held.
+    pub fn is_none(&self) -> bool {
         *self == Self::None
     }
 }
@@ -437,6 +438,11 @@ impl Cart {
     /// Whether it is being filled.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Whether somebody holds it by a lease that is over at `now`.
+    pub fn lease_ran_out(&self, now: i64) -> bool {
+        self.lock.is_some() && self.lock_expire_time.is_none_or(|end| end <= now)
     }
 
     /// The full name.

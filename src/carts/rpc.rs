@@ -61,6 +61,7 @@ impl Service {
 
     async fn get(&self, caller: Arc<Caller>, request: pb::GetCartRequest) -> Result<pb::Cart> {
         let target = self.target(&caller, request.target)?;
+        let now = self.store.clock().now();
         let found = self.store.read(move |conn| {
             async move {
                 let owner;
@@ -91,7 +92,7 @@ impl Service {
         let cart = found.cart.take().ok_or_else(|| Error::not_found("cart"))?;
         let mut work = Work::new(cart, found);
         work::view(&mut work)?;
-        Ok(work.answer())
+        Ok(work.shown(now))
     }
 }
 

@@ -608,10 +608,10 @@ pub async fn open_in(
 // By the time of creation, whose index no edit touches; few old carts are still in use.
 const UNTOUCHED: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND state = 1 AND create_time < $2 AND update_time < $2
-        AND (customer_id <> '') = $3
+        AND (customer_id <> '') = $3 AND lock_expire_time IS NULL
     ORDER BY create_time LIMIT $4";
 
-/// Open carts that nobody has touched since a time, of customers or of visitors.
+/// Open carts that nobody has touched since a time or holds, of customers or of visitors.
 ///
 /// # Errors
 /// The database's.
@@ -626,6 +626,33 @@ pub async fn untouched(
         .bind(shop)
         .bind(before)
         .bind(of_customers)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const RENEW: &str = "UPDATE carts SET lock_expire_time = $3 WHERE shop_id = $1 AND id = $2";
+
+/// Begins the lease on a cart anew, without a new version.
+///
+/// # Errors
+/// The database's.
+pub async fn renew(tx: &mut Tx, shop: &str, id: &str, end: i64) -> Result<()> {
+    execute!(tx, sqlx::query(RENEW).bind(shop).bind(id).bind(end))?;
+    Ok(())
+}
+
+const RAN_OUT: &str = "SELECT shop_id, id FROM carts
+    WHERE lock_expire_time IS NOT NULL AND lock_expire_time <= $1 AND state = 1
+    ORDER BY lock_expire_time LIMIT $2";
+
+/// Open carts of all shops that are held by leases that are over, as (shop, id).
+///
+/// # Errors
+/// The database's.
+pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, |e| sqlx::query_as(RAN_OUT)
+        .bind(now)
         .bind(limit)
         .fetch_all(e)
         .await)?)
@@ -649,7 +676,8 @@ pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
 }
 
 const OPEN_BY_GROUP: &str = "SELECT id FROM carts
-    WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND id > $3 ORDER BY id LIMIT $4";
+    WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND freeze_mode = 0 AND id > $3
+    ORDER BY id LIMIT $4";
 const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND state = 1 AND id > $3
     ORDER BY id LIMIT $4";
@@ -657,7 +685,7 @@ const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
 /// Which carts a job works on.
 #[derive(Debug, Clone, Copy)]
 pub enum Herd {
-    /// The open ones that were priced for a group.
+    /// The open ones that were priced for a group and are not frozen.
     PricedFor,
     /// A customer's open ones.
     OpenOf,

@@ -1,8 +1,10 @@
 //! Carts through the wire, on both engines.
 
 mod concurrency;
+mod freeze;
 mod items;
 mod list;
+mod lock;
 mod order;
 mod refusals;
 mod slots;

@@ -11,7 +11,7 @@ use crate::carts::edit::Cause;
 use crate::carts::model::Owner;
 use crate::carts::sql;
 use crate::carts::targets::{Hints, Slot, customer_id, lock};
-use crate::carts::work::{self, Got, Route, Work};
+use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
@@ -82,7 +82,7 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
         Got::Work(work) => work,
         Got::Moved => return Err(Error::not_found("cart")),
     };
-    work.require_open()?;
+    work.admit(caller, now, Act::Edit)?;
     work.check_etag(&assignment.etag)?;
     work::require_customer(work.customer.as_ref())?;
     let owner = Owner::Customer(customer.clone());
@@ -104,7 +104,10 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
         return Ok(work.answer());
     }
     let deletion = match replaced {
-        Some(mut replaced) => Some(replaced.remove(tx, caller, now).await?),
+        Some(mut replaced) => {
+            replaced.admit(caller, now, Act::Delete)?;
+            Some(replaced.remove(tx, caller, now).await?)
+        }
         None => None,
     };
     let answer = work.save(tx, caller, now).await?;

@@ -10,7 +10,7 @@ use crate::access::Caller;
 use crate::carts::convert::{self, Faults};
 use crate::carts::edit::{Edit, NewLine};
 use crate::carts::targets::{Hints, Slot, Target, item_ids};
-use crate::carts::work::{self, Got, Opening, Route};
+use crate::carts::work::{self, Act, Got, Opening, Route};
 use crate::clock::Clock;
 use crate::customers;
 use crate::error::{Error, Result};
@@ -37,6 +37,8 @@ pub(super) struct EditCall {
     pub(super) etag: String,
     /// Checks everything and changes nothing.
     pub(super) validate_only: bool,
+    /// What sort of edit it is.
+    pub(super) act: Act,
     /// What is done.
     pub(super) apply: Apply,
 }
@@ -62,6 +64,7 @@ struct Attempt {
     route: Route,
     etag: String,
     validate_only: bool,
+    act: Act,
     apply: Apply,
     clock: Clock,
     hints: Hints,
@@ -76,6 +79,7 @@ impl Service {
             opens,
             etag,
             validate_only,
+            act,
             apply,
         } = call;
         for _ in 0..ATTEMPTS {
@@ -86,6 +90,7 @@ impl Service {
                 route,
                 etag: etag.clone(),
                 validate_only,
+                act,
                 apply: Arc::clone(&apply),
                 clock: self.store.clock().clone(),
                 hints: self.hints.clone(),
@@ -168,6 +173,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(move |edit| edit.add(&line, "item")),
         })
         .await
@@ -198,6 +204,11 @@ impl Service {
         }
         faults.or(())?;
         let (cart, item) = item_ids(&request.name)?;
+        let act = if by_hand.is_some() || clear {
+            Act::Price
+        } else {
+            Act::Edit
+        };
         let apply = move |edit: &mut Edit<'_>| {
             if let Some(quantity) = quantity {
                 edit.set_quantity(&item, quantity)?;
@@ -213,6 +224,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act,
             apply: Arc::new(apply),
         })
         .await
@@ -233,6 +245,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(move |edit| edit.remove(&item)),
         })
         .await
@@ -267,6 +280,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await
@@ -285,6 +299,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Price,
             apply: Arc::new(move |edit| edit.set_prices(&prices)),
         })
         .await
@@ -306,6 +321,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await
@@ -318,6 +334,7 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         route,
         etag,
         validate_only,
+        act,
         apply,
         clock,
         hints,
@@ -338,7 +355,7 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         }
         Got::Work(work) => work,
     };
-    work.require_open()?;
+    work.admit(caller, now, *act)?;
     work.check_etag(etag)?;
     work.edit(caller, now, |edit| apply(edit))?;
     work.settle()?;

@@ -12,6 +12,7 @@ use crate::carts::convert::{self, ExtraInput, Faults};
 use crate::carts::edit::{Cause, Edit};
 use crate::carts::model::{Address, Cart};
 use crate::carts::targets::{Target, cart_id};
+use crate::carts::work::Act;
 use crate::error::{Error, Result};
 use crate::mask;
 use crate::proto::pb::{self, cart_cause};
@@ -53,6 +54,9 @@ const IGNORED: &[&str] = &[
     "create_time",
     "update_time",
     "order_time",
+    "freeze",
+    "freeze_time",
+    "lock",
     "etag",
 ];
 
@@ -191,6 +195,7 @@ impl Service {
             opens: None,
             etag,
             validate_only: request.validate_only,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await
