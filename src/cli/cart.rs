@@ -1,4 +1,6 @@
-//! `clientela cart`: carts as tables.
+//! `clientela cart`: carts as tables, and what of them is held.
+
+mod hold;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +13,7 @@ use super::{
     pages::{self, ListArgs, Page},
 };
 
-/// Lists and shows carts
+/// Lists, shows, freezes and locks carts
 #[derive(Debug, Args)]
 pub struct Cart {
     #[command(subcommand)]
@@ -36,6 +38,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Hold(hold::Hold),
 }
 
 impl Cart {
@@ -44,6 +48,7 @@ impl Cart {
         match self.command {
             Command::List { list } => self::list(&client, list).await,
             Command::Show { cart, json } => show(&client, &cart, json).await,
+            Command::Hold(hold) => hold.run(&client).await,
         }
     }
 }
@@ -92,7 +97,8 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
     pages::print_table(&table, more)
 }
 
-async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
+/// The cart that is meant by its name, its id, or the name of its customer.
+fn target(given: &str) -> Option<pb::CartTarget> {
     use pb::{cart_owner::Owner, cart_target::Target};
     let target = if given.starts_with("customers/") {
         let owner = Some(Owner::Customer(given.to_owned()));
@@ -103,10 +109,14 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     } else {
         Target::Cart(output::full_name("carts", given))
     };
+    Some(pb::CartTarget {
+        target: Some(target),
+    })
+}
+
+async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let request = pb::GetCartRequest {
-        target: Some(pb::CartTarget {
-            target: Some(target),
-        }),
+        target: target(given),
     };
     let cart = client.carts().get_cart(request).await?.into_inner();
     if json {
@@ -143,6 +153,11 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
 
 fn fields(cart: &pb::Cart, now: i64) -> Fields {
     let mut fields = Fields::default();
+    let lock = cart.lock.as_ref();
+    let frozen = match cart.freeze() {
+        pb::cart::Freeze::Unspecified => String::new(),
+        freeze => output::word(freeze.as_str_name(), "FREEZE_"),
+    };
     fields
         .add("name", cart.name.as_str())
         .add("number", cart.number.as_str())
@@ -151,6 +166,13 @@ fn fields(cart: &pb::Cart, now: i64) -> Fields {
         .add("storefront", cart.storefront.as_str())
         .add("slot", cart.slot.as_str())
         .add("state", output::word(cart.state().as_str_name(), "STATE_"))
+        .add("frozen", frozen)
+        .add("held by", lock.map_or("", holder))
+        .add("purpose", lock.map_or("", |lock| lock.purpose.as_str()))
+        .add(
+            "until",
+            output::time(lock.and_then(|lock| lock.expire_time.as_ref())),
+        )
         .add("order", cart.order_reference.as_str())
         .add("priced for", cart.pricing_group.as_str())
         .add("subtotal", output::money(cart.subtotal.as_ref()))
@@ -173,6 +195,15 @@ pub fn who(cart: &pb::Cart) -> String {
         Some(name) => name.to_owned(),
         None if !cart.customer.is_empty() => cart.customer.clone(),
         None => format!("visitor {}", output::cut(&cart.visitor_id, 9)),
+    }
+}
+
+/// Who holds a cart: the person, or else the key.
+fn holder(lock: &pb::CartLock) -> &str {
+    if lock.holder.is_empty() {
+        &lock.api_key
+    } else {
+        &lock.holder
     }
 }
 
