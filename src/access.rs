@@ -132,16 +132,13 @@ pub struct Caller {
     pub request: Option<RequestId>,
     /// When the caller stops waiting. Always there for unary calls.
     pub deadline: Option<Instant>,
-    /// The path of the RPC, as `/clientela.v1.CartService/AddItem`.
+    /// The path of the RPC, as `/clientela.v1.CartService/AddItem`; empty for the service itself.
     pub method: &'static str,
     /// How far into the change log the call has written; the layer answers with it.
     pub revision: Reached,
     /// Cancelled when the key is revoked or expires.
     pub key_ended: CancellationToken,
 }
-
-/// What the service itself is called where a key id stands; no key has such an id.
-const SYSTEM: &str = "system";
 
 /// What makes a repeated call known.
 #[derive(Debug, Clone)]
@@ -157,7 +154,7 @@ impl Caller {
     #[must_use]
     pub fn system(shop: Arc<str>, actor: Option<Arc<str>>) -> Self {
         Self {
-            key_id: Arc::from(SYSTEM),
+            key_id: Arc::from("system"),
             roles: Roles::NONE,
             shop,
             actor,
@@ -170,10 +167,10 @@ impl Caller {
         }
     }
 
-    /// Whether this is the service itself.
+    /// Whether this is the service itself, in work that no call waits for, whoever caused the work.
     #[must_use]
     pub fn is_system(&self) -> bool {
-        &*self.key_id == SYSTEM
+        self.method.is_empty()
     }
 
     /// Waits until the key is revoked or expires.

@@ -199,6 +199,7 @@ impl Program {
             .with(groups::DeleteGroup)
             .with(groups::ExpireMemberships)
             .with_upkeep(groups::FoldCounts)
+            .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
