@@ -200,6 +200,7 @@ impl Program {
             .with(groups::ExpireMemberships)
             .with_upkeep(groups::FoldCounts)
             .with_upkeep(carts::leases::EndLeases)
+            .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)

@@ -6,6 +6,7 @@
 mod convert;
 mod edit;
 mod feed;
+mod figures;
 pub mod jobs;
 pub mod leases;
 mod model;

@@ -35,7 +35,7 @@ pub use watch::{Stream, WatchRequest};
 
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::proto::pb::ErrorReason;
+use crate::proto::pb::{Draining, ErrorReason};
 use crate::store::Store;
 pub use quota::Permit;
 use quota::Quota;
@@ -161,6 +161,21 @@ impl Feed {
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// How old a stream gets that is opened now: not all that began together end together.
+    #[must_use]
+    pub fn stream_age(&self) -> Duration {
+        let spread = 0.8 + 0.4 * rand::random::<f64>();
+        self.0.settings.stream_age.mul_f64(spread)
+    }
+
+    /// What a stream says when it has to go: in a while that is another for each, to come back.
+    #[must_use]
+    pub fn drain_notice(&self) -> Draining {
+        let grace = self.0.settings.drain_grace.mul_f64(rand::random::<f64>());
+        let grace = prost_types::Duration::try_from(grace).unwrap_or_default();
+        Draining { grace: Some(grace) }
     }
 
     /// Opens a stream.

@@ -82,6 +82,8 @@ pub const BATCH_MAX: usize = 1_000;
 pub const ADDRESSES_MAX: usize = 50;
 /// Groups of one customer.
 pub const GROUPS_PER_CUSTOMER_MAX: usize = 100;
+/// For how long after a visit a customer is online.
+pub const ONLINE_AFTER_VISIT: Duration = Duration::from_secs(5 * 60);
 /// Ids in other systems of one customer.
 pub const EXTERNAL_IDS_MAX: usize = 20;
 /// `attributes` of a customer or a cart.
@@ -136,6 +138,12 @@ pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 /// The longest `min_update_interval` of a watch.
 pub const UPDATE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How often figures are sent at the most, unless asked otherwise.
+pub const FIGURES_INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
+/// The shortest `min_interval` of figures.
+pub const FIGURES_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest `min_interval` of figures.
+pub const FIGURES_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How old a watch stream becomes, give or take a fifth.
 pub const WATCH_AGE: Duration = Duration::from_secs(30 * 60);
 /// How long the feed's history is kept unless told otherwise.

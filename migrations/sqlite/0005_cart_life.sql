@@ -8,7 +8,14 @@ ALTER TABLE carts ADD COLUMN activity_time INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE carts ADD COLUMN abandonment INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE carts ADD COLUMN abandon_time INTEGER;
 UPDATE carts SET activity_time = update_time;
+-- Retention goes by activity now.
+DROP INDEX carts_open_by_age;
 CREATE INDEX carts_open_by_activity ON carts (shop_id, activity_time) WHERE state = 1;
+-- What a look for carts to abandon, or for empty ones, goes through: not the many that were found before.
+CREATE INDEX carts_to_abandon ON carts (shop_id, activity_time, id)
+    WHERE state = 1 AND abandonment <> 1 AND item_count > 0 AND slot <> 'saved';
+CREATE INDEX carts_empty ON carts (shop_id, activity_time)
+    WHERE state = 1 AND item_count = 0 AND slot <> 'saved';
 CREATE INDEX carts_by_lock ON carts (lock_expire_time) WHERE lock_expire_time IS NOT NULL;
 
 -- Recovery links that were redeemed, until they would have expired.

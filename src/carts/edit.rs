@@ -85,6 +85,11 @@ impl Cause {
         }
     }
 
+    /// Whether it is about a member of staff's hold on the cart.
+    pub fn is_of_lock(&self) -> bool {
+        matches!(self.kind, Kind::Locked | Kind::Unlocked | Kind::LockExpired)
+    }
+
     /// With the other cart that it is about.
     pub fn with_cart(mut self, id: &str) -> Self {
         id.clone_into(&mut self.cart);

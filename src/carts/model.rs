@@ -172,6 +172,9 @@ pub enum State {
     Merged = 3,
 }
 
+/// The slot of what is saved for later: a cart there is not meant to be ordered.
+pub const SAVED_SLOT: &str = "saved";
+
 /// What of a cart is held; the numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -433,6 +436,11 @@ impl Cart {
     /// The sum of the quantities.
     pub fn item_count(&self) -> i64 {
         self.lines.iter().map(|line| line.quantity).sum()
+    }
+
+    /// Whether a member of staff holds it at `now`.
+    pub fn is_locked(&self, now: i64) -> bool {
+        self.lock.is_some() && self.lock_expire_time.is_some_and(|end| end > now)
     }
 
     /// Whether it is being filled.

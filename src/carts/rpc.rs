@@ -20,6 +20,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
+use super::figures::Figures;
 use super::sql::{self, Key, Query};
 use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
@@ -39,6 +40,7 @@ pub struct Service {
     numbers: Numbers,
     visitors: Visitors,
     hints: Hints,
+    figures: Figures,
 }
 
 impl Service {
@@ -46,12 +48,14 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
+        let figures = Figures::new(store.clone(), feed.clone());
         Self {
             store,
             feed,
             numbers,
             visitors,
             hints: Hints::default(),
+            figures,
         }
     }
 

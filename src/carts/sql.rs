@@ -605,27 +605,152 @@ pub async fn open_in(
         .await)?)
 }
 
-// By the time of creation, whose index no edit touches; few old carts are still in use.
-const UNTOUCHED: &str = "SELECT id FROM carts
-    WHERE shop_id = $1 AND state = 1 AND create_time < $2 AND update_time < $2
-        AND (customer_id <> '') = $3 AND lock_expire_time IS NULL
-    ORDER BY create_time LIMIT $4";
+/// Open carts that are kept for some time only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Those of visitors.
+    OfVisitors,
+    /// Those of customers.
+    OfCustomers,
+    /// Those without lines, unless they are for what is saved.
+    Empty,
+}
 
-/// Open carts that nobody has touched since a time or holds, of customers or of visitors.
+/// What no work on old carts touches: what a member of staff holds.
+macro_rules! free {
+    ($now:literal) => {
+        concat!(
+            "(lock_expire_time IS NULL OR lock_expire_time <= ",
+            $now,
+            ")"
+        )
+    };
+}
+
+const UNTOUCHED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id = '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id <> '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+// The conditions are those of the index `carts_empty`, word for word.
+const UNTOUCHED_EMPTY: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND slot <> 'saved'
+        AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+
+/// Open carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
 ///
 /// # Errors
 /// The database's.
 pub async fn untouched(
     conn: &mut Conn,
     shop: &str,
-    of_customers: bool,
+    kept: Kept,
     before: i64,
+    now: i64,
     limit: i64,
 ) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(UNTOUCHED)
+    let text = match kept {
+        Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
+        Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
+        Kept::Empty => UNTOUCHED_EMPTY,
+    };
+    Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)
         .bind(before)
-        .bind(of_customers)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+// The conditions are those of the index `carts_to_abandon`, word for word.
+const LEFT_ALONE: &str = concat!(
+    "SELECT id, activity_time FROM carts
+     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND slot <> 'saved'
+        AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
+    free!("$5"),
+    " ORDER BY activity_time, id LIMIT $6"
+);
+
+/// Open carts with lines that nobody has changed since `before` and that do not count as abandoned yet,
+/// as (id, activity), those longest left alone first. Of them those after a place, unless a member of
+/// staff holds them at `now`.
+///
+/// # Errors
+/// The database's.
+pub async fn left_alone(
+    conn: &mut Conn,
+    shop: &str,
+    before: i64,
+    after: (i64, &str),
+    now: i64,
+    limit: i64,
+) -> Result<Vec<(String, i64)>> {
+    Ok(on!(conn, |e| sqlx::query_as(LEFT_ALONE)
+        .bind(shop)
+        .bind(before)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// What figures need to know of a cart.
+#[derive(Debug, sqlx::FromRow)]
+pub struct CountedRow {
+    /// The id.
+    pub id: String,
+    /// The version.
+    pub version: i64,
+    /// The customer, or empty.
+    pub customer_id: String,
+    /// The visitor, or empty.
+    pub visitor_id: String,
+    /// Where it was opened.
+    pub storefront: String,
+    /// Its currency.
+    pub currency: String,
+    /// What it comes to.
+    pub total_micros: i64,
+    /// How many pieces.
+    pub item_count: i64,
+    /// When somebody last changed it.
+    pub activity_time: i64,
+    /// Whether it was left alone.
+    pub abandonment: i64,
+}
+
+const COUNTED: &str = "SELECT id, version, customer_id, visitor_id, storefront, currency,
+        total_micros, item_count, activity_time, abandonment
+    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND slot <> 'saved' AND id > $2
+    ORDER BY id LIMIT $3";
+
+/// The open carts that count in figures, after an id.
+///
+/// # Errors
+/// The database's.
+pub async fn counted(
+    conn: &mut Conn,
+    shop: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<CountedRow>> {
+    Ok(on!(conn, |e| sqlx::query_as(COUNTED)
+        .bind(shop)
+        .bind(after)
         .bind(limit)
         .fetch_all(e)
         .await)?)

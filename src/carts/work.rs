@@ -15,7 +15,7 @@ use tonic::Code;
 
 use super::convert;
 use super::edit::{Cause, Edit};
-use super::model::{self, Cart, State};
+use super::model::{self, Abandonment, Cart, State};
 use super::price::{TooLarge, price};
 use super::sql::{self, Buyer, Found, Key, Query};
 use super::targets::{Hints, Slot, lock};
@@ -362,8 +362,9 @@ impl Work {
         // Clocks of replicas differ; a cart's own time does not go back.
         cart.update_time = now.max(cart.update_time);
         if !caller.is_system() {
-            cart.activity_time = cart.update_time;
+            self.come_back();
         }
+        let cart = &self.cart;
         let message = convert::message(cart);
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());
@@ -377,6 +378,23 @@ impl Work {
         }
         let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message);
         Ok(Some((change.because(self.told(caller, now)), message)))
+    }
+
+    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of
+    /// staff who only takes or leaves hold of it has not brought the shopper back.
+    fn come_back(&mut self) {
+        let cart = &mut self.cart;
+        cart.activity_time = cart.update_time;
+        let causes = &self.causes;
+        let only_held = !causes.is_empty() && causes.iter().all(Cause::is_of_lock);
+        if cart.abandonment != Abandonment::Abandoned || only_held {
+            return;
+        }
+        cart.abandonment = Abandonment::Recovered;
+        cart.recover_time = Some(cart.update_time);
+        // First, as a change tells only so many causes.
+        let recovered = Cause::of_cart(cart_cause::Kind::Recovered);
+        self.causes.insert(0, recovered);
     }
 
     /// Removes the cart, and gives the change that is to be appended.

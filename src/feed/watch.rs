@@ -99,11 +99,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     } else {
         floor
     };
-    let age = feed
-        .0
-        .settings
-        .stream_age
-        .mul_f64(0.8 + 0.4 * rand::random::<f64>());
+    let age = feed.stream_age();
     let now = Instant::now();
     let ids = match &scope {
         Scope::Ids(ids) => ids.iter().cloned().collect(),
@@ -422,16 +418,10 @@ impl Watch {
         ) {
             return;
         }
-        let grace = self
-            .feed
-            .0
-            .settings
-            .drain_grace
-            .mul_f64(rand::random::<f64>());
-        let grace = prost_types::Duration::try_from(grace).unwrap_or_default();
+        let notice = self.feed.drain_notice();
         self.outbox.expedite();
         self.flush();
-        self.push_signal(&Signal::Draining(pb::Draining { grace: Some(grace) }));
+        self.push_signal(&Signal::Draining(notice));
         self.phase = Phase::Draining;
     }
 

@@ -1,12 +1,15 @@
 //! Carts through the wire, on both engines.
 
+mod abandonment;
 mod concurrency;
 mod freeze;
+mod figures;
 mod items;
 mod list;
 mod lock;
 mod order;
 mod refusals;
+mod retention;
 mod slots;
 mod update;
 
@@ -152,6 +155,18 @@ impl Carts for Shop {
             .await
             .map(tonic::Response::into_inner)
     }
+}
+
+/// Changes the shop's settings that are named.
+pub async fn set(shop: &Shop, paths: &[&str], settings: pb::ShopSettings) {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    let request = pb::UpdateShopSettingsRequest {
+        settings: Some(settings),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
+    };
+    let updated = shop.admin().update_shop_settings(request).await;
+    updated.expect("settings can be changed");
 }
 
 /// The products of a cart with their quantities.

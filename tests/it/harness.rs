@@ -40,10 +40,11 @@ pub enum Engine {
     Postgres,
 }
 
-/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`.
+/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. With
+/// `in SETUP;` before the tests, in shops that are set up so.
 #[macro_export]
 macro_rules! on_both_engines {
-    ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
+    (in $setup:expr; $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
         $(#[doc = $doc])*
         mod $name {
             use super::*;
@@ -52,15 +53,18 @@ macro_rules! on_both_engines {
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                test($crate::harness::Shop::start($crate::harness::Engine::Sqlite).await).await;
+                test($crate::harness::Shop::start_with($crate::harness::Engine::Sqlite, $setup).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                test($crate::harness::Shop::start($crate::harness::Engine::Postgres).await).await;
+                test($crate::harness::Shop::start_with($crate::harness::Engine::Postgres, $setup).await).await;
             }
         }
     )* };
+    ($($tests:tt)*) => {
+        $crate::on_both_engines! { in $crate::harness::Setup::default(); $($tests)* }
+    };
 }
 
 /// Puts a key, and what else a test wants, into the metadata of calls.
@@ -141,6 +145,21 @@ impl Default for Setup {
     }
 }
 
+impl Setup {
+    /// The ordinary setup with a clock that stands still until it is moved.
+    pub fn held() -> Self {
+        Self::held_at(store::START)
+    }
+
+    /// As [`held`](Self::held), at another time.
+    pub fn held_at(micros: i64) -> Self {
+        Self {
+            clock: Clock::held_at(micros),
+            ..Self::default()
+        }
+    }
+}
+
 impl Shop {
     /// Starts a server on a fresh database.
     pub async fn start(engine: Engine) -> Self {
@@ -202,6 +221,7 @@ impl Shop {
 
     /// Starts the server again, on another port, after [`stop`](Self::stop).
     pub async fn start_again(&mut self, setup: Setup) {
+        self.clock = setup.clock.clone();
         let (address, running) = launch(&self.data, setup).await;
         self.address = address;
         self.channel = connect(address).await;
