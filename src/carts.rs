@@ -7,7 +7,11 @@ mod convert;
 mod edit;
 mod feed;
 pub mod jobs;
+mod links;
+mod merging;
 mod model;
+mod moving;
+mod outcomes;
 mod price;
 mod rpc;
 mod schema;
@@ -15,6 +19,7 @@ mod sql;
 mod targets;
 mod work;
 
+pub use links::UsedLinks;
 pub use rpc::Service;
 
 use crate::access::Caller;

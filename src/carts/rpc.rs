@@ -20,6 +20,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
+use super::links::Links;
 use super::sql::{self, Key, Query};
 use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
@@ -38,6 +39,7 @@ pub struct Service {
     feed: Feed,
     numbers: Numbers,
     visitors: Visitors,
+    links: Links,
     hints: Hints,
 }
 
@@ -46,11 +48,13 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
+        let links = Links::new(store.meta());
         Self {
             store,
             feed,
             numbers,
             visitors,
+            links,
             hints: Hints::default(),
         }
     }

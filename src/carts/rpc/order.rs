@@ -11,7 +11,7 @@ use crate::carts::convert;
 use crate::carts::edit::Cause;
 use crate::carts::model::{self, Cart, State};
 use crate::carts::sql;
-use crate::carts::targets::{Slot, Target, cart_id};
+use crate::carts::targets::{SAVED_SLOT, Slot, Target, cart_id};
 use crate::carts::work::{self, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -125,6 +125,10 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
     let mut work = found?;
     work.require_open()?;
     work.check_etag(&order.etag)?;
+    if work.cart.slot == SAVED_SLOT {
+        let text = "what is saved for later cannot be ordered; move it into another cart first";
+        return Err(Error::invalid_field("target", "SAVED_FOR_LATER", text));
+    }
     if work.cart.lines.is_empty() {
         return Err(Error::new(
             Code::FailedPrecondition,
