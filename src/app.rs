@@ -192,7 +192,9 @@ impl Program {
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
-        let purge = Purge::new().with(carts::jobs::ExpiredCarts);
+        let purge = Purge::new()
+            .with(carts::jobs::ExpiredCarts)
+            .with(carts::UsedLinks);
         Jobs::new(self.options.jobs.clone())
             .with(Compact::to(self.options.feed_limits))
             .with(purge)

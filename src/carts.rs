@@ -9,7 +9,11 @@ mod feed;
 mod figures;
 pub mod jobs;
 pub mod leases;
+mod links;
+mod merging;
 mod model;
+mod moving;
+mod outcomes;
 mod price;
 mod rpc;
 mod schema;
@@ -17,6 +21,7 @@ mod sql;
 mod targets;
 mod work;
 
+pub use links::UsedLinks;
 pub use rpc::Service;
 
 use crate::access::Caller;

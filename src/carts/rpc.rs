@@ -21,6 +21,7 @@ use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
 use super::figures::Figures;
+use super::links::Links;
 use super::sql::{self, Key, Query};
 use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
@@ -39,6 +40,7 @@ pub struct Service {
     feed: Feed,
     numbers: Numbers,
     visitors: Visitors,
+    links: Links,
     hints: Hints,
     figures: Figures,
 }
@@ -49,11 +51,13 @@ impl Service {
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
         let figures = Figures::new(store.clone(), feed.clone());
+        let links = Links::new(store.meta());
         Self {
             store,
             feed,
             numbers,
             visitors,
+            links,
             hints: Hints::default(),
             figures,
         }

@@ -2,14 +2,19 @@
 
 mod abandonment;
 mod concurrency;
-mod freeze;
 mod figures;
+mod freeze;
 mod items;
 mod list;
 mod lock;
+mod merge;
+mod moving;
+mod named;
 mod order;
+mod recover;
 mod refusals;
 mod retention;
+mod sign_in;
 mod slots;
 mod update;
 
@@ -49,6 +54,45 @@ pub fn customer(name: &str) -> CartOwner {
         owner: Some(cart_owner::Owner::Customer(name.into())),
         slot: String::new(),
     }
+}
+
+/// A new customer, by name.
+pub async fn new_customer(shop: &Shop) -> String {
+    customer_in(shop, "").await
+}
+
+/// A new customer with this default group.
+pub async fn customer_in(shop: &Shop, default_group: &str) -> String {
+    let customer = pb::Customer {
+        email: format!("ada{}@example.test", unique()),
+        default_group: default_group.into(),
+        ..Default::default()
+    };
+    let request = pb::CreateCustomerRequest {
+        customer: Some(customer),
+        ..Default::default()
+    };
+    let made = shop.customers().create_customer(request).await;
+    made.expect("a customer").into_inner().name
+}
+
+/// A key of a second shop of the installation.
+pub async fn key_of_another_shop(shop: &Shop) -> String {
+    let request = pb::CreateShopRequest {
+        shop_id: "second".into(),
+        shop: Some(pb::Shop::default()),
+        ..Default::default()
+    };
+    let made = shop.admin_as(&shop.operator_key).create_shop(request).await;
+    made.expect("a second shop");
+    shop.key_of("second", &[pb::Role::Admin]).await
+}
+
+/// The metadata of a refusal.
+pub fn told(status: &Status) -> std::collections::HashMap<String, String> {
+    use tonic_types::StatusExt as _;
+    let info = status.get_details_error_info();
+    info.expect("every refusal has an ErrorInfo").metadata
 }
 
 pub fn in_slot(owner: &CartOwner, slot: &str) -> CartOwner {

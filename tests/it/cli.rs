@@ -1,6 +1,7 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
 mod hold;
+mod merging;
 mod watching;
 
 use std::io::{BufRead as _, BufReader};

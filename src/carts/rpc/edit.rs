@@ -20,7 +20,7 @@ use crate::proto::pb::{self, ErrorReason};
 use crate::store::Tx;
 
 /// How often a call looks for its cart again after others moved it.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What an edit does to an open cart; run again whenever the write is.
 pub(super) type Apply = Arc<dyn Fn(&mut Edit<'_>) -> Result<()> + Send + Sync>;
@@ -46,8 +46,8 @@ pub(super) struct EditCall {
 /// How a cart is opened if there is none.
 #[derive(Clone)]
 pub(super) struct Opens {
-    storefront: String,
-    currency: String,
+    pub(super) storefront: String,
+    pub(super) currency: String,
 }
 
 /// How one attempt ended.
@@ -107,15 +107,11 @@ impl Service {
                 Outcome::NumberTaken => {}
             }
         }
-        Err(Error::new(
-            Code::Aborted,
-            ErrorReason::Conflict,
-            "other writes moved the cart several times in a row",
-        ))
+        Err(moved_too_often())
     }
 
     /// A shopper who changes a cart is there; staff who does it for one is not the shopper.
-    fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
+    pub(super) fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
         let is_shopper = caller.roles.has(pb::Role::Storefront) && caller.actor.is_none();
         if is_shopper && !cart.customer.is_empty() {
             let customer = customers::id_of(&cart.customer);
@@ -124,7 +120,8 @@ impl Service {
         }
     }
 
-    async fn route(
+    /// How an edit finds its cart, or where it opens one.
+    pub(super) async fn route(
         &self,
         caller: &Caller,
         target: &Target,
@@ -326,6 +323,15 @@ impl Service {
         })
         .await
     }
+}
+
+/// Others moved the cart as often as it is looked for.
+pub(super) fn moved_too_often() -> Error {
+    Error::new(
+        Code::Aborted,
+        ErrorReason::Conflict,
+        "other writes moved the cart several times in a row",
+    )
 }
 
 async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {

@@ -21,6 +21,8 @@ pub enum Act {
     Edit,
     /// Changes what lines cost.
     Price,
+    /// Gives or takes lines, which then have the prices of their new cart's owner.
+    Merge,
     /// Freezes it, or ends that.
     Freeze,
     /// Takes, renews or gives back the hold of the caller.
@@ -52,8 +54,8 @@ impl Act {
     const fn passes_freeze(self, freeze: Freeze) -> bool {
         match (freeze, self) {
             (Freeze::None, _) => true,
-            (Freeze::Soft, act) => !matches!(act, Self::Price),
-            (Freeze::Hard, act) => !matches!(act, Self::Price | Self::Edit),
+            (Freeze::Soft, act) => !matches!(act, Self::Price | Self::Merge),
+            (Freeze::Hard, act) => !matches!(act, Self::Price | Self::Edit | Self::Merge),
         }
     }
 }
@@ -95,7 +97,10 @@ impl Work {
     }
 
     /// Refuses a cart that is not open.
-    fn require_open(&self) -> Result<()> {
+    ///
+    /// # Errors
+    /// CART_NOT_OPEN.
+    pub fn require_open(&self) -> Result<()> {
         if self.cart.is_open() {
             return Ok(());
         }
@@ -147,9 +152,10 @@ mod tests {
     use super::*;
     use crate::carts::model::Basis;
 
-    const ACTS: [Act; 9] = [
+    const ACTS: [Act; 10] = [
         Act::Edit,
         Act::Price,
+        Act::Merge,
         Act::Freeze,
         Act::Lock,
         Act::ForceUnlock,
@@ -212,10 +218,12 @@ mod tests {
         let soft = admitted(&frozen(Freeze::Soft), &anybody, 0);
         let hard = admitted(&frozen(Freeze::Hard), &anybody, 0);
 
-        assert!(!soft.contains(&Act::Price) && soft.len() == ACTS.len() - 1);
-        let refused = [Act::Edit, Act::Price];
+        let refused = [Act::Price, Act::Merge];
+        assert!(!refused.iter().any(|act| soft.contains(act)));
+        assert_eq!(soft.len(), ACTS.len() - 2);
+        let refused = [Act::Edit, Act::Price, Act::Merge];
         assert!(!refused.iter().any(|act| hard.contains(act)));
-        assert_eq!(hard.len(), ACTS.len() - 2);
+        assert_eq!(hard.len(), ACTS.len() - 3);
     }
 
     #[test]

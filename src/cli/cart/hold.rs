@@ -52,7 +52,7 @@ impl Hold {
             Self::Freeze { cart, hard } => {
                 let freeze = if hard { Freeze::Hard } else { Freeze::Soft };
                 let request = pb::FreezeCartRequest {
-                    target: target(&cart),
+                    target: Some(target(&cart)),
                     freeze: freeze.into(),
                     ..pb::FreezeCartRequest::default()
                 };
@@ -60,7 +60,7 @@ impl Hold {
             }
             Self::Unfreeze { cart } => {
                 let request = pb::UnfreezeCartRequest {
-                    target: target(&cart),
+                    target: Some(target(&cart)),
                     ..pb::UnfreezeCartRequest::default()
                 };
                 service.unfreeze_cart(request).await
@@ -71,7 +71,7 @@ impl Hold {
                 lease: seconds,
             } => {
                 let request = pb::LockCartRequest {
-                    target: target(&cart),
+                    target: Some(target(&cart)),
                     purpose,
                     lease: Some(prost_types::Duration { seconds, nanos: 0 }),
                     ..pb::LockCartRequest::default()
