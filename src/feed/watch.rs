@@ -20,7 +20,6 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::Feed;
 use super::entry::Entry;
 use super::frame::{Frame, Signal};
 use super::history;
@@ -30,6 +29,7 @@ use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::tail;
 use super::token::stream_digest;
+use super::{AGE_SPREAD, Feed};
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
@@ -103,7 +103,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         .0
         .settings
         .stream_age
-        .mul_f64(0.8 + 0.4 * rand::random::<f64>());
+        .mul_f64(1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * rand::random::<f64>());
     let now = Instant::now();
     let ids = match &scope {
         Scope::Ids(ids) => ids.iter().cloned().collect(),
