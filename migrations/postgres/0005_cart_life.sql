@@ -1,7 +1,7 @@
 -- The life of a cart: what of it is held and by whom, and whether it was left alone.
 -- lock_expire_time moves with every heartbeat of the holder, so it is in no document and no version.
 ALTER TABLE carts ADD COLUMN display_name TEXT COLLATE "C" NOT NULL DEFAULT '';
-ALTER TABLE carts ADD COLUMN freeze BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE carts ADD COLUMN freeze_mode BIGINT NOT NULL DEFAULT 0;
 ALTER TABLE carts ADD COLUMN lock_holder TEXT COLLATE "C" NOT NULL DEFAULT '';
 ALTER TABLE carts ADD COLUMN lock_expire_time BIGINT;
 ALTER TABLE carts ADD COLUMN activity_time BIGINT NOT NULL DEFAULT 0;

@@ -1,7 +1,7 @@
 -- The life of a cart: what of it is held and by whom, and whether it was left alone.
 -- lock_expire_time moves with every heartbeat of the holder, so it is in no document and no version.
 ALTER TABLE carts ADD COLUMN display_name TEXT NOT NULL DEFAULT '';
-ALTER TABLE carts ADD COLUMN freeze INTEGER NOT NULL DEFAULT 0;
+ALTER TABLE carts ADD COLUMN freeze_mode INTEGER NOT NULL DEFAULT 0;
 ALTER TABLE carts ADD COLUMN lock_holder TEXT NOT NULL DEFAULT '';
 ALTER TABLE carts ADD COLUMN lock_expire_time INTEGER;
 ALTER TABLE carts ADD COLUMN activity_time INTEGER NOT NULL DEFAULT 0;

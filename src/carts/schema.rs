@@ -53,7 +53,7 @@ pub const SCHEMA: Schema = Schema {
         Field::new("update_time", Kind::Time, "update_time").sortable(),
         Field::new("order_time", Kind::Time, "order_time"),
         Field::new("display_name", Kind::Text, "display_name"),
-        Field::new("freeze", FREEZES, "freeze"),
+        Field::new("freeze", FREEZES, "freeze_mode"),
         Field::new("lock.holder", Kind::Text, "lock_holder"),
         Field::new("activity_time", Kind::Time, "activity_time"),
         Field::new("abandonment", ABANDONMENTS, "abandonment"),

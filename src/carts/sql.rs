@@ -375,7 +375,7 @@ macro_rules! changing {
          discount_micros, tax_micros, total_micros, products, attributes, order_reference,
          shipping_method, language_code, note, note_folded, customer_name, customer_name_folded,
          customer_kind, customer_groups, pricing_group, update_time, order_time, doc,
-         display_name, freeze, lock_holder, lock_expire_time, activity_time, abandonment,
+         display_name, freeze_mode, lock_holder, lock_expire_time, activity_time, abandonment,
          abandon_time"
     };
 }
