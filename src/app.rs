@@ -145,7 +145,10 @@ impl Program {
             .add_service(health)
             .into_axum_router()
             .layer(layer);
-        let served = server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
+        // When its streams are asked to go, a connection takes no new ones any more.
+        let age = self.options.feed.stream_age_min();
+        let settings = &self.options.server;
+        let served = server::serve(listener, grpc, settings, age, self.stop.clone()).await;
         self.stop.cancel();
         for task in tasks {
             task.await.context("a background task panicked")?;

@@ -44,6 +44,8 @@ use token::Tokens;
 
 /// Streams that may read the change log or a snapshot from the database at the same time.
 const READERS: usize = 4;
+/// By which part of it the age of a stream differs at random, so that not all end at once.
+const AGE_SPREAD: f64 = 0.2;
 
 /// How the feed behaves; tests set shorter times.
 #[derive(Clone, Debug)]
@@ -58,6 +60,14 @@ pub struct FeedSettings {
     pub drain_grace: Duration,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
+}
+
+impl FeedSettings {
+    /// The age below which no stream is asked to connect again.
+    #[must_use]
+    pub fn stream_age_min(&self) -> Duration {
+        self.stream_age.mul_f64(1.0 - AGE_SPREAD)
+    }
 }
 
 impl Default for FeedSettings {
@@ -166,7 +176,7 @@ impl Feed {
     /// How old a stream gets that is opened now: not all that began together end together.
     #[must_use]
     pub fn stream_age(&self) -> Duration {
-        let spread = 0.8 + 0.4 * rand::random::<f64>();
+        let spread = 1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * rand::random::<f64>();
         self.0.settings.stream_age.mul_f64(spread)
     }
 

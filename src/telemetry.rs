@@ -6,9 +6,13 @@ use tracing_subscriber::{EnvFilter, fmt};
 
 use crate::config::LogFormat;
 
+/// Tells of each attempt to connect; the store tells of outages. A filter that names it is heeded.
+const QUIET: &str = "async_nats=off";
+
 /// Begins to log to standard error. Does nothing where something logs already.
 pub fn start(format: LogFormat, filter: &str) {
-    let filter = EnvFilter::try_new(filter).unwrap_or_else(|_| EnvFilter::new("info"));
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
     let lines = fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)

@@ -20,7 +20,6 @@ use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::Feed;
 use super::entry::Entry;
 use super::frame::{Frame, Signal};
 use super::history;
@@ -30,6 +29,7 @@ use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::tail;
 use super::token::stream_digest;
+use super::Feed;
 use crate::access::Caller;
 use crate::error::{Error, Result};
 use crate::filter::Filter;

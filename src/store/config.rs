@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::hints::Hints;
 use super::open::OpenError;
 
 /// Where the data is: in a folder of this machine, or in a PostgreSQL.
@@ -99,8 +100,8 @@ pub struct StoreConfig {
     pub acquire_timeout: Duration,
     /// How long SQLite waits for a lock that a foreign program holds on the file.
     pub busy_timeout: Duration,
-    /// Whether replicas on one PostgreSQL tell each other of their commits.
-    pub hints: bool,
+    /// By what replicas on one PostgreSQL tell each other of their commits.
+    pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
     pub commit_delay: Option<Duration>,
 }
@@ -120,7 +121,7 @@ impl StoreConfig {
             write_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
-            hints: true,
+            hints: Hints::Notify,
             commit_delay: None,
         }
     }

@@ -18,7 +18,7 @@ use clientela::proto::pb::{
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
-use clientela::store::DatabaseUrl;
+use clientela::store::{DatabaseUrl, Hints, Store};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -109,10 +109,17 @@ pub struct Shop {
 /// Where the shop's data lies; kept while any of its servers may run.
 struct Data {
     folder: TempDir,
-    database: Option<postgres::TestDatabase>,
+    database: Database,
+}
+
+enum Database {
+    Embedded,
+    Own(postgres::TestDatabase),
+    Of(String),
 }
 
 struct Running {
+    store: Store,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -124,6 +131,7 @@ pub struct Setup {
     pub feed: FeedSettings,
     pub jobs: JobsSettings,
     pub drain_timeout: Duration,
+    pub hints: Hints,
 }
 
 impl Default for Setup {
@@ -141,6 +149,7 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             drain_timeout: Duration::from_secs(10),
+            hints: Hints::Notify,
         }
     }
 }
@@ -168,11 +177,20 @@ impl Shop {
 
     /// Starts a server on a fresh database, set up otherwise than usual.
     pub async fn start_with(engine: Engine, setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let database = match engine {
-            Engine::Sqlite => None,
-            Engine::Postgres => Some(postgres::database().await),
+            Engine::Sqlite => Database::Embedded,
+            Engine::Postgres => Database::Own(postgres::database().await),
         };
+        Self::start_in(database, engine, setup).await
+    }
+
+    /// Starts a server on an empty database of the test's own PostgreSQL.
+    pub async fn start_at(url: String, setup: Setup) -> Self {
+        Self::start_in(Database::Of(url), Engine::Postgres, setup).await
+    }
+
+    async fn start_in(database: Database, engine: Engine, setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let data = Data { folder, database };
         let clock = setup.clock.clone();
         let (address, running) = launch(&data, setup).await;
@@ -207,6 +225,7 @@ impl Shop {
         );
         let (address, running) = launch(&self.data, setup).await;
         Replica {
+            address,
             channel: connect(address).await,
             running,
         }
@@ -226,6 +245,25 @@ impl Shop {
         self.address = address;
         self.channel = connect(address).await;
         self.running = Some(running);
+    }
+
+    /// The store of the running server.
+    pub fn store(&self) -> &Store {
+        &self.running.as_ref().expect("the server runs").store
+    }
+
+    /// The folder of the embedded database and of the key file.
+    pub fn folder(&self) -> &std::path::Path {
+        self.data.folder.path()
+    }
+
+    /// The URL of the PostgreSQL database.
+    pub fn database_url(&self) -> &str {
+        match &self.data.database {
+            Database::Embedded => panic!("an embedded store has no URL"),
+            Database::Own(database) => &database.url,
+            Database::Of(url) => url,
+        }
     }
 
     /// The database, for tests that look into it or harm it.
@@ -316,6 +354,7 @@ impl Shop {
 
 /// A further server of a shop.
 pub struct Replica {
+    pub address: std::net::SocketAddr,
     channel: Channel,
     running: Running,
 }
@@ -323,6 +362,11 @@ pub struct Replica {
 impl Replica {
     pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        &self.running.store
     }
 
     /// Stops the server in good order.
@@ -345,8 +389,10 @@ impl Running {
 impl Data {
     fn url(&self) -> DatabaseUrl {
         match &self.database {
-            None => DatabaseUrl::embedded(self.folder.path()),
-            Some(database) => DatabaseUrl::postgres(&database.url).expect("the cluster's URL"),
+            Database::Embedded => DatabaseUrl::embedded(self.folder.path()),
+            Database::Own(postgres::TestDatabase { url, .. }) | Database::Of(url) => {
+                DatabaseUrl::postgres(url).expect("the cluster's URL")
+            }
         }
     }
 }
@@ -354,6 +400,7 @@ impl Data {
 async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     let mut options = Options::new(data.url(), data.folder.path().to_owned());
     options.clock = setup.clock;
+    options.store.hints = setup.hints;
     options.feed = setup.feed;
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
@@ -364,8 +411,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
         .expect("a bound socket has an address");
     let stop = CancellationToken::new();
     let program = Program::start(options).await.expect("the server starts");
+    let store = program.store().clone();
     let task = tokio::spawn(program.serve(listener, stop.clone()));
-    (address, Running { stop, task })
+    (address, Running { store, stop, task })
 }
 
 async fn connect(address: std::net::SocketAddr) -> Channel {

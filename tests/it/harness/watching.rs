@@ -23,6 +23,8 @@ pub struct CartWatch {
     pub token: String,
     /// Every change in its order, snapshots left out.
     pub changes: Vec<CartChange>,
+    /// How long heartbeats said that the stream is held back, in their order.
+    pub lags: Vec<prost_types::Duration>,
     in_snapshot: bool,
     every: bool,
 }
@@ -57,6 +59,7 @@ impl CartWatch {
             versions: BTreeMap::new(),
             token: String::new(),
             changes: Vec::new(),
+            lags: Vec::new(),
             in_snapshot: false,
             every,
         }
@@ -129,7 +132,10 @@ impl CartWatch {
                 self.in_snapshot = false;
                 Seen::SnapshotEnd(end.count)
             }
-            Some(Signal::Heartbeat(_)) => Seen::Heartbeat,
+            Some(Signal::Heartbeat(beat)) => {
+                self.lags.extend(beat.lag);
+                Seen::Heartbeat
+            }
             Some(Signal::Draining(_)) => Seen::Draining,
             Some(Signal::SnapshotBegin(_)) | None => Seen::Changes(message.changes),
         }
