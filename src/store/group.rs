@@ -149,7 +149,8 @@ impl Loop {
                 return;
             }
         };
-        let (ran, outcome) = self.queue.run(&mut tx).await;
+        let late = || self.calls.try_recv().ok();
+        let (ran, outcome) = self.queue.run(&mut tx, late).await;
         if outcome == Outcome::Whole {
             self.commit(&mut tx, ran).await;
         } else {

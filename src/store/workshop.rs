@@ -151,7 +151,7 @@ impl Workshop {
         };
         let mut pooled = self.pool.begin(&begin_text(locks)).await?;
         let mut tx = Tx::new(pooled.take());
-        let (mut ran, outcome) = queue.run(&mut tx).await;
+        let (mut ran, outcome) = queue.run(&mut tx, || None).await;
         let mut conn = tx.into_conn();
 
         if outcome != Outcome::Whole {
