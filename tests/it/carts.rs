@@ -5,6 +5,7 @@ mod expiry;
 mod items;
 mod list;
 mod order;
+mod prices;
 mod refusals;
 mod slots;
 mod update;
