@@ -1,5 +1,6 @@
 //! Carts through the wire, on both engines.
 
+mod assign;
 mod concurrency;
 mod expiry;
 mod items;
