@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod customers;
 mod documents;
+mod filters;
 mod groups;
 mod harness;
 mod jobs;

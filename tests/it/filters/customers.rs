@@ -1,0 +1,326 @@
+//! Customers of all sorts: registered, guests and staff, with and without each of their fields.
+
+use std::time::Duration;
+
+use clientela::customers::FIELDS;
+use clientela::filter::Schema;
+use clientela::proto::pb::{
+    self, Consent, ExternalId, customer::AccountType, customer::Kind,
+    watch_customers_response::Signal,
+};
+use futures::StreamExt as _;
+use prost_types::FieldMask;
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng, RngExt as _};
+use tonic::Status;
+
+use super::follower::{Told, options};
+use super::values::{ENTRIES, TEXTS, amount, attributes, entries, maybe, time};
+use super::{Page, Sort, Stream};
+use crate::carts::money;
+use crate::customers::{creation, delete, group, update};
+use crate::harness::Shop;
+
+pub(super) struct Customers;
+
+const GROUPS: &[&str] = &["groups/customer", "groups/vip", "groups/club"];
+const NAMES: &[&str] = &[
+    "Ada", "ada", "Ægir", "Łukasz", "O'Neil", "İpek", "Straße", "STRASSE",
+];
+const PHONES: &[&str] = &["+33 1", "+49 (30) 7", "0"];
+const NUMBERS: &[&str] = &["DE1", "de1", "FR 40"];
+const LANGUAGES: &[&str] = &["fr", "en", "pt-BR"];
+const STOREFRONTS: &[&str] = &["paris", "b2b"];
+const BIRTH_DATES: &[&str] = &["1985-06-21", "2000-02-29", "1999-12-31"];
+/// What can be changed of a customer.
+const CHANGEABLE: [&str; 21] = [
+    "external_ids",
+    "state",
+    "title",
+    "first_name",
+    "last_name",
+    "phone",
+    "company",
+    "vat_number",
+    "credit_limit",
+    "payment_days",
+    "risk",
+    "birth_date",
+    "language_code",
+    "storefront",
+    "default_group",
+    "groups",
+    "newsletter",
+    "partner_offers",
+    "tax_exempt",
+    "accounting_number",
+    "attributes",
+];
+
+/// Some groups, sorted, and one of them.
+fn groups(rng: &mut impl Rng) -> (Vec<String>, String) {
+    let mut groups: Vec<String> = GROUPS
+        .iter()
+        .filter(|_| rng.random())
+        .map(|name| (*name).into())
+        .collect();
+    if groups.is_empty() {
+        groups.push(GROUPS[0].into());
+    }
+    let default = groups.choose(rng).unwrap().clone();
+    (groups, default)
+}
+
+fn consent(rng: &mut impl Rng) -> Option<Consent> {
+    let subscribed = rng.random();
+    rng.random::<bool>().then(|| Consent {
+        subscribed,
+        ..Default::default()
+    })
+}
+
+/// A customer like no other but in its values.
+fn random(rng: &mut StdRng, number: usize) -> pb::Customer {
+    let (groups, default_group) = groups(rng);
+    let external_ids: Vec<ExternalId> = ["erp", "crm"]
+        .into_iter()
+        .filter(|_| rng.random())
+        .map(|system| ExternalId {
+            system: system.into(),
+            id: format!("X = {number}"),
+        })
+        .collect();
+    let currency = *["EUR", "JPY"].choose(rng).unwrap();
+    let limit = [0, 1_000_000, 99_990_000, 500_000_000].choose(rng).copied();
+    pb::Customer {
+        external_ids,
+        state: rng.random_range(1..=4),
+        title: maybe(rng, &["titles/mr", "titles/ms"]).into(),
+        first_name: maybe(rng, NAMES).into(),
+        last_name: maybe(rng, TEXTS).into(),
+        phone: maybe(rng, PHONES).into(),
+        company: maybe(rng, TEXTS).replace('\n', " "),
+        vat_number: maybe(rng, NUMBERS).into(),
+        credit_limit: limit
+            .filter(|_| rng.random())
+            .map(|micros| money(currency, micros)),
+        payment_days: *[None, Some(0), Some(14), Some(30)].choose(rng).unwrap(),
+        risk: rng.random_range(0..=4),
+        birth_date: maybe(rng, BIRTH_DATES).into(),
+        language_code: maybe(rng, LANGUAGES).into(),
+        storefront: maybe(rng, STOREFRONTS).into(),
+        default_group,
+        groups,
+        newsletter: consent(rng),
+        partner_offers: consent(rng),
+        tax_exempt: rng.random(),
+        accounting_number: maybe(rng, NUMBERS).into(),
+        attributes: attributes(rng),
+        ..Default::default()
+    }
+}
+
+async fn make(shop: &Shop, id: &str, customer: pb::Customer) {
+    let request = pb::CreateCustomerRequest {
+        customer_id: id.into(),
+        ..creation(customer)
+    };
+    shop.customers().create_customer(request).await.unwrap();
+}
+
+impl Sort for Customers {
+    const LAST: &'static str = "customers/last";
+
+    fn schema() -> &'static Schema {
+        &FIELDS
+    }
+
+    fn literals(path: &str) -> &'static [&'static str] {
+        match path {
+            "name" => &["customers/none", "c1"],
+            "number" => &["1", "C-7"],
+            "external_ids" => &["erp\tX = 1", "crm\tX = 2", "erp\tX", "shop\t1"],
+            "title" => &["titles/mr", "titles/ms", "titles/miss"],
+            "first_name" => NAMES,
+            "last_name" | "company" => TEXTS,
+            "email" => &["0@example.test", "A@B", "7@bücher.test"],
+            "phone" => PHONES,
+            "vat_number" | "accounting_number" => NUMBERS,
+            "credit_limit" => &["0 EUR", "1 JPY", "100 EUR", "1 USD"],
+            "payment_days" => &["0", "14", "15", "-1"],
+            "birth_date" => BIRTH_DATES,
+            "language_code" => LANGUAGES,
+            "storefront" => STOREFRONTS,
+            "default_group" | "groups" => &[
+                "groups/customer",
+                "groups/vip",
+                "groups/club",
+                "groups/desk",
+                "v",
+            ],
+            "attributes" => ENTRIES,
+            "delete_time" => &["2026-01-31T12:00:00Z"],
+            _ => &[],
+        }
+    }
+
+    async fn fill(shop: &Shop, rng: &mut StdRng) {
+        for id in ["vip", "club"] {
+            group(shop, id, pb::Group::default()).await;
+        }
+        let audience = pb::group::Audience::Staff.into();
+        group(
+            shop,
+            "desk",
+            pb::Group {
+                audience,
+                ..Default::default()
+            },
+        )
+        .await;
+        for number in 0..36 {
+            let mut customer = random(rng, number);
+            let host = ["example.test", "EXAMPLE.test", "bücher.test"]
+                .choose(rng)
+                .unwrap();
+            customer.email = format!("{number}@{host}");
+            match number % 12 {
+                0 => customer.kind = Kind::Guest.into(),
+                1 => {
+                    customer.account_type = AccountType::Staff.into();
+                    customer.groups = vec!["groups/desk".into()];
+                    customer.default_group = "groups/desk".into();
+                    customer.email.clear();
+                }
+                2 => customer.number = format!("C-{number}"),
+                _ => {}
+            }
+            make(shop, &format!("c{number}"), customer).await;
+            shop.clock
+                .advance(Duration::from_secs(rng.random_range(60..1_800)));
+        }
+        let last = pb::Customer {
+            email: "last@example.test".into(),
+            ..Default::default()
+        };
+        make(shop, "last", last).await;
+        // One that is deleted is nowhere to be seen.
+        let gone = pb::Customer {
+            email: "gone@example.test".into(),
+            ..random(rng, 99)
+        };
+        make(shop, "gone", gone).await;
+        delete(&mut shop.customers(), "customers/gone").await;
+    }
+
+    async fn page(shop: &Shop, filter: &str, page_token: String) -> Result<Page, Status> {
+        let filter = filter.to_owned();
+        let request = pb::ListCustomersRequest {
+            filter,
+            page_token,
+            ..Default::default()
+        };
+        let answer = shop.customers().list_customers(request).await?.into_inner();
+        let rows = answer.customers.into_iter();
+        Ok(Page {
+            rows: rows
+                .map(|customer| (customer.name.clone(), values(&customer)))
+                .collect(),
+            next: answer.next_page_token,
+        })
+    }
+
+    async fn watch(shop: &Shop, filter: &str) -> Result<Stream, Status> {
+        let (filter, options) = (filter.to_owned(), options());
+        let request = pb::WatchCustomersRequest {
+            filter,
+            options,
+            ..Default::default()
+        };
+        let stream = shop
+            .customers()
+            .watch_customers(request)
+            .await?
+            .into_inner();
+        let told = stream.map(|message| {
+            message.map(|message| Told {
+                changes: message
+                    .changes
+                    .iter()
+                    .map(|each| (each.name.clone(), each.kind()))
+                    .collect(),
+                snapshot_ended: matches!(message.signal, Some(Signal::SnapshotEnd(_))),
+            })
+        });
+        Ok(told.boxed())
+    }
+
+    async fn stir(shop: &Shop, rng: &mut StdRng) {
+        let mut client = shop.customers();
+        for number in 0..36 {
+            let name = format!("customers/c{number}");
+            if rng.random_ratio(1, 10) {
+                delete(&mut client, &name).await;
+                continue;
+            }
+            let changed = pb::Customer {
+                name,
+                ..random(rng, number)
+            };
+            // Staff stays in the groups of staff.
+            let is_staff = number % 12 == 1;
+            let paths: Vec<&str> = CHANGEABLE
+                .into_iter()
+                .filter(|path| !(is_staff && path.contains("group")))
+                .collect();
+            update(&mut client, changed, &paths).await.unwrap();
+        }
+    }
+
+    async fn touch(shop: &Shop) {
+        let name = Self::LAST.to_owned();
+        let changed = pb::Customer {
+            name,
+            phone: "the last".into(),
+            ..Default::default()
+        };
+        let request = pb::UpdateCustomerRequest {
+            customer: Some(changed),
+            update_mask: Some(FieldMask {
+                paths: vec!["phone".into()],
+            }),
+            ..Default::default()
+        };
+        shop.customers().update_customer(request).await.unwrap();
+    }
+}
+
+fn values(customer: &pb::Customer) -> Vec<(&'static str, String)> {
+    let mut values = vec![
+        ("name", customer.name.clone()),
+        ("number", customer.number.clone()),
+        ("email", customer.email.clone()),
+    ];
+    let times = [
+        ("create_time", &customer.create_time),
+        ("update_time", &customer.update_time),
+    ];
+    values.extend(
+        times
+            .into_iter()
+            .filter_map(|(path, at)| Some((path, time(at.as_ref()?)))),
+    );
+    values.extend(
+        customer
+            .credit_limit
+            .iter()
+            .map(|limit| ("credit_limit", amount(limit))),
+    );
+    let ids = customer.external_ids.iter();
+    values.extend(ids.map(|each| ("external_ids", format!("{}\t{}", each.system, each.id))));
+    let attributes = entries(customer.attributes.as_ref()).into_iter();
+    values.extend(attributes.map(|entry| ("attributes", entry)));
+    values.retain(|(_, text)| !text.is_empty());
+    values
+}
