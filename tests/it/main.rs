@@ -13,6 +13,7 @@ mod groups;
 mod harness;
 mod jobs;
 mod listener;
+mod lists;
 mod operations;
 mod throwaway_postgres;
 mod watch;
