@@ -4,6 +4,7 @@
 pub mod postgres;
 mod refusal;
 pub mod store;
+mod tables;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
