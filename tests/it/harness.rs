@@ -45,7 +45,10 @@ pub enum Engine {
 /// the server has to be set up otherwise than usual, `in SETUP;` comes first.
 #[macro_export]
 macro_rules! on_both_engines {
-    (in $setup:expr; $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
+    (
+        in $setup:expr;
+        $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*
+    ) => { $(
         $(#[doc = $doc])*
         mod $name {
             use super::*;

@@ -83,10 +83,12 @@ on_both_engines! {
         let request = AssignCartRequest { target: of(&owner), ..assignment(&before, &ada) };
         let answer = storefront.clone().assign_cart(request).await.unwrap().into_inner();
 
-        assert_eq!(answer.customer_summary.unwrap().groups, Vec::<String>::new(), "not for storefronts");
+        let groups = answer.customer_summary.unwrap().groups;
+        assert_eq!(groups, Vec::<String>::new(), "not for storefronts");
         let cart = shop.get(named(&before.name)).await;
-        assert_eq!((&cart.customer, cart.visitor_id.as_str(), cart.slot.as_str()), (&ada.name, "", "main"));
-        assert_eq!((&cart.pricing_group, cart.version), (&vip, before.version + 1));
+        assert_eq!((&cart.customer, cart.visitor_id.as_str()), (&ada.name, ""));
+        assert_eq!((cart.slot.as_str(), cart.version), ("main", before.version + 1));
+        assert_eq!(cart.pricing_group, vip);
         let summary = cart.customer_summary.as_ref().unwrap();
         assert_eq!((summary.display_name.as_str(), &summary.groups), ("Ada", &vec![vip]));
         assert_eq!(cart.discount.as_ref().unwrap().micros, 3_750_000);
@@ -306,8 +308,8 @@ on_both_engines! {
             assert_eq!(listed.len(), open, "{otherwise:?}");
             let mut slots: Vec<&str> = listed.iter().map(|cart| cart.slot.as_str()).collect();
             slots.sort_unstable();
-            let expected = ["main", "main-2", "main-3", "main-4", "main-5", "main-6", "main-7", "main-8"];
-            assert_eq!(slots, expected[..open]);
+            let more = (2..=open).map(|number| format!("main-{number}"));
+            assert_eq!(slots, ["main".to_owned()].into_iter().chain(more).collect::<Vec<_>>());
         }
     }
 }

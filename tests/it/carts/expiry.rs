@@ -1,18 +1,18 @@
-//! Open carts that nobody touches any more: how long they are kept, and how their end is told.
+//! How open carts end by themselves: as nobody touches them any more, or with their customer; and how
+//! that is told.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clientela::proto::pb::{self, ChangeKind, ErrorReason, cart_cause::Kind};
 use prost_types::FieldMask;
 use tonic::Code;
 
-use super::upkeep::open;
+use super::upkeep::{MANY, causes, open, told_by, watched};
 use super::{Carts, customer, item, named, of, visitor};
 use crate::customers::{self, person};
-use crate::harness::{CartWatch, Setup, Shop, assert_refused};
+use crate::harness::{CartWatch, Setup, Shop, assert_refused, unique};
 use crate::on_both_engines;
-use crate::watch::every;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MICROSECOND: Duration = Duration::from_micros(1);
@@ -39,12 +39,6 @@ async fn keep(shop: &Shop, visitors: i32, customers: i32) {
         .update_shop_settings(request)
         .await
         .expect("the settings are changed");
-}
-
-async fn watched(shop: &Shop) -> CartWatch {
-    let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
-    watch.snapshot().await;
-    watch
 }
 
 /// The carts whose expiry was told, of which nothing else may have been told.
@@ -125,5 +119,34 @@ on_both_engines! {
         let names: HashSet<&str> = carts.iter().map(|cart| cart.name.as_str()).collect();
         assert_eq!(expired(&watch), names);
         assert_eq!(watch.changes.len(), carts.len(), "each once");
+    }
+}
+
+on_both_engines! {
+    async fn a_deleted_customer_s_open_carts_go_and_the_ordered_ones_stay(shop: Shop) {
+        let ada = customers::create(&mut shop.customers(), person("Ada")).await;
+        let mut carts = open(&shop, &customer(&ada.name), MANY).await;
+        let ordered = carts.pop().unwrap();
+        let reference = format!("kept-{}", unique());
+        let ordered = shop.try_order(named(&ordered.name), &reference).await.unwrap();
+        let of_another = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let watch = watched(&shop).await;
+
+        customers::delete(&mut shop.customers(), &ada.name).await;
+
+        let told = told_by(&shop, watch, "DELETE_CUSTOMER_CARTS", &ada.name).await;
+        let versions: HashMap<&str, i64> =
+            carts.iter().map(|cart| (cart.name.as_str(), cart.version)).collect();
+        assert_eq!(told.len(), carts.len(), "each once, and nothing else");
+        for change in &told {
+            assert_eq!((change.kind(), causes(change)), (ChangeKind::Deleted, vec![Kind::Deleted]));
+            assert_eq!(Some(&(change.version - 1)), versions.get(change.name.as_str()));
+        }
+        let gone = shop.try_get(named(&carts[0].name)).await.unwrap_err();
+        assert_refused(&gone, Code::NotFound, ErrorReason::NotFound);
+        assert_eq!(shop.get(named(&ordered.name)).await, ordered);
+        assert_eq!(shop.get(named(&of_another.name)).await, of_another);
+        let refused = shop.try_add(of(&customer(&ada.name)), item("hat", 1)).await.unwrap_err();
+        assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CustomerDeleted);
     }
 }

@@ -174,7 +174,8 @@ on_both_engines! {
         let mut client = shop.customers();
         for _ in 0..ROUNDS {
             let email = format!("shared.{}@example.test", unique());
-            let pair = [create(&mut client, person("Ada")).await, create(&mut client, person("Bob")).await];
+            let ada = create(&mut client, person("Ada")).await;
+            let pair = [ada, create(&mut client, person("Bob")).await];
 
             let changes = join_all(pair.iter().map(|one| {
                 let changed = pb::Customer { email: email.clone(), ..one.clone() };

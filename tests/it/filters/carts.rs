@@ -1,111 +1,32 @@
 //! Carts of all sorts: of visitors, guests and customers, in several currencies, open and ordered.
 
+mod made;
+
 use std::time::Duration;
 
 use clientela::carts::FIELDS;
 use clientela::filter::Schema;
 use clientela::proto::pb::{
-    self, CreateCartRequest, ItemInput, ItemPrice, assign_cart_request::IfOpenCartExists,
-    cart::State, customer::Kind, watch_carts_response::Signal,
+    self, CreateCartRequest, assign_cart_request::IfOpenCartExists, cart::State,
+    watch_carts_response::Signal,
 };
 use futures::StreamExt as _;
 use prost_types::FieldMask;
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::{Rng, RngExt as _};
 use tonic::Status;
 
 use super::follower::{Told, options};
-use super::values::{ENTRIES, TEXTS, amount, attributes, entries, maybe, time};
+use super::values::{ENTRIES, TEXTS, amount, entries, maybe, time};
 use super::{Page, Sort, Stream};
-use crate::carts::{Carts as _, customer, in_slot, item, money, named, visitor};
-use crate::customers::{creation, group, person};
+use crate::carts::{Carts as _, customer, in_slot, item, named, visitor};
 use crate::harness::Shop;
+use made::{
+    CHANGEABLE, CUSTOMERS, LANGUAGES, METHODS, PRODUCTS, STOREFRONTS, details, line, people,
+};
 
 pub(super) struct Carts;
-
-const PRODUCTS: &[&str] = &["shirt", "Shirt", "shirt-2", "hat", "x = y", "T恤"];
-const CUSTOMERS: &[&str] = &["ada", "bob", "guest"];
-const STOREFRONTS: &[&str] = &["paris", "lyon", "b2b"];
-const LANGUAGES: &[&str] = &["fr", "en", "pt-BR"];
-const METHODS: &[&str] = &["bike", "Bike", "a\\b", "it's"];
-/// What can be changed of a cart.
-const CHANGEABLE: [&str; 6] = [
-    "note",
-    "shipping_method",
-    "language_code",
-    "attributes",
-    "charges",
-    "adjustments",
-];
-
-fn details(rng: &mut StdRng, currency: &str) -> pb::Cart {
-    let charge = pb::Charge {
-        kind: "shipping".into(),
-        amount: Some(money(currency, rng.random_range(0..9_000_000))),
-        ..Default::default()
-    };
-    let voucher = pb::Adjustment {
-        kind: "voucher".into(),
-        amount: Some(money(currency, -rng.random_range(0..9_000_000))),
-        ..Default::default()
-    };
-    pb::Cart {
-        note: maybe(rng, TEXTS).into(),
-        shipping_method: maybe(rng, METHODS).into(),
-        language_code: maybe(rng, LANGUAGES).into(),
-        attributes: attributes(rng),
-        charges: if rng.random() {
-            vec![charge]
-        } else {
-            Vec::new()
-        },
-        adjustments: if rng.random() {
-            vec![voucher]
-        } else {
-            Vec::new()
-        },
-        ..Default::default()
-    }
-}
-
-fn line(rng: &mut impl Rng, currency: &str) -> ItemInput {
-    let prices = [0, 10_000, 9_990_000, 10_000_000, 25_500_000];
-    let price = ItemPrice {
-        list_price: Some(money(currency, *prices.choose(rng).unwrap())),
-        tax_rate: "20".into(),
-        ..Default::default()
-    };
-    ItemInput {
-        price: Some(price),
-        ..item(PRODUCTS.choose(rng).unwrap(), rng.random_range(1..4))
-    }
-}
-
-async fn people(shop: &Shop) {
-    let vip = pb::Group {
-        discount_percent: "12.5".into(),
-        ..Default::default()
-    };
-    let vip = group(shop, "vip", vip).await;
-    let ada = pb::Customer {
-        last_name: "Ångström".into(),
-        groups: vec![vip, "groups/customer".into()],
-        ..person("Ada")
-    };
-    let guest = pb::Customer {
-        kind: Kind::Guest.into(),
-        first_name: String::new(),
-        ..person("Guest")
-    };
-    for (id, customer) in CUSTOMERS.iter().zip([ada, person("Bob"), guest]) {
-        let request = pb::CreateCustomerRequest {
-            customer_id: (*id).into(),
-            ..creation(customer)
-        };
-        shop.customers().create_customer(request).await.unwrap();
-    }
-}
 
 /// One change of a cart, as its state allows.
 async fn change(shop: &Shop, cart: pb::Cart, rng: &mut StdRng) {

@@ -1,125 +1,29 @@
 //! Customers of all sorts: registered, guests and staff, with and without each of their fields.
 
+mod made;
+
 use std::time::Duration;
 
 use clientela::customers::FIELDS;
 use clientela::filter::Schema;
 use clientela::proto::pb::{
-    self, Consent, ExternalId, customer::AccountType, customer::Kind,
-    watch_customers_response::Signal,
+    self, customer::AccountType, customer::Kind, watch_customers_response::Signal,
 };
 use futures::StreamExt as _;
 use prost_types::FieldMask;
+use rand::RngExt as _;
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
-use rand::{Rng, RngExt as _};
 use tonic::Status;
 
 use super::follower::{Told, options};
-use super::values::{ENTRIES, TEXTS, amount, attributes, entries, maybe, time};
+use super::values::{ENTRIES, TEXTS, amount, entries, time};
 use super::{Page, Sort, Stream};
-use crate::carts::money;
 use crate::customers::{creation, delete, group, update};
 use crate::harness::Shop;
+use made::{BIRTH_DATES, CHANGEABLE, LANGUAGES, NAMES, NUMBERS, PHONES, STOREFRONTS, random};
 
 pub(super) struct Customers;
-
-const GROUPS: &[&str] = &["groups/customer", "groups/vip", "groups/club"];
-const NAMES: &[&str] = &[
-    "Ada", "ada", "Ægir", "Łukasz", "O'Neil", "İpek", "Straße", "STRASSE",
-];
-const PHONES: &[&str] = &["+33 1", "+49 (30) 7", "0"];
-const NUMBERS: &[&str] = &["DE1", "de1", "FR 40"];
-const LANGUAGES: &[&str] = &["fr", "en", "pt-BR"];
-const STOREFRONTS: &[&str] = &["paris", "b2b"];
-const BIRTH_DATES: &[&str] = &["1985-06-21", "2000-02-29", "1999-12-31"];
-/// What can be changed of a customer.
-const CHANGEABLE: [&str; 21] = [
-    "external_ids",
-    "state",
-    "title",
-    "first_name",
-    "last_name",
-    "phone",
-    "company",
-    "vat_number",
-    "credit_limit",
-    "payment_days",
-    "risk",
-    "birth_date",
-    "language_code",
-    "storefront",
-    "default_group",
-    "groups",
-    "newsletter",
-    "partner_offers",
-    "tax_exempt",
-    "accounting_number",
-    "attributes",
-];
-
-/// Some groups, sorted, and one of them.
-fn groups(rng: &mut impl Rng) -> (Vec<String>, String) {
-    let mut groups: Vec<String> = GROUPS
-        .iter()
-        .filter(|_| rng.random())
-        .map(|name| (*name).into())
-        .collect();
-    if groups.is_empty() {
-        groups.push(GROUPS[0].into());
-    }
-    let default = groups.choose(rng).unwrap().clone();
-    (groups, default)
-}
-
-fn consent(rng: &mut impl Rng) -> Option<Consent> {
-    let subscribed = rng.random();
-    rng.random::<bool>().then(|| Consent {
-        subscribed,
-        ..Default::default()
-    })
-}
-
-/// A customer like no other but in its values.
-fn random(rng: &mut StdRng, number: usize) -> pb::Customer {
-    let (groups, default_group) = groups(rng);
-    let external_ids: Vec<ExternalId> = ["erp", "crm"]
-        .into_iter()
-        .filter(|_| rng.random())
-        .map(|system| ExternalId {
-            system: system.into(),
-            id: format!("X = {number}"),
-        })
-        .collect();
-    let currency = *["EUR", "JPY"].choose(rng).unwrap();
-    let limit = [0, 1_000_000, 99_990_000, 500_000_000].choose(rng).copied();
-    pb::Customer {
-        external_ids,
-        state: rng.random_range(1..=4),
-        title: maybe(rng, &["titles/mr", "titles/ms"]).into(),
-        first_name: maybe(rng, NAMES).into(),
-        last_name: maybe(rng, TEXTS).into(),
-        phone: maybe(rng, PHONES).into(),
-        company: maybe(rng, TEXTS).replace('\n', " "),
-        vat_number: maybe(rng, NUMBERS).into(),
-        credit_limit: limit
-            .filter(|_| rng.random())
-            .map(|micros| money(currency, micros)),
-        payment_days: *[None, Some(0), Some(14), Some(30)].choose(rng).unwrap(),
-        risk: rng.random_range(0..=4),
-        birth_date: maybe(rng, BIRTH_DATES).into(),
-        language_code: maybe(rng, LANGUAGES).into(),
-        storefront: maybe(rng, STOREFRONTS).into(),
-        default_group,
-        groups,
-        newsletter: consent(rng),
-        partner_offers: consent(rng),
-        tax_exempt: rng.random(),
-        accounting_number: maybe(rng, NUMBERS).into(),
-        attributes: attributes(rng),
-        ..Default::default()
-    }
-}
 
 async fn make(shop: &Shop, id: &str, customer: pb::Customer) {
     let request = pb::CreateCustomerRequest {

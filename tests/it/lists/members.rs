@@ -68,7 +68,7 @@ impl Listing for Members {
 
     /// Some leave the group, and some the shop.
     async fn delete(&self, shop: &Shop, name: &str) {
-        if unique() % 2 == 0 {
+        if unique().is_multiple_of(2) {
             customers::delete(&mut shop.customers(), name).await;
             return;
         }

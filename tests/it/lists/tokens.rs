@@ -1,8 +1,10 @@
 //! Page tokens that do not fit: altered, cut, of another list, of another request, of another shop.
 
-use clientela::proto::pb::admin_service_client::AdminServiceClient;
-use clientela::proto::pb::operation_service_client::OperationServiceClient;
-use clientela::proto::pb::{self, ErrorReason, Role};
+use clientela::proto::pb::{
+    self, ErrorReason, Role, admin_service_client::AdminServiceClient,
+    cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
+    group_service_client::GroupServiceClient, operation_service_client::OperationServiceClient,
+};
 use tonic::{Code, Status};
 
 use crate::carts::{Carts as _, item, of, visitor};
@@ -47,50 +49,67 @@ async fn ask(
     page_token: &str,
 ) -> Result<String, Status> {
     let page_token = page_token.to_owned();
-    let channel = || (shop.channel(), keyed.clone());
     macro_rules! next {
-        ($client:ident, $call:ident, $request:ident { $($field:ident: $value:expr),* }) => {{
-            let (channel, keyed) = channel();
-            let mut client = $client::with_interceptor(channel, keyed);
-            let request = pb::$request { page_size, page_token, $($field: $value,)* ..Default::default() };
-            client.$call(request).await.map(|answer| answer.into_inner().next_page_token)
+        ($client:ident::$call:ident($request:expr)) => {{
+            let mut client = $client::with_interceptor(shop.channel(), keyed.clone());
+            let answer = client.$call($request).await?;
+            Ok(answer.into_inner().next_page_token)
         }};
     }
-    use pb::cart_service_client::CartServiceClient;
-    use pb::customer_service_client::CustomerServiceClient;
-    use pb::group_service_client::GroupServiceClient;
     match list {
-        List::Customers => next!(
-            CustomerServiceClient,
-            list_customers,
-            ListCustomersRequest {}
-        ),
+        List::Customers => next!(CustomerServiceClient::list_customers(
+            pb::ListCustomersRequest {
+                page_size,
+                page_token,
+                ..Default::default()
+            }
+        )),
         List::Addresses(customer) => {
-            let customer = customer.to_owned();
-            next!(
-                CustomerServiceClient,
-                list_addresses,
-                ListAddressesRequest { customer: customer }
-            )
+            next!(CustomerServiceClient::list_addresses(
+                pb::ListAddressesRequest {
+                    page_size,
+                    page_token,
+                    customer: customer.into(),
+                }
+            ))
         }
-        List::Titles => next!(CustomerServiceClient, list_titles, ListTitlesRequest {}),
-        List::Groups => next!(GroupServiceClient, list_groups, ListGroupsRequest {}),
-        List::Members(group) => {
-            let group = group.to_owned();
-            next!(
-                GroupServiceClient,
-                list_members,
-                ListMembersRequest { group: group }
-            )
+        List::Titles => next!(CustomerServiceClient::list_titles(pb::ListTitlesRequest {
+            page_size,
+            page_token,
+        })),
+        List::Groups => next!(GroupServiceClient::list_groups(pb::ListGroupsRequest {
+            page_size,
+            page_token,
+            ..Default::default()
+        })),
+        List::Members(group) => next!(GroupServiceClient::list_members(pb::ListMembersRequest {
+            page_size,
+            page_token,
+            group: group.into(),
+        })),
+        List::Carts => next!(CartServiceClient::list_carts(pb::ListCartsRequest {
+            page_size,
+            page_token,
+            ..Default::default()
+        })),
+        List::Operations => {
+            next!(OperationServiceClient::list_operations(
+                pb::ListOperationsRequest {
+                    page_size,
+                    page_token,
+                    ..Default::default()
+                }
+            ))
         }
-        List::Carts => next!(CartServiceClient, list_carts, ListCartsRequest {}),
-        List::Operations => next!(
-            OperationServiceClient,
-            list_operations,
-            ListOperationsRequest {}
-        ),
-        List::Shops => next!(AdminServiceClient, list_shops, ListShopsRequest {}),
-        List::ApiKeys => next!(AdminServiceClient, list_api_keys, ListApiKeysRequest {}),
+        List::Shops => next!(AdminServiceClient::list_shops(pb::ListShopsRequest {
+            page_size,
+            page_token,
+        })),
+        List::ApiKeys => next!(AdminServiceClient::list_api_keys(pb::ListApiKeysRequest {
+            page_size,
+            page_token,
+            ..Default::default()
+        })),
     }
 }
 
