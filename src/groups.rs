@@ -22,6 +22,7 @@ use std::collections::HashMap;
 
 use tonic::Code;
 
+pub use fields::SCHEMA as FIELDS;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };

@@ -1,12 +1,16 @@
 //! Carts through the wire, on both engines.
 
+mod assign;
 mod concurrency;
+mod expiry;
 mod items;
 mod list;
 mod order;
+mod prices;
 mod refusals;
 mod slots;
 mod update;
+mod upkeep;
 
 use clientela::proto::pb::{
     self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, cart_owner,

@@ -4,6 +4,7 @@
 pub mod postgres;
 mod refusal;
 pub mod store;
+mod tables;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -40,27 +41,42 @@ pub enum Engine {
     Postgres,
 }
 
-/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`.
+/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. Where
+/// the server has to be set up otherwise than usual, `in SETUP;` comes first.
 #[macro_export]
 macro_rules! on_both_engines {
-    ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
+    (
+        in $setup:expr;
+        $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*
+    ) => { $(
         $(#[doc = $doc])*
         mod $name {
             use super::*;
 
             async fn test($shop: $crate::harness::Shop) $body
 
+            async fn run(engine: $crate::harness::Engine) {
+                let setup: $crate::harness::Setup = $setup;
+                test($crate::harness::Shop::start_with(engine, setup).await).await;
+            }
+
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                test($crate::harness::Shop::start($crate::harness::Engine::Sqlite).await).await;
+                run($crate::harness::Engine::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                test($crate::harness::Shop::start($crate::harness::Engine::Postgres).await).await;
+                run($crate::harness::Engine::Postgres).await;
             }
         }
     )* };
+    ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => {
+        $crate::on_both_engines! {
+            in ::core::default::Default::default();
+            $( $(#[doc = $doc])* async fn $name($shop: Shop) $body )*
+        }
+    };
 }
 
 /// Puts a key, and what else a test wants, into the metadata of calls.
@@ -137,6 +153,28 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             drain_timeout: Duration::from_secs(10),
+        }
+    }
+}
+
+impl Setup {
+    /// As usual, with a clock that stands still until it is moved.
+    pub fn held() -> Self {
+        Self {
+            clock: Clock::held_at(store::START),
+            ..Self::default()
+        }
+    }
+
+    /// As usual, but nobody does the work that is asked for.
+    pub fn idle() -> Self {
+        let usual = Self::default();
+        Self {
+            jobs: JobsSettings {
+                workers: 0,
+                ..usual.jobs.clone()
+            },
+            ..usual
         }
     }
 }
