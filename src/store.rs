@@ -38,7 +38,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
-pub use error::is_unique_violation;
+pub use error::{described, is_unique_violation};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
 pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};

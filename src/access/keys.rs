@@ -263,7 +263,9 @@ async fn poll(keys: Weak<Inner>, stop: CancellationToken) {
         let reading = tokio::time::timeout(READ_TIME_MAX, keys.read());
         match reading.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the API keys could not be read"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, cause = error.cause(), "the API keys could not be read")
+            }
             Err(_) => tracing::warn!("the API keys could not be read in time"),
         }
     }

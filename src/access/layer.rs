@@ -160,7 +160,16 @@ impl Access {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
     {
-        let mut call = Call::new(method);
+        let call = Call::new(method);
+        call.id.cover(self.logged(call, inner, request)).await
+    }
+
+    /// The answer of a call, whatever it is, and the call's line in the log.
+    async fn logged<S>(&self, mut call: Call, inner: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
         let reached = Reached::default();
         let answered = self.checked(&mut call, &reached, inner, request).await;
         let mut response = match answered {
@@ -174,7 +183,7 @@ impl Access {
             response = Status::from(undetailed(status)).into_http();
         }
         let headers = response.headers_mut();
-        headers.insert("x-request-id", call.id());
+        headers.insert("x-request-id", call.header());
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {

@@ -29,7 +29,8 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
         let args = self.args;
-        telemetry::start(args.log_format, &args.log);
+        telemetry::start(args.log_format, &args.log)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         if !args.listen.ip().is_loopback() && !args.allow_plaintext {
             return Err(Failure::usage(format!(
                 "{} is not a loopback address, and the traffic is not encrypted: put a proxy that \

@@ -99,7 +99,9 @@ impl Hub {
             };
             match entry(channel.resource(), row) {
                 Ok(entry) => batches.entry(key).or_default().push(Arc::new(entry)),
-                Err(error) => tracing::error!(%error, "a row of the change log cannot be sent"),
+                Err(error) => {
+                    tracing::error!(%error, cause = error.cause(), "a row of the change log cannot be sent")
+                }
             }
         }
         for (key, entries) in batches {
@@ -172,7 +174,7 @@ pub async fn follow(store: Store, hub: Arc<Hub>, poll: Duration, stop: Cancellat
             Ok(false) if store.engine() == Engine::Sqlite => wait = poll,
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, "the change log cannot be read; streams wait");
+                tracing::warn!(%error, cause = error.cause(), "the change log cannot be read; streams wait");
                 wait = poll;
             }
         }

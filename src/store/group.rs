@@ -195,8 +195,9 @@ impl Loop {
             tokio::time::sleep(delay).await;
         }
         let trouble = tx.conn_mut().commit().await.err().map(|error| {
-            tracing::warn!(%error, members = ran.len(), "a transaction could not be committed");
-            Trouble::of(&error)
+            let (error, members) = (Trouble::of(&error), ran.len());
+            tracing::warn!(%error, members, "a transaction could not be committed");
+            error
         });
         if trouble.is_none() && batch::committed(&mut ran) {
             self.wake.committed_here();
