@@ -12,7 +12,7 @@ use crate::{
     jobs::FeedLimits,
     limits,
     shops::{KEYS_FILE, Keys},
-    store::DatabaseUrl,
+    store::{DatabaseUrl, OpenError},
     telemetry,
 };
 
@@ -82,7 +82,11 @@ fn options(args: &ServeArgs) -> Result<Options, Failure> {
 
 /// The error with its causes, as one sentence.
 fn sentence(error: anyhow::Error) -> Failure {
-    Failure::new(format!("{error:#}"))
+    match error.downcast::<OpenError>() {
+        // Says by itself what the operator needs of its cause.
+        Ok(refusal) => Failure::new(refusal.to_string()),
+        Err(error) => Failure::new(format!("{error:#}")),
+    }
 }
 
 /// What the operator reads when the server is up.

@@ -67,15 +67,18 @@ async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
             .fetch_one(e)
             .await
     })?;
-    if found < OLDEST {
-        let found = (found / 10_000).to_string();
-        return Err(OpenError::OldEngine {
-            what: "PostgreSQL",
-            found,
-            needed: "15",
-        });
+    check_version(found)
+}
+
+fn check_version(found: i64) -> Result<(), OpenError> {
+    if found >= OLDEST {
+        return Ok(());
     }
-    Ok(())
+    Err(OpenError::OldEngine {
+        what: "PostgreSQL",
+        found: (found / 10_000).to_string(),
+        needed: "15",
+    })
 }
 
 /// A copy restored into another cluster carries transaction numbers that are ahead of it: new
@@ -108,4 +111,20 @@ async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
         })?;
     }
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_postgresql_before_15_is_refused_by_its_version() {
+        let refused = check_version(140_013).unwrap_err();
+
+        assert_eq!(
+            refused.to_string(),
+            "PostgreSQL is version 14, and at least 15 is needed"
+        );
+        assert!(check_version(150_000).is_ok());
+    }
 }

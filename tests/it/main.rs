@@ -8,6 +8,7 @@ mod cli;
 mod contract;
 mod customers;
 mod documents;
+mod faults;
 mod groups;
 mod harness;
 mod jobs;
