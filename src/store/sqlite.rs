@@ -135,6 +135,7 @@ async fn open_file(
     let mut writer = open::connect(&write_target, meter).await?;
     check_library(&mut writer).await?;
     check_settings(&mut writer).await?;
+    settle_log(&mut writer).await?;
     claim(&mut writer).await?;
     open::check_reader_version(&mut writer).await?;
     open::migrate(&mut writer).await?;
@@ -248,6 +249,21 @@ async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
         .await)?;
     if journal != "wal" {
         return Err(OpenError::Setting("journal_mode=WAL"));
+    }
+    Ok(())
+}
+
+/// Moves what an earlier process left in the write-ahead log into the database and flushes it there.
+///
+/// The log may end with a commit whose flush failed and whose process ended: readable, but perhaps only
+/// from the system's cache, and never written by a later flush. Nothing is appended behind that: what the
+/// cache shows is written anew, to the database, and the log begins afresh.
+async fn settle_log(conn: &mut Conn) -> Result<(), OpenError> {
+    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
+    if busy != 0 {
+        // Then somebody had it open all the time, and the log was not read anew.
+        tracing::debug!("another program reads the database; its log stays as it is");
     }
     Ok(())
 }

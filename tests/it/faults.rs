@@ -1,8 +1,12 @@
 //! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
 //! full or broken, starts that must not be, and what the log tells of it all.
 
+mod disk;
+mod failing_disk;
+mod power;
 mod process;
 mod start;
+mod write_lock;
 
 use std::collections::BTreeMap;
 
