@@ -1,10 +1,12 @@
 //! Opening a store in PostgreSQL: its version, its schema, its epoch, its time limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
+use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
 use super::pool::Target;
@@ -24,6 +26,7 @@ pub(super) struct Opened {
 
 pub(super) async fn open(
     options: &PgConnectOptions,
+    config: &StoreConfig,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
     let patient = options
@@ -49,10 +52,11 @@ pub(super) async fn open(
     conn.close().await;
 
     // No call may hold its locks, or the horizon of the feed, for longer.
+    let millis = |limit: Duration| format!("{}ms", limit.as_millis());
     let limited = patient.clone().statement_cache_capacity(256).options([
-        ("statement_timeout", "5s"),
-        ("lock_timeout", "2s"),
-        ("idle_in_transaction_session_timeout", "5s"),
+        ("statement_timeout", millis(config.statement_timeout)),
+        ("lock_timeout", millis(config.lock_timeout)),
+        ("idle_in_transaction_session_timeout", "5s".to_owned()),
     ]);
     Ok(Opened {
         target: Target::Postgres(Box::new(limited)),

@@ -1,12 +1,17 @@
 //! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
 //! full or broken, starts that must not be, and what the log tells of it all.
 
+mod database_away;
+mod database_busy;
+mod database_silent;
 mod disk;
 mod failing_disk;
 mod power;
 mod process;
+mod proxy;
 mod start;
 mod write_lock;
+mod writer;
 
 use std::collections::BTreeMap;
 
