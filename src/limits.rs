@@ -37,6 +37,8 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// For how long streams and calls may go on when the server is told to stop.
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long, after that, writes that were taken may go on and the store may take to close.
+pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
 pub const METADATA_BYTES_MAX: usize = 128;

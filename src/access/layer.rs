@@ -5,6 +5,7 @@
 
 mod answer;
 mod call;
+mod ending;
 mod request;
 
 use std::{
@@ -40,6 +41,7 @@ use crate::{
 };
 use answer::Answer;
 use call::Call;
+use ending::Ending;
 
 /// The services that are not of the contract and say something only of the server.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -138,16 +140,17 @@ impl Access {
             return self.guarded(method, inner, request).await;
         }
         let reflects = path.starts_with(REFLECTION);
-        if path.starts_with(HEALTH) || reflects && self.open_reflection {
-            return pass(inner, request).await;
+        if !reflects && !path.starts_with(HEALTH) {
+            return Status::from(unimplemented()).into_http();
         }
-        if reflects {
-            return match self.authenticate(request.headers()).await {
-                Ok(_) => pass(inner, request).await,
-                Err(error) => Status::from(error).into_http(),
-            };
+        if reflects
+            && !self.open_reflection
+            && let Err(error) = self.authenticate(request.headers()).await
+        {
+            return Status::from(error).into_http();
         }
-        Status::from(unimplemented()).into_http()
+        let response = pass(inner, request).await;
+        response.map(|body| Body::new(Ending::new(body, self.feed.draining().clone())))
     }
 
     async fn guarded<S>(

@@ -5,6 +5,7 @@ mod database_away;
 mod database_busy;
 mod database_silent;
 mod disk;
+mod drain;
 mod failing_disk;
 mod power;
 mod process;

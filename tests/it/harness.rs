@@ -129,6 +129,7 @@ pub struct Setup {
     pub feed: FeedSettings,
     pub jobs: JobsSettings,
     pub drain_timeout: Duration,
+    pub closing_timeout: Duration,
     /// Changes how the store is opened.
     pub store: fn(&mut StoreConfig),
 }
@@ -148,6 +149,7 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             drain_timeout: Duration::from_secs(10),
+            closing_timeout: Duration::from_secs(30),
             store: |_| {},
         }
     }
@@ -365,6 +367,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed = setup.feed;
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.closing_timeout = setup.closing_timeout;
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
