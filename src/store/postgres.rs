@@ -85,35 +85,52 @@ fn check_version(found: i64) -> Result<(), OpenError> {
     })
 }
 
+/// The row of the log that is the furthest, and up to where it was compacted, are ahead of the cluster's
+/// own numbers.
+const IS_AHEAD: &str = "SELECT GREATEST(
+        (SELECT MAX(xid) FROM change_log),
+        (SELECT split_part(value, ' ', 1)::bigint FROM store_meta
+         WHERE key = 'compacted_through'),
+        0) >= pg_current_xact_id()::text::bigint";
+
+/// All old history counts as compacted and measured: nobody can read on in it, and it goes when the ids
+/// of its requests may.
+const RENEW: [&str; 5] = [
+    "UPDATE change_log SET xid = 0",
+    "UPDATE jobs SET xid = 0",
+    "DELETE FROM store_meta WHERE key IN ('compacted_through', 'feed_measured')",
+    "INSERT INTO store_meta (key, value)
+     SELECT 'compacted_through', xid || ' ' || seq || ' ' || mark FROM change_log
+     ORDER BY seq DESC LIMIT 1",
+    "INSERT INTO store_meta (key, value)
+     SELECT 'feed_measured', xid || ' ' || seq || ' 0' FROM change_log
+     ORDER BY seq DESC LIMIT 1",
+];
+
 /// A copy restored into another cluster carries transaction numbers that are ahead of it: new
 /// changes would sort before old ones. The old ones are put first again, and the epoch changes.
 async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
-    let ahead: bool = on!(conn, |e| {
-        sqlx::query_scalar(
-            "SELECT COALESCE(MAX(xid), 0) >= pg_current_xact_id()::text::bigint FROM change_log",
-        )
-        .fetch_one(e)
-        .await
-    })?;
-    if ahead {
-        tracing::warn!("the store was restored from a copy: streams begin anew");
-        let epoch = ids::new_id();
-        on!(conn, |e| sqlx::query("UPDATE change_log SET xid = 0")
-            .execute(e)
-            .await
-            .map(|_| ()))?;
-        on!(conn, |e| sqlx::query("UPDATE jobs SET xid = 0")
-            .execute(e)
-            .await
-            .map(|_| ()))?;
-        on!(conn, |e| {
-            sqlx::query("UPDATE store_meta SET value = $1 WHERE key = 'epoch'")
-                .bind(&epoch)
-                .execute(e)
-                .await
-                .map(|_| ())
-        })?;
+    let ahead: bool = on!(conn, |e| sqlx::query_scalar(IS_AHEAD).fetch_one(e).await)?;
+    if !ahead {
+        return Ok(());
     }
+    tracing::warn!("the store was restored from a copy: streams begin anew");
+    conn.begin("BEGIN".into()).await?;
+    for statement in RENEW {
+        on!(conn, |e| sqlx::query(statement)
+            .execute(e)
+            .await
+            .map(|_| ()))?;
+    }
+    let epoch = ids::new_id();
+    on!(conn, |e| {
+        sqlx::query("UPDATE store_meta SET value = $1 WHERE key = 'epoch'")
+            .bind(&epoch)
+            .execute(e)
+            .await
+            .map(|_| ())
+    })?;
+    conn.commit().await?;
     Ok(())
 }
 

@@ -10,6 +10,7 @@ mod failing_disk;
 mod power;
 mod process;
 mod proxy;
+mod restored;
 mod start;
 mod write_lock;
 mod writer;
