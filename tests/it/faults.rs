@@ -7,6 +7,7 @@ mod database_silent;
 mod disk;
 mod drain;
 mod failing_disk;
+mod logs;
 mod power;
 mod process;
 mod proxy;

@@ -71,7 +71,7 @@ impl Call {
 
     fn log(&self, status: Option<&Status>) {
         let code = status.map_or(Code::Ok, Status::code);
-        let micros = self.started.elapsed().as_micros();
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let key = self.key.as_ref().map_or("", |key| &key.id);
         let id = self.id;
         let method = self.method.path.as_str();
