@@ -8,6 +8,7 @@ mod disk;
 mod drain;
 mod failing_disk;
 mod logs;
+mod min_revision;
 mod power;
 mod process;
 mod proxy;
