@@ -293,6 +293,7 @@ impl Access {
             on_behalf_of: on_behalf_of.map(Arc::from),
             request: None,
             deadline: None,
+            call_time: self.feed.clock().now(),
             method: &method.path,
             revision: Reached::default(),
             key_ended: key.ended.clone(),

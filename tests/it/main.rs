@@ -14,5 +14,6 @@ mod harness;
 mod jobs;
 mod listener;
 mod operations;
+mod request_ids;
 mod throwaway_postgres;
 mod watch;
