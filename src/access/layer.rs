@@ -313,7 +313,7 @@ impl Access {
                 .shop(named)
                 .await?
                 .ok_or_else(|| Error::not_found("shop")),
-            (None, None) => match self.keys.only_shop() {
+            (None, None) => match self.keys.only_shop().await? {
                 Some(shop) => Ok(shop),
                 None if method.without_shop => Ok(Arc::from("")),
                 None => Err(Error::new(
