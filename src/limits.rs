@@ -94,10 +94,9 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// Bytes of a password.
 pub const PASSWORD_BYTES_MAX: usize = 512;
-/// Passwords that wait to be hashed.
+/// Passwords that wait to be hashed; who comes later is told to retry. They wait no longer than their
+/// callers do.
 pub const HASH_QUEUE_MAX: usize = 64;
-/// How long a password waits to be hashed.
-pub const HASH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Items of one cart.
 pub const CART_ITEMS_MAX: usize = 500;
@@ -217,7 +216,6 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "passwords waiting to be hashed",
         Amount::Count(HASH_QUEUE_MAX as u64),
     ),
-    ("wait of a password", Amount::Time(HASH_WAIT_MAX)),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
