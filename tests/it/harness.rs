@@ -130,6 +130,7 @@ pub struct Setup {
     pub jobs: JobsSettings,
     pub drain_timeout: Duration,
     pub closing_timeout: Duration,
+    pub open_reflection: bool,
     /// Changes how the store is opened.
     pub store: fn(&mut StoreConfig),
 }
@@ -150,6 +151,7 @@ impl Default for Setup {
             },
             drain_timeout: Duration::from_secs(10),
             closing_timeout: Duration::from_secs(30),
+            open_reflection: false,
             store: |_| {},
         }
     }
@@ -368,6 +370,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
+    options.open_reflection = setup.open_reflection;
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
