@@ -8,6 +8,7 @@ use clientela::feed::FeedSettings;
 use clientela::proto::pb::{self, operation};
 use sqlx::Connection as _;
 use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt as _;
 
 use super::writer::Writer;
 use super::{assert_unavailable, comes_back, follow, health_turns, read, somebody_else};
@@ -164,6 +165,30 @@ async fn everything_comes_back_after_a_database_that_was_stopped_at_once() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_comes_back_after_a_database_that_was_killed() {
     survives(Stop::Kill).await;
+}
+
+/// A stream that needs the database while that is away ends, and says from where to go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_cannot_read_history_keeps_its_place() {
+    let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
+    let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    watch.snapshot().await;
+    let cart = add(&mut shop.carts(), &visitor("of before"), "mug").await;
+    cluster.stop(Stop::Fast).await;
+
+    // The change is in the log and may be in the stream already; a new stream has to read the log.
+    let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
+    let status = resumed.next().await.unwrap_err();
+    assert_unavailable(&status);
+    let info = status.get_details_error_info().unwrap();
+    resumed.token.clone_from(&info.metadata["resume_token"]);
+
+    cluster.start_again().await;
+    comes_back("reads", || read(&shop)).await;
+    let carts = state(&shop).await;
+    assert_eq!(carts, [(cart.name.clone(), cart)].into());
+    let resumed = resumed.resume(&mut shop.carts(), every()).await.unwrap();
+    follow(&mut shop.carts(), resumed, &every(), &carts).await;
 }
 
 /// A restart between two calls is not even noticed by writes: nothing had been done on the connections
