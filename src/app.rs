@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -58,6 +59,7 @@ impl Options {
             server: ServerSettings {
                 cors_origins: Vec::new(),
                 drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
+                closing_timeout: limits::CLOSING_TIME_MAX,
             },
             open_reflection: false,
         }
@@ -116,24 +118,22 @@ impl Program {
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
-    /// where to resume, calls may finish, writes that were taken are finished, the store is closed.
+    /// where to resume, calls may finish, writes that were taken are finished, the store is closed. What
+    /// is not done by its time is cut, as `kill -9` would: what was answered stands all the same.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When the listener fails, or a background task panicked.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let tasks = [
-            tokio::spawn(server::watch_readiness(
-                Health(reporter),
-                self.store.clone(),
-                self.stop.clone(),
-            )),
-            tokio::spawn(
-                self.background_work()
-                    .run(self.store.clone(), self.stop.clone()),
-            ),
-            tokio::spawn(pass_on(stop, self.stop.clone())),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::watch_readiness(
+            Health(reporter),
+            self.store.clone(),
+            self.stop.clone(),
+        ));
+        let work = self.background_work();
+        tasks.spawn(work.run(self.store.clone(), self.stop.clone()));
+        tasks.spawn(pass_on(stop, self.stop.clone()));
         let layer = AccessLayer::new(
             self.keys.clone(),
             self.store.meta().secret(),
@@ -147,11 +147,23 @@ impl Program {
             .layer(layer);
         let served = server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
         self.stop.cancel();
-        for task in tasks {
-            task.await.context("a background task panicked")?;
+        let limit = self.options.server.closing_timeout;
+        match tokio::time::timeout(limit, self.close(&mut tasks)).await {
+            Ok(closed) => closed?,
+            // A database that does not answer keeps nobody from ending.
+            Err(_) => tracing::warn!("the store did not close in time and is left"),
+        }
+        served
+    }
+
+    /// Waits for the background tasks and closes the store.
+    async fn close(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(ended.context("a background task panicked"));
         }
         self.store.close().await;
-        served
+        outcome
     }
 
     /// The services of the contract, and reflection.

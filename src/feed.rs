@@ -34,6 +34,7 @@ pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Stream, WatchRequest};
 
 use crate::access::Caller;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::Store;
@@ -116,6 +117,12 @@ impl Feed {
             quota: Quota::default(),
             draining,
         })))
+    }
+
+    /// The clock of the store.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.0.store.clock()
     }
 
     /// How many streams are open.

@@ -37,6 +37,8 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// For how long streams and calls may go on when the server is told to stop.
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long, after that, writes that were taken may go on and the store may take to close.
+pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
 pub const METADATA_BYTES_MAX: usize = 128;
@@ -92,10 +94,9 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// Bytes of a password.
 pub const PASSWORD_BYTES_MAX: usize = 512;
-/// Passwords that wait to be hashed.
+/// Passwords that wait to be hashed; who comes later is told to retry. They wait no longer than their
+/// callers do.
 pub const HASH_QUEUE_MAX: usize = 64;
-/// How long a password waits to be hashed.
-pub const HASH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Items of one cart.
 pub const CART_ITEMS_MAX: usize = 500;
@@ -215,7 +216,6 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "passwords waiting to be hashed",
         Amount::Count(HASH_QUEUE_MAX as u64),
     ),
-    ("wait of a password", Amount::Time(HASH_WAIT_MAX)),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),

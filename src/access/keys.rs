@@ -109,16 +109,6 @@ impl Keys {
         Ok(keys)
     }
 
-    /// Reads the keys and shops now, so that this process answers at once by what has just changed.
-    ///
-    /// # Errors
-    /// When they cannot be read; they will be within a second anyway.
-    pub async fn refresh(&self) -> Result<()> {
-        let mut read_at = self.0.read_at.lock().await;
-        *read_at = Instant::now();
-        self.0.read().await
-    }
-
     /// The live key with this secret.
     ///
     /// # Errors
@@ -160,12 +150,17 @@ impl Keys {
         Ok(known())
     }
 
-    /// The shop, if there is just one.
-    pub fn only_shop(&self) -> Option<Arc<str>> {
-        self.0.with_known(|known| {
-            let mut shops = known.shops.values();
-            shops.next().filter(|_| known.shops.len() == 1).cloned()
-        })
+    /// The shop, if there is just one at this moment. The database is asked: a second shop that was made
+    /// a moment ago, at whichever replica, must not get its calls into the first.
+    ///
+    /// # Errors
+    /// When the shops cannot be read.
+    pub async fn only_shop(&self) -> Result<Option<Arc<str>>> {
+        let two = self.0.store.read(|conn| sql::two_shops(conn).boxed());
+        match two.await?.as_slice() {
+            [one] => self.shop(one).await,
+            _ => Ok(None),
+        }
     }
 }
 
@@ -263,7 +258,9 @@ async fn poll(keys: Weak<Inner>, stop: CancellationToken) {
         let reading = tokio::time::timeout(READ_TIME_MAX, keys.read());
         match reading.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the API keys could not be read"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, cause = error.cause(), "the API keys could not be read")
+            }
             Err(_) => tracing::warn!("the API keys could not be read in time"),
         }
     }

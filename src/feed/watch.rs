@@ -151,7 +151,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
                 watch.yielded_at = Some(Instant::now());
                 Some((Ok(frame), Some(watch)))
             }
-            Err(error) => Some((Err(Status::from(error)), None)),
+            Err(error) => Some((Err(Status::from(watch.with_token(error))), None)),
         }
     });
     Ok(Box::pin(messages))
@@ -433,6 +433,20 @@ impl Watch {
         self.flush();
         self.push_signal(&Signal::Draining(pb::Draining { grace: Some(grace) }));
         self.phase = Phase::Draining;
+    }
+
+    /// Who is to open the stream again is told with which token, once there is a place to go on from.
+    fn with_token(&self, error: Error) -> Error {
+        let position = match &self.phase {
+            Phase::Snapshot(_) => return error,
+            Phase::Resume(position) => *position,
+            Phase::CatchUp | Phase::Live | Phase::Draining => self.position,
+        };
+        if error.code() != tonic::Code::Unavailable || error.metadata("resume_token").is_some() {
+            return error;
+        }
+        let token = self.token(self.outbox.sent_up_to(position));
+        error.with("resume_token", token)
     }
 
     fn drained(&self) -> Error {

@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    harness::{Shop, assert_refused, eventually},
+    harness::{Engine, Setup, Shop, assert_refused, eventually},
     on_both_engines,
 };
 
@@ -108,7 +108,7 @@ on_both_engines! {
 
         second_shop(&shop).await;
 
-        let status = eventually("the need to name a shop", || async { get(&[]).await.err() }).await;
+        let status = get(&[]).await.unwrap_err();
         assert_refused(&status, Code::InvalidArgument, ErrorReason::ShopRequired);
         get(&[("clientela-shop", "default")]).await.unwrap();
         get(&[("clientela-shop", "shops/second")]).await.unwrap();
@@ -295,4 +295,22 @@ on_both_engines! {
         assert!(answer.contains("grpc-status: 12"), "{answer}");
         assert!(answer.contains("grpc-status-details-bin"), "{answer}");
     }
+}
+
+/// A call that names no shop must not end up in the one that was alone a moment ago.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_shop_is_known_at_once_at_every_replica() {
+    let shop = Shop::start(Engine::Postgres).await;
+    let replica = shop.replica(Setup::default()).await;
+    let list = || {
+        let mut carts = replica.carts_as(&shop.operator_key);
+        async move { carts.list_carts(pb::ListCartsRequest::default()).await }
+    };
+    list().await.unwrap();
+
+    second_shop(&shop).await;
+
+    let status = list().await.unwrap_err();
+    assert_refused(&status, Code::InvalidArgument, ErrorReason::ShopRequired);
+    replica.stop().await;
 }

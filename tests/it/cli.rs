@@ -149,7 +149,7 @@ impl Drop for Server {
 }
 
 /// The program, without the settings of whoever runs the tests.
-fn program() -> Command {
+pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientela"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLIENTELA_")) {
         command.env_remove(name);

@@ -19,7 +19,7 @@ use clientela::proto::pb::{
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
-use clientela::store::DatabaseUrl;
+use clientela::store::{DatabaseUrl, StoreConfig};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -121,7 +121,16 @@ pub struct Shop {
 /// Where the shop's data lies; kept while any of its servers may run.
 struct Data {
     folder: TempDir,
-    database: Option<postgres::TestDatabase>,
+    database: Database,
+}
+
+enum Database {
+    /// A file in the folder.
+    Embedded,
+    /// One of its own in the shared cluster.
+    Shared(postgres::TestDatabase),
+    /// One that the test looks after.
+    Own(String),
 }
 
 struct Running {
@@ -136,6 +145,10 @@ pub struct Setup {
     pub feed: FeedSettings,
     pub jobs: JobsSettings,
     pub drain_timeout: Duration,
+    pub closing_timeout: Duration,
+    pub open_reflection: bool,
+    /// Changes how the store is opened.
+    pub store: fn(&mut StoreConfig),
 }
 
 impl Default for Setup {
@@ -153,6 +166,9 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             drain_timeout: Duration::from_secs(10),
+            closing_timeout: Duration::from_secs(30),
+            open_reflection: false,
+            store: |_| {},
         }
     }
 }
@@ -187,11 +203,20 @@ impl Shop {
 
     /// Starts a server on a fresh database, set up otherwise than usual.
     pub async fn start_with(engine: Engine, setup: Setup) -> Self {
-        let folder = tempfile::tempdir().expect("a temporary folder");
         let database = match engine {
-            Engine::Sqlite => None,
-            Engine::Postgres => Some(postgres::database().await),
+            Engine::Sqlite => Database::Embedded,
+            Engine::Postgres => Database::Shared(postgres::database().await),
         };
+        Self::on(engine, database, setup).await
+    }
+
+    /// Starts a server on an empty PostgreSQL database that the test looks after.
+    pub async fn start_on(url: String, setup: Setup) -> Self {
+        Self::on(Engine::Postgres, Database::Own(url), setup).await
+    }
+
+    async fn on(engine: Engine, database: Database, setup: Setup) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
         let data = Data { folder, database };
         let clock = setup.clock.clone();
         let (address, running) = launch(&data, setup).await;
@@ -249,6 +274,11 @@ impl Shop {
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
+    }
+
+    /// The folder of the embedded database and the keys.
+    pub fn folder(&self) -> &std::path::Path {
+        self.data.folder.path()
     }
 
     /// The connection to the server.
@@ -362,10 +392,12 @@ impl Running {
 
 impl Data {
     fn url(&self) -> DatabaseUrl {
-        match &self.database {
-            None => DatabaseUrl::embedded(self.folder.path()),
-            Some(database) => DatabaseUrl::postgres(&database.url).expect("the cluster's URL"),
-        }
+        let url = match &self.database {
+            Database::Embedded => return DatabaseUrl::embedded(self.folder.path()),
+            Database::Shared(database) => &database.url,
+            Database::Own(url) => url,
+        };
+        DatabaseUrl::postgres(url).expect("the cluster's URL")
     }
 }
 
@@ -375,6 +407,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed = setup.feed;
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.closing_timeout = setup.closing_timeout;
+    options.open_reflection = setup.open_reflection;
+    (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener

@@ -46,6 +46,8 @@ pub enum Stop {
     Fast,
     /// As in a crash: no checkpoint, the next start recovers from the log.
     Immediate,
+    /// As `kill -9` of all its processes: nobody says good-bye.
+    Kill,
 }
 
 /// A PostgreSQL cluster of one's own, gone when dropped.
@@ -102,6 +104,7 @@ impl Cluster {
         self.order(match how {
             Stop::Fast => "stop fast",
             Stop::Immediate => "stop immediate",
+            Stop::Kill => "kill",
         })
         .await;
     }
