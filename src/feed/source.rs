@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::channel::{Address, Channel, Inbox, Taken};
+use super::channel::{Channel, Inbox, Taken};
 use super::position::Position;
 use super::resource::Scope;
 
@@ -24,10 +24,7 @@ enum Reader {
         head: watch::Receiver<u64>,
     },
     /// Reads an inbox.
-    Inbox {
-        inbox: Arc<Inbox>,
-        addresses: Vec<Address>,
-    },
+    Inbox(Arc<Inbox>),
 }
 
 /// What a stream finds in its source.
@@ -49,10 +46,8 @@ impl Source {
                 next: None,
                 head: channel.head(),
             },
-            Scope::Ids(ids) => {
-                Reader::inbox(&channel, ids.iter().cloned().map(Address::Id).collect())
-            }
-            Scope::Topic(topic) => Reader::inbox(&channel, vec![Address::Topic(topic.clone())]),
+            Scope::Ids(ids) => Reader::open(&channel, Inbox::of_ids(ids)),
+            Scope::Topic(topic) => Reader::open(&channel, Inbox::of_topic(topic)),
         };
         Self { channel, reader }
     }
@@ -65,32 +60,15 @@ impl Source {
                 *next = self.channel.index_after(position);
                 next.is_some()
             }
-            Reader::Inbox { .. } => !floor.is_after(position),
+            Reader::Inbox(_) => !floor.is_after(position),
         }
     }
 
-    /// Also finds changes of this resource. For a stream that follows an owner, so that it learns when
-    /// the cart is not the owner's any more.
-    pub fn follow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if !addresses.contains(&address) {
-            self.channel.subscribe(&address, inbox);
-            addresses.push(address);
-        }
-    }
-
-    /// Ends [`follow`](Self::follow).
-    pub fn unfollow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if let Some(place) = addresses.iter().position(|known| *known == address) {
-            addresses.swap_remove(place);
-            self.channel.unsubscribe(&address, inbox);
+    /// Also finds changes of a resource that has the topic. For one that had it before the source was
+    /// made; what gets it later is followed by itself.
+    pub fn follow(&self, id: &str) {
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.follow(inbox, id);
         }
     }
 
@@ -111,7 +89,7 @@ impl Source {
                     Taken::Outrun => Found::Outrun,
                 }
             }
-            Reader::Inbox { inbox, .. } => match inbox.take() {
+            Reader::Inbox(inbox) => match inbox.take() {
                 Taken::Entries(entries) => Found::Entries {
                     entries,
                     more: false,
@@ -126,27 +104,23 @@ impl Source {
         match &mut self.reader {
             // The channel holds the sender, and the source holds the channel.
             Reader::Ring { head, .. } => drop(head.changed().await),
-            Reader::Inbox { inbox, .. } => inbox.arrived().await,
+            Reader::Inbox(inbox) => inbox.arrived().await,
         }
     }
 }
 
 impl Reader {
-    fn inbox(channel: &Channel, addresses: Vec<Address>) -> Self {
-        let inbox = Arc::new(Inbox::default());
-        for address in &addresses {
-            channel.subscribe(address, &inbox);
-        }
-        Self::Inbox { inbox, addresses }
+    fn open(channel: &Channel, inbox: Inbox) -> Self {
+        let inbox = Arc::new(inbox);
+        channel.open(&inbox);
+        Self::Inbox(inbox)
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Reader::Inbox { inbox, addresses } = &self.reader {
-            for address in addresses {
-                self.channel.unsubscribe(address, inbox);
-            }
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.close(inbox);
         }
     }
 }
