@@ -4,13 +4,30 @@
 //! crate reads the system's clock. No order is ever derived from these values.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::Instant;
 
 /// Tells the time; cheap to clone, and every clone tells the same.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    held: Option<Arc<AtomicI64>>,
+    held: Option<Arc<Held>>,
+}
+
+/// A time that stands still until it is moved.
+#[derive(Debug)]
+struct Held {
+    now: watch::Sender<i64>,
+    /// Where it began, as a time and as a moment.
+    began: (i64, Instant),
+}
+
+impl Held {
+    fn instant(&self, now: i64) -> Instant {
+        let (time, moment) = self.began;
+        moment + Duration::from_micros((now - time).unsigned_abs())
+    }
 }
 
 impl Clock {
@@ -24,7 +41,10 @@ impl Clock {
     #[must_use]
     pub fn held_at(micros: i64) -> Self {
         Self {
-            held: Some(Arc::new(AtomicI64::new(micros))),
+            held: Some(Arc::new(Held {
+                now: watch::Sender::new(micros),
+                began: (micros, Instant::now()),
+            })),
         }
     }
 
@@ -32,15 +52,37 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> i64 {
         match &self.held {
-            Some(held) => held.load(Ordering::Relaxed),
+            Some(held) => *held.now.borrow(),
             None => system_micros(),
+        }
+    }
+
+    /// The present moment, for measuring how much time goes by: unlike [`now`](Self::now) it never
+    /// goes back when the machine's clock is put right.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        match &self.held {
+            Some(held) => held.instant(*held.now.borrow()),
+            None => Instant::now(),
+        }
+    }
+
+    /// Waits until [`instant`](Self::instant) has come to `moment`.
+    pub async fn reach(&self, moment: Instant) {
+        match &self.held {
+            Some(held) => {
+                let mut time = held.now.subscribe();
+                // Fails only without a sender, and that is held here.
+                let _ = time.wait_for(|now| held.instant(*now) >= moment).await;
+            }
+            None => tokio::time::sleep_until(moment).await,
         }
     }
 
     /// Moves a held clock forward; the machine's clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.held {
-            held.fetch_add(micros(by), Ordering::Relaxed);
+            held.now.send_modify(|now| *now += micros(by));
         }
     }
 }
@@ -65,6 +107,8 @@ fn system_micros() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -75,5 +119,25 @@ mod tests {
         clock.advance(Duration::from_millis(5));
 
         assert_eq!(other.now(), 1_005_000);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_moment_goes_on_when_a_held_clock_is_moved_there() {
+        let clock = Clock::held_at(1_000_000);
+        let begun = clock.instant();
+        let (early, late) = (
+            begun + Duration::from_secs(9),
+            begun + Duration::from_secs(11),
+        );
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.reach(early).await }
+        });
+
+        clock.advance(Duration::from_secs(10));
+
+        waiting.await.unwrap();
+        assert_eq!(clock.instant() - begun, Duration::from_secs(10));
+        assert!(clock.reach(late).now_or_never().is_none());
     }
 }

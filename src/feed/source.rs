@@ -4,8 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::channel::{Address, Channel, Inbox, Run, Taken, View};
-use super::entry::Entry;
+use super::channel::{Channel, Inbox, Taken};
 use super::position::Position;
 use super::resource::Scope;
 
@@ -25,23 +24,16 @@ enum Reader {
         head: watch::Receiver<u64>,
     },
     /// Reads an inbox.
-    Inbox {
-        inbox: Arc<Inbox>,
-        addresses: Vec<Address>,
-    },
+    Inbox(Arc<Inbox>),
 }
 
 /// What a stream finds in its source.
 pub enum Found {
-    /// Changes in their order; `more` if there are further ones. `first` is the index of the first in
-    /// the ring, if they come from there.
+    /// Changes in their order; `more` if there are further ones.
     Entries {
-        entries: Vec<Arc<Entry>>,
+        entries: Vec<Arc<super::entry::Entry>>,
         more: bool,
-        first: Option<u64>,
     },
-    /// Changes as another stream with the same view made messages of them.
-    Run(Run),
     /// The log has to be read from the stream's position on.
     Outrun,
 }
@@ -54,10 +46,8 @@ impl Source {
                 next: None,
                 head: channel.head(),
             },
-            Scope::Ids(ids) => {
-                Reader::inbox(&channel, ids.iter().cloned().map(Address::Id).collect())
-            }
-            Scope::Topic(topic) => Reader::inbox(&channel, vec![Address::Topic(topic.clone())]),
+            Scope::Ids(ids) => Reader::open(&channel, Inbox::of_ids(ids)),
+            Scope::Topic(topic) => Reader::open(&channel, Inbox::of_topic(topic)),
         };
         Self { channel, reader }
     }
@@ -70,75 +60,43 @@ impl Source {
                 *next = self.channel.index_after(position);
                 next.is_some()
             }
-            Reader::Inbox { .. } => !floor.is_after(position),
+            Reader::Inbox(_) => !floor.is_after(position),
         }
     }
 
-    /// Also finds changes of this resource. For a stream that follows an owner, so that it learns when
-    /// the cart is not the owner's any more.
-    pub fn follow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if !addresses.contains(&address) {
-            self.channel.subscribe(&address, inbox);
-            addresses.push(address);
+    /// Also finds changes of a resource that has the topic. For one that had it before the source was
+    /// made; what gets it later is followed by itself.
+    pub fn follow(&self, id: &str) {
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.follow(inbox, id);
         }
     }
 
-    /// Ends [`follow`](Self::follow).
-    pub fn unfollow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if let Some(place) = addresses.iter().position(|known| *known == address) {
-            addresses.swap_remove(place);
-            self.channel.unsubscribe(&address, inbox);
-        }
-    }
-
-    /// Takes what is there: as messages, if there are some for this view and a stream at `position`.
-    pub fn take(&mut self, view: Option<&View>, position: Position) -> Found {
+    /// Takes what is there.
+    pub fn take(&mut self) -> Found {
         match &mut self.reader {
             Reader::Ring { next, head } => {
                 head.borrow_and_update();
                 let Some(index) = *next else {
                     return Found::Outrun;
                 };
-                if let Some(view) = view
-                    && let Some((run, end)) = self.channel.run(index, BATCH, view, position)
-                {
-                    *next = Some(end);
-                    return Found::Run(run);
-                }
                 match self.channel.read(index, BATCH) {
                     Taken::Entries(entries) => {
                         *next = Some(index + entries.len() as u64);
-                        Found::Entries {
-                            more: entries.len() == BATCH,
-                            first: Some(index),
-                            entries,
-                        }
+                        let more = entries.len() == BATCH;
+                        Found::Entries { entries, more }
                     }
                     Taken::Outrun => Found::Outrun,
                 }
             }
-            Reader::Inbox { inbox, .. } => match inbox.take() {
+            Reader::Inbox(inbox) => match inbox.take() {
                 Taken::Entries(entries) => Found::Entries {
                     entries,
                     more: false,
-                    first: None,
                 },
                 Taken::Outrun => Found::Outrun,
             },
         }
-    }
-
-    /// Keeps the messages of the ring's changes from `first` to before `end` for other streams.
-    pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
-        self.channel.share(first, end, view, run);
     }
 
     /// Waits until there may be something.
@@ -146,27 +104,23 @@ impl Source {
         match &mut self.reader {
             // The channel holds the sender, and the source holds the channel.
             Reader::Ring { head, .. } => drop(head.changed().await),
-            Reader::Inbox { inbox, .. } => inbox.arrived().await,
+            Reader::Inbox(inbox) => inbox.arrived().await,
         }
     }
 }
 
 impl Reader {
-    fn inbox(channel: &Channel, addresses: Vec<Address>) -> Self {
-        let inbox = Arc::new(Inbox::default());
-        for address in &addresses {
-            channel.subscribe(address, &inbox);
-        }
-        Self::Inbox { inbox, addresses }
+    fn open(channel: &Channel, inbox: Inbox) -> Self {
+        let inbox = Arc::new(inbox);
+        channel.open(&inbox);
+        Self::Inbox(inbox)
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Reader::Inbox { inbox, addresses } = &self.reader {
-            for address in addresses {
-                self.channel.unsubscribe(address, inbox);
-            }
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.close(inbox);
         }
     }
 }

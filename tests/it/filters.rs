@@ -171,10 +171,8 @@ async fn agree<S: Sort>(shop: &Shop) {
 }
 
 on_both_engines! {
-    in Setup::held();
-
     /// The text that is searched was made when the number came, the answer from what was stored.
-    async fn numbers_are_kept_to_their_last_bit(shop: Shop) {
+    async fn numbers_are_kept_to_their_last_bit(shop: Shop with Setup::held()) {
         let mut rng = StdRng::seed_from_u64(SEED);
         let numbers: Vec<f64> = (0..200).map(|_| rng.random_range(0.0..1e6)).collect();
         let fields = numbers.iter().enumerate().map(|(at, number)| {
@@ -202,15 +200,15 @@ on_both_engines! {
         }
     }
 
-    async fn lists_and_watches_of_carts_agree(shop: Shop) {
+    async fn lists_and_watches_of_carts_agree(shop: Shop with Setup::held()) {
         agree::<Carts>(&shop).await;
     }
 
-    async fn lists_and_watches_of_customers_agree(shop: Shop) {
+    async fn lists_and_watches_of_customers_agree(shop: Shop with Setup::held()) {
         agree::<Customers>(&shop).await;
     }
 
-    async fn lists_and_watches_of_groups_agree(shop: Shop) {
+    async fn lists_and_watches_of_groups_agree(shop: Shop with Setup::held()) {
         agree::<Groups>(&shop).await;
     }
 }

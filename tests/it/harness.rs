@@ -1,6 +1,7 @@
 //! What the tests stand on: a real server on either engine, clients with keys, and helpers that state
 //! only what matters.
 
+mod backup;
 pub mod postgres;
 mod refusal;
 pub mod store;
@@ -13,7 +14,7 @@ use std::time::Duration;
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
-use clientela::jobs::JobsSettings;
+use clientela::jobs::{FeedLimits, JobsSettings};
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
@@ -29,8 +30,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::Channel;
 
+pub use backup::Backup;
 pub use refusal::{assert_refused, reason, violations};
-pub use watching::{CartWatch, Seen};
+pub use watching::{CartWatch, Point, Seen};
 
 /// How long a test waits for what must come. Generous, as the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -42,42 +44,37 @@ pub enum Engine {
     Postgres,
 }
 
-/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. Where
-/// the server has to be set up otherwise than usual, `in SETUP;` comes first.
+/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. The
+/// shop is set up as usual, or by what follows: `(shop: Shop with Setup { … })`.
 #[macro_export]
 macro_rules! on_both_engines {
-    (
-        in $setup:expr;
-        $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*
-    ) => { $(
+    ($(
+        $(#[doc = $doc:literal])*
+        async fn $name:ident($shop:ident: Shop $(with $setup:expr)?) $body:block
+    )*) => { $(
         $(#[doc = $doc])*
         mod $name {
             use super::*;
 
             async fn test($shop: $crate::harness::Shop) $body
 
-            async fn run(engine: $crate::harness::Engine) {
-                let setup: $crate::harness::Setup = $setup;
+            async fn on(engine: $crate::harness::Engine) {
+                let setups = [$($setup,)? $crate::harness::Setup::default()];
+                let [setup, ..] = setups;
                 test($crate::harness::Shop::start_with(engine, setup).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                run($crate::harness::Engine::Sqlite).await;
+                on($crate::harness::Engine::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                run($crate::harness::Engine::Postgres).await;
+                on($crate::harness::Engine::Postgres).await;
             }
         }
     )* };
-    ($( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => {
-        $crate::on_both_engines! {
-            in ::core::default::Default::default();
-            $( $(#[doc = $doc])* async fn $name($shop: Shop) $body )*
-        }
-    };
 }
 
 /// Puts a key, and what else a test wants, into the metadata of calls.
@@ -154,6 +151,7 @@ async fn migrate(url: String) {
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
+    pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
     pub drain_timeout: Duration,
     pub closing_timeout: Duration,
@@ -171,6 +169,7 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
+            feed_limits: FeedLimits::default(),
             jobs: JobsSettings {
                 poll_interval: Duration::from_millis(50),
                 schedule_interval_max: Duration::from_millis(100),
@@ -280,6 +279,21 @@ impl Shop {
         self.address = address;
         self.channel = connect(address).await;
         self.running = Some(running);
+    }
+
+    /// A copy of the data, as an operator makes it while no server runs.
+    pub async fn back_up(&self) -> Backup {
+        assert!(self.running.is_none(), "a copy of files at work is none");
+        Backup::of(&self.data).await
+    }
+
+    /// Puts the data of a copy in the place of the present ones, while no server runs.
+    pub async fn restore(&self, backup: &Backup) {
+        assert!(
+            self.running.is_none(),
+            "the server would go on with what is gone"
+        );
+        backup.restore(&self.data).await;
     }
 
     /// The database, for tests that look into it or harm it.
@@ -416,6 +430,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     let mut options = Options::new(data.url(), data.folder.path().to_owned());
     options.clock = setup.clock;
     options.feed = setup.feed;
+    options.feed_limits = setup.feed_limits;
     options.jobs = setup.jobs;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;

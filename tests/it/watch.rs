@@ -1,9 +1,19 @@
 //! The guarantees of the feed, each on both engines.
 
+mod clock;
 mod fold;
+mod history;
 mod life;
+mod liveness;
 mod order;
+mod owner;
+mod resume;
+mod snapshot;
+mod stage;
 mod tokens;
+mod writers;
+
+use std::collections::BTreeMap;
 
 use clientela::proto::pb::{
     self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, WatchCartsRequest,
@@ -83,9 +93,9 @@ pub fn filtered(filter: &str) -> WatchCartsRequest {
     }
 }
 
-/// All carts as a list tells them.
-pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
-    let mut carts = Vec::new();
+/// All carts as a list tells them, by their names.
+pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
+    let mut carts = BTreeMap::new();
     let mut page_token = String::new();
     loop {
         let request = pb::ListCartsRequest {
@@ -99,7 +109,7 @@ pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
             .await
             .expect("a page")
             .into_inner();
-        carts.extend(page.carts);
+        carts.extend(page.carts.into_iter().map(|cart| (cart.name.clone(), cart)));
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return carts;

@@ -205,6 +205,23 @@ pub struct TestDatabase {
     maintenance_url: String,
 }
 
+impl TestDatabase {
+    /// A copy of this database, which nobody may be connected to.
+    pub async fn copy(&self) -> Self {
+        create(Some(&self.name)).await
+    }
+
+    /// Puts a copy of another database in the place of this one; nobody may be connected to either.
+    pub async fn replace_by(&self, other: &Self) {
+        let cluster = shared().await;
+        let name = &self.name;
+        cluster
+            .run(format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await;
+        cluster.create_database(name, Some(&other.name)).await;
+    }
+}
+
 impl Drop for TestDatabase {
     fn drop(&mut self) {
         let url = self.maintenance_url.clone();

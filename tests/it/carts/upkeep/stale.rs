@@ -21,9 +21,7 @@ async fn listed(shop: &Shop) -> Vec<pb::Cart> {
 }
 
 on_both_engines! {
-    in Setup::idle();
-
-    async fn a_stale_cart_is_priced_before_it_is_shown(shop: Shop) {
+    async fn a_stale_cart_is_priced_before_it_is_shown(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let mut carts = open(&shop, &customer(&ada.name), 3).await;
@@ -41,7 +39,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_stale_cart_is_priced_before_it_is_edited(shop: Shop) {
+    async fn a_stale_cart_is_priced_before_it_is_edited(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let cart = open(&shop, &customer(&ada.name), 1).await.remove(0);
@@ -62,7 +60,7 @@ on_both_engines! {
         assert_eq!(watch.carts[&cart.name], edited);
     }
 
-    async fn a_stale_cart_is_ordered_at_the_prices_of_now(shop: Shop) {
+    async fn a_stale_cart_is_ordered_at_the_prices_of_now(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let cart = open(&shop, &customer(&ada.name), 1).await.remove(0);
@@ -89,7 +87,7 @@ on_both_engines! {
         assert_eq!(total(&reopened), 10 * EURO, "what is open again has the prices of now");
     }
 
-    async fn a_cart_is_priced_by_its_customer_s_group_of_now(shop: Shop) {
+    async fn a_cart_is_priced_by_its_customer_s_group_of_now(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let cart = open(&shop, &customer(&ada.name), 1).await.remove(0);
@@ -102,7 +100,7 @@ on_both_engines! {
         assert_eq!(shown.version, cart.version);
     }
 
-    async fn a_deleted_customer_gets_no_new_cart(shop: Shop) {
+    async fn a_deleted_customer_gets_no_new_cart(shop: Shop with Setup::idle()) {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
         customers::delete(&mut shop.customers(), &ada.name).await;
@@ -113,7 +111,7 @@ on_both_engines! {
     }
 
     /// The work that nobody did is done by the next server.
-    async fn work_waits_for_somebody_who_does_it(shop: Shop) {
+    async fn work_waits_for_somebody_who_does_it(shop: Shop with Setup::idle()) {
         let mut shop = shop;
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
