@@ -3,11 +3,12 @@
 //! Every time of the service is a count of microseconds since 1970 (UTC); nothing else in the
 //! crate reads the system's clock. No order is ever derived from these values.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch;
-use tokio::time::Instant;
+use tokio::time::{Instant, Sleep};
 
 /// Tells the time; cheap to clone, and every clone tells the same.
 #[derive(Clone, Debug, Default)]
@@ -79,10 +80,46 @@ impl Clock {
         }
     }
 
+    /// An alarm on this clock. Within a runtime.
+    #[must_use]
+    pub fn alarm(&self) -> Alarm {
+        Alarm {
+            clock: self.clone(),
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
+        }
+    }
+
     /// Moves a held clock forward; the machine's clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.held {
             held.now.send_modify(|now| *now += micros(by));
+        }
+    }
+}
+
+/// A wait for moments of a clock, for who waits often and is mostly interrupted: it is not registered
+/// anew for each, as [`Clock::reach`] is.
+#[derive(Debug)]
+pub struct Alarm {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    /// Waits until the clock has come to `moment`.
+    pub async fn reach(&mut self, moment: Instant) {
+        if self.clock.held.is_some() {
+            return self.clock.reach(moment).await;
+        }
+        loop {
+            // Set back only once it has rung: most waits end before, and each would pay for it.
+            if self.sleep.is_elapsed() || moment < self.sleep.deadline() {
+                self.sleep.as_mut().reset(moment);
+            }
+            self.sleep.as_mut().await;
+            if Instant::now() >= moment {
+                return;
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ mod order;
 mod position;
 mod quota;
 mod resource;
+mod runs;
 mod source;
 mod tail;
 mod token;
@@ -36,6 +37,7 @@ pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Stream, WatchRequest};
 
 use crate::access::Caller;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::Store;
@@ -123,6 +125,12 @@ impl Feed {
             quota: Quota::default(),
             draining,
         })))
+    }
+
+    /// The clock of the store.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.0.store.clock()
     }
 
     /// How many streams are open.

@@ -11,6 +11,7 @@ use tokio::sync::{Notify, watch};
 use super::entry::Entry;
 use super::position::Position;
 use super::resource::Resource;
+use super::runs::{Run, Runs, View};
 
 /// How much a ring keeps: entries, and bytes of them.
 const RING_ENTRIES: usize = 16_384;
@@ -35,6 +36,7 @@ struct State {
     inboxes: HashMap<String, Vec<Arc<Inbox>>>,
     /// How many inboxes are under topics: only then are changes decoded to see theirs.
     topics: usize,
+    runs: Runs,
 }
 
 /// What a reader found.
@@ -55,6 +57,7 @@ impl Channel {
             floor,
             inboxes: HashMap::new(),
             topics: 0,
+            runs: Runs::default(),
         };
         Self {
             resource,
@@ -126,6 +129,27 @@ impl Channel {
                 .cloned()
                 .collect(),
         )
+    }
+
+    /// The messages of what a read from `index` would give, if there is a run of it and all of it is new
+    /// to a stream at `position`; and the index behind them.
+    pub fn run(
+        &self,
+        index: u64,
+        max: usize,
+        view: &View,
+        position: Position,
+    ) -> Option<(Run, u64)> {
+        let state = self.state();
+        let end = (state.first + state.entries.len() as u64).min(index + max as u64);
+        let run = state.runs.find(index, end, view)?;
+        // A stream that comes from the log may have read changes there before they were in the ring.
+        run.begin.is_after(position).then(|| (run.clone(), end))
+    }
+
+    /// Keeps the messages of the changes from `first` to before `end` for other streams.
+    pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
+        self.state().runs.keep(first, end, view, run);
     }
 
     /// From here on puts changes into an inbox that could want them.

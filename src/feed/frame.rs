@@ -11,21 +11,43 @@ use crate::proto::pb;
 /// One message of a watch stream as finished bytes: pieces that streams share and pieces of its own.
 ///
 /// Encoding it copies the pieces; it cannot be decoded, as no server receives one.
-#[derive(Debug, Default, Clone)]
-pub struct Frame {
-    pieces: Vec<Bytes>,
+#[derive(Debug, Clone)]
+pub struct Frame(Pieces);
+
+#[derive(Debug, Clone)]
+enum Pieces {
+    One(Bytes),
+    Many(Vec<Bytes>),
 }
 
 impl Frame {
     /// A frame of these pieces, which together are one encoded response message.
     pub fn new(pieces: Vec<Bytes>) -> Self {
-        Self { pieces }
+        Self(Pieces::Many(pieces))
+    }
+
+    /// The same frame in one piece, for streams that share all of it.
+    pub fn joined(&self) -> Self {
+        Self(Pieces::One(self.pieces().concat().into()))
+    }
+
+    fn pieces(&self) -> &[Bytes] {
+        match &self.0 {
+            Pieces::One(piece) => std::slice::from_ref(piece),
+            Pieces::Many(pieces) => pieces,
+        }
+    }
+}
+
+impl Default for Frame {
+    fn default() -> Self {
+        Self::new(Vec::new())
     }
 }
 
 impl Message for Frame {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
-        for piece in &self.pieces {
+        for piece in self.pieces() {
             buffer.put_slice(piece);
         }
     }
@@ -41,11 +63,11 @@ impl Message for Frame {
     }
 
     fn encoded_len(&self) -> usize {
-        self.pieces.iter().map(Bytes::len).sum()
+        self.pieces().iter().map(Bytes::len).sum()
     }
 
     fn clear(&mut self) {
-        self.pieces.clear();
+        *self = Self::default();
     }
 }
 

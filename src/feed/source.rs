@@ -5,8 +5,10 @@ use std::sync::Arc;
 use tokio::sync::watch;
 
 use super::channel::{Channel, Inbox, Taken};
+use super::entry::Entry;
 use super::position::Position;
 use super::resource::Scope;
+use super::runs::{Run, View};
 
 /// Entries that a stream takes at once.
 const BATCH: usize = 256;
@@ -29,11 +31,15 @@ enum Reader {
 
 /// What a stream finds in its source.
 pub enum Found {
-    /// Changes in their order; `more` if there are further ones.
+    /// Changes in their order; `more` if there are further ones. `first` is the index of the first in
+    /// the ring, if they come from there.
     Entries {
-        entries: Vec<Arc<super::entry::Entry>>,
+        entries: Vec<Arc<Entry>>,
         more: bool,
+        first: Option<u64>,
     },
+    /// Changes of which another stream with the same view has made messages.
+    Run(Run),
     /// The log has to be read from the stream's position on.
     Outrun,
 }
@@ -72,19 +78,28 @@ impl Source {
         }
     }
 
-    /// Takes what is there.
-    pub fn take(&mut self) -> Found {
+    /// Takes what is there: as messages, if there are some for this view and a stream at `position`.
+    pub fn take(&mut self, view: Option<&View>, position: Position) -> Found {
         match &mut self.reader {
             Reader::Ring { next, head } => {
                 head.borrow_and_update();
                 let Some(index) = *next else {
                     return Found::Outrun;
                 };
+                if let Some(view) = view
+                    && let Some((run, end)) = self.channel.run(index, BATCH, view, position)
+                {
+                    *next = Some(end);
+                    return Found::Run(run);
+                }
                 match self.channel.read(index, BATCH) {
                     Taken::Entries(entries) => {
                         *next = Some(index + entries.len() as u64);
-                        let more = entries.len() == BATCH;
-                        Found::Entries { entries, more }
+                        Found::Entries {
+                            more: entries.len() == BATCH,
+                            first: Some(index),
+                            entries,
+                        }
                     }
                     Taken::Outrun => Found::Outrun,
                 }
@@ -93,10 +108,16 @@ impl Source {
                 Taken::Entries(entries) => Found::Entries {
                     entries,
                     more: false,
+                    first: None,
                 },
                 Taken::Outrun => Found::Outrun,
             },
         }
+    }
+
+    /// Keeps the messages of the ring's changes from `first` to before `end` for other streams.
+    pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
+        self.channel.share(first, end, view, run);
     }
 
     /// Waits until there may be something.

@@ -6,7 +6,9 @@
 //!
 //! Invariant: whatever a stream waits for, it heeds the time, its end and its caller's.
 
+mod bell;
 mod judge;
+mod live;
 mod messages;
 mod options;
 mod outbox;
@@ -28,15 +30,16 @@ use super::frame::Frame;
 use super::position::Position;
 use super::quota::Permit;
 use super::resource::{Resource, Scope};
-use super::source::{Found, Source};
+use super::source::Source;
 use super::token::stream_digest;
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::proto::pb::{self, snapshot_begin::Cause};
+use bell::Bell;
 use judge::Members;
-use messages::Message;
+pub use messages::Message;
 use options::Options;
 use outbox::Outbox;
 use reading::{Read, Reading};
@@ -115,14 +118,14 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     };
     let watch = Watch {
         feed: feed.clone(),
-        clock,
         stream_token: feed
             .0
             .tokens
             .seal_stream(&shop, resource.kind(), stream)
             .into(),
+        bell: Bell::new(clock.clone(), caller, feed.0.draining.clone()),
+        clock,
         shop,
-        caller,
         resource,
         scope,
         ids,
@@ -140,7 +143,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         members: members.then(|| Members::new(resumed)),
         timed: Timed::default(),
         ready: VecDeque::new(),
-        sent: None,
+        sent: resumed.then_some(position),
         ends_at: now + age,
         yielded_at: None,
         _permit: permit,
@@ -152,7 +155,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
                 watch.yielded_at = Some(watch.clock.instant());
                 Some((Ok(frame), Some(watch)))
             }
-            Err(error) => Some((Err(Status::from(error)), None)),
+            Err(error) => Some((Err(Status::from(watch.come_back(error))), None)),
         }
     });
     Ok(Box::pin(messages))
@@ -191,7 +194,6 @@ enum Phase {
 pub(super) struct Watch {
     feed: Feed,
     clock: Clock,
-    caller: Arc<Caller>,
     shop: Arc<str>,
     resource: &'static dyn Resource,
     scope: Scope,
@@ -219,7 +221,8 @@ pub(super) struct Watch {
     beat_at: Instant,
     ends_at: Instant,
     yielded_at: Option<Instant>,
-    stream_token: Box<str>,
+    stream_token: Arc<str>,
+    bell: Bell,
     _permit: Permit,
 }
 
@@ -278,36 +281,9 @@ impl Watch {
         let live = self.reading.is_none();
         tokio::select! {
             biased;
-            () = self.feed.0.draining.cancelled() => None,
-            () = self.caller.ended() => None,
+            () = self.bell.ring(next_time) => None,
             read = finished(&mut self.reading) => Some(read),
             () = self.source.changed(), if live => None,
-            () = passed(self.caller.deadline) => None,
-            () = self.clock.reach(next_time) => None,
-        }
-    }
-
-    /// Takes what the channel has; whether there is more, or something to send.
-    fn take_changes(&mut self) -> Result<bool> {
-        // Read first: whatever was handed over up to here is in the source below.
-        let handed = self.feed.0.hub.position();
-        match self.source.take() {
-            Found::Outrun => {
-                // Read last: whatever was thrown away is before this.
-                self.floor = self.feed.0.hub.floor();
-                self.phase = Phase::CatchUp;
-                Ok(true)
-            }
-            Found::Entries { entries, more } => {
-                for entry in entries {
-                    self.consider(entry)?;
-                }
-                if !more {
-                    self.move_to(handed);
-                }
-                self.flush();
-                Ok(more || !self.ready.is_empty())
-            }
         }
     }
 
@@ -326,14 +302,6 @@ async fn finished(reading: &mut Option<Reading>) -> Result<Read> {
             *reading = None;
             read
         }
-        None => pending().await,
-    }
-}
-
-/// Waits until a deadline has passed; for ever if there is none.
-async fn passed(deadline: Option<std::time::Instant>) {
-    match deadline {
-        Some(deadline) => tokio::time::sleep_until(Instant::from_std(deadline)).await,
         None => pending().await,
     }
 }

@@ -95,7 +95,13 @@ pub fn filtered(filter: &str) -> WatchCartsRequest {
 
 /// All carts as a list tells them, by their names.
 pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
-    let mut carts = BTreeMap::new();
+    let carts = listed(shop).await.into_iter();
+    carts.map(|cart| (cart.name.clone(), cart)).collect()
+}
+
+/// All carts, as a list tells them.
+pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
+    let mut carts = Vec::new();
     let mut page_token = String::new();
     loop {
         let request = pb::ListCartsRequest {
@@ -109,7 +115,7 @@ pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
             .await
             .expect("a page")
             .into_inner();
-        carts.extend(page.carts.into_iter().map(|cart| (cart.name.clone(), cart)));
+        carts.extend(page.carts);
         page_token = page.next_page_token;
         if page_token.is_empty() {
             return carts;

@@ -9,10 +9,21 @@ use crate::feed::position::Position;
 use crate::proto::pb;
 
 /// A message that waits until it is asked for.
+#[derive(Clone)]
 pub struct Message {
     pub frame: Frame,
     /// Up to where everything has been sent with it; None if it has no token.
     pub up_to: Option<Position>,
+}
+
+impl Message {
+    /// The same message in one piece, for streams that share all of it.
+    pub fn joined(&self) -> Self {
+        Self {
+            frame: self.frame.joined(),
+            up_to: self.up_to,
+        }
+    }
 }
 
 impl Watch {

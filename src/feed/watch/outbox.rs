@@ -90,6 +90,11 @@ impl Outbox {
         self.latest.insert(id, outgoing);
     }
 
+    /// Whether nothing waits, and nothing of what comes will.
+    pub fn holds_nothing(&self) -> bool {
+        self.interval.is_zero() && self.every.is_empty() && self.latest.is_empty()
+    }
+
     /// Forgets what waits.
     pub fn clear(&mut self) {
         self.every.clear();

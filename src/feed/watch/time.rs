@@ -5,6 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code;
 
+use super::bell::Ending;
 use super::{Phase, Watch};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
@@ -26,7 +27,7 @@ impl Watch {
 
     /// Does what is to be done by now although nothing changed.
     pub(super) fn heed(&mut self) -> Result<()> {
-        if self.caller.key_ended.is_cancelled() {
+        if self.bell.has_rung(Ending::Key) {
             let text = "the key of this stream has ended";
             return Err(Error::new(
                 Code::Unauthenticated,
@@ -34,8 +35,7 @@ impl Watch {
                 text,
             ));
         }
-        let passed = |deadline| std::time::Instant::now() >= deadline;
-        if self.caller.deadline.is_some_and(passed) {
+        if self.bell.has_rung(Ending::Deadline) {
             let text = "the deadline of the stream has passed";
             return Err(Error::new(
                 Code::DeadlineExceeded,
@@ -44,7 +44,7 @@ impl Watch {
             ));
         }
         let now = self.clock.instant();
-        if now >= self.ends_at || self.feed.0.draining.is_cancelled() {
+        if now >= self.ends_at || self.bell.has_rung(Ending::Drain) {
             self.drain();
             return Ok(());
         }
@@ -70,6 +70,16 @@ impl Watch {
             next = next.min(now + Duration::from_micros(wait.cast_unsigned()));
         }
         next
+    }
+
+    /// Who is to open the stream again is told with which token.
+    pub(super) fn come_back(&self, error: Error) -> Error {
+        let told = error.metadata("resume_token").is_some();
+        if error.code() == Code::Unavailable && !told {
+            self.with_token(error)
+        } else {
+            error
+        }
     }
 
     fn drain(&mut self) {

@@ -57,7 +57,7 @@ async fn watch_owner(shop: &Shop, owner: &CartOwner) -> CartWatch {
         options: every().options,
     };
     let stream = shop.carts().watch_cart(request).await.unwrap();
-    let mut watch = CartWatch::of(stream.into_inner(), true);
+    let mut watch = CartWatch::of(stream.into_inner()).strict();
     watch.snapshot().await;
     watch
 }

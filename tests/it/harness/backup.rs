@@ -5,8 +5,8 @@ use std::path::Path;
 use clientela::store::DATABASE_FILE;
 use tempfile::TempDir;
 
-use super::Data;
 use super::postgres::TestDatabase;
+use super::{Data, Database};
 
 /// The data of a shop at one moment.
 pub enum Backup {
@@ -19,8 +19,9 @@ pub enum Backup {
 impl Backup {
     pub(super) async fn of(data: &Data) -> Self {
         match &data.database {
-            Some(database) => Self::Postgres(database.copy().await),
-            None => {
+            Database::Shared(database) => Self::Postgres(database.copy().await),
+            Database::Own(_) => panic!("who looks after a database copies it"),
+            Database::Embedded => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 copy(data.folder.path(), folder.path());
                 Self::Sqlite(folder)
@@ -30,8 +31,8 @@ impl Backup {
 
     pub(super) async fn restore(&self, data: &Data) {
         match (self, &data.database) {
-            (Self::Postgres(copy), Some(database)) => database.replace_by(copy).await,
-            (Self::Sqlite(folder), None) => copy(folder.path(), data.folder.path()),
+            (Self::Postgres(copy), Database::Shared(database)) => database.replace_by(copy).await,
+            (Self::Sqlite(folder), Database::Embedded) => copy(folder.path(), data.folder.path()),
             _ => panic!("the copy is of the other engine"),
         }
     }

@@ -97,6 +97,12 @@ impl CartWatch {
         }
     }
 
+    /// Asserts that no version is skipped, as of a stream of every version.
+    pub fn strict(mut self) -> Self {
+        self.rules.every = true;
+        self
+    }
+
     /// Does not assert that no version is skipped, for a test that wants to see some skipped.
     pub fn lenient(mut self) -> Self {
         self.rules.every = false;

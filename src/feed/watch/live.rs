@@ -1,0 +1,70 @@
+//! A stream that is up to date takes what its channel has.
+
+use std::sync::Arc;
+
+use super::{Phase, Watch};
+use crate::error::Result;
+use crate::feed::runs::{Run, View};
+use crate::feed::source::Found;
+
+impl Watch {
+    /// Takes what the channel has; whether there is more, or something to send.
+    pub(super) fn take_changes(&mut self) -> Result<bool> {
+        // Read first: whatever was handed over up to here is in the source below.
+        let handed = self.feed.0.hub.position();
+        let view = self.view();
+        match self.source.take(view.as_ref(), self.position) {
+            Found::Outrun => {
+                // Read last: whatever was thrown away is before this.
+                self.floor = self.feed.0.hub.floor();
+                self.phase = Phase::CatchUp;
+                Ok(true)
+            }
+            Found::Run(run) => {
+                self.move_to(run.end);
+                self.ready.extend(run.messages.iter().cloned());
+                Ok(true)
+            }
+            Found::Entries {
+                entries,
+                more,
+                first,
+            } => {
+                let count = entries.len() as u64;
+                let ends = entries.first().zip(entries.last());
+                let ends = ends.map(|(first, last)| (first.position, last.position));
+                // What was read from the log before it was in the ring is not sent here.
+                let ends = ends.filter(|(begin, _)| begin.is_after(self.position));
+                for entry in entries {
+                    self.consider(entry)?;
+                }
+                if let (Some(view), Some(first), Some((begin, end))) = (view, first, ends) {
+                    self.flush();
+                    let run = Run {
+                        messages: self.ready.iter().map(|ready| ready.joined()).collect(),
+                        begin,
+                        end,
+                    };
+                    self.source.share(first, first + count, view, run);
+                }
+                if !more {
+                    self.move_to(handed);
+                }
+                self.flush();
+                Ok(more || !self.ready.is_empty())
+            }
+        }
+    }
+
+    /// What makes the messages of this stream the same as another's; None while they are its own.
+    fn view(&self) -> Option<View> {
+        let alike = self.members.is_none()
+            && self.overlap.is_none()
+            && self.ready.is_empty()
+            && self.outbox.holds_nothing();
+        alike.then(|| View {
+            delivery: self.options.delivery,
+            stream_token: Arc::clone(&self.stream_token),
+        })
+    }
+}
