@@ -12,6 +12,7 @@ mod faults;
 mod groups;
 mod harness;
 mod jobs;
+mod large_answers;
 mod listener;
 mod operations;
 mod request_ids;
