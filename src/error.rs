@@ -8,6 +8,7 @@ use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use crate::limits;
 use crate::proto::pb::ErrorReason;
 use crate::store;
 use crate::telemetry::{self, CallId};
@@ -124,6 +125,14 @@ impl Error {
         let source = source.to_string();
         let why = telemetry::redacted(&source);
         Self::internal(format!("row {id} of {table} cannot be read: {why}"))
+    }
+
+    /// The answer would be larger than clients accept.
+    pub fn answer_too_large() -> Self {
+        let limit = limits::RESPONSE_BYTES_MAX;
+        let text = format!("the answer would be larger than {limit} bytes; ask for less at once");
+        Self::new(Code::ResourceExhausted, ErrorReason::AnswerTooLarge, text)
+            .with("limit", limit.to_string())
     }
 
     /// Something that passes by itself: the client is told to retry.

@@ -107,7 +107,8 @@ async fn listen(
                     Err(_) => {
                         let answer = sqlx::query("SELECT 1").execute(&mut listener);
                         match tokio::time::timeout(silence_limit, answer).await {
-                            Ok(answered) => drop(answered?),
+                            Ok(Ok(_)) => {}
+                            Ok(Err(error)) => return Err(error),
                             Err(_) => return Ok(()),
                         }
                     }

@@ -13,6 +13,7 @@ mod filters;
 mod groups;
 mod harness;
 mod jobs;
+mod large_answers;
 mod listener;
 mod lists;
 mod operations;

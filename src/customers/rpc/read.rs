@@ -6,8 +6,6 @@ use std::{
 };
 
 use futures::FutureExt as _;
-use prost::Message;
-use tonic::Code;
 
 use super::{Service, not_found};
 use crate::{
@@ -20,8 +18,8 @@ use crate::{
         sql::{self, FoundRow, Key},
     },
     error::{Error, Result, Violation},
-    groups, limits,
-    proto::pb::{self, ErrorReason, customer_key},
+    groups, list,
+    proto::pb::{self, customer_key},
     store::Conn,
 };
 
@@ -124,7 +122,7 @@ impl Service {
             .iter()
             .map(|id| Ok(found.remove(id).ok_or_else(not_found)?.answer(caller, now)))
             .collect::<Result<_>>()?;
-        fits(pb::BatchGetCustomersResponse { customers })
+        list::fits(pb::BatchGetCustomersResponse { customers })
     }
 
     pub(super) async fn lookup(
@@ -149,7 +147,7 @@ impl Service {
         let found = self.look_up(caller, &keys, "keys").await?;
         let result = |customer| pb::batch_lookup_customers_response::Result { customer };
         let results = found.into_iter().map(result).collect();
-        fits(pb::BatchLookupCustomersResponse { results })
+        list::fits(pb::BatchLookupCustomersResponse { results })
     }
 
     /// The customer of each key. `field` is where the keys stand in the request.
@@ -184,17 +182,6 @@ impl Service {
         };
         Ok(keys.iter().map(answer).collect())
     }
-}
-
-/// An answer that clients accept.
-fn fits<M: Message>(answer: M) -> Result<M> {
-    let limit = limits::RESPONSE_BYTES_MAX;
-    if answer.encoded_len() <= limit {
-        return Ok(answer);
-    }
-    let text = format!("the answer would be larger than {limit} bytes; ask for fewer at once");
-    let reason = ErrorReason::AnswerTooLarge;
-    Err(Error::new(Code::ResourceExhausted, reason, text).with("limit", limit.to_string()))
 }
 
 fn refuse_repeated(names: &[String]) -> Result<()> {
