@@ -119,6 +119,7 @@ pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
     pub jobs: JobsSettings,
+    pub key_poll_interval: Duration,
     pub drain_timeout: Duration,
 }
 
@@ -136,6 +137,7 @@ impl Default for Setup {
                 schedule_interval_max: Duration::from_millis(100),
                 ..JobsSettings::default()
             },
+            key_poll_interval: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(10),
         }
     }
@@ -290,7 +292,11 @@ impl Shop {
     }
 
     pub fn operations(&self) -> OperationServiceClient<Transport> {
-        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(&self.admin_key))
+        self.operations_as(&self.admin_key)
+    }
+
+    pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
+        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
     }
 }
 
@@ -336,6 +342,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.clock = setup.clock;
     options.feed = setup.feed;
     options.jobs = setup.jobs;
+    options.key_poll_interval = setup.key_poll_interval;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
