@@ -3,6 +3,7 @@
 
 mod call;
 mod cases;
+mod fields;
 mod limits;
 mod messages;
 mod world;
