@@ -6,6 +6,7 @@ mod cases;
 mod fields;
 mod limits;
 mod messages;
+mod shops;
 mod world;
 
 use bytes::Bytes;
