@@ -4,6 +4,7 @@
 mod call;
 mod cases;
 mod fields;
+mod input;
 mod limits;
 mod messages;
 mod shops;
