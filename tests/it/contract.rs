@@ -1,6 +1,7 @@
 //! What the contract says, held against the server: generated from the descriptors and the table of
 //! limits, so that a new RPC and a new field are tested without a line here.
 
+mod acting;
 mod call;
 mod cases;
 mod fields;
