@@ -1,6 +1,7 @@
 //! How the program is put together: what the areas share, and the order in which it starts and ends.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
@@ -39,6 +40,8 @@ pub struct Options {
     pub feed_limits: FeedLimits,
     /// How background work behaves.
     pub jobs: JobsSettings,
+    /// How often the API keys are read again.
+    pub key_poll_interval: Duration,
     /// How the listener behaves.
     pub server: ServerSettings,
     /// Whether reflection answers without a key.
@@ -56,6 +59,7 @@ impl Options {
             feed: FeedSettings::default(),
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings::default(),
+            key_poll_interval: limits::KEY_POLL_INTERVAL,
             server: ServerSettings {
                 cors_origins: Vec::new(),
                 drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
@@ -90,7 +94,7 @@ impl Program {
         let store = Store::open(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
         let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
-        let keys = Keys::start(store.clone(), stop.clone()).await?;
+        let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());
         Ok(Self {

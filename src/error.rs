@@ -73,12 +73,13 @@ impl Error {
         }))
     }
 
-    /// One or more fields that break their rules.
-    pub fn invalid(violations: Vec<Violation>) -> Self {
+    /// One or more fields that break their rules. The first [`limits::VIOLATIONS_MAX`] are named.
+    pub fn invalid(mut violations: Vec<Violation>) -> Self {
         let text = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.text),
             many => format!("{} fields are invalid", many.len()),
         };
+        violations.truncate(limits::VIOLATIONS_MAX);
         let mut error = Self::new(Code::InvalidArgument, ErrorReason::InvalidField, text);
         error.0.violations = violations;
         error
@@ -266,5 +267,23 @@ impl From<Error> for Status {
             details.set_retry_info(Some(RETRY_DELAY));
         }
         Status::with_error_details(code, text.into_owned(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_no_more_fields_than_fit_into_an_answer() {
+        let violations = (0..1_000)
+            .map(|at| Violation::new(format!("names[{at}]"), "DUPLICATE", "is there twice"))
+            .collect();
+
+        let status = Status::from(Error::invalid(violations));
+
+        let named = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(named.len(), limits::VIOLATIONS_MAX);
+        assert_eq!(status.message(), "1000 fields are invalid");
     }
 }

@@ -42,7 +42,9 @@ pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
 pub const METADATA_BYTES_MAX: usize = 128;
-/// How often the API keys are read again: what bounds the time in which a revocation acts.
+/// Within which time a revocation acts on every replica, on calls and on open streams.
+pub const REVOCATION_MAX: Duration = Duration::from_secs(5);
+/// How often the API keys are read again, as [`REVOCATION_MAX`] demands.
 pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the API keys are read again early because of a key that is not known.
 pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(100);
@@ -175,10 +177,7 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "time for a request to arrive",
         Amount::Time(REQUEST_BODY_TIME_MAX),
     ),
-    (
-        "time for revocations to act",
-        Amount::Time(Duration::from_secs(5)),
-    ),
+    ("time for revocations to act", Amount::Time(REVOCATION_MAX)),
     (
         "acting person, on behalf of",
         Amount::Bytes(METADATA_BYTES_MAX as u64),

@@ -1,7 +1,7 @@
 //! What every call goes through before and after its area: key, acting person, shop, deadline, the
 //! metadata of the answer, and the other protocols of the port.
 
-use std::{io, time::Duration};
+use std::io;
 
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tokio::{
@@ -261,29 +261,6 @@ on_both_engines! {
         assert_eq!(seen_by(Role::Support).await, all);
         assert_eq!(seen_by(Role::Storefront).await, (ada.clone(), 0, Some(30), String::new()));
         assert_eq!(seen_by(Role::Monitor).await, (ada, 0, None, String::new()));
-    }
-
-    async fn an_open_stream_ends_with_its_key(shop: Shop) {
-        let api_key = pb::ApiKey { roles: vec![Role::Monitor.into()], ..Default::default() };
-        let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
-        let key = shop.admin().create_api_key(request).await.unwrap().into_inner();
-        let watch = pb::WatchGroupsRequest::default();
-        let mut stream = shop.groups_as(&key.secret).watch_groups(watch).await.unwrap().into_inner();
-        stream.message().await.unwrap().expect("a snapshot begins");
-
-        let name = key.api_key.unwrap().name;
-        let revoke = pb::RevokeApiKeyRequest { name, ..Default::default() };
-        shop.admin().revoke_api_key(revoke).await.unwrap();
-
-        let ended = async {
-            loop {
-                if let Err(status) = stream.message().await {
-                    return status;
-                }
-            }
-        };
-        let status = tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
-        assert_refused(&status, Code::Unauthenticated, ErrorReason::KeyRevoked);
     }
 
     async fn an_unknown_rpc_is_unimplemented_with_a_reason(shop: Shop) {

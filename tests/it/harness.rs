@@ -153,6 +153,7 @@ pub struct Setup {
     pub feed: FeedSettings,
     pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
+    pub key_poll_interval: Duration,
     pub drain_timeout: Duration,
     pub closing_timeout: Duration,
     pub open_reflection: bool,
@@ -175,6 +176,7 @@ impl Default for Setup {
                 schedule_interval_max: Duration::from_millis(100),
                 ..JobsSettings::default()
             },
+            key_poll_interval: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(10),
             closing_timeout: Duration::from_secs(30),
             open_reflection: false,
@@ -383,7 +385,11 @@ impl Shop {
     }
 
     pub fn operations(&self) -> OperationServiceClient<Transport> {
-        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(&self.admin_key))
+        self.operations_as(&self.admin_key)
+    }
+
+    pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
+        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
     }
 }
 
@@ -432,6 +438,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed = setup.feed;
     options.feed_limits = setup.feed_limits;
     options.jobs = setup.jobs;
+    options.key_poll_interval = setup.key_poll_interval;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;

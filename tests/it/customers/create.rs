@@ -254,6 +254,13 @@ on_both_engines! {
         let refused = try_create(&mut client, unknown).await.unwrap_err();
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
         assert_eq!(violations(&refused), [("customer.groups[0]".into(), "NOT_FOUND".into())]);
+        let second = vec!["groups/customer".to_owned(), "groups/none".to_owned()];
+        let second = pb::Customer { groups: second, ..person("Ada") };
+        let refused = try_create(&mut client, second).await.unwrap_err();
+        assert_eq!(violations(&refused), [("customer.groups[1]".into(), "NOT_FOUND".into())]);
+        let default = pb::Customer { default_group: "groups/none".to_owned(), ..person("Ada") };
+        let refused = try_create(&mut client, default).await.unwrap_err();
+        assert_eq!(violations(&refused), [("customer.default_group".into(), "NOT_FOUND".into())]);
 
         let wrong = pb::Customer { groups: vec![staff.clone()], ..person("Ada") };
         let refused = try_create(&mut client, wrong.clone()).await.unwrap_err();
