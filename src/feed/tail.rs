@@ -24,6 +24,8 @@ const PAGE_ROWS: i64 = 1_000;
 /// How soon after a wake that found nothing the log is looked at again on PostgreSQL, where the row
 /// may still be held back by a write in progress.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// How soon after a failure the log is looked at again, however rarely it is otherwise.
+const RETRY_MAX: Duration = Duration::from_millis(250);
 /// How often the hold-up by writes in progress is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -106,7 +108,9 @@ impl Hub {
             };
             match entry(channel.resource(), row) {
                 Ok(entry) => batches.entry(key).or_default().push(Arc::new(entry)),
-                Err(error) => tracing::error!(%error, "a row of the change log cannot be sent"),
+                Err(error) => {
+                    tracing::error!(%error, cause = error.cause(), "a row of the change log cannot be sent")
+                }
             }
         }
         for (key, entries) in batches {
@@ -185,8 +189,8 @@ pub async fn follow(
             Ok(false) if store.engine() == Engine::Sqlite => wait = poll,
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, "the change log cannot be read; streams wait");
-                wait = poll;
+                tracing::warn!(%error, cause = error.cause(), "the change log cannot be read; streams wait");
+                wait = poll.min(RETRY_MAX);
             }
         }
         if store.engine() == Engine::Postgres && measured.elapsed() >= LAG_INTERVAL {

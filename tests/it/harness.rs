@@ -186,11 +186,17 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// As usual, with a clock that stands still until it is moved.
+    /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
+    /// end for their age.
     pub fn held() -> Self {
+        let usual = Self::default();
         Self {
             clock: Clock::held_at(store::START),
-            ..Self::default()
+            feed: FeedSettings {
+                stream_age: Duration::from_secs(100 * 365 * 24 * 60 * 60),
+                ..usual.feed.clone()
+            },
+            ..usual
         }
     }
 

@@ -105,7 +105,7 @@ on_both_engines! {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let watch = pb::WatchCartRequest { target: named(&cart.name), options: None };
         let watch = carts.watch_cart(watch).await.unwrap().into_inner();
-        let mut watch = CartWatch::of(watch, false);
+        let mut watch = CartWatch::of(watch);
         watch.snapshot().await;
         let by_hand = pb::PriceOverride {
             amount: euros(1),
