@@ -1,8 +1,11 @@
 //! Readers of watch streams, light enough that the server is what is measured: of a message they
-//! decode only how many changes it has and when those were committed.
+//! decode only which changes it has and when those were committed.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use clientela::clock::Clock;
 use clientela::proto::pb;
@@ -44,8 +47,39 @@ struct Seen {
 
 #[derive(Clone, PartialEq, Message)]
 struct SeenChange {
+    #[prost(string, tag = "2")]
+    name: String,
+    #[prost(int64, tag = "3")]
+    version: i64,
     #[prost(message, optional, tag = "5")]
     commit_time: Option<Timestamp>,
+}
+
+/// When the writers of changes learned that these were committed.
+#[derive(Clone, Default)]
+pub struct Commits(Arc<Mutex<HashMap<u64, Instant>>>);
+
+impl Commits {
+    /// The writer of this version of a cart has its answer.
+    pub fn answered(&self, cart: &str, version: i64) {
+        let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        answered.insert(key(cart, version), Instant::now());
+    }
+
+    /// How many microseconds ago that was; 0 if it is yet to come.
+    fn age(&self, cart: &str, version: i64) -> u64 {
+        let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let at = answered.get(&key(cart, version)).copied();
+        at.map_or(0, |at| {
+            u64::try_from(at.elapsed().as_micros()).unwrap_or(u64::MAX)
+        })
+    }
+}
+
+fn key(cart: &str, version: i64) -> u64 {
+    let mut hash = DefaultHasher::new();
+    (cart, version).hash(&mut hash);
+    hash.finish()
 }
 
 /// Open streams and what they have been sent.
@@ -60,11 +94,19 @@ struct Told {
     changes: AtomicU64,
     counting: AtomicBool,
     delays: Histogram,
+    stamped: Histogram,
+    commits: Option<Commits>,
 }
 
 impl Watchers {
-    /// Opens streams and waits until each has its snapshot. `keys` has one for each connection.
-    pub async fn open(child: &Child, keys: &[String], watched: Vec<Watched>) -> Self {
+    /// Opens streams and waits until each has its snapshot. `keys` has one for each connection. Delays
+    /// are counted from `commits`, or without them from the time in the change.
+    pub async fn open(
+        child: &Child,
+        keys: &[String],
+        watched: Vec<Watched>,
+        commits: Option<Commits>,
+    ) -> Self {
         let count = watched.len();
         let mut connections = Vec::new();
         for key in keys.iter().take(count.div_ceil(STREAMS_A_CONNECTION)) {
@@ -78,6 +120,8 @@ impl Watchers {
             changes: AtomicU64::new(0),
             counting: AtomicBool::new(false),
             delays: Histogram::new(),
+            stamped: Histogram::new(),
+            commits,
         });
         let opening =
             futures::stream::iter(watched.into_iter().enumerate()).map(|(at, watched)| {
@@ -117,6 +161,11 @@ impl Watchers {
     /// The delays from commit to reader that were counted.
     pub fn delays(&self) -> &Histogram {
         &self.told.delays
+    }
+
+    /// The same from the time in the changes, which is taken inside of their transactions.
+    pub fn stamped(&self) -> &Histogram {
+        &self.told.stamped
     }
 
     /// Waits until so many changes have been told, over all streams.
@@ -173,8 +222,13 @@ async fn read(mut stream: Streaming<Seen>, told: Arc<Told>) {
         if told.counting.load(Ordering::Relaxed) {
             let now = clock.now();
             for change in &seen.changes {
-                let committed = change.commit_time.as_ref().map_or(now, micros);
-                told.delays.record((now - committed).max(0).cast_unsigned());
+                let stamp = change.commit_time.as_ref().map_or(now, micros);
+                let since = (now - stamp).max(0).cast_unsigned();
+                told.stamped.record(since);
+                told.delays.record(match &told.commits {
+                    Some(commits) => commits.age(&change.name, change.version),
+                    None => since,
+                });
             }
         }
         let changes = seen.changes.len() as u64;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::feed::Reached;
 use crate::proto::pb;
+use crate::{clock, limits};
 
 /// A set of the contract's roles.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -132,6 +133,8 @@ pub struct Caller {
     pub request: Option<RequestId>,
     /// When the caller stops waiting. Always there for unary calls.
     pub deadline: Option<Instant>,
+    /// When the call came, by the clock of the store; 0 where no call did.
+    pub call_time: i64,
     /// The path of the RPC, as `/clientela.v1.CartService/AddItem`; empty for the service itself.
     pub method: &'static str,
     /// How far into the change log the call has written; the layer answers with it.
@@ -161,6 +164,7 @@ impl Caller {
             on_behalf_of: None,
             request: None,
             deadline: None,
+            call_time: 0,
             method: "",
             revision: Reached::default(),
             key_ended: CancellationToken::new(),
@@ -171,6 +175,12 @@ impl Caller {
     #[must_use]
     pub fn is_system(&self) -> bool {
         self.method.is_empty()
+    }
+
+    /// A request id that was used at this moment or before may be used again.
+    #[must_use]
+    pub fn remembered_since(&self) -> i64 {
+        self.call_time - clock::micros(limits::REQUEST_ID_RETENTION)
     }
 
     /// Waits until the key is revoked or expires.

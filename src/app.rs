@@ -1,9 +1,11 @@
 //! How the program is put together: what the areas share, and the order in which it starts and ends.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use tokio::net::TcpListener;
+use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
@@ -38,6 +40,8 @@ pub struct Options {
     pub feed_limits: FeedLimits,
     /// How background work behaves.
     pub jobs: JobsSettings,
+    /// How often the API keys are read again.
+    pub key_poll_interval: Duration,
     /// How the listener behaves.
     pub server: ServerSettings,
     /// Whether reflection answers without a key.
@@ -55,9 +59,11 @@ impl Options {
             feed: FeedSettings::default(),
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings::default(),
+            key_poll_interval: limits::KEY_POLL_INTERVAL,
             server: ServerSettings {
                 cors_origins: Vec::new(),
                 drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
+                closing_timeout: limits::CLOSING_TIME_MAX,
             },
             open_reflection: false,
         }
@@ -88,7 +94,7 @@ impl Program {
         let store = Store::open(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
         let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
-        let keys = Keys::start(store.clone(), stop.clone()).await?;
+        let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());
         Ok(Self {
@@ -116,24 +122,22 @@ impl Program {
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
-    /// where to resume, calls may finish, writes that were taken are finished, the store is closed.
+    /// where to resume, calls may finish, writes that were taken are finished, the store is closed. What
+    /// is not done by its time is cut, as `kill -9` would: what was answered stands all the same.
     ///
     /// # Errors
-    /// When the listener fails.
+    /// When the listener fails, or a background task panicked.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let (reporter, health) = tonic_health::server::health_reporter();
-        let tasks = [
-            tokio::spawn(server::watch_readiness(
-                Health(reporter),
-                self.store.clone(),
-                self.stop.clone(),
-            )),
-            tokio::spawn(
-                self.background_work()
-                    .run(self.store.clone(), self.stop.clone()),
-            ),
-            tokio::spawn(pass_on(stop, self.stop.clone())),
-        ];
+        let mut tasks = JoinSet::new();
+        tasks.spawn(server::watch_readiness(
+            Health(reporter),
+            self.store.clone(),
+            self.stop.clone(),
+        ));
+        let work = self.background_work();
+        tasks.spawn(work.run(self.store.clone(), self.stop.clone()));
+        tasks.spawn(pass_on(stop, self.stop.clone()));
         let layer = AccessLayer::new(
             self.keys.clone(),
             self.store.meta().secret(),
@@ -150,11 +154,23 @@ impl Program {
         let settings = &self.options.server;
         let served = server::serve(listener, grpc, settings, age, self.stop.clone()).await;
         self.stop.cancel();
-        for task in tasks {
-            task.await.context("a background task panicked")?;
+        let limit = self.options.server.closing_timeout;
+        match tokio::time::timeout(limit, self.close(&mut tasks)).await {
+            Ok(closed) => closed?,
+            // A database that does not answer keeps nobody from ending.
+            Err(_) => tracing::warn!("the store did not close in time and is left"),
+        }
+        served
+    }
+
+    /// Waits for the background tasks and closes the store.
+    async fn close(&self, tasks: &mut JoinSet<()>) -> anyhow::Result<()> {
+        let mut outcome = Ok(());
+        while let Some(ended) = tasks.join_next().await {
+            outcome = outcome.and(ended.context("a background task panicked"));
         }
         self.store.close().await;
-        served
+        outcome
     }
 
     /// The services of the contract, and reflection.

@@ -102,6 +102,17 @@ mod tests {
         assert_eq!(to_struct_if_any(&Map::new()), None);
     }
 
+    proptest::proptest! {
+        #[test]
+        fn a_number_comes_back_from_a_document_as_it_was(number in proptest::num::f64::NORMAL) {
+            let stored = serde_json::to_string(&json!({ "number": number })).unwrap();
+
+            let read: Map<String, Value> = serde_json::from_str(&stored).unwrap();
+
+            proptest::prop_assert_eq!(read["number"].as_f64(), Some(number));
+        }
+    }
+
     #[test]
     fn filters_see_single_values_of_the_first_level() {
         let fields = map(json!({"n": 12.0, "m": 0.5, "t": "red", "y": true, "l": [1], "z": null}));

@@ -1,7 +1,8 @@
 //! Carts: what shoppers put into them, what it costs, and how they end.
 //!
-//! The face for the other areas: a visitor's carts become a customer's ([`adoptable`], [`adopt`]), and
-//! the work on carts that other areas only ask for ([`jobs`]).
+//! The face for the other areas: a visitor's carts become a customer's ([`adoptable`], [`adopt`]), the
+//! work on carts that other areas only ask for ([`jobs`]), and what filters of carts may name
+//! ([`FIELDS`]).
 
 mod convert;
 mod edit;
@@ -23,6 +24,7 @@ mod work;
 
 pub use links::UsedLinks;
 pub use rpc::Service;
+pub use schema::SCHEMA as FIELDS;
 
 use crate::access::Caller;
 use crate::error::Result;

@@ -3,14 +3,32 @@
 //! Every time of the service is a count of microseconds since 1970 (UTC); nothing else in the
 //! crate reads the system's clock. No order is ever derived from these values.
 
+use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
+
+use tokio::sync::watch;
+use tokio::time::{Instant, Sleep};
 
 /// Tells the time; cheap to clone, and every clone tells the same.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
-    held: Option<Arc<AtomicI64>>,
+    held: Option<Arc<Held>>,
+}
+
+/// A time that stands still until it is moved.
+#[derive(Debug)]
+struct Held {
+    now: watch::Sender<i64>,
+    /// Where it began, as a time and as a moment.
+    began: (i64, Instant),
+}
+
+impl Held {
+    fn instant(&self, now: i64) -> Instant {
+        let (time, moment) = self.began;
+        moment + Duration::from_micros((now - time).unsigned_abs())
+    }
 }
 
 impl Clock {
@@ -24,7 +42,10 @@ impl Clock {
     #[must_use]
     pub fn held_at(micros: i64) -> Self {
         Self {
-            held: Some(Arc::new(AtomicI64::new(micros))),
+            held: Some(Arc::new(Held {
+                now: watch::Sender::new(micros),
+                began: (micros, Instant::now()),
+            })),
         }
     }
 
@@ -32,15 +53,73 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> i64 {
         match &self.held {
-            Some(held) => held.load(Ordering::Relaxed),
+            Some(held) => *held.now.borrow(),
             None => system_micros(),
+        }
+    }
+
+    /// The present moment, for measuring how much time goes by: unlike [`now`](Self::now) it never
+    /// goes back when the machine's clock is put right.
+    #[must_use]
+    pub fn instant(&self) -> Instant {
+        match &self.held {
+            Some(held) => held.instant(*held.now.borrow()),
+            None => Instant::now(),
+        }
+    }
+
+    /// Waits until [`instant`](Self::instant) has come to `moment`.
+    pub async fn reach(&self, moment: Instant) {
+        match &self.held {
+            Some(held) => {
+                let mut time = held.now.subscribe();
+                // Fails only without a sender, and that is held here.
+                let _ = time.wait_for(|now| held.instant(*now) >= moment).await;
+            }
+            None => tokio::time::sleep_until(moment).await,
+        }
+    }
+
+    /// An alarm on this clock. Within a runtime.
+    #[must_use]
+    pub fn alarm(&self) -> Alarm {
+        Alarm {
+            clock: self.clone(),
+            sleep: Box::pin(tokio::time::sleep(Duration::ZERO)),
         }
     }
 
     /// Moves a held clock forward; the machine's clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.held {
-            held.fetch_add(micros(by), Ordering::Relaxed);
+            held.now.send_modify(|now| *now += micros(by));
+        }
+    }
+}
+
+/// A wait for moments of a clock, for who waits often and is mostly interrupted: it is not registered
+/// anew for each, as [`Clock::reach`] is.
+#[derive(Debug)]
+pub struct Alarm {
+    clock: Clock,
+    sleep: Pin<Box<Sleep>>,
+}
+
+impl Alarm {
+    /// Waits until the clock has come to `moment`.
+    pub async fn reach(&mut self, moment: Instant) {
+        if self.clock.held.is_some() {
+            return self.clock.reach(moment).await;
+        }
+        loop {
+            // Set back only once it has rung: most waits end before, and each would pay for it.
+            if self.sleep.is_elapsed() || moment < self.sleep.deadline() {
+                self.sleep.as_mut().reset(moment);
+            }
+            self.sleep.as_mut().await;
+            if Instant::now() >= moment {
+                return;
+            }
         }
     }
 }
@@ -65,6 +144,8 @@ fn system_micros() -> i64 {
 
 #[cfg(test)]
 mod tests {
+    use futures::FutureExt as _;
+
     use super::*;
 
     #[test]
@@ -75,5 +156,25 @@ mod tests {
         clock.advance(Duration::from_millis(5));
 
         assert_eq!(other.now(), 1_005_000);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_a_moment_goes_on_when_a_held_clock_is_moved_there() {
+        let clock = Clock::held_at(1_000_000);
+        let begun = clock.instant();
+        let (early, late) = (
+            begun + Duration::from_secs(9),
+            begun + Duration::from_secs(11),
+        );
+        let waiting = tokio::spawn({
+            let clock = clock.clone();
+            async move { clock.reach(early).await }
+        });
+
+        clock.advance(Duration::from_secs(10));
+
+        waiting.await.unwrap();
+        assert_eq!(clock.instant() - begun, Duration::from_secs(10));
+        assert!(clock.reach(late).now_or_never().is_none());
     }
 }

@@ -19,6 +19,7 @@ mod watch;
 mod write;
 
 pub use convert::{COLLECTION, id_of, message, name};
+pub use fields::FIELDS;
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
 pub use rpc::Service;
 pub use write::lock;

@@ -8,7 +8,10 @@ use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
 use tonic::{Code, Status};
 use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
+use crate::limits;
 use crate::proto::pb::ErrorReason;
+use crate::store;
+use crate::telemetry::{self, CallId};
 
 /// What every fallible function of the program returns.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
@@ -70,12 +73,13 @@ impl Error {
         }))
     }
 
-    /// One or more fields that break their rules.
-    pub fn invalid(violations: Vec<Violation>) -> Self {
+    /// One or more fields that break their rules. The first [`limits::VIOLATIONS_MAX`] are named.
+    pub fn invalid(mut violations: Vec<Violation>) -> Self {
         let text = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.text),
             many => format!("{} fields are invalid", many.len()),
         };
+        violations.truncate(limits::VIOLATIONS_MAX);
         let mut error = Self::new(Code::InvalidArgument, ErrorReason::InvalidField, text);
         error.0.violations = violations;
         error
@@ -110,7 +114,7 @@ impl Error {
         .with("current_etag", current)
     }
 
-    /// A defect: logged with its source, shown only as an id.
+    /// A defect: logged with its source, shown only as the id of the call.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(Code::Internal, ErrorReason::Internal, "internal error");
         error.0.source = Some(source.into());
@@ -119,7 +123,17 @@ impl Error {
 
     /// Stored data that cannot be read back.
     pub fn corrupt(table: &'static str, id: &str, source: impl fmt::Display) -> Self {
-        Self::internal(format!("row {id} of {table} cannot be read: {source}"))
+        let source = source.to_string();
+        let why = telemetry::redacted(&source);
+        Self::internal(format!("row {id} of {table} cannot be read: {why}"))
+    }
+
+    /// The answer would be larger than clients accept.
+    pub fn answer_too_large() -> Self {
+        let limit = limits::RESPONSE_BYTES_MAX;
+        let text = format!("the answer would be larger than {limit} bytes; ask for less at once");
+        Self::new(Code::ResourceExhausted, ErrorReason::AnswerTooLarge, text)
+            .with("limit", limit.to_string())
     }
 
     /// Something that passes by itself: the client is told to retry.
@@ -166,6 +180,11 @@ impl Error {
         self.0.reason
     }
 
+    /// What is behind the error, for the log.
+    pub fn cause(&self) -> String {
+        self.0.source.as_deref().map(described).unwrap_or_default()
+    }
+
     /// The value of a metadata key.
     pub fn metadata(&self, key: &str) -> Option<&str> {
         self.0
@@ -174,6 +193,24 @@ impl Error {
             .find(|(k, _)| *k == key)
             .map(|(_, v)| v.as_str())
     }
+}
+
+/// An error as it may stand in the log: with all it is caused by, and without anybody's data.
+fn described(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let mut text = String::new();
+    let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);
+    while let Some(error) = next {
+        if !text.is_empty() {
+            text.push_str(": ");
+        }
+        if let Some(error) = error.downcast_ref::<sqlx::Error>() {
+            text.push_str(&store::described(error));
+            break;
+        }
+        text.push_str(&telemetry::redacted(&error.to_string()));
+        next = error.source();
+    }
+    text
 }
 
 impl fmt::Display for Error {
@@ -204,11 +241,14 @@ impl From<Error> for Status {
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
         if reason == ErrorReason::Internal {
-            let id = uuid::Uuid::new_v4().to_string();
-            tracing::error!(request = %id, error = ?source, "internal error");
-            metadata.insert("request".to_owned(), id);
+            let id = CallId::current();
+            let cause = source.as_deref().map(described).unwrap_or_default();
+            tracing::error!(request = %id, cause, "internal error");
+            metadata.insert("request".to_owned(), id.to_string());
         } else if let Some(source) = source {
-            tracing::warn!(reason = reason.as_str_name(), error = ?source, "refused by a fault");
+            let (reason, id) = (reason.as_str_name(), CallId::current());
+            let cause = described(&*source);
+            tracing::warn!(request = %id, reason, cause, "refused by a fault");
         }
         let mut details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata);
         if !violations.is_empty() {
@@ -227,5 +267,23 @@ impl From<Error> for Status {
             details.set_retry_info(Some(RETRY_DELAY));
         }
         Status::with_error_details(code, text.into_owned(), details)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_refusal_names_no_more_fields_than_fit_into_an_answer() {
+        let violations = (0..1_000)
+            .map(|at| Violation::new(format!("names[{at}]"), "DUPLICATE", "is there twice"))
+            .collect();
+
+        let status = Status::from(Error::invalid(violations));
+
+        let named = status.get_details_bad_request().unwrap().field_violations;
+        assert_eq!(named.len(), limits::VIOLATIONS_MAX);
+        assert_eq!(status.message(), "1000 fields are invalid");
     }
 }

@@ -8,9 +8,11 @@ mod entry;
 mod frame;
 pub mod history;
 mod log;
+mod order;
 mod position;
 mod quota;
 mod resource;
+mod runs;
 mod source;
 mod tail;
 mod token;
@@ -29,11 +31,13 @@ pub use log::{
     Change, Kind, MAX_CAUSES, Replay, answer, answered, append, check_etag, etag, locks, replay,
     replayed,
 };
+pub use order::LogOrder;
 pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Stream, WatchRequest};
 
 use crate::access::Caller;
+use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::proto::pb::{Draining, ErrorReason};
 use crate::store::Store;
@@ -60,6 +64,8 @@ pub struct FeedSettings {
     pub drain_grace: Duration,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
+    /// In which order the log is read; any but the default loses changes.
+    pub order: LogOrder,
 }
 
 impl FeedSettings {
@@ -78,6 +84,7 @@ impl Default for FeedSettings {
             stall_limit: Duration::from_secs(30),
             drain_grace: Duration::from_secs(5),
             revision_wait: Duration::from_secs(2),
+            order: LogOrder::default(),
         }
     }
 }
@@ -107,11 +114,13 @@ impl Feed {
         settings: FeedSettings,
         draining: CancellationToken,
     ) -> Result<Self> {
-        let end = store.read(|conn| history::end(conn).boxed()).await?;
+        let order = settings.order;
+        let end = store.read(|conn| history::end(conn, order).boxed()).await?;
         let hub = Arc::new(Hub::new(end));
         let follower = tail::follow(
             store.clone(),
             Arc::clone(&hub),
+            order,
             settings.poll_interval,
             draining.clone(),
         );
@@ -126,6 +135,12 @@ impl Feed {
             quota: Quota::default(),
             draining,
         })))
+    }
+
+    /// The clock of the store.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        self.0.store.clock()
     }
 
     /// How many streams are open.

@@ -22,6 +22,7 @@ use std::collections::HashMap;
 
 use tonic::Code;
 
+pub use fields::SCHEMA as FIELDS;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
@@ -49,8 +50,8 @@ pub async fn load(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>
     sql::get(conn, shop, id).await
 }
 
-/// Checks that all these groups exist and are for accounts of this type. `field` is where the ids
-/// stand in the request, as `customer.groups`.
+/// Checks that all these groups exist and are for accounts of this type. `path` says where an id stands
+/// in the request, as `customer.groups[2]`.
 ///
 /// # Errors
 /// INVALID_FIELD with all groups that do not exist; GROUP_NOT_FOR_ACCOUNT.
@@ -59,7 +60,7 @@ pub async fn require_groups(
     shop: &str,
     ids: &[String],
     account_type: AccountType,
-    field: &str,
+    path: impl Fn(&str) -> String,
 ) -> Result<()> {
     let facts = sql::facts(conn, shop, ids).await?;
     let audiences: HashMap<&str, i64> = facts
@@ -68,11 +69,10 @@ pub async fn require_groups(
         .collect();
     let missing: Vec<Violation> = ids
         .iter()
-        .enumerate()
-        .filter(|(_, id)| !audiences.contains_key(id.as_str()))
-        .map(|(index, id)| {
+        .filter(|id| !audiences.contains_key(id.as_str()))
+        .map(|id| {
             let text = format!("there is no group {}", name(id));
-            Violation::new(format!("{field}[{index}]"), "NOT_FOUND", text)
+            Violation::new(path(id), "NOT_FOUND", text)
         })
         .collect();
     if !missing.is_empty() {

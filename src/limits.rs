@@ -37,10 +37,14 @@ pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(10);
 /// For how long streams and calls may go on when the server is told to stop.
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
+/// How long, after that, writes that were taken may go on and the store may take to close.
+pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
 pub const METADATA_BYTES_MAX: usize = 128;
-/// How often the API keys are read again: what bounds the time in which a revocation acts.
+/// Within which time a revocation acts on every replica, on calls and on open streams.
+pub const REVOCATION_MAX: Duration = Duration::from_secs(5);
+/// How often the API keys are read again, as [`REVOCATION_MAX`] demands.
 pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// How often the API keys are read again early because of a key that is not known.
 pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(100);
@@ -94,10 +98,9 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// Bytes of a password.
 pub const PASSWORD_BYTES_MAX: usize = 512;
-/// Passwords that wait to be hashed.
+/// Passwords that wait to be hashed; who comes later is told to retry. They wait no longer than their
+/// callers do.
 pub const HASH_QUEUE_MAX: usize = 64;
-/// How long a password waits to be hashed.
-pub const HASH_WAIT_MAX: Duration = Duration::from_secs(2);
 
 /// Items of one cart.
 pub const CART_ITEMS_MAX: usize = 500;
@@ -188,10 +191,7 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "time for a request to arrive",
         Amount::Time(REQUEST_BODY_TIME_MAX),
     ),
-    (
-        "time for revocations to act",
-        Amount::Time(Duration::from_secs(5)),
-    ),
+    ("time for revocations to act", Amount::Time(REVOCATION_MAX)),
     (
         "acting person, on behalf of",
         Amount::Bytes(METADATA_BYTES_MAX as u64),
@@ -229,7 +229,6 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "passwords waiting to be hashed",
         Amount::Count(HASH_QUEUE_MAX as u64),
     ),
-    ("wait of a password", Amount::Time(HASH_WAIT_MAX)),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
     ("shortest lease on a cart", Amount::Time(LOCK_LEASE_MIN)),

@@ -4,6 +4,7 @@
 //! Invariant: an order always ends with the name, so every row has one place in it, and a page begins
 //! right after the last row of the page before, whatever was written in between.
 
+use prost::Message;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
 
@@ -46,6 +47,18 @@ pub fn size(asked: i32) -> Result<usize> {
     page_size(asked).ok_or_else(|| {
         Error::invalid_field("page_size", "OUT_OF_RANGE", "a page has no negative size")
     })
+}
+
+/// An answer that clients accept.
+///
+/// # Errors
+/// ANSWER_TOO_LARGE.
+pub fn fits<M: Message>(answer: M) -> Result<M> {
+    if answer.encoded_len() <= limits::RESPONSE_BYTES_MAX {
+        Ok(answer)
+    } else {
+        Err(Error::answer_too_large())
+    }
 }
 
 /// The value of a column by which rows are ordered, as a page token carries it.

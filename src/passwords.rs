@@ -25,11 +25,10 @@ use zeroize::{Zeroize as _, Zeroizing};
 
 use crate::{
     error::{Error, Result},
+    limits,
     proto::pb::ErrorReason,
 };
 
-/// Passwords that wait for a thread; who comes later is told to retry.
-const QUEUE: usize = 64;
 /// The parameters of new digests: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
 const PASSES: u32 = 2;
@@ -73,7 +72,7 @@ impl Passwords {
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(QUEUE);
+        let (queue, jobs) = sync_channel(limits::HASH_QUEUE_MAX);
         let jobs = Arc::new(Mutex::new(jobs));
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             let jobs = Arc::clone(&jobs);

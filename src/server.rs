@@ -35,6 +35,8 @@ pub struct ServerSettings {
     pub cors_origins: Vec<String>,
     /// How long calls and streams may go on after the stop.
     pub drain_timeout: Duration,
+    /// How long, after that, the writes that were taken may go on and the store may take to close.
+    pub closing_timeout: Duration,
 }
 
 /// Serves `grpc` on `listener` until `stop` is cancelled, then lets calls finish for at most the drain

@@ -39,7 +39,7 @@ use tokio_util::sync::CancellationToken;
 pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
-pub use error::is_unique_violation;
+pub use error::{described, is_unique_violation};
 pub use hints::{Hints, NatsUrls};
 pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
@@ -111,8 +111,13 @@ impl Store {
         let (read_meter, write_meter) = (Arc::new(Meter::default()), Arc::new(Meter::default()));
         let wake = Wake::new();
         let stop = CancellationToken::new();
-        let pool = |target, size, meter| {
-            Pool::new(target, size, config.acquire_timeout, Arc::clone(meter))
+        let silence_limit = match config.database {
+            DatabaseUrl::Embedded { .. } => None,
+            DatabaseUrl::Postgres(_) => Some(config.silence_limit),
+        };
+        let pool = |target, size, meter: &Arc<Meter>| {
+            let meter = Arc::clone(meter);
+            Pool::new(target, size, config.acquire_timeout, silence_limit, meter)
         };
         let (engine, meta, readers, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
@@ -130,9 +135,15 @@ impl Store {
                 (Engine::Sqlite, opened.meta, readers, writers)
             }
             DatabaseUrl::Postgres(options) => {
-                let opened = postgres::open(options, &write_meter).await?;
-                let store_id = opened.meta.store_id();
-                hints::start(&config.hints, opened.patient, store_id, &wake, &stop);
+                let opened = postgres::open(options, config, &write_meter).await?;
+                hints::start(
+                    &config.hints,
+                    opened.patient,
+                    opened.meta.store_id(),
+                    config.silence_limit,
+                    &wake,
+                    &stop,
+                );
                 let readers = pool(opened.target.clone(), config.read_connections, &read_meter);
                 let writing = pool(opened.target, config.write_connections, &write_meter);
                 let writers = Writers::Postgres(Workshop::new(writing, wake.clone()));
@@ -209,7 +220,10 @@ impl Store {
             .acquire()
             .await
             .map_err(|trouble| trouble.to_error())?;
-        let result = f(pooled.conn()).await;
+        let Some(result) = self.0.readers.heard(f(pooled.conn())).await else {
+            pooled.give_up();
+            return Err(pool::silent().to_error());
+        };
         pooled.release();
         result
     }
@@ -231,11 +245,18 @@ impl Store {
             .begin(begin)
             .await
             .map_err(|trouble| trouble.to_error())?;
-        let result = f(pooled.conn()).await;
-        if !pooled.conn().is_broken() {
-            pooled.conn().rollback().await;
+        let Some(result) = self.0.readers.heard(f(pooled.conn())).await else {
+            pooled.give_up();
+            return Err(pool::silent().to_error());
+        };
+        if pooled.conn().is_broken() {
+            pooled.release();
+            return result;
         }
-        pooled.release();
+        match self.0.readers.heard(pooled.conn().rollback()).await {
+            Some(()) => pooled.release(),
+            None => pooled.give_up(),
+        }
         result
     }
 

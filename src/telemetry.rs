@@ -1,8 +1,16 @@
 //! Log lines. They carry ids and reasons, never a secret or anything personal.
+//!
+//! Invariant: what a message of a library quotes, or a panic says beyond its fixed text, may be
+//! somebody's data and does not go into a line: see [`redacted`].
 
+use std::any::Any;
+use std::backtrace::{Backtrace, BacktraceStatus};
+use std::borrow::Cow;
+use std::fmt;
 use std::io::IsTerminal as _;
+use std::panic::PanicHookInfo;
 
-use tracing_subscriber::{EnvFilter, fmt};
+use tracing_subscriber::{EnvFilter, fmt as lines};
 
 use crate::config::LogFormat;
 
@@ -10,10 +18,13 @@ use crate::config::LogFormat;
 const QUIET: &str = "async_nats=off";
 
 /// Begins to log to standard error. Does nothing where something logs already.
-pub fn start(format: LogFormat, filter: &str) {
+///
+/// # Errors
+/// When the filter cannot be read.
+pub fn start(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
-        .unwrap_or_else(|_| EnvFilter::new(format!("{QUIET},info")));
-    let lines = fmt()
+        .map_err(|error| BadFilter(error.to_string()))?;
+    let lines = lines::fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)
         .with_writer(std::io::stderr)
@@ -23,4 +34,128 @@ pub fn start(format: LogFormat, filter: &str) {
         LogFormat::Human => lines.try_init(),
         LogFormat::Json => lines.json().flatten_event(true).try_init(),
     };
+    std::panic::set_hook(Box::new(panicked));
+    Ok(())
+}
+
+/// A filter of log lines that cannot be read.
+#[derive(Debug, thiserror::Error)]
+#[error("the log filter cannot be read: {0}; it looks like `info` or `clientela=debug`")]
+pub struct BadFilter(String);
+
+/// A panic is a line like any other. The program's own hook prints the whole message, in which a value
+/// may stand.
+fn panicked(panic: &PanicHookInfo<'_>) {
+    let place = panic
+        .location()
+        .map(ToString::to_string)
+        .unwrap_or_default();
+    let text = panic_text(panic.payload());
+    // Only where the operator asked for it by RUST_BACKTRACE.
+    let backtrace = Backtrace::capture();
+    match backtrace.status() {
+        BacktraceStatus::Captured => tracing::error!(place, text, %backtrace, "a panic"),
+        _ => tracing::error!(place, text, "a panic"),
+    }
+}
+
+/// What a panic says, as far as it was written down in the program. A text made at run time may hold
+/// somebody's data.
+#[must_use]
+pub fn panic_text(payload: &(dyn Any + Send)) -> &'static str {
+    payload
+        .downcast_ref::<&'static str>()
+        .copied()
+        .unwrap_or("its text is not shown, as it may hold data")
+}
+
+/// The message of a library without what it quotes: from the first quotation mark to the last.
+#[must_use]
+pub fn redacted(message: &str) -> Cow<'_, str> {
+    let is_mark = |letter: char| matches!(letter, '"' | '\'' | '`');
+    match (message.find(is_mark), message.rfind(is_mark)) {
+        (Some(first), Some(last)) if first < last => {
+            Cow::Owned(format!("{}…{}", &message[..=first], &message[last..]))
+        }
+        // One mark: what it opens may go on to the end.
+        (Some(only), _) => Cow::Owned(format!("{}…", &message[..=only])),
+        (None, _) => Cow::Borrowed(message),
+    }
+}
+
+tokio::task_local! {
+    static CALL: CallId;
+}
+
+/// The id of one call: in its lines in the log, in `x-request-id`, and in the metadata of an internal
+/// error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct CallId(u64);
+
+impl CallId {
+    /// An id that no other call has.
+    #[must_use]
+    pub fn fresh() -> Self {
+        Self(rand::random())
+    }
+
+    /// That of the call that is being answered; one of its own where there is no call.
+    #[must_use]
+    pub fn current() -> Self {
+        CALL.try_with(|id| *id).unwrap_or_else(|_| Self::fresh())
+    }
+
+    /// Runs a part of the call.
+    pub async fn cover<F: Future>(self, part: F) -> F::Output {
+        CALL.scope(self, part).await
+    }
+
+    /// Runs a part of the call that does not wait.
+    pub fn cover_now<T>(self, part: impl FnOnce() -> T) -> T {
+        CALL.sync_scope(self, part)
+    }
+}
+
+impl fmt::Display for CallId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:016x}", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_message_quotes_is_left_out() {
+        for (message, shown) in [
+            ("no such table: carts", "no such table: carts"),
+            (
+                r#"invalid type: string "ada \"the\" first", expected i64"#,
+                r#"invalid type: string "…", expected i64"#,
+            ),
+            ("column \"a\" of \"b\" is 'c'", "column \"…'"),
+            ("unterminated `ada", "unterminated `…"),
+        ] {
+            assert_eq!(redacted(message), shown);
+        }
+    }
+
+    #[test]
+    fn a_panic_shows_no_text_that_was_made_at_run_time() {
+        let fixed = std::panic::catch_unwind(|| panic!("a fixed text")).unwrap_err();
+        let made = std::panic::catch_unwind(|| panic!("{}", String::from("ada"))).unwrap_err();
+
+        assert_eq!(panic_text(fixed.as_ref()), "a fixed text");
+        assert!(!panic_text(made.as_ref()).contains("ada"));
+    }
+
+    #[tokio::test]
+    async fn a_call_has_one_id_in_all_its_parts() {
+        let id = CallId::fresh();
+
+        assert_eq!(id.cover(async { CallId::current() }).await, id);
+        assert_eq!(id.cover_now(CallId::current), id);
+        assert_ne!(CallId::current(), id);
+    }
 }

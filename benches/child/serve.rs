@@ -76,7 +76,7 @@ async fn start(serving: Serving) -> anyhow::Result<Running> {
 }
 
 async fn clientela(listener: TcpListener, product: Product) -> anyhow::Result<Running> {
-    clientela::telemetry::start(LogFormat::Human, "info");
+    clientela::telemetry::start(LogFormat::Human, "info")?;
     let database = match &product.database_url {
         Some(url) => DatabaseUrl::postgres(url)?,
         None => DatabaseUrl::embedded(&product.data_dir),

@@ -1,6 +1,6 @@
 //! API keys: which are live, what they may do, and for which shop.
 //!
-//! All live keys are held in memory by the digest of the secret, read again each second, and once more
+//! All live keys are held in memory by the digest of the secret, read again at intervals, and once more
 //! for a secret that is not known, so that new keys work at once on every replica. A key that is revoked
 //! or expires has its token cancelled, which ends its open streams. The secret itself is nowhere kept.
 
@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use crate::{
     access::{Roles, sql},
     error::{Error, Result},
-    limits::{KEY_MISS_INTERVAL, KEY_POLL_INTERVAL},
+    limits::{KEY_MISS_INTERVAL, KEY_POLL_INTERVAL, REVOCATION_MAX},
     shops::{self, ApiKeyDoc},
     store::Store,
 };
@@ -33,6 +33,10 @@ const SECRET_CHARS: usize = 43;
 const UNKNOWN_KEYS_MAX: usize = 4_096;
 /// How long one reading of the keys may take.
 const READ_TIME_MAX: Duration = Duration::from_secs(2);
+/// A key that is revoked just after it was read is gone after the next reading.
+const _: () = assert!(
+    KEY_POLL_INTERVAL.as_millis() + READ_TIME_MAX.as_millis() <= REVOCATION_MAX.as_millis()
+);
 
 /// A live key.
 pub struct Key {
@@ -92,12 +96,12 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads the keys and keeps them up to date as long as someone holds them and `stop` is not
+    /// Reads the keys, and again after each `interval` as long as someone holds them and `stop` is not
     /// cancelled.
     ///
     /// # Errors
     /// When they cannot be read.
-    pub async fn start(store: Store, stop: CancellationToken) -> Result<Self> {
+    pub async fn start(store: Store, interval: Duration, stop: CancellationToken) -> Result<Self> {
         let keys = Self(Arc::new(Inner {
             store,
             known: RwLock::default(),
@@ -105,18 +109,8 @@ impl Keys {
             unknown: Cache::new(UNKNOWN_KEYS_MAX),
         }));
         keys.0.read().await?;
-        tokio::spawn(poll(Arc::downgrade(&keys.0), stop));
+        tokio::spawn(poll(Arc::downgrade(&keys.0), interval, stop));
         Ok(keys)
-    }
-
-    /// Reads the keys and shops now, so that this process answers at once by what has just changed.
-    ///
-    /// # Errors
-    /// When they cannot be read; they will be within a second anyway.
-    pub async fn refresh(&self) -> Result<()> {
-        let mut read_at = self.0.read_at.lock().await;
-        *read_at = Instant::now();
-        self.0.read().await
     }
 
     /// The live key with this secret.
@@ -160,12 +154,17 @@ impl Keys {
         Ok(known())
     }
 
-    /// The shop, if there is just one.
-    pub fn only_shop(&self) -> Option<Arc<str>> {
-        self.0.with_known(|known| {
-            let mut shops = known.shops.values();
-            shops.next().filter(|_| known.shops.len() == 1).cloned()
-        })
+    /// The shop, if there is just one at this moment. The database is asked: a second shop that was made
+    /// a moment ago, at whichever replica, must not get its calls into the first.
+    ///
+    /// # Errors
+    /// When the shops cannot be read.
+    pub async fn only_shop(&self) -> Result<Option<Arc<str>>> {
+        let two = self.0.store.read(|conn| sql::two_shops(conn).boxed());
+        match two.await?.as_slice() {
+            [one] => self.shop(one).await,
+            _ => Ok(None),
+        }
     }
 }
 
@@ -252,18 +251,20 @@ fn key(row: sql::KeyRow, shops: &HashMap<Arc<str>, Arc<str>>) -> Result<([u8; 32
     Ok((digest, key))
 }
 
-async fn poll(keys: Weak<Inner>, stop: CancellationToken) {
+async fn poll(keys: Weak<Inner>, interval: Duration, stop: CancellationToken) {
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep(KEY_POLL_INTERVAL) => {}
+            () = tokio::time::sleep(interval) => {}
         }
         let Some(keys) = keys.upgrade() else { return };
         // The time of a reading is bounded, so that one that hangs does not keep the keys as they were.
         let reading = tokio::time::timeout(READ_TIME_MAX, keys.read());
         match reading.await {
             Ok(Ok(())) => {}
-            Ok(Err(error)) => tracing::warn!(%error, "the API keys could not be read"),
+            Ok(Err(error)) => {
+                tracing::warn!(%error, cause = error.cause(), "the API keys could not be read")
+            }
             Err(_) => tracing::warn!("the API keys could not be read in time"),
         }
     }

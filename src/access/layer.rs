@@ -5,6 +5,7 @@
 
 mod answer;
 mod call;
+mod ending;
 mod request;
 
 use std::{
@@ -40,6 +41,7 @@ use crate::{
 };
 use answer::Answer;
 use call::Call;
+use ending::Ending;
 
 /// The services that are not of the contract and say something only of the server.
 const HEALTH: &str = "/grpc.health.v1.Health/";
@@ -138,16 +140,17 @@ impl Access {
             return self.guarded(method, inner, request).await;
         }
         let reflects = path.starts_with(REFLECTION);
-        if path.starts_with(HEALTH) || reflects && self.open_reflection {
-            return pass(inner, request).await;
+        if !reflects && !path.starts_with(HEALTH) {
+            return Status::from(unimplemented()).into_http();
         }
-        if reflects {
-            return match self.authenticate(request.headers()).await {
-                Ok(_) => pass(inner, request).await,
-                Err(error) => Status::from(error).into_http(),
-            };
+        if reflects
+            && !self.open_reflection
+            && let Err(error) = self.authenticate(request.headers()).await
+        {
+            return Status::from(error).into_http();
         }
-        Status::from(unimplemented()).into_http()
+        let response = pass(inner, request).await;
+        response.map(|body| Body::new(Ending::new(body, self.feed.draining().clone())))
     }
 
     async fn guarded<S>(
@@ -160,7 +163,16 @@ impl Access {
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
         S::Future: Send,
     {
-        let mut call = Call::new(method);
+        let call = Call::new(method);
+        call.id.cover(self.logged(call, inner, request)).await
+    }
+
+    /// The answer of a call, whatever it is, and the call's line in the log.
+    async fn logged<S>(&self, mut call: Call, inner: S, request: Request<Body>) -> Response<Body>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
         let reached = Reached::default();
         let answered = self.checked(&mut call, &reached, inner, request).await;
         let mut response = match answered {
@@ -174,7 +186,7 @@ impl Access {
             response = Status::from(undetailed(status)).into_http();
         }
         let headers = response.headers_mut();
-        headers.insert("x-request-id", call.id());
+        headers.insert("x-request-id", call.header());
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {
@@ -281,6 +293,7 @@ impl Access {
             on_behalf_of: on_behalf_of.map(Arc::from),
             request: None,
             deadline: None,
+            call_time: self.feed.clock().now(),
             method: &method.path,
             revision: Reached::default(),
             key_ended: key.ended.clone(),
@@ -300,7 +313,7 @@ impl Access {
                 .shop(named)
                 .await?
                 .ok_or_else(|| Error::not_found("shop")),
-            (None, None) => match self.keys.only_shop() {
+            (None, None) => match self.keys.only_shop().await? {
                 Some(shop) => Ok(shop),
                 None if method.without_shop => Ok(Arc::from("")),
                 None => Err(Error::new(

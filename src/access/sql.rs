@@ -31,3 +31,12 @@ const SHOPS: &str = "SELECT id FROM shops";
 pub async fn shops(conn: &mut Conn) -> Result<Vec<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(SHOPS).fetch_all(e).await)?)
 }
+
+const TWO_SHOPS: &str = "SELECT id FROM shops LIMIT 2";
+
+/// The ids of two shops, or of the only one.
+pub async fn two_shops(conn: &mut Conn) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(TWO_SHOPS)
+        .fetch_all(e)
+        .await)?)
+}

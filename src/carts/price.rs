@@ -1,14 +1,15 @@
 //! What a cart costs: pure arithmetic over integers, with nothing rounded but where it says so.
 //!
-//! Each amount of a line is rounded to the currency's smallest unit, half away from zero, and follows
-//! from the amounts shown beside it, so that everyone can work it out again:
-//! `subtotal = unit price × quantity`, `discount = subtotal × percent`, and the tax on (or within) what
-//! remains. Totals are sums of what the lines show.
+//! The price of one piece is rounded once, to the micro; each further amount of a line is rounded to
+//! the currency's smallest unit, half away from zero, and follows from the amounts shown beside it, so
+//! that everyone can work it out again: `subtotal = unit price × quantity`,
+//! `discount = subtotal × percent`, and the tax on (or within) what remains. Totals are sums of what
+//! the lines show.
 //!
 //! Invariant: what [`check`] let pass can be priced with any discount and any exemption without an
 //! overflow, so that a change of a group never meets a cart that it cannot price.
 
-use super::model::{Amounts, Basis, Cart, DiscountReason, Line, Price, Reduction, Totals};
+use super::model::{Amounts, Basis, Cart, DiscountReason, Line, Reduction, Totals};
 use crate::access::format::currency_places;
 use crate::limits::MICROS_MAX;
 
@@ -29,7 +30,7 @@ pub fn price(cart: &mut Cart, basis: Basis) -> Result<(), TooLarge> {
     let unit = smallest_unit(&cart.currency);
     let mut sums = Sums::default();
     for line in &mut cart.lines {
-        line.amounts = amounts(&line.price, line, &basis, unit)?;
+        line.amounts = amounts(line, &basis, unit)?;
         sums.add(&line.amounts);
     }
     cart.totals = sums.totals(cart)?;
@@ -46,34 +47,36 @@ fn check(cart: &Cart, unit: i128) -> Result<(), TooLarge> {
     let dearest = Basis::default();
     let mut sums = Sums::default();
     for line in &cart.lines {
-        sums.add(&amounts(&line.price, line, &dearest, unit)?);
+        sums.add(&amounts(line, &dearest, unit)?);
     }
     sums.totals(cart).map(drop)
 }
 
-/// The price of one piece after its own reduction.
-fn reduced(price: &Price) -> i128 {
+/// What one piece of a line costs: after its own reduction or by hand, and for who pays no tax without
+/// the tax that the price includes.
+fn piece(line: &Line, basis: &Basis) -> i128 {
+    let price = &line.price;
     let list = i128::from(price.list);
-    let off = match price.reduction {
-        None => 0,
-        Some(Reduction::Percent(hundredths)) => {
-            divide(list * i128::from(hundredths), WHOLE_DISCOUNT)
-        }
-        Some(Reduction::Amount(amount)) => i128::from(amount),
-    };
-    (list - off).max(0)
-}
-
-fn amounts(price: &Price, line: &Line, basis: &Basis, unit: i128) -> Result<Amounts, TooLarge> {
-    let rate = i128::from(price.tax_rate);
-    let with_tax = price.includes_tax && !basis.tax_exempt;
-    let mut piece = match &line.price_override {
-        Some(by_hand) => i128::from(by_hand.amount),
-        None => reduced(price),
+    let (mut dividend, mut divisor) = match (&line.price_override, price.reduction) {
+        (Some(by_hand), _) => (i128::from(by_hand.amount), 1),
+        (None, None) => (list, 1),
+        (None, Some(Reduction::Percent(hundredths))) => (
+            list * (WHOLE_DISCOUNT - i128::from(hundredths)),
+            WHOLE_DISCOUNT,
+        ),
+        (None, Some(Reduction::Amount(amount))) => ((list - i128::from(amount)).max(0), 1),
     };
     if price.includes_tax && basis.tax_exempt {
-        piece = divide(piece * WHOLE_TAX, WHOLE_TAX + rate);
+        dividend *= WHOLE_TAX;
+        divisor *= WHOLE_TAX + i128::from(price.tax_rate);
     }
+    divide(dividend, divisor)
+}
+
+fn amounts(line: &Line, basis: &Basis, unit: i128) -> Result<Amounts, TooLarge> {
+    let rate = i128::from(line.price.tax_rate);
+    let with_tax = line.price.includes_tax && !basis.tax_exempt;
+    let piece = piece(line, basis);
     let (percent, reason) = discount(line, basis);
 
     let subtotal = round(piece * i128::from(line.quantity), unit);
@@ -187,7 +190,7 @@ fn narrow(amount: i128) -> Result<i64, TooLarge> {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::model::{Extra, PriceOverride};
+    use super::super::model::{Extra, Price, PriceOverride};
     use super::*;
 
     const EURO: i64 = 1_000_000;
@@ -279,6 +282,25 @@ mod tests {
 
         assert_eq!(shown(&cart), (40_340_000, 0, 7_660_000, 48 * EURO));
         assert_eq!(cart.lines[0].amounts.unit_price, 13_445_378);
+    }
+
+    #[test]
+    fn the_price_of_a_piece_is_rounded_once_to_the_micro() {
+        let mut half = line(1_000_001, 1);
+        half.price.reduction = Some(Reduction::Percent(5_000));
+        let mut exempt = line(5, 1);
+        exempt.price.reduction = Some(Reduction::Percent(5_000));
+        let basis = Basis {
+            tax_exempt: true,
+            ..Basis::default()
+        };
+
+        let half = priced(cart("EUR", vec![half]), Basis::default());
+        let exempt = priced(cart("EUR", vec![exempt]), basis);
+
+        assert_eq!(half.lines[0].amounts.unit_price, 500_001);
+        // 2.5 ÷ 1.2 is 2.08; rounded in between it would be 3 ÷ 1.2, which is 2.5.
+        assert_eq!(exempt.lines[0].amounts.unit_price, 2);
     }
 
     #[test]

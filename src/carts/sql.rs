@@ -111,14 +111,14 @@ impl Statements {
                  LEFT JOIN customers u ON u.shop_id = s.id AND u.id = COALESCE($4, c.customer_id)
                  {group}
                  LEFT JOIN change_log l ON l.shop_id = s.id AND l.request_id = $3
-                    AND l.request_id IS NOT NULL
+                    AND l.request_id IS NOT NULL AND l.commit_time > $5
                  WHERE s.id = $1"
             )
         };
         let any = dialect::any_of(engine, "c.id", "$2");
         Self {
             read_by_id: read("c.id = $2"),
-            read_open: read("c.owner = $2 AND c.slot = $5 AND c.state = 1"),
+            read_open: read("c.owner = $2 AND c.slot = $6 AND c.state = 1"),
             read_many: format!(
                 "SELECT {columns} FROM shops s
                  JOIN carts c ON c.shop_id = s.id AND {any}
@@ -242,6 +242,7 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
     let statements = Statements::of(conn.engine());
     let shop = &*query.caller.shop;
     let request = query.caller.request.as_ref().map(|request| &*request.id);
+    let since = query.caller.remembered_since();
     let row: Option<FoundRow> = match query.key {
         Key::Id(id) => on!(conn, |e| {
             sqlx::query_as(AssertSqlSafe(statements.read_by_id.as_str()))
@@ -249,6 +250,7 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
                 .bind(id)
                 .bind(request)
                 .bind(query.customer)
+                .bind(since)
                 .fetch_optional(e)
                 .await
         })?,
@@ -258,6 +260,7 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
                 .bind(owner)
                 .bind(request)
                 .bind(query.customer)
+                .bind(since)
                 .bind(slot)
                 .fetch_optional(e)
                 .await

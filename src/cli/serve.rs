@@ -12,7 +12,7 @@ use crate::{
     jobs::FeedLimits,
     limits,
     shops::{KEYS_FILE, Keys},
-    store::{DatabaseUrl, Hints, NatsUrls},
+    store::{DatabaseUrl, Hints, NatsUrls, OpenError},
     telemetry,
 };
 
@@ -29,7 +29,8 @@ pub struct Serve {
 impl Serve {
     pub async fn run(self) -> Result<(), Failure> {
         let args = self.args;
-        telemetry::start(args.log_format, &args.log);
+        telemetry::start(args.log_format, &args.log)
+            .map_err(|error| Failure::usage(error.to_string()))?;
         if !args.listen.ip().is_loopback() && !args.allow_plaintext {
             return Err(Failure::usage(format!(
                 "{} is not a loopback address, and the traffic is not encrypted: put a proxy that \
@@ -99,7 +100,11 @@ fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
 
 /// The error with its causes, as one sentence.
 fn sentence(error: anyhow::Error) -> Failure {
-    Failure::new(format!("{error:#}"))
+    match error.downcast::<OpenError>() {
+        // Says by itself what the operator needs of its cause.
+        Ok(refusal) => Failure::new(refusal.to_string()),
+        Err(error) => Failure::new(format!("{error:#}")),
+    }
 }
 
 /// What the operator reads when the server is up.

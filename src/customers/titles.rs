@@ -219,7 +219,7 @@ pub(super) async fn list(
         Some(last) if is_cut => PageToken::seal(store.meta(), &digest, &last.id),
         _ => String::new(),
     };
-    Ok(pb::ListTitlesResponse {
+    list::fits(pb::ListTitlesResponse {
         titles: titles.iter().map(message).collect(),
         next_page_token,
     })

@@ -187,7 +187,8 @@ pub(super) fn special_group(settings: &Settings, kind: Kind) -> &str {
 }
 
 /// Checks that a customer may be in the groups that are new for it, or in all of them where its
-/// account type is new. The special groups are for everybody who has no other.
+/// account type is new. The special groups are for everybody who has no other. `sent` are the groups as
+/// the request names them.
 ///
 /// # Errors
 /// INVALID_FIELD, GROUP_NOT_FOR_ACCOUNT.
@@ -197,6 +198,7 @@ pub(super) async fn check_groups(
     settings: &Settings,
     before: Option<&Customer>,
     after: &Customer,
+    sent: &[String],
 ) -> Result<()> {
     let moved = before.is_none_or(|before| before.account_type != after.account_type);
     let is_special = |id: &str| id == special_group(settings, after.kind);
@@ -212,7 +214,12 @@ pub(super) async fn check_groups(
     }
     let account_type = pb::customer::AccountType::try_from(after.account_type.number())
         .expect("the model's numbers are those of the contract");
-    groups::require_groups(conn, shop, &to_check, account_type, "customer.groups").await
+    // Who names only a default is a member of that.
+    let path = |id: &str| match sent.iter().position(|name| groups::name(id) == *name) {
+        Some(at) => format!("customer.groups[{at}]"),
+        None => "customer.default_group".to_owned(),
+    };
+    groups::require_groups(conn, shop, &to_check, account_type, path).await
 }
 
 /// Replaces the groups that staff granted, and settles which groups result and which is the default:

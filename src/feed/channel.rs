@@ -9,19 +9,15 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::{Notify, watch};
 
 use super::entry::Entry;
-use super::frame::Frame;
 use super::position::Position;
 use super::resource::Resource;
-use crate::proto::pb::DeliveryMode;
+use super::runs::{Run, Runs, View};
 
 /// How much a ring keeps: entries, and bytes of them.
 const RING_ENTRIES: usize = 16_384;
 const RING_BYTES: usize = 32 * 1024 * 1024;
 /// How many changes an inbox keeps before its stream has to read the log.
 const INBOX_ENTRIES: usize = 256;
-/// Runs whose messages are kept for further streams: a little more than streams are apart while they
-/// keep up.
-const RUNS: usize = 8;
 
 /// The changes of one shop and kind.
 pub struct Channel {
@@ -40,56 +36,7 @@ struct State {
     inboxes: HashMap<String, Vec<Arc<Inbox>>>,
     /// How many inboxes are under topics: only then are changes decoded to see theirs.
     topics: usize,
-    runs: VecDeque<(RunKey, Run)>,
-}
-
-/// Which messages a stream makes of changes: those with the same view of the same changes send the same
-/// bytes.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct View {
-    /// Every version, or the latest.
-    pub delivery: DeliveryMode,
-    /// The second half of the stream's tokens.
-    pub stream_token: Arc<str>,
-}
-
-/// The messages of some changes that follow each other in the ring, made by one stream for all with its
-/// view.
-#[derive(Clone)]
-pub struct Run {
-    /// The messages.
-    pub frames: Arc<[Frame]>,
-    /// The position of the first change.
-    pub begin: Position,
-    /// The position of the last change.
-    pub end: Position,
-}
-
-/// Changes by their indices, the second exclusive, and how they are seen.
-#[derive(PartialEq, Eq)]
-struct RunKey(u64, u64, View);
-
-/// Under what a stream finds changes in its inbox.
-#[derive(Clone, Debug, PartialEq, Eq, Hash)]
-pub enum Address {
-    /// A resource's id.
-    Id(String),
-    /// A topic of a resource.
-    Topic(String),
-}
-
-impl Address {
-    fn key(&self) -> String {
-        match self {
-            Self::Id(id) => id.clone(),
-            // No id holds a colon.
-            Self::Topic(topic) => topic_key(topic),
-        }
-    }
-}
-
-fn topic_key(topic: &str) -> String {
-    format!(":{topic}")
+    runs: Runs,
 }
 
 /// What a reader found.
@@ -110,7 +57,7 @@ impl Channel {
             floor,
             inboxes: HashMap::new(),
             topics: 0,
-            runs: VecDeque::with_capacity(RUNS),
+            runs: Runs::default(),
         };
         Self {
             resource,
@@ -184,91 +131,130 @@ impl Channel {
         )
     }
 
-    /// The messages of what a read from `index` would give, if a stream with this view has made them and
-    /// all of it is new to a stream at `after`; and the index behind them.
-    pub fn run(&self, index: u64, max: usize, view: &View, after: Position) -> Option<(Run, u64)> {
+    /// The messages of what a read from `index` would give, if there is a run of it and all of it is new
+    /// to a stream at `position`; and the index behind them.
+    pub fn run(
+        &self,
+        index: u64,
+        max: usize,
+        view: &View,
+        position: Position,
+    ) -> Option<(Run, u64)> {
         let state = self.state();
         let end = (state.first + state.entries.len() as u64).min(index + max as u64);
-        let mut runs = state.runs.iter().rev();
-        let (_, run) = runs.find(|(key, _)| key.0 == index && key.1 == end && key.2 == *view)?;
+        let run = state.runs.find(index, end, view)?;
         // A stream that comes from the log may have read changes there before they were in the ring.
-        run.begin.is_after(after).then(|| (run.clone(), end))
+        run.begin.is_after(position).then(|| (run.clone(), end))
     }
 
     /// Keeps the messages of the changes from `first` to before `end` for other streams.
     pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
-        let mut state = self.state();
-        let key = RunKey(first, end, view);
-        if state.runs.iter().any(|(known, _)| *known == key) {
-            return;
-        }
-        if state.runs.len() == RUNS {
-            state.runs.pop_front();
-        }
-        state.runs.push_back((key, run));
+        self.state().runs.keep(first, end, view, run);
     }
 
-    /// Registers an inbox under an address.
-    pub fn subscribe(&self, address: &Address, inbox: &Arc<Inbox>) {
+    /// From here on puts changes into an inbox that could want them.
+    pub fn open(&self, inbox: &Arc<Inbox>) {
         let mut state = self.state();
-        state.topics += usize::from(matches!(address, Address::Topic(_)));
-        state
-            .inboxes
-            .entry(address.key())
-            .or_default()
-            .push(Arc::clone(inbox));
+        state.topics += usize::from(inbox.topic.is_some());
+        for key in inbox.topic.iter().chain(&inbox.ids) {
+            state.put_under(key, inbox);
+        }
     }
 
-    /// Takes an inbox away from an address.
-    pub fn unsubscribe(&self, address: &Address, inbox: &Arc<Inbox>) {
+    /// Also puts the changes of this resource into an inbox under a topic, until it does not have the
+    /// topic any more.
+    pub fn follow(&self, inbox: &Arc<Inbox>, id: &str) {
+        self.state().follow(id, inbox);
+    }
+
+    /// Ends [`open`](Self::open).
+    pub fn close(&self, inbox: &Arc<Inbox>) {
         let mut state = self.state();
-        let key = address.key();
-        let Some(inboxes) = state.inboxes.get_mut(&key) else {
-            return;
-        };
-        let before = inboxes.len();
-        inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
-        let gone = before - inboxes.len();
-        if inboxes.is_empty() {
-            state.inboxes.remove(&key);
-        }
-        if matches!(address, Address::Topic(_)) {
-            state.topics -= gone;
+        state.topics -= usize::from(inbox.topic.is_some());
+        let followed = std::mem::take(&mut *inbox.followed());
+        for key in inbox.topic.iter().chain(&inbox.ids).chain(&followed) {
+            state.take_from(key, inbox);
         }
     }
 }
 
 impl State {
-    fn deliver(&self, resource: &dyn Resource, entry: &Arc<Entry>) {
+    fn put_under(&mut self, key: &str, inbox: &Arc<Inbox>) {
+        let inboxes = self.inboxes.entry(key.to_owned()).or_default();
+        inboxes.push(Arc::clone(inbox));
+    }
+
+    fn take_from(&mut self, key: &str, inbox: &Arc<Inbox>) {
+        let Some(inboxes) = self.inboxes.get_mut(key) else {
+            return;
+        };
+        inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
+        if inboxes.is_empty() {
+            self.inboxes.remove(key);
+        }
+    }
+
+    /// Whether the resource was not followed before.
+    fn follow(&mut self, id: &str, inbox: &Arc<Inbox>) -> bool {
+        let new = inbox.followed().insert(id.to_owned());
+        if new {
+            self.put_under(id, inbox);
+        }
+        new
+    }
+
+    fn deliver(&mut self, resource: &dyn Resource, entry: &Arc<Entry>) {
         if self.inboxes.is_empty() {
             return;
         }
-        let mut reached: HashSet<*const Inbox> = HashSet::new();
-        let mut put = |inboxes: &Vec<Arc<Inbox>>| {
-            for inbox in inboxes {
-                if reached.insert(Arc::as_ptr(inbox)) {
-                    inbox.put(entry);
+        let mut reached = self.inboxes.get(&*entry.id).cloned().unwrap_or_default();
+        if self.topics > 0 {
+            let topics = entry.decoded(resource).map(|decoded| decoded.topics());
+            let topics: Vec<String> = topics
+                .unwrap_or_default()
+                .iter()
+                .map(|topic| topic_key(topic))
+                .collect();
+            for inbox in &reached {
+                if inbox
+                    .topic
+                    .as_ref()
+                    .is_some_and(|topic| !topics.contains(topic))
+                {
+                    // It learns so from this change.
+                    inbox.followed().remove(&*entry.id);
+                    self.take_from(&entry.id, inbox);
                 }
             }
-        };
-        if let Some(inboxes) = self.inboxes.get(&*entry.id) {
-            put(inboxes);
+            for topic in &topics {
+                for inbox in self.inboxes.get(topic).cloned().unwrap_or_default() {
+                    // Here, and not when the stream has seen the change: the next one may be that the
+                    // resource does not have the topic any more.
+                    if self.follow(&entry.id, &inbox) {
+                        reached.push(inbox);
+                    }
+                }
+            }
         }
-        if self.topics > 0
-            && let Some(decoded) = entry.decoded(resource)
-        {
-            for topic in decoded.topics() {
-                if let Some(inboxes) = self.inboxes.get(&topic_key(&topic)) {
-                    put(inboxes);
-                }
-            }
+        for inbox in reached {
+            inbox.put(entry);
         }
     }
 }
 
+/// No id holds a colon.
+fn topic_key(topic: &str) -> String {
+    format!(":{topic}")
+}
+
 /// The changes that one stream has not taken yet.
-#[derive(Default)]
 pub struct Inbox {
+    /// The resources that it is about.
+    ids: Vec<String>,
+    /// What it is about instead, as [`topic_key`] makes it.
+    topic: Option<String>,
+    /// The resources that have the topic, as far as is known. Changed under the lock of the channel.
+    followed: Mutex<HashSet<String>>,
     entries: Mutex<Waiting>,
     arrived: Notify,
 }
@@ -280,6 +266,33 @@ struct Waiting {
 }
 
 impl Inbox {
+    /// An inbox for these resources.
+    pub fn of_ids(ids: &[String]) -> Self {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        Self::new(ids, None)
+    }
+
+    /// An inbox for whatever has this topic, and for its change that ends that.
+    pub fn of_topic(topic: &str) -> Self {
+        Self::new(Vec::new(), Some(topic_key(topic)))
+    }
+
+    fn new(ids: Vec<String>, topic: Option<String>) -> Self {
+        Self {
+            ids,
+            topic,
+            followed: Mutex::default(),
+            entries: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    fn followed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn put(&self, entry: &Arc<Entry>) {
         let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.entries.len() < INBOX_ENTRIES {
@@ -306,3 +319,6 @@ impl Inbox {
         self.arrived.notified().await;
     }
 }
+
+#[cfg(test)]
+mod tests;

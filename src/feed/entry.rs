@@ -120,7 +120,7 @@ impl Entry {
         let decode = || match resource.decode(self.body.as_deref()?) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
-                tracing::error!(%error, id = %self.id, "a change cannot be decoded for filters");
+                tracing::error!(%error, cause = error.cause(), id = %self.id, "a change cannot be decoded for filters");
                 None
             }
         };

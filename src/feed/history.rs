@@ -3,6 +3,8 @@
 use sqlx::AssertSqlSafe;
 use tonic::Code;
 
+use super::log::Kind;
+use super::order::LogOrder;
 use super::position::Position;
 use crate::error::{Error, Result};
 use crate::on;
@@ -53,11 +55,11 @@ impl LogRow {
 ///
 /// # Errors
 /// The database's.
-pub async fn end(conn: &mut Conn) -> Result<Position> {
-    let horizon = dialect::horizon(conn.engine());
+pub async fn end(conn: &mut Conn, order: LogOrder) -> Result<Position> {
+    let (xid, horizon) = (order.xid(), order.horizon(conn.engine()));
     let sql = format!(
-        "SELECT xid, seq, mark FROM change_log WHERE xid < {horizon}
-         ORDER BY xid DESC, seq DESC LIMIT 1"
+        "SELECT {xid} AS xid, seq, mark FROM change_log WHERE {xid} < {horizon}
+         ORDER BY {xid} DESC, seq DESC LIMIT 1"
     );
     let row: Option<(i64, i64, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
         .fetch_optional(e)
@@ -72,12 +74,17 @@ pub async fn end(conn: &mut Conn) -> Result<Position> {
 ///
 /// # Errors
 /// The database's.
-pub async fn page(conn: &mut Conn, after: Position, limit: i64) -> Result<Vec<LogRow>> {
-    let horizon = dialect::horizon(conn.engine());
+pub async fn page(
+    conn: &mut Conn,
+    order: LogOrder,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<LogRow>> {
+    let (xid, horizon) = (order.xid(), order.horizon(conn.engine()));
     let sql = format!(
-        "SELECT xid, seq, mark, shop_id, kind, resource_id, version, deleted, payload, commit_time
-         FROM change_log WHERE (xid, seq) > ($1, $2) AND xid < {horizon}
-         ORDER BY xid, seq LIMIT $3"
+        "SELECT {xid} AS xid, seq, mark, shop_id, kind, resource_id, version, deleted, payload,
+         commit_time FROM change_log WHERE ({xid}, seq) > ($1, $2) AND {xid} < {horizon}
+         ORDER BY {xid}, seq LIMIT $3"
     );
     Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
         .bind(after.xid)
@@ -85,6 +92,26 @@ pub async fn page(conn: &mut Conn, after: Position, limit: i64) -> Result<Vec<Lo
         .bind(limit)
         .fetch_all(e)
         .await)?)
+}
+
+/// What was changed by transactions that have committed and are not below the horizon yet: ids of the
+/// resources of one shop and kind. None on SQLite.
+///
+/// # Errors
+/// The database's.
+pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<String>> {
+    let horizon = dialect::horizon(conn.engine());
+    let sql = format!(
+        "SELECT DISTINCT resource_id FROM change_log
+         WHERE xid >= {horizon} AND shop_id = $1 AND kind = $2"
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        sql.as_str()
+    ))
+    .bind(shop)
+    .bind(kind.number())
+    .fetch_all(e)
+    .await)?)
 }
 
 /// The time of the oldest committed change that a write in progress holds back; None if nothing is
@@ -107,7 +134,10 @@ pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
 ///
 /// # Errors
 /// The database's.
-pub async fn bounds(conn: &mut Conn) -> Result<(i64, i64)> {
+pub async fn bounds(conn: &mut Conn, order: LogOrder) -> Result<(i64, i64)> {
+    if order == LogOrder::Numbers {
+        return Ok((0, 0));
+    }
     let sql = dialect::select_bounds(conn.engine());
     Ok(on!(conn, |e| sqlx::query_as(sql).fetch_one(e).await)?)
 }

@@ -4,18 +4,21 @@
 //! Invariant: a change is appended while the lock of its resource is held, so that the order of the
 //! log (`xid`, then `seq`) follows the order of each resource's versions.
 
+use std::sync::LazyLock;
+
 use bytes::Bytes;
 use prost::Message;
 use sha2::{Digest as _, Sha256};
+use sqlx::AssertSqlSafe;
 use tonic::Code;
 
 use super::position::Position;
-use crate::access::Caller;
+use crate::access::{Caller, RequestId};
 use crate::error::{Error, Result};
 use crate::proto::pb::{CartCause, ErrorReason};
 use crate::store::{Conn, LockKey, Locks, Tx};
-use crate::{epochs, ids};
-use crate::{on, on_write};
+use crate::{clock, epochs, ids, limits};
+use crate::{execute, on, on_write};
 
 /// What a row of the change log is about. The numbers are stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -124,6 +127,16 @@ const APPEND: &str = "INSERT INTO change_log
     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
     RETURNING xid, seq";
 
+/// As [`APPEND`], unless the request id is in use.
+static APPEND_ONCE: LazyLock<String> = LazyLock::new(|| {
+    let once = "ON CONFLICT (shop_id, request_id) WHERE request_id IS NOT NULL DO NOTHING";
+    APPEND.replace("RETURNING", &format!("{once} RETURNING"))
+});
+
+/// The record of a request id is given up when its time is over, though its row is still history.
+const FORGET: &str = "UPDATE change_log SET request_id = NULL, request_digest = NULL
+    WHERE shop_id = $1 AND request_id = $2 AND commit_time <= $3";
+
 /// Appends a change to the log.
 ///
 /// The first change that a write appends carries the caller's request id: its body is the answer to a
@@ -145,27 +158,79 @@ pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> R
     let payload = Payload { resource, causes }.encode_to_vec();
     let first = !tx.has_logged();
     let request = if first { caller.request.as_ref() } else { None };
-    let mark = ids::new_mark();
-    let (xid, seq): (i64, i64) = on_write!(tx, |e| sqlx::query_as(APPEND)
-        .bind(&*caller.shop)
-        .bind(kind.number())
-        .bind(&id)
-        .bind(version)
-        .bind(mark)
-        .bind(deleted)
-        .bind(&payload)
-        .bind(request.map(|request| &*request.id))
-        .bind(request.map(|request| &request.digest[..]))
-        .bind(&*caller.key_id)
-        .bind(caller.actor.as_deref())
-        .bind(caller.on_behalf_of.as_deref())
-        .bind(now)
-        .fetch_one(e)
-        .await)?;
+    let row = Row {
+        kind,
+        id: &id,
+        version,
+        mark: ids::new_mark(),
+        deleted,
+        payload: &payload,
+        request,
+        now,
+    };
+    let (xid, seq) = match insert(tx, caller, &row).await? {
+        Some(place) => place,
+        None => {
+            forget(tx, caller, now).await?;
+            // The lock of the request id is held, so that nobody else can have taken it.
+            let place = insert(tx, caller, &row).await?;
+            place.ok_or_else(|| tx.run_again())?
+        }
+    };
+    let mark = row.mark;
     tx.mark_logged();
     epochs::changed(tx, kind.number(), &caller.shop, &id);
     let revision = caller.revision.clone();
     tx.after_commit(move || revision.reach(Position { xid, seq, mark }));
+    Ok(())
+}
+
+/// A row as it is written.
+struct Row<'r> {
+    kind: Kind,
+    id: &'r str,
+    version: i64,
+    mark: i64,
+    deleted: bool,
+    payload: &'r [u8],
+    request: Option<&'r RequestId>,
+    now: i64,
+}
+
+/// Writes a row and gives its place; none if the request id is in use.
+async fn insert(tx: &mut Tx, caller: &Caller, row: &Row<'_>) -> Result<Option<(i64, i64)>> {
+    let statement = match row.request {
+        Some(_) => APPEND_ONCE.as_str(),
+        None => APPEND,
+    };
+    Ok(on_write!(tx, |e| sqlx::query_as(AssertSqlSafe(statement))
+        .bind(&*caller.shop)
+        .bind(row.kind.number())
+        .bind(row.id)
+        .bind(row.version)
+        .bind(row.mark)
+        .bind(row.deleted)
+        .bind(row.payload)
+        .bind(row.request.map(|request| &*request.id))
+        .bind(row.request.map(|request| &request.digest[..]))
+        .bind(&*caller.key_id)
+        .bind(caller.actor.as_deref())
+        .bind(caller.on_behalf_of.as_deref())
+        .bind(row.now)
+        .fetch_optional(e)
+        .await)?)
+}
+
+async fn forget(tx: &mut Tx, caller: &Caller, now: i64) -> Result<()> {
+    let before = now - clock::micros(limits::REQUEST_ID_RETENTION);
+    let id = caller.request.as_ref().map(|request| &*request.id);
+    execute!(
+        tx,
+        sqlx::query(FORGET)
+            .bind(&*caller.shop)
+            .bind(id)
+            .bind(before)
+    )?;
     Ok(())
 }
 
@@ -209,7 +274,7 @@ struct RequestRow {
 }
 
 const FIND_REQUEST: &str = "SELECT kind, resource_id, version, deleted, payload, request_digest
-    FROM change_log WHERE shop_id = $1 AND request_id = $2";
+    FROM change_log WHERE shop_id = $1 AND request_id = $2 AND commit_time > $3";
 
 /// What an earlier call with the caller's request id did; None if there is no request id or it is
 /// new. The first thing that a mutation asks.
@@ -223,6 +288,7 @@ pub async fn replay(conn: &mut Conn, caller: &Caller) -> Result<Option<Replay>> 
     let row: Option<RequestRow> = on!(conn, |e| sqlx::query_as(FIND_REQUEST)
         .bind(&*caller.shop)
         .bind(&*request.id)
+        .bind(caller.remembered_since())
         .fetch_optional(e)
         .await)?;
     let Some(row) = row else { return Ok(None) };
@@ -296,7 +362,9 @@ fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {
 }
 
 const STORE_ANSWER: &str = "INSERT INTO answers
-    (shop_id, request_id, digest, answer, names, create_time) VALUES ($1, $2, $3, $4, $5, $6)";
+    (shop_id, request_id, digest, answer, names, create_time) VALUES ($1, $2, $3, $4, $5, $6)
+    ON CONFLICT (shop_id, request_id) DO UPDATE SET digest = excluded.digest,
+    answer = excluded.answer, names = excluded.names, create_time = excluded.create_time";
 
 /// Stores an answer that is not the body of one change, in the transaction of its effect. `names` are
 /// the resources that it speaks of, so that an erasure finds it. Without a request id nothing is
@@ -327,8 +395,8 @@ pub async fn answer(
     Ok(())
 }
 
-const FIND_ANSWER: &str =
-    "SELECT digest, answer FROM answers WHERE shop_id = $1 AND request_id = $2";
+const FIND_ANSWER: &str = "SELECT digest, answer FROM answers
+    WHERE shop_id = $1 AND request_id = $2 AND create_time > $3";
 
 /// The answer that was stored for the caller's request id.
 ///
@@ -341,6 +409,7 @@ pub async fn answered<M: Message + Default>(conn: &mut Conn, caller: &Caller) ->
     let row: Option<(Vec<u8>, Option<Vec<u8>>)> = on!(conn, |e| sqlx::query_as(FIND_ANSWER)
         .bind(&*caller.shop)
         .bind(&*request.id)
+        .bind(caller.remembered_since())
         .fetch_optional(e)
         .await)?;
     let Some((digest, answer)) = row else {

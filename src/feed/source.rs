@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::channel::{Address, Channel, Inbox, Run, Taken, View};
+use super::channel::{Channel, Inbox, Taken};
 use super::entry::Entry;
 use super::position::Position;
 use super::resource::Scope;
+use super::runs::{Run, View};
 
 /// Entries that a stream takes at once.
 const BATCH: usize = 256;
@@ -25,10 +26,7 @@ enum Reader {
         head: watch::Receiver<u64>,
     },
     /// Reads an inbox.
-    Inbox {
-        inbox: Arc<Inbox>,
-        addresses: Vec<Address>,
-    },
+    Inbox(Arc<Inbox>),
 }
 
 /// What a stream finds in its source.
@@ -40,7 +38,7 @@ pub enum Found {
         more: bool,
         first: Option<u64>,
     },
-    /// Changes as another stream with the same view made messages of them.
+    /// Changes of which another stream with the same view has made messages.
     Run(Run),
     /// The log has to be read from the stream's position on.
     Outrun,
@@ -54,10 +52,8 @@ impl Source {
                 next: None,
                 head: channel.head(),
             },
-            Scope::Ids(ids) => {
-                Reader::inbox(&channel, ids.iter().cloned().map(Address::Id).collect())
-            }
-            Scope::Topic(topic) => Reader::inbox(&channel, vec![Address::Topic(topic.clone())]),
+            Scope::Ids(ids) => Reader::open(&channel, Inbox::of_ids(ids)),
+            Scope::Topic(topic) => Reader::open(&channel, Inbox::of_topic(topic)),
         };
         Self { channel, reader }
     }
@@ -70,32 +66,15 @@ impl Source {
                 *next = self.channel.index_after(position);
                 next.is_some()
             }
-            Reader::Inbox { .. } => !floor.is_after(position),
+            Reader::Inbox(_) => !floor.is_after(position),
         }
     }
 
-    /// Also finds changes of this resource. For a stream that follows an owner, so that it learns when
-    /// the cart is not the owner's any more.
-    pub fn follow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if !addresses.contains(&address) {
-            self.channel.subscribe(&address, inbox);
-            addresses.push(address);
-        }
-    }
-
-    /// Ends [`follow`](Self::follow).
-    pub fn unfollow(&mut self, id: &str) {
-        let Reader::Inbox { inbox, addresses } = &mut self.reader else {
-            return;
-        };
-        let address = Address::Id(id.to_owned());
-        if let Some(place) = addresses.iter().position(|known| *known == address) {
-            addresses.swap_remove(place);
-            self.channel.unsubscribe(&address, inbox);
+    /// Also finds changes of a resource that has the topic. For one that had it before the source was
+    /// made; what gets it later is followed by itself.
+    pub fn follow(&self, id: &str) {
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.follow(inbox, id);
         }
     }
 
@@ -125,7 +104,7 @@ impl Source {
                     Taken::Outrun => Found::Outrun,
                 }
             }
-            Reader::Inbox { inbox, .. } => match inbox.take() {
+            Reader::Inbox(inbox) => match inbox.take() {
                 Taken::Entries(entries) => Found::Entries {
                     entries,
                     more: false,
@@ -146,27 +125,23 @@ impl Source {
         match &mut self.reader {
             // The channel holds the sender, and the source holds the channel.
             Reader::Ring { head, .. } => drop(head.changed().await),
-            Reader::Inbox { inbox, .. } => inbox.arrived().await,
+            Reader::Inbox(inbox) => inbox.arrived().await,
         }
     }
 }
 
 impl Reader {
-    fn inbox(channel: &Channel, addresses: Vec<Address>) -> Self {
-        let inbox = Arc::new(Inbox::default());
-        for address in &addresses {
-            channel.subscribe(address, &inbox);
-        }
-        Self::Inbox { inbox, addresses }
+    fn open(channel: &Channel, inbox: Inbox) -> Self {
+        let inbox = Arc::new(inbox);
+        channel.open(&inbox);
+        Self::Inbox(inbox)
     }
 }
 
 impl Drop for Source {
     fn drop(&mut self) {
-        if let Reader::Inbox { inbox, addresses } = &self.reader {
-            for address in addresses {
-                self.channel.unsubscribe(address, inbox);
-            }
+        if let Reader::Inbox(inbox) = &self.reader {
+            self.channel.close(inbox);
         }
     }
 }

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::channel::Channel;
 use super::entry::Entry;
 use super::history::{self, LogRow};
+use super::order::LogOrder;
 use super::position::Position;
 use super::resource::Resource;
 use crate::error::Result;
@@ -23,6 +24,8 @@ const PAGE_ROWS: i64 = 1_000;
 /// How soon after a wake that found nothing the log is looked at again on PostgreSQL, where the row
 /// may still be held back by a write in progress.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
+/// How soon after a failure the log is looked at again, however rarely it is otherwise.
+const RETRY_MAX: Duration = Duration::from_millis(250);
 /// How often the hold-up by writes in progress is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
@@ -66,6 +69,12 @@ impl Hub {
         Arc::clone(channels.by_shop_and_kind.entry(key).or_insert_with(make))
     }
 
+    /// Up to where the log has been handed to the channels, a hand-over that is under way included: what
+    /// begins to listen before this is told finds all that comes after it.
+    pub fn floor(&self) -> Position {
+        self.channels().position
+    }
+
     /// Up to where the log has been handed to the channels.
     pub fn position(&self) -> Position {
         *self.position.borrow()
@@ -99,7 +108,9 @@ impl Hub {
             };
             match entry(channel.resource(), row) {
                 Ok(entry) => batches.entry(key).or_default().push(Arc::new(entry)),
-                Err(error) => tracing::error!(%error, "a row of the change log cannot be sent"),
+                Err(error) => {
+                    tracing::error!(%error, cause = error.cause(), "a row of the change log cannot be sent")
+                }
             }
         }
         for (key, entries) in batches {
@@ -150,7 +161,13 @@ pub fn entry(resource: &dyn Resource, row: LogRow) -> Result<Entry> {
 }
 
 /// Follows the log until `stop`: looks when told of a commit, and at least every `poll`.
-pub async fn follow(store: Store, hub: Arc<Hub>, poll: Duration, stop: CancellationToken) {
+pub async fn follow(
+    store: Store,
+    hub: Arc<Hub>,
+    order: LogOrder,
+    poll: Duration,
+    stop: CancellationToken,
+) {
     let mut committed = store.committed();
     let mut wait = poll;
     let mut measured = tokio::time::Instant::now();
@@ -167,13 +184,13 @@ pub async fn follow(store: Store, hub: Arc<Hub>, poll: Duration, stop: Cancellat
             }
             () = tokio::time::sleep(wait) => wait = (wait * 2).min(poll),
         }
-        match advance(&store, &hub).await {
+        match advance(&store, &hub, order).await {
             Ok(true) => wait = FIRST_LOOK,
             Ok(false) if store.engine() == Engine::Sqlite => wait = poll,
             Ok(false) => {}
             Err(error) => {
-                tracing::warn!(%error, "the change log cannot be read; streams wait");
-                wait = poll;
+                tracing::warn!(%error, cause = error.cause(), "the change log cannot be read; streams wait");
+                wait = poll.min(RETRY_MAX);
             }
         }
         if store.engine() == Engine::Postgres && measured.elapsed() >= LAG_INTERVAL {
@@ -184,11 +201,11 @@ pub async fn follow(store: Store, hub: Arc<Hub>, poll: Duration, stop: Cancellat
 }
 
 /// Hands over what is new. Whether there was something.
-async fn advance(store: &Store, hub: &Hub) -> Result<bool> {
+async fn advance(store: &Store, hub: &Hub, order: LogOrder) -> Result<bool> {
     let before = hub.position();
     loop {
         if !hub.is_watched() {
-            let end = store.read(|conn| history::end(conn).boxed()).await?;
+            let end = store.read(|conn| history::end(conn, order).boxed()).await?;
             if !end.is_after(before) {
                 return Ok(false);
             }
@@ -198,7 +215,7 @@ async fn advance(store: &Store, hub: &Hub) -> Result<bool> {
         }
         let from = hub.position();
         let rows = store
-            .read(|conn| history::page(conn, from, PAGE_ROWS).boxed())
+            .read(|conn| history::page(conn, order, from, PAGE_ROWS).boxed())
             .await?;
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ROWS;
         hub.hand_over(rows);

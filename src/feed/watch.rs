@@ -3,6 +3,8 @@
 //! The way of a stream: [`open`] checks the request; [`Watch::next`] then goes from snapshot to
 //! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
 //! no queue of its own: it is asked for a message when the connection has room for one.
+//!
+//! Invariant: whatever a stream waits for, it heeds the time, its end and its caller's.
 
 mod bell;
 mod judge;
@@ -10,35 +12,39 @@ mod live;
 mod messages;
 mod options;
 mod outbox;
+mod reading;
 mod snapshot;
+mod time;
+mod timed;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
+use std::future::pending;
 use std::pin::Pin;
 use std::sync::Arc;
 
-use futures::FutureExt as _;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::entry::Entry;
-use super::frame::{Frame, Signal};
-use super::history;
+use super::Feed;
+use super::frame::Frame;
 use super::position::Position;
 use super::quota::Permit;
 use super::resource::{Resource, Scope};
 use super::source::Source;
-use super::tail;
 use super::token::stream_digest;
-use super::Feed;
 use crate::access::Caller;
-use crate::error::{Error, Result};
+use crate::clock::Clock;
+use crate::error::Result;
 use crate::filter::Filter;
-use crate::proto::pb::{self, ErrorReason, snapshot_begin};
-use bell::{Bell, Ring};
-use judge::too_wide;
+use crate::proto::pb::{self, snapshot_begin::Cause};
+use bell::Bell;
+use judge::Members;
+pub use messages::Message;
 use options::Options;
 use outbox::Outbox;
-use snapshot::Snapshot;
+use reading::{Read, Reading};
+use snapshot::{Overlap, Snapshot};
+use timed::Timed;
 
 /// The messages of a watch.
 pub type Stream = Pin<Box<dyn futures::Stream<Item = Result<Frame, Status>> + Send>>;
@@ -56,9 +62,6 @@ pub struct WatchRequest {
     /// How.
     pub options: Option<pb::WatchOptions>,
 }
-
-/// Rows of the log that catching up reads at once.
-const CATCH_UP_ROWS: i64 = 500;
 
 /// Checks a request and opens its stream.
 ///
@@ -84,29 +87,31 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         "" => None,
         token => Some(feed.0.tokens.open(&shop, resource.kind(), token)?),
     };
+    let clock = feed.0.store.clock().clone();
+    let by_clock = filter.as_ref().is_some_and(Filter::uses_clock);
     let phase = match token {
-        Some(token) if token.stream == stream => Phase::Resume(token.position),
-        Some(_) => Phase::Snapshot(Snapshot::new(snapshot_begin::Cause::FilterChanged)),
+        // Where the clock decides what matches, nobody knows what did when the token was given.
+        Some(token) if token.stream == stream && !by_clock => Phase::Resume(token.position),
+        Some(_) => Phase::Snapshot(Snapshot::new(Cause::FilterChanged, clock.now())),
+        None if options.skip_snapshot && by_clock => Phase::Snapshot(Snapshot::unsent(clock.now())),
         None if options.skip_snapshot => Phase::CatchUp,
-        None => Phase::Snapshot(Snapshot::new(snapshot_begin::Cause::Initial)),
+        None => Phase::Snapshot(Snapshot::new(Cause::Initial, clock.now())),
     };
-    // First the floor, then the source: what is handed over in between is found in both.
-    let floor = feed.0.hub.position();
     let channel = feed.0.hub.channel(&shop, resource);
     let source = Source::new(channel, &scope);
-    let floor = if feed.0.hub.position().is_after(floor) {
-        feed.0.hub.position()
-    } else {
-        floor
-    };
+    // After the source: what is handed over from here on is found in it.
+    let floor = feed.0.hub.floor();
     let age = feed.stream_age();
-    let now = Instant::now();
+    let now = clock.instant();
     let ids = match &scope {
         Scope::Ids(ids) => ids.iter().cloned().collect(),
         Scope::All | Scope::Topic(_) => HashSet::new(),
     };
     let members = filter.is_some() || matches!(scope, Scope::Topic(_));
-    let resumed = matches!(phase, Phase::Resume(_));
+    let (resumed, position) = match phase {
+        Phase::Resume(position) => (true, position),
+        _ => (false, floor),
+    };
     let watch = Watch {
         feed: feed.clone(),
         stream_token: feed
@@ -114,9 +119,9 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
             .tokens
             .seal_stream(&shop, resource.kind(), stream)
             .into(),
-        bell: Bell::new(Arc::clone(&caller), feed.0.draining.clone()),
+        bell: Bell::new(clock.clone(), caller, feed.0.draining.clone()),
+        clock,
         shop,
-        caller,
         resource,
         scope,
         ids,
@@ -127,15 +132,14 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         source,
         floor,
         phase,
-        position: floor,
+        reading: None,
+        position,
         position_token: None,
         overlap: None,
-        members: members.then(|| Members {
-            known: HashSet::new(),
-            unknown_before: resumed,
-        }),
-        timed: HashMap::new(),
+        members: members.then(|| Members::new(resumed)),
+        timed: Timed::default(),
         ready: VecDeque::new(),
+        sent: resumed.then_some(position),
         ends_at: now + age,
         yielded_at: None,
         _permit: permit,
@@ -144,10 +148,10 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         let mut watch = watch?;
         match watch.next().await {
             Ok(frame) => {
-                watch.yielded_at = Some(Instant::now());
+                watch.yielded_at = Some(watch.clock.instant());
                 Some((Ok(frame), Some(watch)))
             }
-            Err(error) => Some((Err(Status::from(error)), None)),
+            Err(error) => Some((Err(Status::from(watch.come_back(error))), None)),
         }
     });
     Ok(Box::pin(messages))
@@ -182,23 +186,10 @@ enum Phase {
     Draining,
 }
 
-/// The resources that a filtered stream has sent and not taken back.
-struct Members {
-    known: HashSet<Box<str>>,
-    /// After a resume it is unknown what was sent before: everything may have been.
-    unknown_before: bool,
-}
-
-/// What a snapshot has sent of rows newer than its position: their changes are not sent again.
-struct Overlap {
-    versions: HashMap<Box<str>, i64>,
-    until: (i64, i64),
-}
-
 /// One stream.
 pub(super) struct Watch {
     feed: Feed,
-    caller: Arc<Caller>,
+    clock: Clock,
     shop: Arc<str>,
     resource: &'static dyn Resource,
     scope: Scope,
@@ -206,8 +197,11 @@ pub(super) struct Watch {
     filter: Option<Arc<Filter>>,
     options: Options,
     source: Source,
+    /// What comes after this is in the source.
     floor: Position,
     phase: Phase,
+    /// What the phase waits for.
+    reading: Option<Reading>,
     /// Everything up to here has been put into the outbox, or needs not be sent.
     position: Position,
     /// The sealed first half of the token of `position`, where an entry lent it.
@@ -215,9 +209,11 @@ pub(super) struct Watch {
     overlap: Option<Overlap>,
     members: Option<Members>,
     /// Resources whose match changes by the clock alone.
-    timed: HashMap<Box<str>, (Arc<Entry>, i64)>,
+    timed: Timed,
     outbox: Outbox,
-    ready: VecDeque<Frame>,
+    ready: VecDeque<Message>,
+    /// Up to where the reader can go on from: the token of the last message. None amid a snapshot.
+    sent: Option<Position>,
     beat_at: Instant,
     ends_at: Instant,
     yielded_at: Option<Instant>,
@@ -231,209 +227,77 @@ impl Watch {
     async fn next(&mut self) -> Result<Frame> {
         self.check_stalled()?;
         loop {
-            if let Some(frame) = self.ready.pop_front() {
-                self.beat_at = Instant::now() + self.options.heartbeat;
-                return Ok(frame);
+            if let Some(message) = self.ready.pop_front() {
+                self.sent = message.up_to;
+                self.beat_at = self.clock.instant() + self.options.heartbeat;
+                return Ok(message.frame);
             }
-            self.check_end()?;
-            if !self.ready.is_empty() {
-                continue;
+            if matches!(self.phase, Phase::Draining) {
+                return Err(self.drained());
             }
-            match &mut self.phase {
-                Phase::Resume(position) => {
-                    let position = *position;
-                    // Boxed, as the futures of the database are large and an idle stream has none.
-                    Box::pin(self.resume(position)).await?;
-                }
-                Phase::Snapshot(_) => Box::pin(self.snapshot_step()).await?,
-                Phase::CatchUp => Box::pin(self.catch_up_step()).await?,
-                Phase::Live => self.live_step().await?,
-                Phase::Draining => return Err(self.drained()),
+            // Before what is to be read, of which there may always be more.
+            self.heed()?;
+            if self.ready.is_empty()
+                && !self.advance()?
+                && let Some(read) = self.wait().await
+            {
+                self.take_read(read)?;
             }
         }
     }
 
-    /// Ends the stream if it has to: with an error, or by asking its reader to come back. Looked at
-    /// before every step, as a busy stream never waits.
-    fn check_end(&mut self) -> Result<()> {
-        if let Some(ring) = self.bell.rung() {
-            return self.end_for(ring);
+    /// Goes on as far as that needs no waiting; whether there is something to send or to go on with.
+    fn advance(&mut self) -> Result<bool> {
+        if self.reading.is_some() {
+            return Ok(false);
         }
-        let now = Instant::now();
-        let deadline = self.caller.deadline;
-        if deadline.is_some_and(|deadline| now.into_std() >= deadline) {
-            return Err(Error::new(
-                tonic::Code::DeadlineExceeded,
-                ErrorReason::DeadlinePassed,
-                "the deadline of the stream has passed",
-            ));
-        }
-        if now >= self.ends_at {
-            self.drain();
-        }
-        Ok(())
-    }
-
-    fn end_for(&mut self, ring: Ring) -> Result<()> {
-        match ring {
-            Ring::KeyEnded => Err(Error::new(
-                tonic::Code::Unauthenticated,
-                ErrorReason::KeyRevoked,
-                "the key of this stream has ended",
-            )),
-            Ring::Drain => {
-                self.ends_at = Instant::now();
-                self.drain();
-                Ok(())
+        match &self.phase {
+            Phase::Resume(position) => {
+                let topic = matches!(self.scope, Scope::Topic(_)).then(|| self.query(None));
+                self.reading = Some(reading::resume(&self.feed, self.resource, *position, topic));
+                Ok(false)
             }
-            Ring::Time => Ok(()),
-        }
-    }
-
-    /// A stream that nobody read for long ends: its reader is not there any more, or cannot keep up.
-    fn check_stalled(&self) -> Result<()> {
-        let limit = self.feed.0.settings.stall_limit;
-        match self.yielded_at {
-            Some(at) if at.elapsed() > limit => Err(Error::exhausted(
-                ErrorReason::SlowConsumer,
-                "the stream was not read for too long",
-            )
-            .with(
-                "resume_token",
-                self.token(self.outbox.sent_up_to(self.position)),
-            )),
-            _ => Ok(()),
-        }
-    }
-
-    async fn resume(&mut self, position: Position) -> Result<()> {
-        let store = &self.feed.0.store;
-        let checked = store
-            .snapshot(|conn| history::check(conn, position).boxed())
-            .await;
-        let cause = match checked {
-            Ok(()) => {
-                self.position = position;
-                self.phase = Phase::CatchUp;
-                return Ok(());
+            Phase::Snapshot(_) => Ok(self.advance_snapshot()),
+            Phase::CatchUp if self.source.join(self.position, self.floor) => {
+                self.phase = Phase::Live;
+                Ok(true)
             }
-            Err(error) => self.reset_cause(error)?,
-        };
-        self.begin_snapshot(cause);
-        Ok(())
-    }
-
-    /// The cause of a new snapshot instead of an error about history, if the reader asked for that.
-    fn reset_cause(&self, error: Error) -> Result<snapshot_begin::Cause> {
-        match error.reason() {
-            ErrorReason::ResumeTokenExpired if self.options.reset => {
-                Ok(snapshot_begin::Cause::TokenExpired)
+            Phase::CatchUp => {
+                self.reading = Some(reading::log(&self.feed, self.position));
+                Ok(false)
             }
-            ErrorReason::StoreEpochChanged if self.options.reset => {
-                Ok(snapshot_begin::Cause::EpochChanged)
-            }
-            _ => Err(error),
+            Phase::Live => self.take_changes(),
+            Phase::Draining => Ok(true),
         }
     }
 
-    fn begin_snapshot(&mut self, cause: snapshot_begin::Cause) {
-        self.outbox.clear();
-        self.overlap = None;
-        self.timed.clear();
-        if let Some(members) = &mut self.members {
-            *members = Members {
-                known: HashSet::new(),
-                unknown_before: false,
-            };
+    /// Waits for what was asked for, or until something else is to be done.
+    async fn wait(&mut self) -> Option<Result<Read>> {
+        let next_time = self.next_time();
+        let live = self.reading.is_none();
+        tokio::select! {
+            biased;
+            () = self.bell.ring(next_time) => None,
+            read = finished(&mut self.reading) => Some(read),
+            () = self.source.changed(), if live => None,
         }
-        self.phase = Phase::Snapshot(Snapshot::new(cause));
-    }
-
-    /// Reads a page of the log, or goes live where the channel can take over.
-    async fn catch_up_step(&mut self) -> Result<()> {
-        if self.source.join(self.position, self.floor) {
-            self.phase = Phase::Live;
-            return Ok(());
-        }
-        match self.read_log().await {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let cause = self.reset_cause(error)?;
-                self.begin_snapshot(cause);
-                Ok(())
-            }
-        }
-    }
-
-    /// Puts a page of the log into the outbox and what of it is due into messages. Whether the log
-    /// went on.
-    async fn read_log(&mut self) -> Result<bool> {
-        // Whatever was handed to the channel by now can be read below.
-        let handed = self.feed.0.hub.position();
-        let position = self.position;
-        let rows = {
-            let _turn = self
-                .feed
-                .0
-                .readers
-                .acquire()
-                .await
-                .map_err(Error::internal)?;
-            let store = &self.feed.0.store;
-            let read = store.snapshot(|conn| {
-                async move {
-                    match history::compacted(conn).await? {
-                        Some(compacted) if compacted.is_after(position) => Err(history::expired()),
-                        _ => history::page(conn, position, CATCH_UP_ROWS).await,
-                    }
-                }
-                .boxed()
-            });
-            read.await?
-        };
-        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= CATCH_UP_ROWS;
-        let went_on = !rows.is_empty();
-        let end = rows.last().map(history::LogRow::position);
-        for row in rows {
-            if *row.shop_id == *self.shop && row.kind == self.resource.kind().number() {
-                self.consider(Arc::new(tail::entry(self.resource, row)?))?;
-            }
-        }
-        if let Some(end) = end {
-            self.move_to(end);
-        }
-        if !full && handed.is_after(self.position) {
-            self.move_to(handed);
-        }
-        self.flush();
-        Ok(went_on)
-    }
-
-    /// Asks the reader to come back. A snapshot that was begun is finished first: there is no token to
-    /// come back with before its end.
-    fn drain(&mut self) {
-        if matches!(
-            self.phase,
-            Phase::Snapshot(_) | Phase::Resume(_) | Phase::Draining
-        ) {
-            return;
-        }
-        let notice = self.feed.drain_notice();
-        self.outbox.expedite();
-        self.flush();
-        self.push_signal(&Signal::Draining(notice));
-        self.phase = Phase::Draining;
-    }
-
-    fn drained(&self) -> Error {
-        let token = self.token(self.outbox.sent_up_to(self.position));
-        Error::unavailable(ErrorReason::Draining, "the stream has to be opened again")
-            .with("resume_token", token)
     }
 
     fn move_to(&mut self, position: Position) {
         if position.is_after(self.position) {
             self.position = position;
         }
+    }
+}
+
+/// Waits for a read to end; for ever if there is none.
+async fn finished(reading: &mut Option<Reading>) -> Result<Read> {
+    match reading {
+        Some(under_way) => {
+            let read = under_way.await;
+            *reading = None;
+            read
+        }
+        None => pending().await,
     }
 }

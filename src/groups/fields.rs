@@ -11,7 +11,7 @@ use crate::filter::{Field, Kind, Record, Schema, Value, pack_map};
 use crate::proto::pb;
 
 /// What a filter or an order of groups may name. The table has no alias.
-pub(super) static SCHEMA: Schema = Schema {
+pub static SCHEMA: Schema = Schema {
     fields: &[
         Field::new("name", Kind::Name(COLLECTION), "id").sortable(),
         Field::new("display_names", Kind::TextMap, "display_names"),

@@ -17,9 +17,10 @@ use super::rpc::id;
 use super::write::existing;
 use crate::access::{Caller, format};
 use crate::error::{Error, Result, Violation};
+use crate::feed::{self, Change, Kind};
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx};
-use crate::{customers, feed, list};
+use crate::{customers, list};
 
 /// Customers that one transaction works on.
 const BATCH: usize = 32;
@@ -147,6 +148,8 @@ async fn run(
                 if let Some(answer) = answered(conn, &caller).await? {
                     return Ok(Err(answer));
                 }
+                // Before any share is done: the id may be that of another call.
+                feed::replay(conn, &caller).await?;
                 existing(conn, &caller.shop, &group).await?;
                 resolve(conn, &caller.shop, members).await.map(Ok)
             }
@@ -213,6 +216,9 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
         return Ok(Done::Answer(answer));
     }
     let group = existing(tx, &batch.caller.shop, &batch.group).await?;
+    if batch.last.is_some() {
+        claim(tx, &batch.caller, &group, batch.now).await?;
+    }
     // The answer is what the request id stands for, and none of the customers' changes.
     let caller = Caller {
         request: None,
@@ -255,6 +261,15 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
     let answer = pb::AddMembersResponse { results };
     feed::answer(tx, &batch.caller, batch.now, &answer, &names).await?;
     Ok(Done::Answer(answer.results))
+}
+
+/// Puts the request id into the log, where the calls of every area look for it.
+async fn claim(tx: &mut Tx, caller: &Caller, group: &Group, now: i64) -> Result<()> {
+    if caller.request.is_none() || feed::replay(tx, caller).await?.is_some() {
+        return Ok(());
+    }
+    let change = Change::upserted(Kind::Membership, &group.id, now, &());
+    feed::append(tx, caller, now, change).await
 }
 
 /// The results in the order of the entries; who is named twice was changed by the first.

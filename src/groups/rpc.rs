@@ -137,11 +137,11 @@ impl GroupService for Service {
         let groups = self
             .complete(&caller, request.language_code, groups)
             .await?;
-        Ok(Response::new(pb::ListGroupsResponse {
+        Ok(Response::new(list::fits(pb::ListGroupsResponse {
             groups,
             next_page_token,
             count,
-        }))
+        })?))
     }
 
     async fn update_group(

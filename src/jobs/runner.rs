@@ -137,7 +137,7 @@ impl Shared {
                 }
                 Ok(Claim::NotBefore(pause)) => pause.min(self.poll_interval),
                 Err(error) => {
-                    tracing::warn!(%error, "jobs cannot be looked for");
+                    tracing::warn!(%error, cause = error.cause(), "jobs cannot be looked for");
                     self.poll_interval
                 }
             };
@@ -268,15 +268,15 @@ impl Shared {
             })
             .await;
         if let Err(error) = noted {
-            tracing::warn!(job = %id, %error, "a failure could not be noted; the lease will run out");
+            tracing::warn!(job = %id, %error, cause = error.cause(), "a failure could not be noted; the lease will run out");
         }
     }
 }
 
 fn log_failure(job: &Job, error: &Error) {
-    let source = std::error::Error::source(error);
+    let cause = error.cause();
     tracing::warn!(
-        job = %job.id, kind = ?job.kind, attempts = job.attempts, %error, ?source, "a job failed"
+        job = %job.id, kind = ?job.kind, attempts = job.attempts, %error, cause, "a job failed"
     );
 }
 

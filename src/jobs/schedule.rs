@@ -62,7 +62,7 @@ pub(super) async fn run(
             () = tokio::time::sleep_until(turn.next) => {}
         }
         if let Err(error) = take(&store, &turn.what).await {
-            tracing::warn!(%error, "what recurs could not be looked at");
+            tracing::warn!(%error, cause = error.cause(), "what recurs could not be looked at");
         }
         turn.next = Instant::now() + turn.interval;
     }

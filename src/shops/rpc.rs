@@ -92,6 +92,9 @@ impl Service {
             page_token,
         } = request;
         let size = size(asked)?;
+        let scope = if sees_all(&caller) { "" } else { &*caller.shop };
+        let digest = RequestDigest::new("ListShops", scope);
+        let after: Option<String> = open(&self.store, &digest, &page_token)?;
         if !sees_all(&caller) {
             let own = convert::shop_name(&caller.shop);
             let shops = vec![self.get(caller, own).await?];
@@ -100,8 +103,6 @@ impl Service {
                 next_page_token: String::new(),
             });
         }
-        let digest = RequestDigest::new("ListShops", "");
-        let after: Option<String> = open(&self.store, &digest, &page_token)?;
         let mut shops = self
             .store
             .read(|conn| {

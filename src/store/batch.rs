@@ -29,6 +29,16 @@ pub(super) struct Member {
     spoiled: u32,
 }
 
+impl Member {
+    fn new(work: Box<dyn Work>) -> Self {
+        Self {
+            work,
+            alone: false,
+            spoiled: 0,
+        }
+    }
+}
+
 /// How the running of a batch ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
@@ -60,11 +70,7 @@ impl Queue {
     }
 
     pub(super) fn push(&mut self, work: Box<dyn Work>) {
-        self.waiting.push_back(Member {
-            work,
-            alone: false,
-            spoiled: 0,
-        });
+        self.waiting.push_back(Member::new(work));
     }
 
     pub(super) fn len(&self) -> usize {
@@ -87,11 +93,20 @@ impl Queue {
         }
     }
 
-    /// Runs members until the transaction is full, old, or spoiled.
-    pub(super) async fn run(&mut self, tx: &mut Tx) -> (Vec<Member>, Outcome) {
+    /// Runs members until the transaction is full, old, or spoiled. When none waits `late` is asked for
+    /// those who came in the meantime, so that they share the flush and do not wait for the next.
+    pub(super) async fn run(
+        &mut self,
+        tx: &mut Tx,
+        mut late: impl FnMut() -> Option<Box<dyn Work>>,
+    ) -> (Vec<Member>, Outcome) {
         let mut ran = Vec::new();
         let started = Instant::now();
-        while let Some(mut member) = self.waiting.pop_front() {
+        loop {
+            let waiting = self.waiting.pop_front();
+            let Some(mut member) = waiting.or_else(|| late().map(Member::new)) else {
+                break;
+            };
             let full = ran.len() >= MAX_BATCH || started.elapsed() > MAX_BATCH_TIME;
             if !ran.is_empty() && (member.alone || full) {
                 self.waiting.push_front(member);

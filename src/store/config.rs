@@ -100,6 +100,14 @@ pub struct StoreConfig {
     pub acquire_timeout: Duration,
     /// How long SQLite waits for a lock that a foreign program holds on the file.
     pub busy_timeout: Duration,
+    /// How long PostgreSQL works on one statement.
+    pub statement_timeout: Duration,
+    /// How long PostgreSQL lets a statement wait for a lock.
+    pub lock_timeout: Duration,
+    /// How long a read or a transaction waits for a PostgreSQL that says nothing at all, as when its
+    /// machine or the network to it is gone; then its connection is given up. Longer than what the
+    /// server itself allows.
+    pub silence_limit: Duration,
     /// By what replicas on one PostgreSQL tell each other of their commits.
     pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
@@ -121,6 +129,9 @@ impl StoreConfig {
             write_connections: 16,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
+            statement_timeout: Duration::from_secs(5),
+            lock_timeout: Duration::from_secs(2),
+            silence_limit: Duration::from_secs(15),
             hints: Hints::Notify,
             commit_delay: None,
         }

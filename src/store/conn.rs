@@ -176,6 +176,11 @@ impl Conn {
         self.failed = false;
     }
 
+    /// Gives the connection up: what was sent on it has no answer, and none is waited for.
+    pub(super) fn give_up(&mut self) {
+        self.broken = true;
+    }
+
     /// Asks the other end whether it is there.
     pub(super) async fn ping(&mut self) -> sqlx::Result<()> {
         use sqlx::Connection as _;

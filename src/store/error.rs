@@ -2,10 +2,13 @@
 //!
 //! The database's own text never leaves: it is the source of an internal error at most.
 
+use std::fmt;
+
 use sqlx::error::ErrorKind;
 
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
+use crate::telemetry;
 
 /// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +96,29 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
     }
 }
 
+/// A database's error for the log: its code and what of the schema it is about. PostgreSQL's details
+/// show whole rows, and messages of both engines may quote a value, so those are left out.
+#[must_use]
+pub fn described(error: &sqlx::Error) -> String {
+    let sqlx::Error::Database(database) = error else {
+        return telemetry::redacted(&error.to_string()).into_owned();
+    };
+    let mut text = format!(
+        "{} (code {})",
+        telemetry::redacted(database.message()),
+        database.code().unwrap_or_default()
+    );
+    for (what, name) in [
+        ("table", database.table()),
+        ("constraint", database.constraint()),
+    ] {
+        if let Some(name) = name {
+            text.push_str(&format!(", {what} {name}"));
+        }
+    }
+    text
+}
+
 /// An error that can be told to every member of a batch.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
@@ -104,7 +130,7 @@ impl Trouble {
     pub(super) fn of(error: &sqlx::Error) -> Self {
         Self {
             class: class(error),
-            text: error.to_string(),
+            text: described(error),
         }
     }
 
@@ -153,6 +179,13 @@ impl Trouble {
     }
 }
 
+/// For the log.
+impl fmt::Display for Trouble {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 /// A fault found by the store; its text is for the log, not for callers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
@@ -163,7 +196,7 @@ impl From<sqlx::Error> for Error {
         match class(&error) {
             Class::Fault => Error::internal(error),
             Class::Away | Class::Contended | Class::Full => {
-                tracing::debug!(%error, "the database refused");
+                tracing::debug!(error = described(&error), "the database refused");
                 Trouble::of(&error).to_error()
             }
         }

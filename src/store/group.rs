@@ -44,6 +44,7 @@ impl Writer {
         let stop = CancellationToken::new();
         let state = Loop {
             tx: Some(Tx::new(conn)),
+            lost: None,
             target,
             meter,
             wake,
@@ -87,6 +88,8 @@ impl Writer {
 struct Loop {
     /// None after the connection was lost.
     tx: Option<Tx>,
+    /// The lost connection, until its successor is open: see [`reopen`](Self::reopen).
+    lost: Option<Conn>,
     target: Target,
     meter: Arc<Meter>,
     wake: Wake,
@@ -105,6 +108,9 @@ impl Loop {
         }
         if let Some(tx) = self.tx.take() {
             tx.into_conn().close().await;
+        }
+        if let Some(lost) = self.lost.take() {
+            lost.close().await;
         }
     }
 
@@ -149,7 +155,8 @@ impl Loop {
                 return;
             }
         };
-        let (ran, outcome) = self.queue.run(&mut tx).await;
+        let late = || self.calls.try_recv().ok();
+        let (ran, outcome) = self.queue.run(&mut tx, late).await;
         if outcome == Outcome::Whole {
             self.commit(&mut tx, ran).await;
         } else {
@@ -160,31 +167,50 @@ impl Loop {
         if self.transactions.is_multiple_of(LOG_CHECKED_EVERY) {
             self.premises.fold_long_log(tx.conn_mut()).await;
         }
+        self.keep(tx).await;
+    }
+
+    /// Keeps the connection for the next transaction, unless it is of no more use.
+    async fn keep(&mut self, mut tx: Tx) {
         if tx.is_broken() {
             tracing::warn!("the writer's connection was lost; it is opened again");
-            tx.into_conn().close().await;
+            // A lock that it may still have would keep its successor waiting.
+            tx.conn_mut().rollback().await;
+            self.lost = Some(tx.into_conn());
         } else {
             self.tx = Some(tx);
         }
     }
 
+    /// Opens a connection in the place of a lost one, which is closed only then.
+    ///
+    /// A commit whose flush failed has left its frames in the write-ahead log: in the cache of the
+    /// system, marked as clean, and perhaps not on the disk, as a later flush does not write them again.
+    /// They are harmless as long as the index of the log, which is in the memory that connections share,
+    /// ends before them: the next transaction overwrites them, and its own flush covers all of it. But
+    /// if no connection were left, the next one would read the log anew, take those frames for a commit
+    /// and append behind them, and a power cut could then lose what was flushed and answered. So the
+    /// index is kept alive. A start of the program does read the log anew, and first of all moves what
+    /// it finds into the database and flushes that (`sqlite::open`).
+    async fn reopen(&mut self) -> Result<Conn, Trouble> {
+        let opened = self.target.connect(&self.meter).await;
+        let opened = opened.map_err(|error| Trouble::of(&error))?;
+        if let Some(lost) = self.lost.take() {
+            lost.close().await;
+        }
+        Ok(opened)
+    }
+
     async fn begin(&mut self) -> Result<Tx, Trouble> {
         let mut tx = match self.tx.take() {
             Some(tx) => tx,
-            None => Tx::new(
-                self.target
-                    .connect(&self.meter)
-                    .await
-                    .map_err(|error| Trouble::of(&error))?,
-            ),
+            None => Tx::new(self.reopen().await?),
         };
         // At once a writer: a transaction that becomes one later is refused without waiting.
         match tx.conn_mut().begin("BEGIN IMMEDIATE".into()).await {
             Ok(()) => Ok(tx),
             Err(error) => {
-                if !tx.is_broken() {
-                    self.tx = Some(tx);
-                }
+                self.keep(tx).await;
                 Err(Trouble::of(&error))
             }
         }
@@ -195,8 +221,9 @@ impl Loop {
             tokio::time::sleep(delay).await;
         }
         let trouble = tx.conn_mut().commit().await.err().map(|error| {
-            tracing::warn!(%error, members = ran.len(), "a transaction could not be committed");
-            Trouble::of(&error)
+            let (error, members) = (Trouble::of(&error), ran.len());
+            tracing::warn!(%error, members, "a transaction could not be committed");
+            error
         });
         if trouble.is_none() && batch::committed(&mut ran) {
             self.wake.committed_here();

@@ -39,13 +39,16 @@ pub(super) fn start(
     hints: &Hints,
     database: PgConnectOptions,
     store_id: &str,
+    silence_limit: Duration,
     wake: &Wake,
     stop: &CancellationToken,
 ) {
     let own = ids::new_id();
     match hints {
         Hints::Off => {}
-        Hints::Notify => notify::start(database, store_id, own, wake, stop),
+        Hints::Notify => {
+            notify::start(database, store_id, own, silence_limit, wake, stop);
+        }
         Hints::Nats(urls) => {
             let subject = format!("clientela.{store_id}.wake");
             let passing = nats::pass(urls.clone(), subject, own, wake.clone());

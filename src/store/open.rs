@@ -1,5 +1,6 @@
 //! What both engines check before a store is served: version, migrations, identity.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -38,6 +39,9 @@ pub enum OpenError {
     /// An SQLite file of another program.
     #[error("{} is a database of another program", .0.display())]
     Foreign(PathBuf),
+    /// A file whose content cannot be read.
+    #[error("{} is damaged and is left as it is; restore a copy of it", .0.display())]
+    DamagedFile(PathBuf),
     /// A release that is too old for the data.
     #[error(
         "the database was written by a newer release, which asks for reader version {needed}, \
@@ -77,8 +81,29 @@ pub enum OpenError {
     #[error("the database could not be brought up to date: {0}")]
     Migration(#[from] sqlx::migrate::MigrateError),
     /// The database refused.
-    #[error("the database cannot be opened: {0}")]
+    #[error("{}", refusal(.0))]
     Database(#[from] sqlx::Error),
+}
+
+/// What the operator can do about a database that refuses, where that is known.
+fn refusal(error: &sqlx::Error) -> String {
+    let code = match error {
+        sqlx::Error::Database(database) => database.code().unwrap_or_default(),
+        sqlx::Error::Io(error) => return format!("the database cannot be reached: {error}"),
+        _ => Cow::Borrowed(""),
+    };
+    match &*code {
+        "28P01" | "28000" => {
+            "PostgreSQL does not accept the user or the password of the database URL".to_owned()
+        }
+        "3D000" => "there is no database of the URL's name; create it first".to_owned(),
+        "42501" => "the user of the database URL may not do this in the database: it has to own \
+                    its schema"
+            .to_owned(),
+        "53300" => "PostgreSQL has no connection left; raise its max_connections".to_owned(),
+        "57P03" => "PostgreSQL is starting or stopping; try again".to_owned(),
+        _ => format!("the database cannot be opened: {error}"),
+    }
 }
 
 /// What a store knows of itself.

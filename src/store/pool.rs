@@ -53,6 +53,8 @@ struct Inner {
     /// Moves on when a connection is found dead: what was idle then is not trusted any more.
     generation: AtomicU64,
     acquire_timeout: Duration,
+    /// None where the other end is this process.
+    silence_limit: Option<Duration>,
 }
 
 struct Idle {
@@ -66,6 +68,7 @@ impl Pool {
         target: Target,
         size: usize,
         acquire_timeout: Duration,
+        silence_limit: Option<Duration>,
         meter: Arc<Meter>,
     ) -> Self {
         let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
@@ -77,6 +80,7 @@ impl Pool {
             idle: Mutex::new(Vec::new()),
             generation: AtomicU64::new(0),
             acquire_timeout,
+            silence_limit,
         }))
     }
 
@@ -96,7 +100,12 @@ impl Pool {
             }
         };
         while let Some(mut idle) = self.pop_idle() {
-            if idle.since.elapsed() < TRUSTED_IDLE || idle.conn.ping().await.is_ok() {
+            if idle.since.elapsed() < TRUSTED_IDLE {
+                return Ok(self.lend(idle.conn, permit));
+            }
+            // A server whose machine is gone does not even refuse.
+            let ping = tokio::time::timeout(inner.acquire_timeout, idle.conn.ping());
+            if matches!(ping.await, Ok(Ok(()))) {
                 return Ok(self.lend(idle.conn, permit));
             }
             self.forget_idle();
@@ -121,7 +130,11 @@ impl Pool {
         loop {
             tries += 1;
             let mut pooled = self.acquire().await?;
-            match pooled.conn().begin(sql.to_owned()).await {
+            let Some(begun) = self.heard(pooled.conn().begin(sql.to_owned())).await else {
+                pooled.give_up();
+                return Err(silent());
+            };
+            match begun {
                 Ok(()) => return Ok(pooled),
                 Err(_) if pooled.conn().is_broken() && tries < 3 => pooled.release(),
                 Err(error) => {
@@ -129,6 +142,15 @@ impl Pool {
                     return Err(Trouble::of(&error));
                 }
             }
+        }
+    }
+
+    /// What work on a connection of this pool gives; none if it takes so long that nothing can be
+    /// behind it but silence. The connection is to be given up then.
+    pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+        match self.0.silence_limit {
+            Some(limit) => tokio::time::timeout(limit, work).await.ok(),
+            None => Some(work.await),
         }
     }
 
@@ -187,6 +209,11 @@ impl Pool {
     }
 }
 
+/// The trouble with a connection that was given up.
+pub(super) fn silent() -> Trouble {
+    Trouble::away("the database said nothing for too long")
+}
+
 fn closed() -> Trouble {
     Trouble::away("the store is closed")
 }
@@ -217,6 +244,12 @@ impl Pooled {
     /// Gives a taken connection back.
     pub(super) fn give_back(mut self, conn: Conn) {
         self.conn = Some(conn);
+        self.release();
+    }
+
+    /// Ends the loan of a connection that is waited for no longer.
+    pub(super) fn give_up(mut self) {
+        self.conn().give_up();
         self.release();
     }
 

@@ -1,10 +1,12 @@
 //! Opening a store in PostgreSQL: its version, its schema, its epoch, its time limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
 
+use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
 use super::pool::Target;
@@ -24,6 +26,7 @@ pub(super) struct Opened {
 
 pub(super) async fn open(
     options: &PgConnectOptions,
+    config: &StoreConfig,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
     let patient = options
@@ -49,10 +52,11 @@ pub(super) async fn open(
     conn.close().await;
 
     // No call may hold its locks, or the horizon of the feed, for longer.
+    let millis = |limit: Duration| format!("{}ms", limit.as_millis());
     let limited = patient.clone().statement_cache_capacity(256).options([
-        ("statement_timeout", "5s"),
-        ("lock_timeout", "2s"),
-        ("idle_in_transaction_session_timeout", "5s"),
+        ("statement_timeout", millis(config.statement_timeout)),
+        ("lock_timeout", millis(config.lock_timeout)),
+        ("idle_in_transaction_session_timeout", "5s".to_owned()),
     ]);
     Ok(Opened {
         target: Target::Postgres(Box::new(limited)),
@@ -67,45 +71,81 @@ async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
             .fetch_one(e)
             .await
     })?;
-    if found < OLDEST {
-        let found = (found / 10_000).to_string();
-        return Err(OpenError::OldEngine {
-            what: "PostgreSQL",
-            found,
-            needed: "15",
-        });
-    }
-    Ok(())
+    check_version(found)
 }
+
+fn check_version(found: i64) -> Result<(), OpenError> {
+    if found >= OLDEST {
+        return Ok(());
+    }
+    Err(OpenError::OldEngine {
+        what: "PostgreSQL",
+        found: (found / 10_000).to_string(),
+        needed: "15",
+    })
+}
+
+/// The row of the log that is the furthest, and up to where it was compacted, are ahead of the cluster's
+/// own numbers.
+const IS_AHEAD: &str = "SELECT GREATEST(
+        (SELECT MAX(xid) FROM change_log),
+        (SELECT split_part(value, ' ', 1)::bigint FROM store_meta
+         WHERE key = 'compacted_through'),
+        0) >= pg_current_xact_id()::text::bigint";
+
+/// All old history counts as compacted and measured: nobody can read on in it, and it goes when the ids
+/// of its requests may.
+const RENEW: [&str; 5] = [
+    "UPDATE change_log SET xid = 0",
+    "UPDATE jobs SET xid = 0",
+    "DELETE FROM store_meta WHERE key IN ('compacted_through', 'feed_measured')",
+    "INSERT INTO store_meta (key, value)
+     SELECT 'compacted_through', xid || ' ' || seq || ' ' || mark FROM change_log
+     ORDER BY seq DESC LIMIT 1",
+    "INSERT INTO store_meta (key, value)
+     SELECT 'feed_measured', xid || ' ' || seq || ' 0' FROM change_log
+     ORDER BY seq DESC LIMIT 1",
+];
 
 /// A copy restored into another cluster carries transaction numbers that are ahead of it: new
 /// changes would sort before old ones. The old ones are put first again, and the epoch changes.
 async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
-    let ahead: bool = on!(conn, |e| {
-        sqlx::query_scalar(
-            "SELECT COALESCE(MAX(xid), 0) >= pg_current_xact_id()::text::bigint FROM change_log",
-        )
-        .fetch_one(e)
-        .await
-    })?;
-    if ahead {
-        tracing::warn!("the store was restored from a copy: streams begin anew");
-        let epoch = ids::new_id();
-        on!(conn, |e| sqlx::query("UPDATE change_log SET xid = 0")
-            .execute(e)
-            .await
-            .map(|_| ()))?;
-        on!(conn, |e| sqlx::query("UPDATE jobs SET xid = 0")
-            .execute(e)
-            .await
-            .map(|_| ()))?;
-        on!(conn, |e| {
-            sqlx::query("UPDATE store_meta SET value = $1 WHERE key = 'epoch'")
-                .bind(&epoch)
-                .execute(e)
-                .await
-                .map(|_| ())
-        })?;
+    let ahead: bool = on!(conn, |e| sqlx::query_scalar(IS_AHEAD).fetch_one(e).await)?;
+    if !ahead {
+        return Ok(());
     }
+    tracing::warn!("the store was restored from a copy: streams begin anew");
+    conn.begin("BEGIN".into()).await?;
+    for statement in RENEW {
+        on!(conn, |e| sqlx::query(statement)
+            .execute(e)
+            .await
+            .map(|_| ()))?;
+    }
+    let epoch = ids::new_id();
+    on!(conn, |e| {
+        sqlx::query("UPDATE store_meta SET value = $1 WHERE key = 'epoch'")
+            .bind(&epoch)
+            .execute(e)
+            .await
+            .map(|_| ())
+    })?;
+    conn.commit().await?;
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_postgresql_before_15_is_refused_by_its_version() {
+        let refused = check_version(140_013).unwrap_err();
+
+        assert_eq!(
+            refused.to_string(),
+            "PostgreSQL is version 14, and at least 15 is needed"
+        );
+        assert!(check_version(150_000).is_ok());
+    }
 }

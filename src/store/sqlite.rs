@@ -93,9 +93,23 @@ pub(super) async fn open(
     let file = data_dir.join(DATABASE_FILE);
     check_header(&file)?;
     make_private_file(&file)?;
+    open_file(data_dir, &file, lock, busy_timeout, meter)
+        .await
+        .map_err(|error| match error {
+            OpenError::Database(error) if is_damage(&error) => OpenError::DamagedFile(file),
+            error => error,
+        })
+}
 
+async fn open_file(
+    data_dir: &Path,
+    file: &Path,
+    lock: File,
+    busy_timeout: Duration,
+    meter: &Arc<Meter>,
+) -> Result<Opened, OpenError> {
     let options = SqliteConnectOptions::new()
-        .filename(&file)
+        .filename(file)
         .busy_timeout(busy_timeout)
         .statement_cache_capacity(256)
         .disable_statement_logging();
@@ -113,10 +127,16 @@ pub(super) async fn open(
         .thread_name(|id| format!("sqlite-read-{id}"));
 
     let write_target = Target::Sqlite(Box::new(write_options));
+    let read_target = Target::Sqlite(Box::new(read_options));
+    // Before the first connection that writes, as that already changes the file's mode.
+    let mut reader = open::connect(&read_target, meter).await?;
+    check_owner(&mut reader, file).await?;
+    reader.close().await;
     let mut writer = open::connect(&write_target, meter).await?;
     check_library(&mut writer).await?;
     check_settings(&mut writer).await?;
-    claim(&mut writer, &file).await?;
+    settle_log(&mut writer).await?;
+    claim(&mut writer).await?;
     open::check_reader_version(&mut writer).await?;
     open::migrate(&mut writer).await?;
     let meta = open::identity(&mut writer).await?;
@@ -126,7 +146,6 @@ pub(super) async fn open(
         log: data_dir.join(format!("{DATABASE_FILE}-wal")),
         busy_timeout,
     };
-    let read_target = Target::Sqlite(Box::new(read_options));
     Ok(Opened {
         writer,
         write_target,
@@ -234,9 +253,26 @@ async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Marks a fresh file as Clientela's; refuses the file of another program.
-async fn claim(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
-    let id: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA application_id")
+/// Moves what an earlier process left in the write-ahead log into the database and flushes it there.
+///
+/// The log may end with a commit whose flush failed and whose process ended: readable, but perhaps only
+/// from the system's cache, and never written by a later flush. Nothing is appended behind that: what the
+/// cache shows is written anew, to the database, and the log begins afresh.
+async fn settle_log(conn: &mut Conn) -> Result<(), OpenError> {
+    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
+    if busy != 0 {
+        // Then somebody had it open all the time, and the log was not read anew.
+        tracing::debug!("another program reads the database; its log stays as it is");
+    }
+    Ok(())
+}
+
+const READ_APPLICATION_ID: &str = "PRAGMA application_id";
+
+/// Refuses the file of another program.
+async fn check_owner(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
+    let id: i64 = on!(conn, |e| sqlx::query_scalar(READ_APPLICATION_ID)
         .fetch_one(e)
         .await)?;
     if id == i64::from(APPLICATION_ID) {
@@ -250,10 +286,34 @@ async fn claim(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
     if id != 0 || tables != 0 {
         return Err(OpenError::Foreign(file.to_owned()));
     }
+    Ok(())
+}
+
+/// Marks a fresh file as Clientela's.
+async fn claim(conn: &mut Conn) -> Result<(), OpenError> {
+    let id: i64 = on!(conn, |e| sqlx::query_scalar(READ_APPLICATION_ID)
+        .fetch_one(e)
+        .await)?;
+    if id == i64::from(APPLICATION_ID) {
+        return Ok(());
+    }
     let mark = format!("PRAGMA application_id = {APPLICATION_ID}");
     on!(conn, |e| sqlx::raw_sql(AssertSqlSafe(mark.as_str()))
         .execute(e)
         .await
         .map(|_| ()))?;
     Ok(())
+}
+
+/// Whether SQLite found that the file is none of its own, or is broken.
+fn is_damage(error: &sqlx::Error) -> bool {
+    let sqlx::Error::Database(error) = error else {
+        return false;
+    };
+    let code = error.code().unwrap_or_default();
+    let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
+    matches!(
+        primary,
+        libsqlite3_sys::SQLITE_NOTADB | libsqlite3_sys::SQLITE_CORRUPT
+    )
 }

@@ -11,6 +11,7 @@ use super::error::{StoreFault, Trouble};
 use super::locks::Locks;
 use super::tx::{State, Tx};
 use crate::error::{Error, Result};
+use crate::telemetry;
 
 /// New starts with more locks; each adds at least one, and a write knows nearly all beforehand.
 const MAX_LOCK_RESTARTS: u32 = 4;
@@ -111,7 +112,12 @@ impl<T, D, F> Closure<T, D, F> {
                 "a write went on after one of its statements had failed".into(),
             ))),
             Ok(result) => result,
-            Err(panic) => Err(Error::internal(StoreFault(panic_text(panic.as_ref())))),
+            Err(panic) => {
+                let text = telemetry::panic_text(panic.as_ref());
+                Err(Error::internal(StoreFault(format!(
+                    "a write panicked: {text}"
+                ))))
+            }
         };
         let ran = match (&result, dirty) {
             (Ok(_), _) => Ran::Done,
@@ -173,12 +179,4 @@ where
         // The caller may have gone; its write stands all the same.
         let _ = self.answer.send(answer);
     }
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic
-        .downcast_ref::<&str>()
-        .map(|text| (*text).to_owned())
-        .or_else(|| panic.downcast_ref::<String>().cloned());
-    format!("a write panicked: {}", text.unwrap_or_default())
 }

@@ -18,7 +18,7 @@ use super::batch::{self, Outcome, Queue};
 use super::error::{Class, Trouble};
 use super::lanes::{Lane, Lanes, Turnstile};
 use super::locks::Locks;
-use super::pool::Pool;
+use super::pool::{self, Pool};
 use super::tx::Tx;
 use super::wake::Wake;
 use super::work::Work;
@@ -151,20 +151,32 @@ impl Workshop {
         };
         let mut pooled = self.pool.begin(&begin_text(locks)).await?;
         let mut tx = Tx::new(pooled.take());
-        let (mut ran, outcome) = queue.run(&mut tx).await;
+        let outcome = self.pool.heard(queue.run(&mut tx, || None)).await;
         let mut conn = tx.into_conn();
+        let Some((mut ran, outcome)) = outcome else {
+            // Those who ran are told that their write was dropped.
+            conn.give_up();
+            pooled.give_back(conn);
+            return Err(pool::silent());
+        };
 
         if outcome != Outcome::Whole {
             let lost = conn.was_contended();
-            if !conn.is_broken() {
-                conn.rollback().await;
+            if !conn.is_broken() && self.pool.heard(conn.rollback()).await.is_none() {
+                conn.give_up();
             }
             pooled.give_back(conn);
             queue.take_back(ran, outcome, lost && once_more);
             return Ok(lost);
         }
 
-        let trouble = conn.commit().await.err().map(|error| Trouble::of(&error));
+        let trouble = match self.pool.heard(conn.commit()).await {
+            Some(committed) => committed.err().map(|error| Trouble::of(&error)),
+            None => {
+                conn.give_up();
+                Some(pool::silent())
+            }
+        };
         pooled.give_back(conn);
         let lost = trouble
             .as_ref()

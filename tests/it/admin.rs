@@ -1,5 +1,8 @@
 //! AdminService: shops, their settings and their keys.
 
+mod keys;
+mod settings;
+
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tonic::Code;
 
@@ -97,6 +100,9 @@ on_both_engines! {
         let listed = own.list_shops(pb::ListShopsRequest::default()).await.unwrap().into_inner();
         assert_eq!(listed.shops.len(), 1);
         assert_eq!(listed.shops[0].name, "shops/default");
+        let nonsense = pb::ListShopsRequest { page_token: "x".into(), ..Default::default() };
+        let refused = own.list_shops(nonsense).await.unwrap_err();
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidPageToken);
         let other = pb::GetShopRequest { name: "shops/a".into() };
         let refused = own.get_shop(other).await.unwrap_err();
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
@@ -217,7 +223,6 @@ on_both_engines! {
         let made = admin.create_api_key(key_request(&[Role::Monitor], "")).await.unwrap();
         let made = made.into_inner();
         let name = made.api_key.unwrap().name;
-        let begun = std::time::Instant::now();
 
         let revoke = pb::RevokeApiKeyRequest { name: name.clone(), request_id: String::new() };
         admin.revoke_api_key(revoke.clone()).await.unwrap();
@@ -229,7 +234,6 @@ on_both_engines! {
         });
         let refused = refused.await;
         assert_refused(&refused, Code::Unauthenticated, ErrorReason::KeyMissing);
-        assert!(begun.elapsed().as_secs() < 5, "{:?}", begun.elapsed());
         let listed = admin.list_api_keys(pb::ListApiKeysRequest::default()).await.unwrap();
         assert!(listed.into_inner().api_keys.iter().all(|key| key.name != name));
         let all = pb::ListApiKeysRequest { show_revoked: true, ..Default::default() };

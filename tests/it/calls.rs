@@ -1,7 +1,7 @@
 //! What every call goes through before and after its area: key, acting person, shop, deadline, the
 //! metadata of the answer, and the other protocols of the port.
 
-use std::{io, time::Duration};
+use std::io;
 
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tokio::{
@@ -12,7 +12,7 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    harness::{Shop, assert_refused, eventually},
+    harness::{Engine, Setup, Shop, assert_refused, eventually},
     on_both_engines,
 };
 
@@ -108,7 +108,7 @@ on_both_engines! {
 
         second_shop(&shop).await;
 
-        let status = eventually("the need to name a shop", || async { get(&[]).await.err() }).await;
+        let status = get(&[]).await.unwrap_err();
         assert_refused(&status, Code::InvalidArgument, ErrorReason::ShopRequired);
         get(&[("clientela-shop", "default")]).await.unwrap();
         get(&[("clientela-shop", "shops/second")]).await.unwrap();
@@ -263,29 +263,6 @@ on_both_engines! {
         assert_eq!(seen_by(Role::Monitor).await, (ada, 0, None, String::new()));
     }
 
-    async fn an_open_stream_ends_with_its_key(shop: Shop) {
-        let api_key = pb::ApiKey { roles: vec![Role::Monitor.into()], ..Default::default() };
-        let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
-        let key = shop.admin().create_api_key(request).await.unwrap().into_inner();
-        let watch = pb::WatchGroupsRequest::default();
-        let mut stream = shop.groups_as(&key.secret).watch_groups(watch).await.unwrap().into_inner();
-        stream.message().await.unwrap().expect("a snapshot begins");
-
-        let name = key.api_key.unwrap().name;
-        let revoke = pb::RevokeApiKeyRequest { name, ..Default::default() };
-        shop.admin().revoke_api_key(revoke).await.unwrap();
-
-        let ended = async {
-            loop {
-                if let Err(status) = stream.message().await {
-                    return status;
-                }
-            }
-        };
-        let status = tokio::time::timeout(Duration::from_secs(5), ended).await.unwrap();
-        assert_refused(&status, Code::Unauthenticated, ErrorReason::KeyRevoked);
-    }
-
     async fn an_unknown_rpc_is_unimplemented_with_a_reason(shop: Shop) {
         let head = "POST /clientela.v1.AdminService/Conquer HTTP/1.1\r\n\
                     content-type: application/grpc-web+proto";
@@ -295,4 +272,22 @@ on_both_engines! {
         assert!(answer.contains("grpc-status: 12"), "{answer}");
         assert!(answer.contains("grpc-status-details-bin"), "{answer}");
     }
+}
+
+/// A call that names no shop must not end up in the one that was alone a moment ago.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_shop_is_known_at_once_at_every_replica() {
+    let shop = Shop::start(Engine::Postgres).await;
+    let replica = shop.replica(Setup::default()).await;
+    let list = || {
+        let mut carts = replica.carts_as(&shop.operator_key);
+        async move { carts.list_carts(pb::ListCartsRequest::default()).await }
+    };
+    list().await.unwrap();
+
+    second_shop(&shop).await;
+
+    let status = list().await.unwrap_err();
+    assert_refused(&status, Code::InvalidArgument, ErrorReason::ShopRequired);
+    replica.stop().await;
 }

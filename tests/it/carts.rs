@@ -1,7 +1,9 @@
 //! Carts through the wire, on both engines.
 
 mod abandonment;
+mod assign;
 mod concurrency;
+mod expiry;
 mod figures;
 mod freeze;
 mod items;
@@ -11,12 +13,14 @@ mod merge;
 mod moving;
 mod named;
 mod order;
+mod prices;
 mod recover;
 mod refusals;
 mod retention;
 mod sign_in;
 mod slots;
 mod update;
+mod upkeep;
 
 use clientela::proto::pb::{
     self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, cart_owner,

@@ -2,6 +2,7 @@
 
 mod hold;
 mod merging;
+mod replicas;
 mod watching;
 
 use std::io::{BufRead as _, BufReader};
@@ -42,6 +43,8 @@ pub struct Server {
     pub greeting: String,
     pub address: SocketAddr,
     folder: TempDir,
+    database_url: Option<String>,
+    /// Kept by the first server on it.
     database: Option<postgres::TestDatabase>,
 }
 
@@ -54,7 +57,24 @@ impl Server {
             Engine::Postgres => Some(postgres::database().await),
         };
         let url = database.as_ref().map(|database| database.url.clone());
-        let (process, greeting) = serve(&folder.path().join("data"), "127.0.0.1:0", url.as_deref());
+        let mut server = Self::launch(folder, url);
+        server.database = database;
+        server
+    }
+
+    /// Starts another server, with a folder of its own, on the PostgreSQL of this one.
+    pub fn beside(&self) -> Self {
+        let folder = tempfile::tempdir().expect("a temporary folder");
+        assert!(
+            self.database_url.is_some(),
+            "an embedded store belongs to one process"
+        );
+        Self::launch(folder, self.database_url.clone())
+    }
+
+    fn launch(folder: TempDir, database_url: Option<String>) -> Self {
+        let data_dir = folder.path().join("data");
+        let (process, greeting) = serve(&data_dir, "127.0.0.1:0", database_url.as_deref());
         let address = greeting
             .split_whitespace()
             .find_map(|word| word.trim_end_matches(';').parse().ok())
@@ -64,7 +84,8 @@ impl Server {
             greeting,
             address,
             folder,
-            database,
+            database_url,
+            database: None,
         }
     }
 
@@ -83,9 +104,9 @@ impl Server {
 
     /// Starts the server again on its store and its address, after it was stopped or killed.
     pub fn start_again(&mut self) {
-        let url = self.database.as_ref().map(|database| database.url.clone());
         let address = self.address.to_string();
-        (self.process, self.greeting) = serve(&self.data_dir(), &address, url.as_deref());
+        let url = self.database_url.as_deref();
+        (self.process, self.greeting) = serve(&self.data_dir(), &address, url);
     }
 
     pub fn data_dir(&self) -> std::path::PathBuf {
@@ -99,8 +120,8 @@ impl Server {
             .args(arguments)
             .env("CLIENTELA_SERVER", self.address.to_string())
             .env("CLIENTELA_DATA_DIR", self.data_dir());
-        if let Some(database) = &self.database {
-            command.env("CLIENTELA_DATABASE_URL", &database.url);
+        if let Some(url) = &self.database_url {
+            command.env("CLIENTELA_DATABASE_URL", url);
         }
         command
     }

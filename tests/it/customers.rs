@@ -8,6 +8,7 @@ mod list;
 mod password;
 mod read;
 mod titles;
+mod twins;
 mod update;
 mod watch;
 

@@ -1,9 +1,11 @@
 //! What the tests stand on: a real server on either engine, clients with keys, and helpers that state
 //! only what matters.
 
+mod backup;
 pub mod postgres;
 mod refusal;
 pub mod store;
+mod tables;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -12,13 +14,14 @@ use std::time::Duration;
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
-use clientela::jobs::JobsSettings;
+use clientela::jobs::{FeedLimits, JobsSettings};
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
-use clientela::store::{DatabaseUrl, Hints, Store};
+use clientela::store::{DatabaseUrl, Hints, Store, StoreConfig};
+use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -27,8 +30,9 @@ use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::Channel;
 
+pub use backup::Backup;
 pub use refusal::{assert_refused, reason, violations};
-pub use watching::{CartWatch, Seen};
+pub use watching::{CartWatch, Point, Seen};
 
 /// How long a test waits for what must come. Generous, as the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(60);
@@ -40,25 +44,34 @@ pub enum Engine {
     Postgres,
 }
 
-/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. With
-/// `in SETUP;` before the tests, in shops that are set up so.
+/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. The
+/// shop is set up as usual, or by what follows: `(shop: Shop with Setup { … })`.
 #[macro_export]
 macro_rules! on_both_engines {
-    (in $setup:expr; $( $(#[doc = $doc:literal])* async fn $name:ident($shop:ident: Shop) $body:block )*) => { $(
+    ($(
+        $(#[doc = $doc:literal])*
+        async fn $name:ident($shop:ident: Shop $(with $setup:expr)?) $body:block
+    )*) => { $(
         $(#[doc = $doc])*
         mod $name {
             use super::*;
 
             async fn test($shop: $crate::harness::Shop) $body
 
+            async fn on(engine: $crate::harness::Engine) {
+                let setups = [$($setup,)? $crate::harness::Setup::default()];
+                let [setup, ..] = setups;
+                test($crate::harness::Shop::start_with(engine, setup).await).await;
+            }
+
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                test($crate::harness::Shop::start_with($crate::harness::Engine::Sqlite, $setup).await).await;
+                on($crate::harness::Engine::Sqlite).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                test($crate::harness::Shop::start_with($crate::harness::Engine::Postgres, $setup).await).await;
+                on($crate::harness::Engine::Postgres).await;
             }
         }
     )* };
@@ -113,9 +126,12 @@ struct Data {
 }
 
 enum Database {
+    /// A file in the folder.
     Embedded,
-    Own(postgres::TestDatabase),
-    Of(String),
+    /// One of its own in the shared cluster.
+    Shared(postgres::TestDatabase),
+    /// One that the test looks after.
+    Own(String),
 }
 
 struct Running {
@@ -124,14 +140,30 @@ struct Running {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
+/// Fills the template of the shops' databases: a copy of it costs less than the migrations.
+async fn migrate(url: String) {
+    let mut connection = PgConnection::connect(&url).await.expect("the cluster runs");
+    sqlx::migrate!("migrations/postgres")
+        .run(&mut connection)
+        .await
+        .expect("the migrations apply");
+    connection.close().await.expect("it was open");
+}
+
 /// What a test may want different from the ordinary.
 #[derive(Clone)]
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
+    pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
+    pub key_poll_interval: Duration,
     pub drain_timeout: Duration,
     pub hints: Hints,
+    pub closing_timeout: Duration,
+    pub open_reflection: bool,
+    /// Changes how the store is opened.
+    pub store: fn(&mut StoreConfig),
 }
 
 impl Default for Setup {
@@ -143,28 +175,51 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
+            feed_limits: FeedLimits::default(),
             jobs: JobsSettings {
                 poll_interval: Duration::from_millis(50),
                 schedule_interval_max: Duration::from_millis(100),
                 ..JobsSettings::default()
             },
+            key_poll_interval: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(10),
             hints: Hints::Notify,
+            closing_timeout: Duration::from_secs(30),
+            open_reflection: false,
+            store: |_| {},
         }
     }
 }
 
 impl Setup {
-    /// The ordinary setup with a clock that stands still until it is moved.
+    /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
+    /// end for their age.
     pub fn held() -> Self {
         Self::held_at(store::START)
     }
 
     /// As [`held`](Self::held), at another time.
     pub fn held_at(micros: i64) -> Self {
+        let usual = Self::default();
         Self {
             clock: Clock::held_at(micros),
-            ..Self::default()
+            feed: FeedSettings {
+                stream_age: Duration::from_secs(100 * 365 * 24 * 60 * 60),
+                ..usual.feed.clone()
+            },
+            ..usual
+        }
+    }
+
+    /// As usual, but nobody does the work that is asked for.
+    pub fn idle() -> Self {
+        let usual = Self::default();
+        Self {
+            jobs: JobsSettings {
+                workers: 0,
+                ..usual.jobs.clone()
+            },
+            ..usual
         }
     }
 }
@@ -179,17 +234,17 @@ impl Shop {
     pub async fn start_with(engine: Engine, setup: Setup) -> Self {
         let database = match engine {
             Engine::Sqlite => Database::Embedded,
-            Engine::Postgres => Database::Own(postgres::database().await),
+            Engine::Postgres => Database::Shared(postgres::database_from("schema", migrate).await),
         };
-        Self::start_in(database, engine, setup).await
+        Self::on(engine, database, setup).await
     }
 
-    /// Starts a server on an empty database of the test's own PostgreSQL.
-    pub async fn start_at(url: String, setup: Setup) -> Self {
-        Self::start_in(Database::Of(url), Engine::Postgres, setup).await
+    /// Starts a server on an empty PostgreSQL database that the test looks after.
+    pub async fn start_on(url: String, setup: Setup) -> Self {
+        Self::on(Engine::Postgres, Database::Own(url), setup).await
     }
 
-    async fn start_in(database: Database, engine: Engine, setup: Setup) -> Self {
+    async fn on(engine: Engine, database: Database, setup: Setup) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let data = Data { folder, database };
         let clock = setup.clock.clone();
@@ -261,9 +316,24 @@ impl Shop {
     pub fn database_url(&self) -> &str {
         match &self.data.database {
             Database::Embedded => panic!("an embedded store has no URL"),
-            Database::Own(database) => &database.url,
-            Database::Of(url) => url,
+            Database::Shared(database) => &database.url,
+            Database::Own(url) => url,
         }
+    }
+
+    /// A copy of the data, as an operator makes it while no server runs.
+    pub async fn back_up(&self) -> Backup {
+        assert!(self.running.is_none(), "a copy of files at work is none");
+        Backup::of(&self.data).await
+    }
+
+    /// Puts the data of a copy in the place of the present ones, while no server runs.
+    pub async fn restore(&self, backup: &Backup) {
+        assert!(
+            self.running.is_none(),
+            "the server would go on with what is gone"
+        );
+        backup.restore(&self.data).await;
     }
 
     /// The database, for tests that look into it or harm it.
@@ -348,7 +418,11 @@ impl Shop {
     }
 
     pub fn operations(&self) -> OperationServiceClient<Transport> {
-        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(&self.admin_key))
+        self.operations_as(&self.admin_key)
+    }
+
+    pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
+        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
     }
 }
 
@@ -388,12 +462,12 @@ impl Running {
 
 impl Data {
     fn url(&self) -> DatabaseUrl {
-        match &self.database {
-            Database::Embedded => DatabaseUrl::embedded(self.folder.path()),
-            Database::Own(postgres::TestDatabase { url, .. }) | Database::Of(url) => {
-                DatabaseUrl::postgres(url).expect("the cluster's URL")
-            }
-        }
+        let url = match &self.database {
+            Database::Embedded => return DatabaseUrl::embedded(self.folder.path()),
+            Database::Shared(database) => &database.url,
+            Database::Own(url) => url,
+        };
+        DatabaseUrl::postgres(url).expect("the cluster's URL")
     }
 }
 
@@ -402,8 +476,13 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.clock = setup.clock;
     options.store.hints = setup.hints;
     options.feed = setup.feed;
+    options.feed_limits = setup.feed_limits;
     options.jobs = setup.jobs;
+    options.key_poll_interval = setup.key_poll_interval;
     options.server.drain_timeout = setup.drain_timeout;
+    options.server.closing_timeout = setup.closing_timeout;
+    options.open_reflection = setup.open_reflection;
+    (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
     let address = listener

@@ -1,14 +1,16 @@
 //! The port: gRPC, gRPC-Web with CORS, a page's place, health and reflection.
 
-use clientela::proto::pb::{self, ErrorReason};
+use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use clientela::proto::pb::{self, ErrorReason, watch_carts_response::Signal};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
 use tonic::Code;
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use crate::harness::{Setup, Shop, assert_refused, eventually};
+use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
+use crate::watch::{add, every, visitor};
 
 /// Sends one HTTP/1.1 request.
 async fn http(
@@ -40,6 +42,45 @@ fn framed(message: &impl prost::Message) -> Full<bytes::Bytes> {
     Full::new(frame.into())
 }
 
+/// A stream over gRPC-Web, as a page reads it.
+struct Page {
+    body: hyper::body::Incoming,
+    received: Vec<u8>,
+}
+
+impl Page {
+    /// The next frame: its flag, and what is in it.
+    async fn frame(&mut self) -> (u8, Vec<u8>) {
+        loop {
+            if let [flag, a, b, c, d, rest @ ..] = self.received.as_slice() {
+                let length = u32::from_be_bytes([*a, *b, *c, *d]) as usize;
+                if rest.len() >= length {
+                    let frame = (*flag, rest[..length].to_vec());
+                    self.received.drain(..5 + length);
+                    return frame;
+                }
+            }
+            let more = tokio::time::timeout(PATIENCE, self.body.frame()).await;
+            let more = more.expect("a frame comes").expect("the stream goes on");
+            if let Ok(data) = more.unwrap().into_data() {
+                self.received.extend_from_slice(&data);
+            }
+        }
+    }
+
+    async fn message(&mut self) -> pb::WatchCartsResponse {
+        let (flag, message) = self.frame().await;
+        assert_eq!(flag, 0, "a message");
+        prost::Message::decode(message.as_slice()).unwrap()
+    }
+
+    async fn trailers(&mut self) -> String {
+        let (flag, trailers) = self.frame().await;
+        assert_eq!(flag, 0x80, "trailers");
+        String::from_utf8(trailers).unwrap()
+    }
+}
+
 const ORIGIN: &str = "https://shop.example";
 const GET_TITLE: &str = "/clientela.v1.CustomerService/GetTitle";
 
@@ -69,6 +110,49 @@ on_both_engines! {
         assert_eq!(title.name, "titles/mr");
         let trailers = String::from_utf8_lossy(&body[5 + length..]).into_owned();
         assert!(trailers.contains("grpc-status:0"), "{trailers}");
+    }
+
+    /// A page watches as any other client does: the stream comes message by message, and its end says
+    /// where to go on.
+    async fn a_page_can_watch_over_grpc_web(shop: Shop) {
+        let mut shop = shop;
+        let watch = request("POST", "/clientela.v1.CartService/WatchCarts")
+            .header("origin", ORIGIN)
+            .header("content-type", "application/grpc-web+proto")
+            .header("x-grpc-web", "1")
+            .header("authorization", format!("Bearer {}", shop.admin_key));
+        let stream = tokio::net::TcpStream::connect(shop.address).await.unwrap();
+        let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
+            .await
+            .unwrap();
+        tokio::spawn(connection);
+        let answer = sender.send_request(watch.body(framed(&every())).unwrap()).await.unwrap();
+        assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
+        let mut page = Page { body: answer.into_body(), received: Vec::new() };
+
+        loop {
+            let message = page.message().await;
+            if let Some(Signal::SnapshotEnd(end)) = message.signal {
+                assert_eq!(end.count, 0);
+                break;
+            }
+        }
+        let cart = add(&mut shop.carts(), &visitor("of the page"), "mug").await;
+        let message = page.message().await;
+        assert_eq!(message.changes[0].cart.as_ref(), Some(&cart));
+        let token = message.resume_token;
+
+        let (_, trailers) = tokio::join!(shop.stop(), async {
+            let draining = page.message().await;
+            assert!(matches!(draining.signal, Some(Signal::Draining(_))), "{draining:?}");
+            page.trailers().await
+        });
+
+        assert!(trailers.contains("grpc-status:14"), "{trailers}");
+        let details = trailers.lines().find_map(|line| line.strip_prefix("grpc-status-details-bin:"));
+        let details = STANDARD_NO_PAD.decode(details.unwrap().trim()).unwrap();
+        let text = String::from_utf8_lossy(&details).into_owned();
+        assert!(text.contains("DRAINING") && text.contains(&token), "{text}");
     }
 
     async fn a_page_of_another_origin_is_not_let_in(shop: Shop) {
@@ -138,50 +222,66 @@ on_both_engines! {
     }
 }
 
-/// The reflection services list the contract; without a key only if they are open.
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn reflection_lists_the_services_for_any_live_key() {
-    use tonic_reflection::pb::v1::{
-        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
-        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
-    };
-    let shop = Shop::start_with(crate::harness::Engine::Sqlite, Setup::default()).await;
-    let list = || {
-        let message_request = Some(MessageRequest::ListServices(String::new()));
-        let request = ServerReflectionRequest {
-            host: String::new(),
-            message_request,
-        };
-        futures::stream::iter([request])
-    };
+/// The reflection services list the contract, in both versions that tools speak; without a key only if
+/// they are open.
+macro_rules! reflection_lists_the_services {
+    ($name:ident, $version:ident) => {
+        #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+        async fn $name() {
+            use tonic_reflection::pb::$version::{
+                ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+                server_reflection_request::MessageRequest,
+                server_reflection_response::MessageResponse,
+            };
+            let list = || {
+                let message_request = Some(MessageRequest::ListServices(String::new()));
+                let request = ServerReflectionRequest {
+                    host: String::new(),
+                    message_request,
+                };
+                futures::stream::iter([request])
+            };
+            let closed = Shop::start(Engine::Sqlite).await;
+            let open = Setup {
+                open_reflection: true,
+                ..Default::default()
+            };
+            let open = Shop::start_with(Engine::Sqlite, open).await;
 
-    let mut keyless = ServerReflectionClient::new(shop.channel());
-    let refused = keyless.server_reflection_info(list()).await.unwrap_err();
-    assert_refused(&refused, Code::Unauthenticated, ErrorReason::KeyMissing);
+            let mut keyless = ServerReflectionClient::new(closed.channel());
+            let refused = keyless.server_reflection_info(list()).await.unwrap_err();
+            assert_refused(&refused, Code::Unauthenticated, ErrorReason::KeyMissing);
 
-    let key = Shop::with_key(&shop.key(&[pb::Role::Monitor]).await);
-    let mut keyed = ServerReflectionClient::with_interceptor(shop.channel(), key);
-    let mut answers = keyed
-        .server_reflection_info(list())
-        .await
-        .unwrap()
-        .into_inner();
-    let answer = answers
-        .message()
-        .await
-        .unwrap()
-        .unwrap()
-        .message_response
-        .unwrap();
-    let MessageResponse::ListServicesResponse(services) = answer else {
-        panic!("{answer:?}")
+            let key = Shop::with_key(&closed.key(&[pb::Role::Monitor]).await);
+            let mut keyed = ServerReflectionClient::with_interceptor(closed.channel(), key);
+            let mut keyless = ServerReflectionClient::new(open.channel());
+            for answers in [
+                keyed.server_reflection_info(list()).await,
+                keyless.server_reflection_info(list()).await,
+            ] {
+                let answer = answers
+                    .unwrap()
+                    .into_inner()
+                    .message()
+                    .await
+                    .unwrap()
+                    .unwrap();
+                let Some(MessageResponse::ListServicesResponse(services)) = answer.message_response
+                else {
+                    panic!("{answer:?}")
+                };
+                let names: Vec<String> = services
+                    .service
+                    .into_iter()
+                    .map(|service| service.name)
+                    .collect();
+                for service in clientela::proto::POOL.services() {
+                    assert!(names.contains(&service.full_name().to_owned()), "{names:?}");
+                }
+            }
+        }
     };
-    let names: Vec<String> = services
-        .service
-        .into_iter()
-        .map(|service| service.name)
-        .collect();
-    for service in clientela::proto::POOL.services() {
-        assert!(names.contains(&service.full_name().to_owned()), "{names:?}");
-    }
 }
+
+reflection_lists_the_services!(reflection_lists_the_services_for_any_live_key, v1);
+reflection_lists_the_services!(old_reflection_lists_the_services_for_any_live_key, v1alpha);

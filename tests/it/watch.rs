@@ -1,9 +1,19 @@
 //! The guarantees of the feed, each on both engines.
 
+mod clock;
 mod fold;
+mod history;
 mod life;
+mod liveness;
 mod order;
+mod owner;
+mod resume;
+mod snapshot;
+mod stage;
 mod tokens;
+mod writers;
+
+use std::collections::BTreeMap;
 
 use clientela::proto::pb::{
     self, AddItemRequest, CartOwner, CartTarget, ItemInput, ItemPrice, Money, WatchCartsRequest,
@@ -83,7 +93,13 @@ pub fn filtered(filter: &str) -> WatchCartsRequest {
     }
 }
 
-/// All carts as a list tells them.
+/// All carts as a list tells them, by their names.
+pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
+    let carts = listed(shop).await.into_iter();
+    carts.map(|cart| (cart.name.clone(), cart)).collect()
+}
+
+/// All carts, as a list tells them.
 pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
     let mut carts = Vec::new();
     let mut page_token = String::new();

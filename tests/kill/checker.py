@@ -299,8 +299,6 @@ class Reader:
     on_stream: dict[str, int] = field(default_factory=dict)
     token: str = ""
     in_snapshot: bool = False
-    # The resources that the present snapshot has shown, without the changes that follow them.
-    rows: int = 0
     # Changes that were shown again after a resume, as the contract permits.
     repeated: int = 0
 
@@ -324,17 +322,14 @@ class Reader:
             if self.token and not self.rules.anew:
                 yield Violation("history", f"{self.watch} got a new snapshot on resuming")
             self.known, self.state, self.token = {}, {}, ""
-            self.in_snapshot, self.rows = True, 0
-        # What changed while the snapshot was read follows it, with a token, before its end.
-        if self.in_snapshot and not message.token:
-            self.rows += len(message.changes)
+            self.in_snapshot = True
         for change in message.changes:
             yield from self.change(change)
         if message.signal == "end":
             self.in_snapshot = False
-            if message.total != self.rows:
+            if message.total != len(self.state):
                 yield Violation(
-                    "snapshot", f"{self.watch}: {message.total} announced, {self.rows} received"
+                    "snapshot", f"{self.watch}: {message.total} announced, {len(self.state)} held"
                 )
         if message.token:
             self.token = message.token

@@ -104,7 +104,8 @@ class Follower:
         # Inside a snapshot there is nothing to resume from.
         if message.resume_token or signal == "snapshot_begin":
             self.token = message.resume_token
-        return signal == "heartbeat" and self.seen_last
+        # One without a token comes amid a snapshot.
+        return signal == "heartbeat" and message.resume_token != "" and self.seen_last
 
     def change(self, change: carts.CartChange) -> Change:
         has_cart = change.HasField("cart")

@@ -1,7 +1,6 @@
 //! One call as the log knows it: ids, code, reason and time, nothing of what was said.
 
 use std::{
-    fmt::Write as _,
     pin::Pin,
     sync::Arc,
     task::{Context, Poll},
@@ -15,7 +14,10 @@ use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::access::{keys::Key, tables::Method};
+use crate::{
+    access::{keys::Key, tables::Method},
+    telemetry::CallId,
+};
 
 /// A call from its beginning to its line in the log.
 pub struct Call {
@@ -25,7 +27,8 @@ pub struct Call {
     pub started: Instant,
     /// By which key, once that is known.
     pub key: Option<Arc<Key>>,
-    id: u64,
+    /// By what it is found in the log.
+    pub id: CallId,
 }
 
 impl Call {
@@ -35,15 +38,13 @@ impl Call {
             method,
             started: Instant::now(),
             key: None,
-            id: rand::random(),
+            id: CallId::fresh(),
         }
     }
 
-    /// The id by which the call is found in the log.
-    pub fn id(&self) -> HeaderValue {
-        let mut text = String::with_capacity(16);
-        write!(text, "{:016x}", self.id).expect("a String takes everything");
-        HeaderValue::from_str(&text).expect("hexadecimal digits go into headers")
+    /// The id as the caller gets it.
+    pub fn header(&self) -> HeaderValue {
+        HeaderValue::try_from(self.id.to_string()).expect("hexadecimal digits go into headers")
     }
 
     /// Logs the call: at once, or when its stream ends.
@@ -70,17 +71,15 @@ impl Call {
 
     fn log(&self, status: Option<&Status>) {
         let code = status.map_or(Code::Ok, Status::code);
-        let micros = self.started.elapsed().as_micros();
+        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let key = self.key.as_ref().map_or("", |key| &key.id);
-        let id = format_args!("{:016x}", self.id);
+        let id = self.id;
         let method = self.method.path.as_str();
         match status.filter(|status| status.code() != Code::Ok) {
             Some(status) => {
                 let info = status.get_details_error_info();
                 let reason = info.as_ref().map_or("", |info| &info.reason);
-                let fault = info.as_ref().and_then(|info| info.metadata.get("request"));
-                let fault = fault.map_or("", String::as_str);
-                tracing::info!(method, ?code, reason, micros, key, request = %id, fault, "call");
+                tracing::info!(method, ?code, reason, micros, key, request = %id, "call");
             }
             None if self.method.reads_only => {
                 tracing::debug!(method, ?code, micros, key, request = %id, "call");
@@ -114,7 +113,11 @@ impl http_body::Body for Logged {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let polled = Pin::new(&mut self.inner).poll_frame(context);
+        let id = self
+            .call
+            .as_ref()
+            .map_or_else(CallId::fresh, |call| call.id);
+        let polled = id.cover_now(|| Pin::new(&mut self.inner).poll_frame(context));
         if let Poll::Ready(Some(Ok(frame))) = &polled
             && let Some(trailers) = frame.trailers_ref()
         {

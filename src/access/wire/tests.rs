@@ -1,7 +1,6 @@
-//! The walk against requests that are built from the contract and the table of limits.
+//! The walk against single requests. That every field keeps to its limit is tested through the wire.
 
 use prost::Message as _;
-use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, MapKey, MessageDescriptor, Value};
 use prost_types::FieldMask;
 use tonic::{Code, Status};
 use tonic_types::{FieldViolation, StatusExt as _};
@@ -10,14 +9,13 @@ use super::*;
 use crate::{
     access::{
         Roles,
-        tables::{Field, Message, MessageId, Method, PACKAGE, TABLES},
+        tables::{MessageId, Method, TABLES},
     },
-    limits::{self, Rule},
-    proto::{POOL, pb},
+    limits,
+    proto::pb,
 };
 
 mod forms;
-mod limits_of_fields;
 mod views;
 
 fn method(name: &str) -> &'static Method {

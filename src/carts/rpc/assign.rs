@@ -24,6 +24,8 @@ use crate::store::{Conn, Tx};
 
 /// Open carts of one customer that are looked at for a free slot.
 const SLOTS: i64 = 1_000;
+/// Free slots of which the locks are taken together: so many assignments may come first.
+const SLOTS_HELD: usize = 16;
 /// The longest name of a slot.
 const SLOT_CHARS_MAX: usize = 63;
 
@@ -127,6 +129,8 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
     let deletion = match room {
         Room::Replaced(mut replaced) => {
             replaced.admit(caller, now, Act::Delete)?;
+            let deleted = Cause::of_cart(cart_cause::Kind::Deleted);
+            replaced.causes.push(deleted);
             Some(replaced.remove(tx, caller, now).await?)
         }
         Room::Free | Room::Taken(..) => None,
@@ -213,31 +217,40 @@ async fn make_room(
     work: &mut Work,
 ) -> Result<Room> {
     let shop = &*assignment.caller.shop;
-    let slot = Slot {
+    let in_slot = |slot: &str| Slot {
         owner: owner.clone(),
-        slot: work.cart.slot.clone(),
+        slot: slot.to_owned(),
     };
-    tx.require(slot.lock(shop))?;
+    let slot = work.cart.slot.clone();
     let open = sql::open_of(tx, shop, &owner.key(), SLOTS).await?;
-    let Some((other, _)) = open.iter().find(|(_, taken)| *taken == slot.slot) else {
+    let choice = choice(tx, assignment).await?;
+    let other = open.iter().find(|(_, taken)| *taken == slot);
+    let taken: HashSet<&str> = open.iter().map(|(_, slot)| slot.as_str()).collect();
+    let free: Vec<String> = free_slots(&slot, &taken).take(SLOTS_HELD).collect();
+    // All that are missing at once, and more than one slot: each look that finds another lock missing
+    // is another run, and before it others may come first.
+    let mut locks = vec![in_slot(&slot).lock(shop)];
+    match (other, choice) {
+        (Some(_), IfOpenCartExists::KeepBoth) if !tx.holds(in_slot(&free[0]).lock(shop)) => {
+            locks.extend(free.iter().map(|slot| in_slot(slot).lock(shop)));
+        }
+        (
+            Some(_),
+            IfOpenCartExists::Unspecified | IfOpenCartExists::Fail | IfOpenCartExists::KeepBoth,
+        )
+        | (None, _) => {}
+        (Some((id, _)), _) => locks.push(lock(shop, id)),
+    }
+    tx.require_all(locks)?;
+    let Some((other, _)) = other else {
         return Ok(Room::Free);
     };
-    let choice = choice(tx, assignment).await?;
     match choice {
         IfOpenCartExists::Unspecified | IfOpenCartExists::Fail => {
             Err(work::open_cart_exists(other))
         }
         IfOpenCartExists::KeepBoth => {
-            let taken: HashSet<&str> = open.iter().map(|(_, slot)| slot.as_str()).collect();
-            let free = free_slot(&slot.slot, &taken);
-            tx.require(
-                Slot {
-                    owner: owner.clone(),
-                    slot: free.clone(),
-                }
-                .lock(shop),
-            )?;
-            work.cart.slot = free;
+            work.cart.slot.clone_from(&free[0]);
             Ok(Room::Free)
         }
         IfOpenCartExists::Replace
@@ -245,13 +258,12 @@ async fn make_room(
         | IfOpenCartExists::Max
         | IfOpenCartExists::GuestWins
         | IfOpenCartExists::CustomerWins => {
-            tx.require(lock(shop, other))?;
             // Read under its lock: it may have been ordered while this write waited.
             let other = sql::read_many(tx, shop, std::slice::from_ref(other))
                 .await?
                 .pop();
             let still_there = |other: &sql::Priced| {
-                other.cart.is_open() && other.cart.owner == *owner && other.cart.slot == slot.slot
+                other.cart.is_open() && other.cart.owner == *owner && other.cart.slot == slot
             };
             let Some(other) = other.filter(still_there).map(Work::of) else {
                 return Ok(Room::Free);
@@ -264,16 +276,15 @@ async fn make_room(
     }
 }
 
-/// The first of `main-2`, `main-3`, … that is not taken.
-fn free_slot(slot: &str, taken: &HashSet<&str>) -> String {
+/// Those of `main-2`, `main-3`, … that are not taken.
+fn free_slots(slot: &str, taken: &HashSet<&str>) -> impl Iterator<Item = String> {
     (2_u64..)
-        .map(|number| {
+        .map(move |number| {
             let suffix = format!("-{number}");
             let room = SLOT_CHARS_MAX.saturating_sub(suffix.len());
             format!("{}{suffix}", &slot[..slot.len().min(room)])
         })
-        .find(|candidate| !taken.contains(candidate.as_str()))
-        .expect("only so many slots are taken, and there are endless numbers")
+        .filter(|candidate| !taken.contains(candidate.as_str()))
 }
 
 #[cfg(test)]
@@ -282,9 +293,12 @@ mod tests {
 
     #[test]
     fn a_slot_of_its_own_has_the_next_number_and_fits() {
-        let taken = HashSet::from(["main", "main-2"]);
+        let taken = HashSet::from(["main", "main-2", "main-4"]);
 
-        assert_eq!(free_slot("main", &taken), "main-3");
-        assert_eq!(free_slot(&"x".repeat(63), &HashSet::new()).len(), 63);
+        let free: Vec<String> = free_slots("main", &taken).take(2).collect();
+        assert_eq!(free, ["main-3", "main-5"]);
+        let longest = "x".repeat(SLOT_CHARS_MAX);
+        let free = free_slots(&longest, &HashSet::new()).next();
+        assert_eq!(free.map(|slot| slot.len()), Some(SLOT_CHARS_MAX));
     }
 }

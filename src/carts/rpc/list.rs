@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use prost::Message as _;
 
 use super::Service;
 use crate::access::Caller;
@@ -11,7 +12,7 @@ use crate::carts::sql;
 use crate::carts::work::{self, Work};
 use crate::error::Result;
 use crate::filter::Filter;
-use crate::limits::PAGE_ROWS_EXAMINED_MAX;
+use crate::limits::{self, PAGE_ROWS_EXAMINED_MAX};
 use crate::list::{self, Key, Order};
 use crate::proto::pb;
 use crate::store::{Conn, PageToken, RequestDigest, Statement, StoreMeta};
@@ -59,8 +60,8 @@ impl List {
         let mut ids = self.matching_ids(conn).await?;
         let more = ids.len() > self.size;
         ids.truncate(self.size);
-        let carts = self.load(conn, &ids).await?;
-        let last = if more {
+        let (carts, whole) = self.page(conn, &ids).await?;
+        let last = if more || !whole {
             carts.last().cloned()
         } else if self.filter.is_everything() {
             None
@@ -131,7 +132,29 @@ impl List {
         Ok(rows.into_iter().map(|(id,)| id).collect())
     }
 
-    /// The carts of a page in its order, priced.
+    /// The carts of a page, and whether they are all: the page ends before its answer would become too
+    /// large, and what is read at once is bounded as well.
+    async fn page(&self, conn: &mut Conn, ids: &[String]) -> Result<(Vec<pb::Cart>, bool)> {
+        let mut carts: Vec<pb::Cart> = Vec::new();
+        let (mut bytes, mut read) = (0_usize, 0);
+        while read < ids.len() {
+            // As many as may still fit, by the size of those that are there.
+            let usual = bytes.checked_div(carts.len()).unwrap_or_default();
+            let left = PAGE_BYTES_MAX.saturating_sub(bytes).checked_div(usual);
+            let end = (read + left.unwrap_or_default().max(CHUNK)).min(ids.len());
+            for cart in self.load(conn, &ids[read..end]).await? {
+                bytes += cart.encoded_len();
+                if bytes > PAGE_BYTES_MAX && !carts.is_empty() {
+                    return Ok((carts, false));
+                }
+                carts.push(cart);
+            }
+            read = end;
+        }
+        Ok((carts, true))
+    }
+
+    /// The carts with these ids in their order, priced.
     async fn load(&self, conn: &mut Conn, ids: &[String]) -> Result<Vec<pb::Cart>> {
         let found = sql::read_many(conn, &self.shop, ids).await?;
         let mut carts: Vec<Option<pb::Cart>> = vec![None; ids.len()];
@@ -158,4 +181,8 @@ impl List {
     }
 }
 
+/// A page ends before its answer becomes larger than this.
+const PAGE_BYTES_MAX: usize = limits::RESPONSE_BYTES_MAX * 3 / 4;
+/// Carts that are read at once at least; the largest come to 8 MiB.
+const CHUNK: usize = 32;
 const EXAMINED: i64 = PAGE_ROWS_EXAMINED_MAX as i64;

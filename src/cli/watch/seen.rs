@@ -11,7 +11,7 @@ pub struct Head<'a> {
     pub kind: ChangeKind,
     /// The resource's name.
     pub name: &'a str,
-    /// Strictly increasing per resource.
+    /// Grows with every change of the resource.
     pub version: i64,
 }
 
@@ -59,7 +59,9 @@ impl Seen {
             return (present || !never_shown).then_some(label);
         };
         known.snapshot = self.snapshot;
-        if head.version <= known.version {
+        // What enters or leaves a filter by the clock does so with the version it has.
+        let by_clock = head.version == known.version && present != known.present;
+        if head.version <= known.version && !by_clock {
             return None;
         }
         known.version = head.version;
@@ -134,6 +136,18 @@ mod tests {
             seen.admit(&head(ChangeKind::Upserted, 3), label())
                 .is_some()
         );
+    }
+
+    #[test]
+    fn what_the_clock_lets_leave_and_enter_again_is_shown() {
+        let mut seen = Seen::new(true);
+        seen.admit(&head(ChangeKind::Upserted, 3), label());
+
+        assert_eq!(seen.admit(&head(ChangeKind::LeftFilter, 3), None), label());
+        assert!(seen.admit(&head(ChangeKind::LeftFilter, 3), None).is_none());
+        assert_eq!(seen.admit(&head(ChangeKind::Upserted, 3), None), label());
+        assert!(seen.admit(&head(ChangeKind::Upserted, 3), None).is_none());
+        assert!(seen.admit(&head(ChangeKind::LeftFilter, 2), None).is_none());
     }
 
     #[test]

@@ -29,6 +29,8 @@ pub(super) struct Creation {
     pub(super) caller: Caller,
     pub(super) customer: Customer,
     pub(super) addresses: Vec<Address>,
+    /// The groups as the caller named them.
+    groups: Vec<String>,
     /// The state was chosen by the caller.
     state: Option<State>,
     pub(super) number: Number,
@@ -116,6 +118,7 @@ impl Service {
             caller,
             customer,
             addresses,
+            groups: sent.groups,
             state,
             number,
             digest,
@@ -194,7 +197,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     let mut customer = creation.customer.clone();
     let settings = shops::settings(tx, shop).await?;
     settle(caller, &settings, creation, &mut customer)?;
-    write::check_groups(tx, shop, &settings, None, &customer).await?;
+    write::check_groups(tx, shop, &settings, None, &customer, &creation.groups).await?;
     if !customer.title.is_empty() && !sql::title_exists(tx, shop, &customer.title).await? {
         let text = "there is no such title";
         return Err(Error::invalid_field("customer.title", "NOT_FOUND", text));

@@ -18,7 +18,7 @@ use crate::{
         sql::{self, FoundRow, Key},
     },
     error::{Error, Result, Violation},
-    groups,
+    groups, list,
     proto::pb::{self, customer_key},
     store::Conn,
 };
@@ -122,7 +122,7 @@ impl Service {
             .iter()
             .map(|id| Ok(found.remove(id).ok_or_else(not_found)?.answer(caller, now)))
             .collect::<Result<_>>()?;
-        Ok(pb::BatchGetCustomersResponse { customers })
+        list::fits(pb::BatchGetCustomersResponse { customers })
     }
 
     pub(super) async fn lookup(
@@ -147,7 +147,7 @@ impl Service {
         let found = self.look_up(caller, &keys, "keys").await?;
         let result = |customer| pb::batch_lookup_customers_response::Result { customer };
         let results = found.into_iter().map(result).collect();
-        Ok(pb::BatchLookupCustomersResponse { results })
+        list::fits(pb::BatchLookupCustomersResponse { results })
     }
 
     /// The customer of each key. `field` is where the keys stand in the request.

@@ -270,7 +270,7 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
         return Err(write::default_not_member(&after.default_group));
     }
     tx.require_all(write::unique_locks(shop, Some(before), &after))?;
-    write::check_groups(tx, shop, &settings, Some(before), &after).await?;
+    write::check_groups(tx, shop, &settings, Some(before), &after, &sent.groups).await?;
     check_references(tx, shop, before, &after).await?;
     write::check_unique(tx, caller, Some(before), &after, Number::Chosen).await?;
 

@@ -1,71 +1,75 @@
-//! What interrupts a stream beside its changes: the end of its key, the drain of the server, and time.
+//! What interrupts a stream: the drain of the server, the end of its key, its deadline, and time.
 //!
 //! All of it is registered once in a stream's life and looked at only when it has rung. A stream that
-//! wakes for every change must not queue at a lock that all streams share.
+//! wakes for every change must not queue at locks that all streams share.
 
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
-use tokio::time::{Instant, Sleep};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::access::Caller;
-
-/// What has rung.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ring {
-    /// The server asks its streams to go.
-    Drain,
-    /// The key of the stream has been revoked or has expired.
-    KeyEnded,
-    /// A time has come. It may ring early: who hears it looks at the clock.
-    Time,
-}
+use crate::clock::{Alarm, Clock};
 
 /// What rings once. `Sync`, as a stream is held across awaits by reference.
-type End = Pin<Box<dyn Future<Output = Ring> + Send + Sync>>;
+type End = Pin<Box<dyn Future<Output = Ending> + Send + Sync>>;
+
+/// By what a stream comes to its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ending {
+    /// The server asks its streams to go.
+    Drain,
+    /// The key of the stream was revoked or has expired.
+    Key,
+    /// The caller does not wait any longer.
+    Deadline,
+}
 
 /// The bell of one stream.
 pub struct Bell {
     ends: FuturesUnordered<End>,
-    timer: Pin<Box<Sleep>>,
+    rung: Vec<Ending>,
+    alarm: Alarm,
 }
 
 impl Bell {
-    /// A bell that rings for the end of the caller's key and for the drain.
-    pub fn new(caller: Arc<Caller>, draining: CancellationToken) -> Self {
+    /// A bell that rings for the drain, and for the end of the caller's key and patience.
+    pub fn new(clock: Clock, caller: Arc<Caller>, draining: CancellationToken) -> Self {
         let ends = FuturesUnordered::<End>::new();
-        let drained = draining.cancelled_owned().map(|()| Ring::Drain);
-        ends.push(Box::pin(drained));
+        ends.push(Box::pin(draining.cancelled_owned().map(|()| Ending::Drain)));
+        if let Some(deadline) = caller.deadline {
+            let passed = tokio::time::sleep_until(Instant::from_std(deadline));
+            ends.push(Box::pin(passed.map(|()| Ending::Deadline)));
+        }
         ends.push(Box::pin(async move {
             caller.ended().await;
-            Ring::KeyEnded
+            Ending::Key
         }));
         Self {
             ends,
-            timer: Box::pin(tokio::time::sleep(Duration::ZERO)),
+            rung: Vec::new(),
+            alarm: clock.alarm(),
         }
     }
 
-    /// What has rung by now, if not the time.
-    pub fn rung(&mut self) -> Option<Ring> {
-        self.ends.next().now_or_never().flatten()
+    /// Whether the stream has come to this end by now.
+    pub fn has_rung(&mut self, ending: Ending) -> bool {
+        while let Some(Some(rung)) = self.ends.next().now_or_never() {
+            self.rung.push(rung);
+        }
+        self.rung.contains(&ending)
     }
 
-    /// Waits until it rings, which it does at `until` at the latest.
-    pub async fn wait(&mut self, until: Instant) -> Ring {
-        // Set later only once it has rung: most waits end before, and each would pay for the change.
-        if self.timer.is_elapsed() || until < self.timer.deadline() {
-            self.timer.as_mut().reset(until);
-        }
+    /// Waits for an end, at most until `until`.
+    pub async fn ring(&mut self, until: Instant) {
         tokio::select! {
             biased;
-            Some(ring) = self.ends.next() => ring,
-            () = self.timer.as_mut() => Ring::Time,
+            Some(rung) = self.ends.next() => self.rung.push(rung),
+            () = self.alarm.reach(until) => {}
         }
     }
 }

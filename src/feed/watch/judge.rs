@@ -1,17 +1,52 @@
-//! What a change means to a stream: whether it is sent, as what, or not at all.
-//!
-//! A stream with a filter or an owner remembers what it has sent and not taken back, so that it can tell
-//! what leaves; what matches only for a time is judged again when that is over.
+//! What a change means to a stream: whether it is sent, and as what.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::Watch;
 use super::outbox::{Outgoing, Sending};
+use super::{Phase, Watch};
 use crate::error::{Error, Result};
 use crate::feed::entry::Entry;
-use crate::feed::resource::Scope;
+use crate::feed::resource::{Decoded, Scope};
 use crate::limits;
 use crate::proto::pb::ErrorReason;
+
+/// The resources that a filtered stream has sent and not taken back.
+pub struct Members {
+    known: HashSet<Box<str>>,
+    /// After a resume it is unknown what was sent before: everything may have been.
+    unknown_before: bool,
+}
+
+impl Members {
+    /// None yet; `resumed` if the reader may know some from before.
+    pub fn new(resumed: bool) -> Self {
+        Self {
+            known: HashSet::new(),
+            unknown_before: resumed,
+        }
+    }
+
+    /// Adds one.
+    ///
+    /// # Errors
+    /// WATCH_TOO_WIDE.
+    pub fn add(&mut self, id: &str) -> Result<()> {
+        if self.known.contains(id) {
+            return Ok(());
+        }
+        if self.known.len() >= limits::WATCH_MEMBERS_MAX {
+            return Err(too_wide());
+        }
+        self.known.insert(id.into());
+        Ok(())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.known.len()
+    }
+}
 
 impl Watch {
     /// Puts a change into the outbox if this stream is to be sent it.
@@ -25,32 +60,21 @@ impl Watch {
             return Ok(());
         }
         if let Some(sending) = self.judge(&entry)? {
-            let id = entry.id.clone();
-            self.outbox.put(
-                id,
-                Outgoing {
-                    entry,
-                    sending,
-                    before,
-                    conflated: 0,
-                },
-            );
+            self.note_in_snapshot(&entry);
+            self.put(entry, sending, before);
         }
         Ok(())
     }
 
-    fn is_overlapped(&mut self, entry: &Entry) -> bool {
-        let Some(overlap) = &self.overlap else {
-            return false;
+    fn put(&mut self, entry: Arc<Entry>, sending: Sending, before: crate::feed::Position) {
+        let id = entry.id.clone();
+        let outgoing = Outgoing {
+            entry,
+            sending,
+            before,
+            conflated: 0,
         };
-        if entry.position.key() > overlap.until {
-            self.overlap = None;
-            return false;
-        }
-        overlap
-            .versions
-            .get(&*entry.id)
-            .is_some_and(|sent| entry.version <= *sent)
+        self.outbox.put(id, outgoing);
     }
 
     /// What a change means to this stream; None if nothing.
@@ -58,40 +82,28 @@ impl Watch {
         if matches!(self.scope, Scope::Ids(_)) && !self.ids.contains(&*entry.id) {
             return Ok(None);
         }
-        let Some(members) = &mut self.members else {
+        if self.members.is_none() {
             return Ok(Some(Sending::Whole));
-        };
-        let decoded = entry.decoded(self.resource);
+        }
+        let decoded = entry.decoded(self.resource).cloned();
         let mut matches = decoded.is_some();
-        if let (Some(filter), Some(decoded)) = (&self.filter, decoded) {
-            let now = self.feed.0.store.clock().now();
-            matches = filter.matches(&**decoded, now);
-            match filter.next_flip(&**decoded, now) {
-                Some(flip) => {
-                    self.timed
-                        .insert(entry.id.clone(), (Arc::clone(entry), flip));
+        match &decoded {
+            Some(decoded) => {
+                matches = self.matches_at(self.clock.now(), entry, &**decoded)?;
+                if let Scope::Topic(topic) = &self.scope {
+                    matches = matches && decoded.topics().contains(topic);
                 }
-                None => drop(self.timed.remove(&entry.id)),
             }
-        } else {
-            self.timed.remove(&entry.id);
+            None => self.timed.remove(&entry.id),
         }
-        if let (Scope::Topic(topic), Some(decoded)) = (&self.scope, decoded) {
-            matches = matches && decoded.topics().contains(topic);
-        }
+        let Some(members) = &mut self.members else {
+            return Ok(None);
+        };
         if matches {
-            if members.known.len() >= limits::WATCH_MEMBERS_MAX {
-                return Err(too_wide());
-            }
-            if members.known.insert(entry.id.clone()) && matches!(self.scope, Scope::Topic(_)) {
-                self.source.follow(&entry.id);
-            }
+            members.add(&entry.id)?;
             return Ok(Some(Sending::Whole));
         }
         let was_member = members.known.remove(&entry.id);
-        if matches!(self.scope, Scope::Topic(_)) {
-            self.source.unfollow(&entry.id);
-        }
         if !was_member && !members.unknown_before {
             return Ok(None);
         }
@@ -102,41 +114,58 @@ impl Watch {
         }))
     }
 
-    /// Judges again what the clock may have changed.
+    /// Whether a resource matches the filter at a time; notes when that changes by the clock.
+    pub(super) fn matches_at(
+        &mut self,
+        now: i64,
+        entry: &Arc<Entry>,
+        decoded: &dyn Decoded,
+    ) -> Result<bool> {
+        let Some(filter) = &self.filter else {
+            return Ok(true);
+        };
+        match filter.next_flip(decoded, now) {
+            Some(flip) => {
+                self.timed.insert(Arc::clone(entry), flip);
+                if self.timed.len() > limits::WATCH_MEMBERS_MAX {
+                    return Err(too_wide());
+                }
+            }
+            None => self.timed.remove(&entry.id),
+        }
+        Ok(filter.matches(decoded, now))
+    }
+
+    /// When the clock changes a match. Not before a snapshot is whole, of which that is a part.
+    pub(super) fn next_flip(&self) -> Option<i64> {
+        match self.phase {
+            Phase::Snapshot(_) => None,
+            _ => self.timed.next(),
+        }
+    }
+
+    /// Judges again what the clock has changed.
     pub(super) fn flip_timed(&mut self) -> Result<()> {
-        let now = self.feed.0.store.clock().now();
-        let due: Vec<Arc<Entry>> = self
-            .timed
-            .values()
-            .filter(|(_, flip)| *flip <= now)
-            .map(|(entry, _)| Arc::clone(entry))
-            .collect();
-        for entry in due {
-            let known = self
-                .members
-                .as_ref()
-                .is_some_and(|m| m.known.contains(&entry.id));
+        let now = self.clock.now();
+        if self.next_flip().is_none_or(|flip| flip > now) {
+            return Ok(());
+        }
+        while let Some(entry) = self.timed.take_due(now) {
+            let members = self.members.as_ref();
+            let known = members.is_some_and(|members| members.known.contains(&entry.id));
             if let Some(sending) = self.judge(&entry)?
                 && known != matches!(sending, Sending::Whole)
             {
-                let (id, before) = (entry.id.clone(), self.position);
-                self.outbox.put(
-                    id,
-                    Outgoing {
-                        entry,
-                        sending,
-                        before,
-                        conflated: 0,
-                    },
-                );
+                self.put(entry, sending, self.position);
             }
         }
+        self.flush();
         Ok(())
     }
 }
 
-/// More resources match than a stream may remember.
-pub(super) fn too_wide() -> Error {
+/// The filter of a stream matches more than it keeps.
+fn too_wide() -> Error {
     Error::exhausted(
         ErrorReason::WatchTooWide,
         "too many resources match the filter of the watch",

@@ -1,16 +1,35 @@
-//! How what is due becomes messages: finished bytes, each with the token of how far the stream is.
+//! How a stream makes messages: batches of changes, signals, and the token on each.
 
 use bytes::Bytes;
 
-use super::Watch;
-use crate::feed::entry::token_field;
+use super::{Phase, Watch};
+use crate::feed::entry::{timestamp, token_field};
 use crate::feed::frame::{Frame, Signal};
 use crate::feed::position::Position;
+use crate::proto::pb;
+
+/// A message that waits until it is asked for.
+#[derive(Clone)]
+pub struct Message {
+    pub frame: Frame,
+    /// Up to where everything has been sent with it; None if it has no token.
+    pub up_to: Option<Position>,
+}
+
+impl Message {
+    /// The same message in one piece, for streams that share all of it.
+    pub fn joined(&self) -> Self {
+        Self {
+            frame: self.frame.joined(),
+            up_to: self.up_to,
+        }
+    }
+}
 
 impl Watch {
     /// Makes messages of what is due.
     pub(super) fn flush(&mut self) {
-        for batch in self.outbox.batches(self.position) {
+        for batch in self.outbox.batches(self.position, self.clock.instant()) {
             if let Some(last) = &batch.last
                 && last.position == batch.up_to
             {
@@ -21,15 +40,44 @@ impl Watch {
             for outgoing in batch.changes {
                 outgoing.element(self.resource).append_to(&mut pieces);
             }
-            pieces.push(self.token_piece(batch.up_to));
-            self.ready.push_back(Frame::new(pieces));
+            self.push(pieces, Some(batch.up_to));
         }
     }
 
+    pub(super) fn push_heartbeat(&mut self) {
+        let lag = self.feed.0.hub.lag_micros();
+        self.push_signal(&Signal::Heartbeat(pb::Heartbeat {
+            server_time: Some(timestamp(self.clock.now())),
+            lag: Some(prost_types::Duration {
+                seconds: lag / 1_000_000,
+                nanos: i32::try_from(lag % 1_000_000 * 1_000).unwrap_or(0),
+            }),
+        }));
+    }
+
+    pub(super) fn push_draining(&mut self) {
+        self.push_signal(&Signal::Draining(self.feed.drain_notice()));
+    }
+
+    /// Says something, with the present token if there is one.
     pub(super) fn push_signal(&mut self, signal: &Signal) {
         let up_to = self.outbox.sent_up_to(self.position);
-        let pieces = vec![signal.encode(), self.token_piece(up_to)];
-        self.ready.push_back(Frame::new(pieces));
+        let up_to = (!self.is_amid_snapshot()).then_some(up_to);
+        self.push(vec![signal.encode()], up_to);
+    }
+
+    /// Adds a message of these pieces and, unless it has none, of its token.
+    pub(super) fn push(&mut self, mut pieces: Vec<Bytes>, up_to: Option<Position>) {
+        if let Some(up_to) = up_to {
+            pieces.push(self.token_piece(up_to));
+        }
+        let frame = Frame::new(pieces);
+        self.ready.push_back(Message { frame, up_to });
+    }
+
+    /// Whether the reader has got a part of a snapshot, which no token can go on with.
+    pub(super) fn is_amid_snapshot(&self) -> bool {
+        matches!(&self.phase, Phase::Snapshot(snapshot) if snapshot.is_sent())
     }
 
     fn token_piece(&mut self, position: Position) -> Bytes {
@@ -45,6 +93,7 @@ impl Watch {
         }
     }
 
+    /// The token of a position.
     pub(super) fn token(&self, position: Position) -> String {
         let kind = self.resource.kind();
         self.feed.0.tokens.seal_position(&self.shop, kind, position) + &self.stream_token

@@ -35,12 +35,17 @@ impl Options {
         }
         let heartbeat = match options.heartbeat_interval {
             None => limits::HEARTBEAT_DEFAULT,
-            Some(interval) => duration(interval, "options.heartbeat_interval")?
+            // A span below zero is moved to the nearest like every other outside.
+            Some(interval) => Duration::try_from(interval)
+                .unwrap_or_default()
                 .clamp(limits::HEARTBEAT_MIN, limits::HEARTBEAT_MAX),
         };
         let min_update_interval = match options.min_update_interval {
             None => Duration::ZERO,
-            Some(interval) => duration(interval, "options.min_update_interval")?,
+            Some(interval) => Duration::try_from(interval).map_err(|_| {
+                let text = "must not be negative";
+                Error::invalid_field("options.min_update_interval", "OUT_OF_RANGE", text)
+            })?,
         };
         if min_update_interval > limits::UPDATE_INTERVAL_MAX {
             return Err(Error::invalid_field(
@@ -67,7 +72,34 @@ impl Options {
     }
 }
 
-fn duration(duration: prost_types::Duration, field: &'static str) -> Result<Duration> {
-    Duration::try_from(duration)
-        .map_err(|_| Error::invalid_field(field, "OUT_OF_RANGE", "must not be negative"))
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn seconds(seconds: i64) -> Option<prost_types::Duration> {
+        Some(prost_types::Duration { seconds, nanos: 0 })
+    }
+
+    #[test]
+    fn a_heartbeat_interval_outside_is_moved_to_the_nearest() {
+        for (asked, taken) in [(-5, 1), (0, 1), (1, 1), (30, 30), (60, 60), (61, 60)] {
+            let options = Options::read(WatchOptions {
+                heartbeat_interval: seconds(asked),
+                ..WatchOptions::default()
+            });
+            let heartbeat = options.map(|options| options.heartbeat);
+            assert_eq!(heartbeat.ok(), Some(Duration::from_secs(taken)), "{asked}");
+        }
+    }
+
+    #[test]
+    fn an_update_interval_outside_is_refused() {
+        for (asked, taken) in [(-1, false), (0, true), (60, true), (61, false)] {
+            let options = Options::read(WatchOptions {
+                min_update_interval: seconds(asked),
+                ..WatchOptions::default()
+            });
+            assert_eq!(options.is_ok(), taken, "{asked}");
+        }
+    }
 }

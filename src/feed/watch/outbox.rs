@@ -90,14 +90,9 @@ impl Outbox {
         self.latest.insert(id, outgoing);
     }
 
-    /// Whether nothing waits.
-    pub fn is_empty(&self) -> bool {
-        self.every.is_empty() && self.latest.is_empty()
-    }
-
-    /// Whether a resource is sent at most once in a while.
-    pub fn has_interval(&self) -> bool {
-        !self.interval.is_zero()
+    /// Whether nothing waits, and nothing of what comes will.
+    pub fn holds_nothing(&self) -> bool {
+        self.interval.is_zero() && self.every.is_empty() && self.latest.is_empty()
     }
 
     /// Forgets what waits.
@@ -118,12 +113,8 @@ impl Outbox {
     }
 
     /// When the next change is due; None if none waits.
-    pub fn due(&self) -> Option<Instant> {
-        let wait = |id: &str| {
-            self.sent_at
-                .get(id)
-                .map_or_else(Instant::now, |at| *at + self.interval)
-        };
+    pub fn due(&self, now: Instant) -> Option<Instant> {
+        let wait = |id: &str| self.sent_at.get(id).map_or(now, |at| *at + self.interval);
         self.latest.keys().map(|id| wait(id)).min()
     }
 
@@ -137,8 +128,8 @@ impl Outbox {
     }
 
     /// Takes what is due, in messages. `position` has been considered.
-    pub fn batches(&mut self, position: Position) -> Vec<Batch> {
-        let due = self.take_due();
+    pub fn batches(&mut self, position: Position, now: Instant) -> Vec<Batch> {
+        let due = self.take_due(now);
         if due.is_empty() {
             return Vec::new();
         }
@@ -181,14 +172,13 @@ impl Outbox {
         batches
     }
 
-    fn take_due(&mut self) -> Vec<Outgoing> {
+    fn take_due(&mut self, now: Instant) -> Vec<Outgoing> {
         if self.delivery == DeliveryMode::Every {
             return std::mem::take(&mut self.every);
         }
         if self.interval.is_zero() || self.latest.len() > WAITING_MAX {
             return std::mem::take(&mut self.latest).into_values().collect();
         }
-        let now = Instant::now();
         let interval = self.interval;
         self.sent_at.retain(|_, at| *at + interval > now);
         let mut due = Vec::new();

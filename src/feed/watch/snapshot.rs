@@ -8,203 +8,235 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use futures::FutureExt as _;
 
-use super::{Frame, Overlap, Phase, Signal, Watch, too_wide};
-use crate::error::{Error, Result};
+use super::reading::{self, Page};
+use super::{Phase, Watch};
+use crate::error::Result;
 use crate::feed::entry::{Element, Entry};
-use crate::feed::history;
+use crate::feed::frame::Signal;
 use crate::feed::position::Position;
-use crate::feed::resource::{PageQuery, Row, Scope};
+use crate::feed::resource::Row;
+use crate::feed::watch::judge::Members;
 use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
 use crate::filter::Filter;
-use crate::limits;
 use crate::proto::pb::{self, snapshot_begin::Cause};
 
 /// Rows that are read at once.
-const PAGE_ROWS: i64 = 200;
+pub const PAGE_ROWS: i64 = 200;
 
 /// How far a snapshot is.
 pub struct Snapshot {
-    cause: Cause,
+    /// Why it is sent; None if it is not.
+    cause: Option<Cause>,
+    /// When it was asked for. What the clock changes since then is told after it.
+    time: i64,
     begun: bool,
     after: Option<String>,
-    count: i64,
-    pages: u32,
+    /// Up to where the log has to be read when all pages have been; None before.
+    end: Option<Position>,
 }
 
 impl Snapshot {
     /// A snapshot that has not begun.
-    pub fn new(cause: Cause) -> Self {
+    pub fn new(cause: Cause, time: i64) -> Self {
         Self {
-            cause,
+            cause: Some(cause),
+            ..Self::unsent(time)
+        }
+    }
+
+    /// A snapshot that is not sent. It is read for what the clock will make of it.
+    pub fn unsent(time: i64) -> Self {
+        Self {
+            cause: None,
+            time,
             begun: false,
             after: None,
-            count: 0,
-            pages: 0,
+            end: None,
         }
+    }
+
+    /// Whether the reader is sent it.
+    pub fn is_sent(&self) -> bool {
+        self.cause.is_some()
     }
 }
 
-struct Page {
-    rows: Vec<Row>,
-    end: Position,
-    /// Changes of transactions before this one may show in the rows.
+/// What the rows of a snapshot showed: their changes are not sent again.
+pub struct Overlap {
+    versions: HashMap<Box<str>, i64>,
+    /// Changes up to here may have shown.
     until: (i64, i64),
-    /// Whether rows may be newer than `end`.
+    /// Whether rows are newer than the position of the snapshot.
     newer: bool,
 }
 
 impl Watch {
-    /// Puts the next part of the snapshot into messages.
-    pub(super) async fn snapshot_step(&mut self) -> Result<()> {
+    /// Begins a snapshot in place of whatever the stream was doing.
+    pub(super) fn begin_snapshot(&mut self, cause: Cause) {
+        self.outbox.clear();
+        self.overlap = None;
+        self.timed.clear();
+        if let Some(members) = &mut self.members {
+            *members = Members::new(false);
+        }
+        self.phase = Phase::Snapshot(Snapshot::new(cause, self.clock.now()));
+    }
+
+    /// Goes on with the snapshot; false if something has to be read for that.
+    pub(super) fn advance_snapshot(&mut self) -> bool {
         let Phase::Snapshot(snapshot) = &mut self.phase else {
-            return Ok(());
+            return true;
         };
         if !snapshot.begun {
             snapshot.begun = true;
-            let cause = snapshot.cause.into();
-            let begin = Signal::SnapshotBegin(pb::SnapshotBegin { cause });
-            self.ready.push_back(Frame::new(vec![begin.encode()]));
-        }
-        let (after, pages) = (snapshot.after.clone(), snapshot.pages);
-        let page = self.read_page(after).await?;
-        if pages == 0 {
-            self.position = page.end;
-        }
-        if pages > 0 || page.newer {
-            let known = self.overlap.get_or_insert_with(|| Overlap {
-                versions: HashMap::new(),
-                until: page.until,
-            });
-            known.until = known.until.max(page.until);
-            let sent = page
-                .rows
-                .iter()
-                .map(|row| (row.id.as_str().into(), row.version));
-            known.versions.extend(sent);
-        }
-        let whole = i64::try_from(page.rows.len()).unwrap_or(i64::MAX) < PAGE_ROWS;
-        let last = page.rows.last().map(|row| row.id.clone());
-        let sent = self.send_rows(page.rows)?;
-        if let Phase::Snapshot(snapshot) = &mut self.phase {
-            snapshot.count += sent;
-            snapshot.pages += 1;
-            snapshot.after = last.or(snapshot.after.take());
-        }
-        if whole {
-            self.finish_snapshot(page.end).await
-        } else {
-            Ok(())
-        }
-    }
-
-    async fn read_page(&self, after: Option<String>) -> Result<Page> {
-        let by_clock = self
-            .filter
-            .as_ref()
-            .is_some_and(|filter| filter.uses_clock());
-        let query = PageQuery {
-            shop: Arc::clone(&self.shop),
-            scope: self.scope.clone(),
-            // What does not match now may match later: all rows have to be looked at.
-            filter: if by_clock { None } else { self.filter.clone() },
-            now: self.feed.0.store.clock().now(),
-            after,
-            limit: PAGE_ROWS,
-        };
-        let resource = self.resource;
-        let _turn = self
-            .feed
-            .0
-            .readers
-            .acquire()
-            .await
-            .map_err(Error::internal)?;
-        let read = self.feed.0.store.snapshot(|conn| {
-            async move {
-                let end = history::end(conn).await?;
-                let (xmin, xmax) = history::bounds(conn).await?;
-                let rows = resource.page(conn, query).await?;
-                let until = if xmax == 0 {
-                    end.key()
-                } else {
-                    (xmax, i64::MAX)
-                };
-                Ok(Page {
-                    rows,
-                    end,
-                    until,
-                    newer: xmin != xmax,
-                })
+            if let Some(cause) = snapshot.cause {
+                let cause = cause.into();
+                self.push_signal(&Signal::SnapshotBegin(pb::SnapshotBegin { cause }));
             }
-            .boxed()
-        });
-        read.await
+            return true;
+        }
+        match snapshot.end {
+            None => {
+                let after = snapshot.after.clone();
+                let query = self.query(after);
+                self.reading = Some(reading::page(&self.feed, self.resource, query));
+                false
+            }
+            Some(end) if end.is_after(self.position) => {
+                self.reading = Some(reading::log(&self.feed, self.position));
+                false
+            }
+            Some(_) => {
+                self.finish_snapshot();
+                true
+            }
+        }
     }
 
-    fn send_rows(&mut self, rows: Vec<Row>) -> Result<i64> {
-        let by_clock = self.filter.clone().filter(|filter| filter.uses_clock());
+    /// Puts a page of the snapshot into messages.
+    pub(super) fn take_page(&mut self, page: Page) -> Result<()> {
+        let Page {
+            rows,
+            end,
+            until,
+            newer,
+        } = page;
+        let Phase::Snapshot(snapshot) = &mut self.phase else {
+            return Ok(());
+        };
+        let (first, time) = (snapshot.after.is_none(), snapshot.time);
+        if i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ROWS {
+            snapshot.end = Some(end);
+        }
+        if let Some(last) = rows.last() {
+            snapshot.after = Some(last.id.clone());
+        }
+        if first {
+            self.position = end;
+        }
+        let overlap = self.overlap.get_or_insert_with(|| Overlap {
+            versions: HashMap::new(),
+            until,
+            newer: false,
+        });
+        overlap.until = overlap.until.max(until);
+        overlap.newer |= newer || !first;
+        let shown = rows.iter().map(|row| (row.id.as_str().into(), row.version));
+        overlap.versions.extend(shown);
+        self.follow(rows.iter().map(|row| row.id.as_str()), end);
+        self.send_rows(rows, time)
+    }
+
+    fn send_rows(&mut self, rows: Vec<Row>, time: i64) -> Result<()> {
+        let by_clock = self.filter.as_deref().is_some_and(Filter::uses_clock);
+        let sent = self.is_amid_snapshot();
         let mut pieces: Vec<Bytes> = Vec::new();
-        let (mut changes, mut bytes, mut count) = (0, 0, 0);
+        let (mut changes, mut bytes) = (0, 0);
         for row in rows {
-            if let Some(filter) = &by_clock
-                && !self.matches_now(filter, &row)?
-            {
+            if by_clock && !self.row_matches(&row, time)? {
                 continue;
             }
             if let Some(members) = &mut self.members {
-                if members.known.len() >= limits::WATCH_MEMBERS_MAX {
-                    return Err(too_wide());
-                }
-                members.known.insert(row.id.as_str().into());
+                members.add(&row.id)?;
             }
-            if matches!(self.scope, Scope::Topic(_)) {
-                self.source.follow(&row.id);
+            if !sent {
+                continue;
             }
             let element = Element::snapshot(self.resource, &row.id, row.version, &row.body);
             if changes >= MESSAGE_CHANGES || bytes + element.len() > MESSAGE_BYTES {
-                self.ready
-                    .push_back(Frame::new(std::mem::take(&mut pieces)));
+                self.push(std::mem::take(&mut pieces), None);
                 (changes, bytes) = (0, 0);
             }
-            (changes, bytes, count) = (changes + 1, bytes + element.len(), count + 1);
+            (changes, bytes) = (changes + 1, bytes + element.len());
             element.append_to(&mut pieces);
         }
         if !pieces.is_empty() {
-            self.ready.push_back(Frame::new(pieces));
+            self.push(pieces, None);
         }
-        Ok(count)
+        Ok(())
     }
 
-    /// Whether a row matches at this moment; notes when that changes by the clock.
-    fn matches_now(&mut self, filter: &Filter, row: &Row) -> Result<bool> {
-        let entry = Entry::of_row(self.resource, self.position, row)?;
-        let Some(decoded) = entry.decoded(self.resource) else {
-            return Ok(false);
+    fn row_matches(&mut self, row: &Row, time: i64) -> Result<bool> {
+        let entry = Arc::new(Entry::of_row(self.resource, self.position, row)?);
+        match entry.decoded(self.resource).cloned() {
+            Some(decoded) => self.matches_at(time, &entry, &*decoded),
+            None => Ok(false),
+        }
+    }
+
+    /// Whether a row of the snapshot, or a change after it, has shown this change.
+    pub(super) fn is_overlapped(&mut self, entry: &Entry) -> bool {
+        let Some(overlap) = &self.overlap else {
+            return false;
         };
-        let now = self.feed.0.store.clock().now();
-        let matches = filter.matches(&**decoded, now);
-        if let Some(flip) = filter.next_flip(&**decoded, now) {
-            if self.timed.len() >= limits::WATCH_MEMBERS_MAX {
-                return Err(too_wide());
+        let over = entry.position.key() > overlap.until;
+        if over && !matches!(self.phase, Phase::Snapshot(_)) {
+            self.overlap = None;
+            return false;
+        }
+        overlap
+            .versions
+            .get(&*entry.id)
+            .is_some_and(|shown| entry.version <= *shown)
+    }
+
+    /// Notes what a change that is sent within a snapshot makes of it.
+    pub(super) fn note_in_snapshot(&mut self, entry: &Entry) {
+        if let (Phase::Snapshot(_), Some(overlap)) = (&self.phase, &mut self.overlap) {
+            if entry.deleted {
+                overlap.versions.remove(&entry.id);
+            } else {
+                overlap.versions.insert(entry.id.clone(), entry.version);
             }
-            self.timed
-                .insert(row.id.as_str().into(), (Arc::new(entry), flip));
         }
-        Ok(matches)
     }
 
-    /// Sends what changed while the pages were read, then says that the state is whole.
-    async fn finish_snapshot(&mut self, end: Position) -> Result<()> {
-        while end.is_after(self.position) && self.read_log().await? {}
-        let Phase::Snapshot(Snapshot { count, .. }) = self.phase else {
-            return Ok(());
-        };
+    /// Nothing more is in the log: a snapshot that waited for the rest of it is whole.
+    pub(super) fn repair_ended(&mut self) {
+        if let Phase::Snapshot(snapshot) = &mut self.phase {
+            snapshot.end = Some(self.position);
+        }
+    }
+
+    /// Says that the state is whole. What changed while the pages were read has been sent.
+    fn finish_snapshot(&mut self) {
+        let sent = self.is_amid_snapshot();
         self.outbox.expedite_once();
         self.flush();
-        self.push_signal(&Signal::SnapshotEnd(pb::SnapshotEnd { count }));
         self.phase = Phase::CatchUp;
-        Ok(())
+        let shown = self
+            .overlap
+            .as_ref()
+            .map_or(0, |shown| shown.versions.len());
+        let held = self.members.as_ref().map_or(shown, Members::len);
+        self.overlap = self
+            .overlap
+            .take()
+            .filter(|overlap| overlap.newer && self.position.key() < overlap.until);
+        if sent {
+            let count = i64::try_from(held).unwrap_or(i64::MAX);
+            self.push_signal(&Signal::SnapshotEnd(pb::SnapshotEnd { count }));
+        }
     }
 }

@@ -3,8 +3,10 @@
 //! They are sent on a connection of their own, as a `NOTIFY` makes its transaction hold a lock of the
 //! whole database through its commit.
 
+use std::time::Duration;
+
 use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions as _, Connection as _, PgConnection};
+use sqlx::{ConnectOptions as _, PgConnection};
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
@@ -15,6 +17,7 @@ pub(super) fn start(
     options: PgConnectOptions,
     store_id: &str,
     own: String,
+    silence_limit: Duration,
     wake: &Wake,
     stop: &CancellationToken,
 ) {
@@ -22,9 +25,15 @@ pub(super) fn start(
     let channel = format!("clientela_{}", store_id.replace('-', ""));
     // A hint need not survive anything, so no flush is spent on it.
     let hasty = options.clone().options([("synchronous_commit", "off")]);
-    let sender = send(hasty, channel.clone(), own.clone(), wake.here());
+    let sender = send(
+        hasty,
+        channel.clone(),
+        own.clone(),
+        silence_limit,
+        wake.here(),
+    );
     tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
-    let listener = listen(options, channel, own, wake.clone());
+    let listener = listen(options, channel, own, silence_limit, wake.clone());
     tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
 }
 
@@ -32,44 +41,50 @@ async fn send(
     options: PgConnectOptions,
     channel: String,
     own: String,
+    silence_limit: Duration,
     mut commits: watch::Receiver<u64>,
 ) {
     let mut connection: Option<PgConnection> = None;
-    while commits.changed().await.is_ok() {
-        let open = match connection.take() {
-            Some(open) => Ok(open),
-            None => options.connect().await,
+    let mut owed = false;
+    while owed || commits.changed().await.is_ok() {
+        let sending = async {
+            let mut open = match connection.take() {
+                Some(open) => open,
+                None => options.connect().await?,
+            };
+            sqlx::query("SELECT pg_notify($1, $2)")
+                .bind(&channel)
+                .bind(&own)
+                .execute(&mut open)
+                .await?;
+            Ok::<_, sqlx::Error>(open)
         };
-        match open {
-            Ok(mut open) => {
-                let sent = sqlx::query("SELECT pg_notify($1, $2)")
-                    .bind(&channel)
-                    .bind(&own)
-                    .execute(&mut open)
-                    .await;
-                match sent {
-                    Ok(_) => connection = Some(open),
-                    Err(error) => {
-                        tracing::debug!(%error, "a hint could not be sent");
-                        let _ = open.close().await;
-                    }
-                }
-                tokio::time::sleep(SPACING).await;
-            }
-            Err(error) => {
-                tracing::debug!(%error, "no connection for hints");
-                tokio::time::sleep(RETRY).await;
-            }
+        match tokio::time::timeout(silence_limit, sending).await {
+            Ok(Ok(open)) => connection = Some(open),
+            Ok(Err(error)) => tracing::debug!(%error, "a hint could not be sent"),
+            Err(_) => tracing::debug!("a hint could not be sent in time"),
         }
+        // One that was not sent is owed: the others may be back before the next commit comes.
+        owed = connection.is_none();
+        tokio::time::sleep(if owed { RETRY } else { SPACING }).await;
     }
 }
 
-async fn listen(options: PgConnectOptions, channel: String, own: String, wake: Wake) {
-    let pool = PgPoolOptions::new()
-        .max_connections(1)
-        .connect_lazy_with(options);
+async fn listen(
+    options: PgConnectOptions,
+    channel: String,
+    own: String,
+    silence_limit: Duration,
+    wake: Wake,
+) {
     let mut outage = Outage::new("PostgreSQL");
     loop {
+        // A pool each time: a listener that is dropped says farewell on its connection, and one that
+        // is dead would keep the place of the next.
+        let pool = PgPoolOptions::new()
+            .max_connections(1)
+            .acquire_timeout(silence_limit)
+            .connect_lazy_with(options.clone());
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;
             listener.listen(&channel).await?;
@@ -77,11 +92,22 @@ async fn listen(options: PgConnectOptions, channel: String, own: String, wake: W
             // What was committed before the ears were open.
             wake.committed_elsewhere();
             loop {
-                match listener.try_recv().await? {
-                    Some(hint) if hint.payload() == own => {}
-                    Some(_) => wake.hinted(),
+                // Receiving can be interrupted without losing anything.
+                match tokio::time::timeout(silence_limit, listener.try_recv()).await {
+                    Ok(Ok(Some(hint))) if hint.payload() == own => {}
+                    Ok(Ok(Some(_))) => wake.hinted(),
                     // The connection was lost and is there again; hints may have passed.
-                    None => wake.committed_elsewhere(),
+                    Ok(Ok(None)) => wake.committed_elsewhere(),
+                    Ok(Err(error)) => return Err(error),
+                    // A connection that died without a word looks like one without news.
+                    Err(_) => {
+                        let answer = sqlx::query("SELECT 1").execute(&mut listener);
+                        match tokio::time::timeout(silence_limit, answer).await {
+                            Ok(Ok(_)) => {}
+                            Ok(Err(error)) => return Err(error),
+                            Err(_) => return Ok(()),
+                        }
+                    }
                 }
             }
         };

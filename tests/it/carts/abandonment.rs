@@ -127,9 +127,7 @@ async fn doc(conn: &mut Conn, id: &str) -> Result<String, clientela::error::Erro
 }
 
 on_both_engines! {
-    in Setup::held();
-
-    async fn a_cart_that_nobody_changes_is_abandoned_once(shop: Shop) {
+    async fn a_cart_that_nobody_changes_is_abandoned_once(shop: Shop with Setup::held()) {
         let mut watch = watch(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -153,7 +151,7 @@ on_both_engines! {
         assert_eq!(watch.carts[&cart.name], left);
     }
 
-    async fn a_cart_is_not_abandoned_before_its_time(shop: Shop) {
+    async fn a_cart_is_not_abandoned_before_its_time(shop: Shop with Setup::held()) {
         let older = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(MICRO);
         let younger = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -164,7 +162,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&younger.name)).await, younger);
     }
 
-    async fn what_the_service_does_is_no_activity_and_brings_nobody_back(shop: Shop) {
+    async fn what_the_service_does_is_no_activity_and_brings_nobody_back(shop: Shop with Setup::held()) {
         let ada = a_customer(&shop, "Ada").await;
         let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
         let rename = |name: &str| pb::UpdateCustomerRequest {
@@ -201,7 +199,7 @@ on_both_engines! {
         assert_eq!(left.recover_time, None);
     }
 
-    async fn the_next_change_by_somebody_recovers_a_cart_once_and_it_can_be_abandoned_again(shop: Shop) {
+    async fn the_next_change_by_somebody_recovers_a_cart_once_and_it_can_be_abandoned_again(shop: Shop with Setup::held()) {
         let mut watch = watch(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -233,7 +231,7 @@ on_both_engines! {
         );
     }
 
-    async fn an_abandoned_cart_that_is_ordered_is_told_as_both_in_one_change(shop: Shop) {
+    async fn an_abandoned_cart_that_is_ordered_is_told_as_both_in_one_change(shop: Shop with Setup::held()) {
         let mut watch = watch(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -249,7 +247,7 @@ on_both_engines! {
         assert_eq!(causes, [Kind::Recovered, Kind::Ordered]);
     }
 
-    async fn an_update_recovers_a_cart_too(shop: Shop) {
+    async fn an_update_recovers_a_cart_too(shop: Shop with Setup::held()) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
         abandoned(&shop, &cart.name).await;
@@ -268,7 +266,7 @@ on_both_engines! {
         assert_eq!(updated.abandonment(), Abandonment::Recovered);
     }
 
-    async fn empty_saved_and_ordered_carts_are_never_abandoned(shop: Shop) {
+    async fn empty_saved_and_ordered_carts_are_never_abandoned(shop: Shop with Setup::held()) {
         let request = pb::CreateCartRequest { owner: Some(visitor()), ..Default::default() };
         set(&shop, &["empty_cart_retention_hours"], pb::ShopSettings {
             empty_cart_retention_hours: Some(0),
@@ -287,7 +285,7 @@ on_both_engines! {
         }
     }
 
-    async fn the_setting_acts_at_once_and_zero_means_never(shop: Shop) {
+    async fn the_setting_acts_at_once_and_zero_means_never(shop: Shop with Setup::held()) {
         let after = |minutes| pb::ShopSettings {
             cart_abandoned_after_minutes: Some(minutes),
             ..Default::default()
@@ -311,7 +309,7 @@ on_both_engines! {
         assert_eq!(kept, cart);
     }
 
-    async fn a_cart_that_staff_holds_is_abandoned_only_when_nobody_holds_it_any_more(shop: Shop) {
+    async fn a_cart_that_staff_holds_is_abandoned_only_when_nobody_holds_it_any_more(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         hold_until(&mut shop, &cart.name, START + 3 * 86_400_000_000).await;
@@ -326,7 +324,7 @@ on_both_engines! {
         assert!(held.lock.is_some());
     }
 
-    async fn a_clock_that_jumps_back_abandons_nothing_twice_and_moves_no_time_back(shop: Shop) {
+    async fn a_clock_that_jumps_back_abandons_nothing_twice_and_moves_no_time_back(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -353,7 +351,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&cart.name)).await, back);
     }
 
-    async fn many_carts_are_abandoned_in_several_transactions(shop: Shop) {
+    async fn many_carts_are_abandoned_in_several_transactions(shop: Shop with Setup::held()) {
         let owner = visitor();
         let mut names = Vec::new();
         for slot in 0..70 {

@@ -7,8 +7,9 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{Carts, item, named, of, visitor};
-use crate::harness::{Shop, assert_refused, reason, unique};
+use crate::harness::{CartWatch, Shop, assert_refused, reason, unique};
 use crate::on_both_engines;
+use crate::watch::{every, listed};
 use pb::ErrorReason;
 
 /// The same addition so many times at once, each with its own request id unless one is given, and
@@ -44,26 +45,45 @@ async fn add_at_once(
     join_all(calls).await
 }
 
+/// Whether a change says that a cart was opened.
+fn opens(change: &pb::CartChange) -> bool {
+    let mut causes = change.causes.iter();
+    causes.any(|cause| cause.kind() == pb::cart_cause::Kind::Created)
+}
+
 on_both_engines! {
     async fn a_thousand_additions_at_once_are_a_thousand(shop: Shop) {
-        let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let request = pb::CreateCartRequest { owner: Some(visitor()), ..Default::default() };
+        let cart = shop.carts().create_cart(request).await.unwrap().into_inner();
 
-        let answers = add_at_once(&shop, 999, named(&cart.name), None).await;
+        let answers = add_at_once(&shop, 1_000, named(&cart.name), None).await;
 
-        let versions: HashSet<i64> = answers.into_iter().map(|cart| cart.unwrap().version).collect();
-        assert_eq!(versions.len(), 999, "each addition made a version of its own");
+        let made = answers.into_iter().map(|cart| {
+            let cart = cart.unwrap();
+            (cart.version, i64::from(cart.items[0].quantity))
+        });
+        // Each addition made a version of its own, and each answer is that version.
+        let made: HashSet<(i64, i64)> = made.collect();
+        assert_eq!(made, (1..=1_000).map(|added| (added + 1, added)).collect());
         let cart = shop.get(named(&cart.name)).await;
-        assert_eq!((cart.items[0].quantity, cart.version), (1_000, 1_000));
+        assert_eq!((cart.items[0].quantity, cart.version), (1_000, 1_001));
     }
 
     async fn fifty_first_additions_at_once_open_one_cart(shop: Shop) {
         let owner = visitor();
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
 
         let answers = add_at_once(&shop, 50, of(&owner), None).await;
 
         let names: HashSet<String> = answers.into_iter().map(|cart| cart.unwrap().name).collect();
         assert_eq!(names.len(), 1);
-        assert_eq!(shop.get(of(&owner)).await.items[0].quantity, 50);
+        let cart = shop.get(of(&owner)).await;
+        assert_eq!((cart.items[0].quantity, cart.version), (50, 50));
+        assert_eq!(listed(&shop).await, [cart], "nobody made another, not even for a moment");
+        let created = |watch: &CartWatch| watch.changes.iter().filter(|change| opens(change)).count();
+        watch.until("every version", |watch| watch.changes.len() == 50).await;
+        assert_eq!(created(&watch), 1);
     }
 
     async fn one_request_id_a_hundred_times_at_once_is_one_addition(shop: Shop) {
@@ -74,7 +94,9 @@ on_both_engines! {
 
         let answers: Vec<Cart> = answers.into_iter().map(|cart| cart.unwrap()).collect();
         assert!(answers.iter().all(|answer| *answer == answers[0]));
+        assert_eq!((answers[0].version, answers[0].item_count), (1, 1));
         assert_eq!(shop.get(of(&owner)).await, answers[0]);
+        assert_eq!(listed(&shop).await, answers[..1]);
         let other = AddItemRequest {
             target: of(&owner),
             item: Some(item("hat", 1)),

@@ -306,9 +306,7 @@ async fn after_random_writes_the_figures_are_those_of_a_list_on_postgres() {
 }
 
 on_both_engines! {
-    in Setup::held();
-
-    async fn figures_come_at_once_and_follow_carts_the_time_and_the_settings(shop: Shop) {
+    async fn figures_come_at_once_and_follow_carts_the_time_and_the_settings(shop: Shop with Setup::held()) {
         let ada = customers(&shop, 1).await.remove(0);
         shop.add(of(&customer(&ada)), item("shirt", 2)).await;
         let mut figures = Figures::open(&shop, quickly("")).await;
@@ -347,7 +345,7 @@ on_both_engines! {
         figures.until(&ordered).await;
     }
 
-    async fn abandoned_carts_are_the_value_at_risk(shop: Shop) {
+    async fn abandoned_carts_are_the_value_at_risk(shop: Shop with Setup::held()) {
         shop.add(of(&visitor()), item("shirt", 2)).await;
         let mut figures = Figures::open(&shop, quickly("")).await;
         figures.next().await;
@@ -368,7 +366,7 @@ on_both_engines! {
         }).await;
     }
 
-    async fn a_storefront_has_its_own_figures(shop: Shop) {
+    async fn a_storefront_has_its_own_figures(shop: Shop with Setup::held()) {
         let add = |storefront: &str| pb::AddItemRequest {
             target: of(&visitor()),
             item: Some(item("shirt", 1)),
@@ -385,7 +383,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_shop_does_not_see_the_carts_of_another(shop: Shop) {
+    async fn a_shop_does_not_see_the_carts_of_another(shop: Shop with Setup::held()) {
         shop.add(of(&visitor()), item("shirt", 1)).await;
         let request = pb::CreateShopRequest {
             shop: Some(pb::Shop::default()),
@@ -401,7 +399,7 @@ on_both_engines! {
         assert_eq!(timeless(&other.next().await), CartFigures::default());
     }
 
-    async fn figures_that_do_not_change_are_repeated(shop: Shop) {
+    async fn figures_that_do_not_change_are_repeated(shop: Shop with Setup::held()) {
         shop.add(of(&visitor()), item("shirt", 1)).await;
         let request = WatchCartFiguresRequest {
             heartbeat_interval: Some(millis(0)),
@@ -416,7 +414,7 @@ on_both_engines! {
     }
 
     /// What is silent in between shows that a change waits for the interval.
-    async fn changes_within_the_interval_come_as_one_message(shop: Shop) {
+    async fn changes_within_the_interval_come_as_one_message(shop: Shop with Setup::held()) {
         let request = WatchCartFiguresRequest {
             min_interval: Some(millis(1_500)),
             ..Default::default()
@@ -432,7 +430,7 @@ on_both_engines! {
         assert_eq!(figures.last.as_ref().unwrap().open_carts, 5);
     }
 
-    async fn intervals_out_of_range_are_refused(shop: Shop) {
+    async fn intervals_out_of_range_are_refused(shop: Shop with Setup::held()) {
         let negative = prost_types::Duration { seconds: -1, nanos: 0 };
         let huge = prost_types::Duration { seconds: i64::MAX, nanos: 999_999_999 };
         for interval in [millis(0), millis(99), millis(60_001), negative, huge] {
@@ -460,7 +458,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_stopped_server_asks_watchers_of_figures_to_come_back(shop: Shop) {
+    async fn a_stopped_server_asks_watchers_of_figures_to_come_back(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let mut figures = Figures::open(&shop, quickly("")).await;
         figures.next().await;
@@ -474,7 +472,7 @@ on_both_engines! {
         assert_refused(&ended, Code::Unavailable, ErrorReason::Draining);
     }
 
-    async fn a_stream_of_figures_ends_with_its_key_and_with_its_deadline(shop: Shop) {
+    async fn a_stream_of_figures_ends_with_its_key_and_with_its_deadline(shop: Shop with Setup::held()) {
         let request = pb::CreateApiKeyRequest {
             api_key: Some(pb::ApiKey {
                 display_name: "monitor".into(),
@@ -513,7 +511,7 @@ on_both_engines! {
         assert_refused(&ended, Code::Unauthenticated, ErrorReason::KeyRevoked);
     }
 
-    async fn figures_are_for_staff_and_monitors(shop: Shop) {
+    async fn figures_are_for_staff_and_monitors(shop: Shop with Setup::held()) {
         let key = shop.key(&[Role::Storefront]).await;
 
         let refused = shop.carts_as(&key).watch_cart_figures(quickly("")).await.unwrap_err();

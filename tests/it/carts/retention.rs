@@ -59,9 +59,7 @@ async fn a_customers(shop: &Shop) -> pb::Cart {
 }
 
 on_both_engines! {
-    in Setup::held();
-
-    async fn carts_of_visitors_and_of_customers_are_kept_as_long_as_the_shop_says(shop: Shop) {
+    async fn carts_of_visitors_and_of_customers_are_kept_as_long_as_the_shop_says(shop: Shop with Setup::held()) {
         keep_days(&shop, 2, 4).await;
         let mut watch = CartWatch::open(&mut shop.carts(), WatchCartsRequest::default()).await.unwrap();
         let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -88,7 +86,7 @@ on_both_engines! {
     }
 
     /// Nobody has touched it, though the service has written it since.
-    async fn retention_goes_by_what_people_do(shop: Shop) {
+    async fn retention_goes_by_what_people_do(shop: Shop with Setup::held()) {
         keep_days(&shop, 3, 0).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + HOUR);
@@ -102,7 +100,7 @@ on_both_engines! {
         gone(&shop, &cart.name).await;
     }
 
-    async fn a_new_setting_acts_without_a_restart_and_zero_keeps_for_ever(shop: Shop) {
+    async fn a_new_setting_acts_without_a_restart_and_zero_keeps_for_ever(shop: Shop with Setup::held()) {
         keep_days(&shop, 0, 0).await;
         let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
         let of_customer = a_customers(&shop).await;
@@ -119,7 +117,7 @@ on_both_engines! {
         shop.get(named(&of_customer.name)).await;
     }
 
-    async fn empty_carts_go_sooner_unless_they_are_for_what_is_saved(shop: Shop) {
+    async fn empty_carts_go_sooner_unless_they_are_for_what_is_saved(shop: Shop with Setup::held()) {
         let filled = shop.add(of(&visitor()), item("shirt", 1)).await;
         let saved = empty(&shop, "saved").await;
         let first = empty(&shop, "main").await;
@@ -144,7 +142,7 @@ on_both_engines! {
         shop.get(named(&second.name)).await;
     }
 
-    async fn a_cart_that_staff_holds_is_kept_until_it_is_free(shop: Shop) {
+    async fn a_cart_that_staff_holds_is_kept_until_it_is_free(shop: Shop with Setup::held()) {
         let mut shop = shop;
         keep_days(&shop, 1, 0).await;
         let held = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -160,7 +158,7 @@ on_both_engines! {
         assert!(kept.lock.is_some());
     }
 
-    async fn more_carts_than_one_step_takes_are_all_deleted(shop: Shop) {
+    async fn more_carts_than_one_step_takes_are_all_deleted(shop: Shop with Setup::held()) {
         let mut names = Vec::new();
         for slot in 0..70 {
             names.push(empty(&shop, &format!("slot-{slot}")).await.name);

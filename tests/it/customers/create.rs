@@ -94,51 +94,6 @@ on_both_engines! {
         assert_eq!(metadata(&refused, "customer"), None);
     }
 
-    async fn two_parallel_creations_with_one_email_make_one_customer(shop: Shop) {
-        let client = shop.customers();
-        for round in 0..10 {
-            let email = format!("twin.{}@example.test", unique());
-            let attempts = (0..2).map(|twin| {
-                let mut client = client.clone();
-                let request = pb::CreateCustomerRequest {
-                    customer: Some(pb::Customer {
-                        email: email.clone(),
-                        number: format!("T-{round}-{twin}"),
-                        external_ids: vec![pb::ExternalId {
-                            system: "erp".to_owned(),
-                            id: format!("{round}-{twin}"),
-                        }],
-                        ..pb::Customer::default()
-                    }),
-                    customer_id: format!("twin-{round}-{twin}"),
-                    addresses: vec![pb::Address { city: "Lyon".to_owned(), ..Default::default() }],
-                    ..Default::default()
-                };
-                async move { client.create_customer(request).await }
-            });
-
-            let outcomes = join_all(attempts).await;
-
-            let lost: Vec<usize> = (0..2).filter(|twin| outcomes[*twin].is_err()).collect();
-            let [lost] = lost[..] else { panic!("one of two is refused: {outcomes:?}") };
-            let refused = outcomes[lost].as_ref().unwrap_err();
-            assert_refused(refused, Code::AlreadyExists, ErrorReason::EmailTaken);
-            // Nothing of the other is left: its name, its number and its external id are free.
-            let mut client = client.clone();
-            let name = format!("customers/twin-{round}-{lost}");
-            assert_eq!(try_get(&mut client, &name).await.unwrap_err().code(), Code::NotFound);
-            let free = pb::Customer {
-                number: format!("T-{round}-{lost}"),
-                external_ids: vec![pb::ExternalId {
-                    system: "erp".to_owned(),
-                    id: format!("{round}-{lost}"),
-                }],
-                ..person("Free")
-            };
-            create(&mut client, free).await;
-        }
-    }
-
     async fn one_request_id_a_hundred_times_at_once_is_one_customer(shop: Shop) {
         let client = shop.customers();
         let request = pb::CreateCustomerRequest {
@@ -299,6 +254,13 @@ on_both_engines! {
         let refused = try_create(&mut client, unknown).await.unwrap_err();
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
         assert_eq!(violations(&refused), [("customer.groups[0]".into(), "NOT_FOUND".into())]);
+        let second = vec!["groups/customer".to_owned(), "groups/none".to_owned()];
+        let second = pb::Customer { groups: second, ..person("Ada") };
+        let refused = try_create(&mut client, second).await.unwrap_err();
+        assert_eq!(violations(&refused), [("customer.groups[1]".into(), "NOT_FOUND".into())]);
+        let default = pb::Customer { default_group: "groups/none".to_owned(), ..person("Ada") };
+        let refused = try_create(&mut client, default).await.unwrap_err();
+        assert_eq!(violations(&refused), [("customer.default_group".into(), "NOT_FOUND".into())]);
 
         let wrong = pb::Customer { groups: vec![staff.clone()], ..person("Ada") };
         let refused = try_create(&mut client, wrong.clone()).await.unwrap_err();

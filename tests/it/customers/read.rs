@@ -141,6 +141,36 @@ on_both_engines! {
         assert!(by_id.delete_time.is_some());
     }
 
+    /// Common clients take no answer of more than 4 MiB, and a call that fails at its very end would
+    /// tell nobody why.
+    async fn a_batch_that_is_too_large_for_an_answer_is_refused(shop: Shop) {
+        let mut client = shop.customers();
+        let value = prost_types::value::Kind::StringValue("x".repeat(15_000));
+        let attributes = prost_types::Struct {
+            fields: [("long".to_owned(), prost_types::Value { kind: Some(value) })].into(),
+        };
+        let large = |name: String| pb::Customer { attributes: Some(attributes.clone()), ..person(&name) };
+        let names: Vec<String> = join_all((0..280).map(|number| {
+            let (mut client, large) = (client.clone(), large(format!("Ada{number}")));
+            async move { create(&mut client, large).await.name }
+        }))
+        .await;
+
+        let request = pb::BatchGetCustomersRequest { names: names.clone() };
+        let refused = client.batch_get_customers(request).await.unwrap_err();
+        assert_refused(&refused, Code::ResourceExhausted, ErrorReason::AnswerTooLarge);
+        assert_eq!(metadata(&refused, "limit").as_deref(), Some("4194304"));
+        let request = pb::BatchGetCustomersRequest { names: names[..270].to_vec() };
+        let answer = client.batch_get_customers(request).await.unwrap().into_inner();
+        assert_eq!(answer.customers.len(), 270);
+
+        let email = get(&mut client, &names[0]).await.email;
+        let keys = vec![pb::CustomerKey { key: Some(Key::Email(email)) }; 280];
+        let request = pb::BatchLookupCustomersRequest { keys };
+        let refused = client.batch_lookup_customers(request).await.unwrap_err();
+        assert_refused(&refused, Code::ResourceExhausted, ErrorReason::AnswerTooLarge);
+    }
+
     async fn a_batch_of_lookups_answers_each(shop: Shop) {
         let mut client = shop.customers();
         let ada = pb::Customer { external_ids: vec![erp("7")], ..person("Ada") };
@@ -301,9 +331,7 @@ mod an_age_follows_the_clock_and_the_zone_of_the_shop {
 }
 
 on_both_engines! {
-    in Setup::held();
-
-    async fn who_signed_in_or_changed_a_cart_lately_is_online(shop: Shop) {
+    async fn who_signed_in_or_changed_a_cart_lately_is_online(shop: Shop with Setup::held()) {
         let mut client = shop.customers();
         let ada = pb::Customer { password: Some("correct horse".to_owned()), ..person("Ada") };
         let ada = create(&mut client, ada).await;

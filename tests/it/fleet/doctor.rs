@@ -211,7 +211,7 @@ async fn a_damaged_file_is_told() {
 async fn a_server_that_keeps_its_promises_is_examined() {
     let cluster = Cluster::start(Durability::Full, &[]).await;
     cluster.create_database("shop", None).await;
-    let shop = Shop::start_at(cluster.url("shop"), Setup::default()).await;
+    let shop = Shop::start_on(cluster.url("shop"), Setup::default()).await;
     add(&mut shop.carts(), &visitor("who is there"), "a").await;
 
     assert_healthy(

@@ -35,7 +35,7 @@ fn nanos(lag: prost_types::Duration) -> Duration {
 async fn a_transaction_of_another_database_holds_the_feed_back_and_nothing_is_lost() {
     let cluster = Cluster::start(Durability::None, &[]).await;
     cluster.create_database("shop", None).await;
-    let shop = Shop::start_at(cluster.url("shop"), Setup::default()).await;
+    let shop = Shop::start_on(cluster.url("shop"), Setup::default()).await;
     let heartbeat_interval = Some(prost_types::Duration {
         seconds: 1,
         nanos: 0,

@@ -274,6 +274,32 @@ on_both_engines! {
         assert_eq!(groups_of(&shop, "ada").await.0, ["customer"]);
     }
 
+    /// Also of a call of another sort, before this one or after it.
+    async fn a_request_id_of_another_call_is_refused(shop: Shop) {
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &[]).await;
+        let creating = |id: &str| pb::CreateGroupRequest {
+            group: Some(super::sent("Another", "")),
+            request_id: id.to_owned(),
+            ..Default::default()
+        };
+        let with = |id: &str| pb::AddMembersRequest {
+            request_id: id.to_owned(),
+            ..adding("vip", &["customers/ada"])
+        };
+        let reused = |status: tonic::Status| {
+            assert_refused(&status, Code::InvalidArgument, ErrorReason::RequestIdReused);
+        };
+        shop.groups().create_group(creating("first")).await.unwrap();
+
+        reused(shop.groups().add_members(with("first")).await.unwrap_err());
+        assert_eq!(groups_of(&shop, "ada").await.0, ["customer"]);
+        let added = add(&shop, with("second")).await;
+        reused(shop.groups().create_group(creating("second")).await.unwrap_err());
+
+        assert_eq!(add(&shop, with("second")).await, added);
+    }
+
     async fn the_source_of_another_system_is_import(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &[]).await;

@@ -9,7 +9,7 @@ use clientela::clock::Clock;
 use clientela::error::Error;
 use clientela::groups::memberships::{self, Grant};
 use clientela::proto::pb::watch_customers_response::Signal;
-use clientela::proto::pb::{self, ChangeKind};
+use clientela::proto::pb::{self, ChangeKind, ErrorReason};
 use clientela::store::{Locks, Store, StoreConfig, Tx};
 use clientela::{customers, on};
 use futures::FutureExt as _;
@@ -19,19 +19,25 @@ use tokio::sync::Notify;
 use tonic::{Code, Status};
 
 use super::{adding, customer, delete, done, get, get_customer, plain, removing};
-use crate::harness::{Engine, Shop, eventually};
+use crate::harness::{Engine, Shop, assert_refused, eventually, reason, violations};
 use crate::on_both_engines;
 
 const CUSTOMERS: usize = 8;
 const ROUNDS: usize = 6;
 
-/// What a concurrent call may be told.
+/// What a concurrent call may be told: that the group is gone, or there again.
 fn allowed<T>(outcome: Result<T, Status>) -> Option<T> {
     match outcome {
         Ok(answer) => Some(answer),
         Err(status) => {
-            let expected = [Code::NotFound, Code::InvalidArgument, Code::AlreadyExists];
-            assert!(expected.contains(&status.code()), "{status:?}");
+            let (code, reason) = match reason(&status).as_str() {
+                "NAME_TAKEN" => (Code::AlreadyExists, ErrorReason::NameTaken),
+                "INVALID_FIELD" => (Code::InvalidArgument, ErrorReason::InvalidField),
+                _ => (Code::NotFound, ErrorReason::NotFound),
+            };
+            assert_refused(&status, code, reason);
+            let missing = |(_, reason): (String, String)| reason == "NOT_FOUND";
+            assert!(violations(&status).into_iter().all(missing), "{status:?}");
             None
         }
     }

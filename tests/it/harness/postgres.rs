@@ -46,6 +46,8 @@ pub enum Stop {
     Fast,
     /// As in a crash: no checkpoint, the next start recovers from the log.
     Immediate,
+    /// As `kill -9` of all its processes: nobody says good-bye.
+    Kill,
 }
 
 /// A PostgreSQL cluster of one's own, gone when dropped.
@@ -102,6 +104,7 @@ impl Cluster {
         self.order(match how {
             Stop::Fast => "stop fast",
             Stop::Immediate => "stop immediate",
+            Stop::Kill => "kill",
         })
         .await;
     }
@@ -200,6 +203,23 @@ pub struct TestDatabase {
     pub url: String,
     name: String,
     maintenance_url: String,
+}
+
+impl TestDatabase {
+    /// A copy of this database, which nobody may be connected to.
+    pub async fn copy(&self) -> Self {
+        create(Some(&self.name)).await
+    }
+
+    /// Puts a copy of another database in the place of this one; nobody may be connected to either.
+    pub async fn replace_by(&self, other: &Self) {
+        let cluster = shared().await;
+        let name = &self.name;
+        cluster
+            .run(format!("DROP DATABASE {name} WITH (FORCE)"))
+            .await;
+        cluster.create_database(name, Some(&other.name)).await;
+    }
 }
 
 impl Drop for TestDatabase {

@@ -5,7 +5,7 @@
 # and then carries out the commands that come in on its input, one a line, each answered by `done`
 # or `failed`:
 #
-#     stop fast | stop immediate | start
+#     stop fast | stop immediate | kill | start
 #
 # When its input ends, be it that the owner is finished or was killed with -9, the cluster is
 # stopped and its folder removed. That is why this is a program of its own and not Rust with a Drop.
@@ -98,9 +98,27 @@ if [ "$started" = no ]; then
 fi
 say "ready $port $password"
 
+# All processes of the server, by their ids; what they leave behind is for the next start to clear up. The
+# file of the first one's id goes too, as that id may live on as a zombie where nobody reaps it.
+kill_all() {
+    first=$(head -n 1 "$folder/data/postmaster.pid") || return 1
+    kill -9 "$first" $(pgrep -P "$first") || return 1
+    rm -f "$folder/data/postmaster.pid"
+}
+
+# The memory of processes that were killed is in use for a moment longer.
+start_patiently() {
+    for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
+        start && return 0
+        sleep 0.5
+    done
+    return 1
+}
+
 obey() { # COMMAND [ARGUMENT]
     case $1 in
-    start) start ;;
+    start) start_patiently ;;
+    kill) kill_all ;;
     stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$2" --wait --silent stop >/dev/null 2>&1 ;;
     *) return 1 ;;
     esac

@@ -37,6 +37,11 @@ impl TestStore {
         folder: Option<tempfile::TempDir>,
         database: Option<TestDatabase>,
     ) -> Self {
+        // As on a large machine, whatever this one is.
+        let config = StoreConfig {
+            read_connections: 8,
+            ..config
+        };
         let clock = Clock::held_at(START);
         let store = Store::open(&config, clock.clone())
             .await

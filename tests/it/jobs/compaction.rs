@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientela::access::{Caller, RequestId};
-use clientela::feed::{self, Change, Kind, history};
+use clientela::feed::{self, Change, Kind, LogOrder, history};
 use clientela::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
 use clientela::on;
 use clientela::proto::pb;
@@ -95,14 +95,15 @@ async fn becomes(store: &Store, expected: &[(&str, bool)]) {
 async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
     for TestStore { store, clock, .. } in &stores().await {
         append(store, "a", None).await;
-        let first = store.read(|conn| history::end(conn).boxed()).await.unwrap();
+        let end = || store.read(|conn| history::end(conn, LogOrder::default()).boxed());
+        let first = end().await.unwrap();
         append(store, "b", None).await;
         clock.advance(30 * HOUR);
         append(store, "c", None).await;
         let _workers = start(store, 28 * HOUR, u64::MAX);
 
         becomes(store, &[("c", true)]).await;
-        let last = store.read(|conn| history::end(conn).boxed()).await.unwrap();
+        let last = end().await.unwrap();
 
         let check = |position| store.read(move |conn| history::check(conn, position).boxed());
         let expired = check(first).await.unwrap_err();

@@ -1,44 +1,17 @@
-//! G9, G12: a stream that has nothing to say says so, and one that has to go says where to resume.
+//! G12: a stream that has to go says where to resume.
 
 use std::time::Duration;
 
 use clientela::feed::FeedSettings;
-use clientela::proto::pb::{ErrorReason, WatchOptions};
+use clientela::proto::pb::ErrorReason;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::{add, every, visitor, with};
+use super::{add, every, visitor};
 use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 
 on_both_engines! {
-    /// G9. The interval is the shortest that may be asked for, and the message must have come within
-    /// one and a half of it by the stream's own clock; here only its coming is waited for.
-    async fn a_silent_stream_sends_heartbeats_with_a_token(shop: Shop) {
-        let heartbeat_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-        let options = WatchOptions { heartbeat_interval, ..Default::default() };
-        let mut watch = CartWatch::open(&mut shop.carts(), with(options)).await.unwrap();
-        watch.snapshot().await;
-
-        assert_eq!(watch.next().await.unwrap(), Seen::Heartbeat);
-        assert!(!watch.token.is_empty());
-    }
-
-    /// G9: what does not concern a stream moves its token on all the same.
-    async fn a_heartbeat_moves_the_token_past_what_was_filtered_out(shop: Shop) {
-        let heartbeat_interval = Some(prost_types::Duration { seconds: 1, nanos: 0 });
-        let mut request = with(WatchOptions { heartbeat_interval, ..Default::default() });
-        request.filter = "item_count > 100".into();
-        let mut watch = CartWatch::open(&mut shop.carts(), request).await.unwrap();
-        watch.snapshot().await;
-        let before = watch.token.clone();
-
-        add(&mut shop.carts(), &visitor("of no interest"), "a").await;
-
-        watch.until("the token to move", |watch| watch.token != before).await;
-        assert!(watch.changes.is_empty());
-    }
-
     /// G12.
     async fn a_stopped_server_tells_its_streams_where_to_resume(shop: Shop) {
         let mut shop = shop;

@@ -1,108 +1,163 @@
-//! Why the log is read as it is: the naive order loses changes on PostgreSQL.
+//! G1, G2: a stream misses nothing, whatever the order in which transactions commit. The order by number
+//! alone is planted into the feed to see that these tests would notice.
 
-use std::collections::HashSet;
-use std::time::Duration;
+use std::collections::{BTreeMap, BTreeSet};
 
-use sqlx::postgres::{PgPool, PgPoolOptions};
+use clientela::feed::{FeedSettings, LogOrder};
+use clientela::proto::pb::{self, CartChange};
 
-use crate::harness::postgres;
+use super::writers::{Writers, connection, in_each_transaction};
+use super::{add, every, state, visitor};
+use crate::harness::{CartWatch, Engine, Setup, Shop, eventually};
+use crate::on_both_engines;
 
-const CREATE: &str = "CREATE TABLE log (
-    xid BIGINT NOT NULL DEFAULT (pg_current_xact_id()::text::bigint),
-    seq BIGINT GENERATED ALWAYS AS IDENTITY, PRIMARY KEY (xid, seq))";
-const WRITERS: usize = 10;
-const WRITES: usize = 40;
+const WRITERS: usize = 12;
+const CARTS: usize = 5;
+const WRITES: usize = 25;
 
-/// Writers whose transactions hold their row for uneven times before they commit.
-async fn write_unevenly(pool: &PgPool) {
-    let writers = (0..WRITERS).map(|writer| {
-        let pool = pool.clone();
-        tokio::spawn(async move {
-            for write in 0..WRITES {
-                let mut tx = pool.begin().await.unwrap();
-                sqlx::query("INSERT INTO log DEFAULT VALUES")
-                    .execute(&mut *tx)
-                    .await
-                    .unwrap();
-                // The unevenness is the point of this test.
-                sqlx::query("SELECT pg_sleep($1)")
-                    .bind(f64::from(((writer * 7 + write * 3) % 8) as u8) / 1_000.0)
-                    .execute(&mut *tx)
-                    .await
-                    .unwrap();
-                tx.commit().await.unwrap();
-            }
-        })
-    });
-    for writer in writers.collect::<Vec<_>>() {
-        writer.await.unwrap();
+/// A server whose feed reads the log in this order.
+fn in_order(order: LogOrder) -> Setup {
+    let setup = Setup::default();
+    let feed = FeedSettings {
+        order,
+        ..setup.feed
+    };
+    Setup { feed, ..setup }
+}
+
+/// What a watch told of random writes to a fresh shop, and what was there in the end.
+struct Outcome {
+    changes: Vec<CartChange>,
+    folded: BTreeMap<String, pb::Cart>,
+    listed: BTreeMap<String, pb::Cart>,
+}
+
+impl Outcome {
+    async fn of(shop: &Shop) -> Self {
+        let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        let mut watch = watch.lenient();
+        watch.snapshot().await;
+        let writers = Writers::limited(shop, WRITERS, CARTS, WRITES).await;
+        assert_eq!(writers.ended().await, WRITERS * WRITES);
+        // All others have committed: once it is told, none of them is still to come.
+        let last = add(&mut shop.carts(), &visitor("who comes last"), "a").await;
+        watch
+            .until("the last cart", |watch| {
+                watch.carts.contains_key(&last.name)
+            })
+            .await;
+        Self {
+            changes: watch.changes,
+            folded: watch.carts,
+            listed: state(shop).await,
+        }
+    }
+
+    /// Versions that were not told: each cart begins with 1, and ends with its deletion or as listed.
+    fn lost(&self) -> Vec<(&str, i64)> {
+        let mut told: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        for change in &self.changes {
+            told.entry(&change.name).or_default().insert(change.version);
+        }
+        for cart in self.listed.values() {
+            told.entry(&cart.name).or_default();
+        }
+        let versions = told.iter().flat_map(|(name, told)| {
+            let listed = self.listed.get(*name).map_or(0, |cart| cart.version);
+            let last = told.last().map_or(listed, |last| listed.max(*last));
+            let lost = (1..=last).filter(|version| !told.contains(version));
+            lost.map(|version| (*name, version)).collect::<Vec<_>>()
+        });
+        versions.collect()
     }
 }
 
-/// Whether no transaction that is open anywhere in the cluster holds the end of the log back.
-const WHOLE: &str = "SELECT COALESCE(MAX(xid), 0) <
-    pg_snapshot_xmin(pg_current_snapshot())::text::bigint FROM log";
+on_both_engines! {
+    /// G1, and G2 with twelve writers on five carts: that versions grow is asserted by the watch.
+    async fn no_change_of_uneven_transactions_is_lost(shop: Shop) {
+        let outcome = Outcome::of(&shop).await;
 
-/// What a reader sees that follows the log by `sql` from the last row on.
-async fn follow(pool: &PgPool, sql: &'static str, writing: tokio::task::JoinHandle<()>) -> usize {
-    let mut seen = HashSet::new();
-    let mut last = (0_i64, 0_i64);
-    loop {
-        let written = writing.is_finished();
-        let whole: bool = sqlx::query_scalar(WHOLE).fetch_one(pool).await.unwrap();
-        let finished = written && whole;
-        let rows: Vec<(i64, i64)> = sqlx::query_as(sql)
-            .bind(last.0)
-            .bind(last.1)
-            .fetch_all(pool)
-            .await
-            .unwrap();
-        if let Some(row) = rows.last() {
-            last = *row;
-        }
-        seen.extend(rows);
-        if finished {
-            return seen.len();
-        }
-        tokio::time::sleep(Duration::from_millis(1)).await;
+        assert_eq!(outcome.lost(), []);
+        assert_eq!(outcome.folded, outcome.listed);
+        assert!(outcome.changes.len() > WRITERS * WRITES, "each write is told once");
     }
 }
 
-async fn seen_by(sql: &'static str) -> usize {
-    let database = postgres::database().await;
-    let pool = PgPoolOptions::new()
-        .max_connections(20)
-        .connect(&database.url)
-        .await
-        .unwrap();
-    sqlx::query(CREATE).execute(&pool).await.unwrap();
-    let writing = tokio::spawn({
-        let pool = pool.clone();
-        async move { write_unevenly(&pool).await }
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
+    let shop = Shop::start_with(Engine::Postgres, in_order(LogOrder::Numbers)).await;
+
+    let outcome = Outcome::of(&shop).await;
+
+    let lost = outcome.lost().len();
+    assert!(lost > 0, "a fault that this test plants was not caught");
+    assert!(lost < outcome.changes.len(), "it is a feed all the same");
+}
+
+/// Where a transaction waits that has written to the cart named in the table.
+const GATE: &str = "WHILE EXISTS (SELECT 1 FROM gate WHERE cart = 'carts/' || NEW.resource_id) LOOP
+    PERFORM pg_sleep(0.001); END LOOP;";
+const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'PgSleep')";
+
+/// What a watch tells of two carts where the transaction that wrote first commits last.
+async fn told_of_a_late_commit(order: LogOrder) -> Vec<&'static str> {
+    let shop = Shop::start_with(Engine::Postgres, in_order(order)).await;
+    let mut client = shop.carts();
+    let first = add(&mut client, &visitor("who writes first"), "a").await;
+    let mut database = connection(&shop).await.expect("it is PostgreSQL");
+    let create = sqlx::query("CREATE TABLE gate (cart TEXT)");
+    create.execute(&mut database).await.unwrap();
+    let close = sqlx::query("INSERT INTO gate VALUES ($1)").bind(&first.name);
+    close.execute(&mut database).await.unwrap();
+    in_each_transaction(&shop, GATE).await;
+    let watch = CartWatch::open(&mut client, every()).await.unwrap();
+    let mut watch = watch.lenient();
+    watch.snapshot().await;
+
+    let late = tokio::spawn({
+        let mut client = shop.carts();
+        async move { add(&mut client, &visitor("who writes first"), "b").await }
     });
-    let seen = follow(&pool, sql, writing).await;
-    pool.close().await;
-    seen
+    let database = tokio::sync::Mutex::new(database);
+    eventually("a write that has its number and waits", async || {
+        let mut database = database.lock().await;
+        let waits = sqlx::query_scalar(WAITS).fetch_one(&mut *database).await;
+        waits.unwrap_or(false).then_some(())
+    })
+    .await;
+    let second = add(&mut client, &visitor("who commits first"), "a").await;
+    if order == LogOrder::Numbers {
+        // Nothing holds it back.
+        let told = |watch: &CartWatch| watch.carts.contains_key(&second.name);
+        watch.until("the second", told).await;
+    }
+    let open = sqlx::query("DELETE FROM gate");
+    open.execute(&mut *database.lock().await).await.unwrap();
+    late.await.unwrap();
+    let last = add(&mut client, &visitor("who comes last"), "a").await;
+    watch
+        .until("the last", |watch| watch.carts.contains_key(&last.name))
+        .await;
+
+    let label = |change: &CartChange| match &change.name {
+        name if *name == first.name => "first",
+        name if *name == second.name => "second",
+        _ => "last",
+    };
+    watch.changes.iter().map(label).collect()
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_naive_order_loses_changes() {
-    let naive = "SELECT xid, seq FROM log WHERE $1 = $1 AND seq > $2 ORDER BY seq";
+async fn a_change_that_commits_late_is_told_in_its_place() {
+    let told = told_of_a_late_commit(LogOrder::Transactions).await;
 
-    let seen = seen_by(naive).await;
-
-    assert!(
-        seen < WRITERS * WRITES,
-        "a fault that this test plants was not caught"
-    );
+    assert_eq!(told, ["first", "second", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_order_of_the_feed_loses_none() {
-    let ours = "SELECT xid, seq FROM log WHERE (xid, seq) > ($1, $2)
-        AND xid < pg_snapshot_xmin(pg_current_snapshot())::text::bigint ORDER BY xid, seq";
+async fn in_the_order_of_numbers_a_change_that_commits_late_would_never_be_told() {
+    let told = told_of_a_late_commit(LogOrder::Numbers).await;
 
-    let seen = seen_by(ours).await;
-
-    assert_eq!(seen, WRITERS * WRITES);
+    assert_eq!(told, ["second", "last"]);
 }

@@ -1,14 +1,16 @@
-//! G5, G7: a token goes on wherever its history is, and says so where it is not.
+//! G5: a token goes on wherever its history is, and only for the watch that it is of.
 
-use clientela::proto::pb::{ErrorReason, WatchOptions, snapshot_begin::Cause};
-use tonic::Code;
+use clientela::proto::pb::{
+    self, ErrorReason, Role, WatchCartRequest, WatchOptions, snapshot_begin::Cause,
+};
+use tonic::{Code, Status};
 
 use super::{add, every, filtered, visitor, with};
 use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 
 /// How a watch with this token is refused, at once or by its first message.
-async fn refusal(shop: &Shop, options: WatchOptions) -> tonic::Status {
+async fn refusal(shop: &Shop, options: WatchOptions) -> Status {
     match CartWatch::open(&mut shop.carts(), with(options)).await {
         Err(status) => status,
         Ok(mut watch) => watch.next().await.unwrap_err(),
@@ -58,8 +60,52 @@ on_both_engines! {
         }
     }
 
+    /// Whatever is changed in it: each part of a token is signed.
+    async fn a_token_that_is_altered_anywhere_is_refused(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        for place in 0..watch.token.len() {
+            let mut altered = watch.token.clone().into_bytes();
+            altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+            let altered = String::from_utf8(altered).unwrap();
+
+            let status = refusal(&shop, resume(&altered)).await;
+
+            assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+        }
+    }
+
+    /// Also where a reset is asked for: it is not history that is missing.
+    async fn a_token_of_another_shop_is_refused(shop: Shop) {
+        let request = pb::CreateShopRequest {
+            shop: Some(pb::Shop { display_name: "Trade".into(), ..Default::default() }),
+            shop_id: "trade".into(),
+            ..Default::default()
+        };
+        shop.admin_as(&shop.operator_key).create_shop(request).await.unwrap();
+        let key = shop.key_of("trade", &[Role::Admin]).await;
+        let mut watch = CartWatch::open(&mut shop.carts_as(&key), every()).await.unwrap();
+        watch.snapshot().await;
+
+        let options = WatchOptions { reset_on_expired_token: true, ..resume(&watch.token) };
+        let status = refusal(&shop, options).await;
+
+        assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+    }
+
+    async fn a_token_of_another_store_is_refused(shop: Shop) {
+        let other = Shop::start(shop.engine).await;
+        let mut watch = CartWatch::open(&mut other.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+
+        let options = WatchOptions { reset_on_expired_token: true, ..resume(&watch.token) };
+        let status = refusal(&shop, options).await;
+
+        assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+    }
+
     async fn a_token_of_another_kind_of_watch_is_refused(shop: Shop) {
-        let request = clientela::proto::pb::WatchGroupsRequest::default();
+        let request = pb::WatchGroupsRequest::default();
         let mut groups = shop.groups().watch_groups(request).await.unwrap().into_inner();
         let token = loop {
             let message = groups.message().await.unwrap().unwrap();
@@ -81,6 +127,47 @@ on_both_engines! {
         let mut other = filtered("item_count > 0");
         other.options.as_mut().unwrap().resume_token.clone_from(&watch.token);
         let mut watch = CartWatch::open(&mut shop.carts(), other).await.unwrap();
+
+        assert_eq!(watch.next().await.unwrap(), Seen::SnapshotBegin(Cause::FilterChanged));
+        assert_eq!(watch.snapshot().await, 1);
+    }
+
+    async fn a_token_with_other_names_begins_with_a_snapshot(shop: Shop) {
+        let mut client = shop.carts();
+        let one = add(&mut client, &visitor("the first who is named"), "a").await.name;
+        let two = add(&mut client, &visitor("the second who is named"), "a").await.name;
+        let named = |names: &[&String]| {
+            let names = names.iter().map(|name| (*name).clone()).collect();
+            pb::WatchCartsRequest { names, ..every() }
+        };
+        let mut watch = CartWatch::open(&mut client, named(&[&one, &two])).await.unwrap();
+        watch.snapshot().await;
+        let point = watch.point();
+
+        let fewer = CartWatch::resume_at(point.clone(), &mut client, named(&[&one])).await;
+        let turned = CartWatch::resume_at(point, &mut client, named(&[&two, &one, &two])).await;
+
+        let (mut fewer, mut turned) = (fewer.unwrap(), turned.unwrap());
+        assert_eq!(fewer.next().await.unwrap(), Seen::SnapshotBegin(Cause::FilterChanged));
+        assert_eq!(fewer.snapshot().await, 1);
+        add(&mut client, &visitor("the first who is named"), "b").await;
+        assert!(matches!(turned.next().await.unwrap(), Seen::Changes(_)), "they are the same names");
+        assert_eq!(turned.changes.len(), 1);
+    }
+
+    async fn a_token_with_another_owner_begins_with_a_snapshot(shop: Shop) {
+        let mut client = shop.carts();
+        add(&mut client, &visitor("who is looked at next"), "a").await;
+        let owner = |who: &str, resume_token: String| WatchCartRequest {
+            target: Some(visitor(who)),
+            options: Some(WatchOptions { resume_token, ..Default::default() }),
+        };
+        let first = owner("who is looked at first", String::new());
+        let mut watch = CartWatch::of(client.watch_cart(first).await.unwrap().into_inner());
+        assert_eq!(watch.snapshot().await, 0);
+
+        let next = owner("who is looked at next", watch.token);
+        let mut watch = CartWatch::of(client.watch_cart(next).await.unwrap().into_inner());
 
         assert_eq!(watch.next().await.unwrap(), Seen::SnapshotBegin(Cause::FilterChanged));
         assert_eq!(watch.snapshot().await, 1);

@@ -13,7 +13,7 @@ async fn shop_beside_others(settings: &[(&str, &str)]) -> (Cluster, Shop) {
     let cluster = Cluster::start(Durability::Full, settings).await;
     cluster.create_database("shop", None).await;
     cluster.create_database("neighbour", None).await;
-    let shop = Shop::start_at(cluster.url("shop"), Setup::default()).await;
+    let shop = Shop::start_on(cluster.url("shop"), Setup::default()).await;
     (cluster, shop)
 }
 

@@ -1,0 +1,168 @@
+//! Whom a change reaches.
+
+use std::sync::Arc;
+
+use futures::future::BoxFuture;
+use prost::Message as _;
+
+use super::*;
+use crate::error::Result;
+use crate::feed::log::{Kind, Payload};
+use crate::feed::{Decoded, PageQuery, Row};
+use crate::filter::{Record, Value};
+use crate::store::Conn;
+
+/// Resources whose body is their topic.
+struct Things;
+
+impl Resource for Things {
+    fn kind(&self) -> Kind {
+        Kind::Cart
+    }
+
+    fn collection(&self) -> &'static str {
+        "things"
+    }
+
+    fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>> {
+        Ok(Arc::new(Thing(String::from_utf8_lossy(body).into_owned())))
+    }
+
+    fn page<'c>(&self, _conn: &'c mut Conn, _query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+        unreachable!("a channel reads nothing")
+    }
+}
+
+struct Thing(String);
+
+impl Record for Thing {
+    fn value(&self, _field: usize) -> Value<'_> {
+        Value::Absent
+    }
+}
+
+impl Decoded for Thing {
+    fn topics(&self) -> Vec<String> {
+        vec![self.0.clone()]
+    }
+}
+
+/// A change of a thing to a topic; without one it is gone.
+fn change(id: &str, version: i64, topic: Option<&str>) -> Arc<Entry> {
+    let resource = topic.map(|topic| topic.as_bytes().to_vec().into());
+    let payload = Payload {
+        resource,
+        causes: Vec::new(),
+    };
+    let payload = payload.encode_to_vec();
+    let (position, gone) = (Position::ORIGIN, topic.is_none());
+    let entry = Entry::new(&Things, position, id.into(), version, gone, &payload, 0);
+    Arc::new(entry.unwrap())
+}
+
+fn channel() -> Channel {
+    Channel::new(&Things, Position::ORIGIN)
+}
+
+fn open(channel: &Channel, inbox: Inbox) -> Arc<Inbox> {
+    let inbox = Arc::new(inbox);
+    channel.open(&inbox);
+    inbox
+}
+
+/// What waits in an inbox: ids and versions.
+fn taken(inbox: &Inbox) -> Vec<(String, i64)> {
+    let Taken::Entries(entries) = inbox.take() else {
+        panic!("nothing was thrown away");
+    };
+    let told = entries
+        .iter()
+        .map(|entry| (entry.id.to_string(), entry.version));
+    told.collect()
+}
+
+fn told(changes: &[(&str, i64)]) -> Vec<(String, i64)> {
+    let told = changes
+        .iter()
+        .map(|(id, version)| ((*id).to_owned(), *version));
+    told.collect()
+}
+
+/// Both are handed over before the stream has looked at the first.
+#[test]
+fn what_loses_its_topic_right_after_it_got_it_is_told_to_have_lost_it() {
+    let channel = channel();
+    let ada = open(&channel, Inbox::of_topic("ada"));
+
+    channel.push(vec![
+        change("a", 1, Some("ada")),
+        change("a", 2, Some("nobody")),
+        change("a", 3, Some("nobody")),
+    ]);
+
+    assert_eq!(taken(&ada), told(&[("a", 1), ("a", 2)]));
+}
+
+#[test]
+fn what_goes_from_one_topic_to_another_is_told_to_both() {
+    let channel = channel();
+    let ada = open(&channel, Inbox::of_topic("ada"));
+    let bob = open(&channel, Inbox::of_topic("bob"));
+
+    channel.push(vec![
+        change("a", 1, Some("ada")),
+        change("a", 2, Some("bob")),
+        change("a", 3, Some("bob")),
+        change("a", 4, None),
+    ]);
+
+    assert_eq!(taken(&ada), told(&[("a", 1), ("a", 2)]));
+    assert_eq!(taken(&bob), told(&[("a", 2), ("a", 3), ("a", 4)]));
+}
+
+#[test]
+fn what_is_followed_from_before_is_told_once_more() {
+    let channel = channel();
+    let ada = open(&channel, Inbox::of_topic("ada"));
+    channel.follow(&ada, "a");
+    channel.follow(&ada, "a");
+
+    channel.push(vec![change("a", 7, Some("nobody"))]);
+    channel.push(vec![change("a", 8, Some("nobody"))]);
+
+    assert_eq!(taken(&ada), told(&[("a", 7)]));
+}
+
+#[test]
+fn an_inbox_of_names_gets_each_change_once() {
+    let channel = channel();
+    let named = open(
+        &channel,
+        Inbox::of_ids(&["a".into(), "b".into(), "a".into()]),
+    );
+    let _topic = open(&channel, Inbox::of_topic("ada"));
+
+    channel.push(vec![
+        change("a", 1, Some("ada")),
+        change("c", 1, Some("ada")),
+        change("b", 1, None),
+        change("a", 2, Some("nobody")),
+    ]);
+
+    assert_eq!(taken(&named), told(&[("a", 1), ("b", 1), ("a", 2)]));
+}
+
+#[test]
+fn a_closed_inbox_leaves_nothing_behind() {
+    let channel = channel();
+    let named = open(&channel, Inbox::of_ids(&["a".into()]));
+    let topic = open(&channel, Inbox::of_topic("ada"));
+    channel.push(vec![change("b", 1, Some("ada"))]);
+
+    channel.close(&named);
+    channel.close(&topic);
+
+    let state = channel.state();
+    assert!(state.inboxes.is_empty());
+    assert_eq!(state.topics, 0);
+}

@@ -1,0 +1,242 @@
+//! What a stream reads from the database, and what it makes of it. It is read apart from the stream,
+//! which goes on to send heartbeats and to heed its end while it waits.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+use tokio::sync::SemaphorePermit;
+
+use super::{Phase, Watch, snapshot};
+use crate::error::{Error, Result};
+use crate::feed::Feed;
+use crate::feed::history::{self, LogRow};
+use crate::feed::position::Position;
+use crate::feed::resource::{PageQuery, Resource, Row, Scope};
+use crate::feed::tail;
+use crate::filter::Filter;
+use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
+
+/// Rows of the log that are read at once.
+const LOG_ROWS: i64 = 500;
+
+/// A read that is under way. Boxed, as it is large and a live stream has none.
+pub type Reading = BoxFuture<'static, Result<Read>>;
+
+/// What was read.
+pub enum Read {
+    /// History goes on after the position of a token.
+    Resumed(Resumed),
+    /// A page of a snapshot.
+    Page(Page),
+    /// A page of the change log.
+    Log(Log),
+}
+
+/// What a stream that resumes has to know beside its position.
+pub struct Resumed {
+    /// After which position history goes on.
+    pub position: Position,
+    /// Resources that may have the topic of the stream.
+    pub followed: Vec<String>,
+    /// Up to where the log was complete at that moment.
+    pub end: Position,
+}
+
+/// Rows of a snapshot, as of one moment.
+pub struct Page {
+    pub rows: Vec<Row>,
+    /// Up to where the log was complete at that moment.
+    pub end: Position,
+    /// Changes up to here may show in the rows.
+    pub until: (i64, i64),
+    /// Whether rows may be newer than `end`.
+    pub newer: bool,
+}
+
+/// Rows of the change log.
+pub struct Log {
+    pub rows: Vec<LogRow>,
+    /// Whether there may be more.
+    pub full: bool,
+    /// Up to where the channels had been handed the log before.
+    pub handed: Position,
+}
+
+impl Watch {
+    pub(super) fn take_read(&mut self, read: Result<Read>) -> Result<()> {
+        let taken = read.and_then(|read| match read {
+            Read::Resumed(resumed) => self.take_resumed(&resumed),
+            Read::Page(page) => self.take_page(page),
+            Read::Log(log) => self.take_log(log),
+        });
+        if let Err(error) = taken {
+            let cause = self.reset_cause(error)?;
+            self.begin_snapshot(cause);
+        }
+        Ok(())
+    }
+
+    fn take_resumed(&mut self, resumed: &Resumed) -> Result<()> {
+        self.position = resumed.position;
+        self.follow(resumed.followed.iter().map(String::as_str), resumed.end);
+        self.phase = Phase::CatchUp;
+        Ok(())
+    }
+
+    /// Goes on with what has the stream's topic as of a moment at which the log ended at `end`.
+    pub(super) fn follow<'a>(&mut self, ids: impl Iterator<Item = &'a str>, end: Position) {
+        if !matches!(self.scope, Scope::Topic(_)) {
+            return;
+        }
+        for id in ids {
+            self.source.follow(id);
+        }
+        // What they lost the topic by before they were followed is read from the log.
+        for floor in [end, self.feed.0.hub.floor()] {
+            if floor.is_after(self.floor) {
+                self.floor = floor;
+            }
+        }
+    }
+
+    /// Puts a page of the log into the outbox, and what of it is due into messages.
+    fn take_log(&mut self, log: Log) -> Result<()> {
+        let Log { rows, full, handed } = log;
+        let end = rows.last().map(LogRow::position);
+        for row in rows {
+            if *row.shop_id == *self.shop && row.kind == self.resource.kind().number() {
+                self.consider(Arc::new(tail::entry(self.resource, row)?))?;
+            }
+        }
+        self.move_to(end.unwrap_or(self.position));
+        if !full {
+            self.move_to(handed);
+        }
+        self.flush();
+        if end.is_none() {
+            self.repair_ended();
+        }
+        Ok(())
+    }
+
+    /// The cause of a new snapshot instead of an error about history, if the reader asked for that.
+    fn reset_cause(&self, error: Error) -> Result<Cause> {
+        match error.reason() {
+            ErrorReason::ResumeTokenExpired if self.options.reset => Ok(Cause::TokenExpired),
+            ErrorReason::StoreEpochChanged if self.options.reset => Ok(Cause::EpochChanged),
+            _ => Err(error),
+        }
+    }
+
+    /// A query for a page of what the stream is about.
+    pub(super) fn query(&self, after: Option<String>) -> PageQuery {
+        // What does not match now may match later: then all rows have to be looked at.
+        let by_clock = self.filter.as_deref().is_some_and(Filter::uses_clock);
+        PageQuery {
+            shop: Arc::clone(&self.shop),
+            scope: self.scope.clone(),
+            filter: if by_clock { None } else { self.filter.clone() },
+            now: self.clock.now(),
+            after,
+            limit: snapshot::PAGE_ROWS,
+        }
+    }
+}
+
+/// Whether history goes on after `position`; for a stream with a topic with the query for what has it.
+pub fn resume(
+    feed: &Feed,
+    resource: &'static dyn Resource,
+    position: Position,
+    topic: Option<PageQuery>,
+) -> Reading {
+    let feed = feed.clone();
+    async move {
+        let order = feed.0.settings.order;
+        let read = feed.0.store.snapshot(|conn| {
+            async move {
+                history::check(conn, position).await?;
+                let Some(query) = topic else {
+                    return Ok((position, Vec::new()));
+                };
+                // Who had the topic when the token was given may have lost it by now: then the log
+                // says so up to its end, or what is held back will.
+                let end = history::end(conn, order).await?;
+                let shop = Arc::clone(&query.shop);
+                let mut ids = history::held_back(conn, &shop, resource.kind()).await?;
+                let rows = resource.page(conn, query).await?;
+                ids.extend(rows.into_iter().map(|row| row.id));
+                Ok((end, ids))
+            }
+            .boxed()
+        });
+        let (end, followed) = read.await?;
+        Ok(Read::Resumed(Resumed {
+            position,
+            followed,
+            end,
+        }))
+    }
+    .boxed()
+}
+
+/// A page of a snapshot.
+pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> Reading {
+    let feed = feed.clone();
+    async move {
+        let _turn = turn(&feed).await?;
+        let order = feed.0.settings.order;
+        let read = feed.0.store.snapshot(|conn| {
+            async move {
+                let end = history::end(conn, order).await?;
+                let (xmin, xmax) = history::bounds(conn, order).await?;
+                let rows = resource.page(conn, query).await?;
+                let until = match xmax {
+                    0 => end.key(),
+                    _ => (xmax, i64::MAX),
+                };
+                let newer = xmin != xmax;
+                Ok(Page {
+                    rows,
+                    end,
+                    until,
+                    newer,
+                })
+            }
+            .boxed()
+        });
+        read.await.map(Read::Page)
+    }
+    .boxed()
+}
+
+/// The change log after a position.
+pub fn log(feed: &Feed, after: Position) -> Reading {
+    let feed = feed.clone();
+    async move {
+        let _turn = turn(&feed).await?;
+        // Whatever was handed to the channels by now can be read below.
+        let handed = feed.0.hub.position();
+        let order = feed.0.settings.order;
+        let read = feed.0.store.snapshot(|conn| {
+            async move {
+                match history::compacted(conn).await? {
+                    Some(compacted) if compacted.is_after(after) => Err(history::expired()),
+                    _ => history::page(conn, order, after, LOG_ROWS).await,
+                }
+            }
+            .boxed()
+        });
+        let rows = read.await?;
+        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= LOG_ROWS;
+        Ok(Read::Log(Log { rows, full, handed }))
+    }
+    .boxed()
+}
+
+/// Few streams read at the same time, so that many which begin at once do not take the database from
+/// the calls.
+async fn turn(feed: &Feed) -> Result<SemaphorePermit<'_>> {
+    feed.0.readers.acquire().await.map_err(Error::internal)
+}

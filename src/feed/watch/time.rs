@@ -1,0 +1,106 @@
+//! What a stream does because of the time: heartbeats, what falls due, and the ends that it can come to.
+
+use std::time::Duration;
+
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::bell::Ending;
+use super::{Phase, Watch};
+use crate::error::{Error, Result};
+use crate::proto::pb::ErrorReason;
+
+impl Watch {
+    /// A stream that nobody read for long ends: its reader is not there any more, or cannot keep up.
+    pub(super) fn check_stalled(&self) -> Result<()> {
+        let limit = self.feed.0.settings.stall_limit;
+        let stalled = self
+            .yielded_at
+            .is_some_and(|at| self.clock.instant() - at > limit);
+        if !stalled {
+            return Ok(());
+        }
+        let text = "the stream was not read for too long";
+        let error = Error::exhausted(ErrorReason::SlowConsumer, text);
+        Err(self.with_token(error))
+    }
+
+    /// Does what is to be done by now although nothing changed.
+    pub(super) fn heed(&mut self) -> Result<()> {
+        if self.bell.has_rung(Ending::Key) {
+            let text = "the key of this stream has ended";
+            return Err(Error::new(
+                Code::Unauthenticated,
+                ErrorReason::KeyRevoked,
+                text,
+            ));
+        }
+        if self.bell.has_rung(Ending::Deadline) {
+            let text = "the deadline of the stream has passed";
+            return Err(Error::new(
+                Code::DeadlineExceeded,
+                ErrorReason::DeadlinePassed,
+                text,
+            ));
+        }
+        let now = self.clock.instant();
+        if now >= self.ends_at || self.bell.has_rung(Ending::Drain) {
+            self.drain();
+            return Ok(());
+        }
+        self.flip_timed()?;
+        if self.outbox.due(now).is_some_and(|due| due <= now) {
+            self.flush();
+        }
+        if self.ready.is_empty() && now >= self.beat_at {
+            self.push_heartbeat();
+        }
+        Ok(())
+    }
+
+    /// When there is something to be heeded although nothing changes.
+    pub(super) fn next_time(&self) -> Instant {
+        let now = self.clock.instant();
+        let mut next = self.beat_at.min(self.ends_at);
+        if let Some(due) = self.outbox.due(now) {
+            next = next.min(due);
+        }
+        if let Some(flip) = self.next_flip() {
+            let wait = flip.saturating_sub(self.clock.now()).max(0);
+            next = next.min(now + Duration::from_micros(wait.cast_unsigned()));
+        }
+        next
+    }
+
+    /// Who is to open the stream again is told with which token.
+    pub(super) fn come_back(&self, error: Error) -> Error {
+        let told = error.metadata("resume_token").is_some();
+        if error.code() == Code::Unavailable && !told {
+            self.with_token(error)
+        } else {
+            error
+        }
+    }
+
+    fn drain(&mut self) {
+        self.reading = None;
+        self.outbox.expedite();
+        self.flush();
+        self.push_draining();
+        self.phase = Phase::Draining;
+    }
+
+    pub(super) fn drained(&self) -> Error {
+        let text = "the stream has to be opened again";
+        self.with_token(Error::unavailable(ErrorReason::Draining, text))
+    }
+
+    /// The error with the last token that was sent. Amid a snapshot there is none: who went on from
+    /// there would never be sent the rest of it.
+    fn with_token(&self, error: Error) -> Error {
+        match self.sent {
+            Some(sent) => error.with("resume_token", self.token(sent)),
+            None => error,
+        }
+    }
+}

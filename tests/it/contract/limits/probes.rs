@@ -1,0 +1,328 @@
+//! The requests that hold each field at its limit and beyond: a good request of an RPC with one value
+//! of it replaced.
+
+mod values;
+
+use std::collections::BTreeSet;
+use std::fmt;
+
+use bytes::Bytes;
+use clientela::access::tables::Field;
+use clientela::limits::Rule;
+use prost::Message as _;
+use prost_reflect::{
+    DynamicMessage, FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor,
+    ReflectMessage as _, Value,
+};
+
+use super::super::cases::{self, Cases, text};
+use super::super::messages::{number, set, table, valid};
+use crate::harness::unique;
+
+/// The seconds of the last moment of the year 9999, and of a span of 10,000 years.
+const TIME_MAX: i64 = 253_402_300_799;
+const SPAN_MAX: i64 = 315_576_000_000;
+
+/// What is to become of a request.
+pub enum Expected {
+    /// The field of this path is no reason to refuse it.
+    Taken(String),
+    /// It is refused, with the path and the reason.
+    Refused(String, &'static str),
+}
+
+/// One request.
+pub struct Probe {
+    pub method: MethodDescriptor,
+    pub request: Bytes,
+    pub expected: Expected,
+}
+
+impl Probe {
+    pub fn is_beyond(&self) -> bool {
+        matches!(self.expected, Expected::Refused(..))
+    }
+}
+
+impl fmt::Display for Probe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (path, what) = match &self.expected {
+            Expected::Taken(path) => (path, "at a limit"),
+            Expected::Refused(path, reason) => (path, *reason),
+        };
+        write!(f, "{}: {path}, {what}", self.method.name())
+    }
+}
+
+/// All requests, and the fields that they try.
+#[derive(Default)]
+pub struct Probes {
+    pub all: Vec<Probe>,
+    pub fields: BTreeSet<String>,
+}
+
+/// Where in a request the visit is, and how what is set there becomes a request.
+struct Place<'a> {
+    method: &'a MethodDescriptor,
+    request: &'a dyn Fn(Value) -> DynamicMessage,
+    path: String,
+    depth: usize,
+    /// The message there is money that must not be negative.
+    price: bool,
+}
+
+impl Probes {
+    /// Adds the requests that differ from a good one in one field.
+    pub fn visit(&mut self, method: &MethodDescriptor, good: &DynamicMessage) {
+        let place = Place {
+            method,
+            request: &|value| value.as_message().expect("a request").clone(),
+            path: String::new(),
+            depth: 0,
+            price: false,
+        };
+        self.message(good, &place);
+    }
+
+    fn message(&mut self, good: &DynamicMessage, place: &Place<'_>) {
+        let descriptor = good.descriptor();
+        let table = table(&descriptor).expect("the contract's messages are in the tables");
+        for field in descriptor.fields() {
+            let known = table.field(field.number()).expect("all fields are known");
+            let at = Place {
+                method: place.method,
+                request: &|value| {
+                    let mut inner = good.clone();
+                    inner.set_field(&field, value);
+                    (place.request)(Value::Message(inner))
+                },
+                path: match place.path.as_str() {
+                    "" => field.name().to_owned(),
+                    parent => format!("{parent}.{}", field.name()),
+                },
+                depth: place.depth + 1,
+                price: known.rule == Some(Rule::Price),
+            };
+            if super::is_limited(known) {
+                let name = format!("{}.{}", table.name, field.name());
+                self.fields.insert(name);
+            }
+            // What is created has no name yet.
+            let creates = place.method.name().starts_with("Create");
+            if known.output_only || creates && place.depth == 1 && field.name() == "name" {
+                self.taken(&at, nonsense(&field));
+                continue;
+            }
+            self.field(good, &field, known, &at);
+            if table.required & (1 << field.number()) != 0 {
+                self.absent(good, &field, known, &at, place);
+            }
+        }
+    }
+
+    fn taken(&mut self, at: &Place<'_>, value: Value) {
+        let mut request = (at.request)(value);
+        // What opens a cart or adds to one would run into what others did to the same.
+        let owner = match at.method.name() {
+            "AddItem" | "EditCart" => "target.owner.visitor",
+            "CreateCart" => "owner.visitor",
+            _ => "",
+        };
+        let (first, _) = owner.split_once('.').unwrap_or_default();
+        if !owner.is_empty() && !at.path.starts_with(first) {
+            let token = format!("a visitor of the tests, number {}", unique());
+            set(&mut request, owner, text(token));
+        }
+        self.all.push(Probe {
+            method: at.method.clone(),
+            request: request.encode_to_vec().into(),
+            expected: Expected::Taken(at.path.clone()),
+        });
+    }
+
+    fn refused(&mut self, at: &Place<'_>, value: Value, suffix: &str, reason: &'static str) {
+        self.all.push(Probe {
+            method: at.method.clone(),
+            request: (at.request)(value).encode_to_vec().into(),
+            expected: Expected::Refused(format!("{}{suffix}", at.path), reason),
+        });
+    }
+
+    fn cases(&mut self, at: &Place<'_>, cases: Cases) {
+        for value in cases.good {
+            self.taken(at, value);
+        }
+        for (value, reason) in cases.bad {
+            self.refused(at, value, "", reason);
+        }
+    }
+
+    /// Without what has to be there.
+    fn absent(
+        &mut self,
+        good: &DynamicMessage,
+        field: &FieldDescriptor,
+        known: &Field,
+        at: &Place<'_>,
+        place: &Place<'_>,
+    ) {
+        let reason = match known.rule {
+            Some(Rule::Int(min, _)) if min > 0 => "OUT_OF_RANGE",
+            Some(Rule::Int(..)) => return,
+            _ => "REQUIRED",
+        };
+        let mut without = good.clone();
+        without.clear_field(field);
+        self.all.push(Probe {
+            method: at.method.clone(),
+            request: (place.request)(Value::Message(without))
+                .encode_to_vec()
+                .into(),
+            expected: Expected::Refused(at.path.clone(), reason),
+        });
+    }
+
+    fn field(
+        &mut self,
+        good: &DynamicMessage,
+        field: &FieldDescriptor,
+        known: &Field,
+        at: &Place<'_>,
+    ) {
+        match (known.rule, field.kind()) {
+            (Some(Rule::Int(min, max)), _) => {
+                for limit in [min, max] {
+                    self.taken(at, number(field, limit).expect("limits fit"));
+                }
+                let extremes = [i64::MIN, i32::MIN.into(), i32::MAX.into(), i64::MAX];
+                let beyond = [min - 1, max.saturating_add(1)].into_iter().chain(extremes);
+                for beyond in beyond.filter(|beyond| !(min..=max).contains(beyond)) {
+                    if let Some(value) = number(field, beyond) {
+                        self.refused(at, value, "", "OUT_OF_RANGE");
+                    }
+                }
+            }
+            (Some(Rule::Attributes(max)), Kind::Message(nested)) => {
+                self.attributes(at, &nested, max);
+            }
+            (Some(Rule::Messages(max)), Kind::Message(nested)) => {
+                let one = element(good, field).unwrap_or_else(|| valid(&nested));
+                let one = Value::Message(one);
+                self.taken(at, Value::List(vec![one.clone(); max]));
+                self.refused(at, Value::List(vec![one; max + 1]), "", "TOO_MANY");
+            }
+            (Some(Rule::Values(max)), Kind::Enum(of)) => {
+                let last = of.values().map(|value| value.number()).max().unwrap_or(0);
+                let values = |count, number| Value::List(vec![Value::EnumNumber(number); count]);
+                self.taken(at, values(max, last));
+                self.refused(at, values(max + 1, last), "", "TOO_MANY");
+                self.refused(at, values(1, last + 1), "[0]", "UNKNOWN_VALUE");
+            }
+            (Some(Rule::List(max, each)), _) => self.list(at, max, *each),
+            (Some(Rule::Map(max, key, value)), _) => self.map(at, max, *key, *value),
+            (Some(rule), Kind::String) => {
+                self.cases(at, cases::of_text(rule));
+                // What may be absent is not there and empty.
+                if field.supports_presence() {
+                    self.refused(at, text(""), "", "REQUIRED");
+                }
+            }
+            (_, Kind::Enum(of)) => {
+                let last = of.values().map(|value| value.number()).max().unwrap_or(0);
+                self.taken(at, Value::EnumNumber(last));
+                self.refused(at, Value::EnumNumber(last + 1), "", "UNKNOWN_VALUE");
+                self.refused(at, Value::EnumNumber(-1), "", "UNKNOWN_VALUE");
+            }
+            (_, Kind::Message(nested)) => self.nested(good, field, &nested, at),
+            (_, Kind::Bool) => {}
+            (rule, kind) => panic!("{}: nothing known of {rule:?}, {kind:?}", field.full_name()),
+        }
+        if let (Some(Rule::Messages(_)), Kind::Message(nested)) = (known.rule, field.kind()) {
+            self.nested(good, field, &nested, at);
+        }
+    }
+
+    fn nested(
+        &mut self,
+        good: &DynamicMessage,
+        field: &FieldDescriptor,
+        nested: &MessageDescriptor,
+        at: &Place<'_>,
+    ) {
+        match nested.full_name() {
+            "google.protobuf.Timestamp" => self.time(at, nested, TIME_MAX),
+            "google.protobuf.Duration" => self.time(at, nested, SPAN_MAX),
+            "google.protobuf.FieldMask" => self.mask(good, at, nested),
+            _ => {
+                let inner = element(good, field).unwrap_or_else(|| valid(nested));
+                let is_list = field.is_list();
+                let place = Place {
+                    method: at.method,
+                    request: &|value| (at.request)(list_of(is_list, value)),
+                    path: format!("{}{}", at.path, index(is_list)),
+                    depth: at.depth,
+                    price: at.price,
+                };
+                if nested.oneofs().any(|oneof| !oneof.is_synthetic()) {
+                    let nothing = Value::Message(DynamicMessage::new(nested.clone()));
+                    self.refused(at, list_of(is_list, nothing), index(is_list), "REQUIRED");
+                }
+                if at.price {
+                    let mut negative = inner.clone();
+                    negative.set_field_by_name("micros", Value::I64(-1));
+                    self.refused(at, Value::Message(negative), "", "OUT_OF_RANGE");
+                }
+                self.message(&inner, &place);
+            }
+        }
+    }
+}
+
+/// What a field holds that is ignored: nothing that a rule would take.
+fn nonsense(field: &FieldDescriptor) -> Value {
+    let one = match field.kind() {
+        Kind::String => text("\0 no name\n"),
+        Kind::Int32 => Value::I32(-1),
+        Kind::Int64 => Value::I64(i64::MIN),
+        Kind::Bool => Value::Bool(true),
+        Kind::Enum(_) => Value::EnumNumber(9_999),
+        Kind::Message(nested) => {
+            let mut message = DynamicMessage::new(nested.clone());
+            if let Some(seconds) = nested.get_field_by_name("seconds") {
+                message.set_field(&seconds, Value::I64(i64::MAX));
+            }
+            Value::Message(message)
+        }
+        other => panic!("{}: nothing known of {other:?}", field.full_name()),
+    };
+    if field.is_list() {
+        Value::List(vec![one])
+    } else {
+        one
+    }
+}
+
+/// What a good request has in a field, or the first of it in a list.
+fn element(good: &DynamicMessage, field: &FieldDescriptor) -> Option<DynamicMessage> {
+    if !good.has_field(field) {
+        return None;
+    }
+    match good.get_field(field).into_owned() {
+        Value::Message(message) => Some(message),
+        Value::List(values) => values.first().and_then(Value::as_message).cloned(),
+        _ => None,
+    }
+}
+
+fn list_of(is_list: bool, value: Value) -> Value {
+    if is_list {
+        Value::List(vec![value])
+    } else {
+        value
+    }
+}
+
+/// Where in the field the one element of a list is.
+fn index(is_list: bool) -> &'static str {
+    if is_list { "[0]" } else { "" }
+}

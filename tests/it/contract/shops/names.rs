@@ -1,0 +1,250 @@
+//! Every place in a request where a resource may be named, asked about with the name of another shop's.
+
+use std::collections::BTreeSet;
+
+use clientela::access::tables::{Field, Kind, MessageId, Shape, TABLES};
+use clientela::limits::Rule;
+use clientela::proto::pb::Role;
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use tonic::Status;
+
+use super::super::call::{allowed, call, methods, next, open, said};
+use super::super::messages::set;
+use super::super::world::World;
+use super::{TAG, other_shop, tells_of_the_other};
+use crate::harness::{Shop, reason, violations};
+use crate::on_both_engines;
+
+/// Where a request names a resource, and of which kind.
+struct Place {
+    path: String,
+    pattern: &'static str,
+    is_list: bool,
+    /// What is created has no name yet.
+    is_new: bool,
+}
+
+/// All places in the requests of an RPC.
+fn places(method: &MethodDescriptor) -> Vec<Place> {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+    let table = TABLES.method(&path).expect("the tables have all RPCs");
+    let mut found = Vec::new();
+    let mut open: Vec<(MessageId, String)> = vec![(table.request, String::new())];
+    while let Some((id, at)) = open.pop() {
+        let fields = TABLES.message(id).fields();
+        for field in fields.filter(|field| !field.output_only) {
+            let path = match at.as_str() {
+                "" => field.name.clone(),
+                at => format!("{at}.{}", field.name),
+            };
+            if let Some((pattern, is_list)) = names(field) {
+                let is_new = table.creates && field.name == "name";
+                found.push(Place {
+                    path,
+                    pattern,
+                    is_list,
+                    is_new,
+                });
+            } else if let (Kind::Message(nested), Shape::One | Shape::List) =
+                (&field.kind, field.shape)
+                && TABLES.message(*nested).known.is_none()
+            {
+                open.push((*nested, path));
+            }
+        }
+    }
+    found
+}
+
+/// The kind of resource that a field names.
+fn names(field: &Field) -> Option<(&'static str, bool)> {
+    let of = |rule: Rule| match rule {
+        Rule::Name(pattern) | Rule::NameOrId(pattern) => Some(pattern),
+        Rule::Member => Some("customers/{id}"),
+        _ => None,
+    };
+    match field.rule? {
+        Rule::List(_, each) => of(*each).map(|pattern| (pattern, true)),
+        rule => of(rule).map(|pattern| (pattern, false)),
+    }
+}
+
+/// What an answer says: of a stream the changes of its snapshot, or its first message.
+async fn outcome(
+    shop: &Shop,
+    key: &str,
+    method: &MethodDescriptor,
+    request: &DynamicMessage,
+) -> Result<Vec<u8>, Status> {
+    let bytes = request.encode_to_vec();
+    if !method.name().starts_with("Watch") || method.name() == "WatchOperation" {
+        let answer = call(shop, key, method, bytes).await?;
+        return Ok(answer.unwrap_or_default().to_vec());
+    }
+    let mut stream = open(shop, key, method, bytes).await?;
+    let mut told = Vec::new();
+    loop {
+        let message = next(&mut stream).await?.expect("a watch does not end");
+        let message = DynamicMessage::decode(method.output(), message).unwrap();
+        for change in message
+            .get_field_by_name("changes")
+            .unwrap()
+            .as_list()
+            .unwrap()
+        {
+            told.extend(change.as_message().unwrap().encode_to_vec());
+        }
+        if message.has_field_by_name("snapshot_end") {
+            return Ok(told);
+        }
+    }
+}
+
+/// Answers and refusals as bytes, with one name replaced by another of the same length.
+fn bytes(outcome: &Result<Vec<u8>, Status>, name: &str, other: &str) -> Vec<u8> {
+    let whole = match outcome {
+        Ok(answer) => answer.clone(),
+        Err(status) => said(status).join("\n").into_bytes(),
+    };
+    replaced(&whole, name.as_bytes(), other.as_bytes())
+}
+
+fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut rest = bytes;
+    while !rest.is_empty() {
+        if let Some(after) = rest.strip_prefix(from) {
+            out.extend_from_slice(to);
+            rest = after;
+        } else {
+            out.push(rest[0]);
+            rest = &rest[1..];
+        }
+    }
+    out
+}
+
+/// Requests that go on without the resource they name: lists with a result for each name, watches of
+/// what may come to be, and names that are ignored where they stand.
+const WITHOUT_IT: [&str; 11] = [
+    "AddMembers.members",
+    "CreateCustomer.customer.default_billing_address",
+    "CreateCustomer.customer.default_shipping_address",
+    "RemoveMembers.members",
+    "UpdateCart.cart.billing_address.name",
+    "UpdateCart.cart.delivery_address.name",
+    "WatchCart.target.cart",
+    "WatchCart.target.owner.customer",
+    "WatchCarts.names",
+    "WatchCustomers.names",
+    "WatchGroups.names",
+];
+
+/// Two names of the same length: one of the other shop's, and one that nothing has.
+struct Names {
+    foreign: String,
+    absent: String,
+}
+
+impl Names {
+    /// The names that may stand at a place: theirs, and the last part of theirs behind one of ours.
+    fn at(place: &Place, theirs: &World<'_>, ours: &World<'_>) -> Vec<Self> {
+        let whole = theirs.name(place.pattern);
+        let mut names = vec![whole.clone()];
+        for (collection, parent) in [("addresses", "customers/{id}"), ("items", "carts/{id}")] {
+            if let Some((_, last)) = whole.split_once(&format!("/{collection}/")) {
+                names.push(format!("{}/{collection}/{last}", ours.name(parent)));
+            }
+        }
+        let with_absent = |foreign: String| {
+            let (rest, last) = foreign.split_at(foreign.len() - 1);
+            let absent = format!("{rest}{}", if last == "q" { "r" } else { "q" });
+            Self { foreign, absent }
+        };
+        names.into_iter().map(with_absent).collect()
+    }
+}
+
+/// Asks about both names at a place of a good request, and asserts that the answers are the same. Says
+/// whether the requests went on without the resource.
+async fn goes_on(
+    shop: &Shop,
+    key: &str,
+    method: &MethodDescriptor,
+    good: &DynamicMessage,
+    place: &Place,
+    names: &Names,
+) -> bool {
+    let ask = async |name: &str| {
+        let mut request = good.clone();
+        let name = Value::String(name.to_owned());
+        let name = if place.is_list {
+            Value::List(vec![name])
+        } else {
+            name
+        };
+        set(&mut request, &place.path, name);
+        outcome(shop, key, method, &request).await
+    };
+    let Names { foreign, absent } = names;
+    let label = format!("{}.{}, {foreign}", method.name(), place.path);
+
+    let theirs = ask(foreign).await;
+    let nobodys = ask(absent).await;
+
+    let seen = bytes(&theirs, foreign, absent);
+    // What is made has a name and a time of its own each time.
+    if theirs.is_err() || !method.name().starts_with("Create") {
+        let same = seen == bytes(&nobodys, foreign, absent);
+        assert!(same, "{label}: {theirs:?}, but {nobodys:?}");
+    }
+    let rest = replaced(&seen, absent.as_bytes(), b"");
+    assert!(!tells_of_the_other(&rest), "{label}: {theirs:?}");
+    match (theirs, nobodys) {
+        (Ok(_), Ok(_)) => true,
+        (Err(status), Err(_)) => {
+            let of_name = violations(&status);
+            let of_name = of_name
+                .iter()
+                .any(|(field, _)| field.starts_with(&place.path));
+            let reason = reason(&status);
+            let of_kind = ["NOT_FOUND", "DEFAULT_GROUP_NOT_MEMBER"].contains(&reason.as_str());
+            assert!(
+                of_name || of_kind,
+                "{label}: not because of the name: {status:?}"
+            );
+            false
+        }
+        (theirs, nobodys) => panic!("{label}: {theirs:?}, but {nobodys:?}"),
+    }
+}
+
+on_both_engines! {
+    async fn a_name_of_another_shop_answers_as_one_that_nothing_has(shop: Shop) {
+        let theirs = World::new(&shop, &shop.admin_key, TAG).await;
+        let key = other_shop(&shop).await;
+        let ours = World::new(&shop, &key, "lindgren").await;
+        let before = theirs.state().await;
+        let (mut asked, mut kinds, mut went_on) = (0, BTreeSet::new(), BTreeSet::new());
+
+        let open = |method: &MethodDescriptor| allowed(method).contains(&Role::Admin);
+        for method in methods().into_iter().filter(open) {
+            for place in places(&method).into_iter().filter(|place| !place.is_new) {
+                kinds.insert(place.pattern);
+                let good = ours.request(method.name()).await;
+                for names in Names::at(&place, &theirs, &ours) {
+                    if goes_on(&shop, &key, &method, &good, &place, &names).await {
+                        went_on.insert(format!("{}.{}", method.name(), place.path));
+                    }
+                    asked += 1;
+                }
+            }
+        }
+
+        assert!(went_on.iter().eq(&WITHOUT_IT), "{went_on:#?}");
+        assert!(kinds.iter().eq(theirs.names.keys()), "not every kind was named: {kinds:?}");
+        assert!(asked >= 80, "only {asked} names");
+        theirs.state().await.assert_unchanged(&before);
+    }
+}

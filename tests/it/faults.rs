@@ -1,0 +1,147 @@
+//! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
+//! full or broken, starts that must not be, and what the log tells of it all.
+
+mod database_away;
+mod database_busy;
+mod database_silent;
+mod disk;
+mod drain;
+mod failing_disk;
+mod logs;
+mod min_revision;
+mod power;
+mod process;
+mod proxy;
+mod restored;
+mod start;
+mod write_lock;
+mod writer;
+
+use std::collections::BTreeMap;
+
+use clientela::proto::pb::{self, ErrorReason, cart_service_client::CartServiceClient};
+use clientela::store::DatabaseUrl;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tonic::{Code, Status};
+use tonic_health::pb::health_client::HealthClient;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+use tonic_types::StatusExt as _;
+
+use crate::harness::{CartWatch, Shop, Transport, assert_refused, eventually};
+use crate::watch::listed;
+
+/// A refusal that asks to come back: its code and reason, and RetryInfo.
+#[track_caller]
+pub fn assert_passing(status: &Status, code: Code, reason: ErrorReason) {
+    assert_refused(status, code, reason);
+    let retry = status.get_details_retry_info();
+    let delay = retry.and_then(|retry| retry.retry_delay);
+    assert!(delay.is_some_and(|delay| !delay.is_zero()), "{status:?}");
+}
+
+/// The database does not answer.
+#[track_caller]
+pub fn assert_unavailable(status: &Status) {
+    assert_passing(status, Code::Unavailable, ErrorReason::DatabaseUnavailable);
+}
+
+/// A read of the database: no cache has a cart that is not there.
+pub async fn read(shop: &Shop) -> Result<(), Status> {
+    let request = pb::ListCartsRequest {
+        page_size: 1,
+        ..Default::default()
+    };
+    shop.carts().list_carts(request).await.map(drop)
+}
+
+/// A write of something new.
+pub async fn write(shop: &Shop) -> Result<(), Status> {
+    let title = pb::Title {
+        display_names: [("en".to_owned(), "Dr.".to_owned())].into(),
+        ..Default::default()
+    };
+    let request = pb::CreateTitleRequest {
+        title: Some(title),
+        ..Default::default()
+    };
+    shop.customers().create_title(request).await.map(drop)
+}
+
+/// Waits until a call is answered well; whoever calls while its cause lasts is told to come back.
+pub async fn comes_back<T, F>(what: &str, mut call: impl FnMut() -> F) -> T
+where
+    F: Future<Output = Result<T, Status>>,
+{
+    eventually(what, || {
+        let called = call();
+        async move {
+            match called.await {
+                Ok(answer) => Some(answer),
+                Err(status) => {
+                    assert!(
+                        matches!(status.code(), Code::Unavailable | Code::ResourceExhausted),
+                        "{status:?}"
+                    );
+                    None
+                }
+            }
+        }
+    })
+    .await
+}
+
+/// Waits until every service of the contract says this of itself.
+pub async fn health_turns(shop: &Shop, wanted: ServingStatus) {
+    for service in clientela::proto::POOL.services() {
+        let service = service.full_name();
+        let what = format!("{wanted:?} of {service}");
+        let ask = || async {
+            let mut health = HealthClient::new(shop.channel());
+            let service = service.to_owned();
+            let answer = health.check(HealthCheckRequest { service }).await.unwrap();
+            (answer.into_inner().status() == wanted).then_some(())
+        };
+        eventually(&what, ask).await;
+    }
+}
+
+/// All carts by name, as a list tells them.
+pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
+    let carts = listed(shop).await.into_iter();
+    carts.map(|cart| (cart.name.clone(), cart)).collect()
+}
+
+/// Reads a watch until it tells these carts. Where the stream ended with UNAVAILABLE it goes on with its
+/// last token, as a careful client does; the watch itself asserts that no version is missing.
+pub async fn follow(
+    client: &mut CartServiceClient<Transport>,
+    mut watch: CartWatch,
+    request: &pb::WatchCartsRequest,
+    expected: &BTreeMap<String, pb::Cart>,
+) -> CartWatch {
+    while watch.carts != *expected {
+        if let Err(status) = watch.next().await {
+            assert_eq!(status.code(), Code::Unavailable, "{status:?}");
+            watch = watch.resume(client, request.clone()).await.unwrap();
+        }
+    }
+    watch
+}
+
+/// A connection of somebody else to the shop's PostgreSQL.
+pub async fn somebody_else(shop: &Shop) -> PgConnection {
+    let DatabaseUrl::Postgres(options) = shop.database() else {
+        panic!("the shop is not on PostgreSQL")
+    };
+    PgConnection::connect_with(&options)
+        .await
+        .expect("the database is there")
+}
+
+/// Carries out a statement of the test's own.
+pub async fn run(connection: &mut PgConnection, statement: &str) {
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .unwrap_or_else(|error| panic!("{statement}: {error}"));
+}

@@ -1,0 +1,281 @@
+//! A PostgreSQL that is stopped, killed, restarted, or ends the connections: what was acknowledged
+//! stands, who calls is told to come back, and everything comes back by itself.
+
+use std::time::Duration;
+
+use clientela::clock::Clock;
+use clientela::feed::FeedSettings;
+use clientela::proto::pb::{self, operation};
+use sqlx::Connection as _;
+use tonic_health::pb::health_check_response::ServingStatus;
+use tonic_types::StatusExt as _;
+
+use super::writer::Writer;
+use super::{assert_unavailable, comes_back, follow, health_turns, read, somebody_else};
+use super::{state, write};
+use crate::harness::postgres::{Cluster, Durability, Stop};
+use crate::harness::store::START;
+use crate::harness::{CartWatch, Engine, Setup, Shop, eventually};
+use crate::watch::{add, every, visitor};
+
+/// A shop on a cluster of its own.
+async fn shop_of_its_own(settings: &[(&str, &str)], setup: Setup) -> (Cluster, Shop) {
+    let cluster = Cluster::start(Durability::Full, settings).await;
+    cluster.create_database("shop", None).await;
+    let shop = Shop::start_on(cluster.url("shop"), setup).await;
+    (cluster, shop)
+}
+
+/// A clock that the test moves, so that it need not wait for leases to run out.
+fn held() -> Setup {
+    Setup {
+        clock: Clock::held_at(START),
+        ..Default::default()
+    }
+}
+
+/// A replica that looks at the log by itself only after a time that no test waits for.
+fn told_only_by_hints() -> Setup {
+    let feed = FeedSettings {
+        poll_interval: Duration::from_secs(3600),
+        ..Default::default()
+    };
+    Setup {
+        feed,
+        // So that what its listener said last is that it listens.
+        store: |store| store.silence_limit = Duration::from_secs(3600),
+        ..held()
+    }
+}
+
+/// Waits until both replicas listen for hints.
+async fn both_listen(connection: &mut sqlx::PgConnection) {
+    const LISTENERS: &str = "SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND query LIKE 'LISTEN %'";
+    let connection = tokio::sync::Mutex::new(connection);
+    eventually("two listeners", || async {
+        let mut connection = connection.lock().await;
+        let count: i64 = sqlx::query_scalar(LISTENERS)
+            .fetch_one(&mut **connection)
+            .await
+            .unwrap();
+        (count == 2).then_some(())
+    })
+    .await;
+}
+
+async fn fill_group(shop: &Shop) {
+    let group = pb::Group {
+        display_names: [("en".to_owned(), "many".to_owned())].into(),
+        ..Default::default()
+    };
+    let request = pb::CreateGroupRequest {
+        group: Some(group),
+        group_id: "many".into(),
+        ..Default::default()
+    };
+    shop.groups().create_group(request).await.unwrap();
+    for number in 0..70 {
+        let customer = pb::Customer {
+            email: format!("customer-{number}@example.test"),
+            groups: vec!["groups/many".into()],
+            ..Default::default()
+        };
+        let request = pb::CreateCustomerRequest {
+            customer: Some(customer),
+            ..Default::default()
+        };
+        shop.customers().create_customer(request).await.unwrap();
+    }
+}
+
+/// Deletes the group, which asks for background work over its members.
+async fn delete_group(shop: &Shop) -> String {
+    let request = pb::DeleteGroupRequest {
+        name: "groups/many".into(),
+        ..Default::default()
+    };
+    let deleted = shop.groups().delete_group(request).await.unwrap();
+    let operation = deleted.metadata().get("clientela-operation").unwrap();
+    operation.to_str().unwrap().to_owned()
+}
+
+async fn is_done(shop: &Shop, operation: &str) -> Option<()> {
+    let request = pb::GetOperationRequest {
+        name: operation.to_owned(),
+    };
+    let operation = shop.operations().get_operation(request).await.ok()?;
+    (operation.into_inner().state() == operation::State::Done).then_some(())
+}
+
+/// The whole story of one outage.
+async fn survives(how: Stop) {
+    let (cluster, shop) = shop_of_its_own(&[], told_only_by_hints()).await;
+    let other = shop.replica(told_only_by_hints()).await;
+    fill_group(&shop).await;
+    let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    let mut elsewhere = other.carts_as(&shop.admin_key);
+    let hinted = CartWatch::open(&mut elsewhere, every()).await.unwrap();
+    let writer = Writer::start(&shop);
+    writer.acknowledges(30).await;
+    health_turns(&shop, ServingStatus::Serving).await;
+    let operation = delete_group(&shop).await;
+
+    cluster.stop(how).await;
+
+    assert_unavailable(&read(&shop).await.unwrap_err());
+    assert_unavailable(&write(&shop).await.unwrap_err());
+    health_turns(&shop, ServingStatus::NotServing).await;
+
+    cluster.start_again().await;
+
+    health_turns(&shop, ServingStatus::Serving).await;
+    comes_back("reads", || read(&shop)).await;
+    comes_back("writes", || write(&shop)).await;
+    writer.acknowledges(30).await;
+    let written = writer.stop().await;
+    let carts = state(&shop).await;
+    written.assert_stands(&carts);
+    let refusal = ("Unavailable".to_owned(), "DATABASE_UNAVAILABLE".to_owned());
+    assert_eq!(written.refusals, [refusal].into());
+    follow(&mut shop.carts(), watch, &every(), &carts).await;
+    // The lease of a worker that could not even give its job back.
+    shop.clock.advance(Duration::from_secs(60));
+    eventually("the background work", || is_done(&shop, &operation)).await;
+    // The other replica hears of commits again.
+    both_listen(&mut somebody_else(&shop).await).await;
+    let mut hinted = follow(&mut elsewhere, hinted, &every(), &carts).await;
+    let late = add(&mut shop.carts(), &visitor("after all"), "late").await;
+    hinted
+        .until("a hint", |watch| watch.carts.contains_key(&late.name))
+        .await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_comes_back_after_a_database_that_was_shut_down() {
+    survives(Stop::Fast).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_comes_back_after_a_database_that_was_stopped_at_once() {
+    survives(Stop::Immediate).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn everything_comes_back_after_a_database_that_was_killed() {
+    survives(Stop::Kill).await;
+}
+
+/// A stream that needs the database while that is away ends, and says from where to go on.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_watch_that_cannot_read_history_keeps_its_place() {
+    let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
+    let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    watch.snapshot().await;
+    let cart = add(&mut shop.carts(), &visitor("of before"), "mug").await;
+    cluster.stop(Stop::Fast).await;
+
+    // The change is in the log and may be in the stream already; a new stream has to read the log.
+    let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
+    let status = resumed.next().await.unwrap_err();
+    assert_unavailable(&status);
+    let info = status.get_details_error_info().unwrap();
+    resumed.token.clone_from(&info.metadata["resume_token"]);
+
+    cluster.start_again().await;
+    comes_back("reads", || read(&shop)).await;
+    let carts = state(&shop).await;
+    assert_eq!(carts, [(cart.name.clone(), cart)].into());
+    let resumed = resumed.resume(&mut shop.carts(), every()).await.unwrap();
+    follow(&mut shop.carts(), resumed, &every(), &carts).await;
+}
+
+/// A restart between two calls is not even noticed by writes: nothing had been done on the connections
+/// that are found dead.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_under_load_loses_nothing() {
+    let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
+    let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    let writer = Writer::start(&shop);
+
+    for how in [Stop::Fast, Stop::Immediate, Stop::Kill] {
+        writer.acknowledges(20).await;
+        cluster.restart(how).await;
+    }
+
+    writer.acknowledges(20).await;
+    let written = writer.stop().await;
+    let carts = state(&shop).await;
+    written.assert_stands(&carts);
+    follow(&mut shop.carts(), watch, &every(), &carts).await;
+}
+
+/// Ends all sessions of the database but the one that asks; how many there were.
+const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND pid <> pg_backend_pid()";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn terminated_sessions_cost_only_the_calls_that_were_under_way() {
+    let shop = Shop::start_with(Engine::Postgres, told_only_by_hints()).await;
+    let other = shop.replica(told_only_by_hints()).await;
+    let mut connection = somebody_else(&shop).await;
+    let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    let mut elsewhere = other.carts_as(&shop.admin_key);
+    let hinted = CartWatch::open(&mut elsewhere, every()).await.unwrap();
+    let writer = Writer::start(&shop);
+
+    for _ in 0..10 {
+        writer.acknowledges(5).await;
+        let ended: i64 = sqlx::query_scalar(TERMINATE)
+            .fetch_one(&mut connection)
+            .await
+            .unwrap();
+        assert!(ended > 0);
+    }
+
+    writer.acknowledges(5).await;
+    let written = writer.stop().await;
+    let carts = state(&shop).await;
+    written.assert_stands(&carts);
+    follow(&mut shop.carts(), watch, &every(), &carts).await;
+    both_listen(&mut connection).await;
+    follow(&mut elsewhere, hinted, &every(), &carts).await;
+    other.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_without_a_free_connection_is_waited_for() {
+    let (cluster, shop) = shop_of_its_own(&[("max_connections", "25")], held()).await;
+    write(&shop).await.unwrap();
+    let url = cluster.url("shop");
+    let mut hogs = Vec::new();
+    let mut first = somebody_else(&shop).await;
+
+    // Until none of the server's own is left, and none is free for it.
+    loop {
+        while let Ok(hog) = sqlx::PgConnection::connect(&url).await {
+            hogs.push(hog);
+        }
+        let ended: i64 = sqlx::query_scalar(TERMINATE_SERVERS)
+            .fetch_one(&mut first)
+            .await
+            .unwrap();
+        if ended == 0 {
+            break;
+        }
+    }
+
+    assert_unavailable(&read(&shop).await.unwrap_err());
+    assert_unavailable(&write(&shop).await.unwrap_err());
+    health_turns(&shop, ServingStatus::NotServing).await;
+    drop(hogs);
+    health_turns(&shop, ServingStatus::Serving).await;
+    comes_back("reads", || read(&shop)).await;
+    comes_back("writes", || write(&shop)).await;
+}
+
+/// Ends the sessions of the server under test; how many there were.
+const TERMINATE_SERVERS: &str =
+    "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
+    WHERE application_name = 'clientela'";

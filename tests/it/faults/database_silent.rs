@@ -1,0 +1,66 @@
+//! A PostgreSQL that says nothing at all, neither yes nor no: its machine is gone, or the network.
+
+use std::time::Duration;
+
+use tonic::Code;
+use tonic_health::pb::health_check_response::ServingStatus;
+
+use super::proxy::Proxy;
+use super::writer::Writer;
+use super::{assert_unavailable, comes_back, follow, health_turns, read, state, write};
+use crate::harness::postgres::{Cluster, Durability};
+use crate::harness::{CartWatch, Setup, Shop};
+use crate::watch::every;
+
+/// A shop that reaches the database of its own by a way that can go silent.
+pub async fn behind_a_proxy() -> (Cluster, Proxy, Shop) {
+    let setup = Setup {
+        store: |store| {
+            store.acquire_timeout = Duration::from_millis(300);
+            store.silence_limit = Duration::from_millis(500);
+        },
+        ..Default::default()
+    };
+    let (cluster, proxy, url) = database_behind_a_proxy().await;
+    let shop = Shop::start_on(url, setup).await;
+    (cluster, proxy, shop)
+}
+
+/// A database of its own, the way to it, and its URL by that way.
+pub async fn database_behind_a_proxy() -> (Cluster, Proxy, String) {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    cluster.create_database("shop", None).await;
+    let direct = cluster.url("shop");
+    let address = direct.split(['@', '/']).nth(3).unwrap();
+    let proxy = Proxy::to(address.parse().unwrap()).await;
+    let url = direct.replace(address, &proxy.address.to_string());
+    (cluster, proxy, url)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_says_nothing_is_given_up_and_found_again() {
+    let (_cluster, proxy, shop) = behind_a_proxy().await;
+    let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    let writer = Writer::start(&shop);
+    writer.acknowledges(20).await;
+
+    proxy.silence();
+
+    assert_unavailable(&read(&shop).await.unwrap_err());
+    assert_unavailable(&write(&shop).await.unwrap_err());
+    health_turns(&shop, ServingStatus::NotServing).await;
+
+    proxy.let_pass();
+
+    health_turns(&shop, ServingStatus::Serving).await;
+    comes_back("reads", || read(&shop)).await;
+    comes_back("writes", || write(&shop)).await;
+    writer.acknowledges(20).await;
+    let written = writer.stop().await;
+    for (code, _) in &written.refusals {
+        assert_eq!(*code, format!("{:?}", Code::Unavailable));
+    }
+    let carts = state(&shop).await;
+    written.assert_stands(&carts);
+    follow(&mut shop.carts(), watch, &every(), &carts).await;
+}

@@ -1,0 +1,78 @@
+//! A disk that is full or fails: every write that it concerns is answered so, reads go on, and writes
+//! come back by themselves, each applied once.
+
+use clientela::proto::pb::{self, AddItemRequest, ErrorReason, ListCartsRequest};
+use futures::future::join_all;
+use tonic::{Code, Status};
+
+use super::failing_disk::{FailingDisk, Fault};
+use super::{assert_passing, comes_back};
+use crate::harness::Transport;
+use crate::watch::{item, visitor};
+use clientela::proto::pb::cart_service_client::CartServiceClient;
+
+type Carts = CartServiceClient<Transport>;
+
+/// Writes that are made at once, and so share transactions.
+const TOGETHER: usize = 30;
+
+pub async fn add_line(carts: &Carts, line: usize) -> Result<pb::Cart, Status> {
+    let request = AddItemRequest {
+        target: Some(visitor("of the failing disk")),
+        item: Some(item(&format!("p{line}"), 1)),
+        request_id: format!("line {line}"),
+        ..Default::default()
+    };
+    Ok(carts.clone().add_item(request).await?.into_inner())
+}
+
+pub async fn list(carts: &Carts) -> Result<Vec<pb::Cart>, Status> {
+    let request = ListCartsRequest::default();
+    Ok(carts.clone().list_carts(request).await?.into_inner().carts)
+}
+
+/// What was refused while the disk failed is written once when it is well again.
+async fn fails_and_comes_back(fault: Fault, code: Code, reason: ErrorReason) {
+    let disk = FailingDisk::start(&["--log", "off"]);
+    let carts = disk.server.carts().await;
+    add_line(&carts, 0).await.expect("the disk is well");
+
+    disk.fail(fault);
+    for _ in 0..2 {
+        let refused = join_all((1..=TOGETHER).map(|line| add_line(&carts, line))).await;
+        for outcome in refused {
+            assert_passing(&outcome.expect_err("the disk fails"), code, reason);
+        }
+        let there = list(&carts).await.expect("reads go on");
+        assert_eq!(there[0].item_count, 1);
+    }
+    disk.heal();
+
+    for line in 1..=TOGETHER {
+        comes_back("the write", || add_line(&carts, line)).await;
+    }
+    let there = list(&carts).await.expect("reads go on");
+    assert_eq!(there[0].item_count, 1 + TOGETHER as i64);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_full_disk_is_told_to_every_write_and_comes_back() {
+    fails_and_comes_back(
+        Fault::Full,
+        Code::ResourceExhausted,
+        ErrorReason::StorageFull,
+    )
+    .await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_cannot_write_is_told_to_every_write_and_comes_back() {
+    let reason = ErrorReason::DatabaseUnavailable;
+    fails_and_comes_back(Fault::Write, Code::Unavailable, reason).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_disk_that_cannot_flush_is_told_to_every_write_and_comes_back() {
+    let reason = ErrorReason::DatabaseUnavailable;
+    fails_and_comes_back(Fault::Flush, Code::Unavailable, reason).await;
+}

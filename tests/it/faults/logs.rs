@@ -1,0 +1,336 @@
+//! The log: a line for every call that changes or fails something, and nothing of what people are
+//! called, write, or prove themselves with, however much is logged.
+
+mod admin;
+mod carts;
+mod customers;
+mod plain;
+
+use std::future::Future;
+
+use clientela::proto::pb::ErrorReason;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+use tonic::transport::Channel;
+use tonic::{Code, Response, Status};
+use tonic_types::StatusExt as _;
+
+use super::process::{Serve, Server};
+use crate::harness::{Engine, Keyed, Shop, Transport, postgres};
+use clientela::proto::pb::customer_service_client::CustomerServiceClient;
+use clientela::store::DATABASE_FILE;
+use plain::{PERSONAL, address, customer};
+
+/// A call that was answered, as its line in the log has to tell.
+struct Call {
+    method: String,
+    code: Code,
+    reason: String,
+    id: String,
+    /// The internal error's own id.
+    internal: Option<String>,
+}
+
+/// A client that calls everything and keeps what the log must say of it.
+struct Driver {
+    channel: Channel,
+    key: Keyed,
+    operator: Keyed,
+    calls: Vec<Call>,
+    /// What was given out or sent to prove something: keys, tokens.
+    secrets: Vec<String>,
+}
+
+impl Driver {
+    async fn of(server: &Server) -> Self {
+        let secrets = vec![server.key("admin"), server.key("operator")];
+        Self {
+            channel: server.connect().await,
+            key: server.keyed().and("clientela-actor", "staff/zebra"),
+            operator: Shop::with_key(&server.key("operator")),
+            calls: Vec::new(),
+            secrets,
+        }
+    }
+
+    /// Waits for a call; `method` is its service and name.
+    async fn call<T>(
+        &mut self,
+        method: &str,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) -> Result<T, Status> {
+        let answer = call.await;
+        let (metadata, code) = match &answer {
+            Ok(response) => (response.metadata(), Code::Ok),
+            Err(status) => (status.metadata(), status.code()),
+        };
+        let id = metadata.get("x-request-id");
+        let id = id.unwrap_or_else(|| panic!("{method} has no x-request-id"));
+        let info = answer
+            .as_ref()
+            .err()
+            .and_then(|status| status.get_details_error_info());
+        self.calls.push(Call {
+            method: format!("/clientela.v1.{method}"),
+            code,
+            reason: info
+                .as_ref()
+                .map_or_else(String::new, |info| info.reason.clone()),
+            id: id.to_str().expect("an id is ASCII").to_owned(),
+            internal: info.and_then(|info| info.metadata.get("request").cloned()),
+        });
+        answer.map(Response::into_inner)
+    }
+
+    /// Waits for a call that has to be refused so.
+    async fn refused<T>(
+        &mut self,
+        method: &str,
+        reason: ErrorReason,
+        call: impl Future<Output = Result<Response<T>, Status>>,
+    ) {
+        let refusal = self.call(method, call).await.err().map(|status| {
+            let info = status.get_details_error_info();
+            (info.map(|info| info.reason).unwrap_or_default(), status)
+        });
+        let (said, status) = refusal.unwrap_or_else(|| panic!("{method} was not refused"));
+        assert_eq!(said, reason.as_str_name(), "{method}: {status:?}");
+    }
+}
+
+/// How the log of a run looks.
+#[derive(Clone, Copy)]
+enum Format {
+    Human,
+    Json,
+}
+
+impl Format {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Human => "human",
+            Self::Json => "json",
+        }
+    }
+
+    /// Asserts that the line of a call says all it has to.
+    #[track_caller]
+    fn assert_tells(self, log: &str, call: &Call) {
+        let Call {
+            method, code, id, ..
+        } = call;
+        let lines: Vec<&str> = log.lines().filter(|line| line.contains(id)).collect();
+        match self {
+            Self::Json => {
+                let lines = lines.iter().map(|line| serde_json::from_str(line).unwrap());
+                let mut lines = lines.filter(|line: &serde_json::Value| line["message"] == "call");
+                let line = lines
+                    .next()
+                    .unwrap_or_else(|| panic!("no line of {method}"));
+                assert_eq!(line["request"], **id);
+                assert_eq!(line["method"], **method);
+                assert_eq!(line["code"], format!("{code:?}"));
+                assert_eq!(line["reason"].as_str().unwrap_or_default(), call.reason);
+                assert!(line["micros"].is_number(), "{line}");
+                assert!(
+                    line["key"].as_str().is_some_and(|key| !key.is_empty()),
+                    "{line}"
+                );
+            }
+            Self::Human => {
+                let mut lines = lines.iter().filter(|line| line.contains(" call "));
+                let line = lines
+                    .next()
+                    .unwrap_or_else(|| panic!("no line of {method}"));
+                let mut words = vec![format!("method=\"{method}\""), format!("code={code:?}")];
+                words.push(format!("request={id}"));
+                words.extend(["micros=".to_owned(), "key=\"".to_owned()]);
+                if *code != Code::Ok {
+                    words.push(format!("reason=\"{}\"", call.reason));
+                }
+                for word in words {
+                    assert!(line.contains(&word), "{word} is missing: {line}");
+                }
+                assert!(!line.contains("key=\"\""), "{line}");
+            }
+        }
+    }
+}
+
+/// Calls everything, breaks something, and looks at all that was logged.
+async fn a_whole_day(engine: Engine, format: Format, level: &str) {
+    let database = match engine {
+        Engine::Sqlite => None,
+        Engine::Postgres => Some(postgres::database().await),
+    };
+    let mut serve = Serve::default().with(&["--log", level, "--log-format", format.word()]);
+    if let Some(database) = &database {
+        serve = serve.and("CLIENTELA_DATABASE_URL", &*database.url);
+    }
+    let mut server = Server::start(serve);
+    let mut driver = Driver::of(&server).await;
+
+    customers::drive(&mut driver).await;
+    carts::drive(&mut driver).await;
+    admin::drive(&mut driver).await;
+    let url = database.as_ref().map(|database| database.url.as_str());
+    internal_errors(&mut driver, &server, url).await;
+    server.ask_to_stop();
+    assert!(server.ended().await.success());
+
+    let log = server.log();
+    assert!(driver.calls.len() > 60, "everything was called");
+    for call in &driver.calls {
+        format.assert_tells(&log, call);
+    }
+    if let Format::Json = format {
+        for line in log.lines() {
+            serde_json::from_str::<serde_json::Value>(line)
+                .unwrap_or_else(|error| panic!("{error}: {line}"));
+        }
+    }
+    let lower = log.to_lowercase();
+    let personal = PERSONAL.iter().map(|value| (*value).to_owned());
+    for value in personal.chain(driver.secrets).chain(["clt_".to_owned()]) {
+        if let Some(place) = lower.find(&value.to_lowercase()) {
+            let line = lower[..place].lines().count();
+            panic!(
+                "{value:?} is in line {line}: {}",
+                log.lines().nth(line.max(1) - 1).unwrap()
+            );
+        }
+    }
+}
+
+/// Defects that quote what they stumble over: a row that does not decode, and one that the database
+/// does not take.
+async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>) {
+    let mut client =
+        CustomerServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
+    let damage = r#"UPDATE customers SET doc = '"zebra.quagga@example.test"' WHERE id = 'damaged'"#;
+    create(driver, &mut client, "damaged").await.unwrap();
+    match url {
+        None => {
+            let file = server.data_dir().join(DATABASE_FILE);
+            let mut connection = SqliteConnection::connect(file.to_str().unwrap())
+                .await
+                .unwrap();
+            for statement in [
+                damage,
+                "CREATE TRIGGER planted BEFORE INSERT ON customers WHEN NEW.id = 'planted'
+                 BEGIN SELECT json_extract('{}', '\"zebra'); END",
+            ] {
+                sqlx::raw_sql(AssertSqlSafe(statement))
+                    .execute(&mut connection)
+                    .await
+                    .unwrap();
+            }
+            connection.close().await.unwrap();
+        }
+        Some(url) => {
+            let mut connection = PgConnection::connect(url).await.unwrap();
+            super::run(&mut connection, damage).await;
+            // What PostgreSQL tells of the row that it refuses is the whole row.
+            super::run(
+                &mut connection,
+                "ALTER TABLE customers ADD CONSTRAINT planted CHECK (id <> 'planted') NOT VALID",
+            )
+            .await;
+        }
+    }
+
+    let names = vec!["customers/damaged".to_owned()];
+    let request = clientela::proto::pb::BatchGetCustomersRequest { names };
+    let method = "CustomerService/BatchGetCustomers";
+    let read = client.batch_get_customers(request);
+    driver.refused(method, ErrorReason::Internal, read).await;
+    let written = create(driver, &mut client, "planted").await.unwrap_err();
+
+    assert_eq!(written.code(), Code::Internal);
+    stream_error(driver, &mut client).await;
+    let last = &driver.calls[driver.calls.len() - 3..];
+    for call in last {
+        assert_eq!(
+            call.internal.as_ref(),
+            Some(&call.id),
+            "one id for one call"
+        );
+    }
+    let log = server.log();
+    for call in last {
+        let cause = log
+            .lines()
+            .find(|line| line.contains("internal error") && line.contains(&call.id));
+        let cause = cause.unwrap_or_else(|| panic!("no cause of {}", call.id));
+        assert!(cause.contains("cause"), "{cause}");
+    }
+}
+
+/// A defect in the middle of a stream ends it, under the id that its beginning was given.
+async fn stream_error(driver: &mut Driver, client: &mut CustomerServiceClient<Transport>) {
+    let request = clientela::proto::pb::WatchCustomersRequest {
+        names: vec!["customers/damaged".into()],
+        ..Default::default()
+    };
+    let method = "CustomerService/WatchCustomers";
+    let opened = driver.call(method, client.watch_customers(request)).await;
+    let mut stream = opened.unwrap();
+    let status = loop {
+        if let Err(status) = stream.message().await {
+            break status;
+        }
+    };
+    let info = status
+        .get_details_error_info()
+        .expect("every refusal has an ErrorInfo");
+    let call = driver.calls.last_mut().expect("it has just been made");
+    call.code = status.code();
+    call.reason = info.reason;
+    call.internal = info.metadata.get("request").cloned();
+}
+
+async fn create(
+    driver: &mut Driver,
+    client: &mut CustomerServiceClient<Transport>,
+    id: &str,
+) -> Result<(), Status> {
+    let request = clientela::proto::pb::CreateCustomerRequest {
+        customer: Some(clientela::proto::pb::Customer {
+            email: format!("zebra.{id}@example.test"),
+            ..customer()
+        }),
+        customer_id: id.into(),
+        addresses: vec![address()],
+        ..Default::default()
+    };
+    let method = "CustomerService/CreateCustomer";
+    driver
+        .call(method, client.create_customer(request))
+        .await
+        .map(drop)
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_lines_on_sqlite_tell_of_every_call_and_of_nobody() {
+    a_whole_day(Engine::Sqlite, Format::Json, "debug").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn json_lines_on_postgres_tell_of_every_call_and_of_nobody() {
+    a_whole_day(Engine::Postgres, Format::Json, "debug").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_for_people_on_sqlite_tell_of_every_call_and_of_nobody() {
+    a_whole_day(Engine::Sqlite, Format::Human, "debug").await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn lines_for_people_on_postgres_tell_of_every_call_and_of_nobody() {
+    a_whole_day(Engine::Postgres, Format::Human, "debug").await;
+}
+
+/// The libraries say much at this level, of frames and statements too.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn even_all_that_can_be_logged_tells_of_nobody() {
+    a_whole_day(Engine::Postgres, Format::Human, "trace").await;
+}

@@ -1,0 +1,87 @@
+//! A way to a server that can go silent: connections stay open, and nothing passes any more, as when a
+//! machine or the network to it is gone.
+
+use std::net::SocketAddr;
+
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+
+/// The way; gone when dropped.
+pub struct Proxy {
+    pub address: SocketAddr,
+    silent: watch::Sender<bool>,
+    task: tokio::task::JoinHandle<()>,
+}
+
+impl Proxy {
+    /// A way to the server at `target`.
+    pub async fn to(target: SocketAddr) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (silent, heard) = watch::channel(false);
+        let task = tokio::spawn(async move {
+            while let Ok((near, _)) = listener.accept().await {
+                tokio::spawn(connect(near, target, heard.clone()));
+            }
+        });
+        Self {
+            address,
+            silent,
+            task,
+        }
+    }
+
+    /// From now on nothing passes; connections that were open then will never pass anything again.
+    pub fn silence(&self) {
+        self.silent.send_replace(true);
+    }
+
+    /// New connections pass again. The old ones stay as dead as those of a machine that is gone.
+    pub fn let_pass(&self) {
+        self.silent.send_replace(false);
+    }
+}
+
+impl Drop for Proxy {
+    fn drop(&mut self) {
+        self.task.abort();
+    }
+}
+
+async fn connect(near: TcpStream, target: SocketAddr, silent: watch::Receiver<bool>) {
+    if *silent.borrow() {
+        // Held open and never answered.
+        std::future::pending::<()>().await;
+    }
+    let Ok(far) = TcpStream::connect(target).await else {
+        return;
+    };
+    let (near_read, near_write) = near.into_split();
+    let (far_read, far_write) = far.into_split();
+    tokio::select! {
+        () = pass(near_read, far_write, silent.clone()) => {}
+        () = pass(far_read, near_write, silent) => {}
+    }
+}
+
+async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch::Receiver<bool>) {
+    let mut buffer = vec![0; 16 * 1024];
+    loop {
+        let read = tokio::select! {
+            biased;
+            () = silenced(&mut silent) => std::future::pending().await,
+            read = from.read(&mut buffer) => read,
+        };
+        let Ok(length) = read else { return };
+        if length == 0 || to.write_all(&buffer[..length]).await.is_err() {
+            return;
+        }
+    }
+}
+
+async fn silenced(silent: &mut watch::Receiver<bool>) {
+    // The end of the test is no silence, but nothing passes after it either.
+    drop(silent.wait_for(|silent| *silent).await);
+}

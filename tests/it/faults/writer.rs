@@ -1,0 +1,112 @@
+//! A client that goes on writing whatever happens, and remembers what it was told.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use clientela::proto::pb::{self, AddItemRequest};
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::Code;
+
+use crate::harness::{Shop, eventually, reason};
+use crate::watch::{item, visitor};
+
+/// Lines that one cart gets before the next is filled.
+const LINES: usize = 50;
+
+/// Adds one line after another, each with a request id and again and again until it is acknowledged.
+pub struct Writer {
+    acknowledged: Arc<AtomicUsize>,
+    stop: CancellationToken,
+    task: JoinHandle<BTreeSet<(String, String)>>,
+}
+
+/// What a writer was told.
+pub struct Written {
+    /// How many lines were acknowledged.
+    pub lines: usize,
+    /// With which codes and reasons it was asked to come back.
+    pub refusals: BTreeSet<(String, String)>,
+}
+
+impl Writer {
+    pub fn start(shop: &Shop) -> Self {
+        let (acknowledged, stop) = (Arc::new(AtomicUsize::new(0)), CancellationToken::new());
+        let task = tokio::spawn(write(shop.carts(), Arc::clone(&acknowledged), stop.clone()));
+        Self {
+            acknowledged,
+            stop,
+            task,
+        }
+    }
+
+    /// Waits until so many further lines are acknowledged.
+    pub async fn acknowledges(&self, more: usize) {
+        let goal = self.acknowledged.load(Ordering::SeqCst) + more;
+        eventually("acknowledged writes", || async {
+            (self.acknowledged.load(Ordering::SeqCst) >= goal).then_some(())
+        })
+        .await;
+    }
+
+    /// Ends after the line that is under way.
+    pub async fn stop(self) -> Written {
+        self.stop.cancel();
+        let refusals = self.task.await.expect("the writer is refused for a reason");
+        let lines = self.acknowledged.load(Ordering::SeqCst);
+        Written { lines, refusals }
+    }
+}
+
+async fn write(
+    mut client: pb::cart_service_client::CartServiceClient<crate::harness::Transport>,
+    acknowledged: Arc<AtomicUsize>,
+    stop: CancellationToken,
+) -> BTreeSet<(String, String)> {
+    let mut refusals = BTreeSet::new();
+    for line in 0.. {
+        if stop.is_cancelled() {
+            break;
+        }
+        let request = AddItemRequest {
+            target: Some(visitor(&format!("the writer {}", line / LINES))),
+            item: Some(item(&product(line), 1)),
+            request_id: format!("line {line}"),
+            ..Default::default()
+        };
+        while let Err(status) = client.add_item(request.clone()).await {
+            let passes = [
+                Code::Unavailable,
+                Code::ResourceExhausted,
+                Code::DeadlineExceeded,
+            ];
+            assert!(passes.contains(&status.code()), "{status:?}");
+            refusals.insert((format!("{:?}", status.code()), reason(&status)));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        acknowledged.fetch_add(1, Ordering::SeqCst);
+    }
+    refusals
+}
+
+fn product(line: usize) -> String {
+    format!("p{line}")
+}
+
+impl Written {
+    /// Every acknowledged line is there once, and no other.
+    #[track_caller]
+    pub fn assert_stands(&self, carts: &BTreeMap<String, pb::Cart>) {
+        let items = carts.values().flat_map(|cart| &cart.items);
+        let there: BTreeMap<&str, i32> = items
+            .map(|item| (item.product.as_str(), item.quantity))
+            .collect();
+        for line in 0..self.lines {
+            let quantity = there.get(product(line).as_str());
+            assert_eq!(quantity, Some(&1), "line {line} of {}", self.lines);
+        }
+        assert_eq!(there.len(), self.lines);
+    }
+}

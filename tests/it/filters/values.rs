@@ -1,0 +1,131 @@
+//! What the resources of these tests are made of, and how their values are written in filters.
+
+use clientela::proto::pb::Money;
+use prost_types::{ListValue, Struct, Timestamp, Value, value::Kind};
+use rand::rngs::StdRng;
+use rand::seq::IndexedRandom as _;
+use rand::{Rng, RngExt as _};
+
+/// Texts that differ in case, accents and scripts, and some that look like the language itself.
+pub(super) const TEXTS: &[&str] = &[
+    "Grüße aus Köln",
+    "STRASSE",
+    "Straße 5",
+    "Ångström",
+    "angstrom",
+    "İpek Łódź",
+    "日本語",
+    "it's \"so\"",
+    "a\\b",
+    "100% (sure)",
+    "x = y, z > 1",
+    "NOT now",
+    "*",
+    "ﬁn",
+    "zz",
+];
+
+/// Entries of attributes, each as its key, a tab and its value.
+pub(super) const ENTRIES: &[&str] = &[
+    "color\tred",
+    "color\tRed",
+    "color\tdark blue",
+    "size\t12",
+    "size\t1.5",
+    "size\t-0.5",
+    "size\t0",
+    "gift\ttrue",
+    "a=b\tc=d",
+    "a\tb=c=d",
+    "my key\tit's",
+    "ключ\tж",
+    "list\tx",
+    "nothing\tnull",
+];
+
+/// One of these, or none.
+pub(super) fn maybe<'t>(rng: &mut impl Rng, texts: &[&'t str]) -> &'t str {
+    if rng.random_ratio(1, 3) {
+        ""
+    } else {
+        texts.choose(rng).expect("there are some")
+    }
+}
+
+/// The shop's own fields, with values of every type.
+pub(super) fn attributes(rng: &mut StdRng) -> Option<Struct> {
+    let text = |text: &str| Kind::StringValue(text.to_owned());
+    let choices = [
+        (
+            "color",
+            text(["red", "Red", "dark blue", ""].choose(rng).expect("some")),
+        ),
+        (
+            "size",
+            Kind::NumberValue(
+                *[12.0, 1.5, -0.5, 0.0, -0.0, 1e21]
+                    .choose(rng)
+                    .expect("some"),
+            ),
+        ),
+        ("weight", Kind::NumberValue(rng.random())),
+        ("income", Kind::NumberValue(rng.random_range(0.0..1e6))),
+        ("gift", Kind::BoolValue(rng.random())),
+        ("a=b", text("c=d")),
+        ("my key", text(TEXTS.choose(rng).expect("some"))),
+        ("ключ", text("ж")),
+        (
+            "list",
+            Kind::ListValue(ListValue {
+                values: vec![Value {
+                    kind: Some(text("x")),
+                }],
+            }),
+        ),
+        ("nothing", Kind::NullValue(0)),
+    ];
+    let mut fields = Struct::default();
+    for (key, kind) in choices {
+        if rng.random_ratio(1, 3) {
+            fields
+                .fields
+                .insert(key.to_owned(), Value { kind: Some(kind) });
+        }
+    }
+    (!fields.fields.is_empty()).then_some(fields)
+}
+
+/// The entries of attributes that filters can name.
+pub(super) fn entries(attributes: Option<&Struct>) -> Vec<String> {
+    let fields = attributes.map(|attributes| attributes.fields.iter());
+    let entries = fields.into_iter().flatten().filter_map(|(key, value)| {
+        let text = match value.kind.as_ref()? {
+            Kind::StringValue(text) if !text.is_empty() => text.clone(),
+            // Without the sign of a zero.
+            Kind::NumberValue(number) => (number + 0.0).to_string(),
+            Kind::BoolValue(value) => value.to_string(),
+            _ => return None,
+        };
+        Some(format!("{key}\t{text}"))
+    });
+    entries.collect()
+}
+
+/// A time as filters write it.
+pub(super) fn time(time: &Timestamp) -> String {
+    let micros = time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000;
+    jiff::Timestamp::from_microsecond(micros)
+        .expect("a time of these tests")
+        .to_string()
+}
+
+/// An amount as filters write it.
+pub(super) fn amount(money: &Money) -> String {
+    let Money {
+        micros,
+        currency_code,
+    } = money;
+    let sign = if *micros < 0 { "-" } else { "" };
+    let (whole, fraction) = (micros.abs() / 1_000_000, micros.abs() % 1_000_000);
+    format!("{sign}{whole}.{fraction:06} {currency_code}")
+}

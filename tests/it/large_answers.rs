@@ -1,0 +1,93 @@
+//! Answers stay within what clients accept: pages end early, and what cannot be cut is refused with a
+//! reason.
+
+use std::collections::BTreeSet;
+
+use clientela::proto::pb::{self, ErrorReason, ListCartsRequest, ListGroupsRequest};
+use futures::future::join_all;
+use prost_types::{Struct, Value, value::Kind};
+use tonic::Code;
+
+use crate::harness::{Shop, assert_refused};
+use crate::on_both_engines;
+use crate::watch::{item, visitor};
+
+/// A cart of about 200 KiB.
+async fn large_cart(shop: &Shop, number: usize) -> String {
+    let value = Value {
+        kind: Some(Kind::StringValue("x".repeat(1_900))),
+    };
+    let attributes = Struct {
+        fields: [("engraving".to_owned(), value)].into(),
+    };
+    let items = (0..100).map(|line| pb::ItemInput {
+        attributes: Some(attributes.clone()),
+        ..item(&format!("p{line}"), 1)
+    });
+    let Some(pb::cart_target::Target::Owner(owner)) = visitor(&format!("number {number}")).target
+    else {
+        panic!("a visitor is an owner")
+    };
+    let request = pb::CreateCartRequest {
+        owner: Some(owner),
+        items: items.collect(),
+        ..Default::default()
+    };
+    let cart = shop.carts().create_cart(request).await.unwrap();
+    cart.into_inner().name
+}
+
+/// A group with as many and as long names as it may have.
+async fn large_group(shop: &Shop, number: usize) {
+    let languages = (b'a'..=b'b').flat_map(|first| (b'a'..=b'y').map(move |last| [first, last]));
+    let names = languages.map(|letters| {
+        let language = String::from_utf8(letters.to_vec()).unwrap();
+        (language, "\u{1F9A9}".repeat(64))
+    });
+    let request = pb::CreateGroupRequest {
+        group: Some(pb::Group {
+            display_names: names.collect(),
+            ..Default::default()
+        }),
+        group_id: format!("group-{number}"),
+        ..Default::default()
+    };
+    shop.groups().create_group(request).await.unwrap();
+}
+
+on_both_engines! {
+    async fn a_page_of_large_carts_ends_before_it_is_too_large(shop: Shop) {
+        let made = join_all((0..24).map(|number| large_cart(&shop, number))).await;
+        let (mut seen, mut pages, mut page_token) = (BTreeSet::new(), 0, String::new());
+
+        loop {
+            let request = ListCartsRequest { page_token, ..Default::default() };
+            let page = shop.carts().list_carts(request).await.unwrap().into_inner();
+            assert!(!page.carts.is_empty());
+            for cart in page.carts {
+                assert!(seen.insert(cart.name), "each once");
+            }
+            (page_token, pages) = (page.next_page_token, pages + 1);
+            if page_token.is_empty() {
+                break;
+            }
+        }
+
+        assert_eq!(seen, made.into_iter().collect());
+        assert!(pages > 1, "all together are too large");
+    }
+
+    async fn a_page_that_is_too_large_is_refused_and_a_smaller_one_is_not(shop: Shop) {
+        join_all((0..330).map(|number| large_group(&shop, number))).await;
+        let list = |page_size| {
+            let request = ListGroupsRequest { page_size, ..Default::default() };
+            let mut groups = shop.groups();
+            async move { groups.list_groups(request).await }
+        };
+
+        let refused = list(1_000).await.unwrap_err();
+
+        assert_refused(&refused, Code::ResourceExhausted, ErrorReason::AnswerTooLarge);
+        assert_eq!(list(100).await.unwrap().into_inner().groups.len(), 100);
+    }
+}

@@ -1,0 +1,113 @@
+//! Request ids are remembered for 24 hours, whether or not their rows are still history of the feed, and
+//! free again after that.
+
+use std::time::Duration;
+
+use clientela::clock::Clock;
+use clientela::proto::pb::{self, AddItemRequest, AddMembersRequest, CreateCustomerRequest};
+use clientela::proto::pb::{Customer, ErrorReason};
+use tonic::{Code, Status};
+
+use crate::harness::store::START;
+use crate::harness::{Engine, Setup, Shop, assert_refused};
+use crate::watch::{item, visitor};
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const MINUTE: Duration = Duration::from_secs(60);
+
+/// A shop whose clock is held, and that does nothing by itself: what is forgotten is not forgotten
+/// because a job removed it.
+async fn shop(engine: Engine) -> Shop {
+    let mut setup = Setup {
+        clock: Clock::held_at(START),
+        ..Default::default()
+    };
+    setup.jobs.workers = 0;
+    Shop::start_with(engine, setup).await
+}
+
+/// Adds a line; every call has the same request id.
+async fn add(shop: &Shop, product: &str) -> Result<i64, Status> {
+    let request = AddItemRequest {
+        target: Some(visitor("who comes every day")),
+        item: Some(item(product, 1)),
+        request_id: "the line of the day".into(),
+        ..Default::default()
+    };
+    let cart = shop.carts().add_item(request).await?.into_inner();
+    Ok(cart.item_count)
+}
+
+/// Makes a customer; every call has the same request id.
+async fn register(shop: &Shop, id: &str) -> Result<String, Status> {
+    let request = CreateCustomerRequest {
+        customer: Some(Customer {
+            email: format!("{id}@example.test"),
+            ..Default::default()
+        }),
+        customer_id: id.into(),
+        request_id: "the customer of the day".into(),
+        ..Default::default()
+    };
+    let customer = shop.customers().create_customer(request).await?;
+    Ok(customer.into_inner().name)
+}
+
+/// Puts a customer into the group of guests; every call has the same request id.
+async fn join(shop: &Shop, customer: &str) -> Result<Vec<pb::MemberResult>, Status> {
+    let request = AddMembersRequest {
+        group: "groups/guest".into(),
+        members: vec![format!("customers/{customer}")],
+        request_id: "the member of the day".into(),
+        ..Default::default()
+    };
+    Ok(shop
+        .groups()
+        .add_members(request)
+        .await?
+        .into_inner()
+        .results)
+}
+
+#[track_caller]
+fn assert_reused<T: std::fmt::Debug>(outcome: Result<T, Status>) {
+    let status = outcome.unwrap_err();
+    assert_refused(&status, Code::InvalidArgument, ErrorReason::RequestIdReused);
+}
+
+async fn are_free_after_a_day(engine: Engine) {
+    let shop = shop(engine).await;
+    assert_eq!(add(&shop, "bread").await.unwrap(), 1);
+    assert_eq!(register(&shop, "ada").await.unwrap(), "customers/ada");
+    let joined = join(&shop, "ada").await.unwrap();
+
+    shop.clock.advance(DAY - MINUTE);
+    assert_eq!(add(&shop, "bread").await.unwrap(), 1, "as the first time");
+    assert_reused(add(&shop, "milk").await);
+    assert_eq!(register(&shop, "ada").await.unwrap(), "customers/ada");
+    assert_reused(register(&shop, "bob").await);
+    assert_eq!(join(&shop, "ada").await.unwrap(), joined);
+    assert_reused(join(&shop, "bob").await);
+
+    shop.clock.advance(MINUTE);
+    assert_eq!(add(&shop, "milk").await.unwrap(), 2, "a new request");
+    assert_eq!(register(&shop, "bob").await.unwrap(), "customers/bob");
+    assert_ne!(join(&shop, "bob").await.unwrap(), joined);
+
+    shop.clock.advance(DAY - MINUTE);
+    assert_eq!(add(&shop, "milk").await.unwrap(), 2);
+    assert_reused(add(&shop, "bread").await);
+    assert_eq!(register(&shop, "bob").await.unwrap(), "customers/bob");
+    assert_reused(register(&shop, "eve").await);
+    assert_reused(join(&shop, "ada").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_ids_are_free_after_a_day_on_sqlite() {
+    are_free_after_a_day(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn request_ids_are_free_after_a_day_on_postgres() {
+    are_free_after_a_day(Engine::Postgres).await;
+}

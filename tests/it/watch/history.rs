@@ -1,0 +1,133 @@
+//! G7: a token whose history is gone, or was never this store's, is told so or answered with a snapshot;
+//! nothing is passed over in silence.
+
+use std::time::Duration;
+
+use clientela::clock::Clock;
+use clientela::feed::FeedSettings;
+use clientela::jobs::FeedLimits;
+use clientela::proto::pb::{ErrorReason, WatchOptions, snapshot_begin::Cause};
+use tonic::{Code, Status};
+
+use super::{add, every, state, visitor, with};
+use crate::harness::store::START;
+use crate::harness::{CartWatch, Point, Seen, Setup, Shop, assert_refused, eventually};
+use crate::on_both_engines;
+
+const HOUR: Duration = Duration::from_secs(3_600);
+
+/// A server that keeps history for a day by a clock that is held, and whose streams do not grow old by it.
+fn forgetful() -> Setup {
+    let setup = Setup::default();
+    let feed = FeedSettings {
+        stream_age: 1_000_000 * HOUR,
+        ..setup.feed
+    };
+    Setup {
+        clock: Clock::held_at(START),
+        feed,
+        feed_limits: FeedLimits {
+            retention: 24 * HOUR,
+            max_bytes: u64::MAX,
+        },
+        ..setup
+    }
+}
+
+/// How a watch is refused that goes on after a token; None if it is not, and tells a change.
+async fn refusal(shop: &Shop, point: &Point) -> Option<Status> {
+    let mut client = shop.carts();
+    let mut watch = CartWatch::resume_at(point.clone(), &mut client, every())
+        .await
+        .unwrap();
+    watch.next().await.err()
+}
+
+/// Asserts that a watch which may be reset is, for this cause, and tells all that is there.
+async fn assert_reset(shop: &Shop, point: &Point, cause: Cause) {
+    let options = WatchOptions {
+        reset_on_expired_token: true,
+        ..every().options.unwrap()
+    };
+    let mut client = shop.carts();
+    let resumed = CartWatch::resume_at(point.clone(), &mut client, with(options)).await;
+    let mut watch = resumed.unwrap();
+
+    assert_eq!(watch.next().await.unwrap(), Seen::SnapshotBegin(cause));
+    watch.snapshot().await;
+    assert_eq!(watch.carts, state(shop).await);
+    let next = add(&mut client, &visitor("who comes after the reset"), "a").await;
+    watch
+        .until("the next cart", |watch| {
+            watch.carts.contains_key(&next.name)
+        })
+        .await;
+}
+
+/// A watch that knows a cart.
+async fn knowing(shop: &Shop, who: &str) -> Point {
+    let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    watch.snapshot().await;
+    let cart = add(&mut shop.carts(), &visitor(who), "a").await;
+    watch
+        .until("the cart", |watch| watch.carts.contains_key(&cart.name))
+        .await;
+    watch.point()
+}
+
+on_both_engines! {
+    async fn a_token_from_before_the_retention_has_expired(shop: Shop with forgetful()) {
+        let old = knowing(&shop, "who is from the day before").await;
+        add(&mut shop.carts(), &visitor("whom the watch missed"), "a").await;
+        assert!(refusal(&shop, &old).await.is_none(), "its history is there");
+
+        shop.clock.advance(30 * HOUR);
+        // One change that stays, and what comes before it goes.
+        let new = knowing(&shop, "who is of today").await;
+        let status = eventually("the end of the old history", || refusal(&shop, &old)).await;
+
+        assert_refused(&status, Code::OutOfRange, ErrorReason::ResumeTokenExpired);
+        assert_reset(&shop, &old, Cause::TokenExpired).await;
+        assert!(refusal(&shop, &new).await.is_none(), "what is younger goes on");
+    }
+
+    /// The token is from after the copy was made: the store does not know of it yet.
+    async fn a_token_of_the_future_is_of_another_history(shop: Shop) {
+        let mut shop = shop;
+        let before = knowing(&shop, "who is in the copy").await;
+        shop.stop().await;
+        let backup = shop.back_up().await;
+        shop.start_again(Setup::default()).await;
+        let after = knowing(&shop, "who is not in the copy").await;
+
+        shop.stop().await;
+        shop.restore(&backup).await;
+        shop.start_again(Setup::default()).await;
+
+        let status = refusal(&shop, &after).await.expect("a refusal");
+        assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
+        assert_reset(&shop, &after, Cause::EpochChanged).await;
+        assert!(refusal(&shop, &before).await.is_none(), "from before the copy it goes on");
+    }
+
+    /// The store has gone on from the copy, past the place that the token names.
+    async fn a_token_of_a_future_that_came_otherwise_is_of_another_history(shop: Shop) {
+        let mut shop = shop;
+        shop.stop().await;
+        let backup = shop.back_up().await;
+        shop.start_again(Setup::default()).await;
+        let lost = knowing(&shop, "who is not in the copy").await;
+        shop.stop().await;
+        shop.restore(&backup).await;
+        shop.start_again(Setup::default()).await;
+
+        for number in 0..10 {
+            let cart = visitor(&format!("who came instead, {number}"));
+            add(&mut shop.carts(), &cart, "a").await;
+            let status = refusal(&shop, &lost).await.expect("a refusal");
+            assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
+        }
+
+        assert_reset(&shop, &lost, Cause::EpochChanged).await;
+    }
+}

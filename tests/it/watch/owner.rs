@@ -1,0 +1,218 @@
+//! WatchCart with an owner: the stream tells what becomes of the owner's cart, and goes on with the next.
+
+use clientela::proto::pb::{
+    self, AssignCartRequest, CartOwner, CartTarget, ChangeKind, DeleteCartRequest,
+    OrderCartRequest, ReopenCartRequest, WatchCartRequest, WatchOptions, cart_owner::Owner,
+    cart_target::Target,
+};
+
+use super::writers::hold_the_log;
+use super::{add, visitor};
+use crate::harness::{CartWatch, Point, Shop};
+use crate::on_both_engines;
+
+/// The open cart of a customer.
+fn of(customer: &str) -> CartTarget {
+    CartTarget {
+        target: Some(Target::Owner(CartOwner {
+            owner: Some(Owner::Customer(customer.into())),
+            slot: String::new(),
+        })),
+    }
+}
+
+async fn register(shop: &Shop, id: &str) -> String {
+    let request = pb::CreateCustomerRequest {
+        customer: Some(pb::Customer {
+            email: format!("{id}@example.test"),
+            first_name: "Ada".into(),
+            last_name: "Lovelace".into(),
+            ..Default::default()
+        }),
+        customer_id: id.into(),
+        ..Default::default()
+    };
+    let created = shop.customers().create_customer(request).await;
+    created.expect("a customer").into_inner().name
+}
+
+async fn order(shop: &Shop, target: &CartTarget) -> pb::Cart {
+    let request = OrderCartRequest {
+        target: Some(target.clone()),
+        order_reference: format!("an order, {}", crate::harness::unique()),
+        ..Default::default()
+    };
+    let ordered = shop.carts().order_cart(request).await;
+    ordered.expect("an order").into_inner()
+}
+
+async fn delete(shop: &Shop, target: &CartTarget) {
+    let request = DeleteCartRequest {
+        target: Some(target.clone()),
+        ..Default::default()
+    };
+    shop.carts().delete_cart(request).await.expect("a deletion");
+}
+
+async fn assign(shop: &Shop, target: &CartTarget, customer: &str) -> pb::Cart {
+    let request = AssignCartRequest {
+        target: Some(target.clone()),
+        customer: customer.into(),
+        ..Default::default()
+    };
+    let assigned = shop.carts().assign_cart(request).await;
+    let assigned = assigned.expect("an assignment").into_inner();
+    assigned.cart.expect("the customer's cart")
+}
+
+/// A watch of an owner behind its snapshot.
+async fn follow(shop: &Shop, target: &CartTarget) -> CartWatch {
+    let mut watch = open(shop, target, String::new()).await;
+    watch.snapshot().await;
+    watch
+}
+
+async fn open(shop: &Shop, target: &CartTarget, resume_token: String) -> CartWatch {
+    let request = WatchCartRequest {
+        target: Some(target.clone()),
+        options: Some(WatchOptions {
+            resume_token,
+            delivery_mode: pb::DeliveryMode::Every.into(),
+            ..Default::default()
+        }),
+    };
+    CartWatch::of(shop.carts().watch_cart(request).await.unwrap().into_inner())
+}
+
+async fn resume(shop: &Shop, target: &CartTarget, point: Point) -> CartWatch {
+    let mut watch = open(shop, target, point.token).await;
+    watch.carts = point.carts;
+    watch
+}
+
+/// Waits until the stream knows just this cart.
+async fn shows(watch: &mut CartWatch, cart: &pb::Cart) {
+    let only = [(cart.name.clone(), cart.clone())].into();
+    watch
+        .until("the owner's cart", |watch| watch.carts == only)
+        .await;
+}
+
+/// Waits until the stream knows none. How it was told of the last.
+async fn ends(watch: &mut CartWatch) -> (ChangeKind, String) {
+    watch
+        .until("the end of the cart", |watch| watch.carts.is_empty())
+        .await;
+    let last = watch.changes.last().expect("it was told by a change");
+    (last.kind(), last.name.clone())
+}
+
+on_both_engines! {
+    async fn an_ordered_cart_leaves_and_the_next_one_is_followed(shop: Shop) {
+        let owner = visitor("who buys twice");
+        let mut client = shop.carts();
+        let first = add(&mut client, &owner, "a").await;
+        let mut watch = follow(&shop, &owner).await;
+        shows(&mut watch, &first).await;
+
+        order(&shop, &owner).await;
+        let end = ends(&mut watch).await;
+        let second = add(&mut client, &owner, "b").await;
+        shows(&mut watch, &second).await;
+        let second = add(&mut client, &owner, "c").await;
+
+        shows(&mut watch, &second).await;
+        assert_eq!(end, (ChangeKind::LeftFilter, first.name.clone()));
+        assert_ne!(second.name, first.name);
+    }
+
+    async fn a_deleted_cart_is_told_and_the_next_one_is_followed(shop: Shop) {
+        let owner = visitor("who thinks better of it");
+        let mut client = shop.carts();
+        let first = add(&mut client, &owner, "a").await;
+        let mut watch = follow(&shop, &owner).await;
+
+        delete(&shop, &owner).await;
+        let end = ends(&mut watch).await;
+        let second = add(&mut client, &owner, "b").await;
+
+        shows(&mut watch, &second).await;
+        assert_eq!(end, (ChangeKind::Deleted, first.name));
+    }
+
+    /// As when a visitor signs in: who watches the visitor is told, and so is who watches the customer.
+    async fn a_cart_that_is_assigned_away_leaves_one_owner_and_comes_to_the_other(shop: Shop) {
+        let customer = register(&shop, "ada").await;
+        let owner = visitor("who signs in");
+        let mut client = shop.carts();
+        let first = add(&mut client, &owner, "a").await;
+        let mut watch = follow(&shop, &owner).await;
+        let mut other = follow(&shop, &of(&customer)).await;
+        assert!(other.carts.is_empty());
+
+        let assigned = assign(&shop, &owner, &customer).await;
+        let end = ends(&mut watch).await;
+        shows(&mut other, &assigned).await;
+        let second = add(&mut client, &owner, "b").await;
+        let grown = add(&mut client, &of(&customer), "c").await;
+
+        shows(&mut watch, &second).await;
+        shows(&mut other, &grown).await;
+        assert_eq!(end, (ChangeKind::LeftFilter, first.name));
+        assert!(watch.changes.iter().all(|change| change.version <= assigned.version));
+    }
+
+    async fn a_reopened_cart_comes_back(shop: Shop) {
+        let owner = visitor("whose payment fails");
+        let mut client = shop.carts();
+        add(&mut client, &owner, "a").await;
+        let mut watch = follow(&shop, &owner).await;
+        let ordered = order(&shop, &owner).await;
+        ends(&mut watch).await;
+
+        let request = ReopenCartRequest { name: ordered.name, ..Default::default() };
+        let reopened = client.reopen_cart(request).await.unwrap().into_inner();
+
+        shows(&mut watch, &reopened).await;
+        delete(&shop, &owner).await;
+        assert_eq!(ends(&mut watch).await.0, ChangeKind::Deleted);
+    }
+
+    /// What the stream cannot have known when it was opened or resumed is followed all the same.
+    async fn a_resumed_watch_is_told_of_the_end_of_a_cart_from_before(shop: Shop) {
+        let owner = visitor("who takes a tunnel");
+        let mut client = shop.carts();
+        let first = add(&mut client, &owner, "a").await;
+        let mut watch = follow(&shop, &owner).await;
+        shows(&mut watch, &first).await;
+        let point = watch.point();
+
+        let mut watch = resume(&shop, &owner, point.clone()).await;
+        order(&shop, &owner).await;
+        assert_eq!(ends(&mut watch).await, (ChangeKind::LeftFilter, first.name.clone()));
+        let second = add(&mut client, &owner, "b").await;
+        shows(&mut watch, &second).await;
+
+        // The cart ended while nobody watched.
+        let mut late = resume(&shop, &owner, point).await;
+        late.until("the next cart", |watch| watch.carts.contains_key(&second.name)).await;
+        shows(&mut late, &second).await;
+    }
+
+    /// The change by which the stream learns of a cart and the one that ends it come together.
+    async fn a_cart_that_is_gone_as_soon_as_it_came_is_told_to_be_gone(shop: Shop) {
+        let owner = visitor("who is quick");
+        let mut client = shop.carts();
+        let mut watch = follow(&shop, &owner).await;
+        for _ in 0..5 {
+            let held = hold_the_log(&shop).await;
+            let cart = add(&mut client, &owner, "a").await;
+            order(&shop, &owner).await;
+            drop(held);
+
+            let came = |watch: &CartWatch| watch.changes.iter().any(|it| it.name == cart.name);
+            watch.until("the cart", came).await;
+            assert_eq!(ends(&mut watch).await, (ChangeKind::LeftFilter, cart.name));
+        }
+    }
+}

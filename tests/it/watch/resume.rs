@@ -1,0 +1,136 @@
+//! G6: a stream can go on from every token that it gave out, and from none is anything lost. What is known
+//! at the token may come again; that no version is left out is asserted by the watch.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use clientela::proto::pb::{self, AddItemRequest, WatchCartsRequest, WatchOptions};
+
+use super::writers::Writers;
+use super::{add, every, filtered, item, state, visitor, with};
+use crate::harness::{CartWatch, Point, Seen, Shop};
+use crate::on_both_engines;
+
+/// About how many of the tokens are tried.
+const TRIED: usize = 15;
+
+/// What is known at each message of a watch amid writes, the snapshot among them, and what is there in the
+/// end.
+async fn points(
+    shop: &Shop,
+    request: &WatchCartsRequest,
+    matches: fn(&pb::Cart) -> bool,
+) -> (Vec<Point>, BTreeMap<String, pb::Cart>) {
+    for number in 0..20 {
+        let cart = visitor(&format!("who was there before, {number}"));
+        add(&mut shop.carts(), &cart, "a").await;
+    }
+    let mut watch = CartWatch::open(&mut shop.carts(), request.clone())
+        .await
+        .unwrap();
+    watch.snapshot().await;
+    let writers = Writers::limited(shop, 8, 5, 15).await;
+    let writing = tokio::spawn({
+        let mut client = shop.carts();
+        async move {
+            writers.ended().await;
+            let request = AddItemRequest {
+                target: Some(visitor("who comes last")),
+                item: Some(item("last", 4)),
+                ..Default::default()
+            };
+            client.add_item(request).await.expect("the last addition");
+        }
+    });
+    let mut points = Vec::new();
+    let is_last = |cart: &pb::Cart| cart.items.iter().any(|item| item.product == "last");
+    watch
+        .until("the last cart", |watch| {
+            points.push(watch.point());
+            watch.carts.values().any(is_last)
+        })
+        .await;
+    writing.await.expect("the writers do not panic");
+    let mut expected = state(shop).await;
+    expected.retain(|_, cart| matches(cart));
+    watch
+        .until("the listed state", |watch| {
+            points.push(watch.point());
+            watch.carts == expected
+        })
+        .await;
+    (points, expected)
+}
+
+/// Resumes from many of the points and asserts that each stream tells the state of the end.
+async fn assert_all_go_on(shop: &Shop, request: WatchCartsRequest, matches: fn(&pb::Cart) -> bool) {
+    let (points, expected) = points(shop, &request, matches).await;
+    assert!(points.len() > TRIED, "{}", points.len());
+    let step = points.len() / TRIED;
+    for point in points.into_iter().rev().step_by(step) {
+        let mut client = shop.carts();
+        let resumed = CartWatch::resume_at(point, &mut client, request.clone()).await;
+        let mut watch = resumed.unwrap();
+        watch
+            .until("the listed state", |watch| watch.carts == expected)
+            .await;
+    }
+}
+
+on_both_engines! {
+    async fn every_version_after_any_token_comes(shop: Shop) {
+        assert_all_go_on(&shop, every(), |_| true).await;
+    }
+
+    async fn the_latest_versions_after_any_token_come(shop: Shop) {
+        assert_all_go_on(&shop, with(WatchOptions::default()), |_| true).await;
+    }
+
+    /// What waits for its interval holds the token back.
+    async fn what_waits_for_its_interval_is_not_lost_by_a_resume(shop: Shop) {
+        let min_update_interval = Some(Duration::from_millis(100).try_into().unwrap());
+        let options = WatchOptions { min_update_interval, ..Default::default() };
+
+        assert_all_go_on(&shop, with(options), |_| true).await;
+    }
+
+    async fn what_enters_and_leaves_a_filter_after_any_token_is_told(shop: Shop) {
+        let matches = |cart: &pb::Cart| {
+            cart.item_count > 3 && cart.state() == pb::cart::State::Open
+        };
+
+        assert_all_go_on(&shop, filtered("item_count > 3 AND state = OPEN"), matches).await;
+    }
+
+    /// From the last token nothing comes that is known.
+    async fn resuming_at_the_last_token_repeats_nothing(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        let cart = add(&mut shop.carts(), &visitor("who is known"), "a").await;
+        watch.until("the change", |watch| watch.carts.contains_key(&cart.name)).await;
+
+        let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
+        let next = add(&mut shop.carts(), &visitor("who is new"), "a").await;
+
+        let Seen::Changes(changes) = resumed.next().await.unwrap() else {
+            panic!("a change comes first");
+        };
+        assert_eq!(changes.len(), 1);
+        assert_eq!(changes[0].cart.as_ref(), Some(&next));
+    }
+
+    async fn resuming_again_and_again_amid_writes_loses_nothing(shop: Shop) {
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        let writers = Writers::start(&shop, 8, 5).await;
+        for _ in 0..10 {
+            watch.until("more changes", |watch| watch.changes.len() >= 15).await;
+            watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
+        }
+
+        writers.finish().await;
+
+        let expected = state(&shop).await;
+        watch.until("the listed state", |watch| watch.carts == expected).await;
+    }
+}

@@ -1,0 +1,146 @@
+//! Writers for the tests of the feed: at random, several at a time, with transactions of uneven length.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clientela::proto::pb::{
+    CartEdit, CartTarget, DeleteCartRequest, EditCartRequest, OrderCartRequest,
+    cart_edit::Edit::Add, cart_service_client::CartServiceClient,
+};
+use clientela::store::DatabaseUrl;
+use sqlx::postgres::{PgConnectOptions, PgConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _};
+
+use super::{add, item, visitor};
+use crate::harness::{Shop, Transport};
+
+/// A transaction goes on for 0 to 8 ms after its row in the log has got its number: the order of the
+/// numbers is then not that of the commits.
+const UNEVEN: &str = "PERFORM pg_sleep((NEW.seq * 7 % 9) / 1000.0);";
+
+/// Writers that add, edit, order and delete at random; each ends after so many writes, or when told to.
+pub struct Writers {
+    stop: Arc<AtomicBool>,
+    tasks: Vec<tokio::task::JoinHandle<usize>>,
+}
+
+impl Writers {
+    /// `count` writers on `carts` carts that write until they are told to stop.
+    pub async fn start(shop: &Shop, count: usize, carts: usize) -> Self {
+        Self::limited(shop, count, carts, usize::MAX).await
+    }
+
+    /// As [`start`](Self::start), until each has written `writes` times.
+    pub async fn limited(shop: &Shop, count: usize, carts: usize, writes: usize) -> Self {
+        in_each_transaction(shop, UNEVEN).await;
+        let stop = Arc::new(AtomicBool::new(false));
+        let tasks = (0..count)
+            .map(|writer| {
+                let (stop, mut client) = (Arc::clone(&stop), shop.carts());
+                tokio::spawn(async move {
+                    let mut done = 0;
+                    while done < writes && !stop.load(Ordering::Relaxed) {
+                        let cart = visitor(&format!("{}", rand::random_range(0..carts)));
+                        let label = format!("{writer} {done}");
+                        // Some are refused, as the cart is gone: that is part of the game.
+                        done += usize::from(write(&mut client, cart, &label).await);
+                    }
+                    done
+                })
+            })
+            .collect();
+        Self { stop, tasks }
+    }
+
+    /// Tells the writers to stop, and waits for them; how much they wrote.
+    pub async fn finish(self) -> usize {
+        self.stop.store(true, Ordering::Relaxed);
+        self.ended().await
+    }
+
+    /// Waits until all have ended; how much they wrote.
+    pub async fn ended(self) -> usize {
+        let mut done = 0;
+        for task in self.tasks {
+            done += task.await.expect("a writer does not panic");
+        }
+        done
+    }
+}
+
+/// One write at random; whether it was done.
+async fn write(client: &mut CartServiceClient<Transport>, cart: CartTarget, label: &str) -> bool {
+    let target = Some(cart.clone());
+    match rand::random_range(0..20) {
+        0 => {
+            let request = OrderCartRequest {
+                target,
+                order_reference: format!("order {label}"),
+                ..Default::default()
+            };
+            client.order_cart(request).await.is_ok()
+        }
+        1 => {
+            let request = DeleteCartRequest {
+                target,
+                ..Default::default()
+            };
+            client.delete_cart(request).await.is_ok()
+        }
+        2 | 3 => {
+            let edit = |number| CartEdit {
+                edit: Some(Add(item(&format!("p{number}"), 1))),
+            };
+            let request = EditCartRequest {
+                target,
+                edits: (0..rand::random_range(1..30)).map(edit).collect(),
+                ..Default::default()
+            };
+            client.edit_cart(request).await.expect("an edit");
+            true
+        }
+        _ => {
+            add(client, &cart, &format!("p{}", rand::random_range(0..7))).await;
+            true
+        }
+    }
+}
+
+/// A connection to the shop's database, where that is PostgreSQL.
+pub async fn connection(shop: &Shop) -> Option<PgConnection> {
+    let DatabaseUrl::Postgres(options) = shop.database() else {
+        return None;
+    };
+    let options: PgConnectOptions = options.disable_statement_logging();
+    Some(
+        PgConnection::connect_with(&options)
+            .await
+            .expect("a connection"),
+    )
+}
+
+/// Keeps what is written from now on from everybody who reads the log, until this is dropped: on
+/// PostgreSQL an open transaction does. On SQLite nothing can.
+pub async fn hold_the_log(shop: &Shop) -> Option<PgConnection> {
+    let mut connection = connection(shop).await?;
+    let begin = sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()");
+    begin.execute(&mut connection).await.expect("a transaction");
+    Some(connection)
+}
+
+/// Has every transaction do this on PostgreSQL when its row in the log has got its number and is not
+/// committed. SQLite has one writer, and there is no such moment.
+pub async fn in_each_transaction(shop: &Shop, what: &str) {
+    let Some(mut connection) = connection(shop).await else {
+        return;
+    };
+    let sql = format!(
+        "CREATE OR REPLACE FUNCTION before_the_commit() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN {what} RETURN NULL; END $$;
+         CREATE OR REPLACE TRIGGER before_the_commit AFTER INSERT ON change_log
+             FOR EACH ROW EXECUTE FUNCTION before_the_commit()"
+    );
+    let made = sqlx::raw_sql(AssertSqlSafe(sql)).execute(&mut connection);
+    made.await.expect("the trigger is made");
+    connection.close().await.expect("the connection is closed");
+}
