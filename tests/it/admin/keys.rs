@@ -2,7 +2,6 @@
 
 use std::time::Duration;
 
-use clientela::clock::Clock;
 use clientela::jobs::JobsSettings;
 use clientela::proto::pb::{self, ErrorReason, Role};
 use prost_types::Timestamp;
@@ -14,9 +13,8 @@ use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused, eventually, 
 
 /// A shop whose clock is held, in which keys are looked at often and no work is done by itself.
 async fn shop(engine: Engine) -> Shop {
-    let ordinary = Setup::default();
+    let ordinary = Setup::held();
     let setup = Setup {
-        clock: Clock::held_at(START),
         jobs: JobsSettings {
             workers: 0,
             ..ordinary.jobs

@@ -279,7 +279,7 @@ on_both_engines! {
                     let held = held(&message);
                     assert!(expected || held.is_empty(), "{message:?}");
                     let text = format!("{message:?}");
-                    if text.contains(&format!("p{number}")) {
+                    if text.contains(&format!("\"p{number}\"")) {
                         break held;
                     }
                 };

@@ -110,8 +110,6 @@ async fn a_reader_that_stopped_reading_does_not_hold_up_the_end() {
     server.ask_to_stop();
 
     assert!(server.ended().await.success(), "the code of a good end");
-    let cut = "connections were still open at the drain limit and are cut";
-    assert!(server.log().contains(cut), "{}", server.log());
     drop((stalled, idle));
 }
 
