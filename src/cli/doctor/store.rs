@@ -124,8 +124,10 @@ pub async fn jobs(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Find
 
 impl Stuck {
     fn finding(&self, now: i64) -> Finding {
-        let kind = JobKind::of(self.kind)
-            .map_or("of a newer release", |kind| kind.message().as_str_name());
+        let kind = JobKind::of(self.kind).map(|kind| kind.message().as_str_name());
+        let kind = kind.map_or("of a newer release", |name| {
+            name.strip_prefix("KIND_").unwrap_or(name)
+        });
         let since = time(now - self.run_at);
         let (problem, advice) = match self.state {
             2 => (

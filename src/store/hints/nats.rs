@@ -11,6 +11,8 @@ use std::time::Duration;
 
 use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
 use futures::StreamExt as _;
+use percent_encoding::percent_decode_str;
+use rand::seq::SliceRandom as _;
 use tokio::sync::{Notify, watch};
 
 use super::{Outage, RETRY, SPACING};
@@ -87,25 +89,41 @@ struct Link {
 }
 
 impl Link {
+    /// Connects to one of the servers, whichever answers first of those asked in a random order.
     async fn open(urls: &NatsUrls, subject: &str) -> Result<Self, async_nats::Error> {
+        let mut servers = urls.0.clone();
+        servers.shuffle(&mut rand::rng());
+        let mut failed = async_nats::Error::from("no server is known");
+        for server in servers {
+            match Self::to(server, subject).await {
+                Ok(link) => return Ok(link),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn to(server: ServerAddr, subject: &str) -> Result<Self, async_nats::Error> {
         let lost = Arc::new(Notify::new());
-        let (loses, refused) = (Arc::clone(&lost), Arc::new(AtomicBool::new(false)));
-        let client = ConnectOptions::new()
+        let (loses, refused) = (Arc::clone(&lost), AtomicBool::new(false));
+        let options = ConnectOptions::new()
             .name("clientela")
-            .no_echo()
             .ping_interval(PING)
             .subscription_capacity(UNHEARD_MAX)
             // The client's own way to connect again is not used: see the head of this file.
-            .max_reconnects(urls.0.len())
+            .max_reconnects(1)
             .ignore_discovered_servers()
             .event_callback(move |event| {
                 watch_over(event, &loses, &refused);
                 async {}
-            })
-            .connect(urls.0.as_slice())
-            .await?;
+            });
+        let options = match (decoded(server.username()), decoded(server.password())) {
+            (Some(user), Some(password)) => options.user_and_password(user, password),
+            (Some(token), None) => options.token(token),
+            (None, _) => options,
+        };
+        let client = options.connect(server).await?;
         let hints = client.subscribe(subject.to_owned()).await?;
-        client.flush().await?;
         Ok(Self {
             client,
             hints,
@@ -126,9 +144,10 @@ impl Link {
             mut hints,
             lost,
         } = self;
-        // What was committed while there was no connection, on either side.
-        wake.committed_elsewhere();
+        // Others may have missed what was committed here. They may have committed, too: it is looked
+        // when this first hint comes back, as from then on theirs are heard.
         commits.mark_changed();
+        let mut hears = false;
         let send = async {
             while commits.changed().await.is_ok() {
                 let hint = own.to_owned().into();
@@ -142,9 +161,11 @@ impl Link {
         };
         let hear = async {
             while let Some(hint) = hints.next().await {
-                // The server was asked not to send them back, but need not know how to.
                 if hint.payload != own.as_bytes() {
                     wake.hinted();
+                } else if !hears {
+                    hears = true;
+                    wake.committed_elsewhere();
                 }
             }
         };
@@ -154,6 +175,12 @@ impl Link {
             () = hear => {}
         }
     }
+}
+
+/// A part of a URL as it was meant.
+fn decoded(part: Option<&str>) -> Option<String> {
+    let part = part.filter(|part| !part.is_empty())?;
+    Some(percent_decode_str(part).decode_utf8_lossy().into_owned())
 }
 
 fn watch_over(event: Event, lost: &Notify, refused: &AtomicBool) {

@@ -4,14 +4,14 @@
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinSet;
 use tonic::transport::Channel;
 
-use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, eventually};
+use crate::harness::{CartWatch, Engine, PATIENCE, Seen, Setup, Shop, eventually};
 use crate::watch::{add, every, visitor};
 
 const WATCHERS: usize = 8;
@@ -126,7 +126,9 @@ async fn streams_spread_over_a_new_server_and_lose_nothing() {
     let who = visitor("whom everybody watches");
     // The lines repeat, so that the cart does not grow.
     let mut carts = shop.carts();
+    let until = Instant::now() + PATIENCE;
     let last = loop {
+        assert!(Instant::now() < until, "streams go to the new server");
         let cart = add(&mut carts, &who, "a").await;
         let spread = on_new
             .load(Ordering::SeqCst)

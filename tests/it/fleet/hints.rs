@@ -2,14 +2,14 @@
 //! there is none. The interval of looks is an hour where a hint has to do it.
 
 use std::process::{Command, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use clientela::store::{Hints, NatsUrls};
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
 
 use super::nats::Nats;
 use crate::cli::program;
-use crate::harness::{CartWatch, Engine, Replica, Setup, Shop, eventually, unique};
+use crate::harness::{CartWatch, Engine, PATIENCE, Replica, Setup, Shop, eventually, unique};
 use crate::watch::{add, every, visitor};
 
 /// A setup whose replicas look by themselves so often.
@@ -51,7 +51,9 @@ async fn change_is_seen(shop: &Shop, watch: &mut CartWatch) {
 async fn changes_are_hinted(shop: &Shop, replica: &Replica, watch: &mut CartWatch) {
     let before = replica.store().hints_heard();
     change_is_seen(shop, watch).await;
+    let until = Instant::now() + PATIENCE;
     while replica.store().hints_heard() == before {
+        assert!(Instant::now() < until, "a hint is heard");
         change_is_seen(shop, watch).await;
     }
 }
@@ -130,7 +132,7 @@ async fn a_thousand_hints_for_nothing_do_no_harm() {
     let shop = Shop::start_with(Engine::Postgres, hardly_looks(&hints)).await;
     let replica = shop.replica(hardly_looks(&hints)).await;
     let mut watch = watch_at(&replica, &shop).await;
-    let client = async_nats::connect(nats.url(0)).await.unwrap();
+    let client = nats.client(0).await;
     let subject = format!("clientela.{}.wake", shop.store().meta().store_id());
     let heard = async || (replica.store().hints_heard() >= 10).then_some(());
     eventually("the replica to listen", async || {
@@ -171,8 +173,9 @@ async fn a_replica_that_hears_no_hint_loses_nothing() {
     // It may speak, though, and is heard.
     let mut client = replica.carts_as(&shop.admin_key);
     let mut here = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
-    let mut number = 0;
+    let (mut number, until) = (0, Instant::now() + PATIENCE);
     while shop.store().hints_heard() == 0 {
+        assert!(Instant::now() < until, "a hint is heard");
         number += 1;
         let cart = add(
             &mut client,
@@ -340,7 +343,7 @@ async fn an_outage_is_told_once() {
         .expect("the program runs");
 
     for _ in 0..4 {
-        let accepted = tokio::time::timeout(crate::harness::PATIENCE, hangs_up.accept());
+        let accepted = tokio::time::timeout(PATIENCE, hangs_up.accept());
         drop(accepted.await.expect("it tries again").unwrap());
     }
 

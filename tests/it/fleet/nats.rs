@@ -8,6 +8,7 @@ use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use async_nats::ConnectOptions;
 use clientela::store::{Hints, NatsUrls};
 use futures::StreamExt as _;
 use tempfile::TempDir;
@@ -114,7 +115,7 @@ impl Nats {
     pub async fn formed(&self, nodes: &[usize]) {
         let mut clients = Vec::new();
         for node in nodes {
-            let client = async_nats::connect(self.url(*node)).await.expect("it runs");
+            let client = self.client(*node).await;
             let heard = client
                 .subscribe("test.formed")
                 .await
@@ -138,6 +139,15 @@ impl Nats {
                 }
             }
         }
+    }
+
+    /// A client of another program's.
+    pub async fn client(&self, node: usize) -> async_nats::Client {
+        let address = format!("127.0.0.1:{}", self.nodes[node].port);
+        ConnectOptions::with_user_and_password("hears".into(), "a".into())
+            .connect(address)
+            .await
+            .expect("it runs")
     }
 
     /// The URL of a server.
