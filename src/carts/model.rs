@@ -175,6 +175,9 @@ pub enum State {
     Merged = 3,
 }
 
+/// The slot of what is saved for later: a cart there is not meant to be ordered.
+pub const SAVED_SLOT: &str = "saved";
+
 /// What of a cart is held; the numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -11,8 +11,6 @@ use crate::store::{LockKey, StoreMeta, keyed_digest};
 
 /// The slot of a cart for which none was named.
 const MAIN_SLOT: &str = "main";
-/// The slot of what an owner saved for later.
-pub const SAVED_SLOT: &str = "saved";
 /// Bytes of a visitor's digest: enough that nobody finds a token to a given one.
 const VISITOR_BYTES: usize = 16;
 /// Owners whose open cart is remembered.
