@@ -25,7 +25,7 @@ pub struct LogRow {
     pub mark: i64,
     /// The shop.
     pub shop_id: String,
-    /// The number of the [`Kind`](super::Kind).
+    /// The number of the [`Kind`].
     pub kind: i64,
     /// The last part of the resource's name.
     pub resource_id: String,
