@@ -1,5 +1,5 @@
 //! What happens to carts without a call: new prices after a group or a customer changed, deletion with
-//! the customer; in [`age`] what happens to them with time.
+//! the customer; in `age` what happens to them with time.
 //!
 //! Each step works on a few carts under their locks, and what it finds there decides: a cart that was
 //! ordered or emptied of its reason meanwhile is left alone.

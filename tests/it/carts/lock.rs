@@ -581,7 +581,7 @@ async fn held_carts_are_found_and_show_until_when(shop: Shop) {
         .unwrap();
 
     assert_eq!(end(&held), Some(120));
-    assert_eq!(page.carts, [held.clone()]);
+    assert_eq!(page.carts, std::slice::from_ref(&held));
     assert!(others.into_inner().carts.is_empty());
     watch
         .until("the held cart", |seen| seen.carts.len() == 1)

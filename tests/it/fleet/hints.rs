@@ -1,7 +1,7 @@
 //! A change at one replica is seen at the other at once by a hint, and at the latest by a look where
 //! there is none. The interval of looks is an hour where a hint has to do it.
 
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use clientela::store::{Hints, NatsUrls};
@@ -327,7 +327,7 @@ async fn an_outage_is_told_once() {
     let hangs_up = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
     let url = format!("nats://{}", hangs_up.local_addr().unwrap());
     let log = folder.path().join("log");
-    let mut server = Command::from(program())
+    let mut server = program()
         .args([
             "serve",
             "--listen",
