@@ -261,6 +261,7 @@ on_both_engines! {
         for method in carts.filter(edits) {
             let mut request = world.request(method.name()).await;
             let paths = [
+                ("source.cart", &ordered.name),
                 ("target.cart", &ordered.name),
                 ("cart.name", &ordered.name),
                 ("name", &ordered.items[0].name),
