@@ -128,7 +128,8 @@ on_both_engines! {
         let priced = |watch: &CartWatch| watch.carts.values().all(|cart| total(cart) == 6 * EURO);
         watch.until("the new prices", priced).await;
         let told = watch.changes.iter().filter(|change| causes(change) == [Kind::Repriced]).count();
-        assert_eq!((told, watch.changes.len()), (carts.len(), carts.len()));
+        // On PostgreSQL what came just before the token may be told once more.
+        assert_eq!(told, carts.len());
         let reference = format!("late-{}", unique());
         shop.try_order(named(&carts[0].name), &reference).await.unwrap();
     }
