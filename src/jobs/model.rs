@@ -30,13 +30,11 @@ pub enum JobKind {
     Purge = 6,
     /// Removes old history of the feed.
     Compact = 7,
-    /// Marks carts that nobody has changed for long.
-    AbandonCarts = 9,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 7] = [
         Self::RepriceCarts,
         Self::RefreshCustomer,
         Self::DeleteGroup,
@@ -44,7 +42,6 @@ impl JobKind {
         Self::ExpireMemberships,
         Self::Purge,
         Self::Compact,
-        Self::AbandonCarts,
     ];
 
     /// The number that is stored.
@@ -63,7 +60,7 @@ impl JobKind {
     #[must_use]
     pub const fn is_cancellable(self) -> bool {
         match self {
-            Self::Purge | Self::Compact | Self::AbandonCarts => true,
+            Self::Purge | Self::Compact => true,
             Self::RepriceCarts
             | Self::RefreshCustomer
             | Self::DeleteGroup
@@ -83,7 +80,6 @@ impl JobKind {
             Self::ExpireMemberships => operation::Kind::ExpireMemberships,
             Self::Purge => operation::Kind::Purge,
             Self::Compact => operation::Kind::Compact,
-            Self::AbandonCarts => operation::Kind::AbandonCarts,
         }
     }
 }

@@ -1,7 +1,5 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
-mod hold;
-mod merging;
 mod replicas;
 mod watching;
 

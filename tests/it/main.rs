@@ -10,7 +10,6 @@ mod customers;
 mod documents;
 mod faults;
 mod filters;
-mod fleet;
 mod groups;
 mod harness;
 mod jobs;

@@ -27,8 +27,6 @@ pub struct CartWatch {
     pub token: String,
     /// Every change in its order, snapshots left out.
     pub changes: Vec<CartChange>,
-    /// How long heartbeats said that the stream is held back, in their order.
-    pub lags: Vec<prost_types::Duration>,
     in_snapshot: bool,
 }
 
@@ -95,7 +93,6 @@ impl CartWatch {
             known: BTreeMap::new(),
             token: String::new(),
             changes: Vec::new(),
-            lags: Vec::new(),
             in_snapshot: false,
         }
     }
@@ -212,10 +209,7 @@ impl CartWatch {
                 );
                 Seen::SnapshotEnd(end.count)
             }
-            Some(Signal::Heartbeat(beat)) => {
-                self.lags.extend(beat.lag);
-                Seen::Heartbeat
-            }
+            Some(Signal::Heartbeat(_)) => Seen::Heartbeat,
             Some(Signal::Draining(_)) => Seen::Draining,
             Some(Signal::SnapshotBegin(_)) | None => Seen::Changes(message.changes),
         }
