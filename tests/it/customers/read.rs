@@ -5,6 +5,7 @@ use std::time::Duration;
 use clientela::clock::Clock;
 use clientela::proto::pb::{self, ErrorReason, Role, customer, customer_key::Key};
 use futures::future::join_all;
+use futures::stream::{self, StreamExt as _};
 use tonic::{Code, Status};
 
 use super::{
@@ -149,11 +150,11 @@ on_both_engines! {
             fields: [("long".to_owned(), prost_types::Value { kind: Some(value) })].into(),
         };
         let large = |name: String| pb::Customer { attributes: Some(attributes.clone()), ..person(&name) };
-        let names: Vec<String> = join_all((0..280).map(|number| {
+        let creations = stream::iter(0..280).map(|number| {
             let (mut client, large) = (client.clone(), large(format!("Ada{number}")));
             async move { create(&mut client, large).await.name }
-        }))
-        .await;
+        });
+        let names: Vec<String> = creations.buffered(8).collect().await;
 
         let request = pb::BatchGetCustomersRequest { names: names.clone() };
         let refused = client.batch_get_customers(request).await.unwrap_err();
