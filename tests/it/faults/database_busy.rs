@@ -13,8 +13,8 @@ use clientela::proto::pb::{self, AddItemRequest};
 async fn impatient() -> (Shop, PgConnection) {
     let setup = Setup {
         store: |store| {
-            store.lock_timeout = Duration::from_millis(100);
-            store.statement_timeout = Duration::from_millis(300);
+            store.lock_timeout = Duration::from_millis(300);
+            store.statement_timeout = Duration::from_secs(2);
         },
         ..Default::default()
     };
