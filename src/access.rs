@@ -135,7 +135,7 @@ pub struct Caller {
     pub deadline: Option<Instant>,
     /// When the call came, by the clock of the store; 0 where no call did.
     pub call_time: i64,
-    /// The path of the RPC, as `/clientela.v1.CartService/AddItem`.
+    /// The path of the RPC, as `/clientela.v1.CartService/AddItem`; empty for the service itself.
     pub method: &'static str,
     /// How far into the change log the call has written; the layer answers with it.
     pub revision: Reached,
@@ -169,6 +169,12 @@ impl Caller {
             revision: Reached::default(),
             key_ended: CancellationToken::new(),
         }
+    }
+
+    /// Whether this is the service itself, in work that no call waits for, whoever caused the work.
+    #[must_use]
+    pub fn is_system(&self) -> bool {
+        self.method.is_empty()
     }
 
     /// A request id that was used at this moment or before may be used again.

@@ -149,7 +149,10 @@ impl Program {
             .add_service(health)
             .into_axum_router()
             .layer(layer);
-        let served = server::serve(listener, grpc, &self.options.server, self.stop.clone()).await;
+        // When its streams are asked to go, a connection takes no new ones any more.
+        let age = self.options.feed.stream_age_min();
+        let settings = &self.options.server;
+        let served = server::serve(listener, grpc, settings, age, self.stop.clone()).await;
         self.stop.cancel();
         let limit = self.options.server.closing_timeout;
         match tokio::time::timeout(limit, self.close(&mut tasks)).await {
@@ -208,13 +211,17 @@ impl Program {
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
-        let purge = Purge::new().with(carts::jobs::ExpiredCarts);
+        let purge = Purge::new()
+            .with(carts::jobs::ExpiredCarts)
+            .with(carts::UsedLinks);
         Jobs::new(self.options.jobs.clone())
             .with(Compact::to(self.options.feed_limits))
             .with(purge)
             .with(groups::DeleteGroup)
             .with(groups::ExpireMemberships)
             .with_upkeep(groups::FoldCounts)
+            .with_upkeep(carts::leases::EndLeases)
+            .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)

@@ -7,8 +7,14 @@
 mod convert;
 mod edit;
 mod feed;
+mod figures;
 pub mod jobs;
+pub mod leases;
+mod links;
+mod merging;
 mod model;
+mod moving;
+mod outcomes;
 mod price;
 mod rpc;
 mod schema;
@@ -16,6 +22,7 @@ mod sql;
 mod targets;
 mod work;
 
+pub use links::UsedLinks;
 pub use rpc::Service;
 pub use schema::SCHEMA as FIELDS;
 
@@ -28,7 +35,7 @@ use edit::Cause;
 use model::Owner;
 use sql::{Key, Query};
 use targets::{Visitors, lock};
-use work::Work;
+use work::{Act, Work};
 
 /// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
 const ADOPTED_MAX: i64 = 16;
@@ -55,7 +62,8 @@ pub async fn adoptable(tx: &mut Tx, shop: &str, visitor: &Visitor) -> Result<Vec
 }
 
 /// Gives carts found by [`adoptable`] to a customer whose row is new in the same transaction and whose
-/// change is already in the log.
+/// change is already in the log. A cart that staff holds or that is wholly frozen stays the visitor's:
+/// nobody fails to register because of it.
 ///
 /// # Errors
 /// The database's.
@@ -78,6 +86,9 @@ pub async fn adopt(
             continue;
         };
         let mut work = Work::new(cart, found);
+        if work.admit(caller, now, Act::Edit).is_err() {
+            continue;
+        }
         work.cart.owner = Owner::Customer(customer.to_owned());
         work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
         work.settle()?;

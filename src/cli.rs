@@ -1,6 +1,7 @@
 //! The command line: the server, and the commands that call it.
 //!
-//! Commands only use the public API, as any other client would. Tables are for people; `--json` is
+//! Commands only use the public API, as any other client would, but for `doctor`, which asks the
+//! database itself. Tables are for people; `--json` is
 //! for programs and prints the messages of the contract.
 
 mod admin;
@@ -9,6 +10,7 @@ mod cart;
 mod connection;
 mod customer;
 mod demo;
+mod doctor;
 mod failure;
 mod group;
 mod health;
@@ -46,6 +48,7 @@ enum Command {
     Demo(demo::Demo),
     Watch(watch::Watch),
     Health(health::Health),
+    Doctor(doctor::Doctor),
     Customer(customer::Customer),
     Group(group::Group),
     Cart(cart::Cart),
@@ -75,6 +78,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Demo(command) => command.run().await,
         Command::Watch(command) => command.run().await,
         Command::Health(command) => command.run().await,
+        Command::Doctor(command) => command.run().await,
         Command::Customer(command) => command.run().await,
         Command::Group(command) => command.run().await,
         Command::Cart(command) => command.run().await,

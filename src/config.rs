@@ -19,6 +19,16 @@ pub struct ServeArgs {
     #[arg(long, env = "CLIENTELA_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
+    /// NATS servers (`nats://…` or `tls://…`, several with commas) by which replicas on one PostgreSQL
+    /// tell each other of changes, instead of LISTEN and NOTIFY.
+    #[arg(
+        long,
+        env = "CLIENTELA_NATS_URL",
+        hide_env_values = true,
+        value_delimiter = ','
+    )]
+    pub nats_url: Vec<String>,
+
     /// Listens on an address that is not loopback although the traffic is not encrypted.
     #[arg(long, env = "CLIENTELA_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,

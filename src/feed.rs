@@ -39,7 +39,7 @@ pub use watch::{Stream, WatchRequest};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::proto::pb::ErrorReason;
+use crate::proto::pb::{Draining, ErrorReason};
 use crate::store::Store;
 pub use quota::Permit;
 use quota::Quota;
@@ -48,6 +48,8 @@ use token::Tokens;
 
 /// Streams that may read the change log or a snapshot from the database at the same time.
 const READERS: usize = 4;
+/// By which part of it the age of a stream differs at random, so that not all end at once.
+const AGE_SPREAD: f64 = 0.2;
 
 /// How the feed behaves; tests set shorter times.
 #[derive(Clone, Debug)]
@@ -64,6 +66,14 @@ pub struct FeedSettings {
     pub revision_wait: Duration,
     /// In which order the log is read; any but the default loses changes.
     pub order: LogOrder,
+}
+
+impl FeedSettings {
+    /// The age below which no stream is asked to connect again.
+    #[must_use]
+    pub fn stream_age_min(&self) -> Duration {
+        self.stream_age.mul_f64(1.0 - AGE_SPREAD)
+    }
 }
 
 impl Default for FeedSettings {
@@ -176,6 +186,21 @@ impl Feed {
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.0.draining
+    }
+
+    /// How old a stream gets that is opened now: not all that began together end together.
+    #[must_use]
+    pub fn stream_age(&self) -> Duration {
+        let spread = 1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * rand::random::<f64>();
+        self.0.settings.stream_age.mul_f64(spread)
+    }
+
+    /// What a stream says when it has to go: in a while that is another for each, to come back.
+    #[must_use]
+    pub fn drain_notice(&self) -> Draining {
+        let grace = self.0.settings.drain_grace.mul_f64(rand::random::<f64>());
+        let grace = prost_types::Duration::try_from(grace).unwrap_or_default();
+        Draining { grace: Some(grace) }
     }
 
     /// Opens a stream.

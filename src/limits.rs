@@ -86,6 +86,8 @@ pub const BATCH_MAX: usize = 1_000;
 pub const ADDRESSES_MAX: usize = 50;
 /// Groups of one customer.
 pub const GROUPS_PER_CUSTOMER_MAX: usize = 100;
+/// For how long after a visit a customer is online.
+pub const ONLINE_AFTER_VISIT: Duration = Duration::from_secs(5 * 60);
 /// Ids in other systems of one customer.
 pub const EXTERNAL_IDS_MAX: usize = 20;
 /// `attributes` of a customer or a cart.
@@ -112,6 +114,12 @@ pub const QUANTITY_MAX: i64 = 1_000_000;
 pub const EDITS_MAX: usize = 100;
 /// Charges of one cart, and adjustments of one cart.
 pub const CHARGES_MAX: usize = 20;
+/// The shortest lease of staff on a cart.
+pub const LOCK_LEASE_MIN: Duration = Duration::from_secs(10);
+/// The longest lease of staff on a cart.
+pub const LOCK_LEASE_MAX: Duration = Duration::from_secs(15 * 60);
+/// The lease of staff on a cart that asks for none.
+pub const LOCK_LEASE_DEFAULT: Duration = Duration::from_secs(2 * 60);
 /// Causes in one change of a cart.
 pub const CAUSES_MAX: usize = 16;
 /// Any amount of money, either sign: 2^53-1 millionths, exact in every client's numbers.
@@ -133,6 +141,12 @@ pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 /// The longest `min_update_interval` of a watch.
 pub const UPDATE_INTERVAL_MAX: Duration = Duration::from_secs(60);
+/// How often figures are sent at the most, unless asked otherwise.
+pub const FIGURES_INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
+/// The shortest `min_interval` of figures.
+pub const FIGURES_INTERVAL_MIN: Duration = Duration::from_millis(100);
+/// The longest `min_interval` of figures.
+pub const FIGURES_INTERVAL_MAX: Duration = Duration::from_secs(60);
 /// How old a watch stream becomes, give or take a fifth.
 pub const WATCH_AGE: Duration = Duration::from_secs(30 * 60);
 /// How long the feed's history is kept unless told otherwise.
@@ -217,6 +231,12 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     ),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
+    ("shortest lease on a cart", Amount::Time(LOCK_LEASE_MIN)),
+    ("longest lease on a cart", Amount::Time(LOCK_LEASE_MAX)),
+    (
+        "lease on a cart by default",
+        Amount::Time(LOCK_LEASE_DEFAULT),
+    ),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
     ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),
     (

@@ -42,12 +42,16 @@ pub struct ServerSettings {
 /// Serves `grpc` on `listener` until `stop` is cancelled, then lets calls finish for at most the drain
 /// timeout and cuts what is left.
 ///
+/// A connection that is older than `connection_age` takes no further calls, and what was begun on it
+/// goes on: its client makes a new one, which a balancer of connections can lead elsewhere.
+///
 /// # Errors
 /// When a CORS origin is no origin, or the listener fails.
 pub async fn serve(
     listener: TcpListener,
     grpc: Router,
     settings: &ServerSettings,
+    connection_age: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let incoming = TcpIncoming::from(listener)
@@ -62,6 +66,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
+        .max_connection_age(connection_age)
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let cut = async {

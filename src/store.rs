@@ -12,6 +12,7 @@ mod dynamic;
 mod error;
 mod group;
 mod hints;
+mod inspect;
 mod lanes;
 mod locks;
 mod open;
@@ -39,6 +40,8 @@ pub use config::{DatabaseUrl, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
 pub use error::{described, is_unique_violation};
+pub use hints::{Hints, NatsUrls};
+pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
 pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
@@ -133,10 +136,14 @@ impl Store {
             }
             DatabaseUrl::Postgres(options) => {
                 let opened = postgres::open(options, config, &write_meter).await?;
-                if config.hints {
-                    let limit = config.silence_limit;
-                    hints::start(opened.patient, opened.meta.store_id(), limit, &wake, &stop);
-                }
+                hints::start(
+                    &config.hints,
+                    opened.patient,
+                    opened.meta.store_id(),
+                    config.silence_limit,
+                    &wake,
+                    &stop,
+                );
                 let readers = pool(opened.target.clone(), config.read_connections, &read_meter);
                 let writing = pool(opened.target, config.write_connections, &write_meter);
                 let writers = Writers::Postgres(Workshop::new(writing, wake.clone()));
@@ -191,6 +198,12 @@ impl Store {
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.0.wake.anywhere()
+    }
+
+    /// How many hints of other replicas were heard.
+    #[must_use]
+    pub fn hints_heard(&self) -> u64 {
+        self.0.wake.hints()
     }
 
     /// Reads, each statement for itself.

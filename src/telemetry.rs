@@ -14,12 +14,16 @@ use tracing_subscriber::{EnvFilter, fmt as lines};
 
 use crate::config::LogFormat;
 
+/// Tells of each attempt to connect; the store tells of outages. A filter that names it is heeded.
+const QUIET: &str = "async_nats=off";
+
 /// Begins to log to standard error. Does nothing where something logs already.
 ///
 /// # Errors
 /// When the filter cannot be read.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
-    let filter = EnvFilter::try_new(filter).map_err(|error| BadFilter(error.to_string()))?;
+    let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
+        .map_err(|error| BadFilter(error.to_string()))?;
     let lines = lines::fmt()
         .with_ansi(std::io::stderr().is_terminal())
         .with_env_filter(filter)

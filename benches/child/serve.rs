@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clientela::app::{Options, Program};
 use clientela::config::LogFormat;
-use clientela::store::{DatabaseUrl, Store};
+use clientela::store::{DatabaseUrl, Hints, Store};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -84,7 +84,11 @@ async fn clientela(listener: TcpListener, product: Product) -> anyhow::Result<Ru
     let mut options = Options::new(database, product.data_dir);
     let delay = Duration::from_millis(product.flush_delay_millis);
     options.store.commit_delay = (!delay.is_zero()).then_some(delay);
-    options.store.hints = product.hints;
+    options.store.hints = if product.hints {
+        Hints::Notify
+    } else {
+        Hints::Off
+    };
     let program = Program::start(options).await?;
     let store = program.store().clone();
     let (address, stop) = (listener.local_addr()?, CancellationToken::new());

@@ -4,7 +4,9 @@
 //! message: what is required, and what fits together.
 
 use super::edit::{Cause, NewLine, NewPrice, OverrideInput, ProductPrice};
-use super::model::{Address, Amounts, Cart, DiscountReason, Extra, Line, Price, Reduction};
+use super::model::{
+    self, Address, Amounts, Cart, DiscountReason, Extra, Line, Lock, Price, Reduction,
+};
 use crate::access::format;
 use crate::attributes;
 use crate::customers::Summary;
@@ -349,8 +351,38 @@ pub fn message(cart: &Cart) -> pb::Cart {
         create_time: Some(timestamp(cart.create_time)),
         update_time: Some(timestamp(cart.update_time)),
         order_time: cart.order_time.map(timestamp),
+        display_name: cart.display_name.clone(),
+        freeze: cart.freeze as i32,
+        freeze_time: cart.freeze_time.map(timestamp),
+        lock: cart.lock.as_ref().map(lock),
+        merged_into: match cart.merged_into.as_str() {
+            "" => String::new(),
+            id => model::name(id),
+        },
+        activity_time: Some(timestamp(cart.activity_time)),
+        abandonment: cart.abandonment as i32,
+        abandon_time: cart.abandon_time.map(timestamp),
+        recover_time: cart.recover_time.map(timestamp),
         etag: etag(&name, cart.version),
         name,
+    }
+}
+
+/// A hold without its end, which is derived: [`lease`] fills it in.
+fn lock(lock: &Lock) -> pb::CartLock {
+    pb::CartLock {
+        holder: lock.holder.clone(),
+        api_key: format!("apiKeys/{}", lock.key_id),
+        purpose: lock.purpose.clone(),
+        acquire_time: Some(timestamp(lock.acquire_time)),
+        expire_time: None,
+    }
+}
+
+/// Fills in when the hold on a cart ends.
+pub fn lease(message: &mut pb::Cart, cart: &Cart) {
+    if let Some(lock) = &mut message.lock {
+        lock.expire_time = cart.lock_expire_time.map(timestamp);
     }
 }
 
@@ -450,6 +482,10 @@ pub fn cause(cart: &str, cause: &Cause, actor: &str, now: i64) -> pb::CartCause 
         quantity_after: count(cause.after),
         actor: actor.to_owned(),
         time: Some(timestamp(now)),
+        cart: match cause.cart.as_str() {
+            "" => String::new(),
+            id => model::name(id),
+        },
     }
 }
 

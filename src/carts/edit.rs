@@ -68,6 +68,8 @@ pub struct Cause {
     pub before: i64,
     /// The line's quantity after.
     pub after: i64,
+    /// The id of the other cart, of a merge or a move.
+    pub cart: String,
 }
 
 impl Cause {
@@ -79,7 +81,19 @@ impl Cause {
             product: String::new(),
             before: 0,
             after: 0,
+            cart: String::new(),
         }
+    }
+
+    /// Whether it is about a member of staff's hold on the cart.
+    pub fn is_of_lock(&self) -> bool {
+        matches!(self.kind, Kind::Locked | Kind::Unlocked | Kind::LockExpired)
+    }
+
+    /// With the other cart that it is about.
+    pub fn with_cart(mut self, id: &str) -> Self {
+        id.clone_into(&mut self.cart);
+        self
     }
 }
 
@@ -123,10 +137,12 @@ impl<'a> Edit<'a> {
             product,
             before,
             after,
+            cart: String::new(),
         });
     }
 
-    /// Adds a line, or to the line that is the same. `at` is the path of the line in the request.
+    /// Adds a line, or to the line that is the same, whose price it replaces unless the cart is frozen.
+    /// `at` is the path of the line in the request.
     ///
     /// # Errors
     /// A foreign currency, too many pieces or too many lines.
@@ -147,8 +163,10 @@ impl<'a> Edit<'a> {
             ));
         }
         line.quantity = after;
-        let repriced = line.price != new.price.price;
-        line.price = new.price.price.clone();
+        let repriced = self.cart.freeze.is_none() && line.price != new.price.price;
+        if repriced {
+            line.price.clone_from(&new.price.price);
+        }
         for (old, new) in [
             (&mut line.display_name, &new.display_name),
             (&mut line.image_uri, &new.image_uri),
@@ -246,6 +264,7 @@ impl<'a> Edit<'a> {
             product: line.product,
             before: line.quantity,
             after: 0,
+            cart: String::new(),
         });
         Ok(())
     }

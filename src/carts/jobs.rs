@@ -1,30 +1,32 @@
 //! What happens to carts without a call: new prices after a group or a customer changed, deletion with
-//! the customer, and expiry.
+//! the customer; in `age` what happens to them with time.
 //!
 //! Each step works on a few carts under their locks, and what it finds there decides: a cart that was
 //! ordered or emptied of its reason meanwhile is left alone.
 
+mod age;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
+pub use age::{AbandonCarts, ExpiredCarts};
+
 use super::edit::Cause;
-use super::sql::{self, Herd};
+use super::model::{Abandonment, Cart, SAVED_SLOT};
+use super::sql::{self, Herd, Kept};
 use super::targets::lock;
-use super::work::Work;
-use crate::clock;
+use super::work::{Act, Work};
+use crate::access::Caller;
 use crate::error::Result;
 use crate::feed;
-use crate::jobs::{Handler, Job, JobKind, Step, Sweeper};
+use crate::jobs::{Handler, Job, JobKind, Step};
 use crate::proto::pb::cart_cause;
-use crate::shops::Settings;
-use crate::store::{Conn, Locks, Store, Tx};
+use crate::store::{Locks, Store, Tx};
 
 /// Carts of one step: with their rows in the log well below what a write may hold the writer for.
 const CARTS: i64 = 32;
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// Prices the open carts anew that have the prices of a group.
 pub struct RepriceCarts;
@@ -72,8 +74,29 @@ enum Action {
     Refresh,
     /// Deletes it, if its customer is still deleted.
     DeleteWithCustomer,
-    /// Deletes it, if nobody has touched it since this time and its owner is of this sort.
-    Expire { before: i64, of_customers: bool },
+    /// Deletes it, if it is of this sort and nobody has touched it since this time.
+    Expire { before: i64, kept: Kept },
+    /// Marks it as abandoned, if nobody has touched it since this time.
+    Abandon { before: i64 },
+}
+
+/// Whether a cart is still what work that goes by age looked for: it may have been changed, or been
+/// taken by staff, since it was found.
+fn is_left(cart: &Cart, before: i64, now: i64) -> bool {
+    cart.activity_time < before && !cart.is_locked(now)
+}
+
+fn is_kept(cart: &Cart, kept: Kept) -> bool {
+    match kept {
+        Kept::OfVisitors => cart.owner.customer().is_none(),
+        Kept::OfCustomers => cart.owner.customer().is_some(),
+        Kept::Empty => cart.lines.is_empty() && cart.slot != SAVED_SLOT,
+    }
+}
+
+fn can_be_abandoned(cart: &Cart) -> bool {
+    let already = cart.abandonment == Abandonment::Abandoned;
+    !already && !cart.lines.is_empty() && cart.slot != SAVED_SLOT
 }
 
 async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<Step> {
@@ -125,6 +148,7 @@ async fn work_on(
 async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i64) -> Result<()> {
     let caller = job.caller();
     let mut work = Work::of(priced);
+    work.admit(&caller, now, Act::Service)?;
     let cause = match action {
         Action::Refresh => {
             work.settle()?;
@@ -143,15 +167,17 @@ async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i
             }
             cart_cause::Kind::Deleted
         }
-        Action::Expire {
-            before,
-            of_customers,
-        } => {
-            let is_customers = work.cart.owner.customer().is_some();
-            if work.cart.update_time >= before || is_customers != of_customers {
+        Action::Expire { before, kept } => {
+            if !is_left(&work.cart, before, now) || !is_kept(&work.cart, kept) {
                 return Ok(());
             }
             cart_cause::Kind::Expired
+        }
+        Action::Abandon { before } => {
+            if is_left(&work.cart, before, now) && can_be_abandoned(&work.cart) {
+                abandon(tx, &caller, work, now).await?;
+            }
+            return Ok(());
         }
     };
     work.causes.push(Cause::of_cart(cause));
@@ -159,80 +185,12 @@ async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i
     feed::append(tx, &caller, now, deletion).await
 }
 
-/// Deletes open carts that nobody has touched for longer than the shop's settings say.
-pub struct ExpiredCarts;
-
-/// The two sorts of carts with a retention of their own: whether of customers, and how many days.
-fn retentions(settings: &Settings) -> [(bool, i32); 2] {
-    [
-        (false, settings.visitor_cart_retention_days),
-        (true, settings.customer_cart_retention_days),
-    ]
-}
-
-/// Before when a cart must have been touched last; None where carts are kept for ever.
-fn cutoff(now: i64, days: i32) -> Option<i64> {
-    let days = u32::try_from(days).ok().filter(|days| *days > 0)?;
-    Some(now.saturating_sub(clock::micros(DAY * days)))
-}
-
-async fn expired(
-    conn: &mut Conn,
-    shop: &str,
-    settings: &Settings,
-    now: i64,
-    limit: i64,
-) -> Result<Option<(Action, Vec<String>)>> {
-    for (of_customers, days) in retentions(settings) {
-        let Some(before) = cutoff(now, days) else {
-            continue;
-        };
-        let ids = sql::untouched(conn, shop, of_customers, before, limit).await?;
-        if !ids.is_empty() {
-            return Ok(Some((
-                Action::Expire {
-                    before,
-                    of_customers,
-                },
-                ids,
-            )));
-        }
-    }
-    Ok(None)
-}
-
-impl Sweeper for ExpiredCarts {
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
-        async move {
-            let mut due = Vec::new();
-            for (shop, settings) in sql::shops(conn).await? {
-                if expired(conn, &shop, &settings, now, 1).await?.is_some() {
-                    due.push(shop);
-                }
-            }
-            Ok(due)
-        }
-        .boxed()
-    }
-
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
-        async move {
-            let (shop, now) = (Arc::clone(&job.shop), store.clock().now());
-            let found = store.read(move |conn| {
-                async move {
-                    let settings = crate::shops::settings(conn, &shop).await?;
-                    expired(conn, &shop, &settings, now, CARTS).await
-                }
-                .boxed()
-            });
-            let Some((action, ids)) = found.await? else {
-                return Ok(false);
-            };
-            let worked = i64::try_from(ids.len()).unwrap_or(CARTS);
-            let step = Step::more(job.cursor.clone(), worked);
-            work_on(store, job, ids, action, step).await?;
-            Ok(true)
-        }
-        .boxed()
-    }
+async fn abandon(tx: &mut Tx, caller: &Caller, mut work: Work, now: i64) -> Result<()> {
+    work.cart.abandonment = Abandonment::Abandoned;
+    work.cart.abandon_time = Some(now.max(work.cart.update_time));
+    work.causes
+        .push(Cause::of_cart(cart_cause::Kind::Abandoned));
+    work.settle()?;
+    work.save(tx, caller, now).await?;
+    Ok(())
 }

@@ -83,6 +83,38 @@ pub struct Cart {
     /// When it was ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_time: Option<i64>,
+    /// What the owner calls it.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub display_name: String,
+    /// What of it is held.
+    #[serde(skip_serializing_if = "Freeze::is_none")]
+    pub freeze: Freeze,
+    /// Since when.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub freeze_time: Option<i64>,
+    /// Who of the staff holds it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub lock: Option<Lock>,
+    /// Until when, unless renewed; a column of its own, as heartbeats make no version.
+    #[serde(skip)]
+    pub lock_expire_time: Option<i64>,
+    /// The id of the cart that it was merged into.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub merged_into: String,
+    /// What became of all it had, so that the same merge answers the same again.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub merge: Option<Outcomes>,
+    /// When somebody last changed it; 0 in documents of before it was kept.
+    pub activity_time: i64,
+    /// Whether it was left alone, and come back to.
+    #[serde(skip_serializing_if = "Abandonment::is_none")]
+    pub abandonment: Abandonment,
+    /// When it counted as abandoned, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub abandon_time: Option<i64>,
+    /// When it was come back to, the last time.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub recover_time: Option<i64>,
     /// What a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -141,6 +173,153 @@ pub enum State {
     Ordered = 2,
     /// It went into another.
     Merged = 3,
+}
+
+/// The slot of what is saved for later: a cart there is not meant to be ordered.
+pub const SAVED_SLOT: &str = "saved";
+
+/// What of a cart is held; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Freeze {
+    /// Nothing.
+    #[default]
+    None = 0,
+    /// Prices and discounts.
+    Soft = 1,
+    /// Everything.
+    Hard = 2,
+}
+
+impl Freeze {
+    /// Whether nothing is held.
+    pub fn is_none(&self) -> bool {
+        *self == Self::None
+    }
+}
+
+/// What became of what a cart had when it was merged.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Outcomes {
+    /// Of its lines, in their order.
+    pub lines: Vec<LineOutcome>,
+    /// Of its charges, then of its adjustments.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub extras: Vec<ExtraOutcome>,
+}
+
+/// What became of a line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LineOutcome {
+    /// The line's id, which is the same in both carts.
+    pub item: String,
+    /// Its product.
+    pub product: String,
+    /// What was done.
+    pub kind: OutcomeKind,
+    /// What decided.
+    pub reason: LineReason,
+    /// How many were to go.
+    pub source: i64,
+    /// How many there were.
+    pub before: i64,
+    /// How many there are.
+    pub after: i64,
+}
+
+/// What was done with a line; the numbers are those of the contract.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum OutcomeKind {
+    /// It is new in the target.
+    Moved = 1,
+    /// The quantities were added.
+    Summed = 2,
+    /// It took the place of the target's.
+    Replaced = 3,
+    /// The target's stayed.
+    Kept = 4,
+    /// The quantities were added as far as they may be.
+    Capped = 5,
+    /// It did not fit.
+    Dropped = 6,
+}
+
+/// What decided about a line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LineReason {
+    /// The target had no such line.
+    NewLine,
+    /// Both had it, and quantities are added.
+    Sum,
+    /// Both had it, and the larger quantity counts.
+    Max,
+    /// Both had it, and the source's counts.
+    GuestWins,
+    /// Both had it, and the target's counts.
+    CustomerWins,
+    /// A line takes only so many pieces.
+    QuantityLimit,
+    /// A cart takes only so many lines.
+    LineLimit,
+}
+
+/// What became of a charge or an adjustment.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ExtraOutcome {
+    /// Its kind.
+    pub kind: String,
+    /// Its label.
+    pub label: String,
+    /// Why the target did not get it; none if it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<ExtraReason>,
+}
+
+/// Why a charge or an adjustment was not carried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ExtraReason {
+    /// The target has one of the same kind and label.
+    Known,
+    /// The target has as many as it may.
+    Limit,
+}
+
+/// A member of staff's hold on a cart.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct Lock {
+    /// The acting person; empty if the key names none.
+    pub holder: String,
+    /// The id of the key.
+    pub key_id: String,
+    /// What for.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub purpose: String,
+    /// Since when.
+    pub acquire_time: i64,
+}
+
+/// Whether a cart was left alone; the numbers are those of the contract and of the column.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Abandonment {
+    /// It was not.
+    #[default]
+    None = 0,
+    /// Nobody has changed it for long.
+    Abandoned = 1,
+    /// It was abandoned, and come back to.
+    Recovered = 2,
+}
+
+impl Abandonment {
+    fn is_none(&self) -> bool {
+        *self == Self::None
+    }
 }
 
 /// What the lines of a cart are priced with, beside what they bring.
@@ -352,9 +531,19 @@ impl Cart {
         self.lines.iter().map(|line| line.quantity).sum()
     }
 
+    /// Whether a member of staff holds it at `now`.
+    pub fn is_locked(&self, now: i64) -> bool {
+        self.lock.is_some() && self.lock_expire_time.is_some_and(|end| end > now)
+    }
+
     /// Whether it is being filled.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
+    }
+
+    /// Whether somebody holds it by a lease that is over at `now`.
+    pub fn lease_ran_out(&self, now: i64) -> bool {
+        self.lock.is_some() && self.lock_expire_time.is_none_or(|end| end <= now)
     }
 
     /// The full name.

@@ -3,8 +3,14 @@
 mod assign;
 mod create;
 mod edit;
+mod figures;
+mod freeze;
 mod list;
+mod lock;
+mod merge;
+mod moving;
 mod order;
+mod recover;
 mod remove;
 mod update;
 mod watch;
@@ -14,6 +20,8 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
+use super::figures::Figures;
+use super::links::Links;
 use super::sql::{self, Key, Query};
 use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
@@ -32,7 +40,9 @@ pub struct Service {
     feed: Feed,
     numbers: Numbers,
     visitors: Visitors,
+    links: Links,
     hints: Hints,
+    figures: Figures,
 }
 
 impl Service {
@@ -40,12 +50,16 @@ impl Service {
     #[must_use]
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
+        let figures = Figures::new(store.clone(), feed.clone());
+        let links = Links::new(store.meta());
         Self {
             store,
             feed,
             numbers,
             visitors,
+            links,
             hints: Hints::default(),
+            figures,
         }
     }
 
@@ -55,6 +69,7 @@ impl Service {
 
     async fn get(&self, caller: Arc<Caller>, request: pb::GetCartRequest) -> Result<pb::Cart> {
         let target = self.target(&caller, request.target)?;
+        let now = self.store.clock().now();
         let found = self.store.read(move |conn| {
             async move {
                 let owner;
@@ -85,7 +100,7 @@ impl Service {
         let cart = found.cart.take().ok_or_else(|| Error::not_found("cart"))?;
         let mut work = Work::new(cart, found);
         work::view(&mut work)?;
-        Ok(work.answer())
+        Ok(work.shown(now))
     }
 }
 
@@ -104,6 +119,7 @@ fn open<T>(request: Request<T>) -> (Arc<Caller>, T) {
 impl CartService for Service {
     type WatchCartStream = feed::Stream;
     type WatchCartsStream = feed::Stream;
+    type WatchCartFiguresStream = figures::Stream;
 
     async fn create_cart(
         &self,
@@ -188,9 +204,81 @@ impl CartService for Service {
     async fn assign_cart(
         &self,
         request: Request<pb::AssignCartRequest>,
-    ) -> Result<Response<pb::Cart>, Status> {
+    ) -> Result<Response<pb::AssignCartResponse>, Status> {
         let (caller, request) = open(request);
         respond(self.assign(caller, request).await)
+    }
+
+    async fn merge_carts(
+        &self,
+        request: Request<pb::MergeCartsRequest>,
+    ) -> Result<Response<pb::MergeCartsResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.merge(caller, request).await)
+    }
+
+    async fn move_items(
+        &self,
+        request: Request<pb::MoveItemsRequest>,
+    ) -> Result<Response<pb::MoveItemsResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.move_lines(caller, request).await)
+    }
+
+    async fn freeze_cart(
+        &self,
+        request: Request<pb::FreezeCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.freeze(caller, request).await)
+    }
+
+    async fn unfreeze_cart(
+        &self,
+        request: Request<pb::UnfreezeCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.unfreeze(caller, request).await)
+    }
+
+    async fn lock_cart(
+        &self,
+        request: Request<pb::LockCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.lock(caller, request).await)
+    }
+
+    async fn renew_cart_lock(
+        &self,
+        request: Request<pb::RenewCartLockRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.renew_lock(caller, request).await)
+    }
+
+    async fn unlock_cart(
+        &self,
+        request: Request<pb::UnlockCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.unlock(caller, request).await)
+    }
+
+    async fn create_recovery_link(
+        &self,
+        request: Request<pb::CreateRecoveryLinkRequest>,
+    ) -> Result<Response<pb::CreateRecoveryLinkResponse>, Status> {
+        let (caller, request) = open(request);
+        respond(self.create_link(caller, request).await)
+    }
+
+    async fn recover_cart(
+        &self,
+        request: Request<pb::RecoverCartRequest>,
+    ) -> Result<Response<pb::Cart>, Status> {
+        let (caller, request) = open(request);
+        respond(self.recover(caller, request).await)
     }
 
     async fn order_cart(
@@ -231,5 +319,13 @@ impl CartService for Service {
     ) -> Result<Response<Self::WatchCartsStream>, Status> {
         let (caller, request) = open(request);
         respond(self.watch_many(caller, request))
+    }
+
+    async fn watch_cart_figures(
+        &self,
+        request: Request<pb::WatchCartFiguresRequest>,
+    ) -> Result<Response<Self::WatchCartFiguresStream>, Status> {
+        let (caller, request) = open(request);
+        respond(self.watch_figures(caller, request))
     }
 }

@@ -13,6 +13,8 @@ use crate::proto::pb;
 
 const STATES: Kind = Kind::Enum(&[("OPEN", 1), ("ORDERED", 2), ("MERGED", 3)]);
 const CUSTOMER_KINDS: Kind = Kind::Enum(&[("REGISTERED", 1), ("GUEST", 2)]);
+const FREEZES: Kind = Kind::Enum(&[("SOFT", 1), ("HARD", 2)]);
+const ABANDONMENTS: Kind = Kind::Enum(&[("ABANDONED", 1), ("RECOVERED", 2)]);
 const MONEY: Kind = Kind::Money {
     currency_column: "currency",
 };
@@ -50,6 +52,12 @@ pub const SCHEMA: Schema = Schema {
         Field::new("create_time", Kind::Time, "create_time").sortable(),
         Field::new("update_time", Kind::Time, "update_time").sortable(),
         Field::new("order_time", Kind::Time, "order_time"),
+        Field::new("display_name", Kind::Text, "display_name"),
+        Field::new("freeze", FREEZES, "freeze_mode"),
+        Field::new("lock.holder", Kind::Text, "lock_holder"),
+        Field::new("activity_time", Kind::Time, "activity_time"),
+        Field::new("abandonment", ABANDONMENTS, "abandonment"),
+        Field::new("abandon_time", Kind::Time, "abandon_time"),
     ],
 };
 
@@ -82,6 +90,12 @@ mod at {
     pub(super) const CREATE_TIME: usize = SCHEMA.index("create_time");
     pub(super) const UPDATE_TIME: usize = SCHEMA.index("update_time");
     pub(super) const ORDER_TIME: usize = SCHEMA.index("order_time");
+    pub(super) const OWN_NAME: usize = SCHEMA.index("display_name");
+    pub(super) const FREEZE: usize = SCHEMA.index("freeze");
+    pub(super) const LOCK_HOLDER: usize = SCHEMA.index("lock.holder");
+    pub(super) const ACTIVITY_TIME: usize = SCHEMA.index("activity_time");
+    pub(super) const ABANDONMENT: usize = SCHEMA.index("abandonment");
+    pub(super) const ABANDON_TIME: usize = SCHEMA.index("abandon_time");
 }
 
 /// A cart in memory, from its message.
@@ -184,6 +198,14 @@ impl Record for CartRecord {
             at::CREATE_TIME => time(cart.create_time.as_ref()),
             at::UPDATE_TIME => time(cart.update_time.as_ref()),
             at::ORDER_TIME => time(cart.order_time.as_ref()),
+            at::OWN_NAME => Value::text(&cart.display_name),
+            at::FREEZE => Value::Int(i64::from(cart.freeze)),
+            at::LOCK_HOLDER => {
+                Value::text(cart.lock.as_ref().map_or("", |lock| lock.holder.as_str()))
+            }
+            at::ACTIVITY_TIME => time(cart.activity_time.as_ref()),
+            at::ABANDONMENT => Value::Int(i64::from(cart.abandonment)),
+            at::ABANDON_TIME => time(cart.abandon_time.as_ref()),
             _ => Value::Absent,
         }
     }

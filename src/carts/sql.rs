@@ -91,6 +91,7 @@ impl Statements {
     fn new(engine: Engine) -> Self {
         let visitor_group = dialect::nested_text(engine, "s.doc", "settings", "visitor_group");
         let columns = "c.id AS cart_id, c.version AS cart_version, c.doc AS cart_doc,
+            c.lock_expire_time AS lock_expire_time,
             u.id AS customer_id, u.delete_time AS customer_delete_time,
             u.tax_exempt AS tax_exempt, u.summary AS summary, g.id AS group_id,
             g.state AS group_state, g.discount_hundredths AS discount_hundredths,
@@ -135,6 +136,7 @@ struct PricedRow {
     cart_id: Option<String>,
     cart_version: Option<i64>,
     cart_doc: Option<String>,
+    lock_expire_time: Option<i64>,
     customer_id: Option<String>,
     customer_delete_time: Option<i64>,
     tax_exempt: Option<bool>,
@@ -187,7 +189,10 @@ impl PricedRow {
 
     fn cart(&mut self) -> Result<Option<Cart>> {
         match (self.cart_id.take(), self.cart_version, self.cart_doc.take()) {
-            (Some(id), Some(version), Some(doc)) => parse(id, version, &doc).map(Some),
+            (Some(id), Some(version), Some(doc)) => Ok(Some(Cart {
+                lock_expire_time: self.lock_expire_time,
+                ..parse(id, version, &doc)?
+            })),
             _ => Ok(None),
         }
     }
@@ -203,6 +208,10 @@ pub fn parse(id: String, version: i64, doc: &str) -> Result<Cart> {
     Ok(Cart {
         id,
         version,
+        activity_time: match cart.activity_time {
+            0 => cart.update_time,
+            time => time,
+        },
         ..cart
     })
 }
@@ -333,6 +342,7 @@ struct Columns<'c> {
     customer_name_folded: String,
     customer_kind: Option<i64>,
     customer_groups: String,
+    lock_holder: &'c str,
     doc: String,
 }
 
@@ -355,6 +365,7 @@ impl<'c> Columns<'c> {
             customer_name_folded: fold(name),
             customer_kind: summary.map(|who| i64::from(who.kind.number())),
             customer_groups: pack_list(groups.iter().map(String::as_str)),
+            lock_holder: cart.lock.as_ref().map_or("", |lock| lock.holder.as_str()),
             doc: serde_json::to_string(cart).map_err(Error::internal)?,
         })
     }
@@ -366,13 +377,15 @@ macro_rules! changing {
         "version, owner, customer_id, visitor_id, slot, state, item_count, subtotal_micros,
          discount_micros, tax_micros, total_micros, products, attributes, order_reference,
          shipping_method, language_code, note, note_folded, customer_name, customer_name_folded,
-         customer_kind, customer_groups, pricing_group, update_time, order_time, doc"
+         customer_kind, customer_groups, pricing_group, update_time, order_time, doc,
+         display_name, freeze_mode, lock_holder, lock_expire_time, activity_time, abandonment,
+         abandon_time"
     };
 }
 macro_rules! changing_values {
     () => {
         "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-         $22, $23, $24, $25, $26, $27, $28"
+         $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35"
     };
 }
 
@@ -388,7 +401,7 @@ const INSERT: &str = concat!(
     changing!(),
     ", number, storefront, currency, create_time) VALUES ($1, $2, ",
     changing_values!(),
-    ", $29, $30, $31, $32) ON CONFLICT DO NOTHING"
+    ", $36, $37, $38, $39) ON CONFLICT DO NOTHING"
 );
 
 /// Binds what [`UPDATE`] and [`INSERT`] share.
@@ -423,6 +436,13 @@ macro_rules! bind_changing {
             .bind($cart.update_time)
             .bind($cart.order_time)
             .bind(&$columns.doc)
+            .bind(&$cart.display_name)
+            .bind($cart.freeze as i64)
+            .bind($columns.lock_holder)
+            .bind($cart.lock.as_ref().and($cart.lock_expire_time))
+            .bind($cart.activity_time)
+            .bind($cart.abandonment as i64)
+            .bind($cart.abandon_time)
     };
 }
 
@@ -588,27 +608,179 @@ pub async fn open_in(
         .await)?)
 }
 
-// By the time of creation, whose index no edit touches; few old carts are still in use.
-const UNTOUCHED: &str = "SELECT id FROM carts
-    WHERE shop_id = $1 AND state = 1 AND create_time < $2 AND update_time < $2
-        AND (customer_id <> '') = $3
-    ORDER BY create_time LIMIT $4";
+/// Open carts that are kept for some time only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Those of visitors.
+    OfVisitors,
+    /// Those of customers.
+    OfCustomers,
+    /// Those without lines, unless they are for what is saved.
+    Empty,
+}
 
-/// Open carts that nobody has touched since a time, of customers or of visitors.
+/// What no work on old carts touches: what a member of staff holds.
+macro_rules! free {
+    ($now:literal) => {
+        concat!(
+            "(lock_expire_time IS NULL OR lock_expire_time <= ",
+            $now,
+            ")"
+        )
+    };
+}
+
+const UNTOUCHED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id = '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id <> '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+// The conditions are those of the index `carts_empty`, word for word.
+const UNTOUCHED_EMPTY: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND slot <> 'saved'
+        AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+
+/// Open carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
 ///
 /// # Errors
 /// The database's.
 pub async fn untouched(
     conn: &mut Conn,
     shop: &str,
-    of_customers: bool,
+    kept: Kept,
     before: i64,
+    now: i64,
     limit: i64,
 ) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(UNTOUCHED)
+    let text = match kept {
+        Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
+        Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
+        Kept::Empty => UNTOUCHED_EMPTY,
+    };
+    Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)
         .bind(before)
-        .bind(of_customers)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+// The conditions are those of the index `carts_to_abandon`, word for word.
+const LEFT_ALONE: &str = concat!(
+    "SELECT id, activity_time FROM carts
+     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND slot <> 'saved'
+        AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
+    free!("$5"),
+    " ORDER BY activity_time, id LIMIT $6"
+);
+
+/// Open carts with lines that nobody has changed since `before` and that do not count as abandoned yet,
+/// as (id, activity), those longest left alone first. Of them those after a place, unless a member of
+/// staff holds them at `now`.
+///
+/// # Errors
+/// The database's.
+pub async fn left_alone(
+    conn: &mut Conn,
+    shop: &str,
+    before: i64,
+    after: (i64, &str),
+    now: i64,
+    limit: i64,
+) -> Result<Vec<(String, i64)>> {
+    Ok(on!(conn, |e| sqlx::query_as(LEFT_ALONE)
+        .bind(shop)
+        .bind(before)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// What figures need to know of a cart.
+#[derive(Debug, sqlx::FromRow)]
+pub struct CountedRow {
+    /// The id.
+    pub id: String,
+    /// The version.
+    pub version: i64,
+    /// The customer, or empty.
+    pub customer_id: String,
+    /// The visitor, or empty.
+    pub visitor_id: String,
+    /// Where it was opened.
+    pub storefront: String,
+    /// Its currency.
+    pub currency: String,
+    /// What it comes to.
+    pub total_micros: i64,
+    /// How many pieces.
+    pub item_count: i64,
+    /// When somebody last changed it.
+    pub activity_time: i64,
+    /// Whether it was left alone.
+    pub abandonment: i64,
+}
+
+const COUNTED: &str = "SELECT id, version, customer_id, visitor_id, storefront, currency,
+        total_micros, item_count, activity_time, abandonment
+    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND slot <> 'saved' AND id > $2
+    ORDER BY id LIMIT $3";
+
+/// The open carts that count in figures, after an id.
+///
+/// # Errors
+/// The database's.
+pub async fn counted(
+    conn: &mut Conn,
+    shop: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<CountedRow>> {
+    Ok(on!(conn, |e| sqlx::query_as(COUNTED)
+        .bind(shop)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const RENEW: &str = "UPDATE carts SET lock_expire_time = $3 WHERE shop_id = $1 AND id = $2";
+
+/// Begins the lease on a cart anew, without a new version.
+///
+/// # Errors
+/// The database's.
+pub async fn renew(tx: &mut Tx, shop: &str, id: &str, end: i64) -> Result<()> {
+    execute!(tx, sqlx::query(RENEW).bind(shop).bind(id).bind(end))?;
+    Ok(())
+}
+
+const RAN_OUT: &str = "SELECT shop_id, id FROM carts
+    WHERE lock_expire_time IS NOT NULL AND lock_expire_time <= $1 AND state = 1
+    ORDER BY lock_expire_time LIMIT $2";
+
+/// Open carts of all shops that are held by leases that are over, as (shop, id).
+///
+/// # Errors
+/// The database's.
+pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, |e| sqlx::query_as(RAN_OUT)
+        .bind(now)
         .bind(limit)
         .fetch_all(e)
         .await)?)
@@ -632,7 +804,8 @@ pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
 }
 
 const OPEN_BY_GROUP: &str = "SELECT id FROM carts
-    WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND id > $3 ORDER BY id LIMIT $4";
+    WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND freeze_mode = 0 AND id > $3
+    ORDER BY id LIMIT $4";
 const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND state = 1 AND id > $3
     ORDER BY id LIMIT $4";
@@ -640,7 +813,7 @@ const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
 /// Which carts a job works on.
 #[derive(Debug, Clone, Copy)]
 pub enum Herd {
-    /// The open ones that were priced for a group.
+    /// The open ones that were priced for a group and are not frozen.
     PricedFor,
     /// A customer's open ones.
     OpenOf,

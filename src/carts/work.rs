@@ -1,8 +1,12 @@
-//! How a write finds its cart, and how it ends.
+//! How a write finds its cart, and how it ends; what it may do is up to [`gate`].
 //!
 //! Invariants: who writes a cart holds its lock; who opens one in a slot holds the slot's lock too, so
 //! that an owner has at most one there; a cart is priced with what its owner's group gives now before
-//! it is written or shown.
+//! it is written or shown, unless its prices are frozen.
+
+mod gate;
+
+pub use gate::Act;
 
 use std::sync::Arc;
 
@@ -11,7 +15,7 @@ use tonic::Code;
 
 use super::convert;
 use super::edit::{Cause, Edit};
-use super::model::{self, Cart, State};
+use super::model::{self, Abandonment, Cart, State};
 use super::price::{TooLarge, price};
 use super::sql::{self, Buyer, Found, Key, Query};
 use super::targets::{Hints, Slot, lock};
@@ -89,10 +93,12 @@ pub struct Work {
     pub cart: Cart,
     /// Its customer.
     pub customer: Option<Buyer>,
-    /// What it is to be priced with.
+    /// What it is to be priced with, unless it is frozen.
     pub basis: model::Basis,
     /// Whether it is not in the store yet.
     pub is_new: bool,
+    /// Whether the gate let the write through.
+    admitted: bool,
     /// What happened to it.
     pub causes: Vec<Cause>,
 }
@@ -207,6 +213,7 @@ impl Work {
             customer,
             basis,
             is_new: false,
+            admitted: false,
             causes,
         }
     }
@@ -224,28 +231,9 @@ impl Work {
             customer,
             basis,
             is_new: false,
+            admitted: false,
             causes,
         }
-    }
-
-    /// Refuses a cart that is not open.
-    ///
-    /// # Errors
-    /// CART_NOT_OPEN.
-    pub fn require_open(&self) -> Result<()> {
-        if self.cart.is_open() {
-            return Ok(());
-        }
-        let mut error = Error::new(
-            Code::FailedPrecondition,
-            ErrorReason::CartNotOpen,
-            "the cart is not open",
-        )
-        .with("state", state_name(self.cart.state));
-        if !self.cart.order_reference.is_empty() {
-            error = error.with("order_reference", self.cart.order_reference.clone());
-        }
-        Err(error)
     }
 
     /// Checks the version that a caller wants to change.
@@ -282,13 +270,23 @@ impl Work {
     /// # Errors
     /// AMOUNT_TOO_LARGE.
     pub fn settle(&mut self) -> Result<()> {
-        let repriced = !self.is_new && self.cart.basis != self.basis;
-        price(&mut self.cart, self.basis.clone()).map_err(too_large)?;
+        let terms = self.terms().clone();
+        let repriced = !self.is_new && self.cart.basis != terms;
+        price(&mut self.cart, terms).map_err(too_large)?;
         if repriced {
             self.causes.push(Cause::of_cart(cart_cause::Kind::Repriced));
         }
         self.refresh_customer();
         Ok(())
+    }
+
+    /// What the cart is priced with: what its owner's group gives now, or what held when it was frozen.
+    fn terms(&self) -> &model::Basis {
+        if self.cart.freeze.is_none() {
+            &self.basis
+        } else {
+            &self.cart.basis
+        }
     }
 
     /// Takes over who the cart's customer is now.
@@ -307,6 +305,17 @@ impl Work {
     /// The cart as it is.
     pub fn answer(&self) -> pb::Cart {
         convert::message(&self.cart)
+    }
+
+    /// The cart as it is for somebody who looks at it now: with the end of the lease on it, which no
+    /// version and so no stream has, or without the hold whose lease has run out.
+    pub fn shown(&self, now: i64) -> pb::Cart {
+        let mut message = self.answer();
+        if self.cart.lease_ran_out(now) {
+            message.lock = None;
+        }
+        convert::lease(&mut message, &self.cart);
+        message
     }
 
     /// Whether there is nothing to write: nothing happened, and no request id is to be remembered.
@@ -343,10 +352,19 @@ impl Work {
         caller: &Caller,
         now: i64,
     ) -> Result<Option<(Change, pb::Cart)>> {
+        self.require_admitted(caller)?;
         let cart = &mut self.cart;
+        if !cart.is_open() && cart.lock.take().is_some() {
+            // There is nothing left to hold.
+            self.causes.push(Cause::of_cart(cart_cause::Kind::Unlocked));
+        }
         cart.version += 1;
         // Clocks of replicas differ; a cart's own time does not go back.
         cart.update_time = now.max(cart.update_time);
+        if !caller.is_system() {
+            self.come_back();
+        }
+        let cart = &self.cart;
         let message = convert::message(cart);
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());
@@ -362,11 +380,29 @@ impl Work {
         Ok(Some((change.because(self.told(caller, now)), message)))
     }
 
+    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of
+    /// staff who only takes or leaves hold of it has not brought the shopper back.
+    fn come_back(&mut self) {
+        let cart = &mut self.cart;
+        cart.activity_time = cart.update_time;
+        let causes = &self.causes;
+        let only_held = !causes.is_empty() && causes.iter().all(Cause::is_of_lock);
+        if cart.abandonment != Abandonment::Abandoned || only_held {
+            return;
+        }
+        cart.abandonment = Abandonment::Recovered;
+        cart.recover_time = Some(cart.update_time);
+        // First, as a change tells only so many causes.
+        let recovered = Cause::of_cart(cart_cause::Kind::Recovered);
+        self.causes.insert(0, recovered);
+    }
+
     /// Removes the cart, and gives the change that is to be appended.
     ///
     /// # Errors
     /// The database's.
     pub async fn remove(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Change> {
+        self.require_admitted(caller)?;
         self.cart.version += 1;
         sql::delete(tx, &caller.shop, &self.cart, now).await?;
         let change = Change::deleted(Kind::Cart, self.cart.id.clone(), self.cart.version);
@@ -379,7 +415,11 @@ impl Work {
         let actor = caller.actor.as_deref().unwrap_or_default();
         self.causes
             .iter()
-            .map(|cause| convert::cause(&name, cause, actor, now))
+            .map(|cause| {
+                // A lease runs out by itself, whoever finds it.
+                let by_itself = cause.kind == cart_cause::Kind::LockExpired;
+                convert::cause(&name, cause, if by_itself { "" } else { actor }, now)
+            })
             .collect()
     }
 
@@ -424,7 +464,9 @@ pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Resu
     let present = sql::read_many(conn, &caller.shop, &ids).await?.pop();
     let mut work = Work::of(present.ok_or_else(|| Error::not_found("cart"))?);
     view(&mut work)?;
-    Ok(work.answer())
+    let mut answer = work.answer();
+    convert::lease(&mut answer, &work.cart);
+    Ok(answer)
 }
 
 /// Prices a cart that is only looked at, if its prices are stale.
@@ -432,8 +474,9 @@ pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Resu
 /// # Errors
 /// AMOUNT_TOO_LARGE, which [`price`] rules out for what was written before.
 pub fn view(work: &mut Work) -> Result<()> {
-    if work.cart.is_open() && work.cart.basis != work.basis {
-        price(&mut work.cart, work.basis.clone()).map_err(too_large)?;
+    let terms = work.terms().clone();
+    if work.cart.is_open() && work.cart.basis != terms {
+        price(&mut work.cart, terms).map_err(too_large)?;
     }
     Ok(())
 }

@@ -1,6 +1,8 @@
-//! `clientela cart`: carts as tables.
+//! `clientela cart`: carts as tables, what of them is held, and merging them.
 
-use clap::{Args, Subcommand};
+mod hold;
+
+use clap::{Args, Subcommand, ValueEnum};
 
 use crate::{clock::Clock, proto::pb};
 
@@ -11,7 +13,7 @@ use super::{
     pages::{self, ListArgs, Page},
 };
 
-/// Lists and shows carts
+/// Lists, shows, freezes, locks and merges carts
 #[derive(Debug, Args)]
 pub struct Cart {
     #[command(subcommand)]
@@ -36,6 +38,42 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    #[command(flatten)]
+    Hold(hold::Hold),
+    /// Merges one cart into another and shows what became of each line
+    Merge {
+        /// The cart that goes: `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        source: String,
+        /// The cart that stays
+        target: String,
+        /// What becomes of lines that both have; what the shop says if it is not given
+        #[arg(long, value_enum)]
+        policy: Option<Policy>,
+    },
+}
+
+/// What becomes of a line that both carts have.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Policy {
+    /// The quantities are added
+    Sum,
+    /// The larger quantity counts
+    Max,
+    /// The source's line counts
+    GuestWins,
+    /// The target's line counts
+    CustomerWins,
+}
+
+impl From<Policy> for pb::MergePolicy {
+    fn from(policy: Policy) -> Self {
+        match policy {
+            Policy::Sum => Self::Sum,
+            Policy::Max => Self::Max,
+            Policy::GuestWins => Self::GuestWins,
+            Policy::CustomerWins => Self::CustomerWins,
+        }
+    }
 }
 
 impl Cart {
@@ -44,6 +82,12 @@ impl Cart {
         match self.command {
             Command::List { list } => self::list(&client, list).await,
             Command::Show { cart, json } => show(&client, &cart, json).await,
+            Command::Hold(hold) => hold.run(&client).await,
+            Command::Merge {
+                source,
+                target,
+                policy,
+            } => merge(&client, &source, &target, policy).await,
         }
     }
 }
@@ -92,7 +136,8 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
     pages::print_table(&table, more)
 }
 
-async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
+/// The cart that is meant by its name, its id, or the name of its customer.
+fn target(given: &str) -> pb::CartTarget {
     use pb::{cart_owner::Owner, cart_target::Target};
     let target = if given.starts_with("customers/") {
         let owner = Some(Owner::Customer(given.to_owned()));
@@ -103,10 +148,62 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     } else {
         Target::Cart(output::full_name("carts", given))
     };
+    pb::CartTarget {
+        target: Some(target),
+    }
+}
+
+async fn merge(
+    client: &Client,
+    source: &str,
+    target: &str,
+    policy: Option<Policy>,
+) -> Result<(), Failure> {
+    let request = pb::MergeCartsRequest {
+        source: Some(self::target(source)),
+        target: Some(self::target(target)),
+        policy: policy.map_or(0, |policy| pb::MergePolicy::from(policy).into()),
+        ..pb::MergeCartsRequest::default()
+    };
+    let merged = client.carts().merge_carts(request).await?.into_inner();
+    let mut table = Table::new(&[
+        ("what", Align::Left),
+        ("outcome", Align::Left),
+        ("source", Align::Right),
+        ("before", Align::Right),
+        ("after", Align::Right),
+        ("why", Align::Left),
+    ]);
+    for line in &merged.lines {
+        table.row(vec![
+            output::cut(&line.product, 40),
+            output::word(line.kind().as_str_name(), "KIND_"),
+            line.source_quantity.to_string(),
+            line.target_quantity_before.to_string(),
+            line.target_quantity_after.to_string(),
+            line.reason.clone(),
+        ]);
+    }
+    for extra in &merged.extras {
+        let outcome = if extra.carried { "carried" } else { "dropped" };
+        table.row(vec![
+            output::cut(&format!("{} {}", extra.kind, extra.label), 40),
+            outcome.to_owned(),
+            String::new(),
+            String::new(),
+            String::new(),
+            extra.reason.clone(),
+        ]);
+    }
+    output::print(&table.text())?;
+    let cart = merged.cart.unwrap_or_default();
+    let total = output::money(cart.total.as_ref());
+    output::print(&format!("\n{} now comes to {total}\n", cart.name))
+}
+
+async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let request = pb::GetCartRequest {
-        target: Some(pb::CartTarget {
-            target: Some(target),
-        }),
+        target: Some(target(given)),
     };
     let cart = client.carts().get_cart(request).await?.into_inner();
     if json {
@@ -143,6 +240,11 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
 
 fn fields(cart: &pb::Cart, now: i64) -> Fields {
     let mut fields = Fields::default();
+    let lock = cart.lock.as_ref();
+    let frozen = match cart.freeze() {
+        pb::cart::Freeze::Unspecified => String::new(),
+        freeze => output::word(freeze.as_str_name(), "FREEZE_"),
+    };
     fields
         .add("name", cart.name.as_str())
         .add("number", cart.number.as_str())
@@ -150,8 +252,17 @@ fn fields(cart: &pb::Cart, now: i64) -> Fields {
         .add("customer", cart.customer.as_str())
         .add("storefront", cart.storefront.as_str())
         .add("slot", cart.slot.as_str())
+        .add("called", cart.display_name.as_str())
         .add("state", output::word(cart.state().as_str_name(), "STATE_"))
+        .add("frozen", frozen)
+        .add("held by", lock.map_or("", holder))
+        .add("purpose", lock.map_or("", |lock| lock.purpose.as_str()))
+        .add(
+            "until",
+            output::time(lock.and_then(|lock| lock.expire_time.as_ref())),
+        )
         .add("order", cart.order_reference.as_str())
+        .add("merged into", cart.merged_into.as_str())
         .add("priced for", cart.pricing_group.as_str())
         .add("subtotal", output::money(cart.subtotal.as_ref()))
         .add("discount", output::money(cart.discount.as_ref()))
@@ -173,6 +284,15 @@ pub fn who(cart: &pb::Cart) -> String {
         Some(name) => name.to_owned(),
         None if !cart.customer.is_empty() => cart.customer.clone(),
         None => format!("visitor {}", output::cut(&cart.visitor_id, 9)),
+    }
+}
+
+/// Who holds a cart: the person, or else the key.
+fn holder(lock: &pb::CartLock) -> &str {
+    if lock.holder.is_empty() {
+        &lock.api_key
+    } else {
+        &lock.holder
     }
 }
 

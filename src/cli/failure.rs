@@ -64,6 +64,14 @@ impl Failure {
         }
     }
 
+    /// The command has said already what is wrong.
+    pub fn silent() -> Self {
+        Self {
+            quiet: true,
+            ..Self::new("")
+        }
+    }
+
     /// The code that the program ends with.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)

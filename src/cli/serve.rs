@@ -12,7 +12,7 @@ use crate::{
     jobs::FeedLimits,
     limits,
     shops::{KEYS_FILE, Keys},
-    store::{DatabaseUrl, OpenError},
+    store::{DatabaseUrl, Hints, NatsUrls, OpenError},
     telemetry,
 };
 
@@ -67,7 +67,9 @@ fn options(args: &ServeArgs) -> Result<Options, Failure> {
         Some(url) => DatabaseUrl::postgres(url).map_err(|e| Failure::usage(e.to_string()))?,
         None => DatabaseUrl::embedded(&args.data_dir),
     };
+    let hints = hints(args, &database)?;
     let mut options = Options::new(database, args.data_dir.clone());
+    options.store.hints = hints;
     options.feed_limits = FeedLimits {
         retention: args.feed_retention,
         max_bytes: args.feed_max_bytes,
@@ -78,6 +80,22 @@ fn options(args: &ServeArgs) -> Result<Options, Failure> {
         .open_reflection
         .unwrap_or(args.listen.ip().is_loopback());
     Ok(options)
+}
+
+/// By what replicas tell each other of changes.
+fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
+    let urls: Vec<&String> = args.nats_url.iter().filter(|url| !url.is_empty()).collect();
+    if urls.is_empty() {
+        return Ok(Hints::Notify);
+    }
+    if matches!(database, DatabaseUrl::Embedded { .. }) {
+        return Err(Failure::usage(
+            "--nats-url is for replicas on one PostgreSQL; an embedded store has none: leave it away, \
+             or give --database-url",
+        ));
+    }
+    let urls = NatsUrls::read(&urls).map_err(|error| Failure::usage(error.to_string()))?;
+    Ok(Hints::Nats(urls))
 }
 
 /// The error with its causes, as one sentence.

@@ -88,6 +88,15 @@ struct Settings {
     /// After how many days open carts of customers are deleted; 0: never
     #[arg(long)]
     customer_cart_days: Option<i32>,
+    /// After how many hours open carts without lines are deleted; 0: never
+    #[arg(long)]
+    empty_cart_hours: Option<i32>,
+    /// After how many minutes without a change a cart is idle
+    #[arg(long)]
+    cart_idle_minutes: Option<i32>,
+    /// After how many minutes without a change a cart is abandoned; 0: never
+    #[arg(long)]
+    cart_abandoned_minutes: Option<i32>,
     /// Prints the message of the contract
     #[arg(long)]
     json: bool,
@@ -274,6 +283,18 @@ impl Settings {
             settings.customer_cart_retention_days = self.customer_cart_days;
             paths.push("customer_cart_retention_days".to_owned());
         }
+        if self.empty_cart_hours.is_some() {
+            settings.empty_cart_retention_hours = self.empty_cart_hours;
+            paths.push("empty_cart_retention_hours".to_owned());
+        }
+        if self.cart_idle_minutes.is_some() {
+            settings.cart_idle_after_minutes = self.cart_idle_minutes;
+            paths.push("cart_idle_after_minutes".to_owned());
+        }
+        if self.cart_abandoned_minutes.is_some() {
+            settings.cart_abandoned_after_minutes = self.cart_abandoned_minutes;
+            paths.push("cart_abandoned_after_minutes".to_owned());
+        }
         (!paths.is_empty()).then(|| pb::UpdateShopSettingsRequest {
             settings: Some(settings),
             update_mask: Some(prost_types::FieldMask { paths }),
@@ -284,9 +305,9 @@ impl Settings {
 }
 
 fn fields(settings: &pb::ShopSettings) -> Fields {
-    let days = |days: i32| match days {
+    let after = |count: i32, unit: &str| match count {
         0 => "never".to_owned(),
-        days => format!("after {days} days"),
+        count => format!("after {count} {unit}"),
     };
     let mut fields = Fields::default();
     fields
@@ -315,11 +336,30 @@ fn fields(settings: &pb::ShopSettings) -> Fields {
         )
         .add(
             "visitors' carts are deleted",
-            days(settings.visitor_cart_retention_days()),
+            after(settings.visitor_cart_retention_days(), "days"),
         )
         .add(
             "customers' carts are deleted",
-            days(settings.customer_cart_retention_days()),
+            after(settings.customer_cart_retention_days(), "days"),
+        )
+        .add(
+            "empty carts are deleted",
+            after(settings.empty_cart_retention_hours(), "hours"),
+        )
+        .add(
+            "carts are idle",
+            after(settings.cart_idle_after_minutes(), "minutes"),
+        )
+        .add(
+            "carts are abandoned",
+            after(settings.cart_abandoned_after_minutes(), "minutes"),
+        )
+        .add(
+            "if there is an open cart",
+            output::word(
+                settings.if_open_cart_exists().as_str_name(),
+                "IF_OPEN_CART_EXISTS_",
+            ),
         )
         .add("changed", output::time(settings.update_time.as_ref()));
     fields

@@ -3,6 +3,7 @@
 //! The watch goes on by itself when the server goes away and comes back: it resumes after the last
 //! message it got, and drops by version what it has shown, so that nothing is lost or shown twice.
 
+mod figures;
 mod line;
 mod resource;
 mod seen;
@@ -27,7 +28,8 @@ use seen::Seen;
 /// this is taken for dead.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
-/// Shows each change of carts, customers or groups as it happens, until it is interrupted
+/// Shows each change of carts, customers or groups, or of the figures of carts, as it happens, until it
+/// is interrupted
 #[derive(Debug, Args)]
 pub struct Watch {
     /// What to watch
@@ -58,16 +60,23 @@ enum What {
     Carts,
     Customers,
     Groups,
+    Figures,
 }
 
 impl Watch {
     pub async fn run(self) -> Result<(), Failure> {
+        let narrowed = !self.filter.is_empty() || self.every || self.no_snapshot;
+        if narrowed && matches!(self.what, What::Figures) {
+            let text = "--filter, --every and --no-snapshot are not for figures";
+            return Err(Failure::usage(text));
+        }
         let client = self.connection.open(Need::Admin).await?;
         let follow = async {
             match self.what {
                 What::Carts => Follower::<Carts>::new(client, self).follow().await,
                 What::Customers => Follower::<Customers>::new(client, self).follow().await,
                 What::Groups => Follower::<Groups>::new(client, self).follow().await,
+                What::Figures => figures::follow(client, self.json).await,
             }
         };
         tokio::select! {

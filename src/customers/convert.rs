@@ -114,6 +114,7 @@ pub fn message(customer: &Customer) -> pb::Customer {
         update_time: Some(feed::timestamp(customer.update_time)),
         delete_time: customer.delete_time.map(feed::timestamp),
         last_visit_time: None,
+        online: false,
         etag,
     }
 }
@@ -169,6 +170,7 @@ pub(super) const IGNORED: &[&str] = &[
     "update_time",
     "delete_time",
     "last_visit_time",
+    "online",
     "etag",
 ];
 

@@ -4,8 +4,9 @@ use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
 use super::{model, sql::DerivedRow};
 use crate::{
+    clock,
     error::{Error, Result},
-    feed, groups,
+    feed, groups, limits,
     proto::pb,
     shops::ShopDoc,
 };
@@ -62,6 +63,9 @@ impl Derived {
     /// Fills the derived fields as of `now`.
     pub(super) fn fill(&self, customer: &mut pb::Customer, now: i64) {
         customer.last_visit_time = self.last_visit_time.map(feed::timestamp);
+        customer.online = self.last_visit_time.is_some_and(|time| {
+            now.saturating_sub(time) < clock::micros(limits::ONLINE_AFTER_VISIT)
+        });
         customer.age = self
             .zone
             .as_ref()
@@ -118,6 +122,24 @@ mod tests {
             assert_eq!(customer.age, Some(age), "{zone}");
             assert_eq!(customer.last_visit_time, Some(feed::timestamp(5_000_000)));
         }
+    }
+
+    #[test]
+    fn who_was_there_lately_is_online() {
+        let online = |after: i64| {
+            let mut customer = customer();
+            Derived::of(Some(NOW), TimeZone::UTC).fill(&mut customer, NOW + after);
+            customer.online
+        };
+        let minutes = 60_000_000;
+
+        assert!(online(0) && online(5 * minutes - 1));
+        assert!(!online(5 * minutes));
+        // The visit was noted by a replica whose clock is ahead.
+        assert!(online(-minutes));
+        let mut never = customer();
+        Derived::of(None, TimeZone::UTC).fill(&mut never, NOW);
+        assert!(!never.online);
     }
 
     #[test]

@@ -101,11 +101,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     let source = Source::new(channel, &scope);
     // After the source: what is handed over from here on is found in it.
     let floor = feed.0.hub.floor();
-    let age = feed
-        .0
-        .settings
-        .stream_age
-        .mul_f64(0.8 + 0.4 * rand::random::<f64>());
+    let age = feed.stream_age();
     let now = clock.instant();
     let ids = match &scope {
         Scope::Ids(ids) => ids.iter().cloned().collect(),

@@ -30,11 +30,13 @@ pub enum JobKind {
     Purge = 6,
     /// Removes old history of the feed.
     Compact = 7,
+    /// Marks carts that nobody has changed for long.
+    AbandonCarts = 9,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::RepriceCarts,
         Self::RefreshCustomer,
         Self::DeleteGroup,
@@ -42,6 +44,7 @@ impl JobKind {
         Self::ExpireMemberships,
         Self::Purge,
         Self::Compact,
+        Self::AbandonCarts,
     ];
 
     /// The number that is stored.
@@ -60,7 +63,7 @@ impl JobKind {
     #[must_use]
     pub const fn is_cancellable(self) -> bool {
         match self {
-            Self::Purge | Self::Compact => true,
+            Self::Purge | Self::Compact | Self::AbandonCarts => true,
             Self::RepriceCarts
             | Self::RefreshCustomer
             | Self::DeleteGroup
@@ -80,6 +83,7 @@ impl JobKind {
             Self::ExpireMemberships => operation::Kind::ExpireMemberships,
             Self::Purge => operation::Kind::Purge,
             Self::Compact => operation::Kind::Compact,
+            Self::AbandonCarts => operation::Kind::AbandonCarts,
         }
     }
 }

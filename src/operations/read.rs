@@ -30,6 +30,7 @@ const KIND: Kind = Kind::Enum(&[
     ("EXPIRE_MEMBERSHIPS", JobKind::ExpireMemberships.number()),
     ("PURGE", JobKind::Purge.number()),
     ("COMPACT", JobKind::Compact.number()),
+    ("ABANDON_CARTS", JobKind::AbandonCarts.number()),
 ]);
 
 const STATE: Kind = Kind::Enum(&[

@@ -62,12 +62,16 @@ pub fn settings(shop: &Shop) -> pb::ShopSettings {
         .into(),
         visitor_cart_retention_days: Some(settings.visitor_cart_retention_days),
         customer_cart_retention_days: Some(settings.customer_cart_retention_days),
+        empty_cart_retention_hours: Some(settings.empty_cart_retention_hours),
+        cart_idle_after_minutes: Some(settings.cart_idle_after_minutes),
+        cart_abandoned_after_minutes: Some(settings.cart_abandoned_after_minutes),
+        if_open_cart_exists: settings.if_open_cart_exists,
         update_time: Some(timestamp(shop.update_time)),
     }
 }
 
 /// The fields of the settings that an update may change.
-const WRITABLE: [&str; 11] = [
+const WRITABLE: [&str; 15] = [
     "default_currency_code",
     "language_codes",
     "time_zone",
@@ -79,6 +83,10 @@ const WRITABLE: [&str; 11] = [
     "re_registration",
     "visitor_cart_retention_days",
     "customer_cart_retention_days",
+    "empty_cart_retention_hours",
+    "cart_idle_after_minutes",
+    "cart_abandoned_after_minutes",
+    "if_open_cart_exists",
 ];
 /// Fields that an update may name, as clients send back what they read, and that change nothing.
 const IGNORED: [&str; 3] = ["name", "update_time", "etag"];
@@ -146,6 +154,27 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
                     .customer_cart_retention_days
                     .unwrap_or(first.customer_cart_retention_days);
             }
+            "empty_cart_retention_hours" => {
+                settings.empty_cart_retention_hours = sent
+                    .empty_cart_retention_hours
+                    .unwrap_or(first.empty_cart_retention_hours);
+            }
+            "cart_idle_after_minutes" => {
+                settings.cart_idle_after_minutes = sent
+                    .cart_idle_after_minutes
+                    .unwrap_or(first.cart_idle_after_minutes);
+            }
+            "cart_abandoned_after_minutes" => {
+                settings.cart_abandoned_after_minutes = sent
+                    .cart_abandoned_after_minutes
+                    .unwrap_or(first.cart_abandoned_after_minutes);
+            }
+            "if_open_cart_exists" => {
+                settings.if_open_cart_exists = match sent.if_open_cart_exists {
+                    0 => first.if_open_cart_exists,
+                    number => number,
+                };
+            }
             other => unreachable!("{other} is not in WRITABLE"),
         }
     }
@@ -176,6 +205,10 @@ fn is_set(sent: &pb::ShopSettings, path: &str) -> bool {
         "re_registration" => sent.re_registration != 0,
         "visitor_cart_retention_days" => sent.visitor_cart_retention_days.is_some(),
         "customer_cart_retention_days" => sent.customer_cart_retention_days.is_some(),
+        "empty_cart_retention_hours" => sent.empty_cart_retention_hours.is_some(),
+        "cart_idle_after_minutes" => sent.cart_idle_after_minutes.is_some(),
+        "cart_abandoned_after_minutes" => sent.cart_abandoned_after_minutes.is_some(),
+        "if_open_cart_exists" => sent.if_open_cart_exists != 0,
         other => unreachable!("{other} is not in WRITABLE"),
     }
 }

@@ -61,6 +61,14 @@ pub struct Settings {
     pub visitor_cart_retention_days: i32,
     /// After how many days open carts of customers are deleted; 0: never.
     pub customer_cart_retention_days: i32,
+    /// After how many hours open carts without lines are deleted; 0: never.
+    pub empty_cart_retention_hours: i32,
+    /// After how many minutes without a change a cart is idle.
+    pub cart_idle_after_minutes: i32,
+    /// After how many minutes without a change a cart is abandoned; 0: never.
+    pub cart_abandoned_after_minutes: i32,
+    /// What AssignCart does where it does not say: the number of the contract's enum.
+    pub if_open_cart_exists: i32,
     /// What a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
@@ -80,6 +88,10 @@ impl Default for Settings {
             re_registration: ReRegistration::Allow,
             visitor_cart_retention_days: 90,
             customer_cart_retention_days: 0,
+            empty_cart_retention_hours: 6,
+            cart_idle_after_minutes: 15,
+            cart_abandoned_after_minutes: 24 * 60,
+            if_open_cart_exists: pb::assign_cart_request::IfOpenCartExists::Fail.into(),
             other: Map::new(),
         }
     }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
+use super::hints::Hints;
 use super::open::OpenError;
 
 /// Where the data is: in a folder of this machine, or in a PostgreSQL.
@@ -107,8 +108,8 @@ pub struct StoreConfig {
     /// machine or the network to it is gone; then its connection is given up. Longer than what the
     /// server itself allows.
     pub silence_limit: Duration,
-    /// Whether replicas on one PostgreSQL tell each other of their commits.
-    pub hints: bool,
+    /// By what replicas on one PostgreSQL tell each other of their commits.
+    pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
     pub commit_delay: Option<Duration>,
 }
@@ -131,7 +132,7 @@ impl StoreConfig {
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             silence_limit: Duration::from_secs(15),
-            hints: true,
+            hints: Hints::Notify,
             commit_delay: None,
         }
     }

@@ -1,124 +1,88 @@
 //! Hints between replicas on one PostgreSQL: "the change log has grown, look now".
 //!
-//! They are sent on a connection of their own and never inside of a write: a `NOTIFY` makes its
-//! transaction hold a lock of the whole database through its commit. A hint that is lost costs
-//! latency and no change, as the feed also looks by itself now and then.
+//! They go by the database itself or by NATS, and never inside of a write. A hint carries nothing:
+//! one that is lost costs latency and no change, as the feed also looks by itself now and then, and
+//! one that is repeated or made up costs a look.
 
+mod nats;
+mod notify;
+
+use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection};
-use tokio::sync::watch;
+use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
+
+pub use nats::NatsUrls;
 
 use super::wake::Wake;
 use crate::ids;
 
 /// At most one hint in this time; the first after a pause leaves at once.
 const SPACING: Duration = Duration::from_millis(5);
-/// Between two attempts to reach the database.
+/// Between two attempts to reach who passes hints on.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Sends a hint for each commit of this process and wakes it for those of others, until stopped.
+/// By what replicas tell each other of their commits.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Hints {
+    /// They do not; each looks by itself.
+    Off,
+    /// The database passes them on (`LISTEN`, `NOTIFY`).
+    Notify,
+    /// A NATS server does, or a cluster of them.
+    Nats(NatsUrls),
+}
+
+/// Sends a hint for the commits of this process and wakes it for those of others, until stopped.
 pub(super) fn start(
-    options: PgConnectOptions,
+    hints: &Hints,
+    database: PgConnectOptions,
     store_id: &str,
     silence_limit: Duration,
     wake: &Wake,
     stop: &CancellationToken,
 ) {
-    // One database may hold several stores, in schemas of their own.
-    let channel = format!("clientela_{}", store_id.replace('-', ""));
     let own = ids::new_id();
-    // A hint need not survive anything, so no flush is spent on it.
-    let hasty = options.clone().options([("synchronous_commit", "off")]);
-    let sender = send(
-        hasty,
-        channel.clone(),
-        own.clone(),
-        silence_limit,
-        wake.here(),
-    );
-    tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
-    let listener = listen(options, channel, own, silence_limit, wake.clone());
-    tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
-}
-
-async fn send(
-    options: PgConnectOptions,
-    channel: String,
-    own: String,
-    silence_limit: Duration,
-    mut commits: watch::Receiver<u64>,
-) {
-    let mut connection: Option<PgConnection> = None;
-    let mut owed = false;
-    while owed || commits.changed().await.is_ok() {
-        let sending = async {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => options.connect().await?,
-            };
-            sqlx::query("SELECT pg_notify($1, $2)")
-                .bind(&channel)
-                .bind(&own)
-                .execute(&mut open)
-                .await?;
-            Ok::<_, sqlx::Error>(open)
-        };
-        match tokio::time::timeout(silence_limit, sending).await {
-            Ok(Ok(open)) => connection = Some(open),
-            Ok(Err(error)) => tracing::debug!(%error, "a hint could not be sent"),
-            Err(_) => tracing::debug!("a hint could not be sent in time"),
+    match hints {
+        Hints::Off => {}
+        Hints::Notify => {
+            notify::start(database, store_id, own, silence_limit, wake, stop);
         }
-        // One that was not sent is owed: the others may be back before the next commit comes.
-        owed = connection.is_none();
-        tokio::time::sleep(if owed { RETRY } else { SPACING }).await;
+        Hints::Nats(urls) => {
+            let subject = format!("clientela.{store_id}.wake");
+            let passing = nats::pass(urls.clone(), subject, own, wake.clone());
+            tokio::spawn(stop.clone().run_until_cancelled_owned(passing));
+        }
     }
 }
 
-async fn listen(
-    options: PgConnectOptions,
-    channel: String,
-    own: String,
-    silence_limit: Duration,
-    wake: Wake,
-) {
-    loop {
-        // A pool each time: a listener that is dropped says farewell on its connection, and one that
-        // is dead would keep the place of the next.
-        let pool = PgPoolOptions::new()
-            .max_connections(1)
-            .acquire_timeout(silence_limit)
-            .connect_lazy_with(options.clone());
-        let listening = async {
-            let mut listener = PgListener::connect_with(&pool).await?;
-            listener.listen(&channel).await?;
-            // What was committed before the ears were open.
-            wake.committed_elsewhere();
-            loop {
-                // Receiving can be interrupted without losing anything.
-                match tokio::time::timeout(silence_limit, listener.try_recv()).await {
-                    Ok(Ok(Some(hint))) if hint.payload() == own => {}
-                    // None: the connection was lost and is there again; hints may have passed.
-                    Ok(Ok(_)) => wake.committed_elsewhere(),
-                    Ok(Err(error)) => return Err(error),
-                    // A connection that died without a word looks like one without news.
-                    Err(_) => {
-                        let answer = sqlx::query("SELECT 1").execute(&mut listener);
-                        match tokio::time::timeout(silence_limit, answer).await {
-                            Ok(Ok(_)) => {}
-                            Ok(Err(error)) => return Err(error),
-                            Err(_) => return Ok(()),
-                        }
-                    }
-                }
-            }
-        };
-        let ended: sqlx::Result<()> = listening.await;
-        if let Err(error) = ended {
-            tracing::debug!(%error, "hints of other replicas are not heard");
+/// Tells the log of an outage once, and once of its end.
+struct Outage {
+    of: &'static str,
+    told: bool,
+}
+
+impl Outage {
+    fn new(of: &'static str) -> Self {
+        Self { of, told: false }
+    }
+
+    fn lasts(&mut self, error: &dyn fmt::Display) {
+        if !self.told {
+            tracing::warn!(
+                by = self.of,
+                %error,
+                "replicas cannot tell each other of changes; each looks by itself meanwhile"
+            );
         }
-        tokio::time::sleep(RETRY).await;
+        self.told = true;
+    }
+
+    fn ends(&mut self) {
+        if self.told {
+            tracing::info!(by = self.of, "replicas tell each other of changes again");
+        }
+        self.told = false;
     }
 }

@@ -57,6 +57,13 @@ impl Locks {
         self
     }
 
+    /// The set with those of another.
+    #[must_use]
+    pub fn with(mut self, others: &Self) -> Self {
+        others.iter().for_each(|key| self.insert(key));
+        self
+    }
+
     /// Adds a lock.
     pub fn insert(&mut self, key: LockKey) {
         if let Err(place) = self.0.binary_search(&key) {

@@ -7,6 +7,7 @@ use std::sync::Arc;
 
 use sqlx::migrate::Migrator;
 
+use super::Engine;
 use super::conn::{Conn, Meter, Native};
 use crate::{ids, on};
 
@@ -20,6 +21,9 @@ pub enum OpenError {
     /// The database URL cannot be used.
     #[error("the database URL cannot be read: {0}")]
     BadUrl(String),
+    /// A URL of NATS cannot be used.
+    #[error("the NATS URLs cannot be read: {0}")]
+    BadNatsUrl(String),
     /// A mode of encryption that may fall back to none.
     #[error(
         "the database is on another machine, and sslmode=allow and sslmode=prefer may send \
@@ -173,6 +177,16 @@ pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenErro
             "minimum_reader_version is no number".into(),
         )),
     }
+}
+
+/// The number of the newest migration of this release.
+pub(super) fn newest_migration(engine: Engine) -> i64 {
+    let migrator = match engine {
+        Engine::Sqlite => sqlx::migrate!("migrations/sqlite"),
+        Engine::Postgres => sqlx::migrate!("migrations/postgres"),
+    };
+    let versions = migrator.iter().map(|migration| migration.version);
+    versions.max().unwrap_or_default()
 }
 
 /// Brings the schema up to date.

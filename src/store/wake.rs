@@ -2,6 +2,9 @@
 //!
 //! A wake-up carries nothing and may be lost or repeated; the log alone is the truth.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use tokio::sync::watch;
 
 /// Wakes the followers of the change log in this process.
@@ -9,6 +12,7 @@ use tokio::sync::watch;
 pub(super) struct Wake {
     here: watch::Sender<u64>,
     anywhere: watch::Sender<u64>,
+    hints: Arc<AtomicU64>,
 }
 
 impl Wake {
@@ -16,6 +20,7 @@ impl Wake {
         Self {
             here: watch::Sender::new(0),
             anywhere: watch::Sender::new(0),
+            hints: Arc::default(),
         }
     }
 
@@ -28,6 +33,17 @@ impl Wake {
     /// Another process has, or may have.
     pub(super) fn committed_elsewhere(&self) {
         self.anywhere.send_modify(|count| *count += 1);
+    }
+
+    /// Another process says that it has.
+    pub(super) fn hinted(&self) {
+        self.hints.fetch_add(1, Ordering::Relaxed);
+        self.committed_elsewhere();
+    }
+
+    /// How many hints of other processes were heard.
+    pub(super) fn hints(&self) -> u64 {
+        self.hints.load(Ordering::Relaxed)
     }
 
     /// Changes when this process has committed.

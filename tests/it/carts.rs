@@ -1,13 +1,23 @@
 //! Carts through the wire, on both engines.
 
+mod abandonment;
 mod assign;
 mod concurrency;
 mod expiry;
+mod figures;
+mod freeze;
 mod items;
 mod list;
+mod lock;
+mod merge;
+mod moving;
+mod named;
 mod order;
 mod prices;
+mod recover;
 mod refusals;
+mod retention;
+mod sign_in;
 mod slots;
 mod update;
 mod upkeep;
@@ -48,6 +58,45 @@ pub fn customer(name: &str) -> CartOwner {
         owner: Some(cart_owner::Owner::Customer(name.into())),
         slot: String::new(),
     }
+}
+
+/// A new customer, by name.
+pub async fn new_customer(shop: &Shop) -> String {
+    customer_in(shop, "").await
+}
+
+/// A new customer with this default group.
+pub async fn customer_in(shop: &Shop, default_group: &str) -> String {
+    let customer = pb::Customer {
+        email: format!("ada{}@example.test", unique()),
+        default_group: default_group.into(),
+        ..Default::default()
+    };
+    let request = pb::CreateCustomerRequest {
+        customer: Some(customer),
+        ..Default::default()
+    };
+    let made = shop.customers().create_customer(request).await;
+    made.expect("a customer").into_inner().name
+}
+
+/// A key of a second shop of the installation.
+pub async fn key_of_another_shop(shop: &Shop) -> String {
+    let request = pb::CreateShopRequest {
+        shop_id: "second".into(),
+        shop: Some(pb::Shop::default()),
+        ..Default::default()
+    };
+    let made = shop.admin_as(&shop.operator_key).create_shop(request).await;
+    made.expect("a second shop");
+    shop.key_of("second", &[pb::Role::Admin]).await
+}
+
+/// The metadata of a refusal.
+pub fn told(status: &Status) -> std::collections::HashMap<String, String> {
+    use tonic_types::StatusExt as _;
+    let info = status.get_details_error_info();
+    info.expect("every refusal has an ErrorInfo").metadata
 }
 
 pub fn in_slot(owner: &CartOwner, slot: &str) -> CartOwner {
@@ -154,6 +203,18 @@ impl Carts for Shop {
             .await
             .map(tonic::Response::into_inner)
     }
+}
+
+/// Changes the shop's settings that are named.
+pub async fn set(shop: &Shop, paths: &[&str], settings: pb::ShopSettings) {
+    let paths = paths.iter().map(|path| (*path).to_owned()).collect();
+    let request = pb::UpdateShopSettingsRequest {
+        settings: Some(settings),
+        update_mask: Some(prost_types::FieldMask { paths }),
+        ..Default::default()
+    };
+    let updated = shop.admin().update_shop_settings(request).await;
+    updated.expect("settings can be changed");
 }
 
 /// The products of a cart with their quantities.

@@ -1,5 +1,7 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
+mod hold;
+mod merging;
 mod replicas;
 mod watching;
 

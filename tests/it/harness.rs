@@ -20,7 +20,7 @@ use clientela::proto::pb::{
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
-use clientela::store::{DatabaseUrl, StoreConfig};
+use clientela::store::{DatabaseUrl, Hints, Store, StoreConfig};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -75,6 +75,9 @@ macro_rules! on_both_engines {
             }
         }
     )* };
+    ($($tests:tt)*) => {
+        $crate::on_both_engines! { in $crate::harness::Setup::default(); $($tests)* }
+    };
 }
 
 /// Puts a key, and what else a test wants, into the metadata of calls.
@@ -132,6 +135,7 @@ enum Database {
 }
 
 struct Running {
+    store: Store,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -155,6 +159,7 @@ pub struct Setup {
     pub jobs: JobsSettings,
     pub key_poll_interval: Duration,
     pub drain_timeout: Duration,
+    pub hints: Hints,
     pub closing_timeout: Duration,
     pub open_reflection: bool,
     /// Changes how the store is opened.
@@ -178,6 +183,7 @@ impl Default for Setup {
             },
             key_poll_interval: Duration::from_millis(100),
             drain_timeout: Duration::from_secs(10),
+            hints: Hints::Notify,
             closing_timeout: Duration::from_secs(30),
             open_reflection: false,
             store: |_| {},
@@ -189,9 +195,14 @@ impl Setup {
     /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
     /// end for their age.
     pub fn held() -> Self {
+        Self::held_at(store::START)
+    }
+
+    /// As [`held`](Self::held), at another time.
+    pub fn held_at(micros: i64) -> Self {
         let usual = Self::default();
         Self {
-            clock: Clock::held_at(store::START),
+            clock: Clock::held_at(micros),
             feed: FeedSettings {
                 stream_age: Duration::from_secs(100 * 365 * 24 * 60 * 60),
                 ..usual.feed.clone()
@@ -269,6 +280,7 @@ impl Shop {
         );
         let (address, running) = launch(&self.data, setup).await;
         Replica {
+            address,
             channel: connect(address).await,
             running,
         }
@@ -283,10 +295,30 @@ impl Shop {
 
     /// Starts the server again, on another port, after [`stop`](Self::stop).
     pub async fn start_again(&mut self, setup: Setup) {
+        self.clock = setup.clock.clone();
         let (address, running) = launch(&self.data, setup).await;
         self.address = address;
         self.channel = connect(address).await;
         self.running = Some(running);
+    }
+
+    /// The store of the running server.
+    pub fn store(&self) -> &Store {
+        &self.running.as_ref().expect("the server runs").store
+    }
+
+    /// The folder of the embedded database and of the key file.
+    pub fn folder(&self) -> &std::path::Path {
+        self.data.folder.path()
+    }
+
+    /// The URL of the PostgreSQL database.
+    pub fn database_url(&self) -> &str {
+        match &self.data.database {
+            Database::Embedded => panic!("an embedded store has no URL"),
+            Database::Shared(database) => &database.url,
+            Database::Own(url) => url,
+        }
     }
 
     /// A copy of the data, as an operator makes it while no server runs.
@@ -307,11 +339,6 @@ impl Shop {
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
-    }
-
-    /// The folder of the embedded database and the keys.
-    pub fn folder(&self) -> &std::path::Path {
-        self.data.folder.path()
     }
 
     /// The connection to the server.
@@ -401,6 +428,7 @@ impl Shop {
 
 /// A further server of a shop.
 pub struct Replica {
+    pub address: std::net::SocketAddr,
     channel: Channel,
     running: Running,
 }
@@ -408,6 +436,11 @@ pub struct Replica {
 impl Replica {
     pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
+    }
+
+    /// Its store.
+    pub fn store(&self) -> &Store {
+        &self.running.store
     }
 
     /// Stops the server in good order.
@@ -441,6 +474,7 @@ impl Data {
 async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     let mut options = Options::new(data.url(), data.folder.path().to_owned());
     options.clock = setup.clock;
+    options.store.hints = setup.hints;
     options.feed = setup.feed;
     options.feed_limits = setup.feed_limits;
     options.jobs = setup.jobs;
@@ -456,8 +490,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
         .expect("a bound socket has an address");
     let stop = CancellationToken::new();
     let program = Program::start(options).await.expect("the server starts");
+    let store = program.store().clone();
     let task = tokio::spawn(program.serve(listener, stop.clone()));
-    (address, Running { stop, task })
+    (address, Running { store, stop, task })
 }
 
 async fn connect(address: std::net::SocketAddr) -> Channel {

@@ -10,6 +10,7 @@ mod customers;
 mod documents;
 mod faults;
 mod filters;
+mod fleet;
 mod groups;
 mod harness;
 mod jobs;

@@ -6,18 +6,21 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::Service;
+use super::merge::{leave_slot, merge_into, names, repeated, shop_choice};
 use crate::access::Caller;
 use crate::carts::edit::Cause;
-use crate::carts::model::Owner;
+use crate::carts::merging::Policy;
+use crate::carts::model::{Owner, State};
+use crate::carts::outcomes;
 use crate::carts::sql;
 use crate::carts::targets::{Hints, Slot, customer_id, lock};
-use crate::carts::work::{self, Got, Route, Work};
+use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed;
+use crate::feed::{self, Replay};
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 use crate::proto::pb::{self, cart_cause};
-use crate::store::Tx;
+use crate::store::{Conn, Tx};
 
 /// Open carts of one customer that are looked at for a free slot.
 const SLOTS: i64 = 1_000;
@@ -41,7 +44,7 @@ impl Service {
         &self,
         caller: Arc<Caller>,
         request: pb::AssignCartRequest,
-    ) -> Result<pb::Cart> {
+    ) -> Result<pb::AssignCartResponse> {
         let otherwise = request.if_open_cart_exists();
         let target = self.target(&caller, request.target)?;
         if request.customer.is_empty() {
@@ -58,14 +61,25 @@ impl Service {
             clock: self.store.clock().clone(),
             hints: self.hints.clone(),
         };
-        let assigned = self.store.write_with(locks, assignment, |tx, assignment| {
-            once(tx, assignment).boxed()
-        });
-        assigned.await
+        self.store
+            .write_with(locks, assignment, |tx, assignment| {
+                once(tx, assignment).boxed()
+            })
+            .await
     }
 }
 
-async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
+/// What becomes of the customer's open cart in the slot.
+enum Room {
+    /// There is none, or the cart goes beside it.
+    Free,
+    /// It goes.
+    Replaced(Work),
+    /// The cart goes into it.
+    Taken(Work, Policy),
+}
+
+async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResponse> {
     let Assignment {
         caller,
         route,
@@ -75,40 +89,51 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
     } = assignment;
     let now = assignment.clock.now();
     let mut work = match work::find(tx, caller, route, Some(customer), now).await? {
-        Got::Replay(replay) => {
-            return work::replayed(tx, caller, &replay).await;
-        }
+        Got::Replay(replay) => return replayed(tx, caller, &replay).await,
         Got::Work(work) => work,
         Got::Moved => return Err(Error::not_found("cart")),
     };
-    work.require_open()?;
+    let owner = Owner::Customer(customer.clone());
+    if let Some(answer) = merged_before(tx, assignment, &owner, &work).await? {
+        return Ok(answer);
+    }
+    work.admit(caller, now, Act::Edit)?;
     work.check_etag(&assignment.etag)?;
     work::require_customer(work.customer.as_ref())?;
-    let owner = Owner::Customer(customer.clone());
     let before = Slot {
         owner: work.cart.owner.clone(),
         slot: work.cart.slot.clone(),
     };
-    let replaced = if before.owner == owner {
-        None
+    let room = if before.owner == owner {
+        Room::Free
     } else {
         make_room(tx, assignment, &owner, &mut work).await?
     };
+    if let Room::Taken(mut target, policy) = room {
+        work.admit(caller, now, Act::Merge)?;
+        target.admit(caller, now, Act::Merge)?;
+        let merged = merge_into(tx, caller, now, &mut work, &mut target, policy).await?;
+        leave_slot(&work, caller, hints);
+        let answer = of_merge(merged);
+        feed::answer(tx, caller, now, &answer, &names(&[&work, &target])).await?;
+        return Ok(answer);
+    }
     if before.owner != owner {
         work.cart.owner = owner;
         work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
     }
     work.settle()?;
     if work.is_idle(caller) {
-        return Ok(work.answer());
+        return Ok(of_cart(work.answer()));
     }
-    let deletion = match replaced {
-        Some(mut replaced) => {
+    let deletion = match room {
+        Room::Replaced(mut replaced) => {
+            replaced.admit(caller, now, Act::Delete)?;
             let deleted = Cause::of_cart(cart_cause::Kind::Deleted);
             replaced.causes.push(deleted);
             Some(replaced.remove(tx, caller, now).await?)
         }
-        None => None,
+        Room::Free | Room::Taken(..) => None,
     };
     let answer = work.save(tx, caller, now).await?;
     if let Some(deletion) = deletion {
@@ -117,16 +142,80 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::Cart> {
     }
     hints.forget(&caller.shop, &before);
     work.hint(tx, caller, hints);
-    answer.ok_or_else(|| Error::internal("an old cart was added"))
+    answer
+        .map(of_cart)
+        .ok_or_else(|| Error::internal("an old cart was added"))
 }
 
-/// Makes sure that the customer's slot is free for the cart; the cart that goes for it.
+fn of_cart(cart: pb::Cart) -> pb::AssignCartResponse {
+    pb::AssignCartResponse {
+        cart: Some(cart),
+        ..Default::default()
+    }
+}
+
+fn of_merge(merged: pb::MergeCartsResponse) -> pb::AssignCartResponse {
+    pb::AssignCartResponse {
+        cart: merged.cart,
+        lines: merged.lines,
+        extras: merged.extras,
+    }
+}
+
+/// The answer that was given to the same request before: that of a merge is stored, that of an
+/// assignment is the change.
+async fn replayed(
+    conn: &mut Conn,
+    caller: &Caller,
+    replay: &Replay,
+) -> Result<pb::AssignCartResponse> {
+    match feed::answered(conn, caller).await? {
+        Some(answer) => Ok(answer),
+        None => work::replayed(conn, caller, replay).await.map(of_cart),
+    }
+}
+
+/// What to do if the customer has an open cart in the slot.
+async fn choice(conn: &mut Conn, assignment: &Assignment) -> Result<IfOpenCartExists> {
+    match assignment.otherwise {
+        IfOpenCartExists::Unspecified => shop_choice(conn, &assignment.caller).await,
+        said => Ok(said),
+    }
+}
+
+/// The answer to a second sign-in with a cart that went into the customer's at the first, as from
+/// another tab, while that is the one it would go into again.
+async fn merged_before(
+    conn: &mut Conn,
+    assignment: &Assignment,
+    owner: &Owner,
+    work: &Work,
+) -> Result<Option<pb::AssignCartResponse>> {
+    if work.cart.state != State::Merged
+        || outcomes::policy_of(choice(conn, assignment).await?).is_none()
+    {
+        return Ok(None);
+    }
+    let target = std::slice::from_ref(&work.cart.merged_into);
+    let target = sql::read_many(conn, &assignment.caller.shop, target).await?;
+    let same = |target: &sql::Priced| {
+        let cart = &target.cart;
+        cart.is_open() && cart.owner == *owner && cart.slot == work.cart.slot
+    };
+    match target.into_iter().find(same) {
+        Some(target) => repeated(work, &mut Work::of(target)).map(|merged| Some(of_merge(merged))),
+        None => Ok(None),
+    }
+}
+
+/// Finds out what becomes of the customer's open cart in the slot, and makes the slot the cart's own
+/// where both stay.
 async fn make_room(
     tx: &mut Tx,
     assignment: &Assignment,
     owner: &Owner,
     work: &mut Work,
-) -> Result<Option<Work>> {
+) -> Result<Room> {
     let shop = &*assignment.caller.shop;
     let in_slot = |slot: &str| Slot {
         owner: owner.clone(),
@@ -134,32 +223,41 @@ async fn make_room(
     };
     let slot = work.cart.slot.clone();
     let open = sql::open_of(tx, shop, &owner.key(), SLOTS).await?;
+    let choice = choice(tx, assignment).await?;
     let other = open.iter().find(|(_, taken)| *taken == slot);
     let taken: HashSet<&str> = open.iter().map(|(_, slot)| slot.as_str()).collect();
     let free: Vec<String> = free_slots(&slot, &taken).take(SLOTS_HELD).collect();
     // All that are missing at once, and more than one slot: each look that finds another lock missing
     // is another run, and before it others may come first.
     let mut locks = vec![in_slot(&slot).lock(shop)];
-    match (other, assignment.otherwise) {
+    match (other, choice) {
         (Some(_), IfOpenCartExists::KeepBoth) if !tx.holds(in_slot(&free[0]).lock(shop)) => {
             locks.extend(free.iter().map(|slot| in_slot(slot).lock(shop)));
         }
-        (Some((id, _)), IfOpenCartExists::Replace) => locks.push(lock(shop, id)),
-        _ => {}
+        (
+            Some(_),
+            IfOpenCartExists::Unspecified | IfOpenCartExists::Fail | IfOpenCartExists::KeepBoth,
+        )
+        | (None, _) => {}
+        (Some((id, _)), _) => locks.push(lock(shop, id)),
     }
     tx.require_all(locks)?;
     let Some((other, _)) = other else {
-        return Ok(None);
+        return Ok(Room::Free);
     };
-    match assignment.otherwise {
+    match choice {
         IfOpenCartExists::Unspecified | IfOpenCartExists::Fail => {
             Err(work::open_cart_exists(other))
         }
         IfOpenCartExists::KeepBoth => {
             work.cart.slot.clone_from(&free[0]);
-            Ok(None)
+            Ok(Room::Free)
         }
-        IfOpenCartExists::Replace => {
+        IfOpenCartExists::Replace
+        | IfOpenCartExists::Sum
+        | IfOpenCartExists::Max
+        | IfOpenCartExists::GuestWins
+        | IfOpenCartExists::CustomerWins => {
             // Read under its lock: it may have been ordered while this write waited.
             let other = sql::read_many(tx, shop, std::slice::from_ref(other))
                 .await?
@@ -167,7 +265,13 @@ async fn make_room(
             let still_there = |other: &sql::Priced| {
                 other.cart.is_open() && other.cart.owner == *owner && other.cart.slot == slot
             };
-            Ok(other.filter(still_there).map(Work::of))
+            let Some(other) = other.filter(still_there).map(Work::of) else {
+                return Ok(Room::Free);
+            };
+            Ok(match outcomes::policy_of(choice) {
+                None => Room::Replaced(other),
+                Some(policy) => Room::Taken(other, policy),
+            })
         }
     }
 }

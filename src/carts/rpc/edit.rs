@@ -10,7 +10,7 @@ use crate::access::Caller;
 use crate::carts::convert::{self, Faults};
 use crate::carts::edit::{Edit, NewLine};
 use crate::carts::targets::{Hints, Slot, Target, item_ids};
-use crate::carts::work::{self, Got, Opening, Route};
+use crate::carts::work::{self, Act, Got, Opening, Route};
 use crate::clock::Clock;
 use crate::customers;
 use crate::error::{Error, Result};
@@ -20,7 +20,7 @@ use crate::proto::pb::{self, ErrorReason};
 use crate::store::Tx;
 
 /// How often a call looks for its cart again after others moved it.
-const ATTEMPTS: usize = 8;
+pub(super) const ATTEMPTS: usize = 8;
 
 /// What an edit does to an open cart; run again whenever the write is.
 pub(super) type Apply = Arc<dyn Fn(&mut Edit<'_>) -> Result<()> + Send + Sync>;
@@ -37,6 +37,8 @@ pub(super) struct EditCall {
     pub(super) etag: String,
     /// Checks everything and changes nothing.
     pub(super) validate_only: bool,
+    /// What sort of edit it is.
+    pub(super) act: Act,
     /// What is done.
     pub(super) apply: Apply,
 }
@@ -44,8 +46,8 @@ pub(super) struct EditCall {
 /// How a cart is opened if there is none.
 #[derive(Clone)]
 pub(super) struct Opens {
-    storefront: String,
-    currency: String,
+    pub(super) storefront: String,
+    pub(super) currency: String,
 }
 
 /// How one attempt ended.
@@ -62,6 +64,7 @@ struct Attempt {
     route: Route,
     etag: String,
     validate_only: bool,
+    act: Act,
     apply: Apply,
     clock: Clock,
     hints: Hints,
@@ -76,6 +79,7 @@ impl Service {
             opens,
             etag,
             validate_only,
+            act,
             apply,
         } = call;
         for _ in 0..ATTEMPTS {
@@ -86,6 +90,7 @@ impl Service {
                 route,
                 etag: etag.clone(),
                 validate_only,
+                act,
                 apply: Arc::clone(&apply),
                 clock: self.store.clock().clone(),
                 hints: self.hints.clone(),
@@ -102,15 +107,11 @@ impl Service {
                 Outcome::NumberTaken => {}
             }
         }
-        Err(Error::new(
-            Code::Aborted,
-            ErrorReason::Conflict,
-            "other writes moved the cart several times in a row",
-        ))
+        Err(moved_too_often())
     }
 
     /// A shopper who changes a cart is there; staff who does it for one is not the shopper.
-    fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
+    pub(super) fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
         let is_shopper = caller.roles.has(pb::Role::Storefront) && caller.actor.is_none();
         if is_shopper && !cart.customer.is_empty() {
             let customer = customers::id_of(&cart.customer);
@@ -119,7 +120,8 @@ impl Service {
         }
     }
 
-    async fn route(
+    /// How an edit finds its cart, or where it opens one.
+    pub(super) async fn route(
         &self,
         caller: &Caller,
         target: &Target,
@@ -168,6 +170,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(move |edit| edit.add(&line, "item")),
         })
         .await
@@ -198,6 +201,11 @@ impl Service {
         }
         faults.or(())?;
         let (cart, item) = item_ids(&request.name)?;
+        let act = if by_hand.is_some() || clear {
+            Act::Price
+        } else {
+            Act::Edit
+        };
         let apply = move |edit: &mut Edit<'_>| {
             if let Some(quantity) = quantity {
                 edit.set_quantity(&item, quantity)?;
@@ -213,6 +221,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act,
             apply: Arc::new(apply),
         })
         .await
@@ -233,6 +242,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(move |edit| edit.remove(&item)),
         })
         .await
@@ -267,6 +277,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await
@@ -285,6 +296,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Price,
             apply: Arc::new(move |edit| edit.set_prices(&prices)),
         })
         .await
@@ -306,10 +318,20 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await
     }
+}
+
+/// Others moved the cart as often as it is looked for.
+pub(super) fn moved_too_often() -> Error {
+    Error::new(
+        Code::Aborted,
+        ErrorReason::Conflict,
+        "other writes moved the cart several times in a row",
+    )
 }
 
 async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
@@ -318,6 +340,7 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         route,
         etag,
         validate_only,
+        act,
         apply,
         clock,
         hints,
@@ -338,7 +361,7 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         }
         Got::Work(work) => work,
     };
-    work.require_open()?;
+    work.admit(caller, now, *act)?;
     work.check_etag(etag)?;
     work.edit(caller, now, |edit| apply(edit))?;
     work.settle()?;

@@ -163,7 +163,7 @@ impl List {
             let mut work = Work::of(priced);
             work::view(&mut work)?;
             if let Some(slot) = place.and_then(|place| carts.get_mut(place)) {
-                *slot = Some(work.answer());
+                *slot = Some(work.shown(self.now));
             }
         }
         Ok(carts.into_iter().flatten().collect())

@@ -9,10 +9,10 @@ use super::Service;
 use crate::access::Caller;
 use crate::carts::convert;
 use crate::carts::edit::Cause;
-use crate::carts::model::{self, Cart, State};
+use crate::carts::model::{self, Cart, Freeze, SAVED_SLOT, State};
 use crate::carts::sql;
 use crate::carts::targets::{Slot, Target, cart_id};
-use crate::carts::work::{self, Got, Route, Work};
+use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
@@ -89,7 +89,7 @@ impl Service {
                         Got::Work(work) => work,
                         Got::Moved => return Err(Error::not_found("cart")),
                     };
-                    reopen(tx, caller, etag, &mut work).await?;
+                    reopen(tx, caller, now, etag, &mut work).await?;
                     let answer = work.save(tx, caller, now).await?;
                     work.hint(tx, caller, &hints);
                     answer.ok_or_else(|| Error::internal("an old cart was added"))
@@ -123,8 +123,12 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
         return repeated(route, &ordered);
     }
     let mut work = found?;
-    work.require_open()?;
+    work.admit(caller, now, Act::Order)?;
     work.check_etag(&order.etag)?;
+    if work.cart.slot == SAVED_SLOT {
+        let text = "what is saved for later cannot be ordered; move it into another cart first";
+        return Err(Error::invalid_field("target", "SAVED_FOR_LATER", text));
+    }
     if work.cart.lines.is_empty() {
         return Err(Error::new(
             Code::FailedPrecondition,
@@ -133,14 +137,13 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
         ));
     }
     let before = work.cart.version;
+    work.causes.push(Cause::of_cart(cart_cause::Kind::Ordered));
     work.settle()?;
     check_total(&work.cart, before, order.expected.as_ref())?;
     let cart = &mut work.cart;
     cart.state = State::Ordered;
     cart.order_reference.clone_from(reference);
     cart.order_time = Some(now);
-    work.causes
-        .insert(0, Cause::of_cart(cart_cause::Kind::Ordered));
     let answer = work.save(tx, caller, now).await?;
     answer.ok_or_else(|| Error::internal("an old cart was added"))
 }
@@ -177,7 +180,8 @@ fn check_total(cart: &Cart, version: i64, expected: Option<&pb::Money>) -> Resul
         .with("current_etag", feed::etag(&cart.name(), version)))
 }
 
-async fn reopen(tx: &mut Tx, caller: &Caller, etag: &str, work: &mut Work) -> Result<()> {
+async fn reopen(tx: &mut Tx, caller: &Caller, now: i64, etag: &str, work: &mut Work) -> Result<()> {
+    work.admit(caller, now, Act::Reopen)?;
     if work.cart.state != State::Ordered {
         return Err(Error::new(
             Code::FailedPrecondition,
@@ -201,6 +205,8 @@ async fn reopen(tx: &mut Tx, caller: &Caller, etag: &str, work: &mut Work) -> Re
     work.cart.state = State::Open;
     work.cart.order_reference.clear();
     work.cart.order_time = None;
+    work.cart.freeze = Freeze::None;
+    work.cart.freeze_time = None;
     work.causes.push(Cause::of_cart(cart_cause::Kind::Reopened));
     work.settle()
 }

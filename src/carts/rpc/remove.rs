@@ -8,7 +8,7 @@ use super::Service;
 use crate::access::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::targets::Slot;
-use crate::carts::work::{self, Got};
+use crate::carts::work::{self, Act, Got};
 use crate::error::{Error, Result};
 use crate::feed;
 use crate::proto::pb::{self, cart_cause};
@@ -32,7 +32,7 @@ impl Service {
                         Got::Work(work) => work,
                         Got::Moved => return Err(Error::not_found("cart")),
                     };
-                    work.require_open()?;
+                    work.admit(caller, now, Act::Delete)?;
                     work.check_etag(etag)?;
                     work.causes.push(Cause::of_cart(cart_cause::Kind::Deleted));
                     let deletion = work.remove(tx, caller, now).await?;

@@ -12,6 +12,7 @@ use crate::carts::convert::{self, ExtraInput, Faults};
 use crate::carts::edit::{Cause, Edit};
 use crate::carts::model::{Address, Cart};
 use crate::carts::targets::{Target, cart_id};
+use crate::carts::work::Act;
 use crate::error::{Error, Result};
 use crate::mask;
 use crate::proto::pb::{self, cart_cause};
@@ -26,6 +27,7 @@ pub(super) const WRITABLE: &[&str] = &[
     "attributes",
     "charges",
     "adjustments",
+    "display_name",
 ];
 
 /// The fields that an update may name without changing them; what is immutable is checked apart.
@@ -53,7 +55,18 @@ const IGNORED: &[&str] = &[
     "create_time",
     "update_time",
     "order_time",
+    "freeze",
+    "freeze_time",
+    "lock",
     "etag",
+    "freeze",
+    "freeze_time",
+    "lock",
+    "merged_into",
+    "activity_time",
+    "abandonment",
+    "abandon_time",
+    "recover_time",
 ];
 
 /// New values of a cart's own fields; what is None stays.
@@ -67,6 +80,7 @@ pub(super) struct Patch {
     attributes: Option<Map<String, Value>>,
     charges: Option<Vec<ExtraInput>>,
     adjustments: Option<Vec<ExtraInput>>,
+    display_name: Option<String>,
 }
 
 impl Patch {
@@ -90,6 +104,7 @@ impl Patch {
             charges: named("charges").then(|| convert::charges(cart.charges, faults)),
             adjustments: named("adjustments")
                 .then(|| convert::adjustments(cart.adjustments, faults)),
+            display_name: named("display_name").then_some(cart.display_name),
         }
     }
 
@@ -127,6 +142,7 @@ impl Patch {
         changed |= replace(&mut cart.attributes, self.attributes.as_ref());
         changed |= replace(&mut cart.charges, extras(&self.charges).as_ref());
         changed |= replace(&mut cart.adjustments, extras(&self.adjustments).as_ref());
+        changed |= replace(&mut cart.display_name, self.display_name.as_ref());
         changed
     }
 }
@@ -153,6 +169,7 @@ fn is_set(cart: &pb::Cart, field: &str) -> bool {
         "attributes" => cart.attributes.is_some(),
         "charges" => !cart.charges.is_empty(),
         "adjustments" => !cart.adjustments.is_empty(),
+        "display_name" => !cart.display_name.is_empty(),
         _ => false,
     }
 }
@@ -191,6 +208,7 @@ impl Service {
             opens: None,
             etag,
             validate_only: request.validate_only,
+            act: Act::Edit,
             apply: Arc::new(apply),
         })
         .await

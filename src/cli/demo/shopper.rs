@@ -207,7 +207,7 @@ impl Shopper {
                 let request = pb::AssignCartRequest {
                     target: Some(cart_target(name.clone())),
                     customer: customer.clone(),
-                    if_open_cart_exists: pb::assign_cart_request::IfOpenCartExists::Replace.into(),
+                    if_open_cart_exists: pb::assign_cart_request::IfOpenCartExists::Max.into(),
                     request_id,
                     ..pb::AssignCartRequest::default()
                 };
@@ -215,7 +215,7 @@ impl Shopper {
             })
             .await?;
         self.owner = Some(Owner::Customer(customer));
-        self.done(answer, Did::SignedIn, "signed in");
+        self.done(answer.cart.unwrap_or_default(), Did::SignedIn, "signed in");
         Ok(())
     }
 

@@ -88,6 +88,16 @@ fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
         Kind::Repriced => "new prices of the group".to_owned(),
         Kind::CustomerChanged => "customer changed".to_owned(),
         Kind::Expired => "expired".to_owned(),
+        Kind::Frozen => "frozen".to_owned(),
+        Kind::Unfrozen => "not frozen any more".to_owned(),
+        Kind::Locked => "taken by staff".to_owned(),
+        Kind::Unlocked => "given free by staff".to_owned(),
+        Kind::LockExpired => "free again: the lease ran out".to_owned(),
+        Kind::Merged => format!("merged into {}", output::id(&cause.cart)),
+        Kind::MergedFrom => format!("took over {}", output::id(&cause.cart)),
+        Kind::ItemMoved => format!("~ {}  {}", item(), quantity()),
+        Kind::Abandoned => "abandoned".to_owned(),
+        Kind::Recovered => "come back to".to_owned(),
         Kind::Unspecified => "changed".to_owned(),
     };
     match cause.actor.is_empty() {

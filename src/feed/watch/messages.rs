@@ -56,10 +56,7 @@ impl Watch {
     }
 
     pub(super) fn push_draining(&mut self) {
-        let grace = self.feed.0.settings.drain_grace;
-        let grace = grace.mul_f64(rand::random::<f64>());
-        let grace = prost_types::Duration::try_from(grace).unwrap_or_default();
-        self.push_signal(&Signal::Draining(pb::Draining { grace: Some(grace) }));
+        self.push_signal(&Signal::Draining(self.feed.drain_notice()));
     }
 
     /// Says something, with the present token if there is one.

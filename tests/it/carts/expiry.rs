@@ -17,16 +17,19 @@ use crate::on_both_engines;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// Says for how many days open carts of visitors and of customers are kept.
+/// Says for how many days open carts of visitors and of customers are kept, and that none of them counts
+/// as abandoned before.
 async fn keep(shop: &Shop, visitors: i32, customers: i32) {
     let settings = pb::ShopSettings {
         visitor_cart_retention_days: Some(visitors),
         customer_cart_retention_days: Some(customers),
+        cart_abandoned_after_minutes: Some(0),
         ..Default::default()
     };
     let paths = [
         "visitor_cart_retention_days",
         "customer_cart_retention_days",
+        "cart_abandoned_after_minutes",
     ];
     let request = pb::UpdateShopSettingsRequest {
         settings: Some(settings),

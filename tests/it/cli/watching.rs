@@ -46,6 +46,32 @@ on_both_engines! {
         }
     }
 
+    async fn figures_are_shown_when_they_change_also_after_the_death_of_the_server(server: Server) {
+        let mut server = server;
+        let watch = Watch::of(&server, &["watch", "figures", "--json"]);
+        watch.wait_until("no cart", |last| last["openCarts"].is_null()).await;
+        let key = server.key("admin");
+
+        fill(server.address, key.clone(), 1).await;
+        watch.wait_until("a cart", |last| last["openCarts"] == "1").await;
+        server.kill();
+        server.start_again();
+        fill(server.address, key, 2).await;
+
+        watch.wait_until("two carts", |last| last["openCarts"] == "2").await;
+        let shown = watch.end();
+        for pair in shown.windows(2) {
+            let timeless = |figures: &Value| {
+                let mut figures = figures.clone();
+                figures.as_object_mut().unwrap().remove("time");
+                figures
+            };
+            assert_ne!(timeless(&pair[0]), timeless(&pair[1]), "only changes are shown");
+        }
+        let refused = server.command(&["watch", "figures", "--every"]).output().unwrap();
+        assert_eq!(refused.status.code(), Some(2));
+    }
+
     async fn the_demo_fills_the_shop_and_watchers_see_it(server: Server) {
         let watch = Watch::start(&server);
 
@@ -139,7 +165,7 @@ async fn fill(address: std::net::SocketAddr, key: String, number: usize) {
     }
 }
 
-/// `clientela watch carts --json --every` in a process of its own.
+/// `clientela watch … --json` in a process of its own.
 struct Watch {
     process: Child,
     changes: Arc<Mutex<Vec<Value>>>,
@@ -147,7 +173,11 @@ struct Watch {
 
 impl Watch {
     fn start(server: &Server) -> Self {
-        let mut command = server.command(&["watch", "carts", "--json", "--every"]);
+        Self::of(server, &["watch", "carts", "--json", "--every"])
+    }
+
+    fn of(server: &Server, arguments: &[&str]) -> Self {
+        let mut command = server.command(arguments);
         let mut process = command
             .stdout(Stdio::piped())
             .stderr(Stdio::null())
@@ -173,6 +203,14 @@ impl Watch {
                 Instant::now() < until,
                 "{seen} of {count} changes were seen"
             );
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn wait_until(&self, what: &str, shown: impl Fn(&Value) -> bool) {
+        let until = Instant::now() + PATIENCE;
+        while !self.changes.lock().unwrap().last().is_some_and(&shown) {
+            assert!(Instant::now() < until, "{what} was not shown");
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
     }

@@ -1,5 +1,6 @@
 //! GetCustomer, BatchGetCustomers, LookupCustomer, BatchLookupCustomers, and what is derived.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use clientela::clock::Clock;
@@ -11,7 +12,7 @@ use tonic::{Code, Status};
 use super::{
     Client, client_as, create, creation, delete, get, group, metadata, person, try_get, update,
 };
-use crate::harness::{Engine, Setup, Shop, assert_refused, violations};
+use crate::harness::{Engine, Setup, Shop, assert_refused, eventually, violations};
 use crate::on_both_engines;
 
 async fn lookup(client: &mut Client, key: Key) -> Result<pb::Customer, Status> {
@@ -327,5 +328,65 @@ mod an_age_follows_the_clock_and_the_zone_of_the_shop {
     #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
     async fn on_postgres() {
         ages_follow_the_clock_and_the_zone_of_the_shop(Engine::Postgres).await;
+    }
+}
+
+on_both_engines! {
+    async fn who_signed_in_or_changed_a_cart_lately_is_online(shop: Shop with Setup::held()) {
+        let mut client = shop.customers();
+        let ada = pb::Customer { password: Some("correct horse".to_owned()), ..person("Ada") };
+        let ada = create(&mut client, ada).await;
+        let grace = create(&mut client, person("Grace")).await;
+        let never = create(&mut client, person("Edsger")).await;
+        let request = pb::VerifyPasswordRequest {
+            email: ada.email.clone(),
+            password: "correct horse".to_owned(),
+        };
+        let signed_in = client.verify_password(request).await.unwrap().into_inner();
+        let owner = pb::CartOwner {
+            owner: Some(pb::cart_owner::Owner::Customer(grace.name.clone())),
+            slot: String::new(),
+        };
+        let add = pb::AddItemRequest {
+            target: Some(pb::CartTarget { target: Some(pb::cart_target::Target::Owner(owner)) }),
+            item: Some(pb::ItemInput {
+                product: "shirt".into(),
+                quantity: 1,
+                price: Some(pb::ItemPrice {
+                    list_price: Some(pb::Money { currency_code: "EUR".into(), micros: 1 }),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        let storefront = shop.key(&[Role::Storefront]).await;
+        shop.carts_as(&storefront).add_item(add).await.unwrap();
+        eventually("the visit is noted", || async {
+            let grace = shop.customers().get_customer(pb::GetCustomerRequest { name: grace.name.clone() }).await;
+            grace.unwrap().into_inner().online.then_some(())
+        }).await;
+        let online = || async {
+            let listed = shop.customers().list_customers(pb::ListCustomersRequest::default()).await;
+            let listed = listed.unwrap().into_inner().customers;
+            let online = listed.into_iter().filter(|customer| customer.online);
+            online.map(|customer| customer.name).collect::<BTreeSet<_>>()
+        };
+
+        let both = online().await;
+        shop.clock.advance(Duration::from_secs(5 * 60) - Duration::from_micros(1));
+        let still = online().await;
+        let seen = get(&mut client, &ada.name).await;
+        shop.clock.advance(Duration::from_micros(1));
+        let none = online().await;
+
+        assert!(signed_in.customer.unwrap().online && seen.online);
+        assert_eq!(both, BTreeSet::from([ada.name.clone(), grace.name]));
+        assert_eq!(still, both);
+        assert_eq!(none, BTreeSet::new());
+        // Neither a version nor a change.
+        let gone = get(&mut client, &ada.name).await;
+        assert_eq!((gone.etag, gone.online), (ada.etag, false));
+        assert!(!get(&mut client, &never.name).await.online);
     }
 }

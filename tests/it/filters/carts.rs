@@ -106,6 +106,9 @@ impl Sort for Carts {
             "customer_summary.display_name" => &["Ada Ångström", "Bob", "ada angstrom"],
             "customer_summary.groups" => &["groups/vip", "groups/customer", "groups/guest", "v"],
             "attributes" => ENTRIES,
+            "display_name" => &["Birthday", "birthday"],
+            "lock.holder" => &["staff/anna"],
+            "activity_time" | "abandon_time" => &["2026-01-01T00:00:00Z"],
             _ => &[],
         }
     }

@@ -27,6 +27,8 @@ pub struct CartWatch {
     pub token: String,
     /// Every change in its order, snapshots left out.
     pub changes: Vec<CartChange>,
+    /// How long heartbeats said that the stream is held back, in their order.
+    pub lags: Vec<prost_types::Duration>,
     in_snapshot: bool,
 }
 
@@ -93,6 +95,7 @@ impl CartWatch {
             known: BTreeMap::new(),
             token: String::new(),
             changes: Vec::new(),
+            lags: Vec::new(),
             in_snapshot: false,
         }
     }
@@ -209,7 +212,10 @@ impl CartWatch {
                 );
                 Seen::SnapshotEnd(end.count)
             }
-            Some(Signal::Heartbeat(_)) => Seen::Heartbeat,
+            Some(Signal::Heartbeat(beat)) => {
+                self.lags.extend(beat.lag);
+                Seen::Heartbeat
+            }
             Some(Signal::Draining(_)) => Seen::Draining,
             Some(Signal::SnapshotBegin(_)) | None => Seen::Changes(message.changes),
         }

@@ -61,7 +61,8 @@ async fn assign(shop: &Shop, target: &CartTarget, customer: &str) -> pb::Cart {
         ..Default::default()
     };
     let assigned = shop.carts().assign_cart(request).await;
-    assigned.expect("an assignment").into_inner()
+    let assigned = assigned.expect("an assignment").into_inner();
+    assigned.cart.expect("the customer's cart")
 }
 
 /// A watch of an owner behind its snapshot.

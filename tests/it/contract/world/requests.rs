@@ -318,6 +318,74 @@ impl World<'_> {
                 options: None,
             }),
             "WatchCarts" => reflect(&pb::WatchCartsRequest::default()),
+            "MergeCarts" => reflect(&pb::MergeCartsRequest {
+                source: named(&self.cart("").await.name),
+                target,
+                ..Default::default()
+            }),
+            "MoveItems" => reflect(&pb::MoveItemsRequest {
+                source: target,
+                target: of(&owner),
+                items: vec![pb::move_items_request::MovedItem {
+                    item: line,
+                    quantity: None,
+                }],
+                ..Default::default()
+            }),
+            "FreezeCart" => reflect(&pb::FreezeCartRequest {
+                target,
+                ..Default::default()
+            }),
+            "UnfreezeCart" => {
+                let freeze = pb::FreezeCartRequest {
+                    target: target.clone(),
+                    ..Default::default()
+                };
+                let mut client = self.shop.carts_as(&self.key);
+                client.freeze_cart(freeze).await.expect("it is frozen");
+                reflect(&pb::UnfreezeCartRequest {
+                    target,
+                    ..Default::default()
+                })
+            }
+            "LockCart" => reflect(&pb::LockCartRequest {
+                target,
+                ..Default::default()
+            }),
+            "RenewCartLock" => {
+                let lock = pb::LockCartRequest {
+                    target,
+                    ..Default::default()
+                };
+                let mut client = self.shop.carts_as(&self.key);
+                client.lock_cart(lock).await.expect("it is locked");
+                reflect(&pb::RenewCartLockRequest {
+                    name: cart.name,
+                    lease: None,
+                })
+            }
+            // Of a cart that nobody holds, so that anybody may.
+            "UnlockCart" => reflect(&pb::UnlockCartRequest {
+                name: cart.name,
+                ..Default::default()
+            }),
+            "CreateRecoveryLink" => reflect(&pb::CreateRecoveryLinkRequest {
+                target,
+                time_to_live: None,
+            }),
+            "RecoverCart" => {
+                let link = pb::CreateRecoveryLinkRequest {
+                    target,
+                    time_to_live: None,
+                };
+                let mut client = self.shop.carts_as(&self.key);
+                let link = client.create_recovery_link(link).await.expect("a link");
+                reflect(&pb::RecoverCartRequest {
+                    token: link.into_inner().token,
+                    ..Default::default()
+                })
+            }
+            "WatchCartFigures" => reflect(&pb::WatchCartFiguresRequest::default()),
             other => panic!("{other} is new: give the tests a good request to it"),
         }
     }

@@ -24,7 +24,8 @@ impl Probes {
         if nested.name() == "Timestamp" {
             self.taken(at, time(max, 999_999_999));
         } else {
-            self.taken(at, time(1, 0));
+            // A minute, which every span of the contract takes.
+            self.taken(at, time(60, 0));
         }
         self.refused(at, time(max + 1, 0), "", "OUT_OF_RANGE");
         self.refused(at, time(i64::MIN, 0), "", "OUT_OF_RANGE");

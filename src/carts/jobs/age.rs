@@ -1,0 +1,208 @@
+//! What happens to carts that nobody touches: they count as abandoned, and are deleted in the end.
+//!
+//! Both go by when somebody last changed a cart, and both leave alone what a member of staff holds. The
+//! settings of the shop are read at every step, so that a change of them acts at once.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::{Action, CARTS, Kept, work_on};
+use crate::carts::sql;
+use crate::clock;
+use crate::error::Result;
+use crate::jobs::{Due, Handler, Job, JobKind, Step, Sweeper};
+use crate::shops::{self, Settings};
+use crate::store::{Conn, Store};
+
+/// How often it is looked for carts to abandon: as fine as the setting.
+const INTERVAL: Duration = Duration::from_secs(60);
+
+const MINUTE: Duration = Duration::from_secs(60);
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+/// Before when a cart must have been touched last, so many units ago; None where that never is.
+fn cutoff(now: i64, count: i32, unit: Duration) -> Option<i64> {
+    let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
+    Some(now.saturating_sub(clock::micros(unit.saturating_mul(count))))
+}
+
+/// Marks carts as abandoned that nobody has changed for longer than the shop's settings say.
+pub struct AbandonCarts;
+
+fn abandoned_before(settings: &Settings, now: i64) -> Option<i64> {
+    cutoff(now, settings.cart_abandoned_after_minutes, MINUTE)
+}
+
+/// Where a step ended, as its cursor says it: the activity and the id of its last cart.
+fn place(cursor: &str) -> (i64, &str) {
+    let parts = cursor.split_once(' ');
+    parts
+        .and_then(|(time, id)| Some((time.parse().ok()?, id)))
+        .unwrap_or((i64::MIN, ""))
+}
+
+impl Handler for AbandonCarts {
+    fn kind(&self) -> JobKind {
+        JobKind::AbandonCarts
+    }
+
+    fn waits_for_writers(&self) -> bool {
+        false
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        Some(INTERVAL)
+    }
+
+    fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
+        let now = store.clock().now();
+        let due = store.read(move |conn| {
+            async move {
+                let mut due = Vec::new();
+                for (shop, settings) in sql::shops(conn).await? {
+                    let Some(before) = abandoned_before(&settings, now) else {
+                        continue;
+                    };
+                    let first = place("");
+                    let found = sql::left_alone(conn, &shop, before, first, now, 1).await?;
+                    if !found.is_empty() {
+                        due.push(Due {
+                            shop: Arc::from(shop),
+                            subject: String::new(),
+                        });
+                    }
+                }
+                Ok(due)
+            }
+            .boxed()
+        });
+        due.boxed()
+    }
+
+    fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
+        async move {
+            let (shop, now) = (Arc::clone(&job.shop), store.clock().now());
+            let cursor = job.cursor.clone();
+            let found = store.read(move |conn| {
+                async move {
+                    let settings = shops::settings(conn, &shop).await?;
+                    let Some(before) = abandoned_before(&settings, now) else {
+                        return Ok((now, Vec::new()));
+                    };
+                    let after = place(&cursor);
+                    let found = sql::left_alone(conn, &shop, before, after, now, CARTS).await?;
+                    Ok((before, found))
+                }
+                .boxed()
+            });
+            let (before, found) = found.await?;
+            let Some((id, time)) = found.last() else {
+                return job.advance_only(store, Step::done(0)).await;
+            };
+            let worked = i64::try_from(found.len()).unwrap_or(CARTS);
+            let step = Step::more(format!("{time} {id}"), worked);
+            let ids = found.into_iter().map(|(id, _)| id).collect();
+            work_on(store, job, ids, Action::Abandon { before }, step).await
+        }
+        .boxed()
+    }
+}
+
+/// Deletes open carts that nobody has touched for longer than the shop's settings say.
+pub struct ExpiredCarts;
+
+/// How long which carts are kept.
+fn retentions(settings: &Settings) -> [(Kept, i32, Duration); 3] {
+    [
+        (Kept::OfVisitors, settings.visitor_cart_retention_days, DAY),
+        (
+            Kept::OfCustomers,
+            settings.customer_cart_retention_days,
+            DAY,
+        ),
+        (Kept::Empty, settings.empty_cart_retention_hours, HOUR),
+    ]
+}
+
+async fn expired(
+    conn: &mut Conn,
+    shop: &str,
+    settings: &Settings,
+    now: i64,
+    limit: i64,
+) -> Result<Option<(Action, Vec<String>)>> {
+    for (kept, count, unit) in retentions(settings) {
+        let Some(before) = cutoff(now, count, unit) else {
+            continue;
+        };
+        let ids = sql::untouched(conn, shop, kept, before, now, limit).await?;
+        if !ids.is_empty() {
+            return Ok(Some((Action::Expire { before, kept }, ids)));
+        }
+    }
+    Ok(None)
+}
+
+impl Sweeper for ExpiredCarts {
+    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
+        async move {
+            let mut due = Vec::new();
+            for (shop, settings) in sql::shops(conn).await? {
+                if expired(conn, &shop, &settings, now, 1).await?.is_some() {
+                    due.push(shop);
+                }
+            }
+            Ok(due)
+        }
+        .boxed()
+    }
+
+    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
+        async move {
+            let (shop, now) = (Arc::clone(&job.shop), store.clock().now());
+            let found = store.read(move |conn| {
+                async move {
+                    let settings = shops::settings(conn, &shop).await?;
+                    expired(conn, &shop, &settings, now, CARTS).await
+                }
+                .boxed()
+            });
+            let Some((action, ids)) = found.await? else {
+                return Ok(false);
+            };
+            let worked = i64::try_from(ids.len()).unwrap_or(CARTS);
+            let step = Step::more(job.cursor.clone(), worked);
+            work_on(store, job, ids, action, step).await?;
+            Ok(true)
+        }
+        .boxed()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_is_old_where_the_setting_says_never() {
+        assert_eq!(cutoff(1_000, 0, DAY), None);
+        assert_eq!(cutoff(1_000, -1, DAY), None);
+    }
+
+    #[test]
+    fn what_is_old_is_so_by_the_unit_of_the_setting() {
+        assert_eq!(cutoff(60_000_001, 1, MINUTE), Some(1));
+        assert!(cutoff(0, i32::MAX, DAY).is_some_and(|before| before < 0));
+    }
+
+    #[test]
+    fn a_cursor_says_where_a_step_ended() {
+        assert_eq!(place("17 c-1"), (17, "c-1"));
+        assert_eq!(place(""), (i64::MIN, ""));
+        assert_eq!(place("not a cursor"), (i64::MIN, ""));
+    }
+}

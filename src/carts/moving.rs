@@ -1,0 +1,245 @@
+//! Moving lines, or parts of them, from one cart into another: pure, over the two documents.
+//!
+//! Invariant: nothing is lost and nothing is made. What does not fit is refused as a whole, unlike in a
+//! [merge](super::merging), where the source goes away.
+
+use tonic::Code;
+
+use super::edit::Cause;
+use super::model::{Cart, LineOutcome, LineReason, OutcomeKind};
+use crate::error::{Error, Result};
+use crate::limits::{CART_ITEMS_MAX, QUANTITY_MAX};
+use crate::proto::pb::{ErrorReason, cart_cause::Kind};
+
+/// A line that is to go.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Move {
+    /// The line's id.
+    pub item: String,
+    /// How many of it; all if none.
+    pub quantity: Option<i64>,
+}
+
+/// What moves did.
+#[derive(Debug, PartialEq, Eq)]
+pub struct Moved {
+    /// What became of each line, in the order of the moves.
+    pub lines: Vec<LineOutcome>,
+    /// What happened to the source.
+    pub source_causes: Vec<Cause>,
+    /// What happened to the target.
+    pub target_causes: Vec<Cause>,
+}
+
+/// Moves lines. The prices are not worked out. On an error both carts must be dropped.
+///
+/// # Errors
+/// If there is no such line, or not so many of it; if the target cannot take it.
+pub fn move_lines(source: &mut Cart, target: &mut Cart, moves: &[Move]) -> Result<Moved> {
+    let mut moved = Moved {
+        lines: Vec::with_capacity(moves.len()),
+        source_causes: Vec::new(),
+        target_causes: Vec::new(),
+    };
+    for (at, one) in moves.iter().enumerate() {
+        let outcome = move_line(source, target, one, at, &mut moved)?;
+        moved.lines.push(outcome);
+    }
+    Ok(moved)
+}
+
+fn move_line(
+    source: &mut Cart,
+    target: &mut Cart,
+    one: &Move,
+    at: usize,
+    moved: &mut Moved,
+) -> Result<LineOutcome> {
+    let too_many =
+        |text: String| Error::invalid_field(format!("items[{at}].quantity"), "OUT_OF_RANGE", text);
+    let place = source
+        .lines
+        .iter()
+        .position(|line| line.id == one.item)
+        .ok_or_else(|| Error::not_found("item").with("field", format!("items[{at}].item")))?;
+    let there = source.lines[place].quantity;
+    let quantity = one.quantity.unwrap_or(there);
+    if quantity > there {
+        return Err(too_many(format!("there are only {there} of it")));
+    }
+    let whole = quantity == there;
+    let mut line = source.lines[place].clone();
+    if whole {
+        source.lines.remove(place);
+    } else {
+        source.lines[place].quantity = there - quantity;
+        // A price given by hand was given for the line, not for a part of it elsewhere.
+        line.price_override = None;
+    }
+    line.quantity = quantity;
+    let (id, product) = (line.id.clone(), line.product.clone());
+    let joined = target.lines.iter().position(|other| other.id == line.id);
+    let (kind, reason, before) = match joined {
+        Some(place) => {
+            let other = &mut target.lines[place];
+            let before = other.quantity;
+            if before + quantity > QUANTITY_MAX {
+                return Err(too_many(format!(
+                    "the target has {before} already and takes at most {QUANTITY_MAX}"
+                )));
+            }
+            other.quantity += quantity;
+            other.price = line.price;
+            if line.price_override.is_some() {
+                other.price_override = line.price_override;
+            }
+            (OutcomeKind::Summed, LineReason::Sum, before)
+        }
+        None if target.lines.len() >= CART_ITEMS_MAX => {
+            let text = format!("a cart takes at most {CART_ITEMS_MAX} lines");
+            return Err(
+                Error::new(Code::FailedPrecondition, ErrorReason::CartTooLarge, text)
+                    .with("limit", CART_ITEMS_MAX.to_string())
+                    .with("field", format!("items[{at}]")),
+            );
+        }
+        None => {
+            target.lines.push(line);
+            (OutcomeKind::Moved, LineReason::NewLine, 0)
+        }
+    };
+    let after = before + quantity;
+    let cause = |other: &str, before, after| Cause {
+        item: id.clone(),
+        product: product.clone(),
+        before,
+        after,
+        ..Cause::of_cart(Kind::ItemMoved).with_cart(other)
+    };
+    let left = there - quantity;
+    moved.source_causes.push(cause(&target.id, there, left));
+    moved.target_causes.push(cause(&source.id, before, after));
+    Ok(LineOutcome {
+        item: id.clone(),
+        product: product.clone(),
+        kind,
+        reason,
+        source: quantity,
+        before,
+        after,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::model::{Line, Price, PriceOverride};
+    use super::*;
+
+    fn line(product: &str, quantity: i64, list: i64) -> Line {
+        Line {
+            id: product.to_owned(),
+            product: product.to_owned(),
+            quantity,
+            price: Price {
+                list,
+                ..Price::default()
+            },
+            ..Line::default()
+        }
+    }
+
+    fn by_hand(amount: i64, line: Line) -> Line {
+        Line {
+            price_override: Some(PriceOverride {
+                amount,
+                ..PriceOverride::default()
+            }),
+            ..line
+        }
+    }
+
+    fn cart(id: &str, lines: Vec<Line>) -> Cart {
+        Cart {
+            id: id.to_owned(),
+            lines,
+            ..Cart::default()
+        }
+    }
+
+    fn some(item: &str, quantity: impl Into<Option<i64>>) -> Move {
+        Move {
+            item: item.to_owned(),
+            quantity: quantity.into(),
+        }
+    }
+
+    fn amount(line: &Line) -> Option<i64> {
+        line.price_override.as_ref().map(|by_hand| by_hand.amount)
+    }
+
+    #[test]
+    fn a_part_goes_without_the_price_given_by_hand_and_the_whole_with_it() {
+        let mut source = cart("a", vec![by_hand(3, line("hat", 5, 7))]);
+        let mut target = cart("b", Vec::new());
+
+        move_lines(&mut source, &mut target, &[some("hat", 2)]).unwrap();
+        assert_eq!(
+            (source.lines[0].quantity, amount(&source.lines[0])),
+            (3, Some(3))
+        );
+        assert_eq!(
+            (target.lines[0].quantity, amount(&target.lines[0])),
+            (2, None)
+        );
+
+        let moved = move_lines(&mut source, &mut target, &[some("hat", None)]).unwrap();
+        assert!(source.lines.is_empty());
+        assert_eq!(
+            (target.lines[0].quantity, amount(&target.lines[0])),
+            (5, Some(3))
+        );
+        let outcome = &moved.lines[0];
+        assert_eq!(outcome.kind, OutcomeKind::Summed);
+        assert_eq!((outcome.source, outcome.before, outcome.after), (3, 2, 5));
+        let [from, to] = [&moved.source_causes[0], &moved.target_causes[0]];
+        assert_eq!((from.before, from.after, from.cart.as_str()), (3, 0, "b"));
+        assert_eq!((to.before, to.after, to.cart.as_str()), (2, 5, "a"));
+    }
+
+    #[test]
+    fn the_price_of_what_is_moved_replaces_that_of_the_same_line() {
+        let mut source = cart("a", vec![line("hat", 1, 7)]);
+        let mut target = cart("b", vec![by_hand(4, line("hat", 1, 5))]);
+
+        move_lines(&mut source, &mut target, &[some("hat", None)]).unwrap();
+
+        assert_eq!(target.lines[0].price.list, 7);
+        assert_eq!(amount(&target.lines[0]), Some(4));
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused_with_its_place() {
+        let full = (0..CART_ITEMS_MAX).map(|n| line(&format!("p{n}"), 1, 5));
+        let full = cart("b", full.collect());
+        let lots = cart("b", vec![line("hat", QUANTITY_MAX, 5)]);
+        let cases = [
+            (
+                cart("b", Vec::new()),
+                some("shoe", None),
+                ErrorReason::NotFound,
+            ),
+            (
+                cart("b", Vec::new()),
+                some("hat", 6),
+                ErrorReason::InvalidField,
+            ),
+            (full, some("hat", 1), ErrorReason::CartTooLarge),
+            (lots, some("hat", 1), ErrorReason::InvalidField),
+        ];
+        for (mut target, one, reason) in cases {
+            let mut source = cart("a", vec![line("shirt", 1, 5), line("hat", 5, 7)]);
+            let refusal = move_lines(&mut source, &mut target, &[one]).unwrap_err();
+            assert_eq!(refusal.reason(), reason);
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! MergeCarts, and the merge that AssignCart shares with it.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use tonic::Code;
+
+use super::Service;
+use crate::access::Caller;
+use crate::carts::edit::Cause;
+use crate::carts::merging::{Policy, merge};
+use crate::carts::model::State;
+use crate::carts::outcomes;
+use crate::carts::targets::{Hints, Slot};
+use crate::carts::work::{self, Act, Got, Route, Work};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::feed::{self, Replay};
+use crate::proto::pb::assign_cart_request::IfOpenCartExists;
+use crate::proto::pb::{self, ErrorReason, cart_cause};
+use crate::shops;
+use crate::store::{Conn, Tx};
+
+struct Merge {
+    caller: Arc<Caller>,
+    source: Route,
+    target: Route,
+    policy: Option<Policy>,
+    source_etag: String,
+    target_etag: String,
+    clock: Clock,
+    hints: Hints,
+}
+
+impl Service {
+    pub(super) async fn merge(
+        &self,
+        caller: Arc<Caller>,
+        request: pb::MergeCartsRequest,
+    ) -> Result<pb::MergeCartsResponse> {
+        let policy = outcomes::policy(request.policy());
+        let shop = Arc::clone(&caller.shop);
+        let route = |target, at| {
+            let target = self.visitors.target(&shop, target, at)?;
+            Ok::<_, Error>(Self::route_to(target))
+        };
+        let source = route(request.source, "source")?;
+        let target = route(request.target, "target")?;
+        let locks = source.locks(&caller).with(&target.locks(&caller));
+        let merge = Merge {
+            caller: Arc::clone(&caller),
+            source,
+            target,
+            policy,
+            source_etag: request.source_etag,
+            target_etag: request.target_etag,
+            clock: self.store.clock().clone(),
+            hints: self.hints.clone(),
+        };
+        let merged = self
+            .store
+            .write_with(locks, merge, |tx, merge| once(tx, merge).boxed())
+            .await?;
+        if let Some(cart) = &merged.cart {
+            self.note_visit(&caller, cart);
+        }
+        Ok(merged)
+    }
+}
+
+async fn once(tx: &mut Tx, call: &Merge) -> Result<pb::MergeCartsResponse> {
+    let caller = &*call.caller;
+    let now = call.clock.now();
+    let mut source = match work::find(tx, caller, &call.source, None, now).await? {
+        Got::Replay(replay) => return replayed(tx, caller, &replay).await,
+        Got::Work(work) => work,
+        Got::Moved => return Err(Error::not_found("cart")),
+    };
+    let mut target = match work::find(tx, caller, &call.target, None, now).await? {
+        Got::Work(work) => work,
+        Got::Replay(_) | Got::Moved => return Err(Error::not_found("cart")),
+    };
+    if source.cart.id == target.cart.id {
+        return Err(same_cart());
+    }
+    if source.cart.merged_into == target.cart.id {
+        return repeated(&source, &mut target);
+    }
+    admit_at(&mut source, caller, now, "source", &call.source_etag)?;
+    admit_at(&mut target, caller, now, "target", &call.target_etag)?;
+    let policy = match call.policy {
+        Some(policy) => policy,
+        None => shop_policy(tx, caller).await?,
+    };
+    let merged = merge_into(tx, caller, now, &mut source, &mut target, policy).await?;
+    leave_slot(&source, caller, &call.hints);
+    let names = names(&[&source, &target]);
+    feed::answer(tx, caller, now, &merged, &names).await?;
+    Ok(merged)
+}
+
+/// What the shop does with carts that meet, where that is to merge; else the quantities are added.
+async fn shop_policy(conn: &mut Conn, caller: &Caller) -> Result<Policy> {
+    let otherwise = shop_choice(conn, caller).await?;
+    Ok(outcomes::policy_of(otherwise).unwrap_or(Policy::Sum))
+}
+
+/// What the shop's settings say of carts that meet.
+pub(super) async fn shop_choice(conn: &mut Conn, caller: &Caller) -> Result<IfOpenCartExists> {
+    let settings = shops::settings(conn, &caller.shop).await?;
+    Ok(IfOpenCartExists::try_from(settings.if_open_cart_exists).unwrap_or_default())
+}
+
+/// Moves what an open cart has into another, and writes both. The locks of both are held, and their
+/// versions are those that the caller means.
+///
+/// # Errors
+/// CURRENCY_MISMATCH, AMOUNT_TOO_LARGE, CART_TOO_LARGE; the database's.
+pub(super) async fn merge_into(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: i64,
+    source: &mut Work,
+    target: &mut Work,
+    policy: Policy,
+) -> Result<pb::MergeCartsResponse> {
+    require_compatible(source, target)?;
+    let merged = merge(&source.cart, &mut target.cart, policy);
+    let cause = Cause::of_cart(cart_cause::Kind::MergedFrom).with_cart(&source.cart.id);
+    target.causes.push(cause);
+    target.causes.extend(merged.causes);
+    target.settle()?;
+    let cause = Cause::of_cart(cart_cause::Kind::Merged).with_cart(&target.cart.id);
+    source.causes.push(cause);
+    source.cart.state = State::Merged;
+    source.cart.merged_into.clone_from(&target.cart.id);
+    source.cart.merge = Some(merged.outcomes);
+    let (cart, gone) = write_both(tx, caller, now, target, source).await?;
+    Ok(told(source, cart, gone))
+}
+
+/// Writes two carts that are both in the store, or of which the first is new, and appends the changes
+/// in this order: the first carries the request id.
+pub(super) async fn write_both(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: i64,
+    first: &mut Work,
+    second: &mut Work,
+) -> Result<(pb::Cart, pb::Cart)> {
+    let old = || Error::internal("an old cart was added");
+    let (change, first) = first.write(tx, caller, now).await?.ok_or_else(old)?;
+    feed::append(tx, caller, now, change).await?;
+    let (change, second) = second.write(tx, caller, now).await?.ok_or_else(old)?;
+    feed::append(tx, caller, now, change).await?;
+    Ok((first, second))
+}
+
+/// Refuses two carts between which no line can move.
+///
+/// # Errors
+/// CURRENCY_MISMATCH.
+pub(super) fn require_compatible(source: &Work, target: &Work) -> Result<()> {
+    if source.cart.currency == target.cart.currency {
+        return Ok(());
+    }
+    Err(Error::new(
+        Code::InvalidArgument,
+        ErrorReason::CurrencyMismatch,
+        format!("the target's currency is {}", target.cart.currency),
+    )
+    .with("currency_code", target.cart.currency.clone())
+    .with("field", "target"))
+}
+
+/// Lets one of two carts through that is to give or take lines, in the version that is meant.
+///
+/// # Errors
+/// CART_NOT_OPEN; CART_LOCKED; CART_FROZEN; ETAG_MISMATCH. Each names which of the two.
+pub(super) fn admit_at(
+    work: &mut Work,
+    caller: &Caller,
+    now: i64,
+    field: &'static str,
+    etag: &str,
+) -> Result<()> {
+    let admitted = work.admit(caller, now, Act::Merge);
+    let checked = admitted.and_then(|()| work.check_etag(etag));
+    checked.map_err(|error| error.with("field", field))
+}
+
+/// The two are one.
+pub(super) fn same_cart() -> Error {
+    Error::invalid_field("target", "CONFLICT", "is the source itself")
+}
+
+/// The answer to a merge of two carts that were merged before.
+pub(super) fn repeated(source: &Work, target: &mut Work) -> Result<pb::MergeCartsResponse> {
+    work::view(target)?;
+    Ok(told(source, target.answer(), source.answer()))
+}
+
+fn told(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse {
+    let outcomes = source.cart.merge.clone().unwrap_or_default();
+    let (source, target) = (&source.cart.id, &source.cart.merged_into);
+    pb::MergeCartsResponse {
+        lines: outcomes::lines(source, target, &outcomes.lines),
+        extras: outcomes::extras(&outcomes.extras),
+        cart: Some(cart),
+        source: Some(gone),
+    }
+}
+
+/// Forgets that a cart is the open one of its slot.
+pub(super) fn leave_slot(work: &Work, caller: &Caller, hints: &Hints) {
+    let slot = Slot {
+        owner: work.cart.owner.clone(),
+        slot: work.cart.slot.clone(),
+    };
+    hints.forget(&caller.shop, &slot);
+}
+
+/// Whom an answer speaks of, for an erasure.
+pub(super) fn names(works: &[&Work]) -> Vec<String> {
+    let mut names = Vec::new();
+    for work in works {
+        names.push(work.cart.name());
+        let customer = work.cart.owner.customer();
+        names.extend(customer.map(crate::customers::name));
+    }
+    names.dedup();
+    names
+}
+
+/// The answer that was given to the same request before.
+async fn replayed(
+    conn: &mut Conn,
+    caller: &Caller,
+    replay: &Replay,
+) -> Result<pb::MergeCartsResponse> {
+    match feed::answered(conn, caller).await? {
+        Some(answer) => Ok(answer),
+        None => Ok(pb::MergeCartsResponse {
+            cart: Some(work::replayed(conn, caller, replay).await?),
+            ..Default::default()
+        }),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::carts::model::{Basis, Cart, Owner};
+    use crate::carts::sql;
+
+    fn work() -> Work {
+        Work::of(sql::Priced {
+            cart: Cart::default(),
+            customer: None,
+            basis: Basis::default(),
+        })
+    }
+
+    #[test]
+    fn an_answer_names_each_of_whom_it_speaks() {
+        let visitors = work();
+        let mut customers = work();
+        customers.cart.id = "b".to_owned();
+        customers.cart.owner = Owner::Customer("ada".to_owned());
+
+        let names = names(&[&visitors, &customers]);
+
+        assert_eq!(names, ["carts/", "carts/b", "customers/ada"]);
+    }
+}

@@ -1,0 +1,218 @@
+//! MoveItems.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use tonic::Code;
+
+use super::Service;
+use super::edit::{ATTEMPTS, Opens, moved_too_often};
+use super::merge::{admit_at, names, require_compatible, same_cart};
+use crate::access::Caller;
+use crate::carts::convert::Faults;
+use crate::carts::moving::{Move, move_lines};
+use crate::carts::outcomes;
+use crate::carts::targets::{Hints, Slot, item_ids};
+use crate::carts::work::{self, Got, Route, Work};
+use crate::clock::Clock;
+use crate::error::{Error, Result};
+use crate::feed::{self, Replay};
+use crate::limits::QUANTITY_MAX;
+use crate::proto::pb::{self, ErrorReason};
+use crate::store::{Conn, Tx};
+
+/// Moves that are asked for; borrowed by every attempt.
+struct Call {
+    caller: Arc<Caller>,
+    source: Route,
+    items: Vec<Item>,
+    source_etag: String,
+    target_etag: String,
+    clock: Clock,
+    hints: Hints,
+}
+
+/// A line that is to go.
+struct Item {
+    /// The cart in its full name, if it was named so.
+    cart: Option<String>,
+    one: Move,
+}
+
+/// How one attempt ended.
+enum Outcome {
+    Done(Box<pb::MoveItemsResponse>),
+    /// The hint was wrong.
+    Moved(Slot),
+    /// The number of the new cart is in use.
+    NumberTaken,
+}
+
+impl Service {
+    pub(super) async fn move_lines(
+        &self,
+        caller: Arc<Caller>,
+        request: pb::MoveItemsRequest,
+    ) -> Result<pb::MoveItemsResponse> {
+        let shop = &caller.shop;
+        let source = self.visitors.target(shop, request.source, "source")?;
+        let target = self.visitors.target(shop, request.target, "target")?;
+        // What a new cart has it takes from the source.
+        let opens = Opens {
+            storefront: String::new(),
+            currency: String::new(),
+        };
+        let call = Arc::new(Call {
+            caller: Arc::clone(&caller),
+            source: Self::route_to(source),
+            items: read_items(request.items)?,
+            source_etag: request.source_etag,
+            target_etag: request.target_etag,
+            clock: self.store.clock().clone(),
+            hints: self.hints.clone(),
+        });
+        for _ in 0..ATTEMPTS {
+            let target = self.route(&caller, &target, Some(&opens)).await?;
+            let locks = call.source.locks(&caller).with(&target.locks(&caller));
+            let data = (Arc::clone(&call), target);
+            let outcome = self.store.write_with(locks, data, |tx, (call, target)| {
+                once(tx, call, target).boxed()
+            });
+            match outcome.await? {
+                Outcome::Done(answer) => {
+                    if let Some(cart) = &answer.target {
+                        self.note_visit(&caller, cart);
+                    }
+                    return Ok(*answer);
+                }
+                Outcome::Moved(slot) => self.hints.forget(&caller.shop, &slot),
+                Outcome::NumberTaken => {}
+            }
+        }
+        Err(moved_too_often())
+    }
+}
+
+fn read_items(sent: Vec<pb::move_items_request::MovedItem>) -> Result<Vec<Item>> {
+    let mut faults = Faults::default();
+    if sent.is_empty() {
+        faults.required("items");
+    }
+    let mut seen = HashSet::new();
+    let mut items = Vec::with_capacity(sent.len());
+    for (at, moved) in sent.into_iter().enumerate() {
+        let quantity = moved.quantity.map(i64::from);
+        if quantity.is_some_and(|quantity| !(1..=QUANTITY_MAX).contains(&quantity)) {
+            let text = format!("takes 1 to {QUANTITY_MAX}");
+            faults.invalid(format!("items[{at}].quantity"), "OUT_OF_RANGE", &text);
+        }
+        let at = format!("items[{at}].item");
+        if moved.item.is_empty() {
+            faults.required(at);
+            continue;
+        }
+        let (cart, item) = if moved.item.contains('/') {
+            let (cart, item) = item_ids(&moved.item).map_err(|error| error.with("field", &*at))?;
+            (Some(cart), item)
+        } else {
+            (None, moved.item)
+        };
+        if !seen.insert(item.clone()) {
+            faults.invalid(at, "DUPLICATE", "is named twice");
+        }
+        let one = Move { item, quantity };
+        items.push(Item { cart, one });
+    }
+    faults.or(items)
+}
+
+async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
+    let caller = &*call.caller;
+    let now = call.clock.now();
+    let mut source = match work::find(tx, caller, &call.source, None, now).await? {
+        Got::Replay(replay) => {
+            let answer = replayed(tx, caller, &replay).await?;
+            return Ok(Outcome::Done(Box::new(answer)));
+        }
+        Got::Work(work) => work,
+        Got::Moved => return Err(Error::not_found("cart")),
+    };
+    let mut target = match (work::find(tx, caller, route, None, now).await?, route) {
+        (Got::Work(work), _) => work,
+        (Got::Moved, Route::Hint(slot, _)) => return Ok(Outcome::Moved(slot.clone())),
+        (Got::Moved | Got::Replay(_), _) => return Err(Error::not_found("cart")),
+    };
+    if source.cart.id == target.cart.id {
+        return Err(same_cart());
+    }
+    admit_at(&mut source, caller, now, "source", &call.source_etag)?;
+    admit_at(&mut target, caller, now, "target", &call.target_etag)?;
+    if source.cart.owner != target.cart.owner {
+        return Err(Error::new(
+            Code::FailedPrecondition,
+            ErrorReason::OwnerMismatch,
+            "the two carts are of different owners",
+        ));
+    }
+    if target.is_new {
+        target.cart.currency.clone_from(&source.cart.currency);
+        target.cart.storefront.clone_from(&source.cart.storefront);
+    }
+    require_compatible(&source, &target)?;
+    let moves = moves(call, &source)?;
+    let moved = move_lines(&mut source.cart, &mut target.cart, &moves)?;
+    source.causes.extend(moved.source_causes);
+    target.causes.extend(moved.target_causes);
+    source.settle()?;
+    target.settle()?;
+    // The target first: if it is new and its number is in use, nothing is written.
+    let Some((change, got)) = target.write(tx, caller, now).await? else {
+        return Ok(Outcome::NumberTaken);
+    };
+    feed::append(tx, caller, now, change).await?;
+    let written = source.write(tx, caller, now).await?;
+    let (change, left) = written.ok_or_else(|| Error::internal("an old cart was added"))?;
+    feed::append(tx, caller, now, change).await?;
+    if !matches!(route, Route::Id(_) | Route::Hint(..)) {
+        target.hint(tx, caller, &call.hints);
+    }
+    let answer = pb::MoveItemsResponse {
+        lines: outcomes::lines(&source.cart.id, &target.cart.id, &moved.lines),
+        source: Some(left),
+        target: Some(got),
+    };
+    feed::answer(tx, caller, now, &answer, &names(&[&source, &target])).await?;
+    Ok(Outcome::Done(Box::new(answer)))
+}
+
+/// The moves, if all of their lines are named as lines of this cart.
+fn moves(call: &Call, source: &Work) -> Result<Vec<Move>> {
+    let moves = call.items.iter().enumerate().map(|(at, item)| {
+        if item
+            .cart
+            .as_ref()
+            .is_some_and(|cart| *cart != source.cart.id)
+        {
+            let at = format!("items[{at}].item");
+            return Err(Error::not_found("item").with("field", at));
+        }
+        Ok(item.one.clone())
+    });
+    moves.collect()
+}
+
+/// The answer that was given to the same request before.
+async fn replayed(
+    conn: &mut Conn,
+    caller: &Caller,
+    replay: &Replay,
+) -> Result<pb::MoveItemsResponse> {
+    match feed::answered(conn, caller).await? {
+        Some(answer) => Ok(answer),
+        None => Ok(pb::MoveItemsResponse {
+            target: Some(work::replayed(conn, caller, replay).await?),
+            ..Default::default()
+        }),
+    }
+}

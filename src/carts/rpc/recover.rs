@@ -1,0 +1,190 @@
+//! CreateRecoveryLink and RecoverCart.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures::FutureExt as _;
+
+use super::Service;
+use super::merge::leave_slot;
+use crate::access::Caller;
+use crate::carts::edit::Cause;
+use crate::carts::links::{self, Link};
+use crate::carts::model::{self, Owner};
+use crate::carts::sql;
+use crate::carts::targets::{Hints, Slot, Target};
+use crate::carts::work::{self, Act, Got, Route, Work};
+use crate::clock::{self, Clock};
+use crate::error::{Error, Result};
+use crate::feed::timestamp;
+use crate::proto::pb::{self, cart_cause};
+use crate::store::{Conn, Tx};
+
+/// For how long a link is valid unless it is said.
+const LIFE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
+/// The shortest life of a link.
+const LIFE_MIN: Duration = Duration::from_secs(60);
+/// The longest life of a link.
+const LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+
+struct Recovery {
+    caller: Arc<Caller>,
+    link: Link,
+    /// Who came with it; none if that was not said.
+    visitor: Option<Owner>,
+    clock: Clock,
+    hints: Hints,
+}
+
+impl Service {
+    pub(super) async fn create_link(
+        &self,
+        caller: Arc<Caller>,
+        request: pb::CreateRecoveryLinkRequest,
+    ) -> Result<pb::CreateRecoveryLinkResponse> {
+        let target = self.target(&caller, request.target)?;
+        let life = life(request.time_to_live)?;
+        let shop = Arc::clone(&caller.shop);
+        let found = self
+            .store
+            .read(move |conn| async move { look(conn, &shop, &target).await }.boxed())
+            .await?;
+        found.require_open()?;
+        let expire_time = self.store.clock().now() + clock::micros(life);
+        let link = Link::new(found.cart.id, expire_time);
+        Ok(pb::CreateRecoveryLinkResponse {
+            token: self.links.seal(&caller.shop, &link),
+            cart: model::name(&link.cart),
+            expire_time: Some(timestamp(expire_time)),
+        })
+    }
+
+    pub(super) async fn recover(
+        &self,
+        caller: Arc<Caller>,
+        request: pb::RecoverCartRequest,
+    ) -> Result<pb::Cart> {
+        if request.token.is_empty() {
+            return Err(Error::invalid_field("token", "REQUIRED", "is required"));
+        }
+        let link = self.links.open(&caller.shop, &request.token)?;
+        let visitor = (!request.visitor.is_empty())
+            .then(|| self.visitors.owner(&caller.shop, &request.visitor));
+        let locks = Route::Id(link.cart.clone()).locks(&caller);
+        let recovery = Recovery {
+            caller: Arc::clone(&caller),
+            link,
+            visitor,
+            clock: self.store.clock().clone(),
+            hints: self.hints.clone(),
+        };
+        let cart = self
+            .store
+            .write_with(locks, recovery, |tx, recovery| once(tx, recovery).boxed())
+            .await?;
+        self.note_visit(&caller, &cart);
+        Ok(cart)
+    }
+}
+
+fn life(sent: Option<prost_types::Duration>) -> Result<Duration> {
+    let Some(sent) = sent else {
+        return Ok(LIFE_DEFAULT);
+    };
+    Duration::try_from(sent)
+        .ok()
+        .filter(|life| (LIFE_MIN..=LIFE_MAX).contains(life))
+        .ok_or_else(|| {
+            let text = "takes 1 minute to 90 days";
+            Error::invalid_field("time_to_live", "OUT_OF_RANGE", text)
+        })
+}
+
+/// The cart that is meant, only to look at.
+async fn look(conn: &mut Conn, shop: &str, target: &Target) -> Result<Work> {
+    let id = match target {
+        Target::Cart(id) => Some(id.clone()),
+        Target::Slot(slot) => sql::open_in(conn, shop, &slot.owner.key(), &slot.slot).await?,
+    };
+    let ids: Vec<String> = id.into_iter().collect();
+    let found = sql::read_many(conn, shop, &ids).await?.pop();
+    found.map(Work::of).ok_or_else(|| Error::not_found("cart"))
+}
+
+async fn once(tx: &mut Tx, recovery: &Recovery) -> Result<pb::Cart> {
+    let Recovery {
+        caller,
+        link,
+        hints,
+        ..
+    } = recovery;
+    let shop = &*caller.shop;
+    let now = recovery.clock.now();
+    let route = Route::Id(link.cart.clone());
+    let mut work = match work::find(tx, caller, &route, None, now).await? {
+        Got::Replay(replay) => return work::replayed(tx, caller, &replay).await,
+        Got::Work(work) => work,
+        Got::Moved => return Err(Error::not_found("cart")),
+    };
+    if link.expire_time <= now {
+        return Err(links::expired());
+    }
+    if links::is_used(tx, shop, link).await? {
+        return Err(links::used());
+    }
+    work.admit(caller, now, Act::Edit)?;
+    if work.cart.owner.visitor().is_some() {
+        hand_over(tx, recovery, &mut work).await?;
+    }
+    work.settle()?;
+    if !links::redeem(tx, shop, link).await? {
+        return Err(links::used());
+    }
+    // Also where nothing else changed: who comes back with a link is active, and any change that
+    // somebody makes recovers an abandoned cart.
+    let answer = work.save(tx, caller, now).await?;
+    work.hint(tx, caller, hints);
+    answer.ok_or_else(|| Error::internal("an old cart was added"))
+}
+
+/// Gives a visitor's cart to the visitor who came.
+async fn hand_over(tx: &mut Tx, recovery: &Recovery, work: &mut Work) -> Result<()> {
+    let shop = &*recovery.caller.shop;
+    let Some(visitor) = &recovery.visitor else {
+        let text = "is required for the cart of a visitor";
+        return Err(Error::invalid_field("visitor", "REQUIRED", text));
+    };
+    if work.cart.owner == *visitor {
+        return Ok(());
+    }
+    let slot = Slot {
+        owner: visitor.clone(),
+        slot: work.cart.slot.clone(),
+    };
+    tx.require(slot.lock(shop))?;
+    if let Some(other) = sql::open_in(tx, shop, &slot.owner.key(), &slot.slot).await? {
+        return Err(work::open_cart_exists(&other));
+    }
+    leave_slot(work, &recovery.caller, &recovery.hints);
+    work.cart.owner = slot.owner;
+    work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_link_lives_as_long_as_is_said_within_its_limits() {
+        let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
+
+        assert_eq!(life(None).unwrap(), LIFE_DEFAULT);
+        for good in [60, 7_776_000] {
+            assert!(life(seconds(good)).is_ok(), "{good}");
+        }
+        for bad in [59, 7_776_001, 0, -60] {
+            assert!(life(seconds(bad)).is_err(), "{bad}");
+        }
+    }
+}

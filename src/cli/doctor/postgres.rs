@@ -1,0 +1,187 @@
+//! What the doctor looks at in a PostgreSQL: who holds the feed back, what keeps vacuum from its work,
+//! and settings that harm.
+
+mod culprit;
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::finding::Finding;
+use crate::on;
+use crate::store::Conn;
+
+pub use culprit::horizon;
+
+/// The oldest version that is served.
+const OLDEST: i64 = 150_000;
+/// What one replica may use: its readers and writers, and two for hints.
+const CONNECTIONS_PER_REPLICA: i64 = 34;
+
+const VERSION: &str = "SELECT current_setting('server_version'),
+    current_setting('server_version_num')::bigint, current_database()::text";
+
+/// Which server it is.
+pub async fn engine(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
+    let (version, number, database): (String, i64, String) =
+        on!(conn, |e| sqlx::query_as(VERSION).fetch_one(e).await)?;
+    let told = format!("PostgreSQL {version}, database {database}");
+    let finding = if number < OLDEST {
+        Finding::fail("engine", told).advise("At least version 15 is needed: upgrade the server.")
+    } else {
+        Finding::ok("engine", told)
+    };
+    Ok(vec![finding.with(json!({"version": version}))])
+}
+
+#[derive(FromRow)]
+struct Slot {
+    slot_name: String,
+    active: bool,
+    age: i64,
+}
+
+const SLOTS: &str = "SELECT slot_name::text, active,
+    GREATEST(age(xmin), age(catalog_xmin))::bigint AS age
+    FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
+    ORDER BY 3 DESC LIMIT 10";
+
+/// Replication slots that keep vacuum from removing what is dead. They do not hold the feed back.
+pub async fn slots(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
+    let slots: Vec<Slot> = on!(conn, |e| sqlx::query_as(SLOTS).fetch_all(e).await)?;
+    if slots.is_empty() {
+        return Ok(vec![Finding::ok(
+            "vacuum",
+            "no replication slot is in its way",
+        )]);
+    }
+    let finding = |slot: &Slot| {
+        let Slot {
+            slot_name,
+            active,
+            age,
+        } = slot;
+        let told = format!("replication slot {slot_name} keeps the last {age} transactions");
+        let finding = if *active {
+            Finding::ok("vacuum", format!("{told}, and is in use"))
+        } else {
+            Finding::warn(
+                "vacuum",
+                format!("{told}, and nobody uses it: tables and the disk fill up"),
+            )
+            .advise(format!(
+                "If its reader is gone for good: SELECT pg_drop_replication_slot('{slot_name}')"
+            ))
+        };
+        finding.with(json!({"slot": slot_name, "active": active, "age": age}))
+    };
+    Ok(slots.iter().map(finding).collect())
+}
+
+/// A setting as this role has it, and what is wrong with it.
+struct Harmful {
+    name: &'static str,
+    value: &'static str,
+    fails: bool,
+    harm: &'static str,
+}
+
+const HARMFUL: &[Harmful] = &[
+    Harmful {
+        name: "fsync",
+        value: "off",
+        fails: true,
+        harm: "a crash of the machine destroys the database",
+    },
+    Harmful {
+        name: "full_page_writes",
+        value: "off",
+        fails: true,
+        harm: "a crash of the machine may destroy pages",
+    },
+    Harmful {
+        name: "synchronous_commit",
+        value: "off",
+        fails: true,
+        harm: "answered writes may be lost in a crash",
+    },
+    Harmful {
+        name: "autovacuum",
+        value: "off",
+        fails: false,
+        harm: "tables grow without end",
+    },
+];
+
+const SETTING: &str = "SELECT current_setting($1)";
+const TWO_PHASE: &str = "SELECT current_setting('max_prepared_transactions')::bigint,
+    (SELECT COUNT(*) FROM pg_prepared_xacts)";
+
+/// Settings that endanger what is promised.
+pub async fn settings(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
+    let mut findings = Vec::new();
+    for setting in HARMFUL {
+        let value: String = on!(conn, |e| sqlx::query_scalar(SETTING)
+            .bind(setting.name)
+            .fetch_one(e)
+            .await)?;
+        if value != setting.value {
+            continue;
+        }
+        let told = format!("{} = {value}: {}", setting.name, setting.harm);
+        let advice = format!(
+            "Set {} = on, for the server, the database and the role.",
+            setting.name
+        );
+        let finding = match setting.fails {
+            true => Finding::fail("settings", told),
+            false => Finding::warn("settings", told),
+        };
+        findings.push(
+            finding
+                .advise(advice)
+                .with(json!({"setting": setting.name, "value": value})),
+        );
+    }
+    let (allowed, prepared): (i64, i64) =
+        on!(conn, |e| sqlx::query_as(TWO_PHASE).fetch_one(e).await)?;
+    if allowed > 0 && prepared > 0 {
+        let told = format!(
+            "max_prepared_transactions = {allowed}, and {prepared} are prepared: one that is \
+             forgotten holds the feed back for ever"
+        );
+        let detail =
+            json!({"setting": "max_prepared_transactions", "value": allowed, "prepared": prepared});
+        findings.push(
+            Finding::warn("settings", told)
+                .advise("Keep two-phase commit out of this cluster: max_prepared_transactions = 0.")
+                .with(detail),
+        );
+    }
+    if findings.is_empty() {
+        findings.push(Finding::ok("settings", "none of those looked at does harm"));
+    }
+    Ok(findings)
+}
+
+const CONNECTIONS: &str = "SELECT
+    (SELECT COUNT(*) FROM pg_stat_activity WHERE backend_type = 'client backend'),
+    current_setting('max_connections')::bigint
+        - current_setting('superuser_reserved_connections')::bigint
+        - COALESCE(current_setting('reserved_connections', true), '0')::bigint";
+
+/// How many connections are left.
+pub async fn connections(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
+    let (used, usable): (i64, i64) = on!(conn, |e| sqlx::query_as(CONNECTIONS).fetch_one(e).await)?;
+    let left = (usable - used).max(0);
+    let told = format!("{used} of {usable} are used, {left} are left");
+    let advice = format!(
+        "A replica uses up to {CONNECTIONS_PER_REPLICA}: raise max_connections, or end what keeps them."
+    );
+    let finding = match left {
+        0..4 => Finding::fail("connections", told).advise(advice),
+        4..CONNECTIONS_PER_REPLICA => Finding::warn("connections", told).advise(advice),
+        _ => Finding::ok("connections", told),
+    };
+    let detail = json!({"used": used, "usable": usable, "left": left});
+    Ok(vec![finding.with(detail)])
+}

@@ -1,0 +1,161 @@
+//! What the doctor looks at on either engine: the schema, the feed, the background work.
+
+use serde_json::json;
+use sqlx::FromRow;
+
+use super::Measures;
+use super::finding::{Finding, bytes, time};
+use crate::clock::micros;
+use crate::jobs::JobKind;
+use crate::store::{Conn, OpenError, schema as read_schema};
+use crate::{limits, on};
+
+/// Which schema the store has, and whether this release can read it.
+pub async fn schema(conn: &mut Conn) -> Result<Vec<Finding>, OpenError> {
+    const CHECK: &str = "schema";
+    let schema = read_schema(conn).await?;
+    let told = format!(
+        "version {}, for readers from {} on; this release knows version {} and is reader {}",
+        schema.applied, schema.minimum_reader, schema.known, schema.own_reader
+    );
+    let finding = if schema.failed {
+        Finding::fail(CHECK, format!("{told}; a migration has failed"))
+            .advise("Restore the last backup, or ask for help before anything is started.")
+    } else if schema.minimum_reader > schema.own_reader {
+        Finding::fail(CHECK, told).advise("This release must not open it: install the newer one.")
+    } else if schema.applied < schema.known {
+        Finding::warn(CHECK, told).advise("The next start of this release brings it up to date.")
+    } else {
+        Finding::ok(CHECK, told)
+    };
+    let detail = json!({
+        "version": schema.applied,
+        "minimum_reader": schema.minimum_reader,
+        "known_version": schema.known,
+        "own_reader": schema.own_reader,
+    });
+    Ok(vec![finding.with(detail)])
+}
+
+/// What a row of the feed takes on the disk, and how many there are, about.
+const SIZE: [&str; 2] = [
+    "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) + 250 * COUNT(*) FROM change_log",
+    "SELECT GREATEST(reltuples, 0)::bigint, pg_total_relation_size(oid)
+     FROM pg_class WHERE oid = 'change_log'::regclass",
+];
+
+const OLDEST: &str = "SELECT MIN(commit_time) FROM change_log";
+
+/// By how much compaction may be late.
+const SLACK: i64 = 2 * 3_600_000_000;
+
+/// How much history there is, and whether compaction keeps up.
+pub async fn feed(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Finding>> {
+    const CHECK: &str = "feed";
+    let size = conn.engine().pick(SIZE[0], SIZE[1]);
+    let (rows, size): (i64, i64) = on!(conn, |e| sqlx::query_as(size).fetch_one(e).await)?;
+    let oldest: Option<i64> = on!(conn, |e| sqlx::query_scalar(OLDEST).fetch_one(e).await)?;
+    let age = oldest.map_or(0, |oldest| (measures.now - oldest).max(0));
+    let retention = micros(measures.feed.retention.max(limits::REQUEST_ID_RETENTION));
+    let told = format!(
+        "about {rows} changes in {}; the oldest is {} old, and {} are kept, or {}",
+        bytes(size),
+        time(age),
+        time(micros(measures.feed.retention)),
+        bytes(i64::try_from(measures.feed.max_bytes).unwrap_or(i64::MAX)),
+    );
+    // The table and its indexes take more room than the changes that are counted.
+    let too_large = u64::try_from(size).unwrap_or(0) / 2 > measures.feed.max_bytes;
+    let finding = if age > retention.saturating_add(SLACK) || too_large {
+        Finding::warn(CHECK, told).advise(
+            "Compaction does not keep up: see whether a server runs and its jobs of kind COMPACT succeed.",
+        )
+    } else {
+        Finding::ok(CHECK, told)
+    };
+    let detail = json!({"rows": rows, "bytes": size, "oldest_seconds": age / 1_000_000});
+    Ok(vec![finding.with(detail)])
+}
+
+/// A job that something is wrong with. What it is about and its error are not read.
+#[derive(Debug, FromRow)]
+struct Stuck {
+    id: String,
+    kind: i64,
+    state: i64,
+    attempts: i64,
+    run_at: i64,
+}
+
+/// Jobs whose worker is silent, that fail again and again, that have failed lately, or that nobody takes.
+const STUCK: &str = "SELECT id, kind, state, attempts, run_at FROM jobs
+    WHERE (state = 2 AND run_at < $1) OR (state = 1 AND attempts >= 3)
+       OR (state = 4 AND end_time > $2) OR (state = 1 AND run_at < $3)
+    ORDER BY run_at, id LIMIT 20";
+
+const LIVE: &str = "SELECT COUNT(*) FROM jobs WHERE state <= 2";
+
+/// For how long a failed job is a finding.
+const LATELY: i64 = 7 * 86_400_000_000;
+/// For how long work may wait for a worker.
+const WAIT_MAX: i64 = 5 * 60_000_000;
+
+/// Whether background work goes on.
+pub async fn jobs(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Finding>> {
+    const CHECK: &str = "jobs";
+    let live: i64 = on!(conn, |e| sqlx::query_scalar(LIVE).fetch_one(e).await)?;
+    let now = measures.now;
+    // A lease is renewed well before its end; one that has run out for as long again has no worker.
+    let silent = now - micros(limits::JOB_LEASE);
+    let stuck: Vec<Stuck> = on!(conn, |e| sqlx::query_as(STUCK)
+        .bind(silent)
+        .bind(now - LATELY)
+        .bind(now - WAIT_MAX)
+        .fetch_all(e)
+        .await)?;
+    if stuck.is_empty() {
+        return Ok(vec![Finding::ok(
+            CHECK,
+            format!("{live} wait or run, none is stuck"),
+        )]);
+    }
+    Ok(stuck.iter().map(|job| job.finding(now)).collect())
+}
+
+impl Stuck {
+    fn finding(&self, now: i64) -> Finding {
+        let kind = JobKind::of(self.kind).map(|kind| kind.message().as_str_name());
+        let kind = kind.map_or("of a newer release", |name| {
+            name.strip_prefix("KIND_").unwrap_or(name)
+        });
+        let since = time(now - self.run_at);
+        let (problem, advice) = match self.state {
+            2 => (
+                format!("its lease ended {since} ago"),
+                "No server takes it over: see whether one runs.",
+            ),
+            4 => (
+                format!("it has failed for good, after {} attempts", self.attempts),
+                "OperationService shows its error; ask for the change again when the cause is gone.",
+            ),
+            _ if self.attempts >= 3 => (
+                format!("it has failed {} times and is tried again", self.attempts),
+                "OperationService shows its error, and the server's log the cause.",
+            ),
+            _ => (
+                format!("it has waited for {since}"),
+                "No server works on it: see whether one runs.",
+            ),
+        };
+        Finding::warn(
+            "jobs",
+            format!("operations/{} ({kind}): {problem}", self.id),
+        )
+        .advise(advice)
+        .with(json!({
+            "operation": format!("operations/{}", self.id),
+            "kind": kind,
+            "attempts": self.attempts,
+        }))
+    }
+}

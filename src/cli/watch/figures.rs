@@ -1,0 +1,141 @@
+//! `clientela watch figures`: a line whenever the figures of carts change.
+
+use tonic::{Status, Streaming};
+
+use crate::proto::pb::{self, CartFigures, ErrorReason, WatchCartFiguresResponse};
+
+use super::{
+    super::{backoff::Backoff, connection::Client, failure, failure::Failure, output},
+    SILENCE_MAX, is_final, note,
+};
+
+/// Follows the figures across any number of connections.
+pub async fn follow(client: Client, json: bool) -> Result<(), Failure> {
+    let mut shown = None;
+    let mut backoff = Backoff::new();
+    // A watch that cannot even begin has a reason that waiting will hardly mend.
+    let mut stream = open(&client).await?;
+    loop {
+        let mut ended = read(&mut stream, &mut backoff, &mut shown, json).await?;
+        let mut told = failure::reason(&ended) == Some(ErrorReason::Draining);
+        stream = loop {
+            if is_final(&ended) {
+                return Err(ended.into());
+            }
+            if !told {
+                let text = ended.message();
+                note(&format!("the stream ended ({text}); trying again"));
+                told = true;
+            }
+            tokio::time::sleep(backoff.wait()).await;
+            match open(&client).await {
+                Ok(stream) => break stream,
+                Err(status) => ended = status,
+            }
+        };
+    }
+}
+
+async fn open(client: &Client) -> Result<Streaming<WatchCartFiguresResponse>, Status> {
+    let request = pb::WatchCartFiguresRequest::default();
+    Ok(client
+        .carts()
+        .watch_cart_figures(request)
+        .await?
+        .into_inner())
+}
+
+/// Shows what is new; answers with the status that the stream ended with.
+async fn read(
+    stream: &mut Streaming<WatchCartFiguresResponse>,
+    backoff: &mut Backoff,
+    shown: &mut Option<CartFigures>,
+    json: bool,
+) -> Result<Status, Failure> {
+    loop {
+        let message = match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
+            Ok(Ok(Some(message))) => message,
+            Ok(Ok(None)) => return Ok(Status::unavailable("the stream ended")),
+            Ok(Err(status)) => return Ok(status),
+            Err(_) => return Ok(Status::unavailable("the server is silent")),
+        };
+        backoff.reset();
+        let Some(figures) = message.figures else {
+            continue;
+        };
+        let timeless = Some(CartFigures {
+            time: None,
+            ..figures.clone()
+        });
+        if *shown == timeless {
+            continue;
+        }
+        *shown = timeless;
+        let text = match json {
+            true => output::json(&figures)?,
+            false => line(&figures),
+        };
+        output::print(&text)?;
+    }
+}
+
+fn line(figures: &CartFigures) -> String {
+    let time = figures.time.as_ref().map(output::time_of_day);
+    let mut text = format!(
+        "{:<8}  {} open: {} filling, {} idle, {} abandoned; online: {} customers, {} visitors",
+        time.unwrap_or_default(),
+        figures.open_carts,
+        figures.filling_carts,
+        figures.idle_carts,
+        figures.abandoned_carts,
+        figures.customers_online,
+        figures.visitors_online,
+    );
+    for value in &figures.values {
+        let (open, at_risk) = (value.open.as_ref(), value.at_risk.as_ref());
+        text.push_str("; ");
+        text.push_str(&output::money(open));
+        if at_risk.is_some_and(|money| money.micros != 0) {
+            text.push_str(&format!(" ({} at risk)", output::money(at_risk)));
+        }
+    }
+    text.push('\n');
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_has_the_counts_and_the_values() {
+        let euros = |euros: i64| {
+            Some(pb::Money {
+                currency_code: "EUR".to_owned(),
+                micros: euros * 1_000_000,
+            })
+        };
+        let figures = CartFigures {
+            open_carts: 7,
+            filling_carts: 4,
+            idle_carts: 2,
+            abandoned_carts: 1,
+            customers_online: 3,
+            visitors_online: 1,
+            values: vec![pb::cart_figures::CurrencyValue {
+                open: euros(120),
+                at_risk: euros(20),
+            }],
+            ..CartFigures::default()
+        };
+
+        let line = line(&figures);
+
+        let counts = "7 open: 4 filling, 2 idle, 1 abandoned; online: 3 customers, 1 visitors";
+        assert!(line.contains(counts), "{line}");
+        assert!(
+            line.ends_with("; 120.00 EUR (20.00 EUR at risk)\n"),
+            "{line}"
+        );
+    }
+}

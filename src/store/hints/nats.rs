@@ -1,0 +1,225 @@
+//! Hints by NATS: its core, where a message reaches who listens at that moment and nobody else.
+//!
+//! A connection is used until it is lost and then made anew, to whichever server of the list answers:
+//! there is one way to begin, and everybody looks at the log once on it.
+
+use std::fmt;
+use std::str::FromStr;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
+
+use async_nats::{Client, ConnectOptions, Event, ServerAddr, Subscriber};
+use futures::StreamExt as _;
+use percent_encoding::percent_decode_str;
+use rand::seq::SliceRandom as _;
+use tokio::sync::{Notify, watch};
+
+use super::{Outage, RETRY, SPACING};
+use crate::store::open::OpenError;
+use crate::store::wake::Wake;
+
+/// How often a silent connection is asked whether it lives.
+const PING: Duration = Duration::from_secs(10);
+/// Hints that wait to be heard; more are dropped, as one says as much as a thousand.
+const UNHEARD_MAX: usize = 256;
+
+/// The servers of one NATS, or of its cluster.
+#[derive(Clone, PartialEq, Eq)]
+pub struct NatsUrls(Vec<ServerAddr>);
+
+impl NatsUrls {
+    /// Reads the URLs, `nats://…` or `tls://…`, of which one is enough.
+    ///
+    /// # Errors
+    /// When there is none, or one cannot be read.
+    pub fn read<T: AsRef<str>>(urls: &[T]) -> Result<Self, OpenError> {
+        let mut servers = Vec::new();
+        for url in urls {
+            let url = url.as_ref().trim();
+            if !url.starts_with("nats://") && !url.starts_with("tls://") {
+                let text = "each must begin with nats:// or tls://";
+                return Err(OpenError::BadNatsUrl(text.into()));
+            }
+            let server = ServerAddr::from_str(url)
+                .map_err(|error| OpenError::BadNatsUrl(error.to_string()))?;
+            servers.push(server);
+        }
+        if servers.is_empty() {
+            return Err(OpenError::BadNatsUrl("there is none".into()));
+        }
+        Ok(Self(servers))
+    }
+}
+
+/// Never shows a password.
+impl fmt::Debug for NatsUrls {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let servers = self.0.iter();
+        f.debug_list()
+            .entries(servers.map(|server| format!("{}:{}", server.host(), server.port())))
+            .finish()
+    }
+}
+
+/// Passes hints on for ever.
+pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wake) {
+    let mut commits = wake.here();
+    let mut outage = Outage::new("NATS");
+    loop {
+        match Link::open(&urls, &subject).await {
+            Ok(link) => {
+                outage.ends();
+                link.serve(&subject, &own, &mut commits, &wake).await;
+                tracing::debug!("the connection to NATS was lost");
+            }
+            Err(error) => {
+                outage.lasts(&error);
+                tokio::time::sleep(RETRY).await;
+            }
+        }
+    }
+}
+
+/// A connection that listens.
+struct Link {
+    client: Client,
+    hints: Subscriber,
+    lost: Arc<Notify>,
+}
+
+impl Link {
+    /// Connects to one of the servers, whichever answers first of those asked in a random order.
+    async fn open(urls: &NatsUrls, subject: &str) -> Result<Self, async_nats::Error> {
+        let mut servers = urls.0.clone();
+        servers.shuffle(&mut rand::rng());
+        let mut failed = async_nats::Error::from("no server is known");
+        for server in servers {
+            match Self::to(server, subject).await {
+                Ok(link) => return Ok(link),
+                Err(error) => failed = error,
+            }
+        }
+        Err(failed)
+    }
+
+    async fn to(server: ServerAddr, subject: &str) -> Result<Self, async_nats::Error> {
+        let lost = Arc::new(Notify::new());
+        let (loses, refused) = (Arc::clone(&lost), AtomicBool::new(false));
+        let options = ConnectOptions::new()
+            .name("clientela")
+            .ping_interval(PING)
+            .subscription_capacity(UNHEARD_MAX)
+            // The client's own way to connect again is not used: see the head of this file.
+            .max_reconnects(1)
+            .ignore_discovered_servers()
+            .event_callback(move |event| {
+                watch_over(event, &loses, &refused);
+                async {}
+            });
+        let options = match (decoded(server.username()), decoded(server.password())) {
+            (Some(user), Some(password)) => options.user_and_password(user, password),
+            (Some(token), None) => options.token(token),
+            (None, _) => options,
+        };
+        let client = options.connect(server).await?;
+        let hints = client.subscribe(subject.to_owned()).await?;
+        Ok(Self {
+            client,
+            hints,
+            lost,
+        })
+    }
+
+    /// Sends and hears hints until the connection is lost.
+    async fn serve(
+        self,
+        subject: &str,
+        own: &str,
+        commits: &mut watch::Receiver<u64>,
+        wake: &Wake,
+    ) {
+        let Self {
+            client,
+            mut hints,
+            lost,
+        } = self;
+        // Others may have missed what was committed here. They may have committed, too: it is looked
+        // when this first hint comes back, as from then on theirs are heard.
+        commits.mark_changed();
+        let mut hears = false;
+        let send = async {
+            while commits.changed().await.is_ok() {
+                let hint = own.to_owned().into();
+                if client.publish(subject.to_owned(), hint).await.is_err() {
+                    return;
+                }
+                tokio::time::sleep(SPACING).await;
+            }
+            // Nothing is written any more; hints of others are heard until the store has closed.
+            std::future::pending().await
+        };
+        let hear = async {
+            while let Some(hint) = hints.next().await {
+                if hint.payload != own.as_bytes() {
+                    wake.hinted();
+                } else if !hears {
+                    hears = true;
+                    wake.committed_elsewhere();
+                }
+            }
+        };
+        tokio::select! {
+            () = lost.notified() => {}
+            () = send => {}
+            () = hear => {}
+        }
+    }
+}
+
+/// A part of a URL as it was meant.
+fn decoded(part: Option<&str>) -> Option<String> {
+    let part = part.filter(|part| !part.is_empty())?;
+    Some(percent_decode_str(part).decode_utf8_lossy().into_owned())
+}
+
+fn watch_over(event: Event, lost: &Notify, refused: &AtomicBool) {
+    match event {
+        Event::Disconnected | Event::Closed | Event::LameDuckMode => lost.notify_one(),
+        // As where the user may not publish. Said once, as each hint would bring it about.
+        Event::ServerError(error) if !refused.swap(true, Ordering::Relaxed) => {
+            tracing::warn!(%error, "NATS refuses hints; replicas look by themselves");
+        }
+        _ => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_never_shown() {
+        let urls = NatsUrls::read(&["nats://u:hunter2@127.0.0.1:4222", "tls://other.test"]);
+
+        let shown = format!("{:?}", urls.unwrap());
+
+        assert_eq!(shown, r#"["127.0.0.1:4222", "other.test:4222"]"#);
+    }
+
+    #[test]
+    fn what_is_no_url_of_nats_is_refused() {
+        for bad in [
+            "",
+            "127.0.0.1:4222",
+            "http://127.0.0.1",
+            "nats://[",
+            "ws://a",
+        ] {
+            let refused = NatsUrls::read(&[bad]);
+
+            assert!(matches!(refused, Err(OpenError::BadNatsUrl(_))), "{bad}");
+        }
+        assert!(NatsUrls::read::<&str>(&[]).is_err());
+    }
+}

@@ -1,0 +1,94 @@
+//! Looking at a store from beside it: a connection that only reads, whether or not a server runs.
+//!
+//! Nothing is made, migrated or locked.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use sqlx::ConnectOptions as _;
+use sqlx::sqlite::SqliteConnectOptions;
+
+use super::config::DatabaseUrl;
+use super::conn::{Conn, Meter};
+use super::open::{self, OpenError, READER_VERSION};
+use super::pool::Target;
+use super::sqlite::DATABASE_FILE;
+use crate::on;
+
+/// Which schema a store has, and which this release knows.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Schema {
+    /// The newest migration that was applied.
+    pub applied: i64,
+    /// The newest that this release has.
+    pub known: i64,
+    /// Whether one was begun and not finished.
+    pub failed: bool,
+    /// The reader version that the data asks for.
+    pub minimum_reader: i64,
+    /// The reader version of this release.
+    pub own_reader: i64,
+}
+
+/// Connects to a store that exists, to read only.
+///
+/// # Errors
+/// When there is none, or it cannot be reached.
+pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
+    let target = match database {
+        DatabaseUrl::Embedded { data_dir } => Target::Sqlite(Box::new(embedded(data_dir)?)),
+        DatabaseUrl::Postgres(options) => {
+            let options = options
+                .as_ref()
+                .clone()
+                .application_name("clientela doctor")
+                .disable_statement_logging()
+                .options([
+                    ("default_transaction_read_only", "on"),
+                    ("statement_timeout", "30s"),
+                    ("lock_timeout", "2s"),
+                ]);
+            Target::Postgres(Box::new(options))
+        }
+    };
+    Ok(target.connect(&Arc::new(Meter::default())).await?)
+}
+
+fn embedded(data_dir: &Path) -> Result<SqliteConnectOptions, OpenError> {
+    let path = data_dir.join(DATABASE_FILE);
+    // A path that is mistyped makes no store.
+    if let Err(source) = std::fs::metadata(&path) {
+        return Err(OpenError::File { path, source });
+    }
+    Ok(SqliteConnectOptions::new()
+        .filename(path)
+        .read_only(true)
+        .disable_statement_logging())
+}
+
+const READ_SCHEMA: &str = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT),
+    CAST(COALESCE(SUM(CASE WHEN success THEN 0 ELSE 1 END), 0) AS BIGINT)
+    FROM _sqlx_migrations";
+
+const READ_MINIMUM: &str = "SELECT value FROM store_meta WHERE key = 'minimum_reader_version'";
+
+/// Which schema the store has.
+///
+/// # Errors
+/// The database's, as where it is of another program.
+pub async fn schema(conn: &mut Conn) -> Result<Schema, OpenError> {
+    let (applied, failed): (i64, i64) =
+        on!(conn, |e| sqlx::query_as(READ_SCHEMA).fetch_one(e).await)?;
+    let minimum: Option<String> = on!(conn, |e| sqlx::query_scalar(READ_MINIMUM)
+        .fetch_optional(e)
+        .await)?;
+    let minimum = minimum.as_deref().unwrap_or("0").parse();
+    Ok(Schema {
+        applied,
+        known: open::newest_migration(conn.engine()),
+        failed: failed > 0,
+        minimum_reader: minimum
+            .map_err(|_| OpenError::Damaged("minimum_reader_version is no number".into()))?,
+        own_reader: READER_VERSION,
+    })
+}

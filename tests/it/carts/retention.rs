@@ -1,0 +1,172 @@
+//! How long open carts are kept that nobody touches.
+
+use std::time::Duration;
+
+use clientela::proto::pb::cart_cause::Kind;
+use clientela::proto::pb::{self, ChangeKind, ErrorReason, ShopSettings, WatchCartsRequest};
+use tonic::Code;
+
+use super::abandonment::hold_until;
+use super::{Carts, customer, in_slot, item, named, of, set, visitor};
+use crate::harness::{CartWatch, Setup, Shop, assert_refused, eventually, store::START, unique};
+use crate::on_both_engines;
+
+const HOUR: Duration = Duration::from_secs(60 * 60);
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+
+async fn keep_days(shop: &Shop, visitors: i32, customers: i32) {
+    let settings = ShopSettings {
+        visitor_cart_retention_days: Some(visitors),
+        customer_cart_retention_days: Some(customers),
+        ..Default::default()
+    };
+    let paths = [
+        "visitor_cart_retention_days",
+        "customer_cart_retention_days",
+    ];
+    set(shop, &paths, settings).await;
+}
+
+async fn gone(shop: &Shop, name: &str) {
+    let look = || async { shop.try_get(named(name)).await.err() };
+    let status = eventually("the cart is gone", look).await;
+    assert_refused(&status, Code::NotFound, ErrorReason::NotFound);
+}
+
+async fn empty(shop: &Shop, slot: &str) -> pb::Cart {
+    let request = pb::CreateCartRequest {
+        owner: Some(in_slot(&visitor(), slot)),
+        ..Default::default()
+    };
+    shop.carts()
+        .create_cart(request)
+        .await
+        .unwrap()
+        .into_inner()
+}
+
+async fn a_customers(shop: &Shop) -> pb::Cart {
+    let request = pb::CreateCustomerRequest {
+        customer: Some(pb::Customer {
+            email: format!("ada.{}@example.test", unique()),
+            ..Default::default()
+        }),
+        ..Default::default()
+    };
+    let created = shop.customers().create_customer(request).await.unwrap();
+    shop.add(of(&customer(&created.into_inner().name)), item("shirt", 1))
+        .await
+}
+
+on_both_engines! {
+    async fn carts_of_visitors_and_of_customers_are_kept_as_long_as_the_shop_says(shop: Shop with Setup::held()) {
+        keep_days(&shop, 2, 4).await;
+        let mut watch = CartWatch::open(&mut shop.carts(), WatchCartsRequest::default()).await.unwrap();
+        let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let of_customer = a_customers(&shop).await;
+        shop.clock.advance(2 * DAY);
+        let younger = shop.add(of(&visitor()), item("shirt", 1)).await;
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &of_visitor.name).await;
+        shop.get(named(&of_customer.name)).await;
+        shop.clock.advance(2 * DAY);
+        gone(&shop, &of_customer.name).await;
+        gone(&shop, &younger.name).await;
+
+        watch.until("the end of all three", |watch| {
+            let ends = watch.changes.iter().filter(|change| change.kind() == ChangeKind::Deleted);
+            ends.count() == 3
+        }).await;
+        assert!(watch.carts.is_empty());
+        for change in watch.changes.iter().filter(|change| change.kind() == ChangeKind::Deleted) {
+            let causes: Vec<Kind> = change.causes.iter().map(pb::CartCause::kind).collect();
+            assert_eq!(causes.last(), Some(&Kind::Expired), "{change:?}");
+        }
+    }
+
+    /// Nobody has touched it, though the service has written it since.
+    async fn retention_goes_by_what_people_do(shop: Shop with Setup::held()) {
+        keep_days(&shop, 3, 0).await;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
+        shop.clock.advance(DAY + HOUR);
+        let written = eventually("the cart is written", || async {
+            let now = shop.get(named(&cart.name)).await;
+            (now.version > cart.version).then_some(now)
+        }).await;
+        assert_eq!(written.activity_time, cart.activity_time);
+        shop.clock.advance(2 * DAY);
+
+        gone(&shop, &cart.name).await;
+    }
+
+    async fn a_new_setting_acts_without_a_restart_and_zero_keeps_for_ever(shop: Shop with Setup::held()) {
+        keep_days(&shop, 0, 0).await;
+        let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let of_customer = a_customers(&shop).await;
+        let empty = empty(&shop, "main").await;
+        shop.clock.advance(3_650 * DAY);
+        // The purge that takes this one has looked at the others.
+        gone(&shop, &empty.name).await;
+        shop.get(named(&of_visitor.name)).await;
+        shop.get(named(&of_customer.name)).await;
+
+        keep_days(&shop, 3_649, 0).await;
+
+        gone(&shop, &of_visitor.name).await;
+        shop.get(named(&of_customer.name)).await;
+    }
+
+    async fn empty_carts_go_sooner_unless_they_are_for_what_is_saved(shop: Shop with Setup::held()) {
+        let filled = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let saved = empty(&shop, "saved").await;
+        let first = empty(&shop, "main").await;
+        shop.clock.advance(6 * HOUR);
+        let second = empty(&shop, "main").await;
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &first.name).await;
+        assert_eq!(shop.get(named(&second.name)).await, second);
+        set(&shop, &["empty_cart_retention_hours"], ShopSettings {
+            empty_cart_retention_hours: Some(0),
+            ..Default::default()
+        }).await;
+        shop.clock.advance(DAY);
+        // What else goes by time is looked at meanwhile.
+        eventually("the filled cart is abandoned", || async {
+            let cart = shop.get(named(&filled.name)).await;
+            (cart.version > filled.version).then_some(())
+        }).await;
+
+        assert_eq!(shop.get(named(&saved.name)).await, saved);
+        shop.get(named(&second.name)).await;
+    }
+
+    async fn a_cart_that_staff_holds_is_kept_until_it_is_free(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        keep_days(&shop, 1, 0).await;
+        let held = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let free = shop.add(of(&visitor()), item("shirt", 1)).await;
+        hold_until(&mut shop, &held.name, START + 3 * 86_400_000_000).await;
+
+        shop.clock.advance(DAY + HOUR);
+        gone(&shop, &free.name).await;
+        let kept = shop.get(named(&held.name)).await;
+        shop.clock.advance(2 * DAY);
+
+        gone(&shop, &held.name).await;
+        assert!(kept.lock.is_some());
+    }
+
+    async fn more_carts_than_one_step_takes_are_all_deleted(shop: Shop with Setup::held()) {
+        let mut names = Vec::new();
+        for slot in 0..70 {
+            names.push(empty(&shop, &format!("slot-{slot}")).await.name);
+        }
+        shop.clock.advance(6 * HOUR + Duration::from_micros(1));
+
+        for name in names {
+            gone(&shop, &name).await;
+        }
+    }
+}

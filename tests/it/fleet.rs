@@ -1,0 +1,8 @@
+//! Several servers on one PostgreSQL: their hints, what holds their feed back, how streams spread over
+//! them, and the doctor who looks at it.
+
+mod balancing;
+mod doctor;
+mod hints;
+mod horizon;
+mod nats;

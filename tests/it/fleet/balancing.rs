@@ -1,0 +1,154 @@
+//! Behind a balancer of connections, streams spread over a server that is new: they end by age, and
+//! their connection takes no new ones.
+
+use std::net::SocketAddr;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use clientela::proto::pb::cart_service_client::CartServiceClient;
+use tokio::net::{TcpListener, TcpStream};
+use tokio::task::JoinSet;
+use tonic::transport::Channel;
+
+use crate::harness::{CartWatch, Engine, PATIENCE, Seen, Setup, Shop, eventually};
+use crate::watch::{add, every, visitor};
+
+const WATCHERS: usize = 8;
+
+/// Leads each new connection to the next of its backends.
+struct Forwarder {
+    address: SocketAddr,
+    backends: Arc<Mutex<Vec<Backend>>>,
+    _accepting: JoinSet<()>,
+}
+
+#[derive(Clone)]
+struct Backend {
+    address: SocketAddr,
+    open: Arc<AtomicUsize>,
+}
+
+impl Forwarder {
+    async fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let backends = Arc::new(Mutex::new(Vec::<Backend>::new()));
+        let known = Arc::clone(&backends);
+        let mut accepting = JoinSet::new();
+        accepting.spawn(async move {
+            let mut connections = JoinSet::new();
+            for turn in 0.. {
+                let (client, _) = listener.accept().await.unwrap();
+                let backend = {
+                    let known = known.lock().unwrap();
+                    known[turn % known.len()].clone()
+                };
+                connections.spawn(forward(client, backend));
+            }
+        });
+        Self {
+            address,
+            backends,
+            _accepting: accepting,
+        }
+    }
+
+    /// Adds a backend; gives the number of its open connections.
+    fn add(&self, address: SocketAddr) -> Arc<AtomicUsize> {
+        let open = Arc::new(AtomicUsize::new(0));
+        let backend = Backend {
+            address,
+            open: Arc::clone(&open),
+        };
+        self.backends.lock().unwrap().push(backend);
+        open
+    }
+}
+
+async fn forward(mut client: TcpStream, backend: Backend) {
+    let Ok(mut server) = TcpStream::connect(backend.address).await else {
+        return;
+    };
+    backend.open.fetch_add(1, Ordering::SeqCst);
+    let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+    backend.open.fetch_sub(1, Ordering::SeqCst);
+}
+
+/// What a watcher was told of the one cart, in order, over all its streams.
+type Versions = Arc<Mutex<Vec<i64>>>;
+
+/// Watches for ever as an ordinary client: one channel, and a new stream when the last has ended.
+async fn follow(forwarder: SocketAddr, key: String, versions: Versions) {
+    let channel = Channel::from_shared(format!("http://{forwarder}"))
+        .unwrap()
+        .connect_lazy();
+    let mut client = CartServiceClient::with_interceptor(channel, Shop::with_key(&key));
+    let mut watch = CartWatch::open(&mut client, every()).await.unwrap();
+    loop {
+        match watch.next().await {
+            Ok(Seen::Changes(changes)) => {
+                let told = changes.iter().map(|change| change.version);
+                versions.lock().unwrap().extend(told);
+            }
+            Ok(_) => {}
+            Err(ended) => {
+                assert_eq!(ended.code(), tonic::Code::Unavailable, "{ended:?}");
+                watch = watch.resume(&mut client, every()).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_spread_over_a_new_server_and_lose_nothing() {
+    let mut setup = Setup::default();
+    setup.feed.stream_age = Duration::from_secs(1);
+    let shop = Shop::start_with(Engine::Postgres, setup.clone()).await;
+    let forwarder = Forwarder::start().await;
+    let on_old = forwarder.add(shop.address);
+    let mut watching = JoinSet::new();
+    let told: Vec<Versions> = (0..WATCHERS).map(|_| Versions::default()).collect();
+    for versions in &told {
+        watching.spawn(follow(
+            forwarder.address,
+            shop.admin_key.clone(),
+            Arc::clone(versions),
+        ));
+    }
+    eventually("all watchers on the old server", async || {
+        (on_old.load(Ordering::SeqCst) >= WATCHERS).then_some(())
+    })
+    .await;
+
+    let replica = shop.replica(setup).await;
+    let on_new = forwarder.add(replica.address);
+    let who = visitor("whom everybody watches");
+    // The lines repeat, so that the cart does not grow.
+    let mut carts = shop.carts();
+    let until = Instant::now() + PATIENCE;
+    let last = loop {
+        assert!(Instant::now() < until, "streams go to the new server");
+        let cart = add(&mut carts, &who, "a").await;
+        let spread = on_new
+            .load(Ordering::SeqCst)
+            .min(on_old.load(Ordering::SeqCst));
+        if spread >= WATCHERS / 4 && cart.version > 50 {
+            break cart.version;
+        }
+    };
+    eventually("the last version at every watcher", async || {
+        let there = |versions: &Versions| versions.lock().unwrap().last() == Some(&last);
+        told.iter().all(there).then_some(())
+    })
+    .await;
+
+    for versions in &told {
+        let versions = versions.lock().unwrap();
+        let all: Vec<i64> = (versions[0]..=last).collect();
+        assert_eq!(*versions, all, "each version once, in order");
+        assert!(versions[0] <= 1, "from the first on");
+    }
+    watching.shutdown().await;
+    replica.stop().await;
+}

@@ -1,0 +1,259 @@
+//! The doctor sees what is wrong with a store, beside its running server or without it.
+
+mod culprits;
+
+use std::process::Output;
+
+use serde_json::Value;
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
+
+use crate::cli::program;
+use crate::harness::postgres::{Cluster, Durability};
+use crate::harness::{Engine, Setup, Shop};
+use crate::on_both_engines;
+use crate::watch::{add, visitor};
+
+/// Asks the doctor about a shop's store.
+fn doctor(shop: &Shop, arguments: &[&str]) -> Output {
+    let mut command = program();
+    command.arg("doctor").args(arguments);
+    match shop.engine {
+        Engine::Sqlite => command.arg("--data-dir").arg(shop.folder()),
+        Engine::Postgres => command.arg("--database-url").arg(shop.database_url()),
+    };
+    command.output().expect("the program runs")
+}
+
+/// What the doctor found, and the code it ended with.
+fn examined(shop: &Shop, arguments: &[&str]) -> (Value, Option<i32>) {
+    let output = doctor(shop, &[&["--json"], arguments].concat());
+    let printed = String::from_utf8_lossy(&output.stdout);
+    let report = serde_json::from_str(&printed)
+        .unwrap_or_else(|error| panic!("{error}: {printed} {output:?}"));
+    (report, output.status.code())
+}
+
+/// The findings of one check.
+fn of<'r>(report: &'r Value, check: &str) -> Vec<&'r Value> {
+    let findings = report["findings"].as_array().expect("a list");
+    let wanted = findings.iter().filter(|finding| finding["check"] == check);
+    wanted.collect()
+}
+
+/// The one finding of a check, with its status.
+#[track_caller]
+fn one<'r>(report: &'r Value, check: &str, status: &str) -> &'r Value {
+    let findings = of(report, check);
+    assert_eq!(findings.len(), 1, "{report:#}");
+    assert_eq!(findings[0]["status"], status, "{report:#}");
+    findings[0]
+}
+
+/// Changes the store behind its server's back.
+async fn harm(shop: &Shop, statement: String) {
+    let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+    match shop.engine {
+        Engine::Sqlite => {
+            let url = format!("sqlite://{}/clientela.db", shop.folder().display());
+            let mut connection = SqliteConnection::connect(&url).await.unwrap();
+            statement.execute(&mut connection).await.unwrap();
+            connection.close().await.unwrap();
+        }
+        Engine::Postgres => {
+            let mut connection = PgConnection::connect(shop.database_url()).await.unwrap();
+            statement.execute(&mut connection).await.unwrap();
+        }
+    }
+}
+
+/// A job as it lies in the table: its state, its attempts, and how long ago its turn was, in seconds.
+fn job(id: &str, kind: i64, state: i64, attempts: i64, ago: i64) -> String {
+    let now = clientela::clock::Clock::system().now();
+    let turn = now - ago * 1_000_000;
+    format!(
+        "INSERT INTO jobs (id, shop_id, kind, subject, state, cursor, progress, doc, key_id, run_at,
+             attempts, create_time, update_time, end_time, error)
+         VALUES ('{id}', 'elsewhere', {kind}, 'customers/erika-{id}', {state}, '', 0, '{{}}', 'k', {turn},
+             {attempts}, {turn}, {turn}, CASE WHEN {state} > 2 THEN {turn} END, 'erika mustermann');"
+    )
+}
+
+on_both_engines! {
+    async fn work_that_is_stuck_is_told_without_what_it_is_about(shop: Shop) {
+        let mut shop = shop;
+        shop.stop().await;
+        let jobs = [
+            job("silent", 1, 2, 0, 120),
+            job("failing", 2, 1, 4, -60),
+            job("failed", 3, 4, 9, 3_600),
+            job("waiting", 4, 1, 0, 3_600),
+            job("healthy", 4, 1, 0, -60),
+            job("working", 5, 2, 0, -20),
+            job("long-failed", 3, 4, 9, 30 * 86_400),
+        ];
+        harm(&shop, jobs.concat()).await;
+
+        let (report, _) = examined(&shop, &[]);
+
+        let stuck = of(&report, "jobs");
+        let mut told: Vec<&str> = stuck.iter().filter_map(|job| job["text"].as_str()).collect();
+        told.sort_unstable();
+        assert_eq!(told.len(), 4, "{report:#}");
+        assert!(told[0].starts_with("operations/failed (DELETE_GROUP): it has failed for good, after 9"));
+        assert!(told[1].starts_with("operations/failing (REFRESH_CUSTOMER): it has failed 4 times"));
+        assert!(told[2].starts_with("operations/silent (REPRICE_CARTS): its lease ended 2 min ago"));
+        assert!(told[3].starts_with("operations/waiting (DELETE_CUSTOMER_CARTS): it has waited"));
+        assert!(stuck.iter().all(|job| job["status"] == "WARN"));
+        assert!(!report.to_string().contains("erika"), "nothing personal is told");
+    }
+
+    async fn a_store_of_a_newer_release_is_told(shop: Shop) {
+        harm(&shop, "UPDATE store_meta SET value = '99' WHERE key = 'minimum_reader_version'".into()).await;
+
+        let (report, code) = examined(&shop, &[]);
+
+        let schema = one(&report, "schema", "FAIL");
+        assert_eq!(schema["detail"]["minimum_reader"], 99);
+        assert_eq!(code, Some(1));
+    }
+
+    async fn a_feed_that_is_not_compacted_is_told(shop: Shop) {
+        let mut shop = shop;
+        add(&mut shop.carts(), &visitor("of long ago"), "a").await;
+        let (report, _) = examined(&shop, &[]);
+        assert_eq!(one(&report, "feed", "OK")["detail"]["oldest_seconds"].as_i64().map(|s| s < 600), Some(true));
+        // A server would compact it.
+        shop.stop().await;
+        harm(&shop, "UPDATE change_log SET commit_time = commit_time - 604800000000".into()).await;
+
+        let (report, _) = examined(&shop, &[]);
+
+        let feed = one(&report, "feed", "WARN");
+        assert!(feed["text"].as_str().unwrap().contains("the oldest is 7 days old, and 3 days are kept"), "{feed}");
+    }
+
+    async fn an_absent_store_is_a_failure_and_is_not_made(shop: Shop) {
+        let folder = tempfile::tempdir().unwrap();
+        let absent = folder.path().join("absent");
+        let mut command = program();
+        command.args(["doctor", "--json"]);
+        match shop.engine {
+            Engine::Sqlite => command.arg("--data-dir").arg(&absent),
+            Engine::Postgres => command.args(["--database-url", "postgres://u:hunter2@127.0.0.1:1/none"]),
+        };
+
+        let output = command.output().unwrap();
+
+        let printed = String::from_utf8(output.stdout).unwrap();
+        let report: Value = serde_json::from_str(&printed).unwrap();
+        one(&report, "connection", "FAIL");
+        assert_eq!(output.status.code(), Some(1));
+        assert!(!absent.exists());
+        assert!(!printed.contains("hunter2"), "{printed}");
+    }
+}
+
+/// Every check of a store that is as it should be.
+fn assert_healthy(shop: &Shop, checks: &[&str]) {
+    let (report, code) = examined(shop, &[]);
+
+    for check in checks {
+        one(&report, check, "OK");
+    }
+    assert_eq!(of(&report, "schema")[0]["detail"]["minimum_reader"], 1);
+    assert_eq!(
+        (&report["status"], code),
+        (&Value::from("OK"), Some(0)),
+        "{report:#}"
+    );
+    let text = String::from_utf8(doctor(shop, &[]).stdout).unwrap();
+    assert_eq!(text.lines().count(), checks.len(), "{text}");
+    assert!(
+        text.lines().all(|line| line.starts_with("OK    ")),
+        "{text}"
+    );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_embedded_store_is_examined_beside_its_server_and_without_it() {
+    let mut shop = Shop::start(Engine::Sqlite).await;
+    add(&mut shop.carts(), &visitor("who is there"), "a").await;
+    let checks = ["engine", "schema", "integrity", "journal", "feed", "jobs"];
+
+    assert_healthy(&shop, &checks);
+    // The server goes on, and can be started again.
+    add(&mut shop.carts(), &visitor("who came later"), "a").await;
+    shop.stop().await;
+    assert_healthy(&shop, &checks);
+    shop.start_again(Setup::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_damaged_file_is_told() {
+    use std::os::unix::fs::FileExt as _;
+    let mut shop = Shop::start(Engine::Sqlite).await;
+    add(&mut shop.carts(), &visitor("of the damaged"), "a").await;
+    shop.stop().await;
+    let file = std::fs::File::options()
+        .write(true)
+        .open(shop.folder().join("clientela.db"))
+        .unwrap();
+    let pages = file.metadata().unwrap().len() / 4_096;
+    // All but the first, which says what the file is and holds the schema.
+    for page in 12..pages {
+        file.write_all_at(&[0xee; 4_096], page * 4_096).unwrap();
+    }
+
+    let (report, code) = examined(&shop, &[]);
+
+    one(&report, "integrity", "FAIL");
+    assert_eq!((&report["status"], code), (&Value::from("FAIL"), Some(1)));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_that_keeps_its_promises_is_examined() {
+    let cluster = Cluster::start(Durability::Full, &[]).await;
+    cluster.create_database("shop", None).await;
+    let shop = Shop::start_on(cluster.url("shop"), Setup::default()).await;
+    add(&mut shop.carts(), &visitor("who is there"), "a").await;
+
+    assert_healthy(
+        &shop,
+        &[
+            "engine",
+            "schema",
+            "horizon",
+            "vacuum",
+            "settings",
+            "connections",
+            "feed",
+            "jobs",
+        ],
+    );
+}
+
+/// The shared cluster of the tests does not flush.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn settings_that_lose_data_are_told() {
+    let shop = Shop::start(Engine::Postgres).await;
+    let name = shop.database_url().rsplit('/').next().unwrap();
+    harm(
+        &shop,
+        format!("ALTER DATABASE {name} SET synchronous_commit = off"),
+    )
+    .await;
+
+    let (report, code) = examined(&shop, &[]);
+
+    let told = of(&report, "settings");
+    let settings: Vec<&Value> = told
+        .iter()
+        .map(|found| &found["detail"]["setting"])
+        .collect();
+    assert_eq!(
+        settings,
+        ["fsync", "full_page_writes", "synchronous_commit"]
+    );
+    assert!(told.iter().all(|found| found["status"] == "FAIL"));
+    assert_eq!(code, Some(1));
+}

@@ -1,0 +1,359 @@
+//! A change at one replica is seen at the other at once by a hint, and at the latest by a look where
+//! there is none. The interval of looks is an hour where a hint has to do it.
+
+use std::process::Stdio;
+use std::time::{Duration, Instant};
+
+use clientela::store::{Hints, NatsUrls};
+use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+
+use super::nats::Nats;
+use crate::cli::program;
+use crate::harness::{CartWatch, Engine, PATIENCE, Replica, Setup, Shop, eventually, unique};
+use crate::watch::{add, every, visitor};
+
+/// A setup whose replicas look by themselves so often.
+fn looks_every(interval: Duration, hints: &Hints) -> Setup {
+    let mut setup = Setup {
+        hints: hints.clone(),
+        ..Setup::default()
+    };
+    setup.feed.poll_interval = interval;
+    setup
+}
+
+fn hardly_looks(hints: &Hints) -> Setup {
+    looks_every(Duration::from_secs(3_600), hints)
+}
+
+fn looks_often(hints: &Hints) -> Setup {
+    looks_every(Duration::from_millis(100), hints)
+}
+
+/// A watch of all carts at a replica.
+async fn watch_at(replica: &Replica, shop: &Shop) -> CartWatch {
+    let mut client = replica.carts_as(&shop.admin_key);
+    let mut watch = CartWatch::open(&mut client, every()).await.unwrap();
+    watch.snapshot().await;
+    watch
+}
+
+/// Fills a new cart at the shop's first server and waits until the watch has it.
+async fn change_is_seen(shop: &Shop, watch: &mut CartWatch) {
+    let who = visitor(&format!("number {}", unique()));
+    let cart = add(&mut shop.carts(), &who, "a").await;
+    watch
+        .until("the cart", |watch| watch.carts.contains_key(&cart.name))
+        .await;
+}
+
+/// Makes changes until the replica has heard of one by a hint, and each is seen.
+async fn changes_are_hinted(shop: &Shop, replica: &Replica, watch: &mut CartWatch) {
+    let before = replica.store().hints_heard();
+    change_is_seen(shop, watch).await;
+    let until = Instant::now() + PATIENCE;
+    while replica.store().hints_heard() == before {
+        assert!(Instant::now() < until, "a hint is heard");
+        change_is_seen(shop, watch).await;
+    }
+}
+
+/// Two replicas on different servers of a cluster. The second has two to choose from: whichever it is
+/// on, one of the two deaths below moves it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
+    let mut nats = Nats::start(3);
+    nats.formed(&[0, 1, 2]).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
+    let replica = shop.replica(hardly_looks(&nats.hints(&[1, 2]))).await;
+    let looking = shop.replica(looks_often(&nats.hints(&[1, 2]))).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    let mut poll = watch_at(&looking, &shop).await;
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+
+    nats.kill(1);
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    nats.start_again(1);
+    nats.formed(&[0, 1, 2]).await;
+    nats.kill(2);
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+
+    nats.kill(0);
+    nats.kill(1);
+    let (hinted, heard) = (replica.store().hints_heard(), looking.store().hints_heard());
+    for _ in 0..3 {
+        change_is_seen(&shop, &mut poll).await;
+    }
+    assert_eq!(
+        replica.store().hints_heard(),
+        hinted,
+        "nobody passes hints on"
+    );
+    assert_eq!(
+        looking.store().hints_heard(),
+        heard,
+        "nobody passes hints on"
+    );
+
+    nats.start_again(0);
+    nats.start_again(1);
+    let here = poll.carts.len();
+    watch
+        .until("what came meanwhile", |watch| watch.carts.len() == here)
+        .await;
+    nats.formed(&[0, 1]).await;
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    assert_eq!(watch.changes.len(), watch.carts.len(), "each was sent once");
+    replica.stop().await;
+    looking.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_service_whose_nats_is_away_at_the_start_works_and_finds_it_later() {
+    let mut nats = Nats::start(1);
+    nats.kill(0);
+    let setup = looks_often(&nats.hints(&[0]));
+    let shop = Shop::start_with(Engine::Postgres, setup.clone()).await;
+    let replica = shop.replica(setup).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    change_is_seen(&shop, &mut watch).await;
+    assert_eq!(replica.store().hints_heard(), 0);
+
+    nats.start_again(0);
+
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_hints_for_nothing_do_no_harm() {
+    let nats = Nats::start(1);
+    let hints = nats.hints(&[0]);
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&hints)).await;
+    let replica = shop.replica(hardly_looks(&hints)).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    let client = nats.client(0).await;
+    let subject = format!("clientela.{}.wake", shop.store().meta().store_id());
+    let heard = async || (replica.store().hints_heard() >= 10).then_some(());
+    eventually("the replica to listen", async || {
+        client
+            .publish(subject.clone(), "probe".into())
+            .await
+            .unwrap();
+        heard().await
+    })
+    .await;
+
+    for round in 0..10 {
+        for _ in 0..100 {
+            client.publish(subject.clone(), "".into()).await.unwrap();
+        }
+        client.flush().await.unwrap();
+        change_is_seen(&shop, &mut watch).await;
+        assert_eq!(watch.changes.len(), round + 1, "each was sent once");
+    }
+    replica.stop().await;
+}
+
+/// A replica whose user may not subscribe hears nothing, and misses nothing.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_that_hears_no_hint_loses_nothing() {
+    let nats = Nats::start(1);
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
+    let deaf = NatsUrls::read(&[nats.url_as("deaf", 0)]).unwrap();
+    let replica = shop.replica(looks_often(&Hints::Nats(deaf))).await;
+    let mut watch = watch_at(&replica, &shop).await;
+
+    for round in 0..10 {
+        change_is_seen(&shop, &mut watch).await;
+        assert_eq!(watch.changes.len(), round + 1, "each was sent once");
+    }
+
+    assert_eq!(replica.store().hints_heard(), 0);
+    // It may speak, though, and is heard.
+    let mut client = replica.carts_as(&shop.admin_key);
+    let mut here = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+    let (mut number, until) = (0, Instant::now() + PATIENCE);
+    while shop.store().hints_heard() == 0 {
+        assert!(Instant::now() < until, "a hint is heard");
+        number += 1;
+        let cart = add(
+            &mut client,
+            &visitor(&format!("of the deaf, {number}")),
+            "a",
+        )
+        .await;
+        here.until("its cart", |here| here.carts.contains_key(&cart.name))
+            .await;
+    }
+    replica.stop().await;
+}
+
+/// The channel of a shop's hints by the database.
+fn channel(shop: &Shop) -> String {
+    format!(
+        "clientela_{}",
+        shop.store().meta().store_id().replace('-', "")
+    )
+}
+
+async fn session(shop: &Shop) -> PgConnection {
+    PgConnection::connect(shop.database_url()).await.unwrap()
+}
+
+const END_LISTENERS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_stat_activity
+    WHERE datname = current_database() AND query ILIKE 'LISTEN %'";
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_listener_whose_session_was_ended_listens_again() {
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&Hints::Notify)).await;
+    let replica = shop.replica(hardly_looks(&Hints::Notify)).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    let mut session = session(&shop).await;
+
+    for _ in 0..2 {
+        let ended: i64 = sqlx::query_scalar(END_LISTENERS)
+            .fetch_one(&mut session)
+            .await
+            .unwrap();
+        assert!(ended >= 1, "somebody listened");
+        changes_are_hinted(&shop, &replica, &mut watch).await;
+    }
+
+    assert_eq!(watch.changes.len(), watch.carts.len(), "each was sent once");
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_thousand_notifications_for_nothing_do_no_harm() {
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&Hints::Notify)).await;
+    let replica = shop.replica(hardly_looks(&Hints::Notify)).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    let (seen, heard) = (watch.changes.len(), replica.store().hints_heard());
+    let mut session = session(&shop).await;
+    // Those with the same payload would be folded into one.
+    let notify = format!(
+        "SELECT pg_notify('{}', n::text) FROM generate_series(1, 1000) AS n",
+        channel(&shop)
+    );
+
+    sqlx::raw_sql(AssertSqlSafe(notify))
+        .execute(&mut session)
+        .await
+        .unwrap();
+    change_is_seen(&shop, &mut watch).await;
+
+    assert_eq!(watch.changes.len(), seen + 1, "each was sent once");
+    eventually("the notifications", async || {
+        (replica.store().hints_heard() >= heard + 1_000).then_some(())
+    })
+    .await;
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn without_hints_a_change_is_seen_by_looking() {
+    let shop = Shop::start_with(Engine::Postgres, looks_often(&Hints::Off)).await;
+    let replica = shop.replica(looks_often(&Hints::Off)).await;
+    let mut watch = watch_at(&replica, &shop).await;
+
+    for _ in 0..5 {
+        change_is_seen(&shop, &mut watch).await;
+    }
+
+    assert_eq!(replica.store().hints_heard(), 0);
+    replica.stop().await;
+}
+
+/// With NATS given, nobody listens in the database.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn nats_takes_the_place_of_notifications() {
+    let nats = Nats::start(1);
+    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
+    let replica = shop.replica(hardly_looks(&nats.hints(&[0]))).await;
+    let mut watch = watch_at(&replica, &shop).await;
+    changes_are_hinted(&shop, &replica, &mut watch).await;
+    let mut session = session(&shop).await;
+
+    let listeners: i64 = sqlx::query_scalar(END_LISTENERS)
+        .fetch_one(&mut session)
+        .await
+        .unwrap();
+
+    assert_eq!(listeners, 0);
+    replica.stop().await;
+}
+
+fn refusal(arguments: &[&str]) -> String {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let output = program()
+        .args(["serve", "--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(folder.path())
+        .args(arguments)
+        .output()
+        .expect("the program runs");
+    assert_eq!(output.status.code(), Some(2));
+    String::from_utf8(output.stderr).expect("UTF-8")
+}
+
+#[test]
+fn an_embedded_store_has_nobody_to_give_hints_to() {
+    let refused = refusal(&["--nats-url", "nats://127.0.0.1:4222"]);
+
+    assert!(
+        refused.contains("--nats-url is for replicas on one PostgreSQL"),
+        "{refused}"
+    );
+}
+
+#[test]
+fn a_url_that_is_not_of_nats_is_refused_without_being_shown() {
+    let database = ["--database-url", "postgres://127.0.0.1:1/none"];
+    let [flag, url] = database;
+
+    let refused = refusal(&[flag, url, "--nats-url", "amqp://u:hunter2@127.0.0.1"]);
+
+    assert!(refused.contains("nats:// or tls://"), "{refused}");
+    assert!(!refused.contains("hunter2"), "{refused}");
+}
+
+/// What answers at the port is no NATS: each attempt is seen by the test and none succeeds.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn an_outage_is_told_once() {
+    let database = crate::harness::postgres::database().await;
+    let folder = tempfile::tempdir().unwrap();
+    let hangs_up = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("nats://{}", hangs_up.local_addr().unwrap());
+    let log = folder.path().join("log");
+    let mut server = program()
+        .args([
+            "serve",
+            "--listen",
+            "127.0.0.1:0",
+            "--database-url",
+            &database.url,
+        ])
+        .args(["--nats-url", &url, "--data-dir"])
+        .arg(folder.path().join("data"))
+        .stdout(Stdio::null())
+        .stderr(std::fs::File::create(&log).unwrap())
+        .spawn()
+        .expect("the program runs");
+
+    for _ in 0..4 {
+        let accepted = tokio::time::timeout(PATIENCE, hangs_up.accept());
+        drop(accepted.await.expect("it tries again").unwrap());
+    }
+
+    let id = rustix::process::Pid::from_child(&server);
+    rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
+    assert!(server.wait().unwrap().success());
+    let log = std::fs::read_to_string(log).unwrap();
+    let told = log
+        .matches("replicas cannot tell each other of changes")
+        .count();
+    assert_eq!(told, 1, "{log}");
+    assert!(!log.contains("event: "), "{log}");
+}
