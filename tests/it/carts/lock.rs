@@ -1,6 +1,9 @@
 //! Carts that a member of staff holds, on both engines; the clock is held too, so that leases run out
 //! when a test says so.
 
+mod leases;
+mod surroundings;
+
 use std::time::Duration;
 
 use clientela::clock::Clock;
@@ -10,11 +13,9 @@ use clientela::proto::pb::{
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use super::{Carts, EURO, customer, item, lines, named, of, total, visitor};
+use super::{Carts, item, lines, named, of, visitor};
 use crate::harness::store::START;
-use crate::harness::{
-    CartWatch, Engine, Setup, Shop, Transport, assert_refused, eventually, unique, violations,
-};
+use crate::harness::{CartWatch, Engine, Setup, Shop, Transport, assert_refused, unique};
 use crate::watch::every;
 
 type Client = CartServiceClient<Transport>;
@@ -37,32 +38,23 @@ macro_rules! on_both {
         mod $name {
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_sqlite() {
-                super::$name(super::shop(super::Engine::Sqlite).await).await;
+                super::$name($crate::carts::lock::shop($crate::harness::Engine::Sqlite).await).await;
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
             async fn on_postgres() {
-                super::$name(super::shop(super::Engine::Postgres).await).await;
+                super::$name($crate::carts::lock::shop($crate::harness::Engine::Postgres).await).await;
             }
         }
     )* };
 }
+use on_both;
 
 on_both! {
     who_does_not_hold_a_cart_changes_nothing_in_it;
     what_the_holder_does_is_told_with_the_acting_person;
-    a_hold_is_taken_once_and_again_only_by_its_holder;
-    a_heartbeat_moves_the_end_and_is_no_news;
-    a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once;
-    leases_run_out_by_themselves_once_however_many_look;
     a_hold_is_ended_by_its_holder_or_by_force;
-    work_of_the_service_goes_on_in_a_held_cart;
-    held_carts_are_found_and_show_until_when;
-    a_lease_has_its_range_and_a_purpose_its_length;
     a_repeated_hold_is_one_and_a_stale_or_absent_cart_is_refused;
-    an_order_ends_the_hold_of_who_orders;
-    a_held_cart_is_not_expired;
-    who_registers_while_the_cart_is_held_leaves_it_the_visitor_s;
 }
 
 /// A client with a key of support, acting as somebody.
@@ -287,166 +279,6 @@ async fn what_the_holder_does_is_told_with_the_acting_person(shop: Shop) {
     assert_eq!(watch.changes[0].cart, Some(version_of(&held)));
 }
 
-async fn a_hold_is_taken_once_and_again_only_by_its_holder(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let (mut anna, mut ben) = (
-        acting(&shop, "staff/anna").await,
-        acting(&shop, "staff/ben").await,
-    );
-    let first = take(&mut anna, &cart.name).await;
-    shop.clock.advance(Duration::from_secs(60));
-
-    let taken = ben.lock_cart(taking(&cart.name, "")).await.unwrap_err();
-    let again = take(&mut anna, &cart.name).await;
-    let otherwise = anna
-        .lock_cart(taking(&cart.name, "Complaint"))
-        .await
-        .unwrap()
-        .into_inner();
-
-    assert_locked(&taken);
-    assert_eq!(
-        (end(&first), end(&again), end(&otherwise)),
-        (Some(120), Some(180), Some(180))
-    );
-    // The same purpose is a heartbeat; another one is a version.
-    assert_eq!(version_of(&again), version_of(&first));
-    assert_eq!(otherwise.version, first.version + 1);
-    let (was, is) = (first.lock.unwrap(), otherwise.lock.unwrap());
-    assert_eq!(
-        (is.purpose.as_str(), is.acquire_time),
-        ("Complaint", was.acquire_time)
-    );
-}
-
-async fn a_heartbeat_moves_the_end_and_is_no_news(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let (mut anna, mut ben) = (
-        acting(&shop, "staff/anna").await,
-        acting(&shop, "staff/ben").await,
-    );
-    let free = renew(&mut anna, &cart.name, 60).await.unwrap_err();
-    let held = take(&mut anna, &cart.name).await;
-    let mut watch = watched(&shop).await;
-    shop.clock.advance(Duration::from_secs(100));
-
-    let renewed = renew(&mut anna, &cart.name, 60).await.unwrap();
-    let others = renew(&mut ben, &cart.name, 60).await.unwrap_err();
-    let absent = renew(&mut ben, "carts/nobody", 60).await.unwrap_err();
-
-    assert_refused(&free, Code::FailedPrecondition, ErrorReason::CartNotLocked);
-    assert_locked(&others);
-    assert_refused(&absent, Code::NotFound, ErrorReason::NotFound);
-    assert_eq!((end(&held), end(&renewed)), (Some(120), Some(160)));
-    assert_eq!(version_of(&renewed), version_of(&held));
-    assert_eq!(shop.get(named(&cart.name)).await, renewed);
-    // Past the first end the hold goes on, and a version that is written meanwhile does not move it.
-    shop.clock.advance(Duration::from_secs(30));
-    let grown = anna
-        .add_item(adding(&cart.name, "hat"))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(grown.version, held.version + 1);
-    assert_eq!(end(&shop.get(named(&cart.name)).await), Some(160));
-    watch
-        .until("the edit", |seen| seen.carts[&cart.name] == grown)
-        .await;
-    assert_eq!(
-        told(&watch, &cart.name),
-        [(Kind::ItemAdded, "staff/anna".to_owned())]
-    );
-}
-
-async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let (mut anna, mut ben) = (
-        acting(&shop, "staff/anna").await,
-        acting(&shop, "staff/ben").await,
-    );
-    take(&mut anna, &cart.name).await;
-    let mut watch = watched(&shop).await;
-    shop.clock.advance(Duration::from_micros(119_999_999));
-    assert_locked(&ben.add_item(adding(&cart.name, "hat")).await.unwrap_err());
-
-    shop.clock.advance(Duration::from_micros(1));
-    let grown = ben
-        .add_item(adding(&cart.name, "hat"))
-        .await
-        .unwrap()
-        .into_inner();
-    let late = renew(&mut anna, &cart.name, 60).await.unwrap_err();
-    let bens = take(&mut ben, &cart.name).await;
-
-    assert_eq!(grown.lock, None);
-    assert_refused(&late, Code::FailedPrecondition, ErrorReason::CartNotLocked);
-    watch
-        .until("the new hold", |seen| {
-            seen.carts[&cart.name] == version_of(&bens)
-        })
-        .await;
-    let ben = || "staff/ben".to_owned();
-    // Whether the write or the look found it: before the write, once, and nobody's doing.
-    assert_eq!(
-        told(&watch, &cart.name),
-        [
-            (Kind::LockExpired, String::new()),
-            (Kind::ItemAdded, ben()),
-            (Kind::Locked, ben())
-        ]
-    );
-}
-
-async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
-    let mut anna = acting(&shop, "staff/anna").await;
-    let mut replicas = Vec::new();
-    if shop.engine == Engine::Postgres {
-        for _ in 0..2 {
-            replicas.push(shop.replica(setup(shop.clock.clone())).await);
-        }
-    }
-    let mut held = Vec::new();
-    for _ in 0..20 {
-        let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-        held.push(take(&mut anna, &cart.name).await);
-    }
-    let kept = held.pop().unwrap();
-    let mut watch = watched(&shop).await;
-    let before = shop.get(named(&held[0].name)).await;
-    renew(&mut anna, &kept.name, 180).await.unwrap();
-
-    shop.clock.advance(Duration::from_secs(120));
-    watch
-        .until("the end of all leases but one", |seen| {
-            seen.carts
-                .values()
-                .filter(|cart| cart.lock.is_some())
-                .count()
-                == 1
-        })
-        .await;
-    // Everybody has looked again when what ran out later has ended as well.
-    shop.clock.advance(Duration::from_secs(60));
-    watch
-        .until("the end of the last", |seen| {
-            seen.carts.values().all(|cart| cart.lock.is_none())
-        })
-        .await;
-
-    for cart in held.iter().chain([&kept]) {
-        assert_eq!(
-            told(&watch, &cart.name),
-            [(Kind::LockExpired, String::new())]
-        );
-        assert_eq!(shop.get(named(&cart.name)).await.version, cart.version + 1);
-    }
-    let after = shop.get(named(&held[0].name)).await;
-    assert_eq!(after.activity_time, before.activity_time);
-    for replica in replicas {
-        replica.stop().await;
-    }
-}
-
 async fn a_hold_is_ended_by_its_holder_or_by_force(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let (mut anna, mut ben) = (
@@ -495,160 +327,6 @@ async fn a_hold_is_ended_by_its_holder_or_by_force(shop: Shop) {
             (Kind::Locked, "staff/ben".to_owned())
         ]
     );
-}
-
-async fn work_of_the_service_goes_on_in_a_held_cart(shop: Shop) {
-    let group = pb::CreateGroupRequest {
-        group: Some(pb::Group {
-            display_names: [("en".to_owned(), "Trade".to_owned())].into(),
-            ..Default::default()
-        }),
-        group_id: "trade".into(),
-        ..Default::default()
-    };
-    shop.groups().create_group(group).await.unwrap();
-    let registration = pb::CreateCustomerRequest {
-        customer: Some(pb::Customer {
-            email: "ada@example.test".into(),
-            groups: vec!["groups/trade".into()],
-            default_group: "groups/trade".into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let ada = shop
-        .customers()
-        .create_customer(registration)
-        .await
-        .unwrap()
-        .into_inner();
-    let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    let held = take(&mut anna, &cart.name).await;
-    let mut watch = watched(&shop).await;
-    shop.clock.advance(Duration::from_secs(60));
-
-    let change = pb::UpdateGroupRequest {
-        group: Some(pb::Group {
-            name: "groups/trade".into(),
-            discount_percent: "50".into(),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    shop.groups().update_group(change).await.unwrap();
-    watch
-        .until("the new price", |seen| {
-            total(&seen.carts[&cart.name]) == 5 * EURO
-        })
-        .await;
-
-    let repriced = shop.get(named(&cart.name)).await;
-    assert_eq!(repriced.lock, held.lock);
-    assert_eq!(watch.changes[0].causes[0].kind(), Kind::Repriced);
-    // The work of the service is nobody's activity, whoever made it necessary.
-    assert_eq!(repriced.activity_time, held.activity_time);
-    assert_ne!(repriced.update_time, held.update_time);
-}
-
-async fn held_carts_are_found_and_show_until_when(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    shop.add(of(&visitor()), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    let filter = "lock.holder = \"staff/anna\"";
-    let request = pb::WatchCartsRequest {
-        filter: filter.into(),
-        ..every()
-    };
-    let mut watch = CartWatch::open(&mut shop.carts(), request).await.unwrap();
-    assert_eq!(watch.snapshot().await, 0);
-
-    let held = take(&mut anna, &cart.name).await;
-    let list = |filter: &str| pb::ListCartsRequest {
-        filter: filter.into(),
-        ..Default::default()
-    };
-    let page = shop
-        .carts()
-        .list_carts(list(filter))
-        .await
-        .unwrap()
-        .into_inner();
-    let others = shop
-        .carts()
-        .list_carts(list("lock.holder = \"staff/ben\""))
-        .await
-        .unwrap();
-
-    assert_eq!(end(&held), Some(120));
-    assert_eq!(page.carts, std::slice::from_ref(&held));
-    assert!(others.into_inner().carts.is_empty());
-    watch
-        .until("the held cart", |seen| seen.carts.len() == 1)
-        .await;
-    assert_eq!(watch.carts[&cart.name], version_of(&held));
-    release(&mut anna, &cart.name, false).await.unwrap();
-    watch.until("its end", |seen| seen.carts.is_empty()).await;
-}
-
-async fn a_lease_has_its_range_and_a_purpose_its_length(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    let lease = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
-    let with = |lease| pb::LockCartRequest {
-        lease,
-        ..taking(&cart.name, "")
-    };
-
-    for (seconds, nanos) in [(0, 0), (9, 999_999_999), (900, 1), (-60, 0), (i64::MAX, 0)] {
-        let lock = anna
-            .lock_cart(with(lease(seconds, nanos)))
-            .await
-            .unwrap_err();
-        let request = pb::RenewCartLockRequest {
-            name: cart.name.clone(),
-            lease: lease(seconds, nanos),
-        };
-        let renewal = anna.renew_cart_lock(request).await.unwrap_err();
-        for refused in [lock, renewal] {
-            assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
-            assert_eq!(
-                violations(&refused),
-                [("lease".to_owned(), "OUT_OF_RANGE".to_owned())]
-            );
-        }
-    }
-    let long = anna
-        .lock_cart(taking(&cart.name, &"é".repeat(256)))
-        .await
-        .unwrap_err();
-    assert_refused(&long, Code::InvalidArgument, ErrorReason::InvalidField);
-    assert_eq!(violations(&long)[0].0, "purpose");
-    let no_name = renew(&mut anna, "", 60).await.unwrap_err();
-    assert_refused(&no_name, Code::InvalidArgument, ErrorReason::InvalidField);
-    assert_eq!(shop.get(named(&cart.name)).await, cart);
-
-    let shortest = anna
-        .lock_cart(with(lease(10, 0)))
-        .await
-        .unwrap()
-        .into_inner();
-    let longest = anna
-        .lock_cart(with(lease(900, 0)))
-        .await
-        .unwrap()
-        .into_inner();
-    let purpose = "é".repeat(255);
-    let wordy = anna
-        .lock_cart(taking(&cart.name, &purpose))
-        .await
-        .unwrap()
-        .into_inner();
-    assert_eq!(
-        (end(&shortest), end(&longest), end(&wordy)),
-        (Some(10), Some(900), Some(120))
-    );
-    assert_eq!(wordy.lock.unwrap().purpose, purpose);
 }
 
 async fn a_repeated_hold_is_one_and_a_stale_or_absent_cart_is_refused(shop: Shop) {
@@ -703,92 +381,4 @@ async fn a_repeated_hold_is_one_and_a_stale_or_absent_cart_is_refused(shop: Shop
     take(&mut anna, &cart.name).await;
     assert_eq!(anna.unlock_cart(unlock).await.unwrap().into_inner(), free);
     assert!(shop.get(named(&cart.name)).await.lock.is_some());
-}
-
-async fn an_order_ends_the_hold_of_who_orders(shop: Shop) {
-    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    take(&mut anna, &cart.name).await;
-    let mut watch = watched(&shop).await;
-    let order = pb::OrderCartRequest {
-        target: named(&cart.name),
-        order_reference: "by telephone".into(),
-        ..Default::default()
-    };
-
-    let ordered = anna.order_cart(order).await.unwrap().into_inner();
-    let lock = anna.lock_cart(taking(&cart.name, "")).await.unwrap_err();
-    let renewal = renew(&mut anna, &cart.name, 60).await.unwrap_err();
-    let release = release(&mut anna, &cart.name, false).await.unwrap_err();
-
-    assert_eq!(ordered.lock, None);
-    for closed in [lock, renewal, release] {
-        assert_refused(&closed, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-    }
-    watch
-        .until("the order", |seen| seen.carts[&cart.name] == ordered)
-        .await;
-    let kinds: Vec<Kind> = told(&watch, &cart.name)
-        .into_iter()
-        .map(|(kind, _)| kind)
-        .collect();
-    assert_eq!(kinds, [Kind::Ordered, Kind::Unlocked]);
-}
-
-async fn a_held_cart_is_not_expired(shop: Shop) {
-    let settings = pb::UpdateShopSettingsRequest {
-        settings: Some(pb::ShopSettings {
-            name: "shops/default/settings".into(),
-            visitor_cart_retention_days: Some(1),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    shop.admin().update_shop_settings(settings).await.unwrap();
-    let held = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let free = shop.add(of(&visitor()), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    let lease = Some(prost_types::Duration {
-        seconds: 900,
-        nanos: 0,
-    });
-    let request = pb::LockCartRequest {
-        lease,
-        ..taking(&held.name, "")
-    };
-    let held = anna.lock_cart(request).await.unwrap().into_inner();
-
-    for _ in 0..25 * 4 {
-        shop.clock.advance(Duration::from_secs(899));
-        renew(&mut anna, &held.name, 900).await.unwrap();
-    }
-
-    eventually("the end of the free cart", || async {
-        shop.try_get(named(&free.name)).await.err()
-    })
-    .await;
-    let kept = shop.get(named(&held.name)).await;
-    assert_eq!(version_of(&kept), version_of(&held));
-}
-
-async fn who_registers_while_the_cart_is_held_leaves_it_the_visitor_s(shop: Shop) {
-    let owner = visitor();
-    let cart = shop.add(of(&owner), item("shirt", 1)).await;
-    let mut anna = acting(&shop, "staff/anna").await;
-    let held = take(&mut anna, &cart.name).await;
-    let Some(pb::cart_owner::Owner::Visitor(token)) = owner.owner else {
-        panic!("a visitor")
-    };
-    let request = pb::CreateCustomerRequest {
-        customer: Some(pb::Customer {
-            email: "ada@example.test".into(),
-            ..Default::default()
-        }),
-        visitor: token,
-        ..Default::default()
-    };
-
-    shop.customers().create_customer(request).await.unwrap();
-
-    assert_eq!(shop.get(named(&cart.name)).await, held);
 }
