@@ -14,6 +14,7 @@ use futures::StreamExt as _;
 use percent_encoding::percent_decode_str;
 use rand::seq::SliceRandom as _;
 use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
 
 use super::{Outage, RETRY, SPACING};
 use crate::store::open::OpenError;
@@ -70,8 +71,13 @@ pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wak
         match Link::open(&urls, &subject).await {
             Ok(link) => {
                 outage.ends();
+                let since = Instant::now();
                 link.serve(&subject, &own, &mut commits, &wake).await;
                 tracing::debug!("the connection to NATS was lost");
+                // A server that hangs up at once is not asked again at once.
+                if since.elapsed() < RETRY {
+                    tokio::time::sleep(RETRY).await;
+                }
             }
             Err(error) => {
                 outage.lasts(&error);
