@@ -111,8 +111,11 @@ impl Reader {
                 tracing::warn!(error = %ended, "the feed of figures ended; it is read anew");
                 self.token.clear();
             }
-            // Streams that grow old are opened again at once.
-            if !passing || !std::mem::take(&mut self.heard) {
+            // Streams that grow old are opened again at once. A stream of a server that drains ends
+            // without ever having waited: `follow` has to be let see that it is to stop.
+            if passing && std::mem::take(&mut self.heard) {
+                tokio::task::yield_now().await;
+            } else {
                 tokio::time::sleep(RETRY).await;
             }
         }
