@@ -62,6 +62,7 @@ impl Options {
             key_poll_interval: limits::KEY_POLL_INTERVAL,
             server: ServerSettings {
                 cors_origins: Vec::new(),
+                connection_age: None,
                 drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
                 closing_timeout: limits::CLOSING_TIME_MAX,
             },
@@ -149,7 +150,6 @@ impl Program {
             .add_service(health)
             .into_axum_router()
             .layer(layer);
-        // When its streams are asked to go, a connection takes no new ones any more.
         let age = self.options.feed.stream_age_min();
         let settings = &self.options.server;
         let served = server::serve(listener, grpc, settings, age, self.stop.clone()).await;

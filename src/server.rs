@@ -33,6 +33,9 @@ use crate::limits;
 pub struct ServerSettings {
     /// Origins whose pages may call over gRPC-Web.
     pub cors_origins: Vec<String>,
+    /// How old a connection gets before it takes no further calls; None: as old as its streams get at
+    /// least, so that it takes no new ones when they are asked to go.
+    pub connection_age: Option<Duration>,
     /// How long calls and streams may go on after the stop.
     pub drain_timeout: Duration,
     /// How long, after that, the writes that were taken may go on and the store may take to close.
@@ -42,7 +45,7 @@ pub struct ServerSettings {
 /// Serves `grpc` on `listener` until `stop` is cancelled, then lets calls finish for at most the drain
 /// timeout and cuts what is left.
 ///
-/// A connection that is older than `connection_age` takes no further calls, and what was begun on it
+/// A connection that is older than the settings allow, or without a word there than `stream_age`, takes no further calls, and what was begun on it
 /// goes on: its client makes a new one, which a balancer of connections can lead elsewhere.
 ///
 /// # Errors
@@ -51,7 +54,7 @@ pub async fn serve(
     listener: TcpListener,
     grpc: Router,
     settings: &ServerSettings,
-    connection_age: Duration,
+    stream_age: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
     let incoming = TcpIncoming::from(listener)
@@ -66,7 +69,7 @@ pub async fn serve(
         .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
         .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
         .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
-        .max_connection_age(connection_age)
+        .max_connection_age(settings.connection_age.unwrap_or(stream_age))
         .add_routes(routes)
         .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
     let cut = async {

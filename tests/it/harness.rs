@@ -158,6 +158,8 @@ pub struct Setup {
     pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
     pub key_poll_interval: Duration,
+    /// None: as the age of streams has it.
+    pub connection_age: Option<Duration>,
     pub drain_timeout: Duration,
     pub hints: Hints,
     pub closing_timeout: Duration,
@@ -182,6 +184,8 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             key_poll_interval: Duration::from_millis(100),
+            // A call that is put on a connection as it is told to go is lost to tonic's client.
+            connection_age: Some(Duration::from_secs(24 * 60 * 60)),
             drain_timeout: Duration::from_secs(10),
             hints: Hints::Notify,
             closing_timeout: Duration::from_secs(30),
@@ -479,6 +483,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.feed_limits = setup.feed_limits;
     options.jobs = setup.jobs;
     options.key_poll_interval = setup.key_poll_interval;
+    options.server.connection_age = setup.connection_age;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;

@@ -138,6 +138,7 @@ async fn follow(forwarder: SocketAddr, key: String, versions: Versions, ready: A
 async fn streams_spread_over_a_new_server_and_lose_nothing() {
     let mut setup = Setup::default();
     setup.feed.stream_age = Duration::from_secs(1);
+    setup.connection_age = None;
     let shop = Shop::start_with(Engine::Postgres, setup.clone()).await;
     let forwarder = Forwarder::start().await;
     let on_old = forwarder.add(shop.address);

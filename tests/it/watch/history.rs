@@ -6,10 +6,11 @@ use std::time::Duration;
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
 use clientela::jobs::FeedLimits;
-use clientela::proto::pb::{ErrorReason, WatchOptions, snapshot_begin::Cause};
+use clientela::proto::pb::{self, ErrorReason, WatchOptions, snapshot_begin::Cause};
 use tonic::{Code, Status};
 
 use super::{add, every, state, visitor, with};
+use crate::carts::set;
 use crate::harness::store::START;
 use crate::harness::{CartWatch, Point, Seen, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
@@ -77,6 +78,9 @@ async fn knowing(shop: &Shop, who: &str) -> Point {
 
 on_both_engines! {
     async fn a_token_from_before_the_retention_has_expired(shop: Shop with forgetful()) {
+        // Nothing happens to a cart by the time alone.
+        let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
+        set(&shop, &["cart_abandoned_after_minutes"], never).await;
         let old = knowing(&shop, "who is from the day before").await;
         add(&mut shop.carts(), &visitor("whom the watch missed"), "a").await;
         assert!(refusal(&shop, &old).await.is_none(), "its history is there");
