@@ -44,8 +44,21 @@ pub struct Product {
     pub database_url: Option<String>,
     /// How much each flush is slowed down.
     pub flush_delay_millis: u64,
-    /// Whether replicas tell each other of commits.
-    pub hints: bool,
+    /// By what replicas tell each other of commits.
+    pub hints: Hinting,
+    /// Where it listens, if that matters.
+    pub address: Option<SocketAddr>,
+}
+
+/// By what replicas tell each other of commits.
+#[derive(Clone, Serialize, Deserialize)]
+pub enum Hinting {
+    /// They do not.
+    Off,
+    /// The database passes them on.
+    Notify,
+    /// The NATS server at this URL does.
+    Nats(String),
 }
 
 /// What the bare statements work on and are answered with.
@@ -123,6 +136,12 @@ impl Child {
             .connect()
             .await
             .expect("the server takes connections")
+    }
+
+    /// Ends it as a power cut would.
+    pub fn kill(mut self) {
+        self.process.kill().expect("it is a process of ours");
+        self.process.wait().expect("it is a process of ours");
     }
 
     /// Ends it in good order.

@@ -1,11 +1,15 @@
 //! The figures, one function each: it prepares, lets product and yardstick take turns, and gives its
 //! rows of the table.
 
+mod delay;
 mod feed;
+mod kill;
+mod live;
 mod pages;
 mod passwords;
 mod program;
 mod reads;
+mod source;
 mod writes;
 
 use futures::FutureExt as _;
@@ -36,14 +40,28 @@ pub const FIGURES: &[(&str, Figure)] = &[
     }),
     ("hints", |bench| writes::with_hints(bench).boxed_local()),
     ("fan_out", |bench| feed::fan_out(bench).boxed_local()),
+    ("fan_out_100", |bench| {
+        feed::fan_out_100(bench).boxed_local()
+    }),
     ("delay_everything", |bench| {
-        feed::delay_of_everything(bench).boxed_local()
+        delay::of_everything(bench).boxed_local()
     }),
     ("delay_one_each", |bench| {
-        feed::delay_of_one_each(bench).boxed_local()
+        delay::of_one_each(bench).boxed_local()
     }),
     ("delay_replica", |bench| {
-        feed::delay_at_the_other_replica(bench).boxed_local()
+        delay::by_notify(bench).boxed_local()
+    }),
+    ("delay_replica_nats", |bench| {
+        delay::by_nats(bench).boxed_local()
+    }),
+    ("watchers_10k", |bench| {
+        live::ten_thousand(bench).boxed_local()
+    }),
+    ("stalled", |bench| live::stalled(bench).boxed_local()),
+    ("bulk", |bench| live::bulk(bench).boxed_local()),
+    ("after_kill", |bench| {
+        kill::all_are_back(bench).boxed_local()
     }),
     ("idle_watchers", |bench| {
         feed::idle_watchers(bench).boxed_local()

@@ -25,6 +25,13 @@ impl Histogram {
         Self((0..BUCKETS).map(|_| AtomicU32::new(0)).collect())
     }
 
+    /// Forgets what was counted.
+    pub fn clear(&self) {
+        for count in &self.0 {
+            count.store(0, Ordering::Relaxed);
+        }
+    }
+
     /// Counts a time.
     pub fn record(&self, micros: u64) {
         let place = usize::try_from(bucket(micros)).unwrap_or(usize::MAX);
@@ -122,13 +129,23 @@ where
     F: Fn(usize) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
+    let until = Instant::now() + Duration::from_secs_f64(seconds);
+    at_rate_until(rate, || Instant::now() >= until, call).await
+}
+
+/// The same until `ended`.
+pub async fn at_rate_until<F, Fut>(rate: f64, ended: impl Fn() -> bool, call: F) -> f64
+where
+    F: Fn(usize) -> Fut,
+    Fut: Future<Output = ()> + Send + 'static,
+{
     /// A server that cannot keep up is shown by the rate, not by a heap of calls.
     const IN_FLIGHT_MAX: usize = 512;
     let room = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let started = Instant::now();
     let mut calls = JoinSet::new();
     let mut made = 0_u32;
-    while started.elapsed().as_secs_f64() < seconds {
+    while !ended() {
         let due = started + Duration::from_secs_f64(f64::from(made) / rate);
         if due > Instant::now() {
             tokio::time::sleep_until(due.into()).await;

@@ -7,7 +7,9 @@
 mod bench;
 mod child;
 mod figure;
+mod fill;
 mod load;
+mod nats;
 #[path = "../tests/it/harness/postgres.rs"]
 #[expect(dead_code, reason = "the tests use all of it")]
 mod postgres;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
-    customer_service_client::CustomerServiceClient,
+    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
 };
 use futures::StreamExt as _;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -13,7 +13,7 @@ use tonic::service::interceptor::InterceptedService;
 use tonic::transport::Channel;
 
 use crate::bench::Bench;
-use crate::child::{Child, Product, Serving};
+use crate::child::{Child, Hinting, Product, Serving};
 
 /// Connections over which calls are spread.
 const CONNECTIONS: usize = 4;
@@ -52,6 +52,7 @@ pub type Transport = InterceptedService<Channel, Keyed>;
 pub struct Clients {
     customers: Arc<[CustomerServiceClient<Transport>]>,
     carts: Arc<[CartServiceClient<Transport>]>,
+    groups: GroupServiceClient<Transport>,
 }
 
 impl Clients {
@@ -59,17 +60,17 @@ impl Clients {
     pub async fn connect(child: &Child, key: &str) -> Self {
         let mut customers = Vec::new();
         let mut carts = Vec::new();
+        let key = Keyed::new(key);
+        let mut last = Transport::new(child.connect().await, key.clone());
         for _ in 0..CONNECTIONS {
-            let (channel, key) = (child.connect().await, Keyed::new(key));
-            let with_key = (channel.clone(), key.clone());
-            customers.push(CustomerServiceClient::with_interceptor(
-                with_key.0, with_key.1,
-            ));
-            carts.push(CartServiceClient::with_interceptor(channel, key));
+            customers.push(CustomerServiceClient::new(last.clone()));
+            carts.push(CartServiceClient::new(last.clone()));
+            last = Transport::new(child.connect().await, key.clone());
         }
         Self {
             customers: customers.into(),
             carts: carts.into(),
+            groups: GroupServiceClient::new(last),
         }
     }
 
@@ -83,6 +84,11 @@ impl Clients {
         self.carts[caller % CONNECTIONS].clone()
     }
 
+    /// The client for groups.
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        self.groups.clone()
+    }
+
     /// Gets a customer.
     pub async fn get_customer(&self, caller: usize, name: &str) -> pb::Customer {
         let request = pb::GetCustomerRequest {
@@ -94,6 +100,17 @@ impl Clients {
 
     /// Adds a piece to a cart.
     pub async fn add_item(&self, caller: usize, cart: &str, product: usize) -> pb::Cart {
+        let answer = self.try_add_item(caller, cart, product).await;
+        answer.expect("the item is added")
+    }
+
+    /// Adds a piece to a cart, if there is a server.
+    pub async fn try_add_item(
+        &self,
+        caller: usize,
+        cart: &str,
+        product: usize,
+    ) -> Result<pb::Cart, tonic::Status> {
         let request = pb::AddItemRequest {
             target: Some(pb::CartTarget {
                 target: Some(pb::cart_target::Target::Cart(cart.to_owned())),
@@ -103,7 +120,7 @@ impl Clients {
             ..Default::default()
         };
         let answer = self.carts(caller).add_item(request).await;
-        answer.expect("the item is added").into_inner()
+        answer.map(tonic::Response::into_inner)
     }
 }
 
@@ -124,7 +141,8 @@ pub fn embedded(bench: &Bench) -> Product {
         data_dir: bench.folder(),
         database_url: None,
         flush_delay_millis: 0,
-        hints: true,
+        hints: Hinting::Notify,
+        address: None,
     }
 }
 
@@ -162,6 +180,29 @@ impl Shop {
         key(&self.child, &self.admin_key, role).await
     }
 
+    /// So many further keys, of staff.
+    pub async fn keys(&self, count: usize) -> Vec<String> {
+        let mut keys = Vec::with_capacity(count);
+        for _ in 0..count {
+            keys.push(self.key(pb::Role::Support).await);
+        }
+        keys
+    }
+
+    /// Makes a group; its name.
+    pub async fn group(&self, id: &str) -> String {
+        let request = pb::CreateGroupRequest {
+            group: Some(pb::Group {
+                display_names: [("en".to_owned(), "Bulk".to_owned())].into(),
+                ..Default::default()
+            }),
+            group_id: id.to_owned(),
+            ..Default::default()
+        };
+        let answer = self.admin().await.groups().create_group(request).await;
+        answer.expect("a group is made").into_inner().name
+    }
+
     /// Clients of staff.
     pub async fn admin(&self) -> Clients {
         Clients::connect(&self.child, &self.admin_key).await
@@ -175,7 +216,7 @@ impl Shop {
             async move {
                 let request = pb::CreateCustomerRequest {
                     customer: Some(customer(number)),
-                    customer_id: format!("customer-{number:07}"),
+                    customer_id: customer_id(number),
                     ..Default::default()
                 };
                 let answer = client.create_customer(request).await;
@@ -221,6 +262,16 @@ async fn key(child: &Child, admin_key: &str, role: pb::Role) -> String {
     };
     let answer = admin.create_api_key(request).await;
     answer.expect("a key is made").into_inner().secret
+}
+
+/// The id of a customer that is made here.
+pub fn customer_id(number: usize) -> String {
+    format!("customer-{number:07}")
+}
+
+/// Its name.
+pub fn customer_name(number: usize) -> String {
+    format!("customers/{}", customer_id(number))
 }
 
 fn customer(number: usize) -> pb::Customer {

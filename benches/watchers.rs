@@ -13,9 +13,10 @@ use futures::StreamExt as _;
 use prost::Message;
 use prost_types::Timestamp;
 use tokio::task::JoinSet;
-use tonic::Streaming;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
+use tonic::transport::Channel;
+use tonic::{Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::child::Child;
@@ -127,7 +128,8 @@ impl Watchers {
             futures::stream::iter(watched.into_iter().enumerate()).map(|(at, watched)| {
                 let transport = connections[at / STREAMS_A_CONNECTION].clone();
                 async move {
-                    let mut stream = open(transport, watched).await;
+                    let stream = open(transport, watched, String::new()).await;
+                    let mut stream: Streaming<Seen> = stream.expect("a stream");
                     loop {
                         let seen = stream.message().await.expect("the stream goes on");
                         if seen.is_some_and(|seen| seen.snapshot_end.is_some()) {
@@ -153,9 +155,11 @@ impl Watchers {
         self.told.changes.load(Ordering::Relaxed)
     }
 
-    /// Whether delays are counted from now on.
-    pub fn count_delays(&self, counting: bool) {
-        self.told.counting.store(counting, Ordering::Relaxed);
+    /// Counts delays from now on, and forgets those of before.
+    pub fn count_delays(&self) {
+        self.told.delays.clear();
+        self.told.stamped.clear();
+        self.told.counting.store(true, Ordering::Relaxed);
     }
 
     /// The delays from commit to reader that were counted.
@@ -177,23 +181,27 @@ impl Watchers {
     }
 }
 
-async fn open(transport: Transport, watched: Watched) -> Streaming<Seen> {
+/// Opens a watch of every version, from where a token leads if there is one.
+pub async fn open<M>(
+    transport: Transport,
+    watched: Watched,
+    resume_token: String,
+) -> Result<Streaming<M>, Status>
+where
+    M: Message + Default + 'static,
+{
     let options = Some(pb::WatchOptions {
         delivery_mode: pb::DeliveryMode::Every as i32,
+        resume_token,
         ..Default::default()
     });
-    let mut grpc = Grpc::new(transport);
-    grpc.ready().await.expect("the connection stands");
-    let opened = match watched {
+    match watched {
         Watched::Everything => {
             let request = pb::WatchCartsRequest {
                 options,
                 ..Default::default()
             };
-            let path = PathAndQuery::from_static("/clientela.v1.CartService/WatchCarts");
-            let codec = ProstCodec::<pb::WatchCartsRequest, Seen>::default();
-            grpc.server_streaming(tonic::Request::new(request), path, codec)
-                .await
+            stream(transport, "/clientela.v1.CartService/WatchCarts", request).await
         }
         Watched::Cart(name) => {
             let request = pb::WatchCartRequest {
@@ -202,13 +210,47 @@ async fn open(transport: Transport, watched: Watched) -> Streaming<Seen> {
                 }),
                 options,
             };
-            let path = PathAndQuery::from_static("/clientela.v1.CartService/WatchCart");
-            let codec = ProstCodec::<pb::WatchCartRequest, Seen>::default();
-            grpc.server_streaming(tonic::Request::new(request), path, codec)
-                .await
+            stream(transport, "/clientela.v1.CartService/WatchCart", request).await
         }
-    };
-    opened.expect("a stream").into_inner()
+    }
+}
+
+async fn stream<Q, M>(
+    transport: Transport,
+    path: &'static str,
+    request: Q,
+) -> Result<Streaming<M>, Status>
+where
+    Q: Message + 'static,
+    M: Message + Default + 'static,
+{
+    let mut grpc = Grpc::new(transport);
+    let ready = grpc.ready().await;
+    ready.map_err(|error| Status::unavailable(error.to_string()))?;
+    let (path, codec) = (
+        PathAndQuery::from_static(path),
+        ProstCodec::<Q, M>::default(),
+    );
+    let opened = grpc
+        .server_streaming(tonic::Request::new(request), path, codec)
+        .await;
+    opened.map(tonic::Response::into_inner)
+}
+
+/// A watch of all carts that its program does not read, over a connection of its own.
+pub async fn stall(child: &Child, key: Keyed) -> impl Sized {
+    /// So small that not even the snapshot fits, and the server holds what comes after it.
+    const WINDOW: u32 = 4 * 1024;
+    let endpoint = Channel::from_shared(format!("http://{}", child.address));
+    let channel = endpoint
+        .expect("an address makes a URL")
+        .initial_stream_window_size(WINDOW)
+        .connect()
+        .await
+        .expect("the server takes connections");
+    let transport = Transport::new(channel, key);
+    let opened = open::<Seen>(transport, Watched::Everything, String::new()).await;
+    opened.expect("a stream")
 }
 
 async fn read(mut stream: Streaming<Seen>, told: Arc<Told>) {

@@ -7,7 +7,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use clientela::app::{Options, Program};
 use clientela::config::LogFormat;
-use clientela::store::{DatabaseUrl, Hints, Store};
+use clientela::store::{DatabaseUrl, Hints, NatsUrls, Store};
 use prost::Message as _;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 use tonic::transport::server::{Server, TcpIncoming};
 
-use super::{Product, Serving, Statements};
+use super::{Hinting, Product, Serving, Statements};
 use crate::yardstick::{Broadcast, Echo, StatementLoop};
 
 /// A server in this process.
@@ -53,7 +53,12 @@ pub fn serve() -> anyhow::Result<()> {
 }
 
 async fn start(serving: Serving) -> anyhow::Result<Running> {
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let any = SocketAddr::from(([127, 0, 0, 1], 0));
+    let address = match &serving {
+        Serving::Product(product) => product.address.unwrap_or(any),
+        _ => any,
+    };
+    let listener = TcpListener::bind(address).await?;
     match serving {
         Serving::Product(product) => clientela(listener, product).await,
         Serving::Echo { customer } => {
@@ -84,10 +89,10 @@ async fn clientela(listener: TcpListener, product: Product) -> anyhow::Result<Ru
     let mut options = Options::new(database, product.data_dir);
     let delay = Duration::from_millis(product.flush_delay_millis);
     options.store.commit_delay = (!delay.is_zero()).then_some(delay);
-    options.store.hints = if product.hints {
-        Hints::Notify
-    } else {
-        Hints::Off
+    options.store.hints = match &product.hints {
+        Hinting::Off => Hints::Off,
+        Hinting::Notify => Hints::Notify,
+        Hinting::Nats(url) => Hints::Nats(NatsUrls::read(&[url])?),
     };
     let program = Program::start(options).await?;
     let store = program.store().clone();

@@ -8,7 +8,7 @@ use clientela::proto::pb;
 use prost::Message as _;
 
 use crate::bench::{Bench, alternate};
-use crate::child::{Child, Product, Serving, Statements};
+use crate::child::{Child, Hinting, Product, Serving, Statements};
 use crate::load::{Measured, closed_loop};
 use crate::shop::{self, Clients, LINES, Shop};
 use crate::table::{Row, Target};
@@ -207,7 +207,7 @@ pub async fn with_hints(bench: &Bench) -> Vec<Row> {
     let carts = on.carts(CARTS, LINES).await;
     // On the same tables, so that only the hints differ.
     let off = Shop::start(Product {
-        hints: false,
+        hints: Hinting::Off,
         ..product
     })
     .await;

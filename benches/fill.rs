@@ -1,0 +1,120 @@
+//! Tables filled by SQL, where the API would take too long: copies of the one customer that it made,
+//! straight into a store that nobody has open.
+
+use std::path::Path;
+use std::time::Duration;
+
+use sqlx::sqlite::SqliteConnectOptions;
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
+
+use crate::shop::customer_id;
+
+const PAUSE: Duration = Duration::from_millis(50);
+
+/// What is copied beside the customers themselves.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum With {
+    /// Nothing, which is enough to read them.
+    Nothing,
+    /// Their memberships, so that they can be changed.
+    Memberships,
+}
+
+/// Copies the first customer under further ids, numbers and addresses, until there are so many.
+pub async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()> {
+    let mut connection = options(data_dir)
+        .pragma("synchronous", "OFF")
+        .pragma("cache_size", "-1000000")
+        .connect()
+        .await?;
+    copy(&mut connection, "customers", count, value).await?;
+    if with == With::Memberships {
+        for table in ["memberships", "membership_grants"] {
+            copy(&mut connection, table, count, |column| match column {
+                "customer_id" => "printf('customer-%07d', n)".to_owned(),
+                other => format!("c.{other}"),
+            })
+            .await?;
+        }
+    }
+    run(&mut connection, "ANALYZE".to_owned()).await?;
+    connection.close().await
+}
+
+/// Waits until a running server has brought the carts of changed customers up to date.
+pub async fn wait_for_jobs(data_dir: &Path) {
+    let mut connection = options(data_dir)
+        .read_only(true)
+        .connect()
+        .await
+        .expect("others may read the file");
+    let left = "SELECT COUNT(*) FROM jobs WHERE kind = 2 AND state < 3";
+    loop {
+        let left: i64 = sqlx::query_scalar(left)
+            .fetch_one(&mut connection)
+            .await
+            .expect("the jobs can be read");
+        if left == 0 {
+            return;
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
+
+fn options(data_dir: &Path) -> SqliteConnectOptions {
+    SqliteConnectOptions::new().filename(data_dir.join("clientela.db"))
+}
+
+/// Copies each row of the first customer in a table, with `value` for each column of the copy `n`.
+async fn copy(
+    connection: &mut SqliteConnection,
+    table: &str,
+    count: usize,
+    value: impl Fn(&str) -> String,
+) -> sqlx::Result<()> {
+    let columns: Vec<String> = sqlx::query_scalar("SELECT name FROM pragma_table_info($1)")
+        .bind(table)
+        .fetch_all(&mut *connection)
+        .await?;
+    let values: Vec<String> = columns.iter().map(|column| value(column)).collect();
+    let id = if table == "customers" {
+        "id"
+    } else {
+        "customer_id"
+    };
+    let insert = format!(
+        "WITH RECURSIVE counted (n) AS (
+            SELECT 1 UNION ALL SELECT n + 1 FROM counted WHERE n < {count} - 1
+         )
+         INSERT INTO {table} ({columns})
+         SELECT {values} FROM counted
+         CROSS JOIN (SELECT * FROM {table} WHERE {id} = '{first}') AS c",
+        columns = columns.join(", "),
+        values = values.join(", "),
+        first = customer_id(0),
+    );
+    run(connection, insert).await
+}
+
+/// The value of a customer's column in the copy number `n`.
+fn value(column: &str) -> String {
+    match column {
+        "search_id" => "n + 1".to_owned(),
+        "id" => "printf('customer-%07d', n)".to_owned(),
+        "number" => "printf('%d', 100000000 + n)".to_owned(),
+        "email" | "email_folded" | "email_claim" => {
+            "printf('ada.lovelace.%d@example.test', n)".to_owned()
+        }
+        "search_text" => "''".to_owned(),
+        "doc" => "replace(c.doc, 'ada.lovelace.0@', printf('ada.lovelace.%d@', n))".to_owned(),
+        "create_time" | "update_time" => format!("c.{column} + n"),
+        other => format!("c.{other}"),
+    }
+}
+
+async fn run(connection: &mut SqliteConnection, statement: String) -> sqlx::Result<()> {
+    sqlx::raw_sql(AssertSqlSafe(statement))
+        .execute(connection)
+        .await
+        .map(drop)
+}
