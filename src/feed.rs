@@ -25,7 +25,7 @@ use futures::FutureExt as _;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-pub use entry::timestamp;
+pub use entry::{micros, timestamp};
 pub use frame::Frame;
 pub use log::{
     Change, Kind, MAX_CAUSES, Replay, answer, answered, append, check_etag, etag, locks, replay,
@@ -34,7 +34,7 @@ pub use log::{
 pub use order::LogOrder;
 pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
-pub use watch::{Stream, WatchRequest};
+pub use watch::{Ending, Stream, WatchRequest};
 
 use crate::access::Caller;
 use crate::clock::Clock;

@@ -120,6 +120,12 @@ pub const LOCK_LEASE_MIN: Duration = Duration::from_secs(10);
 pub const LOCK_LEASE_MAX: Duration = Duration::from_secs(15 * 60);
 /// The lease of staff on a cart that asks for none.
 pub const LOCK_LEASE_DEFAULT: Duration = Duration::from_secs(2 * 60);
+/// The shortest life of a recovery link.
+pub const LINK_LIFE_MIN: Duration = Duration::from_secs(60);
+/// The longest life of a recovery link.
+pub const LINK_LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
+/// The life of a recovery link that is asked for without one.
+pub const LINK_LIFE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Causes in one change of a cart.
 pub const CAUSES_MAX: usize = 16;
 /// Any amount of money, either sign: 2^53-1 millionths, exact in every client's numbers.
@@ -236,6 +242,18 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "lease on a cart by default",
         Amount::Time(LOCK_LEASE_DEFAULT),
+    ),
+    (
+        "shortest life of a recovery link",
+        Amount::Time(LINK_LIFE_MIN),
+    ),
+    (
+        "longest life of a recovery link",
+        Amount::Time(LINK_LIFE_MAX),
+    ),
+    (
+        "life of a recovery link by default",
+        Amount::Time(LINK_LIFE_DEFAULT),
     ),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
     ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),

@@ -36,7 +36,7 @@ use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-pub use config::{DatabaseUrl, StoreConfig};
+pub use config::{DatabaseUrl, POSTGRES_CONNECTIONS, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
 pub use error::{described, is_unique_violation};

@@ -11,7 +11,7 @@ use crate::limits::fields::{
 };
 
 /// The longest part of a resource name.
-const ID_BYTES_MAX: usize = 63;
+pub const ID_BYTES_MAX: usize = 63;
 /// The longest number that is said on the telephone.
 const NUMBER_BYTES_MAX: usize = 32;
 /// The longest part of an e-mail address before the `@`, as mail servers take it.

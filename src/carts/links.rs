@@ -12,8 +12,6 @@ use std::time::Duration;
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
-use hmac::{Hmac, KeyInit as _, Mac as _};
-use sha2::Sha256;
 use tonic::Code;
 
 pub use sql::{is_used, redeem};
@@ -23,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::jobs::{Job, Step, Sweeper};
 use crate::proto::pb::ErrorReason;
-use crate::store::{Conn, Locks, Store, StoreMeta};
+use crate::store::{Conn, Locks, Store, StoreMeta, keyed_digest};
 
 const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 16;
@@ -117,12 +115,10 @@ impl Links {
     }
 
     fn mac(&self, shop: &str, content: &[u8]) -> [u8; MAC_BYTES] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.0).expect("any length is a key");
-        mac.update(&(shop.len() as u64).to_be_bytes());
-        mac.update(shop.as_bytes());
-        mac.update(content);
+        let length = (shop.len() as u64).to_be_bytes();
+        let full = keyed_digest(&self.0, &[&length[..], shop.as_bytes(), content].concat());
         let mut short = [0; MAC_BYTES];
-        short.copy_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
+        short.copy_from_slice(&full[..MAC_BYTES]);
         short
     }
 }

@@ -7,7 +7,7 @@ use std::borrow::Cow;
 use super::model::COLLECTION;
 use crate::attributes;
 use crate::error::{Error, Result};
-use crate::feed::Decoded;
+use crate::feed::{Decoded, micros};
 use crate::filter::{Field, Kind, Record, Schema, Value, pack_list, pack_map};
 use crate::proto::pb;
 
@@ -219,7 +219,5 @@ fn money(money: Option<&pb::Money>) -> Value<'_> {
 }
 
 fn time(time: Option<&prost_types::Timestamp>) -> Value<'_> {
-    time.map_or(Value::Absent, |time| {
-        Value::Int(time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000)
-    })
+    time.map_or(Value::Absent, |time| Value::Int(micros(time)))
 }

@@ -434,12 +434,17 @@ impl Work {
         }
     }
 
-    /// Remembers where the cart is as soon as it is there for sure.
-    pub fn hint(&self, tx: &mut Tx, caller: &Caller, hints: &Hints) {
-        let slot = Slot {
+    /// The place that it has while it is open.
+    pub fn slot(&self) -> Slot {
+        Slot {
             owner: self.cart.owner.clone(),
             slot: self.cart.slot.clone(),
-        };
+        }
+    }
+
+    /// Remembers where the cart is as soon as it is there for sure.
+    pub fn hint(&self, tx: &mut Tx, caller: &Caller, hints: &Hints) {
+        let slot = self.slot();
         let (hints, shop, id) = (
             hints.clone(),
             Arc::clone(&caller.shop),

@@ -4,7 +4,7 @@ mod hold;
 
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::{clock::Clock, proto::pb};
+use crate::{clock::Clock, feed::micros, proto::pb};
 
 use super::{
     connection::{Client, Connection, Need},
@@ -300,7 +300,7 @@ fn holder(lock: &pb::CartLock) -> &str {
 pub fn age(cart: &pb::Cart, now: i64) -> String {
     let since = cart.create_time.as_ref();
     since
-        .map(|time| output::duration(now - output::micros(time)))
+        .map(|time| output::duration(now - micros(time)))
         .unwrap_or_default()
 }
 

@@ -9,6 +9,7 @@ use std::{
 
 use prost_reflect::{DynamicMessage, SerializeOptions};
 
+use crate::feed::micros;
 use crate::proto::{POOL, pb};
 
 use super::failure::Failure;
@@ -175,13 +176,6 @@ pub fn money(amount: Option<&pb::Money>) -> String {
         micros / 1_000_000,
         amount.currency_code
     )
-}
-
-/// Microseconds since 1970.
-pub fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
 /// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known,

@@ -141,11 +141,9 @@ impl<W: Watched> Follower<W> {
     /// Shows what the stream brings; answers with the status that it ended with.
     async fn read(&mut self, stream: &mut Streaming<W::Response>) -> Result<Status, Failure> {
         loop {
-            let message = match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
-                Ok(Ok(Some(message))) => message,
-                Ok(Ok(None)) => return Ok(Status::unavailable("the stream ended")),
-                Ok(Err(status)) => return Ok(status),
-                Err(_) => return Ok(Status::unavailable("the server is silent")),
+            let message = match next(stream).await {
+                Ok(message) => message,
+                Err(ended) => return Ok(ended),
             };
             self.backoff.reset();
             self.show(message)?;
@@ -225,6 +223,14 @@ impl<W: Watched> Follower<W> {
                 Err(status) => ended = status,
             }
         }
+    }
+}
+
+/// The next message of a stream that is never silent for long.
+async fn next<M>(stream: &mut Streaming<M>) -> Result<M, Status> {
+    match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
+        Ok(message) => message?.ok_or_else(|| Status::unavailable("the stream ended")),
+        Err(_) => Err(Status::unavailable("the server is silent")),
     }
 }
 

@@ -368,8 +368,8 @@ fn group_ids(names: &[String]) -> Vec<String> {
 fn consent(before: Option<&Consent>, sent: Option<&pb::Consent>, now: i64) -> Option<Consent> {
     let sent = sent?;
     let was = before.is_some_and(|before| before.subscribed);
-    let time = match sent.time {
-        Some(time) => Some(micros(time)),
+    let time = match &sent.time {
+        Some(time) => Some(feed::micros(time)),
         None if sent.subscribed != was => Some(now),
         None => before.and_then(|before| before.time),
     };
@@ -378,13 +378,6 @@ fn consent(before: Option<&Consent>, sent: Option<&pb::Consent>, now: i64) -> Op
         time,
         source: sent.source.clone(),
     })
-}
-
-/// A time of the contract, whose range the access layer has checked.
-pub(super) fn micros(time: prost_types::Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(i64::from(time.nanos / 1_000))
 }
 
 /// What must be true of a customer that was `before` as it was; what was accepted once stays so.

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 
 use crate::{
     access::{Roles, tables::TABLES},
-    attributes,
+    attributes, feed,
     filter::{Field, Kind, Record, Schema, Value, pack_map},
     proto::pb,
 };
@@ -199,9 +199,7 @@ fn subscribed(consent: Option<&pb::Consent>) -> bool {
 }
 
 fn time(time: Option<prost_types::Timestamp>) -> Value<'static> {
-    time.map_or(Value::Absent, |time| {
-        Value::Int(super::convert::micros(time))
-    })
+    time.map_or(Value::Absent, |time| Value::Int(feed::micros(&time)))
 }
 
 #[cfg(test)]

@@ -244,6 +244,14 @@ pub fn timestamp(micros: i64) -> Timestamp {
     }
 }
 
+/// A time of the contract in microseconds; the access layer has checked the range of one that was sent.
+#[must_use]
+pub fn micros(time: &Timestamp) -> i64 {
+    time.seconds
+        .saturating_mul(1_000_000)
+        .saturating_add(i64::from(time.nanos) / 1_000)
+}
+
 fn put_head(content: &mut Vec<u8>, kind: ChangeKind, collection: &str, id: &str, version: i64) {
     encode_key(change::KIND, WireType::Varint, content);
     encode_varint(kind as u64, content);

@@ -38,6 +38,7 @@ use crate::error::Result;
 use crate::filter::Filter;
 use crate::proto::pb::{self, snapshot_begin::Cause};
 use bell::Bell;
+pub use bell::Ending;
 use judge::Members;
 pub use messages::Message;
 use options::Options;

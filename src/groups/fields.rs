@@ -6,7 +6,7 @@ use prost::Message as _;
 
 use super::model::COLLECTION;
 use crate::error::{Error, Result};
-use crate::feed::Decoded;
+use crate::feed::{Decoded, micros};
 use crate::filter::{Field, Kind, Record, Schema, Value, pack_map};
 use crate::proto::pb;
 
@@ -92,8 +92,6 @@ impl Record for GroupRecord {
 impl Decoded for GroupRecord {}
 
 fn time(time: Option<&prost_types::Timestamp>) -> Value<'static> {
-    let micros =
-        |time: &prost_types::Timestamp| time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000;
     time.map(micros).map_or(Value::Absent, Value::Int)
 }
 

@@ -50,7 +50,7 @@ pub(super) async fn add(
             Source::Rule
         }
     };
-    let expire_time = request.expire_time.map(micros);
+    let expire_time = request.expire_time.as_ref().map(feed::micros);
     if expire_time.is_some_and(|end| end <= store.clock().now()) {
         violations.push(Violation::new(
             "expire_time",
@@ -102,12 +102,6 @@ fn is_ingest(caller: &Caller) -> bool {
     use pb::Role;
     let staff = [Role::Operator, Role::Admin, Role::Support];
     caller.roles.has(Role::Ingest) && !staff.into_iter().any(|role| caller.roles.has(role))
-}
-
-fn micros(time: prost_types::Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
 /// One transaction's share.

@@ -279,7 +279,7 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
         let text = "ROLE_OPERATOR is not bound to a shop and does not go with other roles";
         violations.push(Violation::new("api_key.roles", "NOT_ALLOWED", text));
     }
-    let expire_time = sent.expire_time.as_ref().map(micros);
+    let expire_time = sent.expire_time.as_ref().map(feed::micros);
     if expire_time.is_some_and(|time| time <= now) {
         let text = "lies in the past";
         violations.push(Violation::new("api_key.expire_time", "IN_PAST", text));
@@ -294,12 +294,6 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
         ..ApiKeyDoc::default()
     };
     Ok(NewKey { doc, expire_time })
-}
-
-fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(i64::from(time.nanos) / 1_000)
 }
 
 #[cfg(test)]

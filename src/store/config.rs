@@ -87,6 +87,13 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
+/// Connections of a replica that read.
+const POSTGRES_READERS: usize = 16;
+/// Connections of a replica that write.
+const POSTGRES_WRITERS: usize = 16;
+/// What one replica uses of a PostgreSQL: its readers and writers, and two for hints.
+pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS + POSTGRES_WRITERS + 2;
+
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
@@ -121,12 +128,12 @@ impl StoreConfig {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let read_connections = match &database {
             DatabaseUrl::Embedded { .. } => cores.clamp(2, 8),
-            DatabaseUrl::Postgres(_) => 16,
+            DatabaseUrl::Postgres(_) => POSTGRES_READERS,
         };
         Self {
             database,
             read_connections,
-            write_connections: 16,
+            write_connections: POSTGRES_WRITERS,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),

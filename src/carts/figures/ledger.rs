@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use super::window::Window;
 use crate::carts::model::{Owner, SAVED_SLOT};
-use crate::feed::timestamp;
+use crate::feed::{micros, timestamp};
 use crate::limits::MICROS_MAX;
 use crate::proto::pb::{self, cart, cart_figures::CurrencyValue};
 
@@ -38,15 +38,12 @@ impl Counted {
             "" => Owner::Visitor(cart.visitor_id.clone()),
             customer => Owner::Customer(customer.to_owned()),
         };
-        let activity = cart.activity_time.as_ref();
         Some(Self {
             owner,
             storefront: cart.storefront.clone(),
             currency: cart.currency_code.clone(),
             total: cart.total.as_ref().map_or(0, |total| total.micros),
-            activity_time: activity.map_or(0, |time| {
-                time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
-            }),
+            activity_time: cart.activity_time.as_ref().map_or(0, micros),
             abandoned: cart.abandonment() == cart::Abandonment::Abandoned,
         })
     }

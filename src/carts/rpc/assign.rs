@@ -6,8 +6,9 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::Service;
-use super::merge::{leave_slot, merge_into, names, repeated, shop_choice};
+use super::merge::{leave_slot, merge_into, names, repeated, replayed, shop_choice};
 use crate::access::Caller;
+use crate::access::format::ID_BYTES_MAX;
 use crate::carts::edit::Cause;
 use crate::carts::merging::Policy;
 use crate::carts::model::{Owner, State};
@@ -17,7 +18,7 @@ use crate::carts::targets::{Hints, Slot, customer_id, lock};
 use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed::{self, Replay};
+use crate::feed;
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};
@@ -26,8 +27,6 @@ use crate::store::{Conn, Tx};
 const SLOTS: i64 = 1_000;
 /// Free slots of which the locks are taken together: so many assignments may come first.
 const SLOTS_HELD: usize = 16;
-/// The longest name of a slot.
-const SLOT_CHARS_MAX: usize = 63;
 
 struct Assignment {
     caller: Arc<Caller>,
@@ -89,7 +88,7 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
     } = assignment;
     let now = assignment.clock.now();
     let mut work = match work::find(tx, caller, route, Some(customer), now).await? {
-        Got::Replay(replay) => return replayed(tx, caller, &replay).await,
+        Got::Replay(replay) => return replayed(tx, caller, &replay, of_cart).await,
         Got::Work(work) => work,
         Got::Moved => return Err(Error::not_found("cart")),
     };
@@ -100,10 +99,7 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
     work.admit(caller, now, Act::Edit)?;
     work.check_etag(&assignment.etag)?;
     work::require_customer(work.customer.as_ref())?;
-    let before = Slot {
-        owner: work.cart.owner.clone(),
-        slot: work.cart.slot.clone(),
-    };
+    let before = work.slot();
     let room = if before.owner == owner {
         Room::Free
     } else {
@@ -159,19 +155,6 @@ fn of_merge(merged: pb::MergeCartsResponse) -> pb::AssignCartResponse {
         cart: merged.cart,
         lines: merged.lines,
         extras: merged.extras,
-    }
-}
-
-/// The answer that was given to the same request before: that of a merge is stored, that of an
-/// assignment is the change.
-async fn replayed(
-    conn: &mut Conn,
-    caller: &Caller,
-    replay: &Replay,
-) -> Result<pb::AssignCartResponse> {
-    match feed::answered(conn, caller).await? {
-        Some(answer) => Ok(answer),
-        None => work::replayed(conn, caller, replay).await.map(of_cart),
     }
 }
 
@@ -281,7 +264,7 @@ fn free_slots(slot: &str, taken: &HashSet<&str>) -> impl Iterator<Item = String>
     (2_u64..)
         .map(move |number| {
             let suffix = format!("-{number}");
-            let room = SLOT_CHARS_MAX.saturating_sub(suffix.len());
+            let room = ID_BYTES_MAX.saturating_sub(suffix.len());
             format!("{}{suffix}", &slot[..slot.len().min(room)])
         })
         .filter(|candidate| !taken.contains(candidate.as_str()))
@@ -297,8 +280,8 @@ mod tests {
 
         let free: Vec<String> = free_slots("main", &taken).take(2).collect();
         assert_eq!(free, ["main-3", "main-5"]);
-        let longest = "x".repeat(SLOT_CHARS_MAX);
+        let longest = "x".repeat(ID_BYTES_MAX);
         let free = free_slots(&longest, &HashSet::new()).next();
-        assert_eq!(free.map(|slot| slot.len()), Some(SLOT_CHARS_MAX));
+        assert_eq!(free.map(|slot| slot.len()), Some(ID_BYTES_MAX));
     }
 }

@@ -9,16 +9,16 @@ use std::time::Duration;
 
 use tokio::sync::watch::Receiver;
 use tokio::time::Instant;
-use tonic::{Code, Status};
+use tonic::Status;
 
 use super::Service;
 use crate::access::Caller;
 use crate::carts::figures::Watched;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed::{Feed, Permit};
+use crate::feed::{Ending, Feed, Permit};
 use crate::limits;
-use crate::proto::pb::{self, ErrorReason};
+use crate::proto::pb;
 
 /// The messages of a watch of figures.
 pub type Stream =
@@ -123,8 +123,7 @@ impl Watch {
     /// Waits for what is to be sent next.
     async fn next(&mut self) -> Result<pb::WatchCartFiguresResponse> {
         if self.phase == Phase::Draining {
-            let text = "the stream has to be opened again";
-            return Err(Error::unavailable(ErrorReason::Draining, text));
+            return Err(Ending::Drain.error());
         }
         loop {
             if let Some(draining) = self.check_end()? {
@@ -153,19 +152,11 @@ impl Watch {
     fn check_end(&mut self) -> Result<Option<pb::WatchCartFiguresResponse>> {
         let now = Instant::now();
         if self.caller.key_ended.is_cancelled() {
-            return Err(Error::new(
-                Code::Unauthenticated,
-                ErrorReason::KeyRevoked,
-                "the key of this stream has ended",
-            ));
+            return Err(Ending::Key.error());
         }
         let deadline = self.caller.deadline;
         if deadline.is_some_and(|deadline| now.into_std() >= deadline) {
-            return Err(Error::new(
-                Code::DeadlineExceeded,
-                ErrorReason::DeadlinePassed,
-                "the deadline of the stream has passed",
-            ));
+            return Err(Ending::Deadline.error());
         }
         if !self.feed.draining().is_cancelled() && now < self.ends_at {
             return Ok(None);

@@ -19,7 +19,7 @@ use crate::carts::targets::cart_id;
 use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::{self, Clock};
 use crate::error::{Error, Result};
-use crate::feed::timestamp;
+use crate::feed::{micros, timestamp};
 use crate::limits::{LOCK_LEASE_DEFAULT, LOCK_LEASE_MAX, LOCK_LEASE_MIN};
 use crate::proto::pb::{self, ErrorReason, cart_cause};
 use crate::store::Tx;
@@ -154,12 +154,6 @@ fn as_first_answered(mut answer: pb::Cart, lease: i64) -> pb::Cart {
         lock.expire_time = Some(timestamp(begin.saturating_add(lease)));
     }
     answer
-}
-
-fn micros(time: &prost_types::Timestamp) -> i64 {
-    time.seconds
-        .saturating_mul(1_000_000)
-        .saturating_add(i64::from(time.nanos / 1_000))
 }
 
 async fn renew(tx: &mut Tx, taking: &Taking) -> Result<pb::Cart> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use prost::Message;
 use tonic::Code;
 
 use super::Service;
@@ -11,7 +12,7 @@ use crate::carts::edit::Cause;
 use crate::carts::merging::{Policy, merge};
 use crate::carts::model::State;
 use crate::carts::outcomes;
-use crate::carts::targets::{Hints, Slot};
+use crate::carts::targets::Hints;
 use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -72,7 +73,13 @@ async fn once(tx: &mut Tx, call: &Merge) -> Result<pb::MergeCartsResponse> {
     let caller = &*call.caller;
     let now = call.clock.now();
     let mut source = match work::find(tx, caller, &call.source, None, now).await? {
-        Got::Replay(replay) => return replayed(tx, caller, &replay).await,
+        Got::Replay(replay) => {
+            let of_cart = |cart| pb::MergeCartsResponse {
+                cart: Some(cart),
+                ..Default::default()
+            };
+            return replayed(tx, caller, &replay, of_cart).await;
+        }
         Got::Work(work) => work,
         Got::Moved => return Err(Error::not_found("cart")),
     };
@@ -135,25 +142,35 @@ pub(super) async fn merge_into(
     source.cart.state = State::Merged;
     source.cart.merged_into.clone_from(&target.cart.id);
     source.cart.merge = Some(merged.outcomes);
-    let (cart, gone) = write_both(tx, caller, now, target, source).await?;
+    let written = write_both(tx, caller, now, target, source).await?;
+    let (cart, gone) = written.ok_or_else(added)?;
     Ok(told(source, cart, gone))
 }
 
-/// Writes two carts that are both in the store, or of which the first is new, and appends the changes
-/// in this order: the first carries the request id.
+/// Writes two carts, of which the second is in the store, and appends the changes in this order: the
+/// first carries the request id. None, and nothing written, if the first is new and its number is in use.
+///
+/// # Errors
+/// AMOUNT_TOO_LARGE, CART_TOO_LARGE; the database's.
 pub(super) async fn write_both(
     tx: &mut Tx,
     caller: &Caller,
     now: i64,
     first: &mut Work,
     second: &mut Work,
-) -> Result<(pb::Cart, pb::Cart)> {
-    let old = || Error::internal("an old cart was added");
-    let (change, first) = first.write(tx, caller, now).await?.ok_or_else(old)?;
+) -> Result<Option<(pb::Cart, pb::Cart)>> {
+    let Some((change, first)) = first.write(tx, caller, now).await? else {
+        return Ok(None);
+    };
     feed::append(tx, caller, now, change).await?;
-    let (change, second) = second.write(tx, caller, now).await?.ok_or_else(old)?;
+    let written = second.write(tx, caller, now).await?;
+    let (change, second) = written.ok_or_else(added)?;
     feed::append(tx, caller, now, change).await?;
-    Ok((first, second))
+    Ok(Some((first, second)))
+}
+
+fn added() -> Error {
+    Error::internal("an old cart was added")
 }
 
 /// Refuses two carts between which no line can move.
@@ -213,11 +230,7 @@ fn told(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse
 
 /// Forgets that a cart is the open one of its slot.
 pub(super) fn leave_slot(work: &Work, caller: &Caller, hints: &Hints) {
-    let slot = Slot {
-        owner: work.cart.owner.clone(),
-        slot: work.cart.slot.clone(),
-    };
-    hints.forget(&caller.shop, &slot);
+    hints.forget(&caller.shop, &work.slot());
 }
 
 /// Whom an answer speaks of, for an erasure.
@@ -232,18 +245,17 @@ pub(super) fn names(works: &[&Work]) -> Vec<String> {
     names
 }
 
-/// The answer that was given to the same request before.
-async fn replayed(
+/// The answer that was given to the same request before. If none was stored the change is the answer,
+/// or all that is left of it: `of_cart` makes an answer of the cart.
+pub(super) async fn replayed<A: Message + Default>(
     conn: &mut Conn,
     caller: &Caller,
     replay: &Replay,
-) -> Result<pb::MergeCartsResponse> {
+    of_cart: impl FnOnce(pb::Cart) -> A,
+) -> Result<A> {
     match feed::answered(conn, caller).await? {
         Some(answer) => Ok(answer),
-        None => Ok(pb::MergeCartsResponse {
-            cart: Some(work::replayed(conn, caller, replay).await?),
-            ..Default::default()
-        }),
+        None => work::replayed(conn, caller, replay).await.map(of_cart),
     }
 }
 

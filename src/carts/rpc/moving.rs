@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::Service;
 use super::edit::{ATTEMPTS, Opens, moved_too_often};
-use super::merge::{admit_at, names, require_compatible, same_cart};
+use super::merge::{admit_at, names, replayed, require_compatible, same_cart, write_both};
 use crate::access::Caller;
 use crate::carts::convert::Faults;
 use crate::carts::moving::{Move, move_lines};
@@ -17,10 +17,10 @@ use crate::carts::targets::{Hints, Slot, item_ids};
 use crate::carts::work::{self, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed::{self, Replay};
+use crate::feed;
 use crate::limits::QUANTITY_MAX;
 use crate::proto::pb::{self, ErrorReason};
-use crate::store::{Conn, Tx};
+use crate::store::Tx;
 
 /// Moves that are asked for; borrowed by every attempt.
 struct Call {
@@ -132,7 +132,11 @@ async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
     let now = call.clock.now();
     let mut source = match work::find(tx, caller, &call.source, None, now).await? {
         Got::Replay(replay) => {
-            let answer = replayed(tx, caller, &replay).await?;
+            let of_cart = |cart| pb::MoveItemsResponse {
+                target: Some(cart),
+                ..Default::default()
+            };
+            let answer = replayed(tx, caller, &replay, of_cart).await?;
             return Ok(Outcome::Done(Box::new(answer)));
         }
         Got::Work(work) => work,
@@ -167,13 +171,9 @@ async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
     source.settle()?;
     target.settle()?;
     // The target first: if it is new and its number is in use, nothing is written.
-    let Some((change, got)) = target.write(tx, caller, now).await? else {
+    let Some((got, left)) = write_both(tx, caller, now, &mut target, &mut source).await? else {
         return Ok(Outcome::NumberTaken);
     };
-    feed::append(tx, caller, now, change).await?;
-    let written = source.write(tx, caller, now).await?;
-    let (change, left) = written.ok_or_else(|| Error::internal("an old cart was added"))?;
-    feed::append(tx, caller, now, change).await?;
     if !matches!(route, Route::Id(_) | Route::Hint(..)) {
         target.hint(tx, caller, &call.hints);
     }
@@ -200,19 +200,4 @@ fn moves(call: &Call, source: &Work) -> Result<Vec<Move>> {
         Ok(item.one.clone())
     });
     moves.collect()
-}
-
-/// The answer that was given to the same request before.
-async fn replayed(
-    conn: &mut Conn,
-    caller: &Caller,
-    replay: &Replay,
-) -> Result<pb::MoveItemsResponse> {
-    match feed::answered(conn, caller).await? {
-        Some(answer) => Ok(answer),
-        None => Ok(pb::MoveItemsResponse {
-            target: Some(work::replayed(conn, caller, replay).await?),
-            ..Default::default()
-        }),
-    }
 }

@@ -11,7 +11,7 @@ use crate::carts::convert;
 use crate::carts::edit::Cause;
 use crate::carts::model::{self, Cart, Freeze, SAVED_SLOT, State};
 use crate::carts::sql;
-use crate::carts::targets::{Slot, Target, cart_id};
+use crate::carts::targets::{Target, cart_id};
 use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
@@ -194,10 +194,7 @@ async fn reopen(tx: &mut Tx, caller: &Caller, now: i64, etag: &str, work: &mut W
     if work.cart.owner.customer().is_some() {
         work::require_customer(work.customer.as_ref())?;
     }
-    let slot = Slot {
-        owner: work.cart.owner.clone(),
-        slot: work.cart.slot.clone(),
-    };
+    let slot = work.slot();
     tx.require(slot.lock(&caller.shop))?;
     if let Some(other) = sql::open_in(tx, &caller.shop, &slot.owner.key(), &slot.slot).await? {
         return Err(work::open_cart_exists(&other));

@@ -17,15 +17,9 @@ use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::{self, Clock};
 use crate::error::{Error, Result};
 use crate::feed::timestamp;
+use crate::limits::{LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_LIFE_MIN};
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};
-
-/// For how long a link is valid unless it is said.
-const LIFE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
-/// The shortest life of a link.
-const LIFE_MIN: Duration = Duration::from_secs(60);
-/// The longest life of a link.
-const LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
 
 struct Recovery {
     caller: Arc<Caller>,
@@ -89,11 +83,11 @@ impl Service {
 
 fn life(sent: Option<prost_types::Duration>) -> Result<Duration> {
     let Some(sent) = sent else {
-        return Ok(LIFE_DEFAULT);
+        return Ok(LINK_LIFE_DEFAULT);
     };
     Duration::try_from(sent)
         .ok()
-        .filter(|life| (LIFE_MIN..=LIFE_MAX).contains(life))
+        .filter(|life| (LINK_LIFE_MIN..=LINK_LIFE_MAX).contains(life))
         .ok_or_else(|| {
             let text = "takes 1 minute to 90 days";
             Error::invalid_field("time_to_live", "OUT_OF_RANGE", text)
@@ -179,7 +173,7 @@ mod tests {
     fn a_link_lives_as_long_as_is_said_within_its_limits() {
         let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
 
-        assert_eq!(life(None).unwrap(), LIFE_DEFAULT);
+        assert_eq!(life(None).unwrap(), LINK_LIFE_DEFAULT);
         for good in [60, 7_776_000] {
             assert!(life(seconds(good)).is_ok(), "{good}");
         }

@@ -7,7 +7,6 @@ use futures::FutureExt as _;
 use super::Service;
 use crate::access::Caller;
 use crate::carts::edit::Cause;
-use crate::carts::targets::Slot;
 use crate::carts::work::{self, Act, Got};
 use crate::error::{Error, Result};
 use crate::feed;
@@ -37,11 +36,7 @@ impl Service {
                     work.causes.push(Cause::of_cart(cart_cause::Kind::Deleted));
                     let deletion = work.remove(tx, caller, now).await?;
                     feed::append(tx, caller, now, deletion).await?;
-                    let slot = Slot {
-                        owner: work.cart.owner.clone(),
-                        slot: work.cart.slot.clone(),
-                    };
-                    hints.forget(&caller.shop, &slot);
+                    hints.forget(&caller.shop, &work.slot());
                     Ok(())
                 }
                 .boxed()

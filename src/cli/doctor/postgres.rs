@@ -8,14 +8,14 @@ use sqlx::FromRow;
 
 use super::finding::Finding;
 use crate::on;
-use crate::store::Conn;
+use crate::store::{Conn, POSTGRES_CONNECTIONS};
 
 pub use culprit::horizon;
 
 /// The oldest version that is served.
 const OLDEST: i64 = 150_000;
-/// What one replica may use: its readers and writers, and two for hints.
-const CONNECTIONS_PER_REPLICA: i64 = 34;
+/// What one replica may use.
+const CONNECTIONS_PER_REPLICA: i64 = POSTGRES_CONNECTIONS as i64;
 
 const VERSION: &str = "SELECT current_setting('server_version'),
     current_setting('server_version_num')::bigint, current_database()::text";

@@ -6,7 +6,7 @@ use crate::proto::pb::{self, CartFigures, ErrorReason, WatchCartFiguresResponse}
 
 use super::{
     super::{backoff::Backoff, connection::Client, failure, failure::Failure, output},
-    SILENCE_MAX, is_final, note,
+    is_final, next, note,
 };
 
 /// Follows the figures across any number of connections.
@@ -53,11 +53,9 @@ async fn read(
     json: bool,
 ) -> Result<Status, Failure> {
     loop {
-        let message = match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
-            Ok(Ok(Some(message))) => message,
-            Ok(Ok(None)) => return Ok(Status::unavailable("the stream ended")),
-            Ok(Err(status)) => return Ok(status),
-            Err(_) => return Ok(Status::unavailable("the server is silent")),
+        let message = match next(stream).await {
+            Ok(message) => message,
+            Err(ended) => return Ok(ended),
         };
         backoff.reset();
         let Some(figures) = message.figures else {

@@ -11,9 +11,12 @@ use futures::stream::FuturesUnordered;
 use futures::{FutureExt as _, StreamExt as _};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tonic::Code;
 
 use crate::access::Caller;
 use crate::clock::{Alarm, Clock};
+use crate::error::Error;
+use crate::proto::pb::ErrorReason;
 
 /// What rings once. `Sync`, as a stream is held across awaits by reference.
 type End = Pin<Box<dyn Future<Output = Ending> + Send + Sync>>;
@@ -27,6 +30,26 @@ pub enum Ending {
     Key,
     /// The caller does not wait any longer.
     Deadline,
+}
+
+impl Ending {
+    /// With what a stream ends then.
+    pub fn error(self) -> Error {
+        match self {
+            Self::Drain => {
+                let text = "the stream has to be opened again";
+                Error::unavailable(ErrorReason::Draining, text)
+            }
+            Self::Key => {
+                let text = "the key of this stream has ended";
+                Error::new(Code::Unauthenticated, ErrorReason::KeyRevoked, text)
+            }
+            Self::Deadline => {
+                let text = "the deadline of the stream has passed";
+                Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
+            }
+        }
+    }
 }
 
 /// The bell of one stream.

@@ -27,21 +27,10 @@ impl Watch {
 
     /// Does what is to be done by now although nothing changed.
     pub(super) fn heed(&mut self) -> Result<()> {
-        if self.bell.has_rung(Ending::Key) {
-            let text = "the key of this stream has ended";
-            return Err(Error::new(
-                Code::Unauthenticated,
-                ErrorReason::KeyRevoked,
-                text,
-            ));
-        }
-        if self.bell.has_rung(Ending::Deadline) {
-            let text = "the deadline of the stream has passed";
-            return Err(Error::new(
-                Code::DeadlineExceeded,
-                ErrorReason::DeadlinePassed,
-                text,
-            ));
+        for ending in [Ending::Key, Ending::Deadline] {
+            if self.bell.has_rung(ending) {
+                return Err(ending.error());
+            }
         }
         let now = self.clock.instant();
         if now >= self.ends_at || self.bell.has_rung(Ending::Drain) {
@@ -91,8 +80,7 @@ impl Watch {
     }
 
     pub(super) fn drained(&self) -> Error {
-        let text = "the stream has to be opened again";
-        self.with_token(Error::unavailable(ErrorReason::Draining, text))
+        self.with_token(Ending::Drain.error())
     }
 
     /// The error with the last token that was sent. Amid a snapshot there is none: who went on from

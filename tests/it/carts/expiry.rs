@@ -5,11 +5,10 @@ use std::collections::{HashMap, HashSet};
 use std::time::Duration;
 
 use clientela::proto::pb::{self, ChangeKind, ErrorReason, cart_cause::Kind};
-use prost_types::FieldMask;
 use tonic::Code;
 
 use super::upkeep::{MANY, causes, open, told_by, watched};
-use super::{Carts, customer, item, named, of, visitor};
+use super::{Carts, customer, item, named, of, set, visitor};
 use crate::customers::{self, person};
 use crate::harness::{CartWatch, Setup, Shop, assert_refused, unique};
 use crate::on_both_engines;
@@ -31,17 +30,7 @@ async fn keep(shop: &Shop, visitors: i32, customers: i32) {
         "customer_cart_retention_days",
         "cart_abandoned_after_minutes",
     ];
-    let request = pb::UpdateShopSettingsRequest {
-        settings: Some(settings),
-        update_mask: Some(FieldMask {
-            paths: paths.map(str::to_owned).into(),
-        }),
-        ..Default::default()
-    };
-    shop.admin()
-        .update_shop_settings(request)
-        .await
-        .expect("the settings are changed");
+    set(shop, &paths, settings).await;
 }
 
 /// The carts whose expiry was told, of which nothing else may have been told.

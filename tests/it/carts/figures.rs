@@ -17,8 +17,10 @@ use clientela::proto::pb::{
 use tonic::transport::Endpoint;
 use tonic::{Code, Status, Streaming};
 
-use super::{Carts, EURO, customer, item, money, named, of, set, visitor};
-use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused, unique, violations};
+use super::{
+    Carts, EURO, customer, item, key_of_another_shop, money, named, new_customer, of, set, visitor,
+};
+use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused, violations};
 use crate::on_both_engines;
 
 const MINUTE: Duration = Duration::from_secs(60);
@@ -88,8 +90,7 @@ fn timeless(figures: &CartFigures) -> CartFigures {
 }
 
 fn micros(time: Option<&prost_types::Timestamp>) -> i64 {
-    let time = time.expect("a time");
-    time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
+    clientela::feed::micros(time.expect("a time"))
 }
 
 /// The figures as a list of all carts says they are.
@@ -153,15 +154,7 @@ async fn listed(shop: &Shop, storefront: &str, idle_after: Duration) -> CartFigu
 async fn customers(shop: &Shop, count: usize) -> Vec<String> {
     let mut names = Vec::new();
     for _ in 0..count {
-        let request = pb::CreateCustomerRequest {
-            customer: Some(pb::Customer {
-                email: format!("ada.{}@example.test", unique()),
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let created = shop.customers().create_customer(request).await.unwrap();
-        names.push(created.into_inner().name);
+        names.push(new_customer(shop).await);
     }
     names
 }
@@ -246,13 +239,7 @@ on_both_engines! {
 
     async fn a_shop_does_not_see_the_carts_of_another(shop: Shop with Setup::held()) {
         shop.add(of(&visitor()), item("shirt", 1)).await;
-        let request = pb::CreateShopRequest {
-            shop: Some(pb::Shop::default()),
-            shop_id: "other".into(),
-            ..Default::default()
-        };
-        shop.admin_as(&shop.operator_key).create_shop(request).await.unwrap();
-        let key = shop.key_of("other", &[Role::Monitor]).await;
+        let key = key_of_another_shop(&shop).await;
 
         let answer = shop.carts_as(&key).watch_cart_figures(quickly("")).await.unwrap();
         let mut other = Figures { stream: answer.into_inner(), last: None };

@@ -10,7 +10,7 @@ use tonic::{Code, Status};
 
 use super::{
     Carts, EURO, customer, customer_in, euros, in_slot, item, key_of_another_shop, lines, money,
-    named, of, price, told, total, visitor,
+    named, of, price, set, told, total, visitor,
 };
 use crate::harness::{CartWatch, Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
@@ -70,11 +70,7 @@ async fn set_choice(shop: &Shop, choice: IfOpenCartExists) {
         if_open_cart_exists: choice.into(),
         ..Default::default()
     };
-    let request = pb::UpdateShopSettingsRequest {
-        settings: Some(settings),
-        ..Default::default()
-    };
-    shop.admin().update_shop_settings(request).await.unwrap();
+    set(shop, &["if_open_cart_exists"], settings).await;
 }
 
 on_both_engines! {

@@ -7,8 +7,8 @@ use clientela::proto::pb::{self, ChangeKind, ErrorReason, ShopSettings, WatchCar
 use tonic::Code;
 
 use super::abandonment::hold_until;
-use super::{Carts, customer, in_slot, item, named, of, set, visitor};
-use crate::harness::{CartWatch, Setup, Shop, assert_refused, eventually, store::START, unique};
+use super::{Carts, customer, in_slot, item, named, new_customer, of, set, visitor};
+use crate::harness::{CartWatch, Setup, Shop, assert_refused, eventually, store::START};
 use crate::on_both_engines;
 
 const HOUR: Duration = Duration::from_secs(60 * 60);
@@ -46,16 +46,8 @@ async fn empty(shop: &Shop, slot: &str) -> pb::Cart {
 }
 
 async fn a_customers(shop: &Shop) -> pb::Cart {
-    let request = pb::CreateCustomerRequest {
-        customer: Some(pb::Customer {
-            email: format!("ada.{}@example.test", unique()),
-            ..Default::default()
-        }),
-        ..Default::default()
-    };
-    let created = shop.customers().create_customer(request).await.unwrap();
-    shop.add(of(&customer(&created.into_inner().name)), item("shirt", 1))
-        .await
+    let ada = new_customer(shop).await;
+    shop.add(of(&customer(&ada)), item("shirt", 1)).await
 }
 
 on_both_engines! {

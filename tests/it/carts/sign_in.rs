@@ -7,7 +7,9 @@ use clientela::proto::pb::{
 use futures::future::join_all;
 use tonic::{Code, Status};
 
-use super::{Carts, customer, item, lines, money, named, new_customer, of, price, told, visitor};
+use super::{
+    Carts, customer, item, lines, money, named, new_customer, of, price, set, told, visitor,
+};
 use crate::harness::{Shop, assert_refused, unique};
 use crate::on_both_engines;
 
@@ -84,8 +86,7 @@ on_both_engines! {
             if_open_cart_exists: IfOpenCartExists::Sum.into(),
             ..Default::default()
         };
-        let settings = pb::UpdateShopSettingsRequest { settings: Some(settings), ..Default::default() };
-        shop.admin().update_shop_settings(settings).await.unwrap();
+        set(&shop, &["if_open_cart_exists"], settings).await;
         let answer = assign(&shop, silent).await.unwrap();
 
         assert_refused(&refused, Code::AlreadyExists, ErrorReason::OpenCartExists);

@@ -11,7 +11,7 @@ use serde_json::Value;
 use tonic::{Code, transport::Endpoint};
 
 use super::{PATIENCE, Server, on_both_engines};
-use crate::harness::{Engine, Shop};
+use crate::harness::{Engine, Shop, eventually};
 
 on_both_engines! {
     async fn a_watch_loses_and_doubles_nothing_when_the_server_is_killed(server: Server) {
@@ -196,23 +196,18 @@ impl Watch {
     }
 
     async fn wait_for(&self, count: usize) {
-        let until = Instant::now() + PATIENCE;
-        while self.changes.lock().unwrap().len() < count {
-            let seen = self.changes.lock().unwrap().len();
-            assert!(
-                Instant::now() < until,
-                "{seen} of {count} changes were seen"
-            );
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(&format!("change {count}"), async || {
+            (self.changes.lock().unwrap().len() >= count).then_some(())
+        })
+        .await;
     }
 
     async fn wait_until(&self, what: &str, shown: impl Fn(&Value) -> bool) {
-        let until = Instant::now() + PATIENCE;
-        while !self.changes.lock().unwrap().last().is_some_and(&shown) {
-            assert!(Instant::now() < until, "{what} was not shown");
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        eventually(what, async || {
+            let changes = self.changes.lock().unwrap();
+            changes.last().is_some_and(&shown).then_some(())
+        })
+        .await;
     }
 
     /// Ends the watch. What it showed.

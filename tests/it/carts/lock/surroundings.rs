@@ -1,6 +1,6 @@
 //! What goes on around a held cart: the work of the service, lists, orders and registrations.
 
-use super::super::{EURO, customer, total};
+use super::super::{EURO, customer, set, total};
 use super::*;
 use crate::harness::eventually;
 
@@ -137,15 +137,11 @@ async fn an_order_ends_the_hold_of_who_orders(shop: Shop) {
 }
 
 async fn a_held_cart_is_not_expired(shop: Shop) {
-    let settings = pb::UpdateShopSettingsRequest {
-        settings: Some(pb::ShopSettings {
-            name: "shops/default/settings".into(),
-            visitor_cart_retention_days: Some(1),
-            ..Default::default()
-        }),
+    let settings = pb::ShopSettings {
+        visitor_cart_retention_days: Some(1),
         ..Default::default()
     };
-    shop.admin().update_shop_settings(settings).await.unwrap();
+    set(&shop, &["visitor_cart_retention_days"], settings).await;
     let held = shop.add(of(&visitor()), item("shirt", 1)).await;
     let free = shop.add(of(&visitor()), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;
