@@ -15,11 +15,11 @@ use crate::harness::{CartWatch, Engine, PATIENCE, Setup, Shop, eventually, store
 use crate::on_both_engines;
 
 const MINUTE: Duration = Duration::from_secs(60);
-const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-const MICRO: Duration = Duration::from_micros(1);
+pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub(super) const MICRO: Duration = Duration::from_micros(1);
 
 /// A watch that is told every version from now on.
-async fn watch(shop: &Shop) -> CartWatch {
+pub(super) async fn watch(shop: &Shop) -> CartWatch {
     let options = WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
         ..Default::default()
@@ -34,14 +34,14 @@ async fn watch(shop: &Shop) -> CartWatch {
 }
 
 /// What the changes told of a cart, each with its causes.
-fn told(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
+pub(super) fn told(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
     let changes = watch.changes.iter().filter(|change| change.name == name);
     changes
         .map(|change| change.causes.iter().map(pb::CartCause::kind).collect())
         .collect()
 }
 
-async fn abandoned(shop: &Shop, name: &str) -> pb::Cart {
+pub(super) async fn abandoned(shop: &Shop, name: &str) -> pb::Cart {
     let look = || async {
         let cart = shop.get(named(name)).await;
         (cart.abandonment() == Abandonment::Abandoned).then_some(cart)
@@ -58,8 +58,7 @@ async fn after_a_look(shop: &Shop) {
 }
 
 fn micros(time: Option<&prost_types::Timestamp>) -> i64 {
-    let time = time.expect("a time");
-    time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000
+    clientela::feed::micros(time.expect("a time"))
 }
 
 async fn a_customer(shop: &Shop, name: &str) -> pb::Customer {

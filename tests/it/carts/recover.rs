@@ -25,7 +25,7 @@ use crate::on_both_engines;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-async fn link(shop: &Shop, cart: &Cart) -> CreateRecoveryLinkResponse {
+pub(super) async fn link(shop: &Shop, cart: &Cart) -> CreateRecoveryLinkResponse {
     let request = CreateRecoveryLinkRequest {
         target: named(&cart.name),
         ..Default::default()
@@ -34,7 +34,7 @@ async fn link(shop: &Shop, cart: &Cart) -> CreateRecoveryLinkResponse {
     made.expect("a link").into_inner()
 }
 
-fn redemption(token: &str, owner: &CartOwner) -> RecoverCartRequest {
+pub(super) fn redemption(token: &str, owner: &CartOwner) -> RecoverCartRequest {
     let visitor = match &owner.owner {
         Some(Owner::Visitor(token)) => token.clone(),
         _ => String::new(),
@@ -46,7 +46,7 @@ fn redemption(token: &str, owner: &CartOwner) -> RecoverCartRequest {
     }
 }
 
-async fn recover(shop: &Shop, token: &str, owner: &CartOwner) -> Result<Cart, Status> {
+pub(super) async fn recover(shop: &Shop, token: &str, owner: &CartOwner) -> Result<Cart, Status> {
     shop.carts()
         .recover_cart(redemption(token, owner))
         .await
