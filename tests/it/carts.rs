@@ -6,6 +6,7 @@ mod concurrency;
 mod expiry;
 mod figures;
 mod freeze;
+mod held;
 mod items;
 mod list;
 mod lock;

@@ -4,13 +4,14 @@
 use std::time::Duration;
 
 use clientela::clock::Clock;
+use clientela::jobs::FeedLimits;
 use clientela::proto::pb::{self, AddItemRequest, AddMembersRequest, CreateCustomerRequest};
 use clientela::proto::pb::{Customer, ErrorReason};
 use tonic::{Code, Status};
 
 use crate::harness::store::START;
-use crate::harness::{Engine, Setup, Shop, assert_refused};
-use crate::watch::{item, visitor};
+use crate::harness::{Engine, Setup, Shop, assert_refused, eventually};
+use crate::watch::{self, item, visitor};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
@@ -110,4 +111,40 @@ async fn request_ids_are_free_after_a_day_on_sqlite() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn request_ids_are_free_after_a_day_on_postgres() {
     are_free_after_a_day(Engine::Postgres).await;
+}
+
+/// The feed keeps next to nothing, so that soon only the request id is left of the change.
+async fn outlive_their_change(engine: Engine) {
+    let setup = Setup {
+        feed_limits: FeedLimits {
+            retention: DAY,
+            max_bytes: 1,
+        },
+        ..Default::default()
+    };
+    let shop = Shop::start_with(engine, setup).await;
+    assert_eq!(add(&shop, "bread").await.unwrap(), 1);
+    watch::add(&mut shop.carts(), &visitor("who comes every day"), "milk").await;
+
+    let answer = eventually("an answer from the cart itself", async || {
+        let pieces = add(&shop, "bread").await.unwrap();
+        (pieces != 1).then_some(pieces)
+    });
+
+    assert_eq!(
+        answer.await,
+        2,
+        "one bread, one milk: nothing was added again"
+    );
+    assert_reused(add(&shop, "milk").await);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_sqlite() {
+    outlive_their_change(Engine::Sqlite).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_postgres() {
+    outlive_their_change(Engine::Postgres).await;
 }
