@@ -27,7 +27,10 @@ pub async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Resul
         .pragma("cache_size", "-1000000")
         .connect()
         .await?;
-    copy(&mut connection, "customers", count, value).await?;
+    copy(&mut connection, "customers", count, |column| {
+        value(column, with)
+    })
+    .await?;
     if with == With::Memberships {
         for table in ["memberships", "membership_grants"] {
             copy(&mut connection, table, count, |column| match column {
@@ -96,17 +99,28 @@ async fn copy(
     run(connection, insert).await
 }
 
+const NUMBER: &str = "printf('%d', 100000000 + n)";
+
 /// The value of a customer's column in the copy number `n`.
-fn value(column: &str) -> String {
+fn value(column: &str, with: With) -> String {
     match column {
         "search_id" => "n + 1".to_owned(),
         "id" => "printf('customer-%07d', n)".to_owned(),
-        "number" => "printf('%d', 100000000 + n)".to_owned(),
+        "number" => NUMBER.to_owned(),
         "email" | "email_folded" | "email_claim" => {
             "printf('ada.lovelace.%d@example.test', n)".to_owned()
         }
-        "search_text" => "''".to_owned(),
-        "doc" => "replace(c.doc, 'ada.lovelace.0@', printf('ada.lovelace.%d@', n))".to_owned(),
+        // Who is only read is not searched for. Who is changed has the text that the change leaves as it
+        // is; it ends with the number.
+        "search_text" if with == With::Nothing => "''".to_owned(),
+        "search_text" => format!(
+            "replace(substr(c.search_text, 1, length(c.search_text) - length(c.number)),
+                'ada.lovelace.0@', printf('ada.lovelace.%d@', n)) || {NUMBER}"
+        ),
+        "doc" => format!(
+            "json_set(replace(c.doc, 'ada.lovelace.0@', printf('ada.lovelace.%d@', n)),
+                '$.number', {NUMBER})"
+        ),
         "create_time" | "update_time" => format!("c.{column} + n"),
         other => format!("c.{other}"),
     }

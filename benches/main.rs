@@ -29,7 +29,7 @@ use figure::FIGURES;
 use table::{Machine, Row};
 
 /// How long one figure may take.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(300);
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

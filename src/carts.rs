@@ -28,12 +28,11 @@ pub use schema::SCHEMA as FIELDS;
 
 use crate::access::Caller;
 use crate::error::Result;
-use crate::feed::append;
 use crate::proto::pb::cart_cause;
-use crate::store::{StoreMeta, Tx};
+use crate::store::{Engine, StoreMeta, Tx};
 use edit::Cause;
 use model::Owner;
-use sql::{Key, Query};
+use sql::{Herd, Key, Query};
 use targets::{Visitors, lock};
 use work::{Act, Work};
 
@@ -48,6 +47,21 @@ pub struct Visitor(Owner);
 #[must_use]
 pub fn visitor(meta: &StoreMeta, shop: &str, token: &str) -> Visitor {
     Visitor(Visitors::new(meta).owner(shop, token))
+}
+
+/// Whether a customer may have an open cart. PostgreSQL, where a cart may be made side by side with this
+/// transaction, is not asked.
+///
+/// # Errors
+/// The database's.
+pub async fn may_be_open(tx: &mut Tx, shop: &str, customer: &str) -> Result<bool> {
+    Ok(match tx.engine() {
+        Engine::Postgres => true,
+        Engine::Sqlite => {
+            let one = sql::herd(tx, shop, Herd::OpenOf, customer, "", 1).await?;
+            !one.is_empty()
+        }
+    })
 }
 
 /// The open carts of a visitor, by id. To be asked before the first write: it takes the carts' locks.
@@ -92,9 +106,7 @@ pub async fn adopt(
         work.cart.owner = Owner::Customer(customer.to_owned());
         work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
         work.settle()?;
-        if let Some((change, _)) = work.write(tx, caller, now).await? {
-            append(tx, caller, now, change).await?;
-        }
+        work.save(tx, caller, now).await?;
     }
     Ok(())
 }

@@ -69,41 +69,42 @@ pub async fn has_address(conn: &mut Conn, shop: &str, customer: &str, id: &str) 
     addresses::exists(conn, shop, customer, id).await
 }
 
-/// Gives a customer the groups and the default group that `change` makes of the present ones, which
-/// are sorted. The memberships themselves are the caller's to write. None if there is no customer.
+/// Gives a customer, as it is stored, other groups and a default group among them. The memberships
+/// themselves are the caller's to write.
 ///
 /// The customer's lock must be held. Where nothing changes there is no new version.
 ///
 /// # Errors
-/// Internal when the result has no group, or a default that is none of them.
+/// Internal when there is no group, or the default is none of them. The database's.
 pub async fn regroup(
     tx: &mut Tx,
     caller: &Caller,
-    shop: &str,
-    id: &str,
-    change: impl FnOnce(&mut Vec<String>, &mut String),
+    before: &Customer,
+    mut groups: Vec<String>,
+    default_group: String,
     now: i64,
-) -> Result<Option<Customer>> {
+) -> Result<()> {
+    let id = &before.id;
     debug_assert!(
-        tx.holds(lock(shop, id)),
+        tx.holds(lock(&caller.shop, id)),
         "the lock of customer {id} is held"
     );
-    let Some(before) = sql::get(tx, shop, id).await? else {
-        return Ok(None);
-    };
-    let mut after = before.clone();
-    change(&mut after.groups, &mut after.default_group);
-    after.groups.sort_unstable();
-    after.groups.dedup();
-    if !after.groups.contains(&after.default_group) {
+    groups.sort_unstable();
+    groups.dedup();
+    if !groups.contains(&default_group) {
         return Err(Error::internal(format!(
             "customer {id} would have a foreign default group"
         )));
     }
-    if after != before {
-        write::store(tx, caller, Some(&before), &mut after, now).await?;
+    let mut after = Customer {
+        groups,
+        default_group,
+        ..before.clone()
+    };
+    if after == *before {
+        return Ok(());
     }
-    Ok(Some(after))
+    write::store(tx, caller, Some(before), &mut after, now).await
 }
 
 /// What carts show of their customer.

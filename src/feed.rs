@@ -28,8 +28,8 @@ use tokio_util::sync::CancellationToken;
 pub use entry::{micros, timestamp};
 pub use frame::Frame;
 pub use log::{
-    Change, Kind, MAX_CAUSES, Replay, answer, answered, append, check_etag, etag, locks, replay,
-    replayed,
+    Change, Kind, LogRow, MAX_CAUSES, Replay, WithAppend, answer, answered, append, append_row,
+    check_etag, etag, locks, replay, replayed,
 };
 pub use order::LogOrder;
 pub use position::{Position, Reached};

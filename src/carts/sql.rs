@@ -13,11 +13,11 @@ use crate::access::Caller;
 use crate::attributes;
 use crate::customers::Summary;
 use crate::error::{Error, Result};
-use crate::feed::{self, Kind, Replay};
+use crate::feed::{self, Kind, LogRow, Replay, WithAppend};
 use crate::filter::{fold, pack_list, pack_map};
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
-use crate::{execute, on};
+use crate::{bind_log_row, execute, on, on_write};
 
 /// How a cart is looked for.
 #[derive(Debug, Clone, Copy)]
@@ -396,6 +396,10 @@ const UPDATE: &str = concat!(
     changing_values!(),
     ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
+/// How many placeholders [`UPDATE`] has.
+const CHANGING: usize = 35;
+static UPDATE_AND_APPEND: LazyLock<WithAppend> =
+    LazyLock::new(|| WithAppend::after("carts", UPDATE, CHANGING));
 const INSERT: &str = concat!(
     "INSERT INTO carts (shop_id, id, ",
     changing!(),
@@ -406,8 +410,8 @@ const INSERT: &str = concat!(
 
 /// Binds what [`UPDATE`] and [`INSERT`] share.
 macro_rules! bind_changing {
-    ($text:expr, $shop:expr, $cart:expr, $columns:expr) => {
-        sqlx::query($text)
+    ($query:expr, $shop:expr, $cart:expr, $columns:expr) => {
+        $query
             .bind($shop)
             .bind(&$cart.id)
             .bind($cart.version)
@@ -446,20 +450,20 @@ macro_rules! bind_changing {
     };
 }
 
-/// Writes the next version of a cart.
+/// Writes the next version of a cart and the row of the log that tells of it.
 ///
 /// # Errors
-/// The database's.
-pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<()> {
+/// Internal when the version before is not the stored one: the lock of the cart was not held. The
+/// database's.
+pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart, row: &LogRow<'_>) -> Result<()> {
     let columns = Columns::of(cart)?;
-    let rows = execute!(tx, bind_changing!(UPDATE, shop, cart, columns))?;
-    if rows == 1 {
-        return Ok(());
-    }
-    Err(Error::internal(format!(
-        "cart {} changed without its lock",
-        cart.id
-    )))
+    let text = UPDATE_AND_APPEND.text(tx.engine());
+    let place = on_write!(tx, |e| {
+        let query = sqlx::query_as(AssertSqlSafe(text));
+        let query = bind_changing!(query, shop, cart, columns);
+        bind_log_row!(query, row).fetch_optional(e).await
+    })?;
+    UPDATE_AND_APPEND.settle(tx, row, place).await
 }
 
 /// Adds a cart. False if its id or number is in use, or its owner has another open one in the slot;
@@ -471,7 +475,7 @@ pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
     let columns = Columns::of(cart)?;
     let rows = execute!(
         tx,
-        bind_changing!(INSERT, shop, cart, columns)
+        bind_changing!(sqlx::query(INSERT), shop, cart, columns)
             .bind(&cart.number)
             .bind(&cart.storefront)
             .bind(&cart.currency)

@@ -21,7 +21,7 @@ use super::sql::{self, Buyer, Found, Key, Query};
 use super::targets::{Hints, Slot, lock};
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind, Replay};
+use crate::feed::{self, Change, Kind, LogRow, Replay};
 use crate::limits::CART_BYTES_MAX;
 use crate::proto::pb::{self, ErrorReason, cart_cause};
 use crate::store::{Conn, Locks, Tx};
@@ -334,24 +334,20 @@ impl Work {
         caller: &Caller,
         now: i64,
     ) -> Result<Option<pb::Cart>> {
-        let Some(change) = self.write(tx, caller, now).await? else {
-            return Ok(None);
-        };
-        let (change, message) = change;
-        feed::append(tx, caller, now, change).await?;
+        let (change, message) = self.next_version(caller, now)?;
+        let row = LogRow::new(tx, caller, now, change);
+        if !self.is_new {
+            sql::update(tx, &caller.shop, &self.cart, &row).await?;
+        } else if sql::insert(tx, &caller.shop, &self.cart).await? {
+            feed::append_row(tx, &row).await?;
+        } else {
+            return self.clash(tx, caller).await.map(|()| None);
+        }
         Ok(Some(message))
     }
 
-    /// Writes the next version of the cart, and gives the change that is to be appended.
-    ///
-    /// # Errors
-    /// As [`save`](Self::save).
-    pub async fn write(
-        &mut self,
-        tx: &mut Tx,
-        caller: &Caller,
-        now: i64,
-    ) -> Result<Option<(Change, pb::Cart)>> {
+    /// Makes the next version of the cart, and gives the change that is to be appended.
+    fn next_version(&mut self, caller: &Caller, now: i64) -> Result<(Change, pb::Cart)> {
         self.require_admitted(caller)?;
         let cart = &mut self.cart;
         if !cart.is_open() && cart.lock.take().is_some() {
@@ -369,15 +365,8 @@ impl Work {
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());
         }
-        if self.is_new {
-            if !sql::insert(tx, &caller.shop, cart).await? {
-                return self.clash(tx, caller).await.map(|()| None);
-            }
-        } else {
-            sql::update(tx, &caller.shop, cart).await?;
-        }
         let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message);
-        Ok(Some((change.because(self.told(caller, now)), message)))
+        Ok((change.because(self.told(caller, now)), message))
     }
 
     /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of

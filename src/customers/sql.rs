@@ -1,13 +1,15 @@
 //! All SQL over customers, their external ids, credentials and visits.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, sync::LazyLock};
 
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::model::{Customer, Risk};
+use super::model::{Consent, Customer, Risk};
 use crate::{
-    attributes,
+    attributes, bind_log_row,
     error::{Error, Result},
+    execute,
+    feed::{self, LogRow, WithAppend},
     filter::{fold, pack_list, pack_map},
     on, on_write,
     store::{Conn, Texts, Tx, dialect, index_text},
@@ -288,117 +290,190 @@ pub(super) async fn external_holders(
     .await)?)
 }
 
-/// The columns that both kinds of write set, and their placeholders from `$3` on.
+/// The columns that every write sets, and their placeholders from `$3` on.
 macro_rules! columns {
     () => {
-        "version, number, email, email_folded, email_claim, first_name, first_name_folded,
-        last_name, last_name_folded, company, company_folded, phone, account_type, kind, state,
-        title, language_code, storefront, default_group, group_ids, tax_exempt, newsletter,
-        partner_offers, birth_date, risk, credit_limit_micros, credit_limit_currency,
-        payment_days, vat_number, accounting_number, external_ids, attributes, search_text,
-        summary, create_time, update_time, delete_time, doc"
+        "version, email_folded, first_name, first_name_folded, last_name_folded, company,
+        company_folded, phone, account_type, kind, state, title, language_code, storefront,
+        default_group, group_ids, tax_exempt, newsletter, partner_offers, birth_date, risk,
+        credit_limit_micros, credit_limit_currency, payment_days, vat_number, accounting_number,
+        external_ids, attributes, summary, update_time, delete_time, doc"
     };
 }
 macro_rules! values {
     () => {
         "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-        $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34, $35, $36, $37, $38, $39,
-        $40"
+        $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34"
+    };
+}
+/// The columns by which a customer is found, all of them indexed, and their placeholders behind those.
+/// They are set only with other values: SQLite writes an index for each column that a statement sets,
+/// the same value or not.
+macro_rules! found_by {
+    () => {
+        "number, email, email_claim, last_name, search_text, create_time"
+    };
+}
+macro_rules! found_by_values {
+    () => {
+        "$35, $36, $37, $38, $39, $40"
     };
 }
 
 const INSERT: &str = concat!(
     "INSERT INTO customers (shop_id, id, ",
     columns!(),
+    ", ",
+    found_by!(),
     ") VALUES ($1, $2, ",
     values!(),
+    ", ",
+    found_by_values!(),
     ")"
 );
 const UPDATE: &str = concat!(
+    "UPDATE customers SET (",
+    columns!(),
+    ", ",
+    found_by!(),
+    ") = (",
+    values!(),
+    ", ",
+    found_by_values!(),
+    ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
+);
+const UPDATE_FOUND_ALIKE: &str = concat!(
     "UPDATE customers SET (",
     columns!(),
     ") = (",
     values!(),
     ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
+static UPDATE_AND_APPEND: LazyLock<WithAppend> =
+    LazyLock::new(|| WithAppend::after("customers", UPDATE, 40));
+static UPDATE_FOUND_ALIKE_AND_APPEND: LazyLock<WithAppend> =
+    LazyLock::new(|| WithAppend::after("customers", UPDATE_FOUND_ALIKE, 34));
 
-/// Writes a customer: the first version into a row of its own, a later one over the one before.
+/// Whether two versions of a customer are found by the same.
+fn is_found_alike(before: &Customer, after: &Customer) -> bool {
+    before.number == after.number
+        && before.email == after.email
+        && before.email_claim == after.email_claim
+        && before.first_name == after.first_name
+        && before.last_name == after.last_name
+        && before.company == after.company
+        && before.phone == after.phone
+        && before.external_ids == after.external_ids
+        && before.create_time == after.create_time
+}
+
+/// Binds what every write sets.
+macro_rules! bind_columns {
+    ($query:expr, $shop:expr, $customer:expr, $columns:expr) => {{
+        let customer: &Customer = $customer;
+        let columns: &Columns = $columns;
+        let limit = customer.credit_limit.as_ref();
+        let subscribed =
+            |consent: &Option<Consent>| consent.as_ref().is_some_and(|consent| consent.subscribed);
+        $query
+            .bind($shop)
+            .bind(&customer.id)
+            .bind(customer.version)
+            .bind(fold(&customer.email))
+            .bind(&customer.first_name)
+            .bind(fold(&customer.first_name))
+            .bind(fold(&customer.last_name))
+            .bind(&customer.company)
+            .bind(fold(&customer.company))
+            .bind(&customer.phone)
+            .bind(i64::from(customer.account_type.number()))
+            .bind(i64::from(customer.kind.number()))
+            .bind(i64::from(customer.state.number()))
+            .bind(&customer.title)
+            .bind(&customer.language_code)
+            .bind(&customer.storefront)
+            .bind(&customer.default_group)
+            .bind(pack_list(customer.groups.iter().map(String::as_str)))
+            .bind(customer.tax_exempt)
+            .bind(subscribed(&customer.newsletter))
+            .bind(subscribed(&customer.partner_offers))
+            .bind(&customer.birth_date)
+            .bind((customer.risk != Risk::Unrated).then(|| i64::from(customer.risk.number())))
+            .bind(limit.map(|limit| limit.micros))
+            .bind(limit.map(|limit| limit.currency.as_str()))
+            .bind(customer.payment_days.map(i64::from))
+            .bind(&customer.vat_number)
+            .bind(&customer.accounting_number)
+            .bind(&columns.external_ids)
+            .bind(&columns.attributes)
+            .bind(&columns.summary)
+            .bind(customer.update_time)
+            .bind(customer.delete_time)
+            .bind(&columns.doc)
+    }};
+}
+
+/// Binds what is only set with other values.
+macro_rules! bind_found_by {
+    ($query:expr, $customer:expr, $columns:expr) => {
+        $query
+            .bind(&$customer.number)
+            .bind(&$customer.email)
+            .bind(&$customer.email_claim)
+            .bind(&$customer.last_name)
+            .bind(&$columns.search_text)
+            .bind($customer.create_time)
+    };
+}
+
+/// Writes a new customer and the row of the log that tells of it.
 ///
 /// # Errors
-/// Internal when the version before is not the stored one: the lock of the customer was not held.
-pub(super) async fn put(tx: &mut Tx, shop: &str, customer: &Customer) -> Result<()> {
+/// The database's.
+pub(super) async fn insert(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &Customer,
+    row: &LogRow<'_>,
+) -> Result<()> {
     let columns = Columns::of(customer)?;
-    let text = if customer.version == 1 {
-        INSERT
-    } else {
-        UPDATE
-    };
-    let rows: u64 = on_write!(tx, |e| sqlx::query(text)
-        .bind(shop)
-        .bind(&customer.id)
-        .bind(customer.version)
-        .bind(&customer.number)
-        .bind(&customer.email)
-        .bind(fold(&customer.email))
-        .bind(&customer.email_claim)
-        .bind(&customer.first_name)
-        .bind(fold(&customer.first_name))
-        .bind(&customer.last_name)
-        .bind(fold(&customer.last_name))
-        .bind(&customer.company)
-        .bind(fold(&customer.company))
-        .bind(&customer.phone)
-        .bind(i64::from(customer.account_type.number()))
-        .bind(i64::from(customer.kind.number()))
-        .bind(i64::from(customer.state.number()))
-        .bind(&customer.title)
-        .bind(&customer.language_code)
-        .bind(&customer.storefront)
-        .bind(&customer.default_group)
-        .bind(pack_list(customer.groups.iter().map(String::as_str)))
-        .bind(customer.tax_exempt)
-        .bind(
-            customer
-                .newsletter
-                .as_ref()
-                .is_some_and(|consent| consent.subscribed)
-        )
-        .bind(
-            customer
-                .partner_offers
-                .as_ref()
-                .is_some_and(|consent| consent.subscribed)
-        )
-        .bind(&customer.birth_date)
-        .bind((customer.risk != Risk::Unrated).then(|| i64::from(customer.risk.number())))
-        .bind(customer.credit_limit.as_ref().map(|limit| limit.micros))
-        .bind(
-            customer
-                .credit_limit
-                .as_ref()
-                .map(|limit| limit.currency.as_str())
-        )
-        .bind(customer.payment_days.map(i64::from))
-        .bind(&customer.vat_number)
-        .bind(&customer.accounting_number)
-        .bind(&columns.external_ids)
-        .bind(&columns.attributes)
-        .bind(&columns.search_text)
-        .bind(&columns.summary)
-        .bind(customer.create_time)
-        .bind(customer.update_time)
-        .bind(customer.delete_time)
-        .bind(&columns.doc)
-        .execute(e)
-        .await
-        .map(|done| done.rows_affected()))?;
-    if rows == 1 {
-        return Ok(());
+    execute!(tx, {
+        let query = bind_columns!(sqlx::query(INSERT), shop, customer, &columns);
+        bind_found_by!(query, customer, columns)
+    })?;
+    feed::append_row(tx, row).await
+}
+
+/// Writes the next version of a customer over the one before, and the row of the log that tells of it.
+///
+/// # Errors
+/// Internal when the version before is not the stored one: the lock of the customer was not held. The
+/// database's.
+pub(super) async fn update(
+    tx: &mut Tx,
+    shop: &str,
+    before: &Customer,
+    customer: &Customer,
+    row: &LogRow<'_>,
+) -> Result<()> {
+    let columns = Columns::of(customer)?;
+    if is_found_alike(before, customer) {
+        let text = UPDATE_FOUND_ALIKE_AND_APPEND.text(tx.engine());
+        let place = on_write!(tx, |e| {
+            let query = sqlx::query_as(AssertSqlSafe(text));
+            let query = bind_columns!(query, shop, customer, &columns);
+            bind_log_row!(query, row).fetch_optional(e).await
+        })?;
+        return UPDATE_FOUND_ALIKE_AND_APPEND.settle(tx, row, place).await;
     }
-    Err(Error::internal(format!(
-        "customer {} changed without its lock",
-        customer.id
-    )))
+    let text = UPDATE_AND_APPEND.text(tx.engine());
+    let place = on_write!(tx, |e| {
+        let query = sqlx::query_as(AssertSqlSafe(text));
+        let query = bind_columns!(query, shop, customer, &columns);
+        let query = bind_found_by!(query, customer, columns);
+        bind_log_row!(query, row).fetch_optional(e).await
+    })?;
+    UPDATE_AND_APPEND.settle(tx, row, place).await
 }
 
 /// Columns that are made of several fields.

@@ -13,8 +13,9 @@ use super::{
 };
 use crate::{
     access::Caller,
+    carts,
     error::{Error, Result},
-    feed::{self, Change},
+    feed::{self, Change, LogRow},
     groups::{self, memberships},
     jobs::{self, JobKind, NewJob},
     limits,
@@ -265,7 +266,6 @@ pub(super) async fn store(
     let shop = &*caller.shop;
     after.version = before.map_or(1, |before| before.version + 1);
     after.update_time = now;
-    sql::put(tx, shop, after).await?;
     if let Some(before) = before {
         for (system, id) in new_external_ids(Some(after), before) {
             sql::set_external_id(tx, shop, &after.id, (system, id), false).await?;
@@ -284,8 +284,13 @@ pub(super) async fn store(
             &convert::message(after),
         )
     };
-    feed::append(tx, caller, now, change).await?;
-    if before.is_some_and(|before| matters_to_carts(before, after)) && !after.is_deleted() {
+    let row = LogRow::new(tx, caller, now, change);
+    match before {
+        Some(before) => sql::update(tx, shop, before, after, &row).await?,
+        None => sql::insert(tx, shop, after, &row).await?,
+    }
+    let matters = before.is_some_and(|before| matters_to_carts(before, after));
+    if matters && !after.is_deleted() && carts::may_be_open(tx, shop, &after.id).await? {
         let job = NewJob::now(JobKind::RefreshCustomer, convert::name(&after.id), now);
         jobs::enqueue(tx, caller, now, job).await?;
     }

@@ -42,7 +42,7 @@ pub(super) async fn leave(
         delete_grants(tx, shop, &gone).await?;
         return Ok(Vec::new());
     };
-    let mut groups = present.groups;
+    let mut groups = present.groups.clone();
     groups.retain(|group| !ended.contains(group));
     let refuge = if groups.is_empty() {
         Some(special_customer_group(tx, shop).await?)
@@ -54,7 +54,7 @@ pub(super) async fn leave(
         groups.push(refuge.clone());
     }
     let default = if groups.contains(&present.default_group) {
-        present.default_group
+        present.default_group.clone()
     } else {
         memberships::default_of(tx, shop, &groups).await?
     };
@@ -68,11 +68,7 @@ pub(super) async fn leave(
         sql::delete_memberships(tx, shop, customer, &ended).await?;
     }
     if !ended.is_empty() {
-        let change = move |all: &mut Vec<String>, chosen: &mut String| {
-            *all = groups;
-            *chosen = default;
-        };
-        customers::regroup(tx, caller, shop, customer, change, now).await?;
+        customers::regroup(tx, caller, &present, groups, default, now).await?;
     }
     Ok(ended)
 }

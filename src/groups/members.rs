@@ -22,8 +22,9 @@ use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx};
 use crate::{customers, list};
 
-/// Customers that one transaction works on.
-const BATCH: usize = 32;
+/// Customers that one transaction works on. Each costs a handful of statements, and on SQLite all other
+/// writes wait meanwhile.
+const BATCH: usize = 8;
 
 /// What is done to each customer.
 #[derive(Clone)]

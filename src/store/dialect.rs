@@ -98,3 +98,24 @@ pub fn nested_text(engine: Engine, column: &str, outer: &str, inner: &str) -> St
 pub const fn skip_locked(engine: Engine) -> &'static str {
     engine.pick("", " FOR UPDATE SKIP LOCKED")
 }
+
+/// One message that runs `write`, which changes one row or none and gives nothing back, and, if it changed
+/// one, inserts a row of `values`. `insert` is the statement up to its columns, `rest` what follows.
+///
+/// The driver for SQLite runs several statements of a text, each with the placeholders that it names;
+/// PostgreSQL takes one statement a message, which may write in several places.
+#[must_use]
+pub fn write_then_insert(
+    engine: Engine,
+    write: &str,
+    insert: &str,
+    values: &str,
+    rest: &str,
+) -> String {
+    match engine {
+        Engine::Sqlite => format!("{write}; {insert} SELECT {values} WHERE changes() = 1 {rest}"),
+        Engine::Postgres => format!(
+            "WITH written AS ({write} RETURNING 1) {insert} SELECT {values} FROM written {rest}"
+        ),
+    }
+}

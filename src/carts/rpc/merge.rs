@@ -159,13 +159,10 @@ pub(super) async fn write_both(
     first: &mut Work,
     second: &mut Work,
 ) -> Result<Option<(pb::Cart, pb::Cart)>> {
-    let Some((change, first)) = first.write(tx, caller, now).await? else {
+    let Some(first) = first.save(tx, caller, now).await? else {
         return Ok(None);
     };
-    feed::append(tx, caller, now, change).await?;
-    let written = second.write(tx, caller, now).await?;
-    let (change, second) = written.ok_or_else(added)?;
-    feed::append(tx, caller, now, change).await?;
+    let second = second.save(tx, caller, now).await?.ok_or_else(added)?;
     Ok(Some((first, second)))
 }
 

@@ -43,16 +43,14 @@ pub(super) async fn add(
     }
     let moves = make_default && found.default_group != group.id;
     if !member || moves {
-        let id = group.id.clone();
-        let change = move |groups: &mut Vec<String>, default: &mut String| {
-            if let Err(place) = groups.binary_search(&id) {
-                groups.insert(place, id.clone());
-            }
-            if make_default {
-                *default = id;
-            }
+        let mut groups = found.groups.clone();
+        groups.push(group.id.clone());
+        let default = if make_default {
+            &group.id
+        } else {
+            &found.default_group
         };
-        customers::regroup(tx, caller, shop, customer, change, now).await?;
+        customers::regroup(tx, caller, &found, groups, default.clone(), now).await?;
     }
     Ok(if member {
         Outcome::Unchanged
