@@ -72,6 +72,8 @@ pub struct Change {
     pub body: Vec<u8>,
     /// What happened, for carts; what is beyond [`MAX_CAUSES`] is left out.
     pub causes: Vec<CartCause>,
+    /// The topic under which it was watched until now, if it is not any more.
+    pub left_topic: Option<String>,
 }
 
 impl Change {
@@ -85,6 +87,7 @@ impl Change {
             deleted: false,
             body,
             causes,
+            left_topic: None,
         }
     }
 
@@ -98,6 +101,7 @@ impl Change {
             deleted: true,
             body,
             causes,
+            left_topic: None,
         }
     }
 
@@ -105,6 +109,14 @@ impl Change {
     #[must_use]
     pub fn because(mut self, causes: Vec<CartCause>) -> Self {
         self.causes = causes;
+        self
+    }
+
+    /// The change as the end of a topic: who watches that is told, also where the resource does not show
+    /// any more that it had it.
+    #[must_use]
+    pub fn leaving(mut self, topic: Option<String>) -> Self {
+        self.left_topic = topic;
         self
     }
 }
@@ -123,8 +135,8 @@ pub(super) struct Payload {
 
 const APPEND: &str = "INSERT INTO change_log
     (shop_id, kind, resource_id, version, mark, deleted, payload, request_id, request_digest,
-     key_id, actor, on_behalf_of, commit_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13)
+     key_id, actor, on_behalf_of, commit_time, left_topic)
+    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14)
     RETURNING xid, seq";
 
 /// As [`APPEND`], unless the request id is in use.
@@ -152,6 +164,7 @@ pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> R
         deleted,
         body,
         mut causes,
+        left_topic,
     } = change;
     causes.truncate(MAX_CAUSES);
     let resource = (!body.is_empty()).then(|| Bytes::from(body));
@@ -167,6 +180,7 @@ pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> R
         payload: &payload,
         request,
         now,
+        left_topic: left_topic.as_deref(),
     };
     let (xid, seq) = match insert(tx, caller, &row).await? {
         Some(place) => place,
@@ -195,6 +209,7 @@ struct Row<'r> {
     payload: &'r [u8],
     request: Option<&'r RequestId>,
     now: i64,
+    left_topic: Option<&'r str>,
 }
 
 /// Writes a row and gives its place; none if the request id is in use.
@@ -217,6 +232,7 @@ async fn insert(tx: &mut Tx, caller: &Caller, row: &Row<'_>) -> Result<Option<(i
         .bind(caller.actor.as_deref())
         .bind(caller.on_behalf_of.as_deref())
         .bind(row.now)
+        .bind(row.left_topic)
         .fetch_optional(e)
         .await)?)
 }
