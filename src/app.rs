@@ -63,6 +63,8 @@ impl Options {
             server: ServerSettings {
                 cors_origins: Vec::new(),
                 connection_age: None,
+                keepalive_interval: limits::KEEPALIVE_INTERVAL,
+                keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
                 drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
                 closing_timeout: limits::CLOSING_TIME_MAX,
             },
@@ -120,6 +122,12 @@ impl Program {
     #[must_use]
     pub fn store(&self) -> &Store {
         &self.store
+    }
+
+    /// The feed, for benchmarks and tests.
+    #[must_use]
+    pub fn feed(&self) -> &Feed {
+        &self.feed
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told

@@ -19,15 +19,21 @@ pub struct Clock {
 /// A time that stands still until it is moved.
 #[derive(Debug)]
 struct Held {
-    now: watch::Sender<i64>,
-    /// Where it began, as a time and as a moment.
-    began: (i64, Instant),
+    time: watch::Sender<Time>,
+    began: Instant,
+}
+
+/// What a held clock tells.
+#[derive(Clone, Copy, Debug)]
+struct Time {
+    now: i64,
+    /// How much has gone by: what the clock is set by is no part of it.
+    gone_by: Duration,
 }
 
 impl Held {
-    fn instant(&self, now: i64) -> Instant {
-        let (time, moment) = self.began;
-        moment + Duration::from_micros((now - time).unsigned_abs())
+    fn instant(&self, time: Time) -> Instant {
+        self.began + time.gone_by
     }
 }
 
@@ -43,8 +49,11 @@ impl Clock {
     pub fn held_at(micros: i64) -> Self {
         Self {
             held: Some(Arc::new(Held {
-                now: watch::Sender::new(micros),
-                began: (micros, Instant::now()),
+                time: watch::Sender::new(Time {
+                    now: micros,
+                    gone_by: Duration::ZERO,
+                }),
+                began: Instant::now(),
             })),
         }
     }
@@ -53,7 +62,7 @@ impl Clock {
     #[must_use]
     pub fn now(&self) -> i64 {
         match &self.held {
-            Some(held) => *held.now.borrow(),
+            Some(held) => held.time.borrow().now,
             None => system_micros(),
         }
     }
@@ -63,7 +72,7 @@ impl Clock {
     #[must_use]
     pub fn instant(&self) -> Instant {
         match &self.held {
-            Some(held) => held.instant(*held.now.borrow()),
+            Some(held) => held.instant(*held.time.borrow()),
             None => Instant::now(),
         }
     }
@@ -72,9 +81,9 @@ impl Clock {
     pub async fn reach(&self, moment: Instant) {
         match &self.held {
             Some(held) => {
-                let mut time = held.now.subscribe();
+                let mut time = held.time.subscribe();
                 // Fails only without a sender, and that is held here.
-                let _ = time.wait_for(|now| held.instant(*now) >= moment).await;
+                let _ = time.wait_for(|time| held.instant(*time) >= moment).await;
             }
             None => tokio::time::sleep_until(moment).await,
         }
@@ -92,7 +101,26 @@ impl Clock {
     /// Moves a held clock forward; the machine's clock does not listen.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.held {
-            held.now.send_modify(|now| *now += micros(by));
+            held.time.send_modify(|time| {
+                time.now += micros(by);
+                time.gone_by += by;
+            });
+        }
+    }
+
+    /// Sets a held clock forward, as somebody who puts the machine's right: no time goes by.
+    pub fn set_forward(&self, by: Duration) {
+        self.set_by(micros(by));
+    }
+
+    /// Sets a held clock back, as somebody who puts the machine's right: no time goes by.
+    pub fn set_back(&self, by: Duration) {
+        self.set_by(-micros(by));
+    }
+
+    fn set_by(&self, micros: i64) {
+        if let Some(held) = &self.held {
+            held.time.send_modify(|time| time.now += micros);
         }
     }
 }
@@ -156,6 +184,19 @@ mod tests {
         clock.advance(Duration::from_millis(5));
 
         assert_eq!(other.now(), 1_005_000);
+    }
+
+    #[tokio::test]
+    async fn a_clock_that_is_set_lets_no_time_go_by() {
+        let clock = Clock::held_at(1_000_000);
+        let begun = clock.instant();
+
+        clock.set_back(Duration::from_secs(3_600));
+        clock.advance(Duration::from_secs(1));
+        clock.set_forward(Duration::from_secs(3_600));
+
+        assert_eq!(clock.now(), 2_000_000);
+        assert_eq!(clock.instant() - begun, Duration::from_secs(1));
     }
 
     #[tokio::test]

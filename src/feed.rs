@@ -16,14 +16,16 @@ mod runs;
 mod source;
 mod tail;
 mod token;
+mod unread;
 mod watch;
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, TryStreamExt as _};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
+use tonic::Status;
 
 pub use entry::{micros, timestamp};
 pub use frame::Frame;
@@ -34,17 +36,19 @@ pub use log::{
 pub use order::LogOrder;
 pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
-pub use watch::{Ending, Stream, WatchRequest};
+pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use crate::limits;
 use crate::proto::pb::{Draining, ErrorReason};
 use crate::store::Store;
 pub use quota::Permit;
 use quota::Quota;
 use tail::Hub;
 use token::Tokens;
+use unread::{Guarded, Unread};
 
 /// Streams that may read the change log or a snapshot from the database at the same time.
 const READERS: usize = 4;
@@ -58,7 +62,7 @@ pub struct FeedSettings {
     pub poll_interval: Duration,
     /// How old a stream gets before it is asked to connect again, within 20 % more or less.
     pub stream_age: Duration,
-    /// How long a stream may be left unread.
+    /// How long a stream may be left unread; it is found up to a sixth of that later.
     pub stall_limit: Duration,
     /// Within which time a drained stream is asked to come back.
     pub drain_grace: Duration,
@@ -81,7 +85,7 @@ impl Default for FeedSettings {
         Self {
             poll_interval: Duration::from_millis(250),
             stream_age: Duration::from_secs(30 * 60),
-            stall_limit: Duration::from_secs(30),
+            stall_limit: limits::WATCH_STALLED_MAX,
             drain_grace: Duration::from_secs(5),
             revision_wait: Duration::from_secs(2),
             order: LogOrder::default(),
@@ -100,6 +104,7 @@ struct Inner {
     hub: Arc<Hub>,
     readers: Semaphore,
     quota: Quota,
+    unread: Unread,
     draining: CancellationToken,
 }
 
@@ -125,6 +130,8 @@ impl Feed {
             draining.clone(),
         );
         tokio::spawn(follower);
+        let unread = Unread::new(store.clock().clone(), settings.stall_limit);
+        tokio::spawn(unread.clone().look_over(draining.clone()));
         let tokens = Tokens::new(*store.meta().secret());
         Ok(Self(Arc::new(Inner {
             store,
@@ -133,6 +140,7 @@ impl Feed {
             hub,
             readers: Semaphore::new(READERS),
             quota: Quota::default(),
+            unread,
             draining,
         })))
     }
@@ -180,6 +188,15 @@ impl Feed {
     /// TOO_MANY_STREAMS.
     pub fn admit(&self, caller: &Caller) -> Result<Permit> {
         self.0.quota.take(&caller.key_id)
+    }
+
+    /// The messages of a stream of another kind, which is given up as all are when nobody reads it.
+    pub fn guard<T: 'static>(
+        &self,
+        stream: impl futures::Stream<Item = Result<T, Status>> + Send + 'static,
+    ) -> Guarded<T, ()> {
+        let marked = stream.map_ok(|message| (message, ()));
+        self.0.unread.guard(marked, (), |error, ()| error)
     }
 
     /// Cancelled when all streams are asked to go.

@@ -36,6 +36,10 @@ pub struct ServerSettings {
     /// How old a connection gets before it takes no further calls; None: as old as its streams get at
     /// least, so that it takes no new ones when they are asked to go.
     pub connection_age: Option<Duration>,
+    /// How often a silent connection is asked whether it lives.
+    pub keepalive_interval: Duration,
+    /// Within which time it must answer; then it is cut, with its calls and streams.
+    pub keepalive_timeout: Duration,
     /// How long calls and streams may go on after the stop.
     pub drain_timeout: Duration,
     /// How long, after that, the writes that were taken may go on and the store may take to close.
@@ -66,8 +70,8 @@ pub async fn serve(
         .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
         .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
         .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-        .http2_keepalive_interval(Some(limits::KEEPALIVE_INTERVAL))
-        .http2_keepalive_timeout(Some(limits::KEEPALIVE_TIMEOUT))
+        .http2_keepalive_interval(Some(settings.keepalive_interval))
+        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
         .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
         .max_connection_age(settings.connection_age.unwrap_or(stream_age))
         .add_routes(routes)

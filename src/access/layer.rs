@@ -219,11 +219,9 @@ impl Access {
                     .with("allowed", method.roles.names()),
             );
         }
-        let asked = request::deadline(&parts.headers);
-        let deadline = call.started + asked.unwrap_or(limits::DEADLINE_DEFAULT);
-        let caller_waits = !method.streams || asked.is_some();
+        let (deadline, ends) = request::deadlines(&parts.headers, call.started, method.streams);
         let mut caller = self.caller(method, &key, &parts.headers).await?;
-        caller.deadline = caller_waits.then_some(deadline);
+        caller.deadline = ends;
         caller.revision = reached.clone();
 
         let arrives = deadline.min(call.started + limits::REQUEST_BODY_TIME_MAX);

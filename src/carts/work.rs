@@ -17,6 +17,7 @@ use super::convert;
 use super::edit::{Cause, Edit};
 use super::model::{self, Abandonment, Cart, State};
 use super::price::{TooLarge, price};
+use super::schema;
 use super::sql::{self, Buyer, Found, Key, Query};
 use super::targets::{Hints, Slot, lock};
 use crate::access::Caller;
@@ -97,6 +98,8 @@ pub struct Work {
     pub basis: model::Basis,
     /// Whether it is not in the store yet.
     pub is_new: bool,
+    /// Under what owner and slot it is watched in the store, while it is open there.
+    topic: Option<String>,
     /// Whether the gate let the write through.
     admitted: bool,
     /// What happened to it.
@@ -157,6 +160,7 @@ pub async fn find(
             let cart = open(slot, opening, &found, now)?;
             let mut work = Work::new(cart, found);
             work.is_new = true;
+            work.topic = None;
             work.causes.push(Cause::of_cart(cart_cause::Kind::Created));
             Ok(Got::Work(Box::new(work)))
         }
@@ -209,6 +213,7 @@ impl Work {
         } = found;
         let causes = Vec::new();
         Self {
+            topic: topic(&cart),
             cart,
             customer,
             basis,
@@ -227,6 +232,7 @@ impl Work {
         } = priced;
         let causes = Vec::new();
         Self {
+            topic: topic(&cart),
             cart,
             customer,
             basis,
@@ -365,8 +371,12 @@ impl Work {
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());
         }
-        let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message);
-        Ok((change.because(self.told(caller, now)), message))
+        let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message)
+            .because(self.told(caller, now));
+        let present = topic(cart);
+        let before = std::mem::replace(&mut self.topic, present);
+        let left = before.filter(|before| self.topic.as_ref() != Some(before));
+        Ok((change.leaving(left), message))
     }
 
     /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of
@@ -395,7 +405,9 @@ impl Work {
         self.cart.version += 1;
         sql::delete(tx, &caller.shop, &self.cart, now).await?;
         let change = Change::deleted(Kind::Cart, self.cart.id.clone(), self.cart.version);
-        Ok(change.because(self.told(caller, now)))
+        Ok(change
+            .because(self.told(caller, now))
+            .leaving(self.topic.take()))
     }
 
     /// What happened, as the feed tells it.
@@ -441,6 +453,12 @@ impl Work {
         );
         tx.after_commit(move || hints.set(&shop, &slot, &id));
     }
+}
+
+/// Under what owner and slot a cart is watched; none unless it is open.
+fn topic(cart: &Cart) -> Option<String> {
+    let topic = || schema::topic(&cart.owner.key(), &cart.slot);
+    cart.is_open().then(topic)
 }
 
 /// The answer to a request that was done before.

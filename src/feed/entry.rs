@@ -43,6 +43,8 @@ pub struct Entry {
     pub version: i64,
     /// Whether the resource is gone.
     pub deleted: bool,
+    /// The topic under which the resource was watched until this change, which ended that.
+    pub left_topic: Option<Box<str>>,
     /// The `changes` element as it is sent where nothing was conflated.
     whole: Bytes,
     /// Where in `whole` the content begins, behind tag and length.
@@ -86,12 +88,19 @@ impl Entry {
             id: id.into(),
             version,
             deleted,
+            left_topic: None,
             whole,
             content_at,
             body,
             decoded: OnceLock::new(),
             token: OnceLock::new(),
         })
+    }
+
+    /// The entry of a change that ended a topic.
+    pub fn leaving(mut self, topic: Option<String>) -> Self {
+        self.left_topic = topic.map(String::into_boxed_str);
+        self
     }
 
     /// An entry of a row of a snapshot, as if it had changed just before `position`.
@@ -161,7 +170,8 @@ impl Entry {
 
     /// How much memory the entry holds.
     pub fn size(&self) -> usize {
-        self.whole.len() + self.id.len() + size_of::<Self>()
+        let topic = self.left_topic.as_ref().map_or(0, |topic| topic.len());
+        self.whole.len() + self.id.len() + topic + size_of::<Self>()
     }
 }
 

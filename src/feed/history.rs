@@ -37,6 +37,8 @@ pub struct LogRow {
     pub payload: Option<Vec<u8>>,
     /// When it was committed.
     pub commit_time: i64,
+    /// The topic under which the resource was watched until this change, which ended that.
+    pub left_topic: Option<String>,
 }
 
 impl LogRow {
@@ -83,7 +85,7 @@ pub async fn page(
     let (xid, horizon) = (order.xid(), order.horizon(conn.engine()));
     let sql = format!(
         "SELECT {xid} AS xid, seq, mark, shop_id, kind, resource_id, version, deleted, payload,
-         commit_time FROM change_log WHERE ({xid}, seq) > ($1, $2) AND {xid} < {horizon}
+         commit_time, left_topic FROM change_log WHERE ({xid}, seq) > ($1, $2) AND {xid} < {horizon}
          ORDER BY {xid}, seq LIMIT $3"
     );
     Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))

@@ -72,6 +72,8 @@ pub struct Change {
     pub body: Vec<u8>,
     /// What happened, for carts; what is beyond [`MAX_CAUSES`] is left out.
     pub causes: Vec<CartCause>,
+    /// The topic under which it was watched until now, if it is not any more.
+    pub left_topic: Option<String>,
 }
 
 impl Change {
@@ -85,6 +87,7 @@ impl Change {
             deleted: false,
             body,
             causes,
+            left_topic: None,
         }
     }
 
@@ -98,6 +101,7 @@ impl Change {
             deleted: true,
             body,
             causes,
+            left_topic: None,
         }
     }
 
@@ -105,6 +109,14 @@ impl Change {
     #[must_use]
     pub fn because(mut self, causes: Vec<CartCause>) -> Self {
         self.causes = causes;
+        self
+    }
+
+    /// The change as the end of a topic: who watches that is told, also where the resource does not show
+    /// any more that it had it.
+    #[must_use]
+    pub fn leaving(mut self, topic: Option<String>) -> Self {
+        self.left_topic = topic;
         self
     }
 }
@@ -123,8 +135,8 @@ pub(super) struct Payload {
 
 /// The columns that an append sets; `seq` and `xid` come by themselves.
 const COLUMNS: &str = "shop_id, kind, resource_id, version, mark, deleted, payload, request_id, \
-    request_digest, key_id, actor, on_behalf_of, commit_time";
-const COLUMN_COUNT: usize = 13;
+    request_digest, key_id, actor, on_behalf_of, commit_time, left_topic";
+const COLUMN_COUNT: usize = 14;
 const PLACE: &str = "RETURNING xid, seq";
 /// An append whose request id is in use writes nothing.
 const ONCE: &str = "ON CONFLICT (shop_id, request_id) WHERE request_id IS NOT NULL DO NOTHING";
@@ -259,6 +271,8 @@ pub struct LogRow<'c> {
     pub request: Option<&'c RequestId>,
     /// When it is made.
     pub now: i64,
+    /// The topic that it ends.
+    pub left_topic: Option<String>,
 }
 
 impl<'c> LogRow<'c> {
@@ -272,6 +286,7 @@ impl<'c> LogRow<'c> {
             deleted,
             body,
             mut causes,
+            left_topic,
         } = change;
         causes.truncate(MAX_CAUSES);
         let resource = (!body.is_empty()).then(|| Bytes::from(body));
@@ -286,6 +301,7 @@ impl<'c> LogRow<'c> {
             payload: Payload { resource, causes }.encode_to_vec(),
             request: if first { caller.request.as_ref() } else { None },
             now,
+            left_topic,
         }
     }
 }
@@ -309,6 +325,7 @@ macro_rules! bind_log_row {
             .bind(row.caller.actor.as_deref())
             .bind(row.caller.on_behalf_of.as_deref())
             .bind(row.now)
+            .bind(row.left_topic.as_deref())
     }};
 }
 

@@ -147,9 +147,10 @@ pub fn entry(resource: &dyn Resource, row: LogRow) -> Result<Entry> {
         version,
         deleted,
         commit_time,
+        left_topic,
         ..
     } = row;
-    Entry::new(
+    let entry = Entry::new(
         resource,
         position,
         resource_id,
@@ -157,7 +158,8 @@ pub fn entry(resource: &dyn Resource, row: LogRow) -> Result<Entry> {
         deleted,
         &payload,
         commit_time,
-    )
+    )?;
+    Ok(entry.leaving(left_topic))
 }
 
 /// Follows the log until `stop`: looks when told of a commit, and at least every `poll`.

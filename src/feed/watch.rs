@@ -42,6 +42,7 @@ pub use bell::Ending;
 use judge::Members;
 pub use messages::Message;
 use options::Options;
+pub use options::heartbeat;
 use outbox::Outbox;
 use reading::{Read, Reading};
 use snapshot::{Overlap, Snapshot};
@@ -142,20 +143,19 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         ready: VecDeque::new(),
         sent: resumed.then_some(position),
         ends_at: now + age,
-        yielded_at: None,
         _permit: permit,
     };
+    let (sent, place) = (watch.sent, watch.place());
     let messages = futures::stream::unfold(Some(Box::new(watch)), |watch| async move {
         let mut watch = watch?;
         match watch.next().await {
-            Ok(frame) => {
-                watch.yielded_at = Some(watch.clock.instant());
-                Some((Ok(frame), Some(watch)))
-            }
+            Ok(frame) => Some((Ok((frame, watch.sent)), Some(watch))),
             Err(error) => Some((Err(Status::from(watch.come_back(error))), None)),
         }
     });
-    Ok(Box::pin(messages))
+    let unread = &feed.0.unread;
+    let ending = move |error, sent| place.with_token(error, sent);
+    Ok(Box::pin(unread.guard(messages, sent, ending)))
 }
 
 fn parameters(scope: &Scope, filter: Option<&Filter>) -> Vec<String> {
@@ -217,7 +217,6 @@ pub(super) struct Watch {
     sent: Option<Position>,
     beat_at: Instant,
     ends_at: Instant,
-    yielded_at: Option<Instant>,
     stream_token: Arc<str>,
     bell: Bell,
     _permit: Permit,
@@ -226,7 +225,6 @@ pub(super) struct Watch {
 impl Watch {
     /// The next message.
     async fn next(&mut self) -> Result<Frame> {
-        self.check_stalled()?;
         loop {
             if let Some(message) = self.ready.pop_front() {
                 self.sent = message.up_to;

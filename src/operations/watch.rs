@@ -50,19 +50,17 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
         sent: None,
         ended: false,
     };
-    Ok(Box::pin(futures::stream::unfold(
-        watch,
-        |mut watch| async move {
-            if watch.ended {
-                return None;
-            }
-            let next = watch.next().await.map_err(|error| {
-                watch.ended = true;
-                Status::from(error)
-            });
-            Some((next, watch))
-        },
-    )))
+    let messages = futures::stream::unfold(watch, |mut watch| async move {
+        if watch.ended {
+            return None;
+        }
+        let next = watch.next().await.map_err(|error| {
+            watch.ended = true;
+            Status::from(error)
+        });
+        Some((next, watch))
+    });
+    Ok(Box::pin(feed.guard(messages)))
 }
 
 impl Watch {

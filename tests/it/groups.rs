@@ -34,7 +34,7 @@ async fn create(shop: &Shop, id: &str, group: pb::Group) -> pb::Group {
 }
 
 /// A group of this id without anything special.
-async fn plain(shop: &Shop, id: &str) -> pb::Group {
+pub async fn plain(shop: &Shop, id: &str) -> pb::Group {
     create(shop, id, sent(id, "")).await
 }
 

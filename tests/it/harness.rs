@@ -13,8 +13,9 @@ use std::time::Duration;
 
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
-use clientela::feed::FeedSettings;
+use clientela::feed::{Feed, FeedSettings};
 use clientela::jobs::{FeedLimits, JobsSettings};
+use clientela::limits;
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
@@ -136,6 +137,7 @@ enum Database {
 
 struct Running {
     store: Store,
+    feed: Feed,
     stop: CancellationToken,
     task: JoinHandle<anyhow::Result<()>>,
 }
@@ -160,6 +162,8 @@ pub struct Setup {
     pub key_poll_interval: Duration,
     /// None: as the age of streams has it.
     pub connection_age: Option<Duration>,
+    /// How often a silent connection is asked whether it lives, and how long it has to answer.
+    pub keepalive: (Duration, Duration),
     pub drain_timeout: Duration,
     pub hints: Hints,
     pub closing_timeout: Duration,
@@ -186,6 +190,7 @@ impl Default for Setup {
             key_poll_interval: Duration::from_millis(100),
             // A call that is put on a connection as it is told to go is lost to tonic's client.
             connection_age: Some(Duration::from_secs(24 * 60 * 60)),
+            keepalive: (limits::KEEPALIVE_INTERVAL, limits::KEEPALIVE_TIMEOUT),
             drain_timeout: Duration::from_secs(10),
             hints: Hints::Notify,
             closing_timeout: Duration::from_secs(30),
@@ -309,6 +314,12 @@ impl Shop {
     /// The store of the running server.
     pub fn store(&self) -> &Store {
         &self.running.as_ref().expect("the server runs").store
+    }
+
+    /// How many streams the running server counts as open.
+    pub fn streams(&self) -> usize {
+        let running = self.running.as_ref().expect("the server runs");
+        running.feed.streams()
     }
 
     /// The folder of the embedded database and of the key file.
@@ -484,6 +495,10 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.jobs = setup.jobs;
     options.key_poll_interval = setup.key_poll_interval;
     options.server.connection_age = setup.connection_age;
+    (
+        options.server.keepalive_interval,
+        options.server.keepalive_timeout,
+    ) = setup.keepalive;
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
@@ -495,9 +510,15 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
         .expect("a bound socket has an address");
     let stop = CancellationToken::new();
     let program = Program::start(options).await.expect("the server starts");
-    let store = program.store().clone();
+    let (store, feed) = (program.store().clone(), program.feed().clone());
     let task = tokio::spawn(program.serve(listener, stop.clone()));
-    (address, Running { store, stop, task })
+    let running = Running {
+        store,
+        feed,
+        stop,
+        task,
+    };
+    (address, running)
 }
 
 async fn connect(address: std::net::SocketAddr) -> Channel {

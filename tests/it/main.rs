@@ -12,6 +12,7 @@ mod faults;
 mod filters;
 mod fleet;
 mod groups;
+mod guarantees;
 mod harness;
 mod jobs;
 mod large_answers;

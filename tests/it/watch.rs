@@ -2,16 +2,17 @@
 
 mod clock;
 mod fold;
-mod history;
+pub mod history;
 mod life;
 mod liveness;
 mod order;
 mod owner;
+mod privacy;
 mod resume;
 mod snapshot;
 mod stage;
 mod tokens;
-mod writers;
+pub mod writers;
 
 use std::collections::BTreeMap;
 

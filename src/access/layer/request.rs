@@ -1,6 +1,6 @@
 //! What comes with a call: its metadata and the frame of its one message.
 
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use bytes::{Buf as _, Bytes, BytesMut};
@@ -43,8 +43,26 @@ pub fn metadata<'a>(headers: &'a HeaderMap, key: &'static str) -> Result<Option<
     }
 }
 
-/// How long the caller waits, if it says so; never longer than the longest deadline.
-pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
+/// Until when a call that began at `started` has to be answered, and until when its handler is to work:
+/// a stream that has been opened goes on for as long as its caller waits, however long that is.
+pub fn deadlines(
+    headers: &HeaderMap,
+    started: Instant,
+    streams: bool,
+) -> (Instant, Option<Instant>) {
+    let asked = deadline(headers);
+    let wait = asked.unwrap_or(limits::DEADLINE_DEFAULT);
+    let answer = started + wait.min(limits::DEADLINE_MAX);
+    if streams {
+        // Beyond all time is never.
+        (answer, asked.and_then(|asked| started.checked_add(asked)))
+    } else {
+        (answer, Some(answer))
+    }
+}
+
+/// How long the caller waits, if it says so.
+fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
     if number.len() > 8 || !number.bytes().all(|byte| byte.is_ascii_digit()) {
@@ -60,8 +78,7 @@ pub fn deadline(headers: &HeaderMap) -> Option<Duration> {
         "n" => Duration::from_nanos(number),
         _ => return None,
     };
-    let asked = asked.saturating_sub((asked / 10).min(MARGIN_MAX));
-    Some(asked.min(limits::DEADLINE_MAX))
+    Some(asked.saturating_sub((asked / 10).min(MARGIN_MAX)))
 }
 
 /// Receives the request: its one frame whole, and the message in it.
@@ -149,15 +166,32 @@ mod tests {
     }
 
     #[test]
-    fn deadlines_are_read_in_every_unit_and_bounded() {
+    fn deadlines_are_read_in_every_unit() {
         let read = |value| deadline(&headers(&[("grpc-timeout", value)]));
 
         assert_eq!(read("2S"), Some(Duration::from_millis(1_995)));
         assert_eq!(read("10m"), Some(Duration::from_millis(9)));
-        assert_eq!(read("99999999H"), Some(limits::DEADLINE_MAX));
+        let long = Duration::from_secs(99_999_999 * 3_600) - MARGIN_MAX;
+        assert_eq!(read("99999999H"), Some(long));
         for value in ["", "S", "5", "5x", "-5S", "999999999S", "+5S", "5.5S"] {
             assert_eq!(read(value), None, "{value}");
         }
+    }
+
+    /// An answer has to come within the longest deadline all the same.
+    #[test]
+    fn a_stream_goes_on_for_as_long_as_its_caller_waits() {
+        let started = Instant::now();
+        let hour = headers(&[("grpc-timeout", "1H")]);
+        let answer = started + limits::DEADLINE_MAX;
+
+        assert_eq!(deadlines(&hour, started, false), (answer, Some(answer)));
+        let (opened, ends) = deadlines(&hour, started, true);
+        assert_eq!(opened, answer);
+        let hour = Duration::from_secs(3_600);
+        assert_eq!(ends, Some(started + hour - MARGIN_MAX));
+        let (opened, ends) = deadlines(&headers(&[]), started, true);
+        assert_eq!((opened, ends), (started + limits::DEADLINE_DEFAULT, None));
     }
 
     #[test]

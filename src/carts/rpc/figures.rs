@@ -16,7 +16,7 @@ use crate::access::Caller;
 use crate::carts::figures::Watched;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed::{Ending, Feed, Permit};
+use crate::feed::{self, Ending, Feed, Permit};
 use crate::limits;
 use crate::proto::pb;
 
@@ -34,7 +34,7 @@ impl Service {
         request: pb::WatchCartFiguresRequest,
     ) -> Result<Stream> {
         let min_interval = min_interval(request.min_interval)?;
-        let heartbeat = heartbeat(request.heartbeat_interval)?.max(min_interval);
+        let heartbeat = feed::heartbeat(request.heartbeat_interval).max(min_interval);
         let permit = self.feed.admit(&caller)?;
         let figures = self.figures.watch(&caller.shop);
         let now = Instant::now();
@@ -52,19 +52,17 @@ impl Service {
             phase: Phase::Live,
             _permit: permit,
         };
-        Ok(Box::pin(futures::stream::unfold(
-            watch,
-            |mut watch| async move {
-                if watch.phase == Phase::Ended {
-                    return None;
-                }
-                let next = watch.next().await.map_err(|error| {
-                    watch.phase = Phase::Ended;
-                    Status::from(error)
-                });
-                Some((next, watch))
-            },
-        )))
+        let messages = futures::stream::unfold(watch, |mut watch| async move {
+            if watch.phase == Phase::Ended {
+                return None;
+            }
+            let next = watch.next().await.map_err(|error| {
+                watch.phase = Phase::Ended;
+                Status::from(error)
+            });
+            Some((next, watch))
+        });
+        Ok(Box::pin(self.feed.guard(messages)))
     }
 }
 
@@ -80,16 +78,6 @@ fn min_interval(asked: Option<prost_types::Duration>) -> Result<Duration> {
             let text = "must be 100 milliseconds to 60 seconds";
             Error::invalid_field("min_interval", "OUT_OF_RANGE", text)
         })
-}
-
-fn heartbeat(asked: Option<prost_types::Duration>) -> Result<Duration> {
-    let Some(asked) = asked else {
-        return Ok(limits::HEARTBEAT_DEFAULT);
-    };
-    let interval = Duration::try_from(asked).map_err(|_| {
-        Error::invalid_field("heartbeat_interval", "OUT_OF_RANGE", "must not be negative")
-    })?;
-    Ok(interval.clamp(limits::HEARTBEAT_MIN, limits::HEARTBEAT_MAX))
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

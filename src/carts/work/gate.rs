@@ -173,6 +173,7 @@ mod tests {
             customer: None,
             basis: Basis::default(),
             is_new: false,
+            topic: None,
             admitted: false,
             causes: Vec::new(),
         }

@@ -14,8 +14,9 @@ use crate::proto::pb::ErrorReason;
 /// The resources that a filtered stream has sent and not taken back.
 pub struct Members {
     known: HashSet<Box<str>>,
-    /// After a resume it is unknown what was sent before: everything may have been.
-    unknown_before: bool,
+    /// After a resume it is unknown what was sent before, but for these: they have been found not to
+    /// match since. None on a stream that was not resumed.
+    unmatched: Option<HashSet<Box<str>>>,
 }
 
 impl Members {
@@ -23,7 +24,7 @@ impl Members {
     pub fn new(resumed: bool) -> Self {
         Self {
             known: HashSet::new(),
-            unknown_before: resumed,
+            unmatched: resumed.then(HashSet::new),
         }
     }
 
@@ -40,6 +41,30 @@ impl Members {
         }
         self.known.insert(id.into());
         Ok(())
+    }
+
+    /// Takes out what does not have the topic of the stream. Whether its reader has been sent it, or may
+    /// have been before the resume. Whose else it was is nobody's business here.
+    fn remove_from_topic(&mut self, entry: &Entry, topic: &str) -> bool {
+        let resumed = self.unmatched.is_some();
+        let left = entry.left_topic.as_deref() == Some(topic);
+        self.known.remove(&entry.id) || (resumed && left)
+    }
+
+    /// Takes out what does not match the filter of the stream. Whether its reader has been sent it, or
+    /// may have been before the resume.
+    fn remove_from_filter(&mut self, entry: &Entry) -> bool {
+        let was_known = self.known.remove(&entry.id);
+        let Some(unmatched) = &mut self.unmatched else {
+            return was_known;
+        };
+        let first = !unmatched.contains(&entry.id);
+        // Beyond what is kept nobody knows, and it is told again.
+        if first && unmatched.len() < limits::WATCH_MEMBERS_MAX {
+            unmatched.insert(entry.id.clone());
+        }
+        // What is new cannot have matched before.
+        was_known || (first && entry.version > 1)
     }
 
     /// How many there are.
@@ -59,7 +84,7 @@ impl Watch {
         if self.is_overlapped(&entry) {
             return Ok(());
         }
-        if let Some(sending) = self.judge(&entry)? {
+        if let Some(sending) = self.judge(&entry, self.clock.now())? {
             self.note_in_snapshot(&entry);
             self.put(entry, sending, before);
         }
@@ -77,8 +102,8 @@ impl Watch {
         self.outbox.put(id, outgoing);
     }
 
-    /// What a change means to this stream; None if nothing.
-    fn judge(&mut self, entry: &Arc<Entry>) -> Result<Option<Sending>> {
+    /// What a change means to this stream at a time; None if nothing.
+    fn judge(&mut self, entry: &Arc<Entry>, now: i64) -> Result<Option<Sending>> {
         if matches!(self.scope, Scope::Ids(_)) && !self.ids.contains(&*entry.id) {
             return Ok(None);
         }
@@ -89,7 +114,7 @@ impl Watch {
         let mut matches = decoded.is_some();
         match &decoded {
             Some(decoded) => {
-                matches = self.matches_at(self.clock.now(), entry, &**decoded)?;
+                matches = self.matches_at(now, entry, &**decoded)?;
                 if let Scope::Topic(topic) = &self.scope {
                     matches = matches && decoded.topics().contains(topic);
                 }
@@ -103,8 +128,11 @@ impl Watch {
             members.add(&entry.id)?;
             return Ok(Some(Sending::Whole));
         }
-        let was_member = members.known.remove(&entry.id);
-        if !was_member && !members.unknown_before {
+        let left = match &self.scope {
+            Scope::Topic(topic) => members.remove_from_topic(entry, topic),
+            Scope::All | Scope::Ids(_) => members.remove_from_filter(entry),
+        };
+        if !left {
             return Ok(None);
         }
         Ok(Some(if entry.deleted {
@@ -153,7 +181,8 @@ impl Watch {
         while let Some(entry) = self.timed.take_due(now) {
             let members = self.members.as_ref();
             let known = members.is_some_and(|members| members.known.contains(&entry.id));
-            if let Some(sending) = self.judge(&entry)?
+            // By the same time: with one that was set back since, it would be due for ever.
+            if let Some(sending) = self.judge(&entry, now)?
                 && known != matches!(sending, Sending::Whole)
             {
                 self.put(entry, sending, self.position);

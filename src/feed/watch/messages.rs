@@ -1,11 +1,16 @@
 //! How a stream makes messages: batches of changes, signals, and the token on each.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 
 use super::{Phase, Watch};
+use crate::error::Error;
 use crate::feed::entry::{timestamp, token_field};
 use crate::feed::frame::{Frame, Signal};
+use crate::feed::log::Kind;
 use crate::feed::position::Position;
+use crate::feed::token::Tokens;
 use crate::proto::pb;
 
 /// A message that waits until it is asked for.
@@ -93,9 +98,31 @@ impl Watch {
         }
     }
 
-    /// The token of a position.
-    pub(super) fn token(&self, position: Position) -> String {
-        let kind = self.resource.kind();
-        self.feed.0.tokens.seal_position(&self.shop, kind, position) + &self.stream_token
+    /// What makes the tokens of this stream.
+    pub(super) fn place(&self) -> Place {
+        Place {
+            tokens: self.feed.0.tokens.clone(),
+            shop: Arc::clone(&self.shop),
+            kind: self.resource.kind(),
+            stream_token: Arc::clone(&self.stream_token),
+        }
+    }
+}
+
+/// What makes the tokens of a stream, also when that is gone.
+pub(super) struct Place {
+    tokens: Tokens,
+    shop: Arc<str>,
+    kind: Kind,
+    stream_token: Arc<str>,
+}
+
+impl Place {
+    /// The error with the last token that was sent. Amid a snapshot there is none: who went on from
+    /// there would never be sent the rest of it.
+    pub(super) fn with_token(&self, error: Error, sent: Option<Position>) -> Error {
+        let Some(sent) = sent else { return error };
+        let position = self.tokens.seal_position(&self.shop, self.kind, sent);
+        error.with("resume_token", position + &self.stream_token)
     }
 }

@@ -33,13 +33,7 @@ impl Options {
                 "must not be set together with resume_token",
             ));
         }
-        let heartbeat = match options.heartbeat_interval {
-            None => limits::HEARTBEAT_DEFAULT,
-            // A span below zero is moved to the nearest like every other outside.
-            Some(interval) => Duration::try_from(interval)
-                .unwrap_or_default()
-                .clamp(limits::HEARTBEAT_MIN, limits::HEARTBEAT_MAX),
-        };
+        let heartbeat = heartbeat(options.heartbeat_interval);
         let min_update_interval = match options.min_update_interval {
             None => Duration::ZERO,
             Some(interval) => Duration::try_from(interval).map_err(|_| {
@@ -70,6 +64,18 @@ impl Options {
             reset: options.reset_on_expired_token,
         })
     }
+}
+
+/// How often a stream of any kind says something at least, of what was asked for: a span outside, also
+/// one below zero, is moved to the nearest.
+#[must_use]
+pub fn heartbeat(asked: Option<prost_types::Duration>) -> Duration {
+    let Some(asked) = asked else {
+        return limits::HEARTBEAT_DEFAULT;
+    };
+    Duration::try_from(asked)
+        .unwrap_or_default()
+        .clamp(limits::HEARTBEAT_MIN, limits::HEARTBEAT_MAX)
 }
 
 #[cfg(test)]

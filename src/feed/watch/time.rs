@@ -8,23 +8,8 @@ use tonic::Code;
 use super::bell::Ending;
 use super::{Phase, Watch};
 use crate::error::{Error, Result};
-use crate::proto::pb::ErrorReason;
 
 impl Watch {
-    /// A stream that nobody read for long ends: its reader is not there any more, or cannot keep up.
-    pub(super) fn check_stalled(&self) -> Result<()> {
-        let limit = self.feed.0.settings.stall_limit;
-        let stalled = self
-            .yielded_at
-            .is_some_and(|at| self.clock.instant() - at > limit);
-        if !stalled {
-            return Ok(());
-        }
-        let text = "the stream was not read for too long";
-        let error = Error::exhausted(ErrorReason::SlowConsumer, text);
-        Err(self.with_token(error))
-    }
-
     /// Does what is to be done by now although nothing changed.
     pub(super) fn heed(&mut self) -> Result<()> {
         for ending in [Ending::Key, Ending::Deadline] {
@@ -65,7 +50,7 @@ impl Watch {
     pub(super) fn come_back(&self, error: Error) -> Error {
         let told = error.metadata("resume_token").is_some();
         if error.code() == Code::Unavailable && !told {
-            self.with_token(error)
+            self.place().with_token(error, self.sent)
         } else {
             error
         }
@@ -80,15 +65,6 @@ impl Watch {
     }
 
     pub(super) fn drained(&self) -> Error {
-        self.with_token(Ending::Drain.error())
-    }
-
-    /// The error with the last token that was sent. Amid a snapshot there is none: who went on from
-    /// there would never be sent the rest of it.
-    fn with_token(&self, error: Error) -> Error {
-        match self.sent {
-            Some(sent) => error.with("resume_token", self.token(sent)),
-            None => error,
-        }
+        self.place().with_token(Ending::Drain.error(), self.sent)
     }
 }

@@ -104,7 +104,7 @@ pub(super) async fn rows_through(
         .await)?)
 }
 
-const EMPTY_ROWS: &str = "UPDATE change_log SET payload = NULL
+const EMPTY_ROWS: &str = "UPDATE change_log SET payload = NULL, left_topic = NULL
     WHERE (xid, seq) > ($1, $2) AND (xid, seq) <= ($3, $4)
     AND request_id IS NOT NULL AND payload IS NOT NULL";
 

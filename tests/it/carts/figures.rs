@@ -290,12 +290,6 @@ on_both_engines! {
             assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
             assert_eq!(violations(&refused), [("min_interval".to_owned(), "OUT_OF_RANGE".to_owned())]);
         }
-        let request = WatchCartFiguresRequest {
-            heartbeat_interval: Some(negative),
-            ..Default::default()
-        };
-        let refused = Figures::try_open(&shop, request).await.err().unwrap();
-        assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
         for interval in [millis(100), millis(60_000)] {
             let request = WatchCartFiguresRequest {
                 min_interval: Some(interval),

@@ -113,6 +113,11 @@ impl Server {
         .await
     }
 
+    /// The number of its process.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
     pub fn data_dir(&self) -> &Path {
         &self.data_dir
     }

@@ -18,7 +18,7 @@ use crate::on_both_engines;
 const HOUR: Duration = Duration::from_secs(3_600);
 
 /// A server that keeps history for a day by a clock that is held, and whose streams do not grow old by it.
-fn forgetful() -> Setup {
+pub fn forgetful() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
         stream_age: 1_000_000 * HOUR,

@@ -12,7 +12,7 @@ use crate::harness::{CartWatch, Point, Shop};
 use crate::on_both_engines;
 
 /// The open cart of a customer.
-fn of(customer: &str) -> CartTarget {
+pub(super) fn of(customer: &str) -> CartTarget {
     CartTarget {
         target: Some(Target::Owner(CartOwner {
             owner: Some(Owner::Customer(customer.into())),
@@ -21,7 +21,7 @@ fn of(customer: &str) -> CartTarget {
     }
 }
 
-async fn register(shop: &Shop, id: &str) -> String {
+pub(super) async fn register(shop: &Shop, id: &str) -> String {
     let request = pb::CreateCustomerRequest {
         customer: Some(pb::Customer {
             email: format!("{id}@example.test"),
@@ -36,7 +36,7 @@ async fn register(shop: &Shop, id: &str) -> String {
     created.expect("a customer").into_inner().name
 }
 
-async fn order(shop: &Shop, target: &CartTarget) -> pb::Cart {
+pub(super) async fn order(shop: &Shop, target: &CartTarget) -> pb::Cart {
     let request = OrderCartRequest {
         target: Some(target.clone()),
         order_reference: format!("an order, {}", crate::harness::unique()),
@@ -46,7 +46,7 @@ async fn order(shop: &Shop, target: &CartTarget) -> pb::Cart {
     ordered.expect("an order").into_inner()
 }
 
-async fn delete(shop: &Shop, target: &CartTarget) {
+pub(super) async fn delete(shop: &Shop, target: &CartTarget) {
     let request = DeleteCartRequest {
         target: Some(target.clone()),
         ..Default::default()
@@ -54,7 +54,7 @@ async fn delete(shop: &Shop, target: &CartTarget) {
     shop.carts().delete_cart(request).await.expect("a deletion");
 }
 
-async fn assign(shop: &Shop, target: &CartTarget, customer: &str) -> pb::Cart {
+pub(super) async fn assign(shop: &Shop, target: &CartTarget, customer: &str) -> pb::Cart {
     let request = AssignCartRequest {
         target: Some(target.clone()),
         customer: customer.into(),
@@ -99,7 +99,7 @@ async fn shows(watch: &mut CartWatch, cart: &pb::Cart) {
 }
 
 /// Waits until the stream knows none. How it was told of the last.
-async fn ends(watch: &mut CartWatch) -> (ChangeKind, String) {
+pub(super) async fn ends(watch: &mut CartWatch) -> (ChangeKind, String) {
     watch
         .until("the end of the cart", |watch| watch.carts.is_empty())
         .await;

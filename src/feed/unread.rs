@@ -1,0 +1,226 @@
+//! Streams that nobody reads: they are given up, and what they hold is free again.
+//!
+//! A stream is asked for a message only while its connection has room for one, so it cannot find out by
+//! itself that it is not read any more. Every stream is therefore looked over by one task of the process.
+//! The last message that was handed over may lie with the connection until that ends; nothing else stays.
+//!
+//! Invariant: a stream that waits for something to send is not unread, however long it waits.
+
+use std::collections::HashMap;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use futures::Stream;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::Status;
+
+use crate::clock::Clock;
+use crate::error::Error;
+use crate::proto::pb::ErrorReason;
+
+/// Into how many looks the limit is parted: a stream is found at most so much later.
+const LOOKS: u32 = 6;
+
+/// The open streams of a process.
+#[derive(Clone)]
+pub struct Unread(Arc<Inner>);
+
+struct Inner {
+    clock: Clock,
+    limit: Duration,
+    open: Mutex<Open>,
+}
+
+#[derive(Default)]
+struct Open {
+    next: u64,
+    slots: HashMap<u64, Weak<dyn Look>>,
+}
+
+/// What the task does with a stream, of whatever kind.
+trait Look: Send + Sync {
+    /// Gives the stream up if it has been unread for too long.
+    fn look(&self, now: Instant);
+}
+
+impl Unread {
+    /// Streams may be left unread for `limit`.
+    pub fn new(clock: Clock, limit: Duration) -> Self {
+        let open = Mutex::default();
+        Self(Arc::new(Inner { clock, limit, open }))
+    }
+
+    fn open(&self) -> MutexGuard<'_, Open> {
+        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Looks the streams over until `stop`.
+    pub async fn look_over(self, stop: CancellationToken) {
+        let pause = self.0.limit / LOOKS;
+        loop {
+            let next = self.0.clock.instant() + pause;
+            tokio::select! {
+                () = stop.cancelled() => return,
+                () = self.0.clock.reach(next) => {}
+            }
+            // Outside of the lock, as what is given up takes others.
+            let slots: Vec<_> = self
+                .open()
+                .slots
+                .values()
+                .filter_map(Weak::upgrade)
+                .collect();
+            let now = self.0.clock.instant();
+            for slot in slots {
+                slot.look(now);
+            }
+        }
+    }
+
+    /// The messages of a stream, which ends with SLOW_CONSUMER when it is not read. Each comes with a
+    /// mark; `ending` makes the error from that of the last, which is `mark` before the first.
+    pub fn guard<T, M>(
+        &self,
+        stream: impl Stream<Item = Result<(T, M), Status>> + Send + 'static,
+        mark: M,
+        ending: impl Fn(Error, M) -> Error + Send + Sync + 'static,
+    ) -> Guarded<T, M>
+    where
+        T: 'static,
+        M: Copy + Send + 'static,
+    {
+        let slot = Arc::new(Slot {
+            limit: self.0.limit,
+            ending: Box::new(ending),
+            state: Mutex::new(State::Open {
+                stream: Box::pin(stream),
+                mark,
+                // It may never be asked for the first.
+                unread_since: Some(self.0.clock.instant()),
+            }),
+        });
+        let look: Arc<dyn Look> = Arc::clone(&slot) as _;
+        let mut open = self.open();
+        let number = open.next;
+        open.next += 1;
+        open.slots.insert(number, Arc::downgrade(&look));
+        drop(open);
+        Guarded {
+            slot,
+            unread: self.clone(),
+            number,
+        }
+    }
+}
+
+struct Slot<T, M> {
+    limit: Duration,
+    ending: Box<dyn Fn(Error, M) -> Error + Send + Sync>,
+    state: Mutex<State<T, M>>,
+}
+
+type Messages<T, M> = Pin<Box<dyn Stream<Item = Result<(T, M), Status>> + Send>>;
+
+enum State<T, M> {
+    Open {
+        stream: Messages<T, M>,
+        mark: M,
+        /// When the last message was taken, unless the next has been asked for.
+        unread_since: Option<Instant>,
+    },
+    /// It was given up, and its reader is told so if it comes back.
+    GivenUp(Status),
+    Ended,
+}
+
+impl<T, M: Copy> Slot<T, M> {
+    fn state(&self) -> MutexGuard<'_, State<T, M>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Gives the stream up if it has been unread for too long; what it was, to be dropped without the
+    /// lock.
+    fn give_up(&self, state: &mut State<T, M>, now: Instant) -> Option<State<T, M>> {
+        let State::Open {
+            mark,
+            unread_since: Some(since),
+            ..
+        } = state
+        else {
+            return None;
+        };
+        if now.saturating_duration_since(*since) <= self.limit {
+            return None;
+        }
+        let text = "the stream was not read for too long";
+        let error = Error::exhausted(ErrorReason::SlowConsumer, text);
+        let status = Status::from((self.ending)(error, *mark));
+        Some(std::mem::replace(state, State::GivenUp(status)))
+    }
+}
+
+impl<T, M: Copy + Send> Look for Slot<T, M> {
+    fn look(&self, now: Instant) {
+        let given_up = self.give_up(&mut self.state(), now);
+        drop(given_up);
+    }
+}
+
+/// A stream that is given up when it is not read.
+pub struct Guarded<T, M> {
+    slot: Arc<Slot<T, M>>,
+    unread: Unread,
+    number: u64,
+}
+
+impl<T, M: Copy> Stream for Guarded<T, M> {
+    type Item = Result<T, Status>;
+
+    fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let clock = &self.unread.0.clock;
+        let mut state = self.slot.state();
+        let given_up = self.slot.give_up(&mut state, clock.instant());
+        let polled = match &mut *state {
+            State::Open {
+                stream,
+                mark,
+                unread_since,
+            } => {
+                *unread_since = None;
+                match std::task::ready!(stream.as_mut().poll_next(context)) {
+                    Some(Ok((message, new))) => {
+                        *mark = new;
+                        *unread_since = Some(clock.instant());
+                        return Poll::Ready(Some(Ok(message)));
+                    }
+                    Some(Err(status)) => Some(Err(status)),
+                    None => None,
+                }
+            }
+            State::GivenUp(status) => Some(Err(status.clone())),
+            State::Ended => None,
+        };
+        let ended = std::mem::replace(&mut *state, State::Ended);
+        drop(state);
+        drop((given_up, ended));
+        Poll::Ready(polled)
+    }
+}
+
+impl<T, M> Drop for Guarded<T, M> {
+    fn drop(&mut self) {
+        self.unread.open().slots.remove(&self.number);
+        // Not by the task, should it be looking at it: what it holds is free from now on.
+        let state = self.slot.state.lock();
+        let mut state = state.unwrap_or_else(PoisonError::into_inner);
+        let ended = std::mem::replace(&mut *state, State::Ended);
+        drop(state);
+        drop(ended);
+    }
+}
+
+#[cfg(test)]
+mod tests;

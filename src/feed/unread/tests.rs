@@ -1,0 +1,100 @@
+//! When a stream is given up, and when it is not.
+
+use futures::{FutureExt as _, StreamExt as _, stream};
+use tonic::Code;
+
+use super::*;
+
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// A stream of these numbers that then waits for ever, and what is gone with it.
+fn numbers(unread: &Unread, until: u64) -> (Guarded<u64, u64>, Weak<()>) {
+    let held = Arc::new(());
+    let gone = Arc::downgrade(&held);
+    let numbers = stream::iter(1..=until).chain(stream::pending());
+    let messages = numbers.map(move |number| {
+        let _held = &held;
+        Ok((number, number))
+    });
+    let guarded = unread.guard(messages, 0, |error, last| {
+        error.with("last", last.to_string())
+    });
+    (guarded, gone)
+}
+
+fn lookout() -> (Clock, Unread) {
+    let clock = Clock::held_at(0);
+    let unread = Unread::new(clock.clone(), LIMIT);
+    tokio::spawn(unread.clone().look_over(CancellationToken::new()));
+    (clock, unread)
+}
+
+/// Moves the clock until the task has given up what was in the stream.
+async fn is_given_up(clock: &Clock, gone: &Weak<()>) {
+    while gone.strong_count() > 0 {
+        clock.advance(LIMIT / LOOKS);
+        tokio::task::yield_now().await;
+    }
+}
+
+#[tokio::test]
+async fn a_stream_that_is_not_read_is_given_up_and_its_reader_told_where_it_was() {
+    let (clock, unread) = lookout();
+    let (mut guarded, gone) = numbers(&unread, 9);
+    assert_eq!(guarded.next().await.unwrap().unwrap(), 1);
+    assert_eq!(guarded.next().await.unwrap().unwrap(), 2);
+
+    is_given_up(&clock, &gone).await;
+
+    let status = guarded.next().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+    let details = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+    assert_eq!(details.reason, "SLOW_CONSUMER");
+    assert_eq!(details.metadata["last"], "2");
+    assert!(guarded.next().await.is_none());
+}
+
+#[tokio::test]
+async fn a_stream_that_is_never_asked_is_given_up() {
+    let (clock, unread) = lookout();
+    let (mut guarded, gone) = numbers(&unread, 9);
+
+    is_given_up(&clock, &gone).await;
+
+    let status = guarded.next().await.unwrap().unwrap_err();
+    let details = tonic_types::StatusExt::get_details_error_info(&status).unwrap();
+    assert_eq!(details.metadata["last"], "0");
+}
+
+/// Nor one that is read again just in time.
+#[tokio::test]
+async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
+    let (clock, unread) = lookout();
+    let (mut guarded, gone) = numbers(&unread, 2);
+    for number in [1, 2] {
+        clock.advance(LIMIT);
+        tokio::task::yield_now().await;
+        assert_eq!(guarded.next().await.unwrap().unwrap(), number);
+    }
+    assert!(guarded.next().now_or_never().is_none());
+
+    for _ in 0..100 {
+        clock.advance(LIMIT);
+        tokio::task::yield_now().await;
+    }
+
+    assert!(guarded.next().now_or_never().is_none());
+    assert_eq!(gone.strong_count(), 1);
+}
+
+#[tokio::test]
+async fn what_is_dropped_is_looked_over_no_more() {
+    let (_, unread) = lookout();
+    let (guarded, gone) = numbers(&unread, 2);
+    assert_eq!(unread.open().slots.len(), 1);
+
+    drop(guarded);
+
+    assert!(unread.open().slots.is_empty());
+    assert_eq!(gone.strong_count(), 0);
+}

@@ -1,0 +1,92 @@
+//! G10 and G11: a stream of any sort ends with the right of its caller, and with the caller's patience.
+
+use std::time::Duration;
+
+use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions};
+use tonic::Code;
+
+use super::watched::{Door, Subject, Watch};
+use crate::harness::store::START;
+use crate::harness::{Setup, Shop, assert_refused};
+use crate::on_both_engines;
+
+/// A key of its own, whose life ends after so many seconds if it does.
+async fn key(shop: &Shop, seconds: Option<i64>) -> (String, String) {
+    let api_key = pb::ApiKey {
+        roles: vec![Role::Support.into()],
+        expire_time: seconds.map(|seconds| prost_types::Timestamp {
+            seconds: START / 1_000_000 + seconds,
+            nanos: 0,
+        }),
+        ..Default::default()
+    };
+    let request = pb::CreateApiKeyRequest {
+        api_key: Some(api_key),
+        ..Default::default()
+    };
+    let made = shop.admin().create_api_key(request).await.expect("a key");
+    let made = made.into_inner();
+    (made.api_key.expect("it is told").name, made.secret)
+}
+
+/// Watches of every sort behind their snapshots.
+async fn watches(subjects: &[Subject], door: &Door) -> Vec<Watch> {
+    let mut watches = Vec::new();
+    for subject in subjects {
+        for way in subject.kind.ways() {
+            let watch = subject.watch(door, *way, WatchOptions::default()).await;
+            let mut watch = watch.expect("a stream");
+            watch.snapshot().await;
+            watches.push(watch);
+        }
+    }
+    watches
+}
+
+on_both_engines! {
+    /// G10. Those of another key go on.
+    async fn a_stream_ends_when_its_key_is_revoked(shop: Shop) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let (name, secret) = key(&shop, None).await;
+        let mut ending = watches(&subjects, &Door::with_key(&shop, &secret)).await;
+        let mut going_on = watches(&subjects, &Door::of(&shop)).await;
+
+        let request = pb::RevokeApiKeyRequest { name, ..Default::default() };
+        shop.admin().revoke_api_key(request).await.unwrap();
+
+        for watch in &mut ending {
+            assert_refused(&watch.end().await, Code::Unauthenticated, ErrorReason::KeyRevoked);
+        }
+        let mut going_on = going_on.iter_mut();
+        for subject in &subjects {
+            let (version, _) = subject.write(&shop).await;
+            for watch in going_on.by_ref().take(subject.kind.ways().len()) {
+                watch.until(version).await;
+            }
+        }
+    }
+
+    /// G10.
+    async fn a_stream_ends_when_its_key_expires(shop: Shop with Setup::held()) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let (_, secret) = key(&shop, Some(20)).await;
+        let mut ending = watches(&subjects, &Door::with_key(&shop, &secret)).await;
+
+        shop.clock.advance(Duration::from_secs(21));
+
+        for watch in &mut ending {
+            assert_refused(&watch.end().await, Code::Unauthenticated, ErrorReason::KeyRevoked);
+        }
+    }
+
+    /// G11. Nothing else happens to it, and its clock stands still.
+    async fn a_stream_ends_at_the_deadline_of_its_caller(shop: Shop with Setup::held()) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let door = Door::of(&shop).and("grpc-timeout", "5000m");
+        let mut ending = watches(&subjects, &door).await;
+
+        for watch in &mut ending {
+            assert_refused(&watch.end().await, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+        }
+    }
+}

@@ -1,0 +1,126 @@
+//! G14: however many watch and do not read, the server holds little for each, and not what they have missed.
+//! The server is a process of its own, so that its memory is nobody else's.
+
+use clientela::proto::pb::{
+    self, AddItemRequest, DeliveryMode, Role, WatchOptions,
+    admin_service_client::AdminServiceClient,
+};
+
+use super::watched::{Door, Kind, Subject};
+use crate::faults::process::{Serve, Server};
+use crate::harness::postgres;
+use crate::watch::{item, visitor};
+
+/// Streams that nobody reads; each quarter has a key of its own.
+const STREAMS: usize = 2_000;
+const STREAMS_PER_KEY: usize = 500;
+const STREAMS_PER_CONNECTION: usize = 250;
+/// How often the cart is written that they watch, and of how many lines.
+const WRITES: usize = 200;
+const LINES: usize = 40;
+/// What one version of that cart takes on the wire at least. All that is missed is a thousand times this
+/// and more; what is held for a stream is one message, and what makes the stream.
+const CART_BYTES: usize = 10 * 1024;
+/// What the server may grow by.
+const GROWTH_MAX: usize = 300 * 1024 * 1024;
+const _: () = assert!(STREAMS * WRITES * CART_BYTES > 10 * GROWTH_MAX);
+
+const OWNER: &str = "whom two thousand watch";
+
+/// How much memory a process has, in bytes.
+fn resident(process: u32) -> usize {
+    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let number = line.and_then(|line| line.split_whitespace().next());
+    let kibibytes: usize = number.expect("a size").parse().expect("a number");
+    kibibytes * 1024
+}
+
+/// A key that may watch.
+async fn key(server: &Server) -> String {
+    let channel = server.connect().await;
+    let mut admin = AdminServiceClient::with_interceptor(channel, server.keyed());
+    let api_key = pb::ApiKey {
+        roles: vec![Role::Support.into()],
+        ..Default::default()
+    };
+    let request = pb::CreateApiKeyRequest {
+        api_key: Some(api_key),
+        ..Default::default()
+    };
+    let made = admin.create_api_key(request).await.expect("a key");
+    made.into_inner().secret
+}
+
+/// Adds a line to the cart that is watched.
+async fn add(server: &Server, line: usize) -> pb::Cart {
+    let request = AddItemRequest {
+        target: Some(visitor(OWNER)),
+        item: Some(pb::ItemInput {
+            display_name: "x".repeat(250),
+            ..item(&format!("p{line}"), 1)
+        }),
+        ..Default::default()
+    };
+    let mut carts = server.carts().await;
+    carts
+        .add_item(request)
+        .await
+        .expect("an addition")
+        .into_inner()
+}
+
+async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
+    let server = Server::start(serve);
+    let mut name = String::new();
+    for line in 0..LINES {
+        name = add(&server, line).await.name;
+    }
+    let subject = Subject::cart(&name, OWNER);
+    let before = resident(server.id());
+    let mut unread = Vec::new();
+    let mut secret = String::new();
+    let mut door = None;
+    for number in 0..STREAMS {
+        if number % STREAMS_PER_KEY == 0 {
+            secret = key(&server).await;
+        }
+        if number % STREAMS_PER_CONNECTION == 0 {
+            door = Some(Door::narrow(server.address(), &secret, 1024).await);
+        }
+        let delivery = [DeliveryMode::Latest, DeliveryMode::Every][number % 2];
+        let options = WatchOptions {
+            delivery_mode: delivery.into(),
+            skip_snapshot: true,
+            ..Default::default()
+        };
+        let ways = Kind::Cart.ways();
+        let way = ways[number / 2 % ways.len()];
+        let door = door.as_ref().expect("the first has made one");
+        unread.push(subject.watch(door, way, options).await.expect("a stream"));
+    }
+
+    let mut most = 0;
+    for write in 0..WRITES {
+        let cart = add(&server, write % LINES).await;
+        let bytes = prost::Message::encoded_len(&cart);
+        assert!(bytes > CART_BYTES, "a cart is large: {bytes}");
+        most = most.max(resident(server.id()));
+    }
+
+    let growth = most.saturating_sub(before);
+    assert!(growth < GROWTH_MAX, "it grew by {growth} bytes");
+    assert_eq!(unread.len(), STREAMS);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_do_not_read_takes_little_memory_on_sqlite() {
+    two_thousand_streams_that_nobody_reads(Serve::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_many_do_not_read_takes_little_memory_on_postgres() {
+    let database = postgres::database().await;
+    let serve = Serve::default().with(&["--database-url", &database.url]);
+    two_thousand_streams_that_nobody_reads(serve).await;
+}

@@ -1,0 +1,124 @@
+//! G8: what somebody has written is what they read, list and watch, at whichever replica, if they say up to
+//! which revision it has to have come; or they are told that it has not.
+
+use std::time::Duration;
+
+use clientela::feed::FeedSettings;
+use clientela::proto::pb::{ErrorReason, WatchOptions};
+use tonic::{Code, Status};
+
+use super::watched::{Door, Subject};
+use crate::harness::{Engine, Setup, Shop, assert_refused};
+use crate::on_both_engines;
+use crate::watch::writers::hold_the_log;
+
+/// The metadata of a call that must not see less than this revision.
+const MIN_REVISION: &str = "clientela-min-revision";
+/// A revision that no store of these tests reaches.
+const FUTURE: &str = "Pz8_Pz8_Pz8_Pz8_Pz8_Pw";
+
+/// A server that does not wait long for a revision.
+fn impatient() -> Setup {
+    let setup = Setup::default();
+    let feed = FeedSettings {
+        revision_wait: Duration::from_millis(20),
+        ..setup.feed
+    };
+    Setup { feed, ..setup }
+}
+
+/// How reading, listing and every sort of watch are refused.
+async fn refusals(subject: &Subject, door: &Door) -> Vec<Status> {
+    let mut refusals = vec![
+        subject.read(door).await.expect_err("the read is refused"),
+        subject.list(door).await.expect_err("the list is refused"),
+    ];
+    for way in subject.kind.ways() {
+        let watch = subject.watch(door, *way, WatchOptions::default()).await;
+        refusals.push(watch.err().expect("the watch is refused"));
+    }
+    refusals
+}
+
+/// Asserts that a door shows at least this version, however it is looked at.
+async fn assert_shows(subject: &Subject, door: &Door, version: i64) {
+    assert_eq!(subject.read(door).await.unwrap(), version);
+    assert_eq!(subject.list(door).await.unwrap(), version);
+    for way in subject.kind.ways() {
+        let watch = subject.watch(door, *way, WatchOptions::default()).await;
+        let mut watch = watch.unwrap();
+        watch.snapshot().await;
+        assert_eq!(watch.versions[&subject.name], version, "{}", watch.what);
+    }
+}
+
+on_both_engines! {
+    /// On PostgreSQL written at one replica and read at the other, in turn.
+    async fn what_was_written_is_read_listed_and_watched_with_its_revision(shop: Shop) {
+        let replica = match shop.engine {
+            Engine::Postgres => Some(shop.replica(Setup::default()).await),
+            Engine::Sqlite => None,
+        };
+        let here = Door::of(&shop);
+        let there = match &replica {
+            Some(replica) => Door::narrow(replica.address, &shop.admin_key, 64 * 1024).await,
+            None => here.clone(),
+        };
+        for subject in Subject::of_each_kind(&shop).await {
+            for (writer, reader) in [(&here, &there), (&there, &here)] {
+                for _ in 0..5 {
+                    let (version, revision) = subject.write_at(writer).await;
+
+                    let reader = reader.clone().and(MIN_REVISION, &revision);
+                    assert_shows(&subject, &reader, version).await;
+                }
+            }
+        }
+        if let Some(replica) = replica {
+            replica.stop().await;
+        }
+    }
+
+    async fn a_revision_that_does_not_come_is_told_to_be_missing(shop: Shop with impatient()) {
+        for subject in Subject::of_each_kind(&shop).await {
+            let door = Door::of(&shop).and(MIN_REVISION, FUTURE);
+            for refused in refusals(&subject, &door).await {
+                assert_refused(&refused, Code::Unavailable, ErrorReason::RevisionNotReached);
+            }
+        }
+    }
+
+    async fn what_is_no_revision_is_refused(shop: Shop) {
+        for subject in Subject::of_each_kind(&shop).await {
+            for nonsense in ["0", "Pz8_Pz8_Pz8_Pz8_Pz8_P", "Pz8/Pz8/Pz8/Pz8/Pz8/Pw"] {
+                let door = Door::of(&shop).and(MIN_REVISION, nonsense);
+                for refused in refusals(&subject, &door).await {
+                    assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidRevision);
+                }
+            }
+        }
+    }
+}
+
+/// On SQLite there is one process, and nothing of the kind.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_replica_from_which_a_write_is_held_back_says_so_until_it_has_it() {
+    let shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
+    let replica = shop.replica(impatient()).await;
+    for subject in Subject::of_each_kind(&shop).await {
+        let held = hold_the_log(&shop).await;
+        let (version, revision) = subject.write(&shop).await;
+        let there = Door::narrow(replica.address, &shop.admin_key, 64 * 1024).await;
+        let there = there.and(MIN_REVISION, &revision);
+
+        for refused in refusals(&subject, &there).await {
+            assert_refused(&refused, Code::Unavailable, ErrorReason::RevisionNotReached);
+        }
+
+        drop(held);
+        crate::harness::eventually("the revision", || async { subject.read(&there).await.ok() })
+            .await;
+        assert_shows(&subject, &there, version).await;
+    }
+    replica.stop().await;
+}

@@ -1,0 +1,210 @@
+//! G5, G6 and G7 for tokens that cannot be gone on with, at every sort of watch: those of others, of
+//! another time, and what is no token at all.
+
+use std::time::Duration;
+
+use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions, snapshot_begin::Cause};
+use tonic::{Code, Status};
+
+use super::watched::{Door, Signal, Subject, Watch, Way};
+use crate::carts::set;
+use crate::harness::{Setup, Shop, assert_refused, eventually};
+use crate::on_both_engines;
+use crate::watch::history::forgetful;
+
+fn resume(token: &str, reset: bool) -> WatchOptions {
+    WatchOptions {
+        resume_token: token.to_owned(),
+        reset_on_expired_token: reset,
+        ..Default::default()
+    }
+}
+
+/// A watch of every sort behind its snapshot.
+async fn watches<'s>(subjects: &'s [Subject], door: &Door) -> Vec<(&'s Subject, Way, Watch)> {
+    let mut watches = Vec::new();
+    for subject in subjects {
+        for way in subject.kind.ways() {
+            let watch = subject.watch(door, *way, WatchOptions::default()).await;
+            let mut watch = watch.expect("a stream");
+            watch.snapshot().await;
+            watches.push((subject, *way, watch));
+        }
+    }
+    watches
+}
+
+/// How a watch goes on after a token: what is wrong with it, or its first message.
+async fn first(
+    subject: &Subject,
+    door: &Door,
+    way: Way,
+    options: WatchOptions,
+) -> Result<Option<Signal>, Status> {
+    let mut watch = subject.watch(door, way, options).await?;
+    Ok(watch.next().await?.signal)
+}
+
+/// Asserts that each of these tokens is refused at its own watch, whether a reset is asked for or not.
+async fn assert_all_refused(door: &Door, tokens: &[(&Subject, Way, String)]) {
+    for (subject, way, token) in tokens {
+        for reset in [false, true] {
+            let refused = first(subject, door, *way, resume(token, reset)).await;
+            let refused = refused.expect_err(token);
+            assert_refused(
+                &refused,
+                Code::InvalidArgument,
+                ErrorReason::InvalidResumeToken,
+            );
+        }
+    }
+}
+
+/// Asserts that none of these tokens can be gone on with, for this reason, and that each leads to a snapshot
+/// with this cause where that is asked for.
+async fn assert_all_past(
+    door: &Door,
+    tokens: &[(&Subject, Way, String)],
+    (code, reason): (Code, ErrorReason),
+    cause: Cause,
+) {
+    for (subject, way, token) in tokens {
+        let refused = first(subject, door, *way, resume(token, false)).await;
+        assert_refused(&refused.expect_err(token), code, reason);
+        let begun = first(subject, door, *way, resume(token, true)).await;
+        assert_eq!(begun.unwrap(), Some(Signal::Begin(cause)));
+    }
+}
+
+on_both_engines! {
+    async fn a_token_that_was_cut_or_altered_is_refused(shop: Shop) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let door = Door::of(&shop);
+        let mut bad = Vec::new();
+        for (subject, way, watch) in watches(&subjects, &door).await {
+            let token = watch.token;
+            let dot = token.find('.').expect("it has two halves");
+            // In the first half and in the second; the halves the other way round, and each twice.
+            let (left, right) = (&token[..dot], &token[dot + 1..]);
+            for place in [0, dot / 2, dot + 1, token.len() - 2] {
+                let other = if &token[place..=place] == "A" { "B" } else { "A" };
+                bad.push((subject, way, format!("{}{other}{}", &token[..place], &token[place + 1..])));
+            }
+            for text in [
+                token[..token.len() - 1].to_owned(),
+                left.to_owned(),
+                format!("{right}.{left}"),
+                format!("{left}.{left}"),
+                format!("{token}A"),
+                ".".to_owned(),
+            ] {
+                bad.push((subject, way, text));
+            }
+        }
+
+        assert_all_refused(&door, &bad).await;
+    }
+
+    async fn a_token_of_another_shop_is_refused(shop: Shop) {
+        let request = pb::CreateShopRequest {
+            shop: Some(pb::Shop { display_name: "Trade".into(), ..Default::default() }),
+            shop_id: "trade".into(),
+            ..Default::default()
+        };
+        shop.admin_as(&shop.operator_key).create_shop(request).await.unwrap();
+        let there = Door::with_key(&shop, &shop.key_of("trade", &[Role::Admin]).await);
+        let subjects = Subject::of_each_kind(&shop).await;
+        let tokens: Vec<_> = watches(&subjects, &there).await.into_iter()
+            .map(|(subject, way, watch)| (subject, way, watch.token))
+            .collect();
+
+        assert_all_refused(&Door::of(&shop), &tokens).await;
+    }
+
+    async fn a_token_of_another_store_is_refused(shop: Shop) {
+        let other = Shop::start(shop.engine).await;
+        let subjects = Subject::of_each_kind(&shop).await;
+        let tokens: Vec<_> = watches(&subjects, &Door::of(&other)).await.into_iter()
+            .map(|(subject, way, watch)| (subject, way, watch.token))
+            .collect();
+
+        assert_all_refused(&Door::of(&shop), &tokens).await;
+    }
+
+    /// Of another kind it is refused; of the same kind, with another filter or other names, it leads to a
+    /// snapshot.
+    async fn a_token_of_another_watch_is_refused_or_leads_to_a_snapshot(shop: Shop) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let door = Door::of(&shop);
+        let watches = watches(&subjects, &door).await;
+        for (subject, way, _) in &watches {
+            for (other, by, watch) in &watches {
+                // WatchCart of a name, and WatchCarts of just this name, are the same watch.
+                let named = [Way::One, Way::Names];
+                let same = way == by || (named.contains(way) && named.contains(by));
+                if subject.kind == other.kind && same {
+                    continue;
+                }
+                let went_on = first(subject, &door, *way, resume(&watch.token, false)).await;
+                match went_on {
+                    Ok(begun) if subject.kind == other.kind => {
+                        assert_eq!(begun, Some(Signal::Begin(Cause::FilterChanged)), "{}", watch.what);
+                    }
+                    Ok(begun) => panic!("{} was gone on with: {begun:?}", watch.what),
+                    Err(refused) => {
+                        assert_ne!(subject.kind, other.kind);
+                        assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
+                    }
+                }
+            }
+        }
+    }
+
+    /// The store was restored from a copy of before.
+    async fn a_token_of_the_future_is_of_another_history(shop: Shop) {
+        let mut shop = shop;
+        let subjects = Subject::of_each_kind(&shop).await;
+        shop.stop().await;
+        let backup = shop.back_up().await;
+        shop.start_again(Setup::default()).await;
+        for subject in &subjects {
+            subject.write(&shop).await;
+        }
+        let tokens: Vec<_> = watches(&subjects, &Door::of(&shop)).await.into_iter()
+            .map(|(subject, way, watch)| (subject, way, watch.token))
+            .collect();
+
+        shop.stop().await;
+        shop.restore(&backup).await;
+        shop.start_again(Setup::default()).await;
+
+        let refusal = (Code::Aborted, ErrorReason::StoreEpochChanged);
+        assert_all_past(&Door::of(&shop), &tokens, refusal, Cause::EpochChanged).await;
+    }
+
+    async fn a_token_whose_history_is_gone_has_expired(shop: Shop with forgetful()) {
+        // Nothing happens to a cart by the time alone.
+        let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
+        set(&shop, &["cart_abandoned_after_minutes"], never).await;
+        let subjects = Subject::of_each_kind(&shop).await;
+        let tokens: Vec<_> = watches(&subjects, &Door::of(&shop)).await.into_iter()
+            .map(|(subject, way, watch)| (subject, way, watch.token))
+            .collect();
+        for subject in &subjects {
+            subject.write(&shop).await;
+        }
+        shop.clock.advance(Duration::from_secs(30 * 3_600));
+        for subject in &subjects {
+            subject.write(&shop).await;
+        }
+        let (subject, way, token) = &tokens[0];
+        eventually("the end of the old history", async || {
+            let went_on = first(subject, &Door::of(&shop), *way, resume(token, false)).await;
+            went_on.is_err().then_some(())
+        })
+        .await;
+
+        let refusal = (Code::OutOfRange, ErrorReason::ResumeTokenExpired);
+        assert_all_past(&Door::of(&shop), &tokens, refusal, Cause::TokenExpired).await;
+    }
+}

@@ -1,0 +1,535 @@
+//! Every sort of watch alike: of one cart, of an owner, of all carts, customers or groups, of named ones and
+//! of those that match a filter; and something to change that each of them tells of.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use clientela::proto::pb::{
+    self, ChangeKind, WatchOptions, cart_service_client::CartServiceClient, cart_target::Target,
+    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
+};
+use futures::stream::BoxStream;
+use futures::{StreamExt as _, TryStreamExt as _};
+use tonic::Status;
+use tonic::transport::{Channel, Endpoint};
+
+use crate::harness::{Keyed, PATIENCE, Shop, Transport, unique};
+use crate::{customers, groups, watch};
+
+/// What is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    Cart,
+    Customer,
+    Group,
+}
+
+/// By what it is watched.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Way {
+    /// WatchCart with a name.
+    One,
+    /// WatchCart with an owner.
+    Owner,
+    /// Everything of the kind.
+    All,
+    /// A list of names.
+    Names,
+    /// A filter that the resource always matches.
+    Filter,
+}
+
+/// Each kind.
+pub const KINDS: [Kind; 3] = [Kind::Cart, Kind::Customer, Kind::Group];
+
+impl Kind {
+    /// The ways in which it can be watched.
+    pub fn ways(self) -> &'static [Way] {
+        match self {
+            Self::Cart => &[Way::One, Way::Owner, Way::All, Way::Names, Way::Filter],
+            Self::Customer | Self::Group => &[Way::All, Way::Names, Way::Filter],
+        }
+    }
+}
+
+/// How one comes to the server: over which connection, with which metadata.
+#[derive(Clone)]
+pub struct Door {
+    channel: Channel,
+    keyed: Keyed,
+}
+
+impl Door {
+    /// Over the connection of the tests, with the key of the administrator.
+    pub fn of(shop: &Shop) -> Self {
+        Self::with_key(shop, &shop.admin_key)
+    }
+
+    /// Over the connection of the tests, with another key.
+    pub fn with_key(shop: &Shop, key: &str) -> Self {
+        Self {
+            channel: shop.channel(),
+            keyed: Shop::with_key(key),
+        }
+    }
+
+    /// Over a connection of its own, on which a stream takes so many bytes unread.
+    pub async fn narrow(address: std::net::SocketAddr, key: &str, window: u32) -> Self {
+        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let endpoint = endpoint.initial_stream_window_size(window);
+        Self {
+            channel: endpoint
+                .connect()
+                .await
+                .expect("the server takes connections"),
+            keyed: Shop::with_key(key),
+        }
+    }
+
+    /// With a further piece of metadata.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.keyed = self.keyed.and(name, value);
+        self
+    }
+
+    pub fn carts(&self) -> CartServiceClient<Transport> {
+        CartServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
+    }
+
+    pub fn customers(&self) -> CustomerServiceClient<Transport> {
+        CustomerServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        GroupServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
+    }
+}
+
+/// A change, whatever it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub name: String,
+    pub version: i64,
+    pub conflated: i32,
+}
+
+/// What a message said beside its changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    Begin(pb::snapshot_begin::Cause),
+    End,
+    Heartbeat(pb::Heartbeat),
+    Draining,
+}
+
+/// A message, whatever it is of.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub changes: Vec<Change>,
+    pub token: String,
+    pub signal: Option<Signal>,
+}
+
+macro_rules! told {
+    ($stream:expr, $response:ident) => {
+        $stream
+            .into_inner()
+            .map_ok(|message| {
+                use pb::$response::Signal as Sent;
+                let change = |change: pb::ChangeKind, name, version, conflated| Change {
+                    kind: change,
+                    name,
+                    version,
+                    conflated,
+                };
+                Told {
+                    changes: message
+                        .changes
+                        .into_iter()
+                        .map(|it| change(it.kind(), it.name.clone(), it.version, it.conflated))
+                        .collect(),
+                    token: message.resume_token,
+                    signal: message.signal.map(|signal| match signal {
+                        Sent::SnapshotBegin(begin) => Signal::Begin(begin.cause()),
+                        Sent::SnapshotEnd(_) => Signal::End,
+                        Sent::Heartbeat(beat) => Signal::Heartbeat(beat),
+                        Sent::Draining(_) => Signal::Draining,
+                    }),
+                }
+            })
+            .boxed()
+    };
+}
+
+/// The version that an etag is of.
+fn version(etag: &str) -> i64 {
+    let version = etag.trim_matches('"').split('-').next();
+    version
+        .expect("it has one")
+        .parse()
+        .expect("it is a number")
+}
+
+/// Something that is watched, and changed.
+pub struct Subject {
+    pub kind: Kind,
+    pub name: String,
+    owner: String,
+    /// How often it was written.
+    written: AtomicU64,
+}
+
+impl Subject {
+    /// Makes one.
+    pub async fn make(shop: &Shop, kind: Kind) -> Self {
+        let number = unique();
+        let owner = format!("of the subject {number}");
+        let name = match kind {
+            Kind::Cart => {
+                let cart = watch::add(&mut shop.carts(), &watch::visitor(&owner), "p0").await;
+                cart.name
+            }
+            Kind::Customer => {
+                let person = pb::Customer {
+                    email: format!("subject{number}@example.test"),
+                    last_name: "Lovelace".into(),
+                    ..customers::person("Ada")
+                };
+                customers::create(&mut shop.customers(), person).await.name
+            }
+            Kind::Group => {
+                let id = format!("subject-{number}");
+                groups::plain(shop, &id).await.name
+            }
+        };
+        Self {
+            kind,
+            name,
+            owner,
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// A cart that is there already, of this visitor.
+    pub fn cart(name: &str, owner: &str) -> Self {
+        Self {
+            kind: Kind::Cart,
+            name: name.to_owned(),
+            owner: owner.to_owned(),
+            written: AtomicU64::new(0),
+        }
+    }
+
+    /// Makes one of each kind.
+    pub async fn of_each_kind(shop: &Shop) -> Vec<Self> {
+        let mut subjects = Vec::new();
+        for kind in KINDS {
+            subjects.push(Self::make(shop, kind).await);
+        }
+        subjects
+    }
+
+    /// Makes its next version: which that is, and the revision that the answer told.
+    pub async fn write(&self, shop: &Shop) -> (i64, String) {
+        self.write_at(&Door::of(shop)).await
+    }
+
+    /// As [`write`](Self::write), by another door.
+    pub async fn write_at(&self, door: &Door) -> (i64, String) {
+        let number = self.written.fetch_add(1, Ordering::Relaxed);
+        let name = self.name.clone();
+        let (version, metadata) = match self.kind {
+            Kind::Cart => {
+                let request = pb::AddItemRequest {
+                    target: Some(watch::visitor(&self.owner)),
+                    item: Some(watch::item(&format!("p{}", number % 5), 1)),
+                    ..Default::default()
+                };
+                let answer = door.carts().add_item(request).await.expect("an addition");
+                (answer.get_ref().version, answer.metadata().clone())
+            }
+            Kind::Customer => {
+                let phone = number.to_string();
+                let customer = pb::Customer {
+                    name,
+                    phone,
+                    ..Default::default()
+                };
+                let request = customers::change(customer, &["phone"]);
+                let answer = door.customers().update_customer(request).await;
+                let answer = answer.expect("an update");
+                (version(&answer.get_ref().etag), answer.metadata().clone())
+            }
+            Kind::Group => {
+                // An update to what is there would be no new version.
+                let priority = i32::try_from(number % 1_000).unwrap() + 1;
+                let request = pb::UpdateGroupRequest {
+                    group: Some(pb::Group {
+                        name,
+                        priority,
+                        ..Default::default()
+                    }),
+                    update_mask: Some(prost_types::FieldMask {
+                        paths: vec!["priority".into()],
+                    }),
+                    ..Default::default()
+                };
+                let answer = door
+                    .groups()
+                    .update_group(request)
+                    .await
+                    .expect("an update");
+                (version(&answer.get_ref().etag), answer.metadata().clone())
+            }
+        };
+        let revision = metadata
+            .get("clientela-revision")
+            .expect("every answer has it");
+        (version, revision.to_str().unwrap().to_owned())
+    }
+
+    /// Its present version, as it is read by a door.
+    pub async fn read(&self, door: &Door) -> Result<i64, Status> {
+        let name = self.name.clone();
+        let etag = match self.kind {
+            Kind::Cart => {
+                let target = Some(pb::CartTarget {
+                    target: Some(Target::Cart(name)),
+                });
+                let request = pb::GetCartRequest { target };
+                door.carts().get_cart(request).await?.into_inner().etag
+            }
+            Kind::Customer => {
+                let request = pb::GetCustomerRequest { name };
+                let customer = door.customers().get_customer(request).await?;
+                customer.into_inner().etag
+            }
+            Kind::Group => {
+                let request = pb::GetGroupRequest {
+                    name,
+                    ..Default::default()
+                };
+                door.groups().get_group(request).await?.into_inner().etag
+            }
+        };
+        Ok(version(&etag))
+    }
+
+    /// Its present version, as a list tells it by a door.
+    pub async fn list(&self, door: &Door) -> Result<i64, Status> {
+        let filter = format!("name = \"{}\"", self.name);
+        let etags: Vec<String> = match self.kind {
+            Kind::Cart => {
+                let request = pb::ListCartsRequest {
+                    filter,
+                    ..Default::default()
+                };
+                let page = door.carts().list_carts(request).await?.into_inner();
+                page.carts.into_iter().map(|it| it.etag).collect()
+            }
+            Kind::Customer => {
+                let request = pb::ListCustomersRequest {
+                    filter,
+                    ..Default::default()
+                };
+                let page = door.customers().list_customers(request).await?.into_inner();
+                page.customers.into_iter().map(|it| it.etag).collect()
+            }
+            Kind::Group => {
+                let request = pb::ListGroupsRequest {
+                    filter,
+                    ..Default::default()
+                };
+                let page = door.groups().list_groups(request).await?.into_inner();
+                page.groups.into_iter().map(|it| it.etag).collect()
+            }
+        };
+        let [etag] = etags.as_slice() else {
+            panic!("it is listed once: {etags:?}");
+        };
+        Ok(version(etag))
+    }
+
+    /// Opens a watch that tells of it.
+    pub async fn watch(
+        &self,
+        door: &Door,
+        way: Way,
+        options: WatchOptions,
+    ) -> Result<Watch, Status> {
+        let filter = match (way, self.kind) {
+            (Way::Filter, Kind::Cart) => "item_count > 0",
+            (Way::Filter, Kind::Customer) => "last_name:lovelace",
+            (Way::Filter, Kind::Group) => "priority >= 0",
+            _ => "",
+        };
+        self.watch_filtered(door, way, filter, options).await
+    }
+
+    /// As [`watch`](Self::watch), with a filter of one's own.
+    pub async fn watch_filtered(
+        &self,
+        door: &Door,
+        way: Way,
+        filter: &str,
+        options: WatchOptions,
+    ) -> Result<Watch, Status> {
+        let filter_names_now = filter.contains("now");
+        let (filter, options) = (filter.to_owned(), Some(options));
+        let names = match way {
+            Way::Names => vec![self.name.clone()],
+            _ => Vec::new(),
+        };
+        let stream = match (self.kind, way) {
+            (Kind::Cart, Way::One | Way::Owner) => {
+                let target = match way {
+                    Way::Owner => watch::visitor(&self.owner),
+                    _ => pb::CartTarget {
+                        target: Some(Target::Cart(self.name.clone())),
+                    },
+                };
+                let request = pb::WatchCartRequest {
+                    target: Some(target),
+                    options,
+                };
+                told!(
+                    door.carts().watch_cart(request).await?,
+                    watch_carts_response
+                )
+            }
+            (Kind::Cart, _) => {
+                let request = pb::WatchCartsRequest {
+                    filter,
+                    names,
+                    options,
+                };
+                told!(
+                    door.carts().watch_carts(request).await?,
+                    watch_carts_response
+                )
+            }
+            (Kind::Customer, _) => {
+                let request = pb::WatchCustomersRequest {
+                    filter,
+                    names,
+                    options,
+                };
+                let stream = door.customers().watch_customers(request).await?;
+                told!(stream, watch_customers_response)
+            }
+            (Kind::Group, _) => {
+                let request = pb::WatchGroupsRequest {
+                    filter,
+                    names,
+                    options,
+                };
+                let stream = door.groups().watch_groups(request).await?;
+                told!(stream, watch_groups_response)
+            }
+        };
+        Ok(Watch {
+            what: format!("{:?} by {way:?}", self.kind),
+            subject: self.name.clone(),
+            stream,
+            token: String::new(),
+            changes: Vec::new(),
+            versions: BTreeMap::new(),
+            in_snapshot: false,
+            by_clock: filter_names_now,
+        })
+    }
+}
+
+/// A stream, and what it has told.
+pub struct Watch {
+    /// For messages of failed tests.
+    pub what: String,
+    subject: String,
+    stream: BoxStream<'static, Result<Told, Status>>,
+    /// The last token.
+    pub token: String,
+    /// Every change of the subject outside of snapshots.
+    pub changes: Vec<Change>,
+    /// The version of each resource that was told last.
+    pub versions: BTreeMap<String, i64>,
+    in_snapshot: bool,
+    /// Whether the clock may let it enter or leave with the version it has.
+    by_clock: bool,
+}
+
+impl Watch {
+    /// The next message. That versions grow is asserted.
+    pub async fn next(&mut self) -> Result<Told, Status> {
+        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        let message = message.unwrap_or_else(|_| panic!("{}: nothing comes", self.what));
+        let told = message.expect("a watch never ends well")?;
+        if let Some(Signal::Begin(_)) = &told.signal {
+            self.in_snapshot = true;
+            self.versions.clear();
+        }
+        for change in &told.changes {
+            let before = self.versions.insert(change.name.clone(), change.version);
+            assert!(
+                before.is_none_or(|before| before < change.version)
+                    || (self.by_clock && before == Some(change.version)),
+                "{}: versions grow on a stream: {before:?}, then {change:?}",
+                self.what
+            );
+            if change.name == self.subject && !self.in_snapshot {
+                self.changes.push(change.clone());
+            }
+        }
+        self.in_snapshot &= told.signal != Some(Signal::End);
+        if !told.token.is_empty() {
+            self.token.clone_from(&told.token);
+        }
+        Ok(told)
+    }
+
+    /// Reads on to the end of the snapshot.
+    pub async fn snapshot(&mut self) {
+        loop {
+            let told = self.next().await;
+            let told = told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+            if told.signal == Some(Signal::End) {
+                return;
+            }
+        }
+    }
+
+    /// Reads on until this version of the subject was told.
+    pub async fn until(&mut self, version: i64) {
+        let subject = self.subject.clone();
+        while self
+            .versions
+            .get(&subject)
+            .is_none_or(|told| *told < version)
+        {
+            let told = self.next().await;
+            told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+        }
+    }
+
+    /// Reads on until a change of the subject was told as this.
+    pub async fn until_told(&mut self, kind: ChangeKind, version: i64) {
+        let told = |change: &Change| change.kind == kind && change.version == version;
+        while !self.changes.last().is_some_and(told) {
+            let next = self.next().await;
+            next.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+        }
+    }
+
+    /// Reads on to the end of the stream.
+    pub async fn end(&mut self) -> Status {
+        let end = async {
+            loop {
+                if let Err(status) = self.next().await {
+                    return status;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, end).await;
+        ended.unwrap_or_else(|_| panic!("{}: the stream does not end", self.what))
+    }
+}
