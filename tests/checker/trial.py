@@ -68,13 +68,13 @@ class Load:
         self.watchers: subprocess.Popen[bytes] | None = None
         self._tail = Tail(folder)
 
-    def write(self, names: list[str], clients: int, pause: float, *, till: bool = True) -> None:
-        """Starts processes of so many writers each, the first with a till."""
+    def write(self, names: list[str], clients: int, pause: float, *more: str) -> None:
+        """Starts processes of so many writers each; `till` is for the first of them."""
         for number, name in enumerate(names):
-            with_till = ["till"] if till and number == 0 else []
+            options = [option for option in more if option != "till" or number == 0]
             self.writers.append(
                 self.start(
-                    "write.py", self.folder, self.seed, name, str(clients), str(pause), *with_till
+                    "write.py", self.folder, self.seed, name, str(clients), str(pause), *options
                 )
             )
 
@@ -126,11 +126,11 @@ class Load:
 
     def all_told(self, since: float) -> None:
         """Waits until each watch has been sent a token after a time."""
-        tail, told, watches = Tail(self.folder, "watch-*"), set(), set()
+        tail, told = Tail(self.folder, "watch-*"), set()
         deadline = now() + PATIENCE
         while now() < deadline:
+            watches = {path.name for path in self.folder.glob("watch-*")}
             for name, record in tail.read():
-                watches.add(name)
                 if isinstance(record, Message) and record.token and record.time > since:
                     told.add(name)
             if watches and told == watches:

@@ -66,6 +66,7 @@ RESTING = {
         "away-full-reset": Watcher(every=True, reset=True, pieces=12),
         "away-some": Watcher(every=True, names=SOME),
         "away-owner-reset": Watcher(every=True, reset=True, state="open", slot=TILL),
+        "reset": Watcher(every=True, reset=True),
     },
     # They do not rest, and want to be told on the stream that history is gone.
     "reset": {
@@ -113,7 +114,7 @@ class Follower:
         self.random = random.Random(f"{seed}-{name}")
         self.log = Log(folder / f"watch-{name}")
         self.stalls = name in RESTING["stalled"]
-        self.leaves = name in RESTING["away"]
+        self.leaves = name.startswith("away")
         self.rest = rest
         self.turns = Turns(self.random, narrow=self.stalls)
         self.token = ""
@@ -265,8 +266,6 @@ async def main() -> None:
     folder, seed, setting = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
     rest = Rest()
     watchers = {**WATCHERS, **RESTING.get(setting, {})}
-    if setting == "away":
-        watchers |= RESTING["reset"]
     if setting == "single":
         # One server of which many writes are asked is left some of the processor.
         watchers = {name: watchers[name] for name in watchers if name not in SPARE}

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writers that note what they ask for before they ask, and what they were answered.
 
-    write.py FOLDER SEED PROCESS CLIENTS PAUSE [till]
+    write.py FOLDER SEED PROCESS CLIENTS PAUSE [till] [heavy]
 
 Every product is named after the request that adds it, so the final state alone shows what was lost,
 doubled or never written. Each writer has one request at a time, rests for up to twice the pause after
@@ -9,7 +9,8 @@ it, and has a cart of its own in the works; now and then it counts up a product 
 writers share, makes a customer or a group, asks for something that must be refused, or asks again what
 it was answered before. When the outcome of a request is unknown it asks again with the same request id,
 if there are several servers another one, or now and then gives the cart up. With `till` the first writer
-is a till: its carts follow each other in one slot, and it gives none up.
+is a till: its carts follow each other in one slot, and it gives none up. With `heavy` the shared carts are
+written more often, and are larger.
 """
 
 from __future__ import annotations
@@ -32,6 +33,7 @@ from clientela.v1 import group_service_pb2 as groups
 from records import Invoke, Log, Return, now
 
 SHARED_CARTS = 3
+HEAVY = "heavy" in sys.argv
 # For how long a writer that was told to stop goes on to settle its last request.
 SETTLE = 30.0
 # After these nothing is known; every other code says that nothing was done.
@@ -48,7 +50,7 @@ class Writer:
     """One client with one request at a time."""
 
     def __init__(
-        self, name: str, seed: str, log: Log, stop: asyncio.Event, pause: float, till: bool
+        self, name: str, seed: str, log: Log, stop: asyncio.Event, pause: float, *, till: bool
     ) -> None:
         self.name = name
         self.random = random.Random(f"{seed}-{name}")
@@ -69,7 +71,7 @@ class Writer:
             dice = self.random.random()
             if self.till:
                 await self.fill()
-            elif dice < 0.20:
+            elif dice < 0.20 or (HEAVY and dice < 0.6):
                 await self.send(self.count())
             elif dice < 0.25:
                 await self.create_customer()
@@ -96,6 +98,8 @@ class Writer:
         message = carts.AddItemRequest(
             target=target, item=item("counted", 1), request_id=request
         )
+        if HEAVY:
+            message.item.attributes.update({"text": "x" * 1_500})
         return Call(request, "AddItem", message, slot, [["add", "counted", 1]])
 
     async def create_customer(self) -> None:
@@ -274,7 +278,7 @@ async def main() -> None:
     log = Log(folder / f"ledger-{process}")
     stop = asyncio.Event()
     writers = [
-        Writer(f"{process}w{number}", seed, log, stop, pause, number == 0 and "till" in sys.argv)
+        Writer(f"{process}w{number}", seed, log, stop, pause, till=number == 0 and "till" in sys.argv)
         for number in range(clients)
     ]
     work = asyncio.gather(*(writer.run() for writer in writers))
