@@ -5,13 +5,13 @@ mod fold;
 mod history;
 mod life;
 mod liveness;
-mod order;
+pub mod order;
 mod owner;
 mod resume;
 mod snapshot;
 mod stage;
 mod tokens;
-mod writers;
+pub mod writers;
 
 use std::collections::BTreeMap;
 
