@@ -51,7 +51,8 @@ async fn a_reader_that_stalls(engine: Engine, plant: Plant) -> Verdict {
         }
     });
     join_all(writers).await;
-    // A feed that skips may have skipped the last of these, too; what comes now it tells.
+    // A feed that skips has done so when there is nothing more to tell; what comes now it tells.
+    watcher.until_idle().await;
     let mut client = shop.carts();
     for slot in &slots {
         let cart = recording.add(&mut client, slot, "jug").await;

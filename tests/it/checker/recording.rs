@@ -9,7 +9,7 @@ use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use clientela::proto::pb::{
     self, AddItemRequest, CartChange, CartOwner, CartTarget, ChangeKind, OrderCartRequest,
@@ -25,6 +25,9 @@ use tonic_types::StatusExt as _;
 
 use crate::harness::{PATIENCE, Shop, Transport};
 use crate::watch::{item, listed};
+
+/// As often as a server allows.
+const HEARTBEAT: Duration = Duration::from_secs(1);
 
 /// A recording under way; cheap to clone.
 #[derive(Clone)]
@@ -300,6 +303,7 @@ impl Watcher {
         let mut request = self.request.clone();
         let options = request.options.get_or_insert_with(WatchOptions::default);
         options.resume_token.clone_from(&self.token);
+        options.heartbeat_interval = prost_types::Duration::try_from(HEARTBEAT).ok();
         self.stream = Some(client.watch_carts(request).await.unwrap().into_inner());
     }
 
@@ -333,6 +337,15 @@ impl Watcher {
         while self.told.get(&cart.name).copied().unwrap_or_default() < cart.version {
             assert!(Instant::now() < deadline, "{} did not come", cart.name);
             self.next().await.unwrap();
+        }
+    }
+
+    /// Reads on until nothing was told between two heartbeats.
+    pub async fn until_idle(&mut self) {
+        let mut beats = 0;
+        while beats < 2 {
+            let beat = matches!(self.next().await.unwrap(), Some(Signal::Heartbeat(_)));
+            beats = if beat { beats + 1 } else { 0 };
         }
     }
 
