@@ -22,6 +22,7 @@ from google.protobuf.duration_pb2 import Duration
 
 from calls import DEADLINE, item
 from client import Turns, addresses, channel, digest, metadata, told
+from clientela.v1 import access_pb2 as access
 from clientela.v1 import admin_service_pb2 as admin
 from clientela.v1 import admin_service_pb2_grpc as admin_stubs
 from clientela.v1 import cart_service_pb2 as carts
@@ -143,7 +144,7 @@ class Crowd:
         """Starts all, and waits until they have begun."""
         stub = admin_stubs.AdminServiceStub(self.channels[0][0])
         for number in range(KEYS):
-            key = admin.ApiKey(display_name=f"crowd {number}", roles=[common_role()])
+            key = admin.ApiKey(display_name=f"crowd {number}", roles=[access.ROLE_MONITOR])
             request = admin.CreateApiKeyRequest(api_key=key)
             answer = await stub.CreateApiKey(request, timeout=DEADLINE, metadata=metadata())
             self.keys.append(answer.secret)
@@ -178,13 +179,6 @@ class Crowd:
             "max": max(watcher.told for watcher in self.watchers) - killed,
             "gaps": sum(watcher.gaps for watcher in self.watchers),
         }
-
-
-def common_role() -> int:
-    """The role of who only looks."""
-    return admin.ApiKey.DESCRIPTOR.fields_by_name["roles"].enum_type.values_by_name[
-        "ROLE_MONITOR"
-    ].number
 
 
 async def main() -> None:

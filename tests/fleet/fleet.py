@@ -54,6 +54,8 @@ class Fleet:
     ) -> None:
         self.cluster = cluster
         self.name = folder.name
+        # The admin key, once there is one.
+        self.key = ""
         self.database = cluster.create(self.name)
         ports = [free_port(dice) for _ in range(REPLICAS)]
         self.to_database = self.to_replicas = None
@@ -76,7 +78,7 @@ class Fleet:
         """Starts all. The first makes the schema and the keys; the clients are told where all are."""
         for replica in self.replicas:
             replica.start()
-            if "key" not in vars(self):
+            if not self.key:
                 self.key = replica.wait_for_key()
                 os.environ[KEY] = self.key
         for replica in self.replicas:
