@@ -4,6 +4,7 @@
 mod late_commit;
 mod plants;
 mod recording;
+mod watcher;
 
 use clientela::feed::{FeedSettings, Plant};
 

@@ -2,7 +2,8 @@
 
 use clientela::feed::{FeedSettings, LogOrder};
 
-use super::recording::{Of, Recording, Verdict, Watcher};
+use super::recording::{Recording, Verdict};
+use super::watcher::{Of, Watcher};
 use crate::harness::{Engine, Setup, Shop, eventually};
 use crate::watch::order::{GATE, WAITS};
 use crate::watch::writers::{connection, in_each_transaction};

@@ -10,7 +10,8 @@ use futures::future::join_all;
 use tokio::sync::Barrier;
 use tonic::transport::Channel;
 
-use super::recording::{Of, Recording, Verdict, Watcher, addition};
+use super::recording::{Recording, Verdict, addition};
+use super::watcher::{Of, Watcher};
 use super::with;
 use crate::harness::{Engine, Shop, Transport, eventually};
 
