@@ -137,7 +137,7 @@ def sample(seed: int, writes: int = 600) -> Recording:
             recording.ledger.append(
                 Return(tick(), call.request, "unknown", "UNAVAILABLE", sent, "", 0, "")
             )
-            if dice.random() < 0.3 and call.request[0] != "3":
+            if dice.random() < 0.3 and call.request[0] in "012":
                 # Given up, and with it the cart.
                 slots[int(call.request[0])] += 1
                 return
@@ -179,6 +179,16 @@ def sample(seed: int, writes: int = 600) -> Recording:
         ends = effects and effects[0][0] in ("order", "delete")
         if ends and (writer == 3 or effects == [["delete"]] or dice.random() < 0.15):
             slots[writer] += 1
+    # What chance may have left out.
+    for number, (slot, effects) in enumerate(
+        [
+            ("4-reopened", [["add", "4-0", 1]]),
+            ("4-reopened", [["order", "4-1"]]),
+            ("4-reopened", [["reopen"]]),
+            ("4-two-lines", [["add", "4-3-a", 2], ["add", "4-3-b", 2]]),
+        ]
+    ):
+        send(Invoke(0.0, f"4-{number}", "Write", slot, effects, False))
     recording.carts = [
         Cart(
             cart.name(),
@@ -217,7 +227,8 @@ def watch(shop: Shop, rules: Watcher, dice: random.Random) -> list[Seen]:
             judge.members = {change.name for change in there}
             records.append(Message(time, "", "begin", "INITIAL", 0, []))
             records.append(Message(time, "", "", "", 0, there))
-            records.append(Message(time, f"at {at}", "end", "", len(there), []))
+            token = f"at {at}"
+            records.append(Message(time, token, "end", "", len(there), []))
         while at < end:
             batch = shop.changes[at : min(end, at + dice.randint(1, 6))]
             at += len(batch)
