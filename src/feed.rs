@@ -9,6 +9,7 @@ mod frame;
 pub mod history;
 mod log;
 mod order;
+mod plant;
 mod position;
 mod quota;
 mod resource;
@@ -34,6 +35,7 @@ pub use log::{
     check_etag, etag, locks, replay, replayed,
 };
 pub use order::LogOrder;
+pub use plant::Plant;
 pub use position::{Position, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
@@ -70,6 +72,8 @@ pub struct FeedSettings {
     pub revision_wait: Duration,
     /// In which order the log is read; any but the default loses changes.
     pub order: LogOrder,
+    /// A fault, for tests of those who judge streams.
+    pub plant: Plant,
 }
 
 impl FeedSettings {
@@ -89,6 +93,7 @@ impl Default for FeedSettings {
             drain_grace: Duration::from_secs(5),
             revision_wait: Duration::from_secs(2),
             order: LogOrder::default(),
+            plant: Plant::default(),
         }
     }
 }

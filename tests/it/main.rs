@@ -4,6 +4,7 @@
 mod admin;
 mod calls;
 mod carts;
+mod checker;
 mod cli;
 mod contract;
 mod customers;

@@ -5,7 +5,7 @@ mod fold;
 pub mod history;
 mod life;
 mod liveness;
-mod order;
+pub mod order;
 mod owner;
 mod privacy;
 mod resume;

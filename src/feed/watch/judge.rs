@@ -135,11 +135,11 @@ impl Watch {
         if !left {
             return Ok(None);
         }
-        Ok(Some(if entry.deleted {
-            Sending::Whole
-        } else {
-            Sending::Left
-        }))
+        if entry.deleted {
+            return Ok(Some(Sending::Whole));
+        }
+        let told = self.feed.0.settings.plant.tells_leaving();
+        Ok(told.then_some(Sending::Left))
     }
 
     /// Whether a resource matches the filter at a time; notes when that changes by the clock.

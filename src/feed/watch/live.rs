@@ -17,6 +17,9 @@ impl Watch {
             Found::Outrun => {
                 // Read last: whatever was thrown away is before this.
                 self.floor = self.feed.0.hub.floor();
+                if !self.feed.0.settings.plant.catches_up() {
+                    self.move_to(self.floor);
+                }
                 self.phase = Phase::CatchUp;
                 Ok(true)
             }

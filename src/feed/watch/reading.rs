@@ -154,9 +154,12 @@ pub fn resume(
     let feed = feed.clone();
     async move {
         let order = feed.0.settings.order;
+        let checks = feed.0.settings.plant.checks_history();
         let read = feed.0.store.snapshot(|conn| {
             async move {
-                history::check(conn, position).await?;
+                if checks {
+                    history::check(conn, position).await?;
+                }
                 let Some(query) = topic else {
                     return Ok((position, Vec::new()));
                 };
@@ -206,7 +209,14 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
             }
             .boxed()
         });
-        read.await.map(Read::Page)
+        let mut page = read.await?;
+        if let Some(barrier) = feed.0.settings.plant.late_position() {
+            barrier.wait().await;
+            barrier.wait().await;
+            let end = feed.0.store.read(|conn| history::end(conn, order).boxed());
+            page.end = end.await?;
+        }
+        Ok(Read::Page(page))
     }
     .boxed()
 }

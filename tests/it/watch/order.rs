@@ -95,9 +95,10 @@ async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
 }
 
 /// Where a transaction waits that has written to the cart named in the table.
-const GATE: &str = "WHILE EXISTS (SELECT 1 FROM gate WHERE cart = 'carts/' || NEW.resource_id) LOOP
+pub const GATE: &str =
+    "WHILE EXISTS (SELECT 1 FROM gate WHERE cart = 'carts/' || NEW.resource_id) LOOP
     PERFORM pg_sleep(0.001); END LOOP;";
-const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+pub const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep')";
 
 /// What a watch tells of two carts where the transaction that wrote first commits last.

@@ -1,13 +1,16 @@
 #!/usr/bin/env python3
 """Writers that note what they ask for before they ask, and what they were answered.
 
-    write.py FOLDER SEED PROCESS CLIENTS
+    write.py FOLDER SEED PROCESS CLIENTS PAUSE [till] [heavy]
 
 Every product is named after the request that adds it, so the final state alone shows what was lost,
-doubled or never written. Each writer has one request at a time and a cart of its own in the works;
-now and then it counts up a product in a cart that all writers share, makes a customer, asks for
-something that must be refused, or asks again what it was answered before. When the outcome of a
-request is unknown it asks again with the same request id, or now and then gives the cart up.
+doubled or never written. Each writer has one request at a time, rests for up to twice the pause after
+it, and has a cart of its own in the works; now and then it counts up a product in a cart that all
+writers share, makes a customer or a group, asks for something that must be refused, or asks again what
+it was answered before. When the outcome of a request is unknown it asks again with the same request id,
+if there are several servers another one, or now and then gives the cart up. With `till` the first writer
+is a till: its carts follow each other in one slot, and it gives none up. With `heavy` the shared carts are
+written more often, and are larger.
 """
 
 from __future__ import annotations
@@ -16,22 +19,21 @@ import asyncio
 import random
 import sys
 from collections import deque
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import grpc
 
-from client import channel, digest, metadata, told_to_stop
+from calls import DEADLINE, STUBS, TILL, Basket, Call, Effects, item, shared_owner, till_owner
+from client import Turns, digest, metadata, told_to_stop
 from clientela.v1 import cart_service_pb2 as carts
-from clientela.v1 import cart_service_pb2_grpc as cart_stubs
 from clientela.v1 import common_pb2 as common
 from clientela.v1 import customer_service_pb2 as customers
-from clientela.v1 import customer_service_pb2_grpc as customer_stubs
+from clientela.v1 import group_service_pb2 as groups
 from records import Invoke, Log, Return, now
 
 SHARED_CARTS = 3
-DEADLINE = 5.0
+HEAVY = "heavy" in sys.argv
 # For how long a writer that was told to stop goes on to settle its last request.
 SETTLE = 30.0
 # After these nothing is known; every other code says that nothing was done.
@@ -43,57 +45,20 @@ UNKNOWN = (
     grpc.StatusCode.INTERNAL,
 )
 
-Effects = list[list[str | int]]
-
-
-@dataclass
-class Call:
-    """A request as it is sent, each time alike."""
-
-    request: str
-    rpc: str
-    message: Any
-    basket: str = ""
-    effects: Effects = field(default_factory=list)
-    bad: bool = False
-
-
-@dataclass
-class Basket:
-    """A cart that a writer fills: the model of what the writer was answered."""
-
-    slot: str
-    owner: carts.CartOwner
-    etag: str = ""
-    # The lines by product: the name of the item and its quantity.
-    lines: dict[str, tuple[str, int]] = field(default_factory=dict)
-    writes: int = 0
-
-    def target(self) -> carts.CartTarget:
-        return carts.CartTarget(owner=self.owner)
-
-
-def item(product: str, quantity: int, currency: str = "EUR") -> carts.ItemInput:
-    """A line to add."""
-    price = carts.ItemPrice(
-        list_price=common.Money(currency_code=currency, micros=9_990_000),
-        price_includes_tax=True,
-        tax_rate="19",
-    )
-    return carts.ItemInput(product=product, quantity=quantity, price=price)
-
 
 class Writer:
     """One client with one request at a time."""
 
-    def __init__(self, name: str, seed: str, log: Log, stop: asyncio.Event) -> None:
+    def __init__(
+        self, name: str, seed: str, log: Log, stop: asyncio.Event, pause: float, *, till: bool
+    ) -> None:
         self.name = name
         self.random = random.Random(f"{seed}-{name}")
         self.log = log
         self.stop = stop
-        connection = channel()
-        self.carts = cart_stubs.CartServiceStub(connection)
-        self.customers = customer_stubs.CustomerServiceStub(connection)
+        self.pause = pause
+        self.till = till
+        self.turns = Turns(self.random)
         self.sequence = 0
         self.baskets = 0
         self.basket: Basket | None = None
@@ -104,16 +69,22 @@ class Writer:
         """Writes until told to stop."""
         while not self.stop.is_set():
             dice = self.random.random()
-            if dice < 0.20:
+            if self.till:
+                await self.fill()
+            elif dice < 0.20 or (HEAVY and dice < 0.6):
                 await self.send(self.count())
             elif dice < 0.25:
                 await self.create_customer()
+            elif dice < 0.252:
+                await self.create_group()
             elif dice < 0.30:
                 await self.send(self.must_fail())
             elif dice < 0.36 and self.answered:
                 await self.send(self.random.choice(self.answered))
             else:
                 await self.fill()
+            if self.pause:
+                await asyncio.sleep(self.random.uniform(0, 2 * self.pause))
 
     def next_request(self) -> str:
         self.sequence += 1
@@ -122,11 +93,13 @@ class Writer:
     def count(self) -> Call:
         """Adds one more of the same to a shared cart."""
         slot = f"shared-{self.random.randrange(SHARED_CARTS)}"
-        owner = carts.CartOwner(visitor="visitor-of-shared-carts", slot=slot)
         request = self.next_request()
+        target = carts.CartTarget(owner=shared_owner(slot))
         message = carts.AddItemRequest(
-            target=carts.CartTarget(owner=owner), item=item("counted", 1), request_id=request
+            target=target, item=item("counted", 1), request_id=request
         )
+        if HEAVY:
+            message.item.attributes.update({"text": "x" * 1_500})
         return Call(request, "AddItem", message, slot, [["add", "counted", 1]])
 
     async def create_customer(self) -> None:
@@ -144,10 +117,16 @@ class Writer:
         if answer is not None:
             self.own_customers.append(answer.name)
 
+    async def create_group(self) -> None:
+        request = self.next_request()
+        group = groups.Group(display_names={"en": request})
+        message = groups.CreateGroupRequest(group=group, request_id=request)
+        await self.send(Call(request, "CreateGroup", message))
+
     def must_fail(self) -> Call:
         """A write that has to be refused, most of them only in the midst of the transaction."""
         request, basket = self.next_request(), self.basket
-        if basket is None or not basket.lines:
+        if basket is None or not basket.lines or basket.ordered:
             owner = carts.CartOwner(visitor="visitor-of-nothing", slot="refused")
             message = carts.AddItemRequest(
                 target=carts.CartTarget(owner=owner), item=item(request, 0), request_id=request
@@ -178,7 +157,7 @@ class Writer:
                     expected_total=common.Money(currency_code="EUR", micros=1),
                     request_id=request,
                 )
-        return Call(request, rpc, message, basket.slot, effects, bad=True)
+        return Call(request, rpc, message, basket.name, effects, bad=True)
 
     async def fill(self) -> None:
         """Does the next thing with the cart in the works, or begins one."""
@@ -188,18 +167,25 @@ class Writer:
         call = self.next_write(basket)
         answer = await self.send(call)
         if answer is None:
-            # Nobody knows what became of it, so nothing more is built on it.
+            # Nobody knows what became of it, so nothing more is built on it. A till was refused for now.
+            self.basket = basket if self.till else None
+        elif call.rpc == "DeleteCart":
             self.basket = None
-        elif call.rpc in ("OrderCart", "DeleteCart"):
+        elif call.rpc == "OrderCart" and (self.till or self.random.random() < 0.6):
             self.basket = None
         else:
             basket.writes += 1
+            basket.cart = answer.name
+            basket.ordered = call.rpc == "OrderCart"
             basket.lines = {line.product: (line.name, line.quantity) for line in answer.items}
-            if basket.writes > 40:
+            # The till's next cart begins only where this one has ended.
+            if basket.writes > 40 and not self.till:
                 self.basket = None
 
     def new_basket(self) -> Basket:
         self.baskets += 1
+        if self.till:
+            return Basket(f"{TILL}/{self.baskets}", till_owner())
         slot = f"{self.name}-cart-{self.baskets}"
         if self.own_customers and self.random.random() < 0.5:
             owner = carts.CartOwner(customer=self.random.choice(self.own_customers), slot=slot)
@@ -211,23 +197,27 @@ class Writer:
         request, target, lines = self.next_request(), basket.target(), basket.lines
         dice = self.random.random()
         product = self.random.choice(sorted(lines)) if lines else ""
+        if basket.ordered:
+            message: Any = carts.ReopenCartRequest(name=basket.cart, request_id=request)
+            return Call(request, "ReopenCart", message, basket.name, [["reopen"]])
         if lines and basket.writes >= 5 and dice < 0.08:
-            message: Any = carts.OrderCartRequest(
+            message = carts.OrderCartRequest(
                 target=target, order_reference=request, request_id=request
             )
-            return Call(request, "OrderCart", message, basket.slot, [["order", request]])
+            return Call(request, "OrderCart", message, basket.name, [["order", request]])
         if basket.writes >= 5 and dice < 0.10:
             message = carts.DeleteCartRequest(target=target, request_id=request)
-            return Call(request, "DeleteCart", message, basket.slot, [["delete"]])
+            return Call(request, "DeleteCart", message, basket.name, [["delete"]])
         if lines and dice < 0.25:
             name, quantity = lines[product]
-            quantity += self.random.randint(1, 3)
+            # Also downwards, so that carts leave filters and come back.
+            quantity += self.random.randint(1, 3) * (self.random.choice((1, -1)) if quantity > 3 else 1)
             message = carts.UpdateItemRequest(name=name, quantity=quantity, request_id=request)
             effects: Effects = [["set", product, quantity]]
-            return Call(request, "UpdateItem", message, basket.slot, effects)
+            return Call(request, "UpdateItem", message, basket.name, effects)
         if lines and dice < 0.38:
             message = carts.RemoveItemRequest(name=lines[product][0], request_id=request)
-            return Call(request, "RemoveItem", message, basket.slot, [["remove", product]])
+            return Call(request, "RemoveItem", message, basket.name, [["remove", product]])
         if dice < 0.55:
             products = [f"{request}-{number}" for number in range(self.random.randint(2, 4))]
             edits = [carts.CartEdit(add=item(added, 2)) for added in products]
@@ -236,16 +226,15 @@ class Writer:
                 edits.append(carts.CartEdit(remove=lines[product][0]))
                 effects.append(["remove", product])
             message = carts.EditCartRequest(target=target, edits=edits, request_id=request)
-            return Call(request, "EditCart", message, basket.slot, effects)
+            return Call(request, "EditCart", message, basket.name, effects)
         quantity = self.random.randint(1, 5)
         message = carts.AddItemRequest(
             target=target, item=item(request, quantity), request_id=request
         )
-        return Call(request, "AddItem", message, basket.slot, [["add", request, quantity]])
+        return Call(request, "AddItem", message, basket.name, [["add", request, quantity]])
 
     async def send(self, call: Call) -> Any | None:
         """Sends a request until its outcome is known or it is given up; the answer, if any."""
-        stub = self.customers if call.rpc == "CreateCustomer" else self.carts
         failures = 0
         until = None
         while True:
@@ -254,6 +243,7 @@ class Writer:
                 Invoke(sent, call.request, call.rpc, call.basket, call.effects, call.bad)
             )
             try:
+                stub = STUBS[call.service()](self.turns.channel())
                 answer = await getattr(stub, call.rpc)(
                     call.message, timeout=DEADLINE, metadata=metadata()
                 )
@@ -271,21 +261,26 @@ class Writer:
                 self.answered.append(call)
                 return answer
             failures += 1
+            self.turns.move()
             if self.stop.is_set():
                 until = until or now() + SETTLE
                 if now() > until:
                     return None
             # Some requests are never settled, as those of a client that dies itself.
-            if failures == 1 and self.random.random() < 0.1:
+            if failures == 1 and not self.till and self.random.random() < 0.1:
                 return None
             await asyncio.sleep(self.random.uniform(0, min(0.4, 0.05 * 2**failures)))
 
 
 async def main() -> None:
-    folder, seed, process, clients = Path(sys.argv[1]), sys.argv[2], sys.argv[3], int(sys.argv[4])
+    folder, seed, process = Path(sys.argv[1]), sys.argv[2], sys.argv[3]
+    clients, pause = int(sys.argv[4]), float(sys.argv[5])
     log = Log(folder / f"ledger-{process}")
     stop = asyncio.Event()
-    writers = [Writer(f"{process}w{number}", seed, log, stop) for number in range(clients)]
+    writers = [
+        Writer(f"{process}w{number}", seed, log, stop, pause, till=number == 0 and "till" in sys.argv)
+        for number in range(clients)
+    ]
     work = asyncio.gather(*(writer.run() for writer in writers))
     stopped = asyncio.ensure_future(told_to_stop())
     # Whichever comes first: a writer that breaks ends the program.

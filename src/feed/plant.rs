@@ -1,0 +1,51 @@
+//! Faults that tests plant into the feed of a server in their own process, to see that whoever judges its
+//! streams would notice them.
+//!
+//! Like the wrong [`LogOrder`](super::LogOrder), a fault is a value of the settings: no option, variable or
+//! feature of the build leads to it.
+
+use std::sync::Arc;
+
+use tokio::sync::Barrier;
+
+/// A fault of the feed.
+#[derive(Clone, Debug, Default)]
+pub enum Plant {
+    /// There is none.
+    #[default]
+    None,
+    /// A stream resumes wherever its token says, whether the log ever was there or not.
+    ForgottenMark,
+    /// The position of a snapshot is read after its rows. Two meet at the barrier, twice: when the rows
+    /// have been read, and before the position is.
+    LatePosition(Arc<Barrier>),
+    /// A filtered stream is not told what leaves.
+    LostLeaving,
+    /// A stream that was outrun goes on with what comes now.
+    SkippedLag,
+}
+
+impl Plant {
+    /// Whether the history of a token is to be looked for.
+    pub(super) const fn checks_history(&self) -> bool {
+        !matches!(self, Self::ForgottenMark)
+    }
+
+    /// Whether a stream is told what leaves.
+    pub(super) const fn tells_leaving(&self) -> bool {
+        !matches!(self, Self::LostLeaving)
+    }
+
+    /// Whether a stream that was outrun reads the log.
+    pub(super) const fn catches_up(&self) -> bool {
+        !matches!(self, Self::SkippedLag)
+    }
+
+    /// What a snapshot waits at, if its position is read late.
+    pub(super) const fn late_position(&self) -> Option<&Arc<Barrier>> {
+        match self {
+            Self::LatePosition(barrier) => Some(barrier),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,121 @@
+"""The service as a generated Python client sees it: stubs, channels, digest.
+
+The stubs are generated from the protos at run time, into a folder that the run removes; the
+processes of a run find it in PYTHONPATH.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+import random
+import re
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import grpc
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+
+# Where the clients of a run find the servers, with commas between, and with which key they call them.
+ADDRESSES = "CHECKED_ADDRESSES"
+KEY = "CHECKED_KEY"
+
+# The reason in the details of a status, which are a message that no stub here is generated for.
+REASON = re.compile(rb"[A-Z][A-Z0-9_]{4,}")
+
+
+def generate(folder: Path) -> None:
+    """Generates the stubs into a folder."""
+    from grpc_tools import protoc
+
+    protos = ROOT / "proto"
+    included = Path(protoc.__file__).parent / "_proto"
+    files = sorted(str(path.relative_to(protos)) for path in protos.rglob("*.proto"))
+    arguments = ["protoc", f"-I{protos}", f"-I{included}"]
+    outputs = [f"--python_out={folder}", f"--grpc_python_out={folder}"]
+    if protoc.main([*arguments, *outputs, *files]) != 0:
+        raise SystemExit("the stubs could not be generated")
+
+
+def metadata(key: str = "") -> list[tuple[str, str]]:
+    """What goes with every call."""
+    return [("authorization", f"Bearer {key or os.environ[KEY]}")]
+
+
+def channel(address: str = "", *, narrow: bool = False) -> grpc.aio.Channel:
+    """A connection of its own that is quick to come back and repeats nothing by itself. A narrow one
+    takes in little more than what is read from it."""
+    options: list[tuple[str, int]] = [
+        ("grpc.enable_retries", 0),
+        ("grpc.initial_reconnect_backoff_ms", 50),
+        ("grpc.min_reconnect_backoff_ms", 50),
+        ("grpc.max_reconnect_backoff_ms", 200),
+        ("grpc.use_local_subchannel_pool", 1),
+        ("grpc.max_receive_message_length", -1),
+    ]
+    if narrow:
+        options += [("grpc.http2.bdp_probe", 0), ("grpc.http2.lookahead_bytes", 16 * 1024)]
+    return grpc.aio.insecure_channel(address or addresses()[0], options=options)
+
+
+def addresses() -> list[str]:
+    """The addresses of all servers."""
+    return os.environ[ADDRESSES].split(",")
+
+
+class Turns:
+    """One server of several at a time: another one when that one fails."""
+
+    def __init__(self, dice: random.Random, *, narrow: bool = False) -> None:
+        self._dice = dice
+        self._channels = [channel(address, narrow=narrow) for address in addresses()]
+        self._at = dice.randrange(len(self._channels))
+
+    def channel(self) -> grpc.aio.Channel:
+        """The connection to the present one."""
+        return self._channels[self._at]
+
+    def move(self) -> None:
+        """Goes on with another one, if there is one."""
+        if len(self._channels) > 1:
+            step = self._dice.randrange(1, len(self._channels))
+            self._at = (self._at + step) % len(self._channels)
+
+
+def digest(message: Any) -> str:
+    """Tells messages apart by any of their fields."""
+    data = message.SerializeToString(deterministic=True)
+    return hashlib.blake2b(data, digest_size=8).hexdigest()
+
+
+async def told() -> AsyncIterator[str]:
+    """What the run says on the standard input, up to its end, which tells to stop."""
+    loop = asyncio.get_running_loop()
+    reader = asyncio.StreamReader()
+    await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
+    while line := await reader.readline():
+        yield line.decode().strip()
+
+
+async def told_to_stop() -> None:
+    """Returns when the standard input ends."""
+    async for _ in told():
+        pass
+
+
+def reason(error: grpc.aio.AioRpcError) -> str:
+    """The reason that the server gave, as a program reads it."""
+    for name, value in error.trailing_metadata() or ():
+        if name == "grpc-status-details-bin":
+            found = REASON.search(value)
+            return found.group().decode() if found else ""
+    return ""
+
+
+def text(error: grpc.aio.AioRpcError) -> str:
+    """What the server said, on one line."""
+    return " ".join((error.details() or "").split())[:300]

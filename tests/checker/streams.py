@@ -1,0 +1,231 @@
+"""What the watchers must be shown: each stream in its order, without a gap, and in the end the shop."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from ledger import Request
+from records import Allowed, Change, Close, Message, Open, Recording, Violation, Watcher
+
+# A server that was killed or stops, a connection that was cut, or a proxy's words for it.
+PASSING = {"UNAVAILABLE", "CANCELLED", "UNKNOWN"}
+
+
+@dataclass
+class Reader:
+    """What a client that folds a watch knows, over all its streams."""
+
+    watch: str
+    rules: Watcher
+    allowed: Allowed = Allowed()
+    # The last version known of each resource, deleted ones among them.
+    known: dict[str, int] = field(default_factory=dict)
+    # The resources that are there: version and digest.
+    state: dict[str, tuple[int, str]] = field(default_factory=dict)
+    # The last version of each resource on the present stream.
+    on_stream: dict[str, int] = field(default_factory=dict)
+    # What was known before the present snapshot.
+    before: dict[str, int] = field(default_factory=dict)
+    token: str = ""
+    in_snapshot: bool = False
+    # Whether its stream goes on from a token.
+    resumed: bool = False
+    # Whether the token is of a history that the store does not have any more, and nobody said so yet.
+    untold: bool = False
+    restored: bool = False
+    # Changes that were shown again after a resume, as the contract permits.
+    repeated: int = 0
+
+    def read(self, record: Open | Message | Close) -> Iterator[Violation]:
+        """Takes in the next record."""
+        if isinstance(record, Open):
+            self.on_stream = {}
+            self.in_snapshot = False
+            self.resumed = bool(record.token)
+            if self.allowed.restored and not self.restored:
+                if record.time > self.allowed.restored:
+                    self.restored = True
+                    self.untold = self.resumed
+                    self.known = {}
+            if record.token != ("" if self.rules.anew else self.token):
+                yield Violation("history", f"{self.watch} did not resume with its last token")
+        elif isinstance(record, Close):
+            yield from self.close(record)
+        else:
+            yield from self.receive(record)
+
+    def close(self, record: Close) -> Iterator[Violation]:
+        """Takes in the end of a stream."""
+        if self.is_owed("RESUME_TOKEN_EXPIRED", "OUT_OF_RANGE", record) and self.allowed.compacted:
+            self.token = ""
+        elif self.is_owed("STORE_EPOCH_CHANGED", "ABORTED", record) and self.untold:
+            self.token = ""
+            self.untold = False
+        elif record.reason == "SLOW_CONSUMER" and record.code == "RESOURCE_EXHAUSTED":
+            # It goes on with its token.
+            pass
+        elif record.code not in PASSING:
+            yield Violation(
+                "history", f"{self.watch} was ended: {record.code} {record.reason} {record.text}"
+            )
+
+    def is_owed(self, reason: str, code: str, record: Close) -> bool:
+        """Whether an end says that history is gone to a reader who wants to be told like that."""
+        return (record.code, record.reason) == (code, reason) and not self.rules.reset
+
+    def receive(self, message: Message) -> Iterator[Violation]:
+        """Takes in a message."""
+        if message.signal == "begin":
+            yield from self.begin(message)
+        elif self.untold:
+            yield Violation("history", f"{self.watch} was not told that the store was restored")
+            self.untold = False
+        for change in message.changes:
+            yield from self.change(change)
+        if message.signal == "end":
+            yield from self.end(message)
+        if message.token:
+            self.token = message.token
+        elif not self.in_snapshot:
+            yield Violation("history", f"{self.watch} got a message without a token")
+
+    def begin(self, message: Message) -> Iterator[Violation]:
+        """A snapshot begins."""
+        owed = self.rules.reset and (
+            (message.cause == "TOKEN_EXPIRED" and self.allowed.compacted)
+            or (message.cause == "EPOCH_CHANGED" and self.untold)
+        )
+        if self.resumed and not owed:
+            yield Violation("history", f"{self.watch} got a new snapshot: {message.cause}")
+        self.untold = False
+        self.before = self.known
+        self.known, self.state, self.token = {}, {}, ""
+        self.on_stream = {}
+        self.in_snapshot = True
+
+    def end(self, message: Message) -> Iterator[Violation]:
+        """A snapshot is whole."""
+        self.in_snapshot = False
+        if message.total != len(self.state):
+            yield Violation(
+                "snapshot", f"{self.watch}: {message.total} announced, {len(self.state)} held"
+            )
+        for name, (version, _) in self.state.items():
+            if version < self.before.get(name, 0):
+                yield Violation(
+                    "snapshot",
+                    f"{self.watch}: a snapshot holds {name} {version}, "
+                    f"and {self.before[name]} was shown before",
+                )
+        self.before = {}
+
+    def change(self, change: Change) -> Iterator[Violation]:
+        """Takes in a change."""
+        where = f"{self.watch}: {change.name}"
+        earlier = self.on_stream.get(change.name, 0)
+        known = self.known.get(change.name, 0)
+        if change.version <= earlier:
+            yield Violation("order", f"{where} {change.version} after {earlier} on one stream")
+        self.on_stream[change.name] = max(earlier, change.version)
+        if change.version <= known:
+            self.repeated += 1
+            return
+        skipped = change.version - known - 1
+        if self.rules.every and change.conflated:
+            yield Violation("gap", f"{where} {change.version} was conflated")
+        # What chooses is not told of versions that never matched, see selections.py; a snapshot begins
+        # anywhere.
+        if not self.in_snapshot and not self.rules.chooses() and skipped != change.conflated:
+            yield Violation(
+                "gap", f"{where} {change.version} after {known}, {change.conflated} conflated"
+            )
+        self.known[change.name] = change.version
+        if change.kind == "upserted":
+            self.state[change.name] = (change.version, change.digest)
+        else:
+            self.state.pop(change.name, None)
+
+
+def check_watches(recording: Recording) -> Iterator[Violation]:
+    """Every watch is in order and without gaps, and its fold is what the shop holds."""
+    for watch, (rules, *records) in recording.watches.items():
+        assert isinstance(rules, Watcher)
+        reader = Reader(watch, rules, recording.allowed)
+        for record in records:
+            assert not isinstance(record, Watcher)
+            yield from reader.read(record)
+        if recording.allowed.restored and not (reader.restored or rules.anew):
+            yield Violation("history", f"{watch} did not go on after the store was restored")
+        final: dict[str, tuple[int, str]]
+        if rules.resource == "carts":
+            shop = recording.carts
+            final = {
+                cart.name: (cart.version, cart.digest) for cart in shop if rules.matches(cart)
+            }
+            found = reader.state
+        else:
+            others = recording.others
+            final = {o.name: (0, o.digest) for o in others if o.resource == rules.resource}
+            # The shop does not tell their versions.
+            found = {name: (0, digest) for name, (_, digest) in reader.state.items()}
+        for name in sorted(final.keys() | found.keys()):
+            if final.get(name) != found.get(name):
+                yield Violation(
+                    "fold",
+                    f"{watch} ends with {name} as {found.get(name)}, "
+                    f"the shop with {final.get(name)}",
+                )
+
+
+def check_snapshots(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
+    """A snapshot holds what was acknowledged before its stream was opened."""
+    acknowledged = sorted(
+        (answer.time, answer.name, answer.version)
+        for request in requests.values()
+        for answer in request.answers[:1]
+        if answer.version
+    )
+    deleted = {
+        request.invoke.basket
+        for request in requests.values()
+        if ["delete"] in request.invoke.effects and not request.invoke.bad
+    }
+    exempt = {
+        answer.name
+        for request in requests.values()
+        if request.invoke.basket in deleted
+        for answer in request.answers
+    }
+    for watch, (rules, *records) in recording.since_restored().items():
+        assert isinstance(rules, Watcher)
+        if rules.chooses() or rules.names or rules.resource != "carts":
+            continue
+        floor: dict[str, int] = defaultdict(int)
+        position = 0
+        held: dict[str, int] = {}
+        begun = False
+        expected: dict[str, int] = {}
+        for record in records:
+            if isinstance(record, Open):
+                held, begun = {}, False
+                while position < len(acknowledged) and acknowledged[position][0] < record.time:
+                    _, name, version = acknowledged[position]
+                    floor[name] = max(floor[name], version)
+                    position += 1
+            elif isinstance(record, Message):
+                if record.signal == "begin":
+                    held, begun, expected = {}, True, dict(floor)
+                if not begun:
+                    continue
+                held.update((change.name, change.version) for change in record.changes)
+                if record.signal == "end":
+                    begun = False
+                    for name, version in expected.items():
+                        if name not in exempt and held.get(name, 0) < version:
+                            yield Violation(
+                                "snapshot",
+                                f"{watch}: {name} {version} was acknowledged, "
+                                f"a later snapshot holds {held.get(name, 'nothing')}",
+                            )
