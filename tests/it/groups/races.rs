@@ -384,8 +384,12 @@ async fn join_and_wait(tx: &mut Tx, joined: &Notify, go: &Notify) -> Result<(), 
     let caller = Caller::system("default".into(), None);
     let grant = Grant::of_staff(&caller);
     memberships::grant(tx, "default", "ada", "vip", &grant, 1).await?;
-    let change = |groups: &mut Vec<String>, _: &mut String| groups.push("vip".to_owned());
-    customers::regroup(tx, &caller, "default", "ada", change, 1).await?;
+    let ada = customers::load(tx, "default", "ada").await?;
+    let ada = ada.expect("she is registered");
+    let mut groups = ada.groups.clone();
+    groups.push("vip".to_owned());
+    let default = ada.default_group.clone();
+    customers::regroup(tx, &caller, &ada, groups, default, 1).await?;
     joined.notify_one();
     go.notified().await;
     Ok(())
