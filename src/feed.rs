@@ -64,7 +64,7 @@ pub struct FeedSettings {
     pub poll_interval: Duration,
     /// How old a stream gets before it is asked to connect again, within 20 % more or less.
     pub stream_age: Duration,
-    /// How long a stream may be left unread; it is found up to a sixth of that later.
+    /// How long a stream may be left unread; it is found up to a third of that later.
     pub stall_limit: Duration,
     /// Within which time a drained stream is asked to come back.
     pub drain_grace: Duration,

@@ -4,15 +4,18 @@
 //! itself that it is not read any more. Every stream is therefore looked over by one task of the process.
 //! The last message that was handed over may lie with the connection until that ends; nothing else stays.
 //!
-//! Invariant: a stream that waits for something to send is not unread, however long it waits.
+//! Invariant: a stream that waits for something to say is not unread, however long it waits. It is from
+//! when it has something and is not asked: the encoder asks once more than the connection has room for.
 
 use std::collections::HashMap;
 use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::task::{Context, Poll};
+use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
 
 use futures::Stream;
+use futures::task::AtomicWaker;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
@@ -21,7 +24,7 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-/// Into how many looks the limit is parted: a stream is found at most so much later.
+/// Into how many looks the limit is parted: a stream is found at most two of them later.
 const LOOKS: u32 = 6;
 
 /// The open streams of a process.
@@ -92,8 +95,11 @@ impl Unread {
         T: 'static,
         M: Copy + Send + 'static,
     {
+        let notice = Arc::new(Notice::default());
         let slot = Arc::new(Slot {
             limit: self.0.limit,
+            waker: Waker::from(Arc::clone(&notice)),
+            notice,
             ending: Box::new(ending),
             state: Mutex::new(State::Open {
                 stream: Box::pin(stream),
@@ -116,8 +122,29 @@ impl Unread {
     }
 }
 
+/// Whether a stream that waited has something to say, and has not been asked since.
+#[derive(Default)]
+struct Notice {
+    woken: AtomicBool,
+    task: AtomicWaker,
+}
+
+impl Wake for Notice {
+    fn wake(self: Arc<Self>) {
+        self.wake_by_ref();
+    }
+
+    fn wake_by_ref(self: &Arc<Self>) {
+        self.woken.store(true, Ordering::Release);
+        self.task.wake();
+    }
+}
+
 struct Slot<T, M> {
     limit: Duration,
+    notice: Arc<Notice>,
+    /// What wakes the notice.
+    waker: Waker,
     ending: Box<dyn Fn(Error, M) -> Error + Send + Sync>,
     state: Mutex<State<T, M>>,
 }
@@ -128,7 +155,8 @@ enum State<T, M> {
     Open {
         stream: Messages<T, M>,
         mark: M,
-        /// When the last message was taken, unless the next has been asked for.
+        /// When the last message was taken, unless the next has been asked for; else when it was found to
+        /// have something to say.
         unread_since: Option<Instant>,
     },
     /// It was given up, and its reader is told so if it comes back.
@@ -164,7 +192,15 @@ impl<T, M: Copy> Slot<T, M> {
 
 impl<T, M: Copy + Send> Look for Slot<T, M> {
     fn look(&self, now: Instant) {
-        let given_up = self.give_up(&mut self.state(), now);
+        let mut state = self.state();
+        if let State::Open { unread_since, .. } = &mut *state
+            && unread_since.is_none()
+            && self.notice.woken.load(Ordering::Acquire)
+        {
+            *unread_since = Some(now);
+        }
+        let given_up = self.give_up(&mut state, now);
+        drop(state);
         drop(given_up);
     }
 }
@@ -190,7 +226,11 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
                 unread_since,
             } => {
                 *unread_since = None;
-                match std::task::ready!(stream.as_mut().poll_next(context)) {
+                let notice = &self.slot.notice;
+                notice.task.register(context.waker());
+                notice.woken.store(false, Ordering::Release);
+                let mut context = Context::from_waker(&self.slot.waker);
+                match std::task::ready!(stream.as_mut().poll_next(&mut context)) {
                     Some(Ok((message, new))) => {
                         *mark = new;
                         *unread_since = Some(clock.instant());

@@ -87,6 +87,24 @@ async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
     assert_eq!(gone.strong_count(), 1);
 }
 
+/// As when the encoder has asked for one message more than the connection takes.
+#[tokio::test]
+async fn a_stream_that_has_waited_and_is_not_asked_for_what_came_is_given_up() {
+    let (clock, unread) = lookout();
+    let (sender, receiver) = futures::channel::mpsc::unbounded::<u64>();
+    let messages = receiver.map(|number| Ok((number, number)));
+    let mut guarded = unread.guard(messages, 0, |error, _| error);
+    assert!(guarded.next().now_or_never().is_none());
+
+    while sender.unbounded_send(1).is_ok() {
+        clock.advance(LIMIT / LOOKS);
+        tokio::task::yield_now().await;
+    }
+
+    let status = guarded.next().await.unwrap().unwrap_err();
+    assert_eq!(status.code(), Code::ResourceExhausted);
+}
+
 #[tokio::test]
 async fn what_is_dropped_is_looked_over_no_more() {
     let (_, unread) = lookout();
