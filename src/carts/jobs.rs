@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 pub use age::{AbandonCarts, ExpiredCarts};
 
 use super::edit::Cause;
-use super::model::{Abandonment, Cart, SAVED_SLOT};
+use super::model::{Abandonment, Cart};
 use super::sql::{self, Herd, Kept};
 use super::targets::lock;
 use super::work::{Act, Work};
@@ -90,13 +90,13 @@ fn is_kept(cart: &Cart, kept: Kept) -> bool {
     match kept {
         Kept::OfVisitors => cart.owner.customer().is_none(),
         Kept::OfCustomers => cart.owner.customer().is_some(),
-        Kept::Empty => cart.lines.is_empty() && cart.slot != SAVED_SLOT,
+        Kept::Empty => cart.lines.is_empty() && !cart.is_saved(),
     }
 }
 
 fn can_be_abandoned(cart: &Cart) -> bool {
     let already = cart.abandonment == Abandonment::Abandoned;
-    !already && !cart.lines.is_empty() && cart.slot != SAVED_SLOT
+    !already && !cart.lines.is_empty() && !cart.is_saved()
 }
 
 async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<Step> {

@@ -619,6 +619,14 @@ pub enum Kept {
     Empty,
 }
 
+/// What leaves out that which is saved for later, as [`is_for_saved`](super::model::is_for_saved) has it;
+/// word for word as in the conditions of the indexes.
+macro_rules! not_saved {
+    () => {
+        "substr(slot || '-', 1, 6) <> 'saved-'"
+    };
+}
+
 /// What no work on old carts touches: what a member of staff holds.
 macro_rules! free {
     ($now:literal) => {
@@ -645,8 +653,9 @@ const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
 // The conditions are those of the index `carts_empty`, word for word.
 const UNTOUCHED_EMPTY: &str = concat!(
     "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND slot <> 'saved'
-        AND activity_time < $2 AND ",
+     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND ",
     free!("$3"),
     " ORDER BY activity_time LIMIT $4"
 );
@@ -680,8 +689,9 @@ pub async fn untouched(
 // The conditions are those of the index `carts_to_abandon`, word for word.
 const LEFT_ALONE: &str = concat!(
     "SELECT id, activity_time FROM carts
-     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND slot <> 'saved'
-        AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
+     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
     free!("$5"),
     " ORDER BY activity_time, id LIMIT $6"
 );
@@ -736,10 +746,13 @@ pub struct CountedRow {
     pub abandonment: i64,
 }
 
-const COUNTED: &str = "SELECT id, version, customer_id, visitor_id, storefront, currency,
+const COUNTED: &str = concat!(
+    "SELECT id, version, customer_id, visitor_id, storefront, currency,
         total_micros, item_count, activity_time, abandonment
-    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND slot <> 'saved' AND id > $2
-    ORDER BY id LIMIT $3";
+    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND id > $2 ORDER BY id LIMIT $3"
+);
 
 /// The open carts that count in figures, after an id.
 ///

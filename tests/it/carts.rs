@@ -18,6 +18,7 @@ mod prices;
 mod recover;
 mod refusals;
 mod retention;
+mod saved;
 mod sign_in;
 mod slots;
 mod update;

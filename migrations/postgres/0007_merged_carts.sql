@@ -1,0 +1,9 @@
+-- Saved for later is also what lies in a slot beside `saved`, as `saved-2`: neither abandoned nor cleared
+-- as empty.
+DROP INDEX carts_to_abandon;
+DROP INDEX carts_empty;
+CREATE INDEX carts_to_abandon ON carts (shop_id, activity_time, id)
+    WHERE state = 1 AND abandonment <> 1 AND item_count > 0
+        AND substr(slot || '-', 1, 6) <> 'saved-';
+CREATE INDEX carts_empty ON carts (shop_id, activity_time)
+    WHERE state = 1 AND item_count = 0 AND substr(slot || '-', 1, 6) <> 'saved-';
