@@ -608,15 +608,19 @@ pub async fn open_in(
         .await)?)
 }
 
-/// Open carts that are kept for some time only.
+/// Carts that are kept for some time only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Those of visitors.
+    /// Open ones of visitors.
     OfVisitors,
-    /// Those of customers.
+    /// Open ones of customers.
     OfCustomers,
-    /// Those without lines, unless they are for what is saved.
+    /// Open ones without lines, unless they are for what is saved.
     Empty,
+    /// Merged ones that were a visitor's.
+    MergedOfVisitors,
+    /// Merged ones that were a customer's.
+    MergedOfCustomers,
 }
 
 /// What leaves out that which is saved for later, as [`is_for_saved`](super::model::is_for_saved) has it;
@@ -659,8 +663,21 @@ const UNTOUCHED_EMPTY: &str = concat!(
     free!("$3"),
     " ORDER BY activity_time LIMIT $4"
 );
+// Those of the indexes `carts_merged_of_visitors` and `carts_merged_of_customers`.
+const MERGED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id = '' AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const MERGED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id <> '' AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
 
-/// Open carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
+/// Carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
 ///
 /// # Errors
 /// The database's.
@@ -676,6 +693,8 @@ pub async fn untouched(
         Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
         Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
         Kept::Empty => UNTOUCHED_EMPTY,
+        Kept::MergedOfVisitors => MERGED_OF_VISITORS,
+        Kept::MergedOfCustomers => MERGED_OF_CUSTOMERS,
     };
     Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)

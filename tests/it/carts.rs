@@ -11,6 +11,7 @@ mod items;
 mod list;
 mod lock;
 mod merge;
+mod merged;
 mod moving;
 mod named;
 mod order;

@@ -183,12 +183,11 @@ fn check_total(cart: &Cart, version: i64, expected: Option<&pb::Money>) -> Resul
 async fn reopen(tx: &mut Tx, caller: &Caller, now: i64, etag: &str, work: &mut Work) -> Result<()> {
     work.admit(caller, now, Act::Reopen)?;
     if work.cart.state != State::Ordered {
-        return Err(Error::new(
+        return Err(work.told_of(Error::new(
             Code::FailedPrecondition,
             ErrorReason::CartNotOrdered,
             "only an ordered cart can be reopened",
-        )
-        .with("state", work::state_name(work.cart.state)));
+        )));
     }
     work.check_etag(etag)?;
     if work.cart.owner.customer().is_some() {

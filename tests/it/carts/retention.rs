@@ -11,10 +11,10 @@ use super::{Carts, customer, in_slot, item, named, new_customer, of, set, visito
 use crate::harness::{CartWatch, Setup, Shop, assert_refused, eventually, store::START};
 use crate::on_both_engines;
 
-const HOUR: Duration = Duration::from_secs(60 * 60);
+pub(super) const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-async fn keep_days(shop: &Shop, visitors: i32, customers: i32) {
+pub(super) async fn keep_days(shop: &Shop, visitors: i32, customers: i32) {
     let settings = ShopSettings {
         visitor_cart_retention_days: Some(visitors),
         customer_cart_retention_days: Some(customers),
@@ -27,7 +27,7 @@ async fn keep_days(shop: &Shop, visitors: i32, customers: i32) {
     set(shop, &paths, settings).await;
 }
 
-async fn gone(shop: &Shop, name: &str) {
+pub(super) async fn gone(shop: &Shop, name: &str) {
     let look = || async { shop.try_get(named(name)).await.err() };
     let status = eventually("the cart is gone", look).await;
     assert_refused(&status, Code::NotFound, ErrorReason::NotFound);
