@@ -7,6 +7,7 @@ mod expiry;
 mod figures;
 mod freeze;
 mod held;
+mod hidden;
 mod items;
 mod list;
 mod lock;
