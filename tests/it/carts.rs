@@ -17,6 +17,7 @@ mod moving;
 mod named;
 mod order;
 mod prices;
+mod races;
 mod recover;
 mod refusals;
 mod retention;
