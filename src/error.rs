@@ -3,10 +3,11 @@
 //! A refusal is a code, a reason of the contract, a text, and metadata that saves the caller a read.
 //! Internal errors carry their source to the log and nothing of it to the client.
 
-use std::{borrow::Cow, collections::HashMap, fmt, time::Duration};
+mod details;
+
+use std::{borrow::Cow, collections::BTreeMap, fmt, time::Duration};
 
 use tonic::{Code, Status};
-use tonic_types::{ErrorDetails, FieldViolation, StatusExt as _};
 
 use crate::limits;
 use crate::proto::pb::ErrorReason;
@@ -236,7 +237,7 @@ impl From<Error> for Status {
             retry,
             source,
         } = *error.0;
-        let mut metadata: HashMap<String, String> = metadata
+        let mut metadata: BTreeMap<String, String> = metadata
             .into_iter()
             .map(|(key, value)| (key.to_owned(), value))
             .collect();
@@ -250,29 +251,69 @@ impl From<Error> for Status {
             let cause = described(&*source);
             tracing::warn!(request = %id, reason, cause, "refused by a fault");
         }
-        let mut details = ErrorDetails::with_error_info(reason.as_str_name(), DOMAIN, metadata);
-        if !violations.is_empty() {
-            let violations = violations
-                .into_iter()
-                .map(|violation| FieldViolation {
-                    field: violation.field,
-                    description: violation.text,
-                    reason: violation.reason.to_owned(),
-                    ..FieldViolation::default()
-                })
-                .collect::<Vec<_>>();
-            details.set_bad_request(violations);
-        }
-        if retry {
-            details.set_retry_info(Some(RETRY_DELAY));
-        }
-        Status::with_error_details(code, text.into_owned(), details)
+        let info = details::ErrorInfo {
+            reason: reason.as_str_name().to_owned(),
+            domain: DOMAIN.to_owned(),
+            metadata,
+        };
+        let retry_delay = retry.then_some(RETRY_DELAY);
+        let details = details::bytes(code, &text, &info, violations, retry_delay);
+        Status::with_details(code, text.into_owned(), details)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use tonic_types::StatusExt as _;
+
     use super::*;
+
+    const KEYS: [&str; 6] = [
+        "state",
+        "open_cart",
+        "field",
+        "merged_into",
+        "limit",
+        "cart",
+    ];
+
+    /// A refusal that has all kinds of details.
+    fn refusal(keys: impl IntoIterator<Item = &'static str>) -> Status {
+        let violation = Violation::new("cart.note", "TOO_LONG", "is too long");
+        let error = Error::invalid(vec![violation]).retryable();
+        let told = |error: Error, key| error.with(key, format!("value of {key}"));
+        keys.into_iter().fold(error, told).into()
+    }
+
+    #[test]
+    fn the_same_refusal_is_the_same_bytes_however_often_it_is_put_together() {
+        let first = refusal(KEYS);
+
+        for _ in 0..8 {
+            assert_eq!(refusal(KEYS).details(), first.details());
+            let backwards = refusal(KEYS.into_iter().rev());
+            assert_eq!(backwards.details(), first.details());
+        }
+    }
+
+    #[test]
+    fn a_client_reads_all_details_of_a_refusal() {
+        let details = refusal(KEYS).get_error_details();
+
+        let info = details.error_info().unwrap();
+        assert_eq!(
+            (info.reason.as_str(), info.domain.as_str()),
+            ("INVALID_FIELD", DOMAIN)
+        );
+        assert_eq!(info.metadata.len(), KEYS.len());
+        assert_eq!(info.metadata["open_cart"], "value of open_cart");
+        let violation = &details.bad_request().unwrap().field_violations[0];
+        let told = (violation.field.as_str(), violation.reason.as_str());
+        assert_eq!(told, ("cart.note", "TOO_LONG"));
+        assert_eq!(violation.description, "is too long");
+        let retry = details.retry_info().unwrap();
+        assert_eq!(retry.retry_delay, Some(RETRY_DELAY));
+    }
 
     #[test]
     fn a_refusal_names_no_more_fields_than_fit_into_an_answer() {

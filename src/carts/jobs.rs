@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 pub use age::{AbandonCarts, ExpiredCarts};
 
 use super::edit::Cause;
-use super::model::{Abandonment, Cart, SAVED_SLOT};
+use super::model::{Abandonment, Cart, State};
 use super::sql::{self, Herd, Kept};
 use super::targets::lock;
 use super::work::{Act, Work};
@@ -80,6 +80,26 @@ enum Action {
     Abandon { before: i64 },
 }
 
+impl Action {
+    /// Where in its life a cart is that this is done to.
+    fn state(self) -> State {
+        match self {
+            Self::Expire {
+                kept: Kept::MergedOfVisitors | Kept::MergedOfCustomers,
+                ..
+            } => State::Merged,
+            _ => State::Open,
+        }
+    }
+
+    fn act(self) -> Act {
+        match self {
+            Self::Expire { .. } => Act::Expire,
+            _ => Act::Service,
+        }
+    }
+}
+
 /// Whether a cart is still what work that goes by age looked for: it may have been changed, or been
 /// taken by staff, since it was found.
 fn is_left(cart: &Cart, before: i64, now: i64) -> bool {
@@ -88,15 +108,15 @@ fn is_left(cart: &Cart, before: i64, now: i64) -> bool {
 
 fn is_kept(cart: &Cart, kept: Kept) -> bool {
     match kept {
-        Kept::OfVisitors => cart.owner.customer().is_none(),
-        Kept::OfCustomers => cart.owner.customer().is_some(),
-        Kept::Empty => cart.lines.is_empty() && cart.slot != SAVED_SLOT,
+        Kept::OfVisitors | Kept::MergedOfVisitors => cart.owner.customer().is_none(),
+        Kept::OfCustomers | Kept::MergedOfCustomers => cart.owner.customer().is_some(),
+        Kept::Empty => cart.lines.is_empty() && !cart.is_saved(),
     }
 }
 
 fn can_be_abandoned(cart: &Cart) -> bool {
     let already = cart.abandonment == Abandonment::Abandoned;
-    !already && !cart.lines.is_empty() && cart.slot != SAVED_SLOT
+    !already && !cart.lines.is_empty() && !cart.is_saved()
 }
 
 async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<Step> {
@@ -133,7 +153,7 @@ async fn work_on(
         let now = clock.now();
         async move {
             for priced in sql::read_many(tx, &job.shop, ids).await? {
-                if priced.cart.is_open() {
+                if priced.cart.state == action.state() {
                     act(tx, job, action, priced, now).await?;
                 }
             }
@@ -148,7 +168,7 @@ async fn work_on(
 async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i64) -> Result<()> {
     let caller = job.caller();
     let mut work = Work::of(priced);
-    work.admit(&caller, now, Act::Service)?;
+    work.admit(&caller, now, action.act())?;
     let cause = match action {
         Action::Refresh => {
             work.settle()?;

@@ -176,7 +176,14 @@ pub enum State {
 }
 
 /// The slot of what is saved for later: a cart there is not meant to be ordered.
-pub const SAVED_SLOT: &str = "saved";
+const SAVED_SLOT: &str = "saved";
+
+/// Whether a slot is for what is saved for later: `saved`, and those beside it, as `saved-2`. The
+/// statements of carts say the same as SQL.
+pub fn is_for_saved(slot: &str) -> bool {
+    let rest = slot.strip_prefix(SAVED_SLOT);
+    rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
+}
 
 /// What of a cart is held; the numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -541,6 +548,11 @@ impl Cart {
         self.state == State::Open
     }
 
+    /// Whether it is what its owner saved for later.
+    pub fn is_saved(&self) -> bool {
+        is_for_saved(&self.slot)
+    }
+
     /// Whether somebody holds it by a lease that is over at `now`.
     pub fn lease_ran_out(&self, now: i64) -> bool {
         self.lock.is_some() && self.lock_expire_time.is_none_or(|end| end <= now)
@@ -573,6 +585,16 @@ mod tests {
         assert_eq!(cart.owner.customer(), Some("ada"));
         let again = serde_json::to_value(&cart).unwrap();
         assert_eq!(again["gift_wrap"], serde_json::json!({"paper": "red"}));
+    }
+
+    #[test]
+    fn the_slots_beside_that_for_later_are_for_later_too() {
+        for slot in ["saved", "saved-2", "saved-", "saved-for-june"] {
+            assert!(is_for_saved(slot), "{slot}");
+        }
+        for slot in ["main", "saved2", "savedbox-2", "not-saved", "save", ""] {
+            assert!(!is_for_saved(slot), "{slot}");
+        }
     }
 
     #[test]

@@ -612,15 +612,27 @@ pub async fn open_in(
         .await)?)
 }
 
-/// Open carts that are kept for some time only.
+/// Carts that are kept for some time only.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Those of visitors.
+    /// Open ones of visitors.
     OfVisitors,
-    /// Those of customers.
+    /// Open ones of customers.
     OfCustomers,
-    /// Those without lines, unless they are for what is saved.
+    /// Open ones without lines, unless they are for what is saved.
     Empty,
+    /// Merged ones that were a visitor's.
+    MergedOfVisitors,
+    /// Merged ones that were a customer's.
+    MergedOfCustomers,
+}
+
+/// What leaves out that which is saved for later, as [`is_for_saved`](super::model::is_for_saved) has it;
+/// word for word as in the conditions of the indexes.
+macro_rules! not_saved {
+    () => {
+        "substr(slot || '-', 1, 6) <> 'saved-'"
+    };
 }
 
 /// What no work on old carts touches: what a member of staff holds.
@@ -649,13 +661,27 @@ const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
 // The conditions are those of the index `carts_empty`, word for word.
 const UNTOUCHED_EMPTY: &str = concat!(
     "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND slot <> 'saved'
-        AND activity_time < $2 AND ",
+     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+// Those of the indexes `carts_merged_of_visitors` and `carts_merged_of_customers`.
+const MERGED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id = '' AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const MERGED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id <> '' AND activity_time < $2 AND ",
     free!("$3"),
     " ORDER BY activity_time LIMIT $4"
 );
 
-/// Open carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
+/// Carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
 ///
 /// # Errors
 /// The database's.
@@ -671,6 +697,8 @@ pub async fn untouched(
         Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
         Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
         Kept::Empty => UNTOUCHED_EMPTY,
+        Kept::MergedOfVisitors => MERGED_OF_VISITORS,
+        Kept::MergedOfCustomers => MERGED_OF_CUSTOMERS,
     };
     Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)
@@ -684,8 +712,9 @@ pub async fn untouched(
 // The conditions are those of the index `carts_to_abandon`, word for word.
 const LEFT_ALONE: &str = concat!(
     "SELECT id, activity_time FROM carts
-     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND slot <> 'saved'
-        AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
+     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
     free!("$5"),
     " ORDER BY activity_time, id LIMIT $6"
 );
@@ -740,10 +769,13 @@ pub struct CountedRow {
     pub abandonment: i64,
 }
 
-const COUNTED: &str = "SELECT id, version, customer_id, visitor_id, storefront, currency,
+const COUNTED: &str = concat!(
+    "SELECT id, version, customer_id, visitor_id, storefront, currency,
         total_micros, item_count, activity_time, abandonment
-    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND slot <> 'saved' AND id > $2
-    ORDER BY id LIMIT $3";
+    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND id > $2 ORDER BY id LIMIT $3"
+);
 
 /// The open carts that count in figures, after an id.
 ///

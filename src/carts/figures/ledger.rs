@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use super::window::Window;
-use crate::carts::model::{Owner, SAVED_SLOT};
+use crate::carts::model::{Owner, is_for_saved};
 use crate::feed::{micros, timestamp};
 use crate::limits::MICROS_MAX;
 use crate::proto::pb::{self, cart, cart_figures::CurrencyValue};
@@ -31,7 +31,7 @@ pub struct Counted {
 impl Counted {
     /// A cart as the feed tells it; None if it does not count.
     pub fn of(cart: &pb::Cart) -> Option<Self> {
-        if cart.state() != cart::State::Open || cart.item_count == 0 || cart.slot == SAVED_SLOT {
+        if cart.state() != cart::State::Open || cart.item_count == 0 || is_for_saved(&cart.slot) {
             return None;
         }
         let owner = match cart.customer.as_str() {

@@ -112,19 +112,21 @@ impl Handler for AbandonCarts {
     }
 }
 
-/// Deletes open carts that nobody has touched for longer than the shop's settings say.
+/// Deletes open carts that nobody has touched for longer than the shop's settings say, and merged ones
+/// that long after the merge.
 pub struct ExpiredCarts;
 
 /// How long which carts are kept.
-fn retentions(settings: &Settings) -> [(Kept, i32, Duration); 3] {
+fn retentions(settings: &Settings) -> [(Kept, i32, Duration); 5] {
+    let of_visitors = settings.visitor_cart_retention_days;
+    let of_customers = settings.customer_cart_retention_days;
     [
-        (Kept::OfVisitors, settings.visitor_cart_retention_days, DAY),
-        (
-            Kept::OfCustomers,
-            settings.customer_cart_retention_days,
-            DAY,
-        ),
+        (Kept::OfVisitors, of_visitors, DAY),
+        (Kept::OfCustomers, of_customers, DAY),
         (Kept::Empty, settings.empty_cart_retention_hours, HOUR),
+        // Nobody touches a merged cart any more: the merge itself was the last that did.
+        (Kept::MergedOfVisitors, of_visitors, DAY),
+        (Kept::MergedOfCustomers, of_customers, DAY),
     ]
 }
 

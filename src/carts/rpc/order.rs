@@ -9,7 +9,7 @@ use super::Service;
 use crate::access::Caller;
 use crate::carts::convert;
 use crate::carts::edit::Cause;
-use crate::carts::model::{self, Cart, Freeze, SAVED_SLOT, State};
+use crate::carts::model::{self, Cart, Freeze, State};
 use crate::carts::sql;
 use crate::carts::targets::{Target, cart_id};
 use crate::carts::work::{self, Act, Got, Route, Work};
@@ -125,7 +125,7 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
     let mut work = found?;
     work.admit(caller, now, Act::Order)?;
     work.check_etag(&order.etag)?;
-    if work.cart.slot == SAVED_SLOT {
+    if work.cart.is_saved() {
         let text = "what is saved for later cannot be ordered; move it into another cart first";
         return Err(Error::invalid_field("target", "SAVED_FOR_LATER", text));
     }
@@ -183,12 +183,11 @@ fn check_total(cart: &Cart, version: i64, expected: Option<&pb::Money>) -> Resul
 async fn reopen(tx: &mut Tx, caller: &Caller, now: i64, etag: &str, work: &mut Work) -> Result<()> {
     work.admit(caller, now, Act::Reopen)?;
     if work.cart.state != State::Ordered {
-        return Err(Error::new(
+        return Err(work.told_of(Error::new(
             Code::FailedPrecondition,
             ErrorReason::CartNotOrdered,
             "only an ordered cart can be reopened",
-        )
-        .with("state", work::state_name(work.cart.state)));
+        )));
     }
     work.check_etag(etag)?;
     if work.cart.owner.customer().is_some() {

@@ -37,17 +37,19 @@ pub enum Act {
     Delete,
     /// What the service does by itself.
     Service,
+    /// Deletes it as it was kept for long enough, open or not.
+    Expire,
 }
 
 impl Act {
     /// Whether it needs an open cart.
     const fn needs_open(self) -> bool {
-        !matches!(self, Self::Reopen)
+        !matches!(self, Self::Reopen | Self::Expire)
     }
 
     /// Whether it may be done to a cart that another holds.
     const fn passes_lock(self) -> bool {
-        matches!(self, Self::ForceUnlock | Self::Service)
+        matches!(self, Self::ForceUnlock | Self::Service | Self::Expire)
     }
 
     /// Whether it may be done to a cart that is frozen so.
@@ -104,19 +106,23 @@ impl Work {
         if self.cart.is_open() {
             return Ok(());
         }
-        let mut error = Error::new(
+        Err(self.told_of(Error::new(
             Code::FailedPrecondition,
             ErrorReason::CartNotOpen,
             "the cart is not open",
-        )
-        .with("state", state_name(self.cart.state));
+        )))
+    }
+
+    /// A refusal because of where in its life the cart is, with what became of it.
+    pub fn told_of(&self, refusal: Error) -> Error {
+        let mut error = refusal.with("state", state_name(self.cart.state));
         if !self.cart.order_reference.is_empty() {
             error = error.with("order_reference", self.cart.order_reference.clone());
         }
         if !self.cart.merged_into.is_empty() {
             error = error.with("merged_into", model::name(&self.cart.merged_into));
         }
-        Err(error)
+        error
     }
 }
 
@@ -152,7 +158,7 @@ mod tests {
     use super::*;
     use crate::carts::model::Basis;
 
-    const ACTS: [Act; 10] = [
+    const ACTS: [Act; 11] = [
         Act::Edit,
         Act::Price,
         Act::Merge,
@@ -163,6 +169,7 @@ mod tests {
         Act::Reopen,
         Act::Delete,
         Act::Service,
+        Act::Expire,
     ];
     /// When the lease of [`held`] ends.
     const END: i64 = 1_800_000_000_000_000;
@@ -240,7 +247,8 @@ mod tests {
         assert_eq!(admitted(&cart, &anna, END - 1), ACTS);
         for other in &others {
             let acts = admitted(&cart, other, END - 1);
-            assert_eq!(acts, [Act::ForceUnlock, Act::Service], "{other:?}");
+            let service = [Act::ForceUnlock, Act::Service, Act::Expire];
+            assert_eq!(acts, service, "{other:?}");
         }
         let refusal = work(cart)
             .admit(&others[0], END - 1, Act::Edit)
@@ -264,6 +272,20 @@ mod tests {
         assert_eq!((&work.cart.lock, work.cart.lock_expire_time), (&None, None));
         let kinds: Vec<_> = work.causes.iter().map(|cause| cause.kind).collect();
         assert_eq!(kinds, [cart_cause::Kind::LockExpired]);
+    }
+
+    #[test]
+    fn a_merged_cart_is_only_deleted_when_it_was_kept_for_long_enough() {
+        let merged = Cart {
+            state: model::State::Merged,
+            merged_into: "other".to_owned(),
+            ..Cart::default()
+        };
+        let anybody = caller("shop", None);
+
+        // That only an ordered cart is opened again is said after the gate.
+        let acts = admitted(&merged, &anybody, 0);
+        assert_eq!(acts, [Act::Reopen, Act::Expire]);
     }
 
     #[test]

@@ -273,13 +273,14 @@ on_both_engines! {
         }).await;
         let empty = shop.carts().create_cart(request).await.unwrap().into_inner();
         let saved = shop.add(of(&in_slot(&visitor(), "saved")), item("shirt", 1)).await;
+        let saved_beside = shop.add(of(&in_slot(&visitor(), "saved-2")), item("shirt", 1)).await;
         let ordered = shop.add(of(&visitor()), item("shirt", 1)).await;
         let ordered = shop.try_order(named(&ordered.name), "order-2").await.unwrap();
         shop.clock.advance(DAY + MICRO);
 
         after_a_look(&shop).await;
 
-        for cart in [empty, saved, ordered] {
+        for cart in [empty, saved, saved_beside, ordered] {
             assert_eq!(shop.get(named(&cart.name)).await, cart);
         }
     }

@@ -114,7 +114,8 @@ async fn listed(shop: &Shop, storefront: &str, idle_after: Duration) -> CartFigu
     let mut values: BTreeMap<String, (i64, i64)> = BTreeMap::new();
     let mut figures = CartFigures::default();
     for cart in carts {
-        let counts = cart.state() == State::Open && !cart.items.is_empty() && cart.slot != "saved";
+        let saved = ["saved", "saved-2"].contains(&cart.slot.as_str());
+        let counts = cart.state() == State::Open && !cart.items.is_empty() && !saved;
         if !counts || (!storefront.is_empty() && cart.storefront != storefront) {
             continue;
         }

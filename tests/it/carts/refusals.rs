@@ -4,8 +4,8 @@ use clientela::limits::{CART_ITEMS_MAX, MICROS_MAX};
 use clientela::proto::pb::{self, CreateCartRequest, ErrorReason, ItemInput};
 use tonic::Code;
 
-use super::{Carts, EURO, customer, item, money, named, of, price, visitor};
-use crate::harness::{assert_refused, violations};
+use super::{Carts, EURO, customer, item, money, named, of, price, told, visitor};
+use crate::harness::{Engine, Setup, assert_refused, violations};
 use crate::on_both_engines;
 
 fn priced(product: &str, currency: &str, micros: i64, quantity: i32) -> ItemInput {
@@ -109,6 +109,44 @@ on_both_engines! {
         let beyond = shop.try_add(of(&owner), item("screw", 1)).await.unwrap_err();
         assert_refused(&beyond, Code::InvalidArgument, ErrorReason::InvalidField);
         assert_eq!(shop.get(of(&owner)).await.item_count, 1_000_000);
+    }
+
+    /// Whoever compares answers of replicas, or keeps them, sees one.
+    async fn a_refusal_is_the_same_bytes_however_often_and_from_whichever_replica(shop: Shop) {
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
+        let lock = pb::LockCartRequest {
+            target: named(&cart.name),
+            purpose: "Telephone order".into(),
+            ..Default::default()
+        };
+        shop.carts_as(&shop.operator_key).lock_cart(lock).await.unwrap();
+        let replica = match shop.engine {
+            Engine::Sqlite => None,
+            Engine::Postgres => Some(shop.replica(Setup::default()).await),
+        };
+        let mut clients = vec![shop.carts()];
+        clients.extend(replica.as_ref().map(|replica| replica.carts_as(&shop.admin_key)));
+        let call = pb::AddItemRequest {
+            target: named(&cart.name),
+            item: Some(item("hat", 1)),
+            ..Default::default()
+        };
+
+        let mut refusals = Vec::new();
+        for _ in 0..12 {
+            for client in &mut clients {
+                refusals.push(client.add_item(call.clone()).await.unwrap_err());
+            }
+        }
+
+        for refused in &refusals {
+            assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartLocked);
+            assert_eq!(refused.details(), refusals[0].details());
+        }
+        assert_eq!(told(&refusals[0]).len(), 3, "so that they have an order");
+        if let Some(replica) = replica {
+            replica.stop().await;
+        }
     }
 
     async fn names_that_are_not_there_are_not_found(shop: Shop) {

@@ -13,7 +13,7 @@ use crate::harness::{Engine, Setup, Shop, unique};
 /// Does something to some cart. Some of it is refused, as that cart is not there: part of the game.
 async fn something(shop: &Shop, random: &mut StdRng, owners: &[pb::CartOwner]) {
     let owner = &owners[random.random_range(0..owners.len())];
-    let slot = ["main", "main", "birthday", "saved"][random.random_range(0..4)];
+    let slot = ["main", "main", "birthday", "saved", "saved-2"][random.random_range(0..5)];
     let target = of(&in_slot(owner, slot));
     let product = format!("p{}", random.random_range(0..3));
     let mut carts = shop.carts();

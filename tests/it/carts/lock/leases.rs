@@ -7,6 +7,7 @@ on_both! {
     a_hold_is_taken_once_and_again_only_by_its_holder;
     a_heartbeat_moves_the_end_and_is_no_news;
     a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once;
+    a_heartbeat_after_the_end_brings_no_hold_back;
     leases_run_out_by_themselves_once_however_many_look;
     a_lease_has_its_range_and_a_purpose_its_length;
 }
@@ -119,6 +120,34 @@ async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop)
             (Kind::Locked, ben())
         ]
     );
+}
+
+/// Whether or not somebody has written the end of the lease meanwhile.
+async fn a_heartbeat_after_the_end_brings_no_hold_back(shop: Shop) {
+    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
+    let (mut anna, mut ben) = (
+        acting(&shop, "staff/anna").await,
+        acting(&shop, "staff/ben").await,
+    );
+    take(&mut anna, &cart.name).await;
+    shop.clock.advance(Duration::from_secs(120));
+
+    let late = renew(&mut anna, &cart.name, 60).await.unwrap_err();
+    let seen = shop.get(named(&cart.name)).await;
+    let too_late = release(&mut anna, &cart.name, false).await.unwrap();
+    let bens = take(&mut ben, &cart.name).await;
+    let others = renew(&mut anna, &cart.name, 60).await.unwrap_err();
+    let anothers = release(&mut anna, &cart.name, false).await.unwrap_err();
+
+    assert_refused(&late, Code::FailedPrecondition, ErrorReason::CartNotLocked);
+    assert_eq!((seen.lock, too_late.lock), (None, None));
+    for refused in [others, anothers] {
+        assert_locked(&refused);
+        let metadata = refused.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["holder"], "staff/ben");
+        assert_eq!(metadata["expire_time"], "2027-01-15T08:04:00Z");
+    }
+    assert_eq!(shop.get(named(&cart.name)).await, bens);
 }
 
 async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
