@@ -161,6 +161,11 @@ impl Error {
         self
     }
 
+    /// Whether the same work may succeed when it is simply done again.
+    pub fn is_retryable(&self) -> bool {
+        self.0.retry
+    }
+
     /// Keeps the cause for the log.
     #[must_use]
     pub fn caused_by(

@@ -3,6 +3,14 @@
 //! Amounts are micros of the cart's one currency. Nothing here is checked again after it was read from
 //! a request; what a line costs is filled in by [`price`](super::price).
 
+mod address;
+mod line;
+mod outcome;
+
+pub use address::Address;
+pub use line::{Amounts, DiscountReason, Line, Price, PriceOverride, Reduction};
+pub use outcome::{ExtraOutcome, ExtraReason, LineOutcome, LineReason, OutcomeKind, Outcomes};
+
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
@@ -205,96 +213,6 @@ impl Freeze {
     }
 }
 
-/// What became of what a cart had when it was merged.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Outcomes {
-    /// Of its lines, in their order.
-    pub lines: Vec<LineOutcome>,
-    /// Of its charges, then of its adjustments.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub extras: Vec<ExtraOutcome>,
-}
-
-/// What became of a line.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct LineOutcome {
-    /// The line's id, which is the same in both carts.
-    pub item: String,
-    /// Its product.
-    pub product: String,
-    /// What was done.
-    pub kind: OutcomeKind,
-    /// What decided.
-    pub reason: LineReason,
-    /// How many were to go.
-    pub source: i64,
-    /// How many there were.
-    pub before: i64,
-    /// How many there are.
-    pub after: i64,
-}
-
-/// What was done with a line; the numbers are those of the contract.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum OutcomeKind {
-    /// It is new in the target.
-    Moved = 1,
-    /// The quantities were added.
-    Summed = 2,
-    /// It took the place of the target's.
-    Replaced = 3,
-    /// The target's stayed.
-    Kept = 4,
-    /// The quantities were added as far as they may be.
-    Capped = 5,
-    /// It did not fit.
-    Dropped = 6,
-}
-
-/// What decided about a line.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum LineReason {
-    /// The target had no such line.
-    NewLine,
-    /// Both had it, and quantities are added.
-    Sum,
-    /// Both had it, and the larger quantity counts.
-    Max,
-    /// Both had it, and the source's counts.
-    GuestWins,
-    /// Both had it, and the target's counts.
-    CustomerWins,
-    /// A line takes only so many pieces.
-    QuantityLimit,
-    /// A cart takes only so many lines.
-    LineLimit,
-}
-
-/// What became of a charge or an adjustment.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct ExtraOutcome {
-    /// Its kind.
-    pub kind: String,
-    /// Its label.
-    pub label: String,
-    /// Why the target did not get it; none if it did.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub reason: Option<ExtraReason>,
-}
-
-/// Why a charge or an adjustment was not carried.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum ExtraReason {
-    /// The target has one of the same kind and label.
-    Known,
-    /// The target has as many as it may.
-    Limit,
-}
-
 /// A member of staff's hold on a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -344,128 +262,6 @@ pub struct Basis {
     pub tax_exempt: bool,
 }
 
-/// One line.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Line {
-    /// Follows from product, variant and attributes.
-    pub id: String,
-    /// The product in the shop's catalogue.
-    pub product: String,
-    /// The variant.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub variant: String,
-    /// What else makes the line a line of its own.
-    #[serde(skip_serializing_if = "Map::is_empty")]
-    pub attributes: Map<String, Value>,
-    /// What people call it.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub display_name: String,
-    /// Its picture.
-    #[serde(skip_serializing_if = "String::is_empty")]
-    pub image_uri: String,
-    /// The product's categories.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub category_ids: Vec<String>,
-    /// What it brings to be priced by.
-    pub price: Price,
-    /// How many.
-    pub quantity: i64,
-    /// The price that staff gave by hand.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub price_override: Option<PriceOverride>,
-    /// What it costs.
-    pub amounts: Amounts,
-    /// When it was first added.
-    pub add_time: i64,
-}
-
-/// What a line brings to be priced by.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Price {
-    /// The price of one piece.
-    pub list: i64,
-    /// Whether `list` and the reduction include tax.
-    pub includes_tax: bool,
-    /// The tax in ten-thousandths of a percent.
-    pub tax_rate: i64,
-    /// The product's own reduction.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub reduction: Option<Reduction>,
-    /// Whether the group's discount applies.
-    pub discountable: bool,
-}
-
-impl Default for Price {
-    fn default() -> Self {
-        Self {
-            list: 0,
-            includes_tax: false,
-            tax_rate: 0,
-            reduction: None,
-            discountable: true,
-        }
-    }
-}
-
-/// A product's own reduction.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Reduction {
-    /// Hundredths of a percent of the list price.
-    Percent(i64),
-    /// Off each piece.
-    Amount(i64),
-}
-
-/// A price that staff gave a line by hand.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct PriceOverride {
-    /// The price of one piece.
-    pub amount: i64,
-    /// Why.
-    pub reason: String,
-    /// Who did it.
-    pub actor: String,
-    /// When.
-    pub time: i64,
-}
-
-/// What a line costs.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Amounts {
-    /// One piece, before the group's discount.
-    pub unit_price: i64,
-    /// All pieces, before the group's discount.
-    pub subtotal: i64,
-    /// The group's discount.
-    pub discount: i64,
-    /// The tax in `total`.
-    pub tax: i64,
-    /// What the line costs in the end, with tax.
-    pub total: i64,
-    /// Where the discount comes from.
-    pub reason: DiscountReason,
-}
-
-/// Where a line's discount comes from.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum DiscountReason {
-    /// There is none.
-    #[default]
-    None,
-    /// The group's percentage.
-    Group,
-    /// The group has one, but not for this line.
-    NotDiscountable,
-    /// Staff gave the price by hand.
-    PriceOverride,
-}
-
 /// A charge or an adjustment.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
@@ -493,43 +289,6 @@ pub struct Totals {
     pub charges: i64,
     /// What is to be paid.
     pub total: i64,
-}
-
-/// An address as it was when it was put on the cart: later changes of the customer's own do not
-/// reach it.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Address {
-    /// What the customer calls it.
-    pub label: String,
-    /// First name.
-    pub first_name: String,
-    /// Last name.
-    pub last_name: String,
-    /// Company.
-    pub company: String,
-    /// VAT identification number.
-    pub vat_number: String,
-    /// Tax or identity number.
-    pub tax_id: String,
-    /// Street and number.
-    pub line1: String,
-    /// Further line.
-    pub line2: String,
-    /// City.
-    pub city: String,
-    /// Postal code.
-    pub postal_code: String,
-    /// State, province or county.
-    pub region: String,
-    /// ISO 3166-1 alpha-2, or empty.
-    pub country_code: String,
-    /// Phone.
-    pub phone: String,
-    /// Mobile phone.
-    pub mobile: String,
-    /// For the carrier.
-    pub note: String,
 }
 
 impl Cart {

@@ -1,5 +1,6 @@
-//! `clientela cart`: carts as tables, what of them is held, and merging them.
+//! `clientela cart`: carts as tables, whose they are, what of them is held, and merging them.
 
+mod assign;
 mod hold;
 
 use clap::{Args, Subcommand, ValueEnum};
@@ -13,7 +14,7 @@ use super::{
     pages::{self, ListArgs, Page},
 };
 
-/// Lists, shows, freezes, locks and merges carts
+/// Lists, shows, assigns, freezes, locks and merges carts
 #[derive(Debug, Args)]
 pub struct Cart {
     #[command(subcommand)]
@@ -38,6 +39,8 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Gives a cart to a customer, as when a visitor signs in
+    Assign(assign::Assign),
     #[command(flatten)]
     Hold(hold::Hold),
     /// Merges one cart into another and shows what became of each line
@@ -82,6 +85,7 @@ impl Cart {
         match self.command {
             Command::List { list } => self::list(&client, list).await,
             Command::Show { cart, json } => show(&client, &cart, json).await,
+            Command::Assign(assign) => assign.run(&client).await,
             Command::Hold(hold) => hold.run(&client).await,
             Command::Merge {
                 source,
@@ -166,6 +170,14 @@ async fn merge(
         ..pb::MergeCartsRequest::default()
     };
     let merged = client.carts().merge_carts(request).await?.into_inner();
+    output::print(&outcomes(&merged.lines, &merged.extras).text())?;
+    let cart = merged.cart.unwrap_or_default();
+    let total = output::money(cart.total.as_ref());
+    output::print(&format!("\n{} now comes to {total}\n", cart.name))
+}
+
+/// What became of the lines, and of the charges and adjustments, of a cart that was merged.
+fn outcomes(lines: &[pb::LineOutcome], extras: &[pb::ExtraOutcome]) -> Table {
     let mut table = Table::new(&[
         ("what", Align::Left),
         ("outcome", Align::Left),
@@ -174,7 +186,7 @@ async fn merge(
         ("after", Align::Right),
         ("why", Align::Left),
     ]);
-    for line in &merged.lines {
+    for line in lines {
         table.row(vec![
             output::cut(&line.product, 40),
             output::word(line.kind().as_str_name(), "KIND_"),
@@ -184,7 +196,7 @@ async fn merge(
             line.reason.clone(),
         ]);
     }
-    for extra in &merged.extras {
+    for extra in extras {
         let outcome = if extra.carried { "carried" } else { "dropped" };
         table.row(vec![
             output::cut(&format!("{} {}", extra.kind, extra.label), 40),
@@ -195,10 +207,7 @@ async fn merge(
             extra.reason.clone(),
         ]);
     }
-    output::print(&table.text())?;
-    let cart = merged.cart.unwrap_or_default();
-    let total = output::money(cart.total.as_ref());
-    output::print(&format!("\n{} now comes to {total}\n", cart.name))
+    table
 }
 
 async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {

@@ -247,7 +247,8 @@ impl Shared {
     }
 
     async fn fail(&self, job: Job, error: Error) {
-        if error.reason() == ErrorReason::Conflict {
+        // A step that others came before is none of these: it is done again.
+        if error.reason() == ErrorReason::Conflict && !error.is_retryable() {
             tracing::debug!(job = %job.id, "a job was cancelled, or its lease ran out");
             return;
         }

@@ -5,6 +5,7 @@
 use std::fmt;
 
 use sqlx::error::ErrorKind;
+use tonic::Code;
 
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
@@ -141,13 +142,6 @@ impl Trouble {
         }
     }
 
-    pub(super) fn contended(text: &str) -> Self {
-        Self {
-            class: Class::Contended,
-            text: text.to_owned(),
-        }
-    }
-
     pub(super) fn fault(text: &str) -> Self {
         Self {
             class: Class::Fault,
@@ -184,6 +178,16 @@ impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
+}
+
+/// The error of a write that was run again as often as it may be, as each time others came first.
+pub(super) fn outrun() -> Error {
+    Error::new(
+        Code::Aborted,
+        ErrorReason::Conflict,
+        "other writes at the same place came first several times in a row; try again",
+    )
+    .retryable()
 }
 
 /// A fault found by the store; its text is for the log, not for callers.

@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use super::error::{StoreFault, Trouble};
+use super::error::{StoreFault, Trouble, outrun};
 use super::locks::Locks;
 use super::tx::{State, Tx};
 use crate::error::{Error, Result};
@@ -100,8 +100,7 @@ impl<T, D, F> Closure<T, D, F> {
         match again {
             Some(true) => return Ran::Again { dirty },
             Some(false) => {
-                let trouble = Trouble::contended("the write was run again too often");
-                self.kept = Some(Err(trouble.to_error()));
+                self.kept = Some(Err(outrun()));
                 return if dirty { Ran::Failed } else { Ran::Refused };
             }
             None => {}

@@ -1,5 +1,6 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
+mod assigning;
 mod hold;
 mod merging;
 mod replicas;

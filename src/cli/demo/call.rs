@@ -4,7 +4,8 @@ use std::{future::Future, sync::Arc};
 
 use tonic::{Code, Response, Status};
 
-use crate::cli::{backoff::Backoff, connection::Client};
+use crate::cli::{backoff::Backoff, connection::Client, failure::reason};
+use crate::proto::pb::ErrorReason;
 
 use super::progress::Progress;
 
@@ -45,7 +46,8 @@ impl Caller {
     }
 }
 
-/// Whether the same call may be answered later: the server is away, starting, stopping or busy.
+/// Whether the same call may be answered later: the server is away, starting, stopping or busy, or others
+/// came first too often.
 fn may_pass(status: &Status) -> bool {
     matches!(
         status.code(),
@@ -55,7 +57,7 @@ fn may_pass(status: &Status) -> bool {
             | Code::DeadlineExceeded
             | Code::Cancelled
             | Code::Internal
-    )
+    ) || reason(status) == Some(ErrorReason::Conflict)
 }
 
 #[cfg(test)]

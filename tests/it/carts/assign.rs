@@ -33,7 +33,9 @@ async fn assign_patiently(shop: &Shop, request: AssignCartRequest) -> Result<pb:
     let replaces = request.if_open_cart_exists() == IfOpenCartExists::Replace;
     loop {
         match assign(shop, request.clone()).await {
-            Err(busy) if replaces && busy.code() == Code::Unavailable => {}
+            Err(outrun) if replaces && outrun.code() == Code::Aborted => {
+                assert_refused(&outrun, Code::Aborted, ErrorReason::Conflict);
+            }
             answer => return answer,
         }
     }

@@ -32,10 +32,9 @@ async fn add_at_once(
         async move {
             loop {
                 let answer = client.add_item(request.clone()).await;
-                if answer
-                    .as_ref()
-                    .is_err_and(|status| status.code() == Code::Unavailable)
-                {
+                let outrun =
+                    |status: &Status| matches!(status.code(), Code::Aborted | Code::Unavailable);
+                if answer.as_ref().is_err_and(outrun) {
                     continue;
                 }
                 return answer.map(tonic::Response::into_inner);

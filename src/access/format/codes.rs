@@ -1,0 +1,154 @@
+//! Codes of languages, countries and currencies.
+
+use crate::limits::fields::LANGUAGE_CHARS_MAX;
+
+/// The countries of ISO 3166-1, and XK, which carriers and shops use for Kosovo.
+const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB BD BE BF BG BH BI BJ \
+    BL BM BN BO BQ BR BS BT BV BW BY BZ CA CC CD CF CG CH CI CK CL CM CN CO CR CU CV CW CX CY CZ DE \
+    DJ DK DM DO DZ EC EE EG EH ER ES ET FI FJ FK FM FO FR GA GB GD GE GF GG GH GI GL GM GN GP GQ GR \
+    GS GT GU GW GY HK HM HN HR HT HU ID IE IL IM IN IO IQ IR IS IT JE JM JO JP KE KG KH KI KM KN KP \
+    KR KW KY KZ LA LB LC LI LK LR LS LT LU LV LY MA MC MD ME MF MG MH MK ML MM MN MO MP MQ MR MS MT \
+    MU MV MW MX MY MZ NA NC NE NF NG NI NL NO NP NR NU NZ OM PA PE PF PG PH PK PL PM PN PR PS PT PW \
+    PY QA RE RO RS RU RW SA SB SC SD SE SG SH SI SJ SK SL SM SN SO SR SS ST SV SX SY SZ TC TD TF TG \
+    TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM \
+    ZW";
+
+/// The currencies of ISO 4217 by the decimal places of their smallest unit, and HRK, in which carts of
+/// before the euro may still be imported.
+const CURRENCIES: [(u32, &str); 4] = [
+    (
+        0,
+        "BIF CLP DJF GNF ISK JPY KMF KRW PYG RWF UGX UYI VND VUV XAF XOF XPF",
+    ),
+    (
+        2,
+        "AED AFN ALL AMD ANG AOA ARS AUD AWG AZN BAM BBD BDT BGN BMD BND BOB BOV BRL BSD BTN BWP \
+         BYN BZD CAD CDF CHE CHF CHW CNY COP COU CRC CUP CVE CZK DKK DOP DZD EGP ERN ETB EUR FJD \
+         FKP GBP GEL GHS GIP GMD GTQ GYD HKD HNL HRK HTG HUF IDR ILS INR IRR JMD KES KGS KHR KPW \
+         KYD KZT LAK LBP LKR LRD LSL MAD MDL MGA MKD MMK MNT MOP MRU MUR MVR MWK MXN MXV MYR MZN \
+         NAD NGN NIO NOK NPR NZD PAB PEN PGK PHP PKR PLN QAR RON RSD RUB SAR SBD SCR SDG SEK SGD \
+         SHP SLE SOS SRD SSP STN SVC SYP SZL THB TJS TMT TOP TRY TTD TWD TZS UAH USD USN UYU UZS \
+         VED VES WST XCD XCG YER ZAR ZMW ZWG",
+    ),
+    (3, "BHD IQD JOD KWD LYD OMR TND"),
+    (4, "CLF UYW"),
+];
+
+/// Whether `text` is a well-formed BCP 47 language tag, as `fr`, `pt-BR` or `zh-Hant-TW`.
+pub fn is_language(text: &str) -> bool {
+    if text.len() > LANGUAGE_CHARS_MAX {
+        return false;
+    }
+    let mut parts = text.split('-').peekable();
+    let alphabetic = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
+    let alphanumeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
+    let Some(language) = parts.next() else {
+        return false;
+    };
+    if !(2..=8).contains(&language.len()) || !alphabetic(language) {
+        return false;
+    }
+    parts.next_if(|part| part.len() == 4 && alphabetic(part));
+    parts.next_if(|part| {
+        part.len() == 2 && alphabetic(part)
+            || part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit())
+    });
+    while parts
+        .next_if(|part| {
+            let starts_with_digit = part.starts_with(|c: char| c.is_ascii_digit());
+            alphanumeric(part)
+                && ((5..=8).contains(&part.len()) || part.len() == 4 && starts_with_digit)
+        })
+        .is_some()
+    {}
+    // Extensions: a letter or digit alone, and then at least one part of its own.
+    while let Some(singleton) = parts.next() {
+        if singleton.len() != 1 || !alphanumeric(singleton) {
+            return false;
+        }
+        let shortest = if singleton.eq_ignore_ascii_case("x") {
+            1
+        } else {
+            2
+        };
+        let fits = |part: &&str| (shortest..=8).contains(&part.len()) && alphanumeric(part);
+        if parts.next_if(fits).is_none() {
+            return false;
+        }
+        while parts.next_if(fits).is_some() {}
+    }
+    true
+}
+
+/// Whether `text` is a country of ISO 3166-1, in capital letters.
+pub fn is_country(text: &str) -> bool {
+    is_one_of(text, 2, COUNTRIES)
+}
+
+/// Whether `text` is a currency of ISO 4217, in capital letters.
+pub fn is_currency(text: &str) -> bool {
+    currency_places(text).is_some()
+}
+
+/// How many decimal places the currency's smallest unit has: 2 for EUR, 0 for JPY.
+pub fn currency_places(text: &str) -> Option<u32> {
+    CURRENCIES
+        .iter()
+        .find(|(_, codes)| is_one_of(text, 3, codes))
+        .map(|(places, _)| *places)
+}
+
+fn is_one_of(text: &str, length: usize, codes: &str) -> bool {
+    text.len() == length && codes.split(' ').any(|code| code == text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn language_tags_are_well_formed() {
+        for text in [
+            "fr",
+            "pt-BR",
+            "zh-Hant-TW",
+            "es-419",
+            "de-CH-1996",
+            "sl-rozaj-biske",
+            "en-u-ca-gregory",
+            "en-x-a",
+            "FR",
+            "yue",
+        ] {
+            assert!(is_language(text), "{text}");
+        }
+        for text in [
+            "",
+            "f",
+            "fr_FR",
+            "fr-",
+            "-fr",
+            "fr--FR",
+            "frenchlanguage",
+            "fr-FRANCEISLARGE",
+            "en-x",
+            "en-u-c",
+            "12",
+            "fr-FR-é",
+            "en u",
+        ] {
+            assert!(!is_language(text), "{text}");
+        }
+    }
+
+    #[test]
+    fn countries_and_currencies_are_real_ones() {
+        assert_eq!(COUNTRIES.split(' ').count(), 250);
+        assert!(is_country("FR") && is_country("AD") && is_country("ZW"));
+        assert!(!is_country("XX") && !is_country("fr") && !is_country("FRA") && !is_country("D D"));
+        assert_eq!(currency_places("EUR"), Some(2));
+        assert_eq!(currency_places("JPY"), Some(0));
+        assert_eq!(currency_places("TND"), Some(3));
+        assert!(!is_currency("XXX") && !is_currency("eur") && !is_currency("EURO"));
+    }
+}

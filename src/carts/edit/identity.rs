@@ -1,0 +1,68 @@
+//! What makes a line the line that it is: the same product, variant and attributes have the same id.
+//!
+//! Invariant: an id is the same in every cart, process and release, whatever the order of the keys.
+
+use serde_json::{Map, Value};
+use sha2::{Digest as _, Sha256};
+
+/// The id of the line of this product, variant and attributes: the same in every cart, whatever the
+/// order of the keys.
+pub fn item_id(product: &str, variant: &str, attributes: &Map<String, Value>) -> String {
+    let mut hash = Sha256::new();
+    for part in [product, variant] {
+        hash.update((part.len() as u64).to_be_bytes());
+        hash.update(part);
+    }
+    if !attributes.is_empty() {
+        feed_canonical(&mut hash, &Value::Object(attributes.clone()));
+    }
+    hash.finalize()[..ITEM_ID_BYTES]
+        .iter()
+        .fold(String::new(), |mut id, byte| {
+            use std::fmt::Write as _;
+            let _ = write!(id, "{byte:02x}");
+            id
+        })
+}
+
+/// Enough that two lines of a cart share an id only if they are the same.
+const ITEM_ID_BYTES: usize = 12;
+
+/// Adds a value so that equal values, and only they, add the same bytes. Numbers are those of a
+/// `google.protobuf.Struct`, all of them doubles.
+fn feed_canonical(hash: &mut Sha256, value: &Value) {
+    match value {
+        Value::Null => hash.update(b"n"),
+        Value::Bool(false) => hash.update(b"f"),
+        Value::Bool(true) => hash.update(b"t"),
+        Value::Number(number) => {
+            // Adding nothing makes one zero of both.
+            let number = number.as_f64().unwrap_or_default() + 0.0;
+            hash.update(b"d");
+            hash.update(number.to_bits().to_be_bytes());
+        }
+        Value::String(text) => {
+            hash.update(b"s");
+            hash.update((text.len() as u64).to_be_bytes());
+            hash.update(text);
+        }
+        Value::Array(values) => {
+            hash.update(b"a");
+            hash.update((values.len() as u64).to_be_bytes());
+            for value in values {
+                feed_canonical(hash, value);
+            }
+        }
+        Value::Object(entries) => {
+            let mut entries: Vec<_> = entries.iter().collect();
+            entries.sort_unstable_by_key(|(key, _)| *key);
+            hash.update(b"o");
+            hash.update((entries.len() as u64).to_be_bytes());
+            for (key, value) in entries {
+                hash.update((key.len() as u64).to_be_bytes());
+                hash.update(key);
+                feed_canonical(hash, value);
+            }
+        }
+    }
+}

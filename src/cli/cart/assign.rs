@@ -1,0 +1,78 @@
+//! `clientela cart assign`: whose a cart becomes, and what is done where the customer has one already.
+
+use clap::{Args, ValueEnum};
+
+use super::{fields, outcomes, target};
+use crate::{
+    cli::{connection::Client, failure::Failure, output},
+    clock::Clock,
+    proto::pb::{self, assign_cart_request},
+};
+
+/// A cart, and who gets it.
+#[derive(Debug, Args)]
+pub struct Assign {
+    /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+    cart: String,
+    /// Who gets it: `customers/{id}` or the id
+    customer: String,
+    /// What to do if the customer has an open cart in the slot; what the shop says if it is not given
+    #[arg(long, value_enum)]
+    if_open_cart_exists: Option<IfOpenCartExists>,
+}
+
+/// What to do if the customer has an open cart in the slot.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum IfOpenCartExists {
+    /// Nothing: the call is refused
+    Fail,
+    /// The cart gets a slot of its own beside the customer's
+    KeepBoth,
+    /// The customer's is deleted
+    Replace,
+    /// Merged into the customer's; quantities of the same line are added
+    Sum,
+    /// Merged into the customer's; the larger quantity counts
+    Max,
+    /// Merged into the customer's; the assigned cart's line counts
+    GuestWins,
+    /// Merged into the customer's; the customer's line counts
+    CustomerWins,
+}
+
+impl From<IfOpenCartExists> for assign_cart_request::IfOpenCartExists {
+    fn from(given: IfOpenCartExists) -> Self {
+        match given {
+            IfOpenCartExists::Fail => Self::Fail,
+            IfOpenCartExists::KeepBoth => Self::KeepBoth,
+            IfOpenCartExists::Replace => Self::Replace,
+            IfOpenCartExists::Sum => Self::Sum,
+            IfOpenCartExists::Max => Self::Max,
+            IfOpenCartExists::GuestWins => Self::GuestWins,
+            IfOpenCartExists::CustomerWins => Self::CustomerWins,
+        }
+    }
+}
+
+impl Assign {
+    pub async fn run(self, client: &Client) -> Result<(), Failure> {
+        let otherwise = self.if_open_cart_exists.map_or(
+            assign_cart_request::IfOpenCartExists::Unspecified,
+            Into::into,
+        );
+        let request = pb::AssignCartRequest {
+            target: Some(target(&self.cart)),
+            customer: output::full_name("customers", &self.customer),
+            if_open_cart_exists: otherwise.into(),
+            ..pb::AssignCartRequest::default()
+        };
+        let assigned = client.carts().assign_cart(request).await?.into_inner();
+        let cart = assigned.cart.unwrap_or_default();
+        output::print(&fields(&cart, Clock::system().now()).text())?;
+        if assigned.lines.is_empty() && assigned.extras.is_empty() {
+            return Ok(());
+        }
+        let table = outcomes(&assigned.lines, &assigned.extras);
+        output::print(&format!("\n{}", table.text()))
+    }
+}

@@ -1,0 +1,270 @@
+//! The fields of a customer that writes may change, one by one: which are set, and what they give.
+
+use std::collections::BTreeMap;
+
+use crate::{
+    attributes,
+    customers::model::{AccountType, Consent, Customer, Kind, Money, Risk, State},
+    error::Violation,
+    feed, groups,
+    proto::pb,
+};
+
+use super::{address_ids, title_id};
+
+/// What an update may change, in the order of the contract.
+pub(in crate::customers) const WRITABLE: &[&str] = &[
+    "number",
+    "external_ids",
+    "account_type",
+    "kind",
+    "state",
+    "title",
+    "first_name",
+    "last_name",
+    "email",
+    "password",
+    "phone",
+    "company",
+    "website",
+    "vat_number",
+    "registration_number",
+    "activity_code",
+    "credit_limit",
+    "payment_days",
+    "risk",
+    "birth_date",
+    "language_code",
+    "storefront",
+    "default_group",
+    "groups",
+    "newsletter",
+    "partner_offers",
+    "tax_exempt",
+    "accounting_number",
+    "attributes",
+    "default_billing_address",
+    "default_shipping_address",
+];
+
+/// What an update may name although it changes nothing.
+pub(in crate::customers) const IGNORED: &[&str] = &[
+    "name",
+    "age",
+    "create_time",
+    "update_time",
+    "delete_time",
+    "last_visit_time",
+    "online",
+    "etag",
+];
+
+/// Whether a field of `WRITABLE` is set.
+pub(in crate::customers) fn is_set(sent: &pb::Customer, path: &str) -> bool {
+    match path {
+        "number" => !sent.number.is_empty(),
+        "external_ids" => !sent.external_ids.is_empty(),
+        "account_type" => sent.account_type != 0,
+        "kind" => sent.kind != 0,
+        "state" => sent.state != 0,
+        "title" => !sent.title.is_empty(),
+        "first_name" => !sent.first_name.is_empty(),
+        "last_name" => !sent.last_name.is_empty(),
+        "email" => !sent.email.is_empty(),
+        "password" => sent.password.is_some(),
+        "phone" => !sent.phone.is_empty(),
+        "company" => !sent.company.is_empty(),
+        "website" => !sent.website.is_empty(),
+        "vat_number" => !sent.vat_number.is_empty(),
+        "registration_number" => !sent.registration_number.is_empty(),
+        "activity_code" => !sent.activity_code.is_empty(),
+        "credit_limit" => sent.credit_limit.is_some(),
+        "payment_days" => sent.payment_days.is_some(),
+        "risk" => sent.risk != 0,
+        "birth_date" => !sent.birth_date.is_empty(),
+        "language_code" => !sent.language_code.is_empty(),
+        "storefront" => !sent.storefront.is_empty(),
+        "default_group" => !sent.default_group.is_empty(),
+        "groups" => !sent.groups.is_empty(),
+        "newsletter" => sent.newsletter.is_some(),
+        "partner_offers" => sent.partner_offers.is_some(),
+        "tax_exempt" => sent.tax_exempt,
+        "accounting_number" => !sent.accounting_number.is_empty(),
+        "attributes" => sent.attributes.is_some(),
+        "default_billing_address" => !sent.default_billing_address.is_empty(),
+        "default_shipping_address" => !sent.default_shipping_address.is_empty(),
+        _ => false,
+    }
+}
+
+/// Gives a customer the values sent for these fields of `WRITABLE`, except for the password.
+///
+/// Where an empty value cannot be, the field stays as it is: number, account type, state and the
+/// default addresses. All violations are collected.
+pub(in crate::customers) fn apply(
+    customer: &mut Customer,
+    sent: &pb::Customer,
+    paths: &[&str],
+    now: i64,
+) -> Vec<Violation> {
+    let mut violations = Vec::new();
+    for path in paths {
+        apply_one(customer, sent, path, now, &mut violations);
+    }
+    violations
+}
+
+fn apply_one(
+    customer: &mut Customer,
+    sent: &pb::Customer,
+    path: &str,
+    now: i64,
+    violations: &mut Vec<Violation>,
+) {
+    let text = |to: &mut String, from: &String| to.clone_from(from);
+    match path {
+        "number" if !sent.number.is_empty() => text(&mut customer.number, &sent.number),
+        "external_ids" => customer.external_ids = external_ids(&sent.external_ids, violations),
+        "account_type" => {
+            customer.account_type =
+                AccountType::of(sent.account_type).unwrap_or(customer.account_type);
+        }
+        "kind" => match Kind::of(sent.kind) {
+            // A new customer has no version, and any kind.
+            Some(kind) if customer.version == 0 => customer.kind = kind,
+            Some(kind) if kind != customer.kind => violations.push(Violation::new(
+                "customer.kind",
+                "IMMUTABLE",
+                "the kind cannot be changed by an update",
+            )),
+            Some(_) | None => {}
+        },
+        "state" => customer.state = State::of(sent.state).unwrap_or(customer.state),
+        "title" => customer.title = title_id(&sent.title).to_owned(),
+        "first_name" => text(&mut customer.first_name, &sent.first_name),
+        "last_name" => text(&mut customer.last_name, &sent.last_name),
+        "email" => text(&mut customer.email, &sent.email),
+        "phone" => text(&mut customer.phone, &sent.phone),
+        "company" => text(&mut customer.company, &sent.company),
+        "website" => text(&mut customer.website, &sent.website),
+        "vat_number" => text(&mut customer.vat_number, &sent.vat_number),
+        "registration_number" => {
+            text(&mut customer.registration_number, &sent.registration_number);
+        }
+        "activity_code" => text(&mut customer.activity_code, &sent.activity_code),
+        "credit_limit" => {
+            customer.credit_limit = sent.credit_limit.as_ref().map(|limit| Money {
+                currency: limit.currency_code.clone(),
+                micros: limit.micros,
+            });
+        }
+        "payment_days" => customer.payment_days = sent.payment_days,
+        "risk" => customer.risk = Risk::of(sent.risk).unwrap_or_default(),
+        "birth_date" => text(&mut customer.birth_date, &sent.birth_date),
+        "language_code" => text(&mut customer.language_code, &sent.language_code),
+        "storefront" => text(&mut customer.storefront, &sent.storefront),
+        "default_group" => customer.default_group = group_id(&sent.default_group),
+        "groups" => customer.groups = group_ids(&sent.groups),
+        "newsletter" => {
+            customer.newsletter =
+                consent(customer.newsletter.as_ref(), sent.newsletter.as_ref(), now);
+        }
+        "partner_offers" => {
+            customer.partner_offers = consent(
+                customer.partner_offers.as_ref(),
+                sent.partner_offers.as_ref(),
+                now,
+            );
+        }
+        "tax_exempt" => customer.tax_exempt = sent.tax_exempt,
+        "accounting_number" => text(&mut customer.accounting_number, &sent.accounting_number),
+        "attributes" => {
+            customer.attributes = sent
+                .attributes
+                .as_ref()
+                .map(attributes::to_map)
+                .unwrap_or_default();
+        }
+        "default_billing_address" => default_address(
+            &customer.id,
+            &mut customer.default_billing_address,
+            &sent.default_billing_address,
+            path,
+            violations,
+        ),
+        "default_shipping_address" => default_address(
+            &customer.id,
+            &mut customer.default_shipping_address,
+            &sent.default_shipping_address,
+            path,
+            violations,
+        ),
+        _ => {}
+    }
+}
+
+fn default_address(
+    customer: &str,
+    to: &mut String,
+    name: &str,
+    path: &str,
+    violations: &mut Vec<Violation>,
+) {
+    match address_ids(name) {
+        ("", _) => {}
+        (owner, id) if owner == customer => id.clone_into(to),
+        _ => violations.push(Violation::new(
+            format!("customer.{path}"),
+            "NOT_FOUND",
+            "the customer has no such address",
+        )),
+    }
+}
+
+pub(super) fn external_ids(
+    sent: &[pb::ExternalId],
+    violations: &mut Vec<Violation>,
+) -> BTreeMap<String, String> {
+    let mut ids = BTreeMap::new();
+    for (index, sent) in sent.iter().enumerate() {
+        if ids.insert(sent.system.clone(), sent.id.clone()).is_some() {
+            violations.push(Violation::new(
+                format!("customer.external_ids[{index}].system"),
+                "DUPLICATE",
+                "there is one id per system",
+            ));
+        }
+    }
+    ids
+}
+
+fn group_id(name: &str) -> String {
+    groups::id_of(name).unwrap_or_default().to_owned()
+}
+
+fn group_ids(names: &[String]) -> Vec<String> {
+    let mut ids: Vec<String> = names.iter().map(|name| group_id(name)).collect();
+    ids.sort_unstable();
+    ids.dedup();
+    ids
+}
+
+/// What is agreed to now. Its time is the one sent; else, where the answer changes, the present.
+pub(super) fn consent(
+    before: Option<&Consent>,
+    sent: Option<&pb::Consent>,
+    now: i64,
+) -> Option<Consent> {
+    let sent = sent?;
+    let was = before.is_some_and(|before| before.subscribed);
+    let time = match &sent.time {
+        Some(time) => Some(feed::micros(time)),
+        None if sent.subscribed != was => Some(now),
+        None => before.and_then(|before| before.time),
+    };
+    Some(Consent {
+        subscribed: sent.subscribed,
+        time,
+        source: sent.source.clone(),
+    })
+}
