@@ -5,7 +5,8 @@
 //! The last message that was handed over may lie with the connection until that ends; nothing else stays.
 //!
 //! Invariant: a stream that waits for something to say is not unread, however long it waits. It is from
-//! when it has something and is not asked: the encoder asks once more than the connection has room for.
+//! when it has something and is not asked: the encoder asks once more than the connection has room for. How
+//! long is counted in looks and not in time, so that a clock that jumps harms nobody who reads.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -16,7 +17,6 @@ use std::time::Duration;
 
 use futures::Stream;
 use futures::task::AtomicWaker;
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -24,7 +24,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-/// Into how many looks the limit is parted: a stream is found at most two of them later.
+/// Into how many looks the limit is parted. A stream that one more has found unread is given up, so at
+/// most two of them later.
 const LOOKS: u32 = 6;
 
 /// The open streams of a process.
@@ -46,7 +47,7 @@ struct Open {
 /// What the task does with a stream, of whatever kind.
 trait Look: Send + Sync {
     /// Gives the stream up if it has been unread for too long.
-    fn look(&self, now: Instant);
+    fn look(&self);
 }
 
 impl Unread {
@@ -76,9 +77,8 @@ impl Unread {
                 .values()
                 .filter_map(Weak::upgrade)
                 .collect();
-            let now = self.0.clock.instant();
             for slot in slots {
-                slot.look(now);
+                slot.look();
             }
         }
     }
@@ -97,7 +97,6 @@ impl Unread {
     {
         let notice = Arc::new(Notice::default());
         let slot = Arc::new(Slot {
-            limit: self.0.limit,
             waker: Waker::from(Arc::clone(&notice)),
             notice,
             ending: Box::new(ending),
@@ -105,7 +104,8 @@ impl Unread {
                 stream: Box::pin(stream),
                 mark,
                 // It may never be asked for the first.
-                unread_since: Some(self.0.clock.instant()),
+                is_due: true,
+                unread_looks: 0,
             }),
         });
         let look: Arc<dyn Look> = Arc::clone(&slot) as _;
@@ -141,7 +141,6 @@ impl Wake for Notice {
 }
 
 struct Slot<T, M> {
-    limit: Duration,
     notice: Arc<Notice>,
     /// What wakes the notice.
     waker: Waker,
@@ -155,9 +154,10 @@ enum State<T, M> {
     Open {
         stream: Messages<T, M>,
         mark: M,
-        /// When the last message was taken, unless the next has been asked for; else when it was found to
-        /// have something to say.
-        unread_since: Option<Instant>,
+        /// A message was taken, and the next has not been asked for.
+        is_due: bool,
+        /// How many looks have found it unread since it was asked.
+        unread_looks: u32,
     },
     /// It was given up, and its reader is told so if it comes back.
     GivenUp(Status),
@@ -168,38 +168,32 @@ impl<T, M: Copy> Slot<T, M> {
     fn state(&self) -> MutexGuard<'_, State<T, M>> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
 
-    /// Gives the stream up if it has been unread for too long; what it was, to be dropped without the
-    /// lock.
-    fn give_up(&self, state: &mut State<T, M>, now: Instant) -> Option<State<T, M>> {
+impl<T, M: Copy + Send> Look for Slot<T, M> {
+    fn look(&self) {
+        let mut state = self.state();
         let State::Open {
             mark,
-            unread_since: Some(since),
+            is_due,
+            unread_looks,
             ..
-        } = state
+        } = &mut *state
         else {
-            return None;
+            return;
         };
-        if now.saturating_duration_since(*since) <= self.limit {
-            return None;
+        if !*is_due && !self.notice.woken.load(Ordering::Acquire) {
+            return;
+        }
+        *unread_looks += 1;
+        if *unread_looks <= LOOKS {
+            return;
         }
         let text = "the stream was not read for too long";
         let error = Error::exhausted(ErrorReason::SlowConsumer, text);
         let status = Status::from((self.ending)(error, *mark));
-        Some(std::mem::replace(state, State::GivenUp(status)))
-    }
-}
-
-impl<T, M: Copy + Send> Look for Slot<T, M> {
-    fn look(&self, now: Instant) {
-        let mut state = self.state();
-        if let State::Open { unread_since, .. } = &mut *state
-            && unread_since.is_none()
-            && self.notice.woken.load(Ordering::Acquire)
-        {
-            *unread_since = Some(now);
-        }
-        let given_up = self.give_up(&mut state, now);
+        let given_up = std::mem::replace(&mut *state, State::GivenUp(status));
+        // What it held takes locks of its own as it goes.
         drop(state);
         drop(given_up);
     }
@@ -216,16 +210,15 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
     type Item = Result<T, Status>;
 
     fn poll_next(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let clock = &self.unread.0.clock;
         let mut state = self.slot.state();
-        let given_up = self.slot.give_up(&mut state, clock.instant());
         let polled = match &mut *state {
             State::Open {
                 stream,
                 mark,
-                unread_since,
+                is_due,
+                unread_looks,
             } => {
-                *unread_since = None;
+                (*is_due, *unread_looks) = (false, 0);
                 let notice = &self.slot.notice;
                 notice.task.register(context.waker());
                 notice.woken.store(false, Ordering::Release);
@@ -233,7 +226,7 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
                 match std::task::ready!(stream.as_mut().poll_next(&mut context)) {
                     Some(Ok((message, new))) => {
                         *mark = new;
-                        *unread_since = Some(clock.instant());
+                        *is_due = true;
                         return Poll::Ready(Some(Ok(message)));
                     }
                     Some(Err(status)) => Some(Err(status)),
@@ -245,7 +238,7 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
         };
         let ended = std::mem::replace(&mut *state, State::Ended);
         drop(state);
-        drop((given_up, ended));
+        drop(ended);
         Poll::Ready(polled)
     }
 }

@@ -13,6 +13,7 @@ use clientela::feed::{
     Scope, WatchRequest, history,
 };
 use clientela::filter::{Record, Value};
+use clientela::limits;
 use clientela::proto::pb::{self, WatchCartsResponse, WatchOptions};
 use clientela::store::{Conn, Locks};
 use futures::future::BoxFuture;
@@ -60,6 +61,15 @@ impl Stage {
     /// Goes on with another feed, as after a restart: its ring is empty.
     pub async fn restart(&mut self) {
         self.feed = start(&self.test, &self.draining).await;
+    }
+
+    /// Lets time go by until all streams are given up, as nobody reads them.
+    pub async fn leave_unread(&self) {
+        let look = || async {
+            self.test.clock.advance(limits::WATCH_STALLED_MAX / 6);
+            (self.feed.streams() == 0).then_some(())
+        };
+        eventually("unread streams are given up", look).await;
     }
 
     /// Opens a stream about all things.
