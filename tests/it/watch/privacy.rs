@@ -146,6 +146,16 @@ on_both_engines! {
         let small = add(&mut client, &old, "a").await;
         let mut watch = CartWatch::open(&mut client, filter()).await.unwrap();
         watch.snapshot().await;
+        let request = pb::AddItemRequest {
+            target: Some(visitor("who buys as much")),
+            item: Some(item("many", 5)),
+            ..Default::default()
+        };
+        let first = client.add_item(request).await.unwrap().into_inner();
+        // With its token all that was there before is past, the small cart, too.
+        watch.until("what matches", |watch| watch.carts.contains_key(&first.name)).await;
+        delete(&shop, &visitor("who buys as much")).await;
+        watch.until("its end", |watch| watch.carts.is_empty()).await;
         let point = watch.point();
         add(&mut client, &old, "b").await;
         add(&mut client, &old, "c").await;
