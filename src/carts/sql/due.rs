@@ -1,0 +1,266 @@
+//! Which carts work is to be done on: those that have grown old, were left alone, whose lease is over, or
+//! whose group or customer has changed; and those that count in the figures.
+//!
+//! Conditions are those of the partial indexes, word for word.
+
+use crate::error::{Error, Result};
+use crate::on;
+use crate::shops::{Settings, ShopDoc};
+use crate::store::Conn;
+
+/// Carts that are kept for some time only.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kept {
+    /// Open ones of visitors.
+    OfVisitors,
+    /// Open ones of customers.
+    OfCustomers,
+    /// Open ones without lines, unless they are for what is saved.
+    Empty,
+    /// Merged ones that were a visitor's.
+    MergedOfVisitors,
+    /// Merged ones that were a customer's.
+    MergedOfCustomers,
+}
+
+/// What leaves out that which is saved for later, as [`is_for_saved`](crate::carts::model::is_for_saved) has it;
+/// word for word as in the conditions of the indexes.
+macro_rules! not_saved {
+    () => {
+        "substr(slot || '-', 1, 6) <> 'saved-'"
+    };
+}
+
+/// What no work on old carts touches: what a member of staff holds.
+macro_rules! free {
+    ($now:literal) => {
+        concat!(
+            "(lock_expire_time IS NULL OR lock_expire_time <= ",
+            $now,
+            ")"
+        )
+    };
+}
+
+const UNTOUCHED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id = '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id <> '' AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+// The conditions are those of the index `carts_empty`, word for word.
+const UNTOUCHED_EMPTY: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+// Those of the indexes `carts_merged_of_visitors` and `carts_merged_of_customers`.
+const MERGED_OF_VISITORS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id = '' AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+const MERGED_OF_CUSTOMERS: &str = concat!(
+    "SELECT id FROM carts
+     WHERE shop_id = $1 AND state = 3 AND customer_id <> '' AND activity_time < $2 AND ",
+    free!("$3"),
+    " ORDER BY activity_time LIMIT $4"
+);
+
+/// Carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
+///
+/// # Errors
+/// The database's.
+pub async fn untouched(
+    conn: &mut Conn,
+    shop: &str,
+    kept: Kept,
+    before: i64,
+    now: i64,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let text = match kept {
+        Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
+        Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
+        Kept::Empty => UNTOUCHED_EMPTY,
+        Kept::MergedOfVisitors => MERGED_OF_VISITORS,
+        Kept::MergedOfCustomers => MERGED_OF_CUSTOMERS,
+    };
+    Ok(on!(conn, |e| sqlx::query_scalar(text)
+        .bind(shop)
+        .bind(before)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+// The conditions are those of the index `carts_to_abandon`, word for word.
+const LEFT_ALONE: &str = concat!(
+    "SELECT id, activity_time FROM carts
+     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
+    free!("$5"),
+    " ORDER BY activity_time, id LIMIT $6"
+);
+
+/// Open carts with lines that nobody has changed since `before` and that do not count as abandoned yet,
+/// as (id, activity), those longest left alone first. Of them those after a place, unless a member of
+/// staff holds them at `now`.
+///
+/// # Errors
+/// The database's.
+pub async fn left_alone(
+    conn: &mut Conn,
+    shop: &str,
+    before: i64,
+    after: (i64, &str),
+    now: i64,
+    limit: i64,
+) -> Result<Vec<(String, i64)>> {
+    Ok(on!(conn, |e| sqlx::query_as(LEFT_ALONE)
+        .bind(shop)
+        .bind(before)
+        .bind(after.0)
+        .bind(after.1)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// What figures need to know of a cart.
+#[derive(Debug, sqlx::FromRow)]
+pub struct CountedRow {
+    /// The id.
+    pub id: String,
+    /// The version.
+    pub version: i64,
+    /// The customer, or empty.
+    pub customer_id: String,
+    /// The visitor, or empty.
+    pub visitor_id: String,
+    /// Where it was opened.
+    pub storefront: String,
+    /// Its currency.
+    pub currency: String,
+    /// What it comes to.
+    pub total_micros: i64,
+    /// How many pieces.
+    pub item_count: i64,
+    /// When somebody last changed it.
+    pub activity_time: i64,
+    /// Whether it was left alone.
+    pub abandonment: i64,
+}
+
+const COUNTED: &str = concat!(
+    "SELECT id, version, customer_id, visitor_id, storefront, currency,
+        total_micros, item_count, activity_time, abandonment
+    FROM carts WHERE shop_id = $1 AND state = 1 AND item_count > 0 AND ",
+    not_saved!(),
+    " AND id > $2 ORDER BY id LIMIT $3"
+);
+
+/// The open carts that count in figures, after an id.
+///
+/// # Errors
+/// The database's.
+pub async fn counted(
+    conn: &mut Conn,
+    shop: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<CountedRow>> {
+    Ok(on!(conn, |e| sqlx::query_as(COUNTED)
+        .bind(shop)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const RAN_OUT: &str = "SELECT shop_id, id FROM carts
+    WHERE lock_expire_time IS NOT NULL AND lock_expire_time <= $1 AND state = 1
+    ORDER BY lock_expire_time LIMIT $2";
+
+/// Open carts of all shops that are held by leases that are over, as (shop, id).
+///
+/// # Errors
+/// The database's.
+pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(String, String)>> {
+    Ok(on!(conn, |e| sqlx::query_as(RAN_OUT)
+        .bind(now)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+const SHOPS: &str = "SELECT id, doc FROM shops ORDER BY id";
+
+/// All shops with their settings.
+///
+/// # Errors
+/// The database's.
+pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
+    let rows: Vec<(String, String)> = on!(conn, |e| sqlx::query_as(SHOPS).fetch_all(e).await)?;
+    rows.into_iter()
+        .map(|(id, doc)| {
+            let doc: ShopDoc =
+                serde_json::from_str(&doc).map_err(|error| Error::corrupt("shops", &id, error))?;
+            Ok((id, doc.settings))
+        })
+        .collect()
+}
+
+const OPEN_BY_GROUP: &str = "SELECT id FROM carts
+    WHERE shop_id = $1 AND pricing_group = $2 AND state = 1 AND freeze_mode = 0 AND id > $3
+    ORDER BY id LIMIT $4";
+const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
+    WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND state = 1 AND id > $3
+    ORDER BY id LIMIT $4";
+
+/// Which carts a job works on.
+#[derive(Debug, Clone, Copy)]
+pub enum Herd {
+    /// The open ones that were priced for a group and are not frozen.
+    PricedFor,
+    /// A customer's open ones.
+    OpenOf,
+}
+
+/// The ids of the carts of a herd after one.
+///
+/// # Errors
+/// The database's.
+pub async fn herd(
+    conn: &mut Conn,
+    shop: &str,
+    herd: Herd,
+    subject: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    let text = match herd {
+        Herd::PricedFor => OPEN_BY_GROUP,
+        Herd::OpenOf => OPEN_BY_CUSTOMER,
+    };
+    Ok(on!(conn, |e| sqlx::query_scalar(text)
+        .bind(shop)
+        .bind(subject)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
