@@ -1,0 +1,123 @@
+//! How a write ends: the next version of the cart in its row, or none any more, and the change in the log.
+
+use prost::Message as _;
+
+use super::{Work, cart_too_large, name_taken, topic};
+use crate::access::Caller;
+use crate::carts::convert;
+use crate::carts::edit::Cause;
+use crate::carts::model::Abandonment;
+use crate::carts::sql;
+use crate::error::Result;
+use crate::feed::{self, Change, Kind, LogRow};
+use crate::limits::CART_BYTES_MAX;
+use crate::proto::pb::{self, cart_cause};
+use crate::store::Tx;
+
+impl Work {
+    /// Writes the next version of the cart and appends it to the log. None if it is new and its number
+    /// is in use by now; nothing is written then.
+    ///
+    /// # Errors
+    /// CART_TOO_LARGE; the database's.
+    pub async fn save(
+        &mut self,
+        tx: &mut Tx,
+        caller: &Caller,
+        now: i64,
+    ) -> Result<Option<pb::Cart>> {
+        let (change, message) = self.next_version(caller, now)?;
+        let row = LogRow::new(tx, caller, now, change);
+        if !self.is_new {
+            sql::update(tx, &caller.shop, &self.cart, &row).await?;
+        } else if sql::insert(tx, &caller.shop, &self.cart).await? {
+            feed::append_row(tx, &row).await?;
+        } else {
+            return self.clash(tx, caller).await.map(|()| None);
+        }
+        Ok(Some(message))
+    }
+
+    /// Makes the next version of the cart, and gives the change that is to be appended.
+    fn next_version(&mut self, caller: &Caller, now: i64) -> Result<(Change, pb::Cart)> {
+        self.require_admitted(caller)?;
+        let cart = &mut self.cart;
+        if !cart.is_open() && cart.lock.take().is_some() {
+            // There is nothing left to hold.
+            self.causes.push(Cause::of_cart(cart_cause::Kind::Unlocked));
+        }
+        cart.version += 1;
+        // Clocks of replicas differ; a cart's own time does not go back.
+        cart.update_time = now.max(cart.update_time);
+        if !caller.is_system() {
+            self.come_back();
+        }
+        let cart = &self.cart;
+        let message = convert::message(cart);
+        if message.encoded_len() > CART_BYTES_MAX {
+            return Err(cart_too_large());
+        }
+        let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message)
+            .because(self.told(caller, now));
+        let present = topic(cart);
+        let before = std::mem::replace(&mut self.topic, present);
+        let left = before.filter(|before| self.topic.as_ref() != Some(before));
+        Ok((change.leaving(left), message))
+    }
+
+    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of
+    /// staff who only takes or leaves hold of it has not brought the shopper back.
+    fn come_back(&mut self) {
+        let cart = &mut self.cart;
+        cart.activity_time = cart.update_time;
+        let causes = &self.causes;
+        let only_held = !causes.is_empty() && causes.iter().all(Cause::is_of_lock);
+        if cart.abandonment != Abandonment::Abandoned || only_held {
+            return;
+        }
+        cart.abandonment = Abandonment::Recovered;
+        cart.recover_time = Some(cart.update_time);
+        // First, as a change tells only so many causes.
+        let recovered = Cause::of_cart(cart_cause::Kind::Recovered);
+        self.causes.insert(0, recovered);
+    }
+
+    /// Removes the cart, and gives the change that is to be appended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn remove(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Change> {
+        self.require_admitted(caller)?;
+        self.cart.version += 1;
+        sql::delete(tx, &caller.shop, &self.cart, now).await?;
+        let change = Change::deleted(Kind::Cart, self.cart.id.clone(), self.cart.version);
+        Ok(change
+            .because(self.told(caller, now))
+            .leaving(self.topic.take()))
+    }
+
+    /// What happened, as the feed tells it.
+    fn told(&self, caller: &Caller, now: i64) -> Vec<pb::CartCause> {
+        let name = self.cart.name();
+        let actor = caller.actor.as_deref().unwrap_or_default();
+        self.causes
+            .iter()
+            .map(|cause| {
+                // A lease runs out by itself, whoever finds it.
+                let by_itself = cause.kind == cart_cause::Kind::LockExpired;
+                convert::cause(&name, cause, if by_itself { "" } else { actor }, now)
+            })
+            .collect()
+    }
+
+    /// Finds out why a new cart could not be added. `Ok` if its number is in use.
+    async fn clash(&self, tx: &mut Tx, caller: &Caller) -> Result<()> {
+        if sql::exists(tx, &caller.shop, &self.cart.id).await? {
+            return Err(name_taken(&self.cart.id));
+        }
+        match sql::by_number(tx, &caller.shop, &self.cart.number).await? {
+            Some(_) => Ok(()),
+            None => Err(tx.run_again()),
+        }
+    }
+}
