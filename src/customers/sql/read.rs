@@ -1,0 +1,313 @@
+//! Reading customers: one, many, by what they are known by, and who has what only one may have.
+
+use std::collections::HashMap;
+
+use sqlx::{AssertSqlSafe, FromRow};
+
+use crate::customers::model::Customer;
+use crate::error::{Error, Result};
+use crate::on;
+use crate::store::{Conn, Texts, dialect};
+
+#[derive(Debug, FromRow)]
+struct CustomerRow {
+    id: String,
+    version: i64,
+    doc: String,
+}
+
+/// The customer in a document.
+pub(in crate::customers) fn model(id: String, version: i64, doc: &str) -> Result<Customer> {
+    let customer: Customer =
+        serde_json::from_str(doc).map_err(|error| Error::corrupt("customers", &id, error))?;
+    Ok(Customer {
+        id,
+        version,
+        ..customer
+    })
+}
+
+const GET: &str = "SELECT id, version, doc FROM customers WHERE shop_id = $1 AND id = $2";
+
+/// One customer.
+pub(in crate::customers) async fn get(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+) -> Result<Option<Customer>> {
+    let row: Option<CustomerRow> = on!(conn, |e| sqlx::query_as(GET)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    row.map(|row| model(row.id, row.version, &row.doc))
+        .transpose()
+}
+
+/// The customers of these ids, in their order.
+pub(in crate::customers) async fn get_many(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<Vec<Customer>> {
+    let any = dialect::any_of(conn.engine(), "id", "$2");
+    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
+    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    let mut found = HashMap::with_capacity(rows.len());
+    for row in rows {
+        found.insert(row.id.clone(), model(row.id, row.version, &row.doc)?);
+    }
+    Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
+}
+
+/// Pairs of claim and id, of customers that are not deleted.
+pub(in crate::customers) async fn ids_by_claim(
+    conn: &mut Conn,
+    shop: &str,
+    claims: &[String],
+) -> Result<Vec<(String, String)>> {
+    let any = dialect::any_of(conn.engine(), "email_claim", "$2");
+    let text = format!(
+        "SELECT email_claim, id FROM customers
+         WHERE shop_id = $1 AND {any} AND delete_time IS NULL"
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(claims))
+        .fetch_all(e)
+        .await)?)
+}
+
+/// When these customers were last there, of those who ever were.
+pub(in crate::customers) async fn last_visits(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<HashMap<String, i64>> {
+    let any = dialect::any_of(conn.engine(), "customer_id", "$2");
+    let text =
+        format!("SELECT customer_id, last_visit_time FROM visits WHERE shop_id = $1 AND {any}");
+    let rows: Vec<(String, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    Ok(rows.into_iter().collect())
+}
+
+/// A customer with what its derived fields are made of.
+#[derive(Debug, FromRow)]
+pub(in crate::customers) struct FoundRow {
+    pub(in crate::customers) id: String,
+    pub(in crate::customers) version: i64,
+    pub(in crate::customers) doc: String,
+    #[sqlx(flatten)]
+    pub(in crate::customers) derived: DerivedRow,
+}
+
+/// What the derived fields of a customer are made of.
+#[derive(Debug, Default, FromRow)]
+pub(in crate::customers) struct DerivedRow {
+    pub(in crate::customers) last_visit_time: Option<i64>,
+    /// The shop's document, where an age depends on its time zone.
+    pub(in crate::customers) shop_doc: Option<String>,
+    /// The ids of the shop's hidden groups, separated by commas, if asked for.
+    pub(in crate::customers) hidden_groups: Option<String>,
+}
+
+/// The columns of a [`DerivedRow`], in a statement over `customers c`; the last one apart.
+macro_rules! derived {
+    () => {
+        "(SELECT v.last_visit_time FROM visits v
+            WHERE v.shop_id = c.shop_id AND v.customer_id = c.id) AS last_visit_time,
+        CASE WHEN c.birth_date <> '' THEN (SELECT s.doc FROM shops s WHERE s.id = c.shop_id) END
+            AS shop_doc, "
+    };
+}
+
+macro_rules! hidden {
+    () => {
+        "(SELECT string_agg(g.id, ',') FROM groups g WHERE g.shop_id = c.shop_id AND g.state = 2)
+            AS hidden_groups "
+    };
+}
+
+/// The columns of a [`FoundRow`] from `customers c`, without hidden groups.
+const FOUND: &str = concat!(
+    "SELECT c.id, c.version, c.doc, ",
+    derived!(),
+    "NULL AS hidden_groups"
+);
+
+const FIND: &str = concat!(
+    "SELECT c.id, c.version, c.doc, ",
+    derived!(),
+    "NULL AS hidden_groups FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
+);
+const FIND_WITH_HIDDEN: &str = concat!(
+    "SELECT c.id, c.version, c.doc, ",
+    derived!(),
+    hidden!(),
+    "FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
+);
+
+/// One customer with what is derived; `hidden` asks for the shop's hidden groups too.
+pub(in crate::customers) async fn find(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+    hidden: bool,
+) -> Result<Option<FoundRow>> {
+    let text = if hidden { FIND_WITH_HIDDEN } else { FIND };
+    Ok(on!(conn, |e| sqlx::query_as(text)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?)
+}
+
+/// What is known of customers other than their ids.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(in crate::customers) enum Key<'a> {
+    /// Ids.
+    Ids(&'a [String]),
+    /// Normal forms of e-mail addresses, of customers that are not deleted.
+    Claims(&'a [String]),
+    /// Numbers.
+    Numbers(&'a [String]),
+}
+
+/// The customers with these keys, as of one moment and in any order.
+pub(in crate::customers) async fn find_all(
+    conn: &mut Conn,
+    shop: &str,
+    key: Key<'_>,
+    hidden: bool,
+) -> Result<Vec<FoundRow>> {
+    let (column, keys, condition) = match key {
+        Key::Ids(ids) => ("c.id", ids, ""),
+        Key::Claims(claims) => ("c.email_claim", claims, " AND c.delete_time IS NULL"),
+        Key::Numbers(numbers) => ("c.number", numbers, ""),
+    };
+    let any = dialect::any_of(conn.engine(), column, "$2");
+    let columns = if hidden {
+        concat!("SELECT c.id, c.version, c.doc, ", derived!(), hidden!())
+    } else {
+        FOUND
+    };
+    let text = format!("{columns} FROM customers c WHERE c.shop_id = $1 AND {any}{condition}");
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(keys))
+        .fetch_all(e)
+        .await)?)
+}
+
+const DERIVED: &str = concat!(
+    "SELECT ",
+    derived!(),
+    hidden!(),
+    "FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
+);
+
+/// What the derived fields of a customer are made of.
+pub(in crate::customers) async fn derived(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+) -> Result<DerivedRow> {
+    let row: Option<DerivedRow> = on!(conn, |e| sqlx::query_as(DERIVED)
+        .bind(shop)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    Ok(row.unwrap_or_default())
+}
+
+/// A customer that has what another one asks for.
+#[derive(Debug, FromRow)]
+pub(in crate::customers) struct Holder {
+    pub(in crate::customers) id: String,
+    pub(in crate::customers) number: String,
+    pub(in crate::customers) email_claim: Option<String>,
+}
+
+const HOLDERS: &str = "SELECT id, number, email_claim FROM customers
+    WHERE shop_id = $1 AND (id = $2 OR number = $3 OR email_claim = $4)";
+
+/// Who has this id, this number or this claim.
+pub(in crate::customers) async fn holders(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+    number: &str,
+    claim: Option<&str>,
+) -> Result<Vec<Holder>> {
+    Ok(on!(conn, |e| sqlx::query_as(HOLDERS)
+        .bind(shop)
+        .bind(id)
+        .bind(number)
+        .bind(claim)
+        .fetch_all(e)
+        .await)?)
+}
+
+const EXTERNAL_HOLDER: &str = "SELECT customer_id FROM customer_external_ids
+    WHERE shop_id = $1 AND system = $2 AND external_id = $3";
+
+/// Who has this id in this system.
+pub(in crate::customers) async fn external_holder(
+    conn: &mut Conn,
+    shop: &str,
+    system: &str,
+    external_id: &str,
+) -> Result<Option<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(EXTERNAL_HOLDER)
+        .bind(shop)
+        .bind(system)
+        .bind(external_id)
+        .fetch_optional(e)
+        .await)?)
+}
+
+/// Who has these ids in this system.
+pub(in crate::customers) async fn external_holders(
+    conn: &mut Conn,
+    shop: &str,
+    system: &str,
+    external_ids: &[String],
+) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT customer_id FROM customer_external_ids
+         WHERE shop_id = $1 AND system = $2 AND {any}",
+        any = dialect::any_of(conn.engine(), "external_id", "$3"),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(shop)
+    .bind(system)
+    .bind(Texts(external_ids))
+    .fetch_all(e)
+    .await)?)
+}
+
+const TITLE_EXISTS: &str = "SELECT COUNT(*) FROM titles WHERE shop_id = $1 AND id = $2";
+
+/// Whether the shop has this title.
+pub(in crate::customers) async fn title_exists(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+) -> Result<bool> {
+    let count: i64 = on!(conn, |e| sqlx::query_scalar(TITLE_EXISTS)
+        .bind(shop)
+        .bind(id)
+        .fetch_one(e)
+        .await)?;
+    Ok(count > 0)
+}
