@@ -113,7 +113,8 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
     )
     .beside("bare group commit", rounds.yardstick, ratios)
     .note(format!(
-        "{CARTS} carts of {LINES} lines, {bytes} bytes each; the yardstick has no server before it"
+        "{CARTS} carts of {LINES} lines, {bytes} bytes each; the yardstick has no server before it, and \
+         sends the cart and the change in two messages"
     ));
     let statements = statements(&shop, &prepared.carts).await;
     let count = Row::new(
@@ -121,7 +122,8 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
         "statements",
         vec![statements],
         Target::AtMost(3.0),
-    );
+    )
+    .note("messages to the database, of which the second writes the cart and appends the change");
     vec![row, count]
 }
 
@@ -196,7 +198,10 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
         vec![statements],
         Target::AtMost(4.0),
     )
-    .note("with the begin, which takes the locks; the commit comes on top");
+    .note(
+        "with the begin, which takes the locks, and one that writes the cart and appends the change; the \
+         commit comes on top",
+    );
     vec![row, count]
 }
 

@@ -1,5 +1,5 @@
-//! The product's three statements of AddItem on SQLite through sqlx, without a server: a writer that
-//! commits what waits, up to a number, in one transaction.
+//! The product's statements of AddItem on SQLite through sqlx, each sent by itself and without a server: a
+//! writer that commits what waits, up to a number, in one transaction.
 
 use std::path::Path;
 use std::time::Duration;
