@@ -132,12 +132,15 @@ class Reader:
         if change.version <= known:
             self.repeated += 1
             return
-        skipped = change.version - known - 1
+        # On one stream a change stands for those since the one before. After a resume it may also stand for
+        # some that were told before, as it may repeat them.
+        first = change.version - change.conflated
+        seamless = first == earlier + 1 if earlier else first <= known + 1
         if self.rules.every and change.conflated:
             yield Violation("gap", f"{where} {change.version} was conflated")
         # What chooses is not told of versions that never matched, see selections.py; a snapshot begins
         # anywhere.
-        if not self.in_snapshot and not self.rules.chooses() and skipped != change.conflated:
+        if not self.in_snapshot and not self.rules.chooses() and not seamless:
             yield Violation(
                 "gap", f"{where} {change.version} after {known}, {change.conflated} conflated"
             )
