@@ -36,7 +36,7 @@ pub use refusal::{assert_refused, reason, violations};
 pub use watching::{CartWatch, Point, Seen};
 
 /// How long a test waits for what must come. Generous, as the machine may be busy.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+pub const PATIENCE: Duration = Duration::from_secs(120);
 
 /// The engines that every behaviour is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
