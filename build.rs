@@ -41,6 +41,8 @@ fn main() -> anyhow::Result<()> {
     fs::create_dir_all(&messages)?;
     let mut prost = tonic_prost_build::Config::new();
     prost.enable_type_names();
+    // The bytes of a resource are the same at every replica and after every restart.
+    prost.btree_map(["."]);
     tonic_prost_build::configure()
         .build_server(false)
         .out_dir(&messages)

@@ -1,7 +1,7 @@
 //! What has to be there before shoppers come: groups and customers. What an earlier run has made is
 //! taken as it is.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 
 use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::Code;
@@ -21,7 +21,7 @@ pub async fn groups(caller: &Caller) -> Result<(), Failure> {
         ("fr", "Grossistes"),
         ("de", "Großhandel"),
     ];
-    let display_names: HashMap<String, String> = names
+    let display_names: BTreeMap<String, String> = names
         .iter()
         .map(|(language, name)| ((*language).into(), (*name).into()))
         .collect();

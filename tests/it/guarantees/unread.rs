@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use clientela::limits;
-use clientela::proto::pb::{DeliveryMode, ErrorReason, WatchCartsRequest, WatchOptions};
+use clientela::proto::pb::{
+    DeliveryMode, ErrorReason, WatchCartFiguresRequest, WatchCartsRequest, WatchOptions,
+};
 use futures::FutureExt as _;
 use h2::RecvStream;
-use prost::Message as _;
 use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::Code;
@@ -27,15 +28,15 @@ fn every(resume_token: &str) -> WatchOptions {
     }
 }
 
-/// The answer to WatchCarts as bytes, of which no more come than is asked for.
-async fn raw(shop: &Shop) -> RecvStream {
+/// The answer to a method of the cart service as bytes, of which no more come than is asked for.
+async fn raw(shop: &Shop, method: &str, request: &impl prost::Message) -> RecvStream {
     let socket = TcpStream::connect(shop.address).await.unwrap();
     let mut client = h2::client::Builder::new();
     let handshake = client.initial_window_size(8).handshake::<_, Bytes>(socket);
     let (client, connection) = handshake.await.unwrap();
     tokio::spawn(connection);
-    let request = http::Request::post(format!(
-        "http://{}/clientela.v1.CartService/WatchCarts",
+    let head = http::Request::post(format!(
+        "http://{}/clientela.v1.CartService/{method}",
         shop.address
     ))
     .header("content-type", "application/grpc")
@@ -44,8 +45,8 @@ async fn raw(shop: &Shop) -> RecvStream {
     .body(())
     .unwrap();
     let mut client = client.ready().await.unwrap();
-    let (answer, mut body) = client.send_request(request, false).unwrap();
-    let message = WatchCartsRequest::default().encode_to_vec();
+    let (answer, mut body) = client.send_request(head, false).unwrap();
+    let message = request.encode_to_vec();
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     let framed = [&[0], &length[..], &message].concat();
     body.send_data(framed.into(), true).unwrap();
@@ -103,7 +104,7 @@ on_both_engines! {
     /// The stream is read all the time, and never to the end of a message.
     async fn a_stream_that_is_read_a_byte_a_second_is_given_up(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
-        let mut body = raw(&shop).await;
+        let mut body = raw(&shop, "WatchCarts", &WatchCartsRequest::default()).await;
         let (mut read, mut released, mut seconds) = (0, 0, 0);
         let deadline = Instant::now() + PATIENCE;
         while shop.streams() > 0 {
@@ -123,6 +124,27 @@ on_both_engines! {
 
         assert!(read > 8, "it was read all the time: {read}");
         assert!(seconds > 30, "not before its time: {seconds}");
+    }
+
+    /// Figures are a stream beside the feed, with the same rule.
+    async fn a_stream_of_figures_that_is_never_read_is_given_up(shop: Shop with Setup::held()) {
+        let subjects = Subject::of_each_kind(&shop).await;
+        let body = raw(&shop, "WatchCartFigures", &WatchCartFiguresRequest::default()).await;
+        // The other is that by which the server keeps the figures while somebody watches them.
+        eventually("both streams", async || (shop.streams() == 2).then_some(())).await;
+
+        let deadline = Instant::now() + PATIENCE;
+        let mut looks = 0;
+        while shop.streams() > 0 {
+            assert!(Instant::now() < deadline, "figures that nobody reads go on");
+            subjects[0].write(&shop).await;
+            shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
+            looks += 1;
+        }
+
+        assert!(looks >= 10, "not before its time: {looks}");
+        // The client has been there all the time.
+        drop(body);
     }
 
     /// Whatever the streams of a key are of, together they are so many.
