@@ -15,12 +15,14 @@ def prepare(folder: Path) -> Prepared:
     generate("go")
     module = folder / "module"
     module.mkdir()
-    for file in ("go.mod", "go.sum", "clientela.go"):
+    for file in ("go.mod", "go.sum", "clientela.go", "clientela_test.go"):
         shutil.copy(SOURCE / file, module / file)
     shutil.copytree(SOURCE / "v1", module / "v1")
     project = folder / "project"
     project.mkdir()
     shutil.copytree(SOURCE / "conformance", project / "conformance")
+    (project / "example").mkdir()
+    shutil.copy(EXAMPLES / "go" / "main.go", project / "example")
     run("go", "mod", "init", "project", folder=project)
     run("go", "mod", "edit", "-require=clientela@v0.1.0", f"-replace=clientela={module}", folder=project)
     # The sums are those of the module itself, so that nothing newer is looked for.
@@ -29,5 +31,8 @@ def prepare(folder: Path) -> Prepared:
     run("go", "build", "-o", "bin/", "./...", folder=project)
     return Prepared(
         stories=[Program("go", [str(project / "bin" / "conformance")], project)],
-        checks=[],
+        checks=[
+            Program("go tests", ["go", "test", "."], module),
+            Program("go example: sign up", [str(project / "bin" / "example")], project),
+        ],
     )

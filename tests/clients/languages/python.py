@@ -33,5 +33,9 @@ def prepare(folder: Path) -> Prepared:
     story = SOURCE / "conformance" / "conformance.py"
     return Prepared(
         stories=[program("python", story), program("python asyncio", story, "--asyncio")],
-        checks=[],
+        checks=[
+            program("python tests", SOURCE / "tests" / "test_client.py"),
+            program("python example: sign up", EXAMPLES / "python" / "sign_up.py"),
+            program("python example: back office", EXAMPLES / "python" / "back_office.py"),
+        ],
     )

@@ -304,33 +304,42 @@ class Watch(Iterator[Event]):
                 return
 
 
-async def _watch(client: AsyncClient, open_stream: Callable[[Any], Any], following: _Following) -> AsyncIterator[Event]:
+async def _watch(
+    client: AsyncClient, open_stream: Callable[[Any], Any], following: _Following
+) -> AsyncIterator[Event]:
     """The same for asyncio; it is ended as every asynchronous generator: by `aclose`, or its task."""
     while not client.closed:
         error = _ended()
         call = open_stream(following.request)
-        messages = aiter(call)
+        heard, silent = time.monotonic(), False
+
+        # Of its own beside the reader: a timeout for each message would cost more than the message.
+        async def guard() -> None:
+            nonlocal silent
+            while time.monotonic() - heard <= following.silence_max:
+                await asyncio.sleep(min(1.0, following.silence_max / 3))
+            silent = call.cancel()
+
+        guarding = asyncio.create_task(guard())
         try:
-            while True:
-                try:
-                    message = await asyncio.wait_for(anext(messages), following.silence_max)
-                except (asyncio.TimeoutError, TimeoutError):
-                    error = following.silent()
-                    break
-                except StopAsyncIteration:
-                    break
+            async for message in call:
+                # Reading slowly is not silence of the server.
+                heard = float("inf")
                 for event in following.take(message):
                     yield event
+                heard = time.monotonic()
         except Error as problem:
             error = problem
         except asyncio.CancelledError:
-            # The connection's own when it is closed; else the reader's.
-            if client.closed:
-                return
-            raise
+            # The stream's own when it was given up or the client closed; else the reader's.
+            if not silent and not client.closed:
+                raise
         finally:
+            guarding.cancel()
             call.cancel()
-        await asyncio.sleep(following.lost(error))
+        if client.closed:
+            return
+        await asyncio.sleep(following.lost(following.silent() if silent else error))
 
 
 class _Stream:
