@@ -1,0 +1,147 @@
+package dev.clientela;
+
+import static org.junit.jupiter.api.Assertions.assertEquals;
+import static org.junit.jupiter.api.Assertions.assertFalse;
+import static org.junit.jupiter.api.Assertions.assertThrows;
+import static org.junit.jupiter.api.Assertions.assertTrue;
+
+import com.google.rpc.BadRequest;
+import com.google.rpc.Code;
+import dev.clientela.v1.Cart;
+import dev.clientela.v1.CreateCartRequest;
+import dev.clientela.v1.ErrorReason;
+import io.grpc.Metadata;
+import io.grpc.Status;
+import io.grpc.stub.StreamObserver;
+import java.io.IOException;
+import java.util.List;
+import java.util.function.Consumer;
+import org.junit.jupiter.api.AfterEach;
+import org.junit.jupiter.api.BeforeEach;
+import org.junit.jupiter.api.Test;
+import org.junit.jupiter.api.Timeout;
+
+/** What every call carries, how it is repeated, and how it is refused. */
+@Timeout(60)
+class CallTest {
+    private static final Consumer<StreamObserver<Cart>> UNAVAILABLE =
+            observer -> observer.onError(Status.UNAVAILABLE.asRuntimeException());
+    private static final Consumer<StreamObserver<Cart>> DONE = observer -> {
+        observer.onNext(Cart.newBuilder().setName("carts/a").build());
+        observer.onCompleted();
+    };
+
+    private final Fake server = new Fake();
+    private Clientela client;
+
+    @BeforeEach
+    void connect() throws IOException {
+        server.start();
+        client = server.client();
+    }
+
+    @AfterEach
+    void close() {
+        client.close();
+        server.close();
+    }
+
+    @Test
+    void a_call_carries_the_key() throws InterruptedException {
+        server.answer(DONE);
+
+        create(CreateCartRequest.getDefaultInstance());
+
+        Metadata.Key<String> authorization = Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER);
+        assertEquals("Bearer clt_test", server.headers.take().get(authorization));
+    }
+
+    @Test
+    void a_call_is_repeated_with_the_same_request_id() throws InterruptedException {
+        server.answer(UNAVAILABLE).answer(UNAVAILABLE).answer(DONE);
+
+        assertEquals("carts/a", create(CreateCartRequest.getDefaultInstance()).getName());
+
+        String id = server.creations.take().getRequestId();
+        assertEquals(36, id.length());
+        assertEquals(id, server.creations.take().getRequestId());
+        assertEquals(id, server.creations.take().getRequestId());
+    }
+
+    @Test
+    void a_request_id_of_the_caller_stays() throws InterruptedException {
+        server.answer(DONE);
+
+        create(CreateCartRequest.newBuilder().setRequestId("mine").build());
+
+        assertEquals("mine", server.creations.take().getRequestId());
+    }
+
+    @Test
+    void repeating_ends_after_five_times() {
+        for (int call = 0; call < 5; call++) {
+            server.answer(UNAVAILABLE);
+        }
+
+        Clientela.Refusal refusal = assertThrows(
+                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+
+        assertEquals(Status.Code.UNAVAILABLE, refusal.getStatus().getCode());
+        assertEquals(ErrorReason.ERROR_REASON_UNSPECIFIED, refusal.reason());
+        assertEquals(5, server.creations.size());
+    }
+
+    @Test
+    void a_refusal_tells_reason_metadata_and_fields() {
+        BadRequest.FieldViolation violation = BadRequest.FieldViolation.newBuilder()
+                .setField("cart.currency_code").setReason("REQUIRED").setDescription("is missing").build();
+        server.answer(observer -> observer.onError(Fake.refusal(Code.ALREADY_EXISTS, "EMAIL_TAKEN", violation)));
+
+        Clientela.Refusal refusal = assertThrows(
+                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+
+        assertEquals(Status.Code.ALREADY_EXISTS, refusal.getStatus().getCode());
+        assertEquals(ErrorReason.EMAIL_TAKEN, refusal.reason());
+        assertEquals("customers/ada", refusal.metadata().get("customer"));
+        assertEquals(List.of(violation), refusal.violations());
+        assertTrue(refusal.retryAfter().isEmpty());
+        assertEquals(1, server.creations.size());
+    }
+
+    @Test
+    void a_reason_of_a_newer_server_is_no_failure() {
+        server.answer(observer -> observer.onError(Fake.refusal(Code.ABORTED, "OF_TOMORROW")));
+
+        Clientela.Refusal refusal = assertThrows(
+                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+
+        assertEquals(ErrorReason.UNRECOGNIZED, refusal.reason());
+    }
+
+    @Test
+    void what_cannot_be_a_key_or_an_address_is_refused_before_a_call() {
+        for (String key : List.of("", "clt_\n", "clé")) {
+            IllegalArgumentException refusal =
+                    assertThrows(IllegalArgumentException.class, () -> Clientela.builder().key(key).connect());
+            assertFalse(!key.isEmpty() && refusal.getMessage().contains(key), refusal.getMessage());
+        }
+        for (String address : List.of("", "127.0.0.1", "http://127.0.0.1:1", "a b:1", ":1")) {
+            assertThrows(IllegalArgumentException.class,
+                    () -> Clientela.builder().key("clt_a").address(address).connect(), address);
+        }
+    }
+
+    @Test
+    void without_a_word_only_this_machine_is_called_in_plaintext() {
+        for (String address : List.of("127.0.0.1:1", "localhost:1", "[::1]:1")) {
+            assertTrue(Clientela.isLoopback(address), address);
+        }
+        for (String address : List.of("10.0.0.1:1", "localhost.example.test:1", "127.0.0.1.example.test:1", "[::2]:1")) {
+            assertFalse(Clientela.isLoopback(address), address);
+        }
+    }
+
+    private Cart create(CreateCartRequest request) {
+        return Clientela.call(() -> client.carts().createCart(request));
+    }
+}

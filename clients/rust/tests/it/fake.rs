@@ -1,0 +1,275 @@
+//! A server that does what it was told to, one answer after the other.
+
+use std::{
+    collections::{HashMap, VecDeque},
+    sync::{Arc, Mutex},
+    time::Duration,
+};
+
+use clientela_client::{
+    Builder, Client,
+    v1::{
+        CartChange, ChangeKind, SnapshotBegin, SnapshotEnd, WatchCartsResponse,
+        snapshot_begin::Cause, watch_carts_response::Signal,
+    },
+};
+use futures::StreamExt as _;
+use http::HeaderMap;
+use http_body_util::{BodyExt as _, Full, StreamBody};
+use prost::Message as _;
+use tokio::net::{TcpListener, TcpSocket};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{Code, Status, body::Body};
+use tonic_types::{ErrorDetails, StatusExt as _};
+
+/// What a watch is sent, and how it ends then; without an end it stays.
+type Script = (Vec<WatchCartsResponse>, Option<Status>);
+
+#[derive(Default)]
+struct State {
+    scripts: VecDeque<Script>,
+    answers: VecDeque<Option<Code>>,
+    tokens: Vec<String>,
+    calls: Vec<(String, String)>,
+}
+
+pub struct Fake {
+    state: Arc<Mutex<State>>,
+    socket: Mutex<Option<TcpSocket>>,
+    address: String,
+}
+
+impl Fake {
+    /// One that has a port and does not listen there.
+    pub fn new() -> Self {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+        Self {
+            address: socket.local_addr().unwrap().to_string(),
+            socket: Mutex::new(Some(socket)),
+            state: Arc::default(),
+        }
+    }
+
+    pub async fn start() -> Self {
+        let fake = Self::new();
+        fake.serve().await;
+        fake
+    }
+
+    /// Answers from now on.
+    pub async fn serve(&self) {
+        let socket = self.socket.lock().unwrap().take().unwrap();
+        let listener: TcpListener = socket.listen(64).unwrap();
+        let service = Service(Arc::clone(&self.state));
+        tokio::spawn(
+            tonic::transport::Server::builder()
+                .add_service(service)
+                .serve_with_incoming(TcpListenerStream::new(listener)),
+        );
+    }
+
+    pub fn builder(&self) -> Builder {
+        Client::builder()
+            .address(&self.address)
+            .key("clt_test")
+            .waits(Duration::from_millis(1), Duration::from_millis(4))
+    }
+
+    pub fn client(&self) -> Client {
+        self.builder().connect().unwrap()
+    }
+
+    /// The next watch gets these messages and is cut off.
+    pub fn cut_after(&self, messages: &[WatchCartsResponse]) {
+        let end = Some(refusal(Code::Unavailable, "DRAINING"));
+        self.state
+            .lock()
+            .unwrap()
+            .scripts
+            .push_back((messages.to_vec(), end));
+    }
+
+    /// The next watch gets these messages and nothing more.
+    pub fn stay_after(&self, messages: &[WatchCartsResponse]) {
+        self.state
+            .lock()
+            .unwrap()
+            .scripts
+            .push_back((messages.to_vec(), None));
+    }
+
+    /// The next watch is refused.
+    pub fn refuse(&self, status: Status) {
+        self.state
+            .lock()
+            .unwrap()
+            .scripts
+            .push_back((Vec::new(), Some(status)));
+    }
+
+    /// How the next calls of AddItem are refused, if they are.
+    pub fn answer_items(&self, answers: &[Option<Code>]) {
+        self.state.lock().unwrap().answers.extend(answers);
+    }
+
+    /// With which tokens watches came.
+    pub fn tokens(&self) -> Vec<String> {
+        self.state.lock().unwrap().tokens.clone()
+    }
+
+    /// Key and request id of each call of AddItem.
+    pub fn calls(&self) -> Vec<(String, String)> {
+        self.state.lock().unwrap().calls.clone()
+    }
+}
+
+/// The service, without the generated server, which no client needs.
+#[derive(Clone)]
+struct Service(Arc<Mutex<State>>);
+
+impl tonic::server::NamedService for Service {
+    const NAME: &'static str = "clientela.v1.CartService";
+}
+
+impl tower::Service<http::Request<Body>> for Service {
+    type Response = http::Response<Body>;
+    type Error = std::convert::Infallible;
+    type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
+
+    fn poll_ready(
+        &mut self,
+        _: &mut std::task::Context<'_>,
+    ) -> std::task::Poll<Result<(), Self::Error>> {
+        std::task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let state = Arc::clone(&self.0);
+        Box::pin(async move {
+            let (head, body) = request.into_parts();
+            let message = body.collect().await.unwrap().to_bytes().slice(5..);
+            let mut state = state.lock().unwrap();
+            Ok(match head.uri.path() {
+                "/clientela.v1.CartService/WatchCarts" => state.watch(&message),
+                "/clientela.v1.CartService/AddItem" => state.add_item(&head.headers, &message),
+                other => panic!("nobody calls {other}"),
+            })
+        })
+    }
+}
+
+impl State {
+    fn watch(&mut self, message: &[u8]) -> http::Response<Body> {
+        let request = clientela_client::v1::WatchCartsRequest::decode(message).unwrap();
+        self.tokens.push(request.options.unwrap().resume_token);
+        match self.scripts.pop_front() {
+            Some((messages, Some(end))) if messages.is_empty() => end.into_http::<Body>(),
+            Some((messages, end)) => stream(messages, end),
+            None => stream(Vec::new(), None),
+        }
+    }
+
+    fn add_item(&mut self, headers: &HeaderMap, message: &[u8]) -> http::Response<Body> {
+        let request = clientela_client::v1::AddItemRequest::decode(message).unwrap();
+        let key = headers["authorization"].to_str().unwrap().to_owned();
+        self.calls.push((key, request.request_id));
+        match self.answers.pop_front().unwrap() {
+            Some(code) => refusal(code, "EMAIL_TAKEN").into_http::<Body>(),
+            None => {
+                let cart = clientela_client::v1::Cart {
+                    name: "carts/a".to_owned(),
+                    ..Default::default()
+                };
+                let trailers = trailers(Status::ok(""));
+                let body =
+                    Full::new(framed(&cart)).with_trailers(async move { Some(Ok(trailers)) });
+                answer(Body::new(body))
+            }
+        }
+    }
+}
+
+fn stream(messages: Vec<WatchCartsResponse>, end: Option<Status>) -> http::Response<Body> {
+    let data = messages
+        .into_iter()
+        .map(|message| Ok(http_body::Frame::data(framed(&message))));
+    let trailers = end.map(|end| Ok(http_body::Frame::trailers(trailers(end))));
+    let stays = trailers.is_none();
+    let frames: Vec<Result<_, Status>> = data.chain(trailers).collect();
+    let frames = futures::stream::iter(frames);
+    let rest = futures::stream::pending();
+    let rest = if stays {
+        rest.left_stream()
+    } else {
+        futures::stream::empty().right_stream()
+    };
+    answer(Body::new(StreamBody::new(frames.chain(rest))))
+}
+
+fn trailers(status: Status) -> HeaderMap {
+    let mut headers = status.into_http::<Body>().headers().clone();
+    headers.remove("content-type");
+    headers
+}
+
+fn answer(body: Body) -> http::Response<Body> {
+    let mut response = http::Response::new(body);
+    let kind = http::HeaderValue::from_static("application/grpc");
+    response.headers_mut().insert("content-type", kind);
+    response
+}
+
+fn framed(message: &impl prost::Message) -> bytes::Bytes {
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0][..], &length, &message].concat().into()
+}
+
+pub fn refusal(code: Code, reason: &str) -> Status {
+    let mut details = ErrorDetails::new();
+    let metadata = HashMap::from([("customer".to_owned(), "customers/ada".to_owned())]);
+    details.set_error_info(reason, "clientela.v1", metadata);
+    details.set_retry_info(Some(Duration::from_secs(2)));
+    details.set_bad_request(vec![tonic_types::FieldViolation {
+        field: "customer.email".to_owned(),
+        description: "is too long".to_owned(),
+        reason: "TOO_LONG".to_owned(),
+        localized_message: None,
+    }]);
+    Status::with_error_details(code, "no", details)
+}
+
+fn signal(token: &str, signal: Signal) -> WatchCartsResponse {
+    WatchCartsResponse {
+        resume_token: token.to_owned(),
+        signal: Some(signal),
+        ..WatchCartsResponse::default()
+    }
+}
+
+pub fn begin(cause: Cause) -> WatchCartsResponse {
+    signal(
+        "",
+        Signal::SnapshotBegin(SnapshotBegin {
+            cause: cause.into(),
+        }),
+    )
+}
+
+pub fn end(token: &str, count: i64) -> WatchCartsResponse {
+    signal(token, Signal::SnapshotEnd(SnapshotEnd { count }))
+}
+
+pub fn change(token: &str, kind: ChangeKind, name: &str, version: i64) -> WatchCartsResponse {
+    WatchCartsResponse {
+        changes: vec![CartChange {
+            kind: kind.into(),
+            name: name.to_owned(),
+            version,
+            ..CartChange::default()
+        }],
+        resume_token: token.to_owned(),
+        ..WatchCartsResponse::default()
+    }
+}

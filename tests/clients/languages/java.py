@@ -1,0 +1,36 @@
+"""The Java client: a jar, in a local Maven repository, and projects that name it."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, run
+
+# What Maven has fetched stays there from run to run; the client is installed anew each time.
+REPOSITORY = ROOT / ".tools" / "maven"
+MAVEN = ("mvn", "-q", "-B", f"-Dmaven.repo.local={REPOSITORY}")
+
+
+def prepare(folder: Path) -> Prepared:
+    """Builds the jar, and what uses it."""
+    client = CLIENTS / "java"
+    run(*MAVEN, "-DskipTests", "install", folder=client)
+    programs = {}
+    for name, source in (("conformance", client / "conformance"), ("example", EXAMPLES / "java")):
+        project = folder / name
+        shutil.copytree(source, project, ignore=shutil.ignore_patterns("target"))
+        run(*MAVEN, "compile", folder=project)
+        programs[name] = project
+    return Prepared(
+        stories=[Program("java", java("Conformance"), programs["conformance"])],
+        checks=[
+            Program("java: its own tests", [*MAVEN, "surefire:test"], client),
+            Program("java: the example", java("SignUp"), programs["example"]),
+        ],
+    )
+
+
+def java(program: str) -> list[str]:
+    """Runs a class of a project that is compiled."""
+    return ["java", "-cp", "target/classes:target/dependency/*", program]

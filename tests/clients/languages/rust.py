@@ -1,0 +1,73 @@
+"""The Rust client: a crate as it is packaged, in a workspace of its own with projects that name it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import tarfile
+from pathlib import Path
+
+from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, generate, run
+
+TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
+HERE = {"CARGO_TARGET_DIR": str(TARGET)}
+CRATE = "clientela-client"
+# Not with TLS: the server goes without, and half of its dependencies would be compiled once more.
+ALL = ("--workspace", "--all-targets", "--no-default-features")
+# These have no say in how other crates are compiled.
+PASSED_OVER = ("tonic-health", "tonic-reflection", "tonic-web")
+
+
+def prepare(folder: Path) -> Prepared:
+    """Packages the crate, and builds what uses it."""
+    client = CLIENTS / "rust"
+    generate("rust")
+    run("cargo", "package", "--no-verify", "--allow-dirty", folder=client, **HERE)
+    [package] = (TARGET / "package").glob(f"{CRATE}-*.crate")
+    with tarfile.open(package) as archive:
+        archive.extractall(folder, filter="data")
+    project(client / "conformance", folder / "conformance", package.stem)
+    project(EXAMPLES / "rust", folder / "sign-up", package.stem)
+    workspace(folder, [package.stem, "conformance", "sign-up"])
+    run("cargo", "build", *ALL, folder=folder, **HERE)
+    tests = ["cargo", "test", "--quiet", *ALL]
+    return Prepared(
+        stories=[Program("rust", [str(TARGET / "debug" / "conformance")], folder)],
+        checks=[
+            Program("rust: its own tests", tests, folder, HERE),
+            Program("rust: the example", [str(TARGET / "debug" / "sign-up")], folder),
+        ],
+    )
+
+
+def project(source: Path, copy: Path, package: str) -> None:
+    """Copies a project, which then names the packaged crate."""
+    shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "Cargo.lock"))
+    manifest = copy / "Cargo.toml"
+    lines = manifest.read_text().partition("[workspace]")[0].splitlines()
+    packaged = f'{CRATE} = {{ path = "../{package}", default-features = false }}'
+    named = [packaged if line.startswith(f"{CRATE} =") else line for line in lines]
+    assert named != lines
+    manifest.write_text("\n".join(named))
+
+
+def workspace(folder: Path, members: list[str]) -> None:
+    """Puts the projects together, and the server's dependencies beside them.
+
+    So cargo settles on the versions and features that it settled on for the server, and compiles only
+    what that did not.
+    """
+    server = (ROOT / "Cargo.toml").read_text()
+    dependencies = server[server.index("[dependencies]") : server.index("[profile.dev]")]
+    kept = [line for line in dependencies.splitlines() if not line.startswith(PASSED_OVER)]
+    head = '[package]\nname = "beside"\nedition = "2024"\n\n'
+    beside = folder / "beside"
+    (beside / "src").mkdir(parents=True)
+    (beside / "Cargo.toml").write_text(head + "\n".join(kept))
+    (beside / "src" / "lib.rs").touch()
+    (beside / "build.rs").write_text("fn main() {}\n")
+    profiles = server[server.index("[profile.dev]") : server.index("[[bench]]")]
+    (folder / "Cargo.toml").write_text(
+        f'[workspace]\nresolver = "3"\nmembers = {[*members, "beside"]}\n\n{profiles}'
+    )
+    shutil.copy(ROOT / "Cargo.lock", folder)
