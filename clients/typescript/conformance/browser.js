@@ -19,7 +19,7 @@ const here = fileURLToPath(new URL(".", import.meta.url));
 /** Where the packages' modules lie, for a page that no bundler has made. */
 function imports() {
   const names = ["", "/codegenv2", "/reflect", "/wire", "/wkt"].map((part) => `@bufbuild/protobuf${part}`);
-  names.push(...["", "/protocol", "/protocol-grpc-web"].map((part) => `@connectrpc/connect${part}`));
+  names.push(...["", "/protocol", "/protocol-connect", "/protocol-grpc", "/protocol-grpc-web"].map((part) => `@connectrpc/connect${part}`));
   names.push("@connectrpc/connect-web");
   const paths = names.map((name) => [name, import.meta.resolve(name)]);
   paths.push(["clientela", import.meta.resolve("clientela/browser")]);

@@ -42,7 +42,7 @@ const oneLine = (error) => String(error?.message ?? error).replaceAll("\n", " ")
 async function playStep(step, world) {
   const filled = (value) => fill(value, world.saved);
   if (step.call) {
-    for (let n = 0; n < (step.repeat ?? 1); n += 1) {
+    for (let n = 1; n <= (step.repeat ?? 1); n += 1) {
       world.saved.set("n", String(n));
       await playCall(step, world);
     }
@@ -105,7 +105,9 @@ class Watched {
   changes = 0;
   doubles = 0;
   resets = [];
+  /** Whether the snapshot is whole, and whether the first was. */
   ready = false;
+  begun = false;
   ended = undefined;
 
   constructor(client, request) {
@@ -116,18 +118,18 @@ class Watched {
     let versions = new Map();
     for await (const event of client.watchCarts(request, { signal: this.#end.signal })) {
       if (event.type === "reset") {
-        this.resets.push(SnapshotBegin_Cause[event.cause]);
+        this.resets.push(`CAUSE_${SnapshotBegin_Cause[event.cause]}`);
         this.ready = false;
         this.known.clear();
         versions = new Map();
       } else if (event.type === "ready") {
-        this.ready = true;
+        this.ready = this.begun = true;
         if (event.count !== this.known.size) throw new Error(`ready with ${this.known.size} instead of ${event.count}`);
       } else {
         const { kind, name, version, cart } = event.change;
         if (version <= (versions.get(name) ?? 0n)) this.doubles += 1;
         versions.set(name, version);
-        if (this.ready) this.changes += 1;
+        if (this.begun) this.changes += 1;
         if (kind === ChangeKind.UPSERTED) this.known.set(name, cart);
         else this.known.delete(name);
       }
@@ -159,10 +161,10 @@ async function playAwait({ await: name, as, expect }, world) {
 /** What is not there yet of what is expected. */
 async function missing(watch, expect, client) {
   if (expect.ended) return watch.ended ? undefined : "the watch has not ended";
-  if (expect.reset && (watch.resets.at(-1) !== expect.reset.replace(/^CAUSE_/, "") || !watch.ready)) {
-    return `the last reset was ${watch.resets.at(-1)}`;
+  if (expect.reset && !watch.resets.includes(expect.reset)) return `the resets were ${watch.resets.join(", ")}`;
+  if (expect.known !== undefined && !(watch.ready && watch.known.size === expect.known)) {
+    return `${watch.known.size} carts are known`;
   }
-  if (expect.known !== undefined && watch.known.size !== expect.known) return `${watch.known.size} carts are known`;
   if (expect.changes !== undefined && watch.changes < expect.changes) return `${watch.changes} changes came`;
   if (!expect.state) return undefined;
   if (!watch.ready) return "the snapshot is not whole";
@@ -183,7 +185,7 @@ function checkError(error, expected) {
   if (!(error instanceof ClientelaError)) throw error ?? new Error("there is no error");
   const code = Code[error.code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
   if (code !== expected.code) throw new Error(`${code} ${error.reason}: ${error.message}`);
-  if (error.reason !== (expected.reason ?? "")) throw new Error(`the reason is ${error.reason}`);
+  if (expected.reason && error.reason !== expected.reason) throw new Error(`the reason is ${error.reason}`);
   if (error.reason && !(error.reason in ErrorReason)) throw new Error(`${error.reason} is no reason of the contract`);
   checkSubset(error.metadata, expected.metadata ?? {}, "the metadata");
   const fields = error.violations.map(({ field }) => field);
