@@ -25,8 +25,7 @@ def prepare(folder: Path) -> Prepared:
     project.mkdir()
     (project / "package.json").write_text('{"type": "module", "private": true}\n')
     run("npm", "install", "--prefer-offline", "--no-audit", "--no-fund", tarball, *tools, folder=project)
-    for source in (PACKAGE / "conformance").glob("*.js"):
-        shutil.copy(source, project)
+    shutil.copytree(PACKAGE / "conformance", project / "conformance")
     examples = shutil.copytree(
         EXAMPLES / "typescript", project / "examples", ignore=shutil.ignore_patterns("node_modules", "dist")
     )
@@ -34,8 +33,8 @@ def prepare(folder: Path) -> Prepared:
 
     return Prepared(
         stories=[
-            Program("typescript in Node", ["node", "node.js"], project),
-            Program("typescript in Chromium", ["node", "browser.js"], project),
+            Program("typescript in Node", ["node", "conformance/node.js"], project),
+            Program("typescript in Chromium", ["node", "conformance/browser.js"], project),
         ],
         checks=[
             Program("typescript: its own tests", ["npm", "--silent", "test"], PACKAGE),
