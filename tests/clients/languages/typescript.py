@@ -13,7 +13,10 @@ PACKAGE = CLIENTS / "typescript"
 
 def prepare(folder: Path) -> Prepared:
     """Builds the tarball and the programs that use it."""
-    run("npm", "ci", "--prefer-offline", folder=PACKAGE)
+    installed = PACKAGE / "node_modules" / ".package-lock.json"
+    locked = PACKAGE / "package-lock.json"
+    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
+        run("npm", "ci", "--prefer-offline", folder=PACKAGE)
     generate("typescript")
     run("npm", "run", "build", folder=PACKAGE)
     run("npm", "pack", "--pack-destination", folder, folder=PACKAGE)
