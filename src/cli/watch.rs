@@ -1,4 +1,4 @@
-//! `clientela watch`: each change as it happens.
+//! `clientela watch`: each change as it happens, as lines or, of carts on a terminal, as a screen.
 //!
 //! The watch goes on by itself when the server goes away and comes back: it resumes after the last
 //! message it got, and drops by version what it has shown, so that nothing is lost or shown twice.
@@ -8,9 +8,13 @@ mod follower;
 mod line;
 mod lines;
 mod resource;
+mod screen;
 mod seen;
 
-use std::time::Duration;
+use std::{
+    io::{self, IsTerminal as _},
+    time::Duration,
+};
 
 use clap::{Args, ValueEnum};
 use tonic::{Code, Status, Streaming};
@@ -29,12 +33,16 @@ const SILENCE_MAX: Duration = Duration::from_secs(40);
 
 /// Shows each change of carts, customers or groups, or of the figures of carts, as it happens, until it
 /// is interrupted
+///
+/// On a terminal, carts are a table that fills it; its last line says what the keys do. Lines are printed
+/// instead with --plain, --json, --every or --no-snapshot, and where the output goes elsewhere.
 #[derive(Debug, Clone, Args)]
 pub struct Watch {
     /// What to watch
     what: What,
 
-    /// Only what matches, as `total >= "100.00 EUR"`
+    /// Only what matches, as `total >= "100.00 EUR"`. Without it the table holds carts that are open, or
+    /// were a minute ago
     #[arg(long, default_value = "")]
     filter: String,
 
@@ -49,6 +57,10 @@ pub struct Watch {
     /// Prints messages of the contract, one per line
     #[arg(long)]
     json: bool,
+
+    /// Prints lines on a terminal, too
+    #[arg(long)]
+    plain: bool,
 
     #[command(flatten, next_help_heading = "Connection")]
     connection: Connection,
@@ -72,6 +84,7 @@ impl Watch {
         let client = self.connection.open(Need::Admin).await?;
         let follow = async {
             match self.what {
+                What::Carts if self.on_screen() => screen::show(client, self).await,
                 What::Carts => print::<Carts>(client, self).await,
                 What::Customers => print::<Customers>(client, self).await,
                 What::Groups => print::<Groups>(client, self).await,
@@ -82,6 +95,13 @@ impl Watch {
             result = follow => result,
             _ = tokio::signal::ctrl_c() => Ok(()),
         }
+    }
+
+    /// Whether there is a terminal to fill, and nothing was asked for that is lines.
+    fn on_screen(&self) -> bool {
+        let lines = self.plain || self.json || self.every || self.no_snapshot;
+        let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
+        !lines && !dumb && io::stdout().is_terminal() && io::stdin().is_terminal()
     }
 }
 
