@@ -297,7 +297,7 @@ pub fn who(cart: &pb::Cart) -> String {
 }
 
 /// Who holds a cart: the person, or else the key.
-fn holder(lock: &pb::CartLock) -> &str {
+pub fn holder(lock: &pb::CartLock) -> &str {
     if lock.holder.is_empty() {
         &lock.api_key
     } else {

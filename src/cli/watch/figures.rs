@@ -1,35 +1,67 @@
-//! `clientela watch figures`: a line whenever the figures of carts change.
+//! The figures of carts, whenever they change; `clientela watch figures` prints them.
 
 use tonic::{Status, Streaming};
 
-use crate::proto::pb::{self, CartFigures, ErrorReason, WatchCartFiguresResponse};
+use crate::proto::pb::{self, CartFigures, WatchCartFiguresResponse};
 
 use super::{
-    super::{backoff::Backoff, connection::Client, failure, failure::Failure, output},
-    is_final, next, note,
+    super::{backoff::Backoff, connection::Client, failure::Failure, output},
+    follower::Link,
+    is_final,
+    lines::Notes,
+    next,
 };
 
-/// Follows the figures across any number of connections.
-pub async fn follow(client: Client, json: bool) -> Result<(), Failure> {
+/// What is told of the figures.
+#[derive(Debug)]
+pub enum Told {
+    /// They are these now.
+    Figures(CartFigures),
+    /// The connection went or came.
+    Link(Link),
+}
+
+/// Prints a line whenever the figures change.
+pub async fn print(client: Client, json: bool) -> Result<(), Failure> {
+    let mut notes = Notes::default();
+    follow(client, |told| {
+        match told {
+            Told::Figures(figures) => {
+                let text = match json {
+                    true => output::json(&figures)?,
+                    false => line(&figures),
+                };
+                output::print(&text)?;
+            }
+            Told::Link(link) => notes.link(&link),
+        }
+        Ok(())
+    })
+    .await
+}
+
+/// Follows the figures across any number of connections, until the server refuses for good.
+pub async fn follow(
+    client: Client,
+    mut listener: impl FnMut(Told) -> Result<(), Failure>,
+) -> Result<(), Failure> {
     let mut shown = None;
     let mut backoff = Backoff::new();
     // A watch that cannot even begin has a reason that waiting will hardly mend.
     let mut stream = open(&client).await?;
     loop {
-        let mut ended = read(&mut stream, &mut backoff, &mut shown, json).await?;
-        let mut told = failure::reason(&ended) == Some(ErrorReason::Draining);
+        let mut ended = read(&mut stream, &mut backoff, &mut shown, &mut listener).await?;
         stream = loop {
             if is_final(&ended) {
                 return Err(ended.into());
             }
-            if !told {
-                let text = ended.message();
-                note(&format!("the stream ended ({text}); trying again"));
-                told = true;
-            }
+            listener(Told::Link(Link::lost(&ended)))?;
             tokio::time::sleep(backoff.wait()).await;
             match open(&client).await {
-                Ok(stream) => break stream,
+                Ok(stream) => {
+                    listener(Told::Link(Link::Back))?;
+                    break stream;
+                }
                 Err(status) => ended = status,
             }
         };
@@ -45,12 +77,12 @@ async fn open(client: &Client) -> Result<Streaming<WatchCartFiguresResponse>, St
         .into_inner())
 }
 
-/// Shows what is new; answers with the status that the stream ended with.
+/// Tells what is new; answers with the status that the stream ended with.
 async fn read(
     stream: &mut Streaming<WatchCartFiguresResponse>,
     backoff: &mut Backoff,
     shown: &mut Option<CartFigures>,
-    json: bool,
+    listener: &mut impl FnMut(Told) -> Result<(), Failure>,
 ) -> Result<Status, Failure> {
     loop {
         let message = match next(stream).await {
@@ -69,11 +101,7 @@ async fn read(
             continue;
         }
         *shown = timeless;
-        let text = match json {
-            true => output::json(&figures)?,
-            false => line(&figures),
-        };
-        output::print(&text)?;
+        listener(Told::Figures(figures))?;
     }
 }
 

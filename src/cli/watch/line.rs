@@ -18,20 +18,7 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
         Some(cart) => (output::money(cart.total.as_ref()), cart::age(cart, now)),
         None => (String::new(), String::new()),
     };
-    let mut whats = match &change.cart {
-        Some(cart) if in_snapshot => vec![standing(cart)],
-        cart => change
-            .causes
-            .iter()
-            .map(|cause| self::cause(cause, cart.as_ref()))
-            .collect::<Vec<_>>(),
-    };
-    if whats.is_empty() {
-        whats.push(fallback(change.kind()).to_owned());
-    }
-    if change.conflated > 0 {
-        whats.push(format!("and {} changes before", change.conflated));
-    }
+    let whats = happenings(change, in_snapshot);
     let time = when(change.commit_time.as_ref(), now);
     let mut text = String::new();
     for (n, what) in whats.iter().enumerate() {
@@ -48,6 +35,25 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
         text.push('\n');
     }
     text
+}
+
+/// What happened to a cart, a text for each cause and at least one.
+pub fn happenings(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
+    let mut whats = match &change.cart {
+        Some(cart) if in_snapshot => vec![standing(cart)],
+        cart => change
+            .causes
+            .iter()
+            .map(|cause| self::cause(cause, cart.as_ref()))
+            .collect::<Vec<_>>(),
+    };
+    if whats.is_empty() {
+        whats.push(fallback(change.kind()).to_owned());
+    }
+    if change.conflated > 0 {
+        whats.push(format!("and {} changes before", change.conflated));
+    }
+    whats
 }
 
 /// A cart that was there when the watch began.

@@ -1,0 +1,139 @@
+//! `clientela watch carts` on a terminal: a table that fills it and changes as the carts do.
+//!
+//! `model` holds what is shown, `keys` what keys do to it, `draw` what it looks like; this file brings them
+//! together with the follower and the terminal. What comes is taken in at once and drawn at most ten times
+//! a second, so that a busy shop costs little.
+
+mod carts;
+mod draw;
+mod keys;
+mod model;
+#[cfg(test)]
+mod sample;
+mod terminal;
+mod text;
+mod theme;
+
+use std::{cell::RefCell, time::Duration};
+
+use crossterm::event::{Event, EventStream};
+use futures::StreamExt as _;
+use tokio::time::MissedTickBehavior;
+
+use crate::{
+    cli::{connection::Client, failure::Failure},
+    clock::Clock,
+};
+
+use super::{
+    Watch,
+    figures::{self, Told},
+    follower::Follower,
+    resource::Carts,
+};
+use keys::Then;
+use model::Model;
+use terminal::Screen;
+use theme::Theme;
+
+/// How often the screen is drawn, when something changed.
+const FRAME: Duration = Duration::from_millis(100);
+/// How many frames go by until it is drawn although nothing changed, as ages do.
+const FRAMES_IDLE: u32 = 10;
+
+/// What is watched if nothing is asked for: a shop keeps what was ordered for years, and a cart that was
+/// ordered just now should be seen as that.
+const FILTER: &str = "state = OPEN OR update_time > now - 1m";
+
+/// Shows carts until the reader has had enough, or the server refuses for good.
+pub async fn show(client: Client, options: Watch) -> Result<(), Failure> {
+    let model = RefCell::new(Model::new(&options.connection.server, &options.filter));
+    let filter = match options.filter.is_empty() {
+        true => FILTER.to_owned(),
+        false => options.filter.clone(),
+    };
+    let options = Watch { filter, ..options };
+    let clock = Clock::system();
+    let follower = Follower::<Carts, _>::new(client.clone(), options, |news| {
+        model.borrow_mut().hear(news, clock.now());
+        Ok(())
+    });
+    let figures = async {
+        let told = figures::follow(client, |told| {
+            if let Told::Figures(figures) = told {
+                model.borrow_mut().figures(figures);
+            }
+            Ok(())
+        });
+        // Without figures, as for a key that may not see them, the carts are shown all the same.
+        let _ = told.await;
+        std::future::pending::<()>().await;
+    };
+    tokio::select! {
+        result = follower.follow() => result,
+        () = figures => Ok(()),
+        result = run(&model, &clock) => result,
+        () = terminated() => Ok(()),
+    }
+}
+
+/// Draws the model and lets keys act on it.
+async fn run(model: &RefCell<Model>, clock: &Clock) -> Result<(), Failure> {
+    let theme = Theme::of_environment();
+    let mut screen = Screen::open()?;
+    let mut events = EventStream::new();
+    let mut frames = tokio::time::interval(FRAME);
+    frames.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut idle = 0;
+    loop {
+        tokio::select! {
+            event = events.next() => match event {
+                Some(Ok(Event::Key(key))) => {
+                    if keys::press(&mut model.borrow_mut(), key) == Then::Quit {
+                        return Ok(());
+                    }
+                }
+                Some(Ok(Event::Resize(..))) => {
+                    screen.clear()?;
+                    model.borrow_mut().dirty = true;
+                }
+                Some(Ok(_)) => {}
+                // The terminal is gone.
+                Some(Err(error)) => return Err(error.into()),
+                None => return Ok(()),
+            },
+            _ = frames.tick() => {
+                let mut model = model.borrow_mut();
+                let now = clock.now();
+                model.tidy(now);
+                idle += 1;
+                if model.dirty || idle >= FRAMES_IDLE {
+                    idle = 0;
+                    model.dirty = false;
+                    screen.draw(|buffer| draw::draw(buffer, &mut model, theme, now))?;
+                }
+            }
+        }
+    }
+}
+
+/// Waits until the program is told to end, so that it gives the terminal back first.
+#[cfg(unix)]
+async fn terminated() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut hang_up)) = (
+        signal(SignalKind::terminate()),
+        signal(SignalKind::hangup()),
+    ) else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = hang_up.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn terminated() {
+    std::future::pending().await
+}

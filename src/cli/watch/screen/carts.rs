@@ -1,0 +1,286 @@
+//! The carts that the screen shows, folded from changes: the last changed first.
+//!
+//! Pure: times are given. Carts that left stay for a moment, so that their end is seen. A copy shares its
+//! rows, so that what a paused screen shows costs little.
+
+use std::{
+    cmp::Reverse,
+    collections::{BTreeMap, HashMap, VecDeque},
+    rc::Rc,
+};
+
+use crate::{
+    cli::{output, watch::line},
+    feed::micros,
+    filter::fold,
+    proto::pb::{self, ChangeKind, cart::State},
+};
+
+/// How long a cart that left is still shown, in microseconds.
+const FAREWELL: i64 = 5_000_000;
+/// What is kept of what happened to a cart.
+const HISTORY_MAX: usize = 24;
+
+/// A cart, and what happened to it since the watch began.
+#[derive(Debug, Clone)]
+pub struct Row {
+    /// The cart as it is, or was before it left.
+    pub cart: pb::Cart,
+    /// Whose it is.
+    pub who: String,
+    /// What happened last.
+    pub what: String,
+    /// When it changed, in microseconds.
+    pub changed: i64,
+    /// When this program learnt of it, unless it was there when the watch began.
+    pub heard: Option<i64>,
+    /// When it left.
+    pub left: Option<i64>,
+    /// What happened, the last first.
+    pub history: VecDeque<Event>,
+    /// What a search looks through.
+    folded: String,
+}
+
+impl Row {
+    /// Whether the cart is open and still there.
+    pub fn is_open(&self) -> bool {
+        self.left.is_none() && self.cart.state() == State::Open
+    }
+
+    /// Whether a folded text is found in what people would look for.
+    pub fn matches(&self, folded: &str) -> bool {
+        self.folded.contains(folded)
+    }
+
+    /// The number of the cart, or else its id.
+    pub fn number(&self) -> &str {
+        if self.cart.number.is_empty() {
+            output::id(&self.cart.name)
+        } else {
+            &self.cart.number
+        }
+    }
+
+    /// What is not usual about the cart, in a word.
+    pub fn state(&self) -> String {
+        let cart = &self.cart;
+        if self.left.is_some() && cart.state() == State::Open {
+            return "gone".to_owned();
+        }
+        match cart.state() {
+            State::Open | State::Unspecified => {}
+            state => return output::word(state.as_str_name(), "STATE_"),
+        }
+        let word = if cart.lock.is_some() {
+            "held"
+        } else if cart.freeze() != pb::cart::Freeze::Unspecified {
+            "frozen"
+        } else if cart.abandonment() == pb::cart::Abandonment::Abandoned {
+            "abandoned"
+        } else {
+            ""
+        };
+        word.to_owned()
+    }
+
+    fn fold(&mut self) {
+        let cart = &self.cart;
+        let mut text = format!(
+            "{} {} {} {} {} {}",
+            self.who,
+            cart.number,
+            cart.name,
+            cart.customer,
+            cart.storefront,
+            self.state()
+        );
+        for item in &cart.items {
+            text.push(' ');
+            text.push_str(&item.product);
+            text.push(' ');
+            text.push_str(&item.display_name);
+        }
+        self.folded = fold(&text);
+    }
+}
+
+/// One thing that happened to a cart.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Event {
+    /// When it was committed, in microseconds.
+    pub time: i64,
+    /// What it was.
+    pub what: String,
+}
+
+/// Where a row stands: by the changes that were heard before it, then by time, as a whole state comes in
+/// no order.
+type Place = Reverse<(u64, i64, u64)>;
+
+/// All rows.
+#[derive(Debug, Clone, Default)]
+pub struct Carts {
+    rows: BTreeMap<Place, Rc<Row>>,
+    places: HashMap<String, Place>,
+    leaving: VecDeque<(i64, String)>,
+    heard: u64,
+    generation: u64,
+}
+
+impl Carts {
+    /// A whole state follows: what of it is new comes before all that was known.
+    pub fn begin(&mut self) {
+        self.heard += 1;
+        self.generation = self.heard;
+    }
+
+    /// Nothing of what was known is true.
+    pub fn forget(&mut self) {
+        self.rows.clear();
+        self.places.clear();
+        self.leaving.clear();
+    }
+
+    /// Takes a change in.
+    pub fn change(&mut self, change: pb::CartChange, who: String, standing: bool, now: i64) {
+        let whats = line::happenings(&change, standing);
+        let committed = change.commit_time.as_ref().map(micros);
+        if change.kind() == ChangeKind::Upserted {
+            let Some(cart) = change.cart else { return };
+            let updated = cart.update_time.as_ref().map(micros);
+            let changed = committed.or(updated).unwrap_or(now);
+            self.upsert(cart, who, &whats, changed, (!standing).then_some(now));
+        } else {
+            let told = change.kind() == ChangeKind::Deleted;
+            self.leave(&change.name, told.then_some(whats), now);
+        }
+        self.tidy(now);
+    }
+
+    fn upsert(
+        &mut self,
+        cart: pb::Cart,
+        who: String,
+        whats: &[String],
+        changed: i64,
+        heard: Option<i64>,
+    ) {
+        let name = cart.name.clone();
+        let mut row = match self.take(&name) {
+            Some(row) => row,
+            None => Rc::new(Row {
+                cart: pb::Cart::default(),
+                who: String::new(),
+                what: String::new(),
+                changed,
+                heard,
+                left: None,
+                history: VecDeque::new(),
+                folded: String::new(),
+            }),
+        };
+        // A paused screen may hold the row as it was.
+        let known = Rc::make_mut(&mut row);
+        known.cart = cart;
+        known.who = who;
+        known.changed = changed;
+        known.heard = heard;
+        known.left = None;
+        tell(known, whats, changed);
+        known.fold();
+        let place = match heard {
+            Some(_) => self.next_place(),
+            None => Reverse((self.generation, changed, self.next())),
+        };
+        self.put(name, place, row);
+    }
+
+    /// A cart is not there any more, of which this was told, if anything.
+    pub fn leave(&mut self, name: &str, whats: Option<Vec<String>>, now: i64) {
+        let Some(mut row) = self.take(name) else {
+            return;
+        };
+        if row.left.is_some() || (whats.is_none() && !row.is_open()) {
+            // What was closed has been shown as that; it need not be said again.
+            return;
+        }
+        let known = Rc::make_mut(&mut row);
+        known.left = Some(now);
+        known.heard = Some(now);
+        known.changed = now;
+        let whats = whats.unwrap_or_else(|| vec!["is no match any more".to_owned()]);
+        tell(known, &whats, now);
+        self.leaving.push_back((now, name.to_owned()));
+        let place = self.next_place();
+        self.put(name.to_owned(), place, row);
+    }
+
+    /// Drops what has been gone for long enough. Says whether there was anything.
+    pub fn tidy(&mut self, now: i64) -> bool {
+        let mut dropped = false;
+        while let Some((left, _)) = self.leaving.front()
+            && now - *left >= FAREWELL
+        {
+            let Some((left, name)) = self.leaving.pop_front() else {
+                break;
+            };
+            let place = self.places.get(&name);
+            let row = place.and_then(|place| self.rows.get(place));
+            // It may have come back meanwhile.
+            if row.is_some_and(|row| row.left == Some(left)) {
+                self.take(&name);
+                dropped = true;
+            }
+        }
+        dropped
+    }
+
+    /// The rows, the last changed first.
+    pub fn rows(&self) -> impl Iterator<Item = &Rc<Row>> {
+        self.rows.values()
+    }
+
+    /// How many rows there are.
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// The row of a cart.
+    pub fn get(&self, name: &str) -> Option<&Rc<Row>> {
+        self.rows.get(self.places.get(name)?)
+    }
+
+    fn take(&mut self, name: &str) -> Option<Rc<Row>> {
+        let place = self.places.remove(name)?;
+        self.rows.remove(&place)
+    }
+
+    fn put(&mut self, name: String, place: Place, row: Rc<Row>) {
+        self.places.insert(name, place);
+        self.rows.insert(place, row);
+    }
+
+    fn next(&mut self) -> u64 {
+        self.heard += 1;
+        self.heard
+    }
+
+    fn next_place(&mut self) -> Place {
+        let heard = self.next();
+        Reverse((heard, 0, heard))
+    }
+}
+
+/// Notes what happened, for the row and its history.
+fn tell(row: &mut Row, whats: &[String], time: i64) {
+    row.what = whats.join(", ");
+    for what in whats {
+        let what = what.clone();
+        row.history.push_front(Event { time, what });
+    }
+    row.history.truncate(HISTORY_MAX);
+}
+
+#[cfg(test)]
+mod tests;

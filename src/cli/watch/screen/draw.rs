@@ -1,0 +1,232 @@
+//! Draws the model: a line of title, one of figures, the table, the selected cart, a line of help.
+//!
+//! Everything is written by `text::put`, which keeps to its cells; whatever does not fit is left out.
+
+mod details;
+mod table;
+
+use ratatui_core::{buffer::Buffer, layout::Rect, style::Style};
+
+use crate::{cli::output, proto::pb};
+
+use super::{
+    keys,
+    model::{Connection, Model},
+    text::{put, wide},
+    theme::Theme,
+};
+
+/// Lines below which there is no room for the table and the selected cart at once.
+const BOTH_MIN: u16 = 18;
+
+/// Draws everything, at this time.
+pub fn draw(buffer: &mut Buffer, model: &mut Model, theme: Theme, now: i64) {
+    let area = *buffer.area();
+    if area.is_empty() {
+        return;
+    }
+    let mut lines = Lines::new(area);
+    if let Some(line) = lines.first() {
+        title(buffer, line, model, theme, now);
+    }
+    if area.height >= 6
+        && let Some(line) = lines.first()
+    {
+        figures(buffer, line, model, theme);
+    }
+    if area.height >= 4
+        && let Some(line) = lines.last()
+    {
+        help(buffer, line, model, theme);
+    }
+    let narrowed = model.typing || !model.search.is_empty() || !model.filter.is_empty();
+    if narrowed && let Some(line) = lines.last() {
+        search(buffer, line, model, theme);
+    }
+    let room = lines.rest();
+    let (rows, details) = if !model.details || !model.has_selection() {
+        (room, Rect::ZERO)
+    } else if room.height < BOTH_MIN {
+        (Rect::ZERO, room)
+    } else {
+        let height = (room.height * 2 / 5).min(16);
+        let rows = Rect {
+            height: room.height - height,
+            ..room
+        };
+        let details = Rect {
+            y: rows.bottom(),
+            height,
+            ..room
+        };
+        (rows, details)
+    };
+    table::draw(buffer, rows, model, theme, now);
+    if let Some(row) = model.selected() {
+        details::draw(buffer, details, row, theme, now);
+    }
+}
+
+/// Takes lines from an area, from above and from below.
+struct Lines(Rect);
+
+impl Lines {
+    fn new(area: Rect) -> Self {
+        Self(area)
+    }
+
+    fn first(&mut self) -> Option<Rect> {
+        let line = self.line(self.0.y)?;
+        self.0.y += 1;
+        self.0.height -= 1;
+        Some(line)
+    }
+
+    fn last(&mut self) -> Option<Rect> {
+        let line = self.line(self.0.bottom().saturating_sub(1))?;
+        self.0.height -= 1;
+        Some(line)
+    }
+
+    fn line(&self, y: u16) -> Option<Rect> {
+        (self.0.height > 0).then_some(Rect {
+            y,
+            height: 1,
+            ..self.0
+        })
+    }
+
+    fn rest(self) -> Rect {
+        self.0
+    }
+}
+
+/// Writes parts one after the other; those that find no room are left out.
+fn parts(buffer: &mut Buffer, line: Rect, parts: &[(String, Style)]) {
+    let mut x = line.x;
+    for (text, style) in parts {
+        if x >= line.right() {
+            return;
+        }
+        x += put(buffer, (x, line.y), line.right() - x, text, *style);
+    }
+}
+
+fn title(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme, now: i64) {
+    let status = match (model.missed(), &model.connection) {
+        (_, Connection::Lost(why)) => (
+            format!("● connection lost ({why}), trying again"),
+            theme.bad(),
+        ),
+        (Some(missed), _) => (
+            format!("❚❚ paused, {} changes since", grouped(missed)),
+            theme.odd(),
+        ),
+        (None, Connection::Filling) => ("● being filled".to_owned(), theme.odd()),
+        (None, Connection::Live) => ("● live".to_owned(), theme.fresh()),
+    };
+    let shown = model.shown().len();
+    let rate = model.rate(now);
+    let carts = format!("  {} carts  ", grouped(shown as u64));
+    let mut left = vec![
+        ("Clientela".to_owned(), theme.title()),
+        (carts, theme.normal()),
+        status,
+    ];
+    left.push((format!("  {} changes/s", grouped(rate)), theme.faint()));
+    parts(buffer, line, &left);
+    let taken: u16 = left.iter().map(|(text, _)| wide(text, line.width)).sum();
+    let server = wide(&model.server, line.width);
+    if taken + 2 + server <= line.width {
+        put(
+            buffer,
+            (line.right() - server, line.y),
+            server,
+            &model.server,
+            theme.faint(),
+        );
+    }
+}
+
+fn figures(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
+    let Some(figures) = &model.figures else {
+        return;
+    };
+    let (plain, faint) = (theme.normal(), theme.faint());
+    let mut shown = Vec::new();
+    let mut add = |count: i64, what: &str, style: Style| {
+        if !shown.is_empty() {
+            shown.push(("  ".to_owned(), plain));
+        }
+        shown.push((grouped(count.unsigned_abs()), style));
+        shown.push((format!(" {what}"), faint));
+    };
+    add(figures.open_carts, "open", theme.title());
+    add(figures.filling_carts, "being filled", theme.fresh());
+    add(figures.idle_carts, "idle", plain);
+    add(figures.abandoned_carts, "abandoned", theme.odd());
+    for value in &figures.values {
+        shown.extend(worth(value, theme));
+    }
+    let online = [
+        (figures.customers_online, "customers"),
+        (figures.visitors_online, "visitors online"),
+    ];
+    for (count, what) in online {
+        shown.push((format!("  {}", grouped(count.unsigned_abs())), plain));
+        shown.push((format!(" {what}"), faint));
+    }
+    parts(buffer, line, &shown);
+}
+
+fn worth(value: &pb::cart_figures::CurrencyValue, theme: Theme) -> Vec<(String, Style)> {
+    let open = format!("  {}", output::money(value.open.as_ref()));
+    let mut shown = vec![(open, theme.title())];
+    let at_risk = value.at_risk.as_ref();
+    if at_risk.is_some_and(|money| money.micros != 0) {
+        let text = format!(" ({} at risk)", output::money(at_risk));
+        shown.push((text, theme.odd()));
+    }
+    shown
+}
+
+fn search(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
+    let mut shown = Vec::new();
+    if model.typing || !model.search.is_empty() {
+        shown.push(("Search: ".to_owned(), theme.heading()));
+        shown.push((model.search.clone(), theme.normal()));
+        let cursor = if model.typing { " " } else { "" };
+        shown.push((cursor.to_owned(), theme.selected()));
+        shown.push((format!("  {} found  ", model.rows().len()), theme.faint()));
+    }
+    if !model.filter.is_empty() {
+        shown.push(("Filter: ".to_owned(), theme.heading()));
+        shown.push((model.filter.clone(), theme.faint()));
+    }
+    parts(buffer, line, &shown);
+}
+
+fn help(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
+    let text = match (model.typing, model.missed()) {
+        (true, _) => keys::SEARCH_HELP.to_owned(),
+        (false, Some(_)) => keys::HELP.replace("Space pause", "Space go on"),
+        (false, None) => keys::HELP.to_owned(),
+    };
+    put(buffer, (line.x, line.y), line.width, &text, theme.faint());
+}
+
+/// A count with its thousands apart.
+fn grouped(count: u64) -> String {
+    let digits = count.to_string();
+    let mut text = String::with_capacity(digits.len() + digits.len() / 3);
+    for (n, digit) in digits.chars().enumerate() {
+        if n > 0 && (digits.len() - n).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
