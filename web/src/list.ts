@@ -19,6 +19,7 @@ export class ListView {
   private ids = new Map<RowView, string>();
   private height = 68;
   private current = "";
+  private pressed = "";
   private visible = 800;
   private top = 0;
   private readonly groups: (name: string) => string;
@@ -36,7 +37,8 @@ export class ListView {
         on: {
           scroll: () => this.scrolled(),
           keydown: (event) => this.key(event as KeyboardEvent),
-          click: (event) => this.click(event),
+          pointerdown: (event) => (this.pressed = this.nameAt(event)),
+          click: () => this.click(),
           focus: () => this.draw(),
         },
       },
@@ -128,11 +130,15 @@ export class ListView {
     this.draw();
   }
 
-  private click(event: Event): void {
+  /** The row that was pressed is the one that is meant, though another may be under the pointer by now. */
+  private click(): void {
+    if (this.pressed) this.chosen(this.pressed);
+    this.pressed = "";
+  }
+
+  private nameAt(event: Event): string {
     const element = (event.target as Element).closest(".row");
-    for (const view of this.views.values()) {
-      if (view.element === element) this.chosen(view.name);
-    }
+    return [...this.views.values()].find((view) => view.element === element)?.name ?? "";
   }
 
   private key(event: KeyboardEvent): void {
