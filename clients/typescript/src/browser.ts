@@ -1,0 +1,17 @@
+// The client for browsers, over gRPC-Web. Pages of other origins need the server's `--cors-origin`.
+
+import { createGrpcWebTransport } from "@connectrpc/connect-web";
+import { Client, interceptors, urlOf, type ConnectOptions } from "./client.js";
+
+export * from "./client.js";
+
+/** Connects to where the page came from, or to an address. */
+export function connect(options: ConnectOptions = {}): Client {
+  const { address, plaintext } = options;
+  return new Client(
+    createGrpcWebTransport({
+      baseUrl: address === undefined ? location.origin : urlOf(address, plaintext),
+      interceptors: interceptors(options),
+    }),
+  );
+}
