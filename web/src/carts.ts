@@ -3,14 +3,14 @@
 // Invariant: memory is bounded by the number of carts, not of changes: of each cart the last state and
 // its last happenings are kept, and paused changes replace each other by name.
 
-import { ChangeKind } from "./gen/clientela/v1/common_pb";
+import { ChangeKind } from "clientela/browser";
 import {
   Cart_Abandonment as Abandonment,
   Cart_Freeze as Freeze,
   Cart_State as State,
   type Cart,
   type CartChange,
-} from "./gen/clientela/v1/cart_service_pb";
+} from "clientela/browser";
 import { happenings, type Happening } from "./causes";
 import { folded } from "./text";
 import { milliseconds, now } from "./time";
@@ -177,9 +177,10 @@ export class Carts {
       return;
     }
     let row = this.rows.get(change.name);
+    const before = row?.cart;
     if (row) row.take(cart);
     else this.rows.set(change.name, (row = new Row(cart)));
-    row.remember(happenings(change));
+    row.remember(happenings(change, before));
   }
 
   /** Forgets carts that have not been open for so long that nobody looks at them any more. */

@@ -1,6 +1,6 @@
 // What happened to a cart, in words.
 
-import { CartCause_Kind as Kind, type Cart, type CartCause, type CartChange } from "./gen/clientela/v1/cart_service_pb";
+import { CartCause_Kind as Kind, type Cart, type CartCause, type CartChange } from "clientela/browser";
 import { t } from "./text";
 import { milliseconds } from "./time";
 
@@ -17,14 +17,14 @@ export interface Happening {
   skipped: number;
 }
 
-/** What a change says that happened, in its order. */
-export function happenings(change: CartChange): Happening[] {
+/** What a change says that happened, in its order. `before` is the cart as it was, if that is known. */
+export function happenings(change: CartChange, before?: Cart): Happening[] {
   const commit = milliseconds(change.commitTime);
   return change.causes.map((cause, index) => ({
     version: change.version,
     kind: cause.kind,
     time: milliseconds(cause.time) || commit,
-    product: cause.product && productName(change.cart, cause),
+    product: cause.product && productName(cause, change.cart, before),
     before: cause.quantityBefore,
     after: cause.quantityAfter,
     actor: cause.actor,
@@ -32,9 +32,13 @@ export function happenings(change: CartChange): Happening[] {
   }));
 }
 
-function productName(cart: Cart | undefined, cause: CartCause): string {
-  const item = cart?.items.find((item) => item.name === cause.item);
-  return item?.displayName || cause.product;
+/** What people call the product: as the line says, or said before it was taken out. */
+function productName(cause: CartCause, ...carts: (Cart | undefined)[]): string {
+  for (const cart of carts) {
+    const name = cart?.items.find((item) => item.name === cause.item)?.displayName;
+    if (name) return name;
+  }
+  return cause.product;
 }
 
 /** The one that a row shows: what was added says more than that the cart was opened for it. */

@@ -108,9 +108,10 @@ export class Chart {
           })
         : summary,
     );
-    const at = sample && wanted !== undefined ? String((this.pointed ?? 0) * WIDTH) : "-10";
+    const at = String((this.pointed ?? 0) * WIDTH);
     setAttribute(this.mark, "x1", at);
     setAttribute(this.mark, "x2", at);
+    setAttribute(this.mark, "visibility", sample ? "visible" : "hidden");
   }
 
   private point(event: Event | null): void {

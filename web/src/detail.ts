@@ -3,8 +3,8 @@
 import { Carts, type Row } from "./carts";
 import { inWords, type Happening } from "./causes";
 import { h, icon, ICONS, setText, theirs } from "./dom";
-import type { Cart, Item } from "./gen/clientela/v1/cart_service_pb";
-import type { Address } from "./gen/clientela/v1/customer_service_pb";
+import type { Cart, Item } from "clientela/browser";
+import type { Address } from "clientela/browser";
 import { owner, states } from "./row";
 import { clock, date, duration, money, number, t } from "./text";
 import { milliseconds, now } from "./time";

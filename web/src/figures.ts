@@ -2,7 +2,7 @@
 
 import { Chart } from "./chart";
 import { h, setText } from "./dom";
-import type { CartFigures } from "./gen/clientela/v1/cart_service_pb";
+import type { CartFigures } from "clientela/browser";
 import { money, number, t } from "./text";
 import type { Word } from "./words";
 

@@ -1,6 +1,7 @@
 // What goes on behind the page: the key, the streams, and what becomes of what they tell.
 
-import { Refusal, Server, type CartEvent, type Connection } from "./api";
+import { ClientelaError } from "clientela/browser";
+import { Server, sleep, type CartEvent, type Connection } from "./api";
 import { Carts, CLOSED_FOR, type Row, type Selection } from "./carts";
 import { happenings } from "./causes";
 import * as session from "./session";
@@ -14,6 +15,8 @@ import { View, type Status } from "./view";
 const SAID_AFTER = 1500;
 /** For how long a tab that nobody sees keeps all its streams. */
 const HIDDEN_FOR = 30_000;
+/** How long to wait where a key has too many streams. */
+const CROWDED_WAIT = 5_000;
 /** Groups whose name is not known are asked for at most this often. */
 const GROUPS_EVERY = 30_000;
 
@@ -67,7 +70,7 @@ export class Monitor {
       tools(() => this.show(), () => this.leave("")),
     );
     document.body.replaceChildren(this.view.element);
-    this.tell(this.status);
+    this.view.setStatus(this.status, this.message);
     this.view.tick();
     if (open) this.view.open(open);
     if (this.figures) this.watchFigures();
@@ -112,25 +115,34 @@ export class Monitor {
     void this.watch(key, this.server, this.life.signal);
   }
 
-  /** Follows the carts until it is refused. */
+  /** Follows the carts until it is refused for good. */
   private async watch(key: string, server: Server, signal: AbortSignal): Promise<void> {
-    const connection = (state: Connection) => signal.aborted || this.connected(state);
-    try {
-      for await (const event of server.watchCarts(this.filter(), { signal, connection })) {
+    const connection: Connection = {
+      connected: () => signal.aborted || this.connected(),
+      disconnected: () => signal.aborted || this.disconnected(),
+    };
+    while (!signal.aborted) {
+      try {
+        for await (const event of server.watchCarts(this.filter(), signal, connection)) {
+          if (signal.aborted) return;
+          if (!this.view) this.entered(key);
+          this.take(event);
+        }
+      } catch (error) {
         if (signal.aborted) return;
-        if (!this.view) this.entered(key);
-        this.take(event);
+        const refused = ClientelaError.from(error);
+        if (refused.reason === "WATCH_TOO_WIDE" && !this.narrow) this.narrow = now() - CLOSED_FOR;
+        else if (refused.reason === "TOO_MANY_STREAMS") await this.crowded(signal);
+        else return this.leave(refusal(refused), key);
       }
-    } catch (error) {
-      if (signal.aborted) return;
-      if (!(error instanceof Refusal)) throw error;
-      if (error.reason === "WATCH_TOO_WIDE" && !this.narrow) {
-        this.narrow = now() - CLOSED_FOR;
-        this.message = t("too_wide", { time: minute(this.narrow) });
-        return this.watch(key, server, signal);
-      }
-      this.leave(refusal(error), key);
     }
+  }
+
+  /** Other tabs have all the streams that the key may have: waits until one may be free. */
+  private async crowded(signal: AbortSignal): Promise<void> {
+    this.entrance?.say(t("too_many_streams"));
+    this.tell("away", t("too_many_streams"));
+    await sleep(CROWDED_WAIT, signal);
   }
 
   /** The key was good. */
@@ -163,28 +175,30 @@ export class Monitor {
     }
   }
 
-  private connected(state: Connection): void {
-    if (state === "connected") {
-      clearTimeout(this.away);
-      this.away = undefined;
-      if (this.status === "away") this.tell("live");
-      return;
-    }
-    this.away ??= setTimeout(() => {
-      this.tell("away");
-      this.entrance?.say(t("no_server"));
-    }, this.status === "connecting" ? 300 : SAID_AFTER);
+  private connected(): void {
+    clearTimeout(this.away);
+    this.away = undefined;
+    if (this.status === "away") this.tell("live");
   }
 
-  private tell(status: Status): void {
+  private disconnected(): void {
+    const after = this.status === "connecting" ? 0 : SAID_AFTER;
+    this.away ??= setTimeout(() => {
+      this.entrance?.say(t("no_server"));
+      this.tell("away", t("no_server"));
+    }, after);
+  }
+
+  private tell(status: Status, message = ""): void {
     this.status = status;
-    this.view?.setStatus(status, status === "away" ? t("no_server") : this.message);
+    this.message = message || (this.narrow ? t("too_wide", { time: minute(this.narrow) }) : "");
+    this.view?.setStatus(status, this.message);
   }
 
   private togglePause(): void {
     if (this.carts.paused) this.carts.catchUp();
     else this.carts.pause();
-    this.tell(this.status);
+    this.view?.setStatus(this.status, this.message);
     this.view?.changed();
   }
 
@@ -194,7 +208,7 @@ export class Monitor {
     if (!server) return;
     const stop = (this.figures = new AbortController());
     const follow = async () => {
-      for await (const figures of server.watchFigures({ signal: stop.signal })) {
+      for await (const figures of server.watchFigures(stop.signal)) {
         if (!this.carts.paused) this.view?.figures.show(figures, this.carts.told);
       }
     };
@@ -208,13 +222,13 @@ export class Monitor {
     if (!server || !view) return;
     const stop = (this.detail = new AbortController());
     const follow = async () => {
-      for await (const event of server.watchCart(row.name, { signal: stop.signal })) {
+      for await (const event of server.watchCart(row.name, stop.signal)) {
         if (event.type !== "change" || this.carts.paused) continue;
         view.detail.tell(happenings(event.change));
       }
     };
     follow().catch((error: unknown) => {
-      if (error instanceof Refusal && error.reason === "NOT_FOUND") view.detail.gone();
+      if (ClientelaError.from(error).reason === "NOT_FOUND") view.detail.gone();
     });
   }
 
@@ -262,7 +276,7 @@ export class Monitor {
 }
 
 /** What a refusal means to the person at the page. */
-function refusal({ reason, message }: Refusal): string {
+function refusal({ reason, message }: ClientelaError): string {
   switch (reason) {
     case "KEY_MISSING":
       return t("key_wrong");

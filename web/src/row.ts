@@ -3,8 +3,8 @@
 import type { Row } from "./carts";
 import { foremost, inWords } from "./causes";
 import { h, setAttribute, setText, theirs } from "./dom";
-import { Cart_Abandonment as Abandonment, Cart_Freeze as Freeze, type Cart } from "./gen/clientela/v1/cart_service_pb";
-import { Customer_Kind } from "./gen/clientela/v1/customer_service_pb";
+import { Cart_Abandonment as Abandonment, Cart_Freeze as Freeze, type Cart } from "clientela/browser";
+import { Customer_Kind } from "clientela/browser";
 import { ago, count, duration, money, t } from "./text";
 import type { Word } from "./words";
 

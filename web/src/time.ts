@@ -1,7 +1,11 @@
 // The server's clock, as far as this browser knows it: ages and "being filled now" follow it, so that a
 // wrong clock on somebody's desk does not show wrong ages.
 
-import type { Timestamp } from "@bufbuild/protobuf/wkt";
+/** A time of the contract. */
+interface Timestamp {
+  seconds: bigint;
+  nanos: number;
+}
 
 let ahead = 0;
 

@@ -41,7 +41,7 @@ export class View {
   private readonly group: HTMLSelectElement;
   private readonly storefront: HTMLSelectElement;
   private readonly shown = h("p", { class: "shown" });
-  private readonly empty = h("div", { class: "empty" });
+  private readonly empty = h("div", { class: "none" });
   private readonly main: HTMLElement;
   private due = false;
   private drawnAt = 0;

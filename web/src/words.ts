@@ -75,7 +75,7 @@ const en = {
   ago: "{time} ago",
   just_now: "just now",
   opened: "opened {time} ago",
-  open_since: "for {time}",
+  open_since: "{time} old",
   state_filling: "being filled",
   state_idle: "idle",
   state_abandoned: "abandoned",

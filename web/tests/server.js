@@ -1,19 +1,12 @@
 // A real server of the tests' own, which can be killed and started again, and a client with its keys.
 
-import { createClient } from "@connectrpc/connect";
-import { createGrpcTransport } from "@connectrpc/connect-node";
+import { connect, Role } from "clientela/node";
 import { spawn } from "node:child_process";
 import { once } from "node:events";
 import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs";
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
-import { Role } from "../src/gen/clientela/v1/access_pb.js";
-import { AdminService } from "../src/gen/clientela/v1/admin_service_pb.js";
-import { CartService } from "../src/gen/clientela/v1/cart_service_pb.js";
-import { CustomerService } from "../src/gen/clientela/v1/customer_service_pb.js";
-import { GroupService } from "../src/gen/clientela/v1/group_service_pb.js";
-
 export { Role };
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
@@ -57,6 +50,8 @@ export async function freePort() {
 
 /** `clientela serve`, always on the same port and the same data. */
 export class Server {
+  open = [];
+
   static async start() {
     const server = new Server();
     server.folder = mkdtempSync(path.join(tmpdir(), "clientela-monitor-"));
@@ -71,7 +66,8 @@ export class Server {
     const key = (role) => new RegExp(`^${role}\\s*=\\s*(\\S+)`, "m").exec(keys)[1];
     server.adminKey = key("admin");
     server.operatorKey = key("operator");
-    Object.assign(server, server.clients(server.adminKey));
+    const { admin, carts, customers, groups } = server.client(server.adminKey);
+    Object.assign(server, { admin, carts, customers, groups });
     return server;
   }
 
@@ -95,23 +91,16 @@ export class Server {
   }
 
   async end() {
+    for (const client of this.open) client.close();
     if (this.process?.exitCode === null && this.process.signalCode === null) await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 
-  clients(key, headers = {}) {
-    const authorized = (next) => (request) => {
-      request.header.set("authorization", `Bearer ${key}`);
-      for (const [name, value] of Object.entries(headers)) request.header.set(name, value);
-      return next(request);
-    };
-    const transport = createGrpcTransport({ baseUrl: this.url, interceptors: [authorized] });
-    return {
-      admin: createClient(AdminService, transport),
-      carts: createClient(CartService, transport),
-      customers: createClient(CustomerService, transport),
-      groups: createClient(GroupService, transport),
-    };
+  /** A client with a key; closed with the server. */
+  client(key, more = {}) {
+    const client = connect({ address: `127.0.0.1:${this.port}`, key, ...more });
+    this.open.push(client);
+    return client;
   }
 
   /** A fresh key of a role: its secret and its name. */
