@@ -13,14 +13,12 @@ export interface Happening {
   before: number;
   after: number;
   actor: string;
-  /** How many changes before this one were not told one by one. */
-  skipped: number;
 }
 
 /** What a change says that happened, in its order. `before` is the cart as it was, if that is known. */
 export function happenings(change: CartChange, before?: Cart): Happening[] {
   const commit = milliseconds(change.commitTime);
-  return change.causes.map((cause, index) => ({
+  return change.causes.map((cause) => ({
     version: change.version,
     kind: cause.kind,
     time: milliseconds(cause.time) || commit,
@@ -28,7 +26,6 @@ export function happenings(change: CartChange, before?: Cart): Happening[] {
     before: cause.quantityBefore,
     after: cause.quantityAfter,
     actor: cause.actor,
-    skipped: index === 0 ? change.conflated : 0,
   }));
 }
 

@@ -6,7 +6,7 @@ import { h, icon, ICONS, setText, theirs } from "./dom";
 import type { Cart, Item } from "clientela/browser";
 import type { Address } from "clientela/browser";
 import { owner, states } from "./row";
-import { clock, date, duration, money, number, t } from "./text";
+import { clock, count, date, duration, money, number, t } from "./text";
 import { milliseconds, now } from "./time";
 import type { Word } from "./words";
 
@@ -19,7 +19,7 @@ export class Detail {
   private row: Row | null = null;
   private drawn: Cart | null = null;
   private history: Happening[] = [];
-  private told = 0n;
+  private told = new Set<bigint>();
   private quantities = new Map<string, number>();
   private readonly head = h("div", { class: "detail-head" });
   private readonly badges = h("div", { class: "badges" });
@@ -73,11 +73,11 @@ export class Detail {
     this.drawn = null;
     this.quantities.clear();
     this.history = [...row.happened];
-    this.told = this.history.at(-1)?.version ?? 0n;
+    this.told = new Set(this.history.map((one) => one.version));
     this.element.classList.add("open");
     this.element.inert = false;
     this.body.scrollTop = 0;
-    this.log.replaceChildren(...this.history.map((one) => this.entry(one, false)).reverse());
+    this.drawLog();
     this.draw();
     this.title.focus({ preventScroll: true });
   }
@@ -89,15 +89,28 @@ export class Detail {
     this.element.inert = true;
   }
 
-  /** Takes what the cart's own stream tells; what the list has told already is passed over. */
+  /**
+   * Takes what happened to the cart, from its own stream, which tells each version, and from that of the
+   * list, which may have told one before the cart's began. What was told already is passed over.
+   */
   tell(happened: Happening[]): void {
-    const news = happened.filter((one) => one.version > this.told);
+    const news = happened.filter((one) => !this.told.has(one.version));
     if (news.length === 0) return;
-    this.told = news.at(-1)!.version;
+    const last = this.history.at(-1)?.version ?? 0n;
+    for (const one of news) this.told.add(one.version);
     this.history.push(...news);
-    this.history.splice(0, this.history.length - HISTORY_MAX);
-    for (const one of news) this.log.prepend(this.entry(one, true));
-    while (this.log.childElementCount > HISTORY_MAX) this.log.lastElementChild!.remove();
+    if (news[0]!.version < last) {
+      this.history.sort((a, b) => Number(a.version - b.version));
+      this.drawLog();
+    } else for (const one of news) this.log.prepend(this.entry(one, true));
+    while (this.history.length > HISTORY_MAX) {
+      this.told.delete(this.history.shift()!.version);
+      this.log.lastElementChild?.remove();
+    }
+  }
+
+  private drawLog(): void {
+    this.log.replaceChildren(...this.history.map((one) => this.entry(one, false)).reverse());
   }
 
   /** The cart is not there any more. */
@@ -117,6 +130,7 @@ export class Detail {
     }
     const { row } = this;
     if (!row) return;
+    this.tell(row.happened);
     const at = now();
     const badges = states(row, at).map(({ kind, text }) => theirs(text, `badge ${kind}`));
     const key = badges.map((badge) => badge.className + badge.textContent).join("\n");
@@ -168,7 +182,8 @@ export class Detail {
         h("th", { text: t("total"), attributes: { scope: "col" } }),
       ),
     );
-    this.lines.replaceChildren(h("table", {}, head, body, foot));
+    const columns = h("colgroup", {}, ...["quantity", "", "amount"].map((name) => h("col", { class: name })));
+    this.lines.replaceChildren(h("table", {}, columns, head, body, foot));
     this.facts.replaceChildren(...this.known(cart));
   }
 
@@ -217,6 +232,9 @@ export class Detail {
   }
 
   private entry(one: Happening, fresh: boolean): HTMLElement {
+    // Versions follow each other by one: what is missing between two was told by neither stream.
+    const before = this.history[this.history.indexOf(one) - 1];
+    const skipped = before ? Number(one.version - before.version) - 1 : 0;
     return h(
       "li",
       { class: fresh ? "fresh" : "" },
@@ -226,7 +244,7 @@ export class Detail {
         {},
         theirs(inWords(one)),
         one.actor && theirs(t("by", { actor: one.actor }), "under"),
-        one.skipped > 0 && h("span", { class: "under", text: t("skipped", { n: number(one.skipped) }) }),
+        skipped > 0 && h("span", { class: "under skipped", text: count("skipped", skipped) }),
       ),
     );
   }

@@ -9,6 +9,8 @@ import { now } from "./time";
 
 /** How many rows beyond the edges are kept ready. */
 const MARGIN = 4;
+/** How many elements are kept for rows to come. */
+const SPARE_MAX = 40;
 
 export class ListView {
   readonly element: HTMLElement;
@@ -76,19 +78,16 @@ export class ListView {
     }
     for (let index = first; index < last; index++) {
       const row = rows[index]!;
-      let view = this.views.get(row.name);
-      if (!view) {
-        view = this.spare.pop() ?? this.made();
-        this.views.set(row.name, view);
-        if (!view.element.isConnected) this.space.append(view.element);
-      }
+      const known = this.views.get(row.name);
+      const view = known ?? this.spare.pop() ?? this.made();
       view.show(row, at, this.groups);
-      view.put(this.ids.get(view)!, index * height, index, rows.length, row.name === this.current);
+      view.put(this.ids.get(view)!, index * height, index, rows.length, row.name === this.current, !known);
+      if (known) continue;
+      this.views.set(row.name, view);
+      if (!view.element.isConnected) this.space.append(view.element);
     }
-    for (const view of this.spare.splice(0)) {
-      if (this.spare.length < 40) view.element.remove();
-      this.spare.push(view);
-    }
+    for (const view of this.spare) view.element.remove();
+    this.spare.length = Math.min(this.spare.length, SPARE_MAX);
     const active = this.views.get(this.current);
     setAttribute(this.element, "aria-activedescendant", active ? this.ids.get(active)! : null);
   }

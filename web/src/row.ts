@@ -68,12 +68,13 @@ export class RowView {
     return this.shown?.name ?? "";
   }
 
-  /** Puts the element where the row belongs. */
-  put(id: string, top: number, index: number, all: number, selected: boolean): void {
-    const place = `${id} ${top} ${all} ${selected}`;
+  /** Puts the element where the row belongs; one that showed another cart does not glide there. */
+  put(id: string, top: number, index: number, all: number, selected: boolean, fresh: boolean): void {
+    const place = `${id} ${top} ${all} ${selected} ${fresh}`;
     if (place === this.place) return;
     this.place = place;
     this.element.id = id;
+    this.element.style.transition = fresh ? "none" : "";
     this.element.style.transform = `translateY(${top}px)`;
     setAttribute(this.element, "aria-posinset", String(index + 1));
     setAttribute(this.element, "aria-setsize", String(all));

@@ -21,6 +21,11 @@ export interface Looks {
   language: string;
 }
 
+/** What an API key is made of. Anything else would not even become a header. */
+export function isKey(text: string): boolean {
+  return /^[\x21-\x7e]{1,512}$/.test(text);
+}
+
 let session = readSession();
 
 /** The key that the tab is signed in with. */
@@ -62,7 +67,7 @@ export function keepLooks(): void {
 
 function readSession(): Session | null {
   const stored = read(() => sessionStorage, SESSION);
-  if (typeof stored?.["key"] !== "string" || !stored["key"]) return null;
+  if (typeof stored?.["key"] !== "string" || !isKey(stored["key"])) return null;
   const samples = Array.isArray(stored["samples"]) ? stored["samples"].filter(isSample) : [];
   return { key: stored["key"], samples };
 }

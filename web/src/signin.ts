@@ -1,10 +1,8 @@
 // The form that asks for a key.
 
 import { h, setText } from "./dom";
+import { isKey } from "./session";
 import { t } from "./text";
-
-/** What an API key is made of. Anything else would not even become a header. */
-const KEY = /^[\x21-\x7e]{1,512}$/;
 
 export class SignIn {
   readonly element: HTMLElement;
@@ -41,7 +39,7 @@ export class SignIn {
           submit: (event) => {
             event.preventDefault();
             const key = this.field.value.trim();
-            if (KEY.test(key)) enter(key);
+            if (isKey(key)) enter(key);
             else this.say(t("key_wrong"));
           },
         },

@@ -22,7 +22,7 @@ const CONDITIONS = ["all", "filling", "idle", "abandoned", "held", "ordered"] as
 /** The list is sorted anew at most this often: more often nobody could read it. */
 const DRAWN_EVERY = 250;
 /** From how many changes a second on rows jump to their places instead of gliding. */
-const CALM = 8;
+const CALM = 4;
 
 export class View {
   readonly element: HTMLElement;
@@ -45,7 +45,7 @@ export class View {
   private readonly main: HTMLElement;
   private due = false;
   private drawnAt = 0;
-  private rate = { second: 0, told: 0 };
+  private toldBefore = 0;
   private loaded = false;
 
   constructor(carts: Carts, selection: Selection, orders: Orders, tools: HTMLElement) {
@@ -168,8 +168,8 @@ export class View {
   /** Once a second: ages and what goes by time; groups and storefronts that came. */
   tick(): void {
     const told = this.carts.told;
-    this.list.calm(told - this.rate.told < CALM);
-    this.rate.told = told;
+    this.list.calm(told - this.toldBefore < CALM);
+    this.toldBefore = told;
     const { groups, storefronts } = this.carts.kinds();
     const named = groups.map((name) => [name, this.orders.groups(name)] as const);
     named.sort((a, b) => a[1].localeCompare(b[1]));

@@ -84,6 +84,10 @@ export class Server {
     });
   }
 
+  get alive() {
+    return this.process.exitCode === null && this.process.signalCode === null;
+  }
+
   async kill() {
     const ended = once(this.process, "exit");
     this.process.kill("SIGKILL");
@@ -92,7 +96,7 @@ export class Server {
 
   async end() {
     for (const client of this.open) client.close();
-    if (this.process?.exitCode === null && this.process.signalCode === null) await this.kill();
+    if (this.process && this.alive) await this.kill();
     rmSync(this.folder, { recursive: true, force: true });
   }
 

@@ -1,6 +1,6 @@
 // What the tests of the page stand on: a browser, tabs whose faults are noted, and a count at the end.
 
-import { mkdirSync } from "node:fs";
+import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { eventually, Server } from "./server.js";
@@ -71,6 +71,7 @@ export class Trial {
     } finally {
       clearTimeout(timer);
       for (const tab of tabs) await tab.context.close().catch(() => {});
+      if (!this.server.alive) await this.server.run();
     }
   }
 
@@ -84,12 +85,24 @@ export class Trial {
       reducedMotion: motion ?? "no-preference",
       ...more,
     });
+    if (process.env.CLIENTELA_PAGE) await servedFrom(context, process.env.CLIENTELA_PAGE);
     const tab = new Tab(context, await context.newPage(), url ?? this.server.url);
     tabs.push(tab);
     await tab.page.goto(tab.url);
     if (key) await tab.signIn(key);
     return tab;
   }
+}
+
+/** Has the page's files come from a folder, with the server's headers: to try them before it is built anew. */
+function servedFrom(context, folder) {
+  return context.route(/:\d+\/(monitor\.(js|css))?$/, async (route) => {
+    const answer = await route.fetch().catch(() => null);
+    if (!answer) return route.abort("connectionrefused");
+    const name = new URL(route.request().url()).pathname.slice(1) || "index.html";
+    const { "content-encoding": _, "content-length": __, ...headers } = answer.headers();
+    await route.fulfill({ response: answer, headers, body: readFileSync(path.join(folder, name)) });
+  });
 }
 
 /** One tab of a browser, and what went wrong in it. */
