@@ -1,4 +1,4 @@
-// Runs the tests of the page: `main.js [--only TEXT] [--seconds N]`.
+// Runs the tests of the page: `main.js [--only TEXT] [--seconds N] [--writes]`.
 
 import { parseArgs } from "node:util";
 import { harm } from "./harm.js";
@@ -7,14 +7,14 @@ import { page } from "./page.js";
 import { Trial } from "./trial.js";
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, seconds: { type: "string", default: "20" } },
+  options: { only: { type: "string" }, seconds: { type: "string", default: "20" }, writes: { type: "boolean" } },
 });
 const trial = new Trial(values.only);
 try {
   await trial.start();
   await page(trial);
   await harm(trial);
-  await load(trial, Number(values.seconds));
+  await load(trial, Number(values.seconds), values.writes);
 } catch (error) {
   trial.failed += 1;
   console.log("FAILED  the run cannot go on");

@@ -101,7 +101,8 @@ function servedFrom(context, folder) {
     if (!answer) return route.abort("connectionrefused");
     const name = new URL(route.request().url()).pathname.slice(1) || "index.html";
     const { "content-encoding": _, "content-length": __, ...headers } = answer.headers();
-    await route.fulfill({ response: answer, headers, body: readFileSync(path.join(folder, name)) });
+    headers["content-type"] = { html: "text/html", js: "text/javascript", css: "text/css" }[name.split(".")[1]];
+    await route.fulfill({ status: 200, headers, body: readFileSync(path.join(folder, name)) });
   });
 }
 
