@@ -1,6 +1,7 @@
 // Stands between the page and a real server, and makes a stream of carts busier than this machine's disk
 // would: `crowd.js PORT KEY RATE`. It prints the port it listens on, begins when it is told to, and says
-// every second how many changes it has sent, and how many bytes of them wait to be taken.
+// every second how many changes it has sent, how many bytes of them wait to be taken, and how
+// many bytes one has.
 //
 // Only WatchCarts is answered here: with the server's own carts, of which one after the other is changed.
 // Everything else is handed on.
@@ -24,13 +25,14 @@ client.close();
 
 let sent = 0;
 let begun = 0;
+let written = 0;
 const streams = new Set();
 process.stdin.once("data", () => {
   begun = performance.now();
   setInterval(tick, TICK);
   setInterval(() => {
     const waiting = Math.max(0, ...[...streams].map((stream) => stream.writableLength));
-    console.log(`sent ${sent} waiting ${waiting}`);
+    console.log(`sent ${sent} waiting ${waiting} each ${Math.round(written / Math.max(1, sent))}`);
   }, 1000);
 });
 
@@ -66,7 +68,7 @@ function tick() {
   const changes = [];
   for (; sent < due; sent += 1) changes.push(changed(carts[(sent * 7919) % carts.length], sent));
   if (changes.length === 0) return;
-  for (const stream of streams) write(stream, { changes, resumeToken: "token" });
+  for (const stream of streams) written += write(stream, { changes, resumeToken: "token" });
 }
 
 /** The next version of a cart: a line of it has another quantity. */
@@ -97,4 +99,5 @@ function write(stream, message) {
   const head = Buffer.alloc(5);
   head.writeUInt32BE(bytes.length, 1);
   stream.write(Buffer.concat([head, bytes]));
+  return head.length + bytes.length;
 }

@@ -29,7 +29,7 @@ await new Promise((resolve) => process.stdin.once("data", resolve));
 let answered = 0;
 let begun = 0;
 const started = performance.now();
-setInterval(() => console.log(`sent ${answered} waiting 0`), 1000);
+setInterval(() => console.log(`sent ${answered} waiting 0 each 1`), 1000);
 for (let worker = 0; worker < AT_ONCE; worker += 1) void work();
 
 /** Changes one cart after the other, not before its time has come. */
