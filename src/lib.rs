@@ -20,6 +20,7 @@ pub mod jobs;
 pub mod limits;
 pub mod list;
 pub mod mask;
+pub mod monitor;
 pub mod numbers;
 pub mod operations;
 pub mod passwords;

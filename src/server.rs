@@ -13,7 +13,6 @@ use axum::{
     http::{HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::Response,
-    routing::get,
 };
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,7 +25,7 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 pub use readiness::{Health, watch_readiness};
 
-use crate::limits;
+use crate::{limits, monitor};
 
 /// How the server behaves beside what it serves.
 #[derive(Debug, Clone)]
@@ -96,11 +95,7 @@ fn router(grpc: Router, origins: &[String]) -> anyhow::Result<Router> {
         .layer(GrpcWebLayer::new())
         .layer(cors(origins)?)
         .layer(middleware::from_fn(only_grpc));
-    Ok(Router::new().route("/", get(home)).fallback_service(grpc))
-}
-
-async fn home() -> &'static str {
-    "Clientela answers gRPC and gRPC-Web at this address.\n"
+    Ok(monitor::router().fallback_service(grpc))
 }
 
 /// Requests that are no gRPC get a plain answer instead of a gRPC status.

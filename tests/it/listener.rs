@@ -1,4 +1,4 @@
-//! The port: gRPC, gRPC-Web with CORS, a page's place, health and reflection.
+//! The port: gRPC, gRPC-Web with CORS, what is no gRPC, health and reflection.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use clientela::proto::pb::{self, ErrorReason, watch_carts_response::Signal};
@@ -13,7 +13,7 @@ use crate::on_both_engines;
 use crate::watch::{add, every, visitor};
 
 /// Sends one HTTP/1.1 request.
-async fn http(
+pub async fn http(
     shop: &Shop,
     request: http::Request<Full<bytes::Bytes>>,
 ) -> (http::response::Parts, bytes::Bytes) {
@@ -26,7 +26,8 @@ async fn http(
     (parts, body.collect().await.unwrap().to_bytes())
 }
 
-fn request(method: &str, path: &str) -> http::request::Builder {
+/// A request to be completed.
+pub fn request(method: &str, path: &str) -> http::request::Builder {
     http::Request::builder()
         .method(method)
         .uri(path)
@@ -166,12 +167,12 @@ on_both_engines! {
     }
 
     async fn what_is_no_grpc_gets_a_plain_answer(shop: Shop) {
-        let (home, _) = http(&shop, request("GET", "/").body(Full::default()).unwrap()).await;
-        let (other, body) =
-            http(&shop, request("GET", "/nothing/here").body(Full::default()).unwrap()).await;
+        for path in ["/nothing/here", "/index.html", "/monitor.js.gz", "/monitor.css/", "//"] {
+            let (other, body) =
+                http(&shop, request("GET", path).body(Full::default()).unwrap()).await;
 
-        assert_eq!((home.status.as_u16(), other.status.as_u16()), (200, 404));
-        assert_eq!(body, "not found\n");
+            assert_eq!((other.status.as_u16(), &body[..]), (404, &b"not found\n"[..]), "{path}");
+        }
     }
 
     async fn health_answers_without_a_key_for_each_service(shop: Shop) {

@@ -19,6 +19,7 @@ mod jobs;
 mod large_answers;
 mod listener;
 mod lists;
+mod monitor;
 mod operations;
 mod request_ids;
 mod throwaway_postgres;

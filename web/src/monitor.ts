@@ -1,0 +1,292 @@
+// What goes on behind the page: the key, the streams, and what becomes of what they tell.
+
+import { ClientelaError } from "clientela/browser";
+import { Server, sleep, type CartEvent, type Connection } from "./api";
+import { Carts, CLOSED_FOR, type Row, type Selection } from "./carts";
+import { happenings } from "./causes";
+import * as session from "./session";
+import { SignIn } from "./signin";
+import { language, minute, t } from "./text";
+import { now } from "./time";
+import { tools } from "./tools";
+import { View, type Status } from "./view";
+
+/** After which time without a connection it is said: a stream that is cut now and then is no news. */
+const SAID_AFTER = 1500;
+/** For how long a tab that nobody sees keeps all its streams. */
+const HIDDEN_FOR = 30_000;
+/** How long to wait where a key has too many streams. */
+const CROWDED_WAIT = 5_000;
+/** Groups whose name is not known are asked for at most this often. */
+const GROUPS_EVERY = 30_000;
+
+export class Monitor {
+  private readonly carts = new Carts();
+  private readonly selection: Selection = { search: "", condition: "all", group: "", storefront: "" };
+  private view: View | null = null;
+  private entrance: SignIn | null = null;
+  private server: Server | null = null;
+  /** Ends everything that was begun with the key. */
+  private life = new AbortController();
+  private figures: AbortController | null = null;
+  private detail: AbortController | null = null;
+  private groupNames = new Map<string, Record<string, string>>();
+  private groupsAsked = 0;
+  private status: Status = "connecting";
+  private message = "";
+  private narrow = 0;
+  private away: ReturnType<typeof setTimeout> | undefined;
+  private hidden: ReturnType<typeof setTimeout> | undefined;
+
+  constructor() {
+    setInterval(() => this.tick(), 1000);
+    setInterval(() => this.carts.prune(), 30_000);
+    document.addEventListener("visibilitychange", () => this.seen());
+    matchMedia("(max-width: 1023px)").addEventListener("change", () => this.view?.cover());
+    const key = session.key();
+    if (key) {
+      this.show();
+      this.begin(key);
+    } else this.ask("");
+  }
+
+  /** Shows the page in the language that is chosen now. */
+  private show(): void {
+    document.documentElement.lang = language();
+    document.title = `Clientela · ${t("title")}`;
+    if (this.entrance && !this.server) return this.ask("");
+    const open = this.view?.detail.name;
+    this.detail?.abort();
+    this.entrance = null;
+    this.view = new View(
+      this.carts,
+      this.selection,
+      {
+        open: (row) => this.openCart(row),
+        close: () => this.detail?.abort(),
+        togglePause: () => this.togglePause(),
+        groups: (name) => this.groupName(name),
+      },
+      tools(() => this.show(), () => this.leave("")),
+    );
+    document.body.replaceChildren(this.view.element);
+    this.view.setStatus(this.status, this.message);
+    this.view.tick();
+    if (open) this.view.open(open);
+    if (this.figures) this.watchFigures();
+  }
+
+  private ask(message: string, key = ""): void {
+    document.documentElement.lang = language();
+    document.title = "Clientela";
+    this.view = null;
+    this.entrance = new SignIn(key, message, (key) => this.begin(key), tools(() => this.ask("")));
+    document.body.replaceChildren(this.entrance.element);
+    this.entrance.focus();
+  }
+
+  /** Ends what was begun, and asks for a key. */
+  private leave(message: string, key = ""): void {
+    this.end();
+    session.signOut();
+    this.ask(message, key);
+  }
+
+  private end(): void {
+    this.life.abort();
+    this.detail?.abort();
+    this.figures?.abort();
+    this.figures = this.detail = this.server = null;
+    clearTimeout(this.away);
+    this.away = undefined;
+    this.carts.clear();
+    Object.assign(this.selection, { search: "", condition: "all", group: "", storefront: "" });
+    this.groupNames.clear();
+    this.groupsAsked = this.narrow = 0;
+    this.status = "connecting";
+    this.message = "";
+  }
+
+  private begin(key: string): void {
+    this.end();
+    this.life = new AbortController();
+    this.server = new Server(key);
+    this.entrance?.busy(true);
+    void this.watch(key, this.server, this.life.signal);
+  }
+
+  /** Follows the carts until it is refused for good. */
+  private async watch(key: string, server: Server, signal: AbortSignal): Promise<void> {
+    const connection: Connection = {
+      connected: () => signal.aborted || this.connected(),
+      disconnected: () => signal.aborted || this.disconnected(),
+    };
+    while (!signal.aborted) {
+      try {
+        for await (const event of server.watchCarts(this.filter(), signal, connection)) {
+          if (signal.aborted) return;
+          if (!this.view) this.entered(key);
+          this.take(event);
+        }
+      } catch (error) {
+        if (signal.aborted) return;
+        const refused = ClientelaError.from(error);
+        if (refused.reason === "WATCH_TOO_WIDE" && !this.narrow) this.narrow = now() - CLOSED_FOR;
+        else if (refused.reason === "TOO_MANY_STREAMS") await this.crowded(signal);
+        else return this.leave(refusal(refused), key);
+      }
+    }
+  }
+
+  /** Other tabs have all the streams that the key may have: waits until one may be free. */
+  private async crowded(signal: AbortSignal): Promise<void> {
+    this.entrance?.say(t("too_many_streams"));
+    this.tell("away", t("too_many_streams"));
+    await sleep(CROWDED_WAIT, signal);
+  }
+
+  /** The key was good. */
+  private entered(key: string): void {
+    session.signIn(key);
+    this.show();
+  }
+
+  /** Open carts, and those that ceased to be open while somebody may look. */
+  private filter(): string {
+    const since = new Date(now() - CLOSED_FOR).toISOString();
+    return this.narrow ? `update_time > ${since}` : `state = OPEN OR update_time > ${since}`;
+  }
+
+  private take(event: CartEvent): void {
+    switch (event.type) {
+      case "reset":
+        this.carts.reset();
+        this.tell("loading");
+        break;
+      case "ready":
+        this.carts.ready();
+        this.tell("live");
+        if (!this.figures) this.watchFigures();
+        this.view?.tick();
+        break;
+      case "change":
+        this.carts.change(event.change);
+        this.view?.changed();
+    }
+  }
+
+  private connected(): void {
+    clearTimeout(this.away);
+    this.away = undefined;
+    if (this.status === "away") this.tell("live");
+  }
+
+  private disconnected(): void {
+    const after = this.status === "connecting" ? 0 : SAID_AFTER;
+    this.away ??= setTimeout(() => {
+      this.entrance?.say(t("no_server"));
+      this.tell("away", t("no_server"));
+    }, after);
+  }
+
+  private tell(status: Status, message = ""): void {
+    this.status = status;
+    this.message = message || (this.narrow ? t("too_wide", { time: minute(this.narrow) }) : "");
+    this.view?.setStatus(status, this.message);
+  }
+
+  private togglePause(): void {
+    if (this.carts.paused) this.carts.catchUp();
+    else this.carts.pause();
+    this.view?.setStatus(this.status, this.message);
+    this.view?.changed();
+  }
+
+  private watchFigures(): void {
+    this.figures?.abort();
+    const { server } = this;
+    if (!server) return;
+    const stop = (this.figures = new AbortController());
+    const follow = async () => {
+      for await (const figures of server.watchFigures(stop.signal)) {
+        if (!this.carts.paused) this.view?.figures.show(figures, this.carts.told);
+      }
+    };
+    // A key that may see the carts and not the figures sees the carts.
+    follow().catch(() => this.view?.figures.element.remove());
+  }
+
+  private openCart(row: Row): void {
+    this.detail?.abort();
+    const { server, view } = this;
+    if (!server || !view) return;
+    const stop = (this.detail = new AbortController());
+    const follow = async () => {
+      for await (const event of server.watchCart(row.name, stop.signal)) {
+        if (event.type !== "change" || this.carts.paused) continue;
+        view.detail.tell(happenings(event.change));
+      }
+    };
+    follow().catch((error: unknown) => {
+      if (ClientelaError.from(error).reason === "NOT_FOUND") view.detail.gone();
+    });
+  }
+
+  private groupName(name: string): string {
+    const names = this.groupNames.get(name);
+    if (!names) this.askForGroups();
+    return names?.[language()] ?? Object.values(names ?? {})[0] ?? name.replace("groups/", "");
+  }
+
+  private askForGroups(): void {
+    const { server, life } = this;
+    if (!server || Date.now() - this.groupsAsked < GROUPS_EVERY) return;
+    this.groupsAsked = Date.now();
+    server
+      .groupNames(life.signal)
+      .then((names) => {
+        if (life.signal.aborted) return;
+        this.groupNames = names;
+        this.view?.list.forget();
+        this.view?.tick();
+      })
+      // Without names groups are called by their ids.
+      .catch(() => {});
+  }
+
+  /** A tab that nobody sees gives its connections back but the one of the list. */
+  private seen(): void {
+    clearTimeout(this.hidden);
+    if (document.hidden) {
+      this.hidden = setTimeout(() => {
+        this.figures?.abort();
+        this.detail?.abort();
+      }, HIDDEN_FOR);
+      return;
+    }
+    if (this.figures?.signal.aborted) this.watchFigures();
+    const row = this.carts.rows.get(this.view?.detail.name ?? "");
+    if (this.detail?.signal.aborted && row) this.openCart(row);
+    this.view?.changed();
+  }
+
+  private tick(): void {
+    if (!document.hidden) this.view?.tick();
+  }
+}
+
+/** What a refusal means to the person at the page. */
+function refusal({ reason, message }: ClientelaError): string {
+  switch (reason) {
+    case "KEY_MISSING":
+      return t("key_wrong");
+    case "KEY_REVOKED":
+      return t("key_revoked");
+    case "ROLE_NOT_ALLOWED":
+      return t("key_not_allowed");
+    case "SHOP_REQUIRED":
+      return t("key_shop");
+    default:
+      return t("failed", { message });
+  }
+}

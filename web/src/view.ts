@@ -1,0 +1,279 @@
+// The page once somebody has signed in: what it is made of, and how it is drawn when something changed.
+
+import type { Condition, Carts, Row, Selection } from "./carts";
+import { Detail } from "./detail";
+import { h, icon, ICONS, setAttribute, setText } from "./dom";
+import { Figures } from "./figures";
+import { ListView } from "./list";
+import { count, number, t } from "./text";
+import type { Word } from "./words";
+
+export type Status = "connecting" | "loading" | "live" | "away";
+
+/** What the page can be told to do. */
+export interface Orders {
+  open(row: Row): void;
+  close(): void;
+  togglePause(): void;
+  groups(name: string): string;
+}
+
+const CONDITIONS = ["all", "filling", "idle", "abandoned", "held", "ordered"] as const;
+/** The list is sorted anew at most this often: more often nobody could read it. */
+const DRAWN_EVERY = 250;
+/** From how many changes a second on rows jump to their places instead of gliding. */
+const CALM = 4;
+
+export class View {
+  readonly element: HTMLElement;
+  readonly detail: Detail;
+  readonly figures = new Figures();
+  readonly list: ListView;
+  private readonly carts: Carts;
+  private readonly orders: Orders;
+  private readonly selection: Selection;
+  private readonly status = h("span", { class: "status", attributes: { role: "status" } });
+  private readonly waiting = h("span", { class: "waiting" });
+  private readonly pause: HTMLButtonElement;
+  private readonly notice = h("p", { class: "notice-bar", attributes: { role: "alert" } });
+  private readonly search: HTMLInputElement;
+  private readonly chips = new Map<string, { button: HTMLButtonElement; count: HTMLElement }>();
+  private readonly group: HTMLSelectElement;
+  private readonly storefront: HTMLSelectElement;
+  private readonly shown = h("p", { class: "shown" });
+  private readonly empty = h("div", { class: "none" });
+  private readonly main: HTMLElement;
+  private due = false;
+  private drawnAt = 0;
+  private toldBefore = 0;
+  private loaded = false;
+
+  constructor(carts: Carts, selection: Selection, orders: Orders, tools: HTMLElement) {
+    this.carts = carts;
+    this.selection = selection;
+    this.orders = orders;
+    this.detail = new Detail(orders.groups, () => this.close());
+    this.list = new ListView(t("list"), orders.groups, (name) => this.open(name));
+    this.pause = h("button", {
+      class: "pause",
+      attributes: { type: "button", "aria-keyshortcuts": "p" },
+      on: { click: orders.togglePause },
+    });
+    this.search = h("input", {
+      attributes: {
+        type: "search",
+        placeholder: t("search_hint"),
+        "aria-label": t("search"),
+        "aria-keyshortcuts": "/",
+        autocomplete: "off",
+        spellcheck: "false",
+      },
+      on: { input: () => this.choose({ search: this.search.value }) },
+    });
+    this.search.value = selection.search;
+    const select = (label: Word, field: "group" | "storefront") => {
+      const element: HTMLSelectElement = h("select", {
+        attributes: { "aria-label": t(label) },
+        on: { change: () => this.choose({ [field]: element.value }) },
+      });
+      return element;
+    };
+    this.group = select("group", "group");
+    this.storefront = select("storefront", "storefront");
+    const chips = h("div", { class: "conditions", attributes: { role: "group", "aria-label": t("filter") } });
+    for (const condition of CONDITIONS) {
+      const count = h("span", { class: "count" });
+      const button = h(
+        "button",
+        { class: `condition ${condition}`, attributes: { type: "button" }, on: { click: () => this.choose({ condition }) } },
+        t(condition),
+        count,
+      );
+      this.chips.set(condition, { button, count });
+      chips.append(button);
+    }
+    const header = h(
+      "header",
+      { class: "bar" },
+      h("span", { class: "logo", attributes: { "aria-hidden": "true" } }),
+      h("h1", { text: t("title") }),
+      this.status,
+      h("span", { class: "grow" }),
+      this.waiting,
+      this.pause,
+      tools,
+    );
+    this.main = h(
+      "main",
+      {},
+      this.figures.element,
+      h(
+        "div",
+        { class: "filters" },
+        h("label", { class: "search" }, icon(ICONS.search), this.search),
+        chips,
+        this.group,
+        this.storefront,
+        this.shown,
+      ),
+      h("div", { class: "lists" }, this.list.element, this.empty),
+    );
+    this.element = h(
+      "div",
+      { class: "page", on: { keydown: (event) => this.key(event as KeyboardEvent) } },
+      header,
+      this.notice,
+      h("div", { class: "content" }, this.main, this.detail.element),
+    );
+    this.draw();
+  }
+
+  /** Says how the stream is. */
+  setStatus(status: Status, message = ""): void {
+    this.loaded ||= status === "live";
+    this.status.dataset["status"] = this.carts.paused && status === "live" ? "paused" : status;
+    setText(this.status, t(this.carts.paused && status === "live" ? "paused" : status));
+    setText(this.notice, message);
+    this.notice.hidden = !message;
+    this.drawPause();
+    this.drawEmpty();
+  }
+
+  /** Something changed: it is drawn with the next frame, and at most so often. */
+  changed(): void {
+    this.drawPause();
+    if (this.due) return;
+    this.due = true;
+    const wait = Math.max(0, this.drawnAt + DRAWN_EVERY - performance.now());
+    setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
+  }
+
+  draw(): void {
+    this.due = false;
+    this.drawnAt = performance.now();
+    const { rows, counts } = this.carts.select(this.selection, this.orders.groups);
+    this.list.show(rows);
+    this.detail.draw(this.carts);
+    for (const [condition, { button, count }] of this.chips) {
+      setText(count, number(counts[condition as Exclude<Condition, "merged" | "saved" | "empty">]));
+      setAttribute(button, "aria-pressed", String(this.selection.condition === condition));
+    }
+    const all = this.carts.rows.size;
+    const total = count("shown", rows.length);
+    setText(this.shown, rows.length === all ? total : t("of", { shown: number(rows.length), all: count("shown", all) }));
+    this.empty.hidden = rows.length > 0;
+    this.drawEmpty();
+  }
+
+  /** Once a second: ages and what goes by time; groups and storefronts that came. */
+  tick(): void {
+    const told = this.carts.told;
+    this.list.calm(told - this.toldBefore < CALM);
+    this.toldBefore = told;
+    const { groups, storefronts } = this.carts.kinds();
+    const named = groups.map((name) => [name, this.orders.groups(name)] as const);
+    named.sort((a, b) => a[1].localeCompare(b[1]));
+    options(this.group, t("any_group"), named, this.selection.group);
+    const places = storefronts.map((name) => [name, name] as const);
+    options(this.storefront, t("any_storefront"), places, this.selection.storefront);
+    this.changed();
+  }
+
+  /** Opens a cart. */
+  open(name: string): void {
+    const row = this.carts.rows.get(name);
+    if (!row) return;
+    this.list.select(name);
+    this.detail.show(row);
+    this.element.classList.add("with-detail");
+    this.cover();
+    this.orders.open(row);
+  }
+
+  close(): void {
+    this.detail.close();
+    this.element.classList.remove("with-detail");
+    this.cover();
+    this.orders.close();
+    this.list.focus();
+  }
+
+  /** Where the cart that is looked at covers the list, the list is out of reach. */
+  cover(): void {
+    this.main.inert = this.detail.open && matchMedia("(max-width: 1023px)").matches;
+  }
+
+  private choose(choice: Partial<Selection>): void {
+    Object.assign(this.selection, choice);
+    this.list.element.scrollTop = 0;
+    this.draw();
+  }
+
+  private drawPause(): void {
+    const { paused, waitingCount } = this.carts;
+    const label = t(paused ? "catch_up" : "pause");
+    if (this.pause.dataset["label"] !== label) {
+      this.pause.dataset["label"] = label;
+      this.pause.replaceChildren(icon(paused ? ICONS.play : ICONS.pause), h("span", { text: label }));
+      this.pause.classList.toggle("primary", paused);
+    }
+    setText(this.waiting, paused ? count("waiting", waitingCount) : "");
+  }
+
+  private drawEmpty(): void {
+    if (this.empty.hidden || !this.loaded) {
+      if (!this.loaded) this.empty.replaceChildren();
+      delete this.empty.dataset["said"];
+      return;
+    }
+    const none = this.carts.rows.size === 0;
+    const said = t(none ? "nothing" : "nothing_found");
+    if (this.empty.dataset["said"] === said) return;
+    this.empty.dataset["said"] = said;
+    const all = h("button", {
+      class: "primary",
+      text: t("clear"),
+      attributes: { type: "button" },
+      on: {
+        click: () => {
+          this.search.value = "";
+          this.choose({ search: "", condition: "all", group: "", storefront: "" });
+          this.group.value = this.storefront.value = "";
+          this.search.focus();
+        },
+      },
+    });
+    this.empty.replaceChildren(h("p", { text: said }), ...(none ? [] : [all]));
+  }
+
+  private key(event: KeyboardEvent): void {
+    if (event.altKey || event.ctrlKey || event.metaKey) return;
+    if (event.key === "Escape") {
+      if (this.detail.open) this.close();
+      else if (event.target === this.search && this.search.value) {
+        this.search.value = "";
+        this.choose({ search: "" });
+      } else return;
+      event.preventDefault();
+    }
+    // Single letters only where nothing is typed: in the list.
+    if (event.target !== this.list.element) return;
+    if (event.key === "/") {
+      event.preventDefault();
+      this.search.focus();
+    }
+    if (event.key === "p") this.orders.togglePause();
+  }
+}
+
+/** Fills a choice; one with nothing to choose between is not shown. */
+function options(select: HTMLSelectElement, any: string, values: (readonly [string, string])[], chosen: string): void {
+  const key = JSON.stringify([any, values]);
+  if (select.dataset["key"] === key) return;
+  select.dataset["key"] = key;
+  const option = (value: string, text: string) => h("option", { text, attributes: { value } });
+  select.replaceChildren(option("", any), ...values.map(([value, text]) => option(value, text)));
+  if (chosen && !values.some(([value]) => value === chosen)) select.append(option(chosen, chosen));
+  select.value = chosen;
+  select.hidden = values.length < 2 && !chosen;
+}

@@ -1,0 +1,26 @@
+// Runs the tests of the page: `main.js [--only TEXT] [--seconds N] [--writes]`.
+
+import { parseArgs } from "node:util";
+import { harm } from "./harm.js";
+import { load } from "./load.js";
+import { page } from "./page.js";
+import { Trial } from "./trial.js";
+
+const { values } = parseArgs({
+  options: { only: { type: "string" }, seconds: { type: "string", default: "20" }, writes: { type: "boolean" } },
+});
+const trial = new Trial(values.only);
+try {
+  await trial.start();
+  await page(trial);
+  await harm(trial);
+  await load(trial, Number(values.seconds), values.writes);
+} catch (error) {
+  trial.failed += 1;
+  console.log("FAILED  the run cannot go on");
+  console.log(error);
+} finally {
+  await trial.end();
+}
+console.log(`${trial.passed} passed, ${trial.failed} failed`);
+process.exit(trial.failed > 0 ? 1 : 0);

@@ -1,0 +1,313 @@
+// What the page shows and does, while all is well.
+
+import { assert, assertEqual, eventually, PHONE } from "./trial.js";
+import { ownerOf } from "./server.js";
+
+export async function page(trial) {
+  const { server } = trial;
+  const { secret: key } = await server.key();
+  const group = async (groupId, displayNames) => (await server.groups.createGroup({ groupId, group: { displayNames } })).name;
+  const wholesale = await group("wholesale", { en: "Wholesale", fr: "Grossistes" });
+  const customer = async (customerId, firstName, lastName, groups = []) => {
+    const email = `${customerId}@example.test`;
+    const made = await server.customers.createCustomer({ customerId, customer: { firstName, lastName, email } });
+    for (const group of groups) await server.groups.addMembers({ group, members: [made.name] });
+    return made.name;
+  };
+  const ada = await customer("ada", "Ada", "Keller", [wholesale]);
+  const zoe = await customer("zoe", "Zoé", "Müller");
+
+  await trial.test("the page is painted within a second and asks for a key", async ({ tab }) => {
+    const paints = [];
+    for (let n = 0; n < 3; n += 1) {
+      const it = await tab();
+      await it.page.getByRole("button", { name: "Sign in" }).waitFor();
+      paints.push(
+        await it.page.evaluate(() => Math.round(performance.getEntriesByName("first-contentful-paint")[0].startTime)),
+      );
+    }
+    console.log(`        first paint after ${paints.join(", ")} ms`);
+    // The first tab of a browser waits for the browser too.
+    paints.sort((a, b) => a - b);
+    assert(paints[1] < 1000, `first paint after ${paints} ms`);
+    const it = await tab();
+    await it.page.getByRole("button", { name: "Sign in" }).waitFor();
+    await it.picture("sign-in light");
+  });
+
+  await trial.test("a key stays in its tab, over a reload, and is forgotten when its holder leaves", async ({ tab }) => {
+    const it = await tab({ key });
+    const stored = () =>
+      it.page.evaluate(() => [JSON.stringify(sessionStorage), JSON.stringify(localStorage), document.cookie]);
+    const [session, local, cookie] = await stored();
+    assert(session.includes(key), "the key is not in the tab's storage");
+    assert(!local.includes(key) && cookie === "", "the key is kept beyond the tab");
+    await it.page.reload();
+    await it.live();
+    const other = await it.context.newPage();
+    await other.goto(it.url);
+    await other.getByRole("button", { name: "Sign in" }).waitFor();
+    await it.page.getByRole("button", { name: "Sign out" }).click();
+    await it.page.getByRole("button", { name: "Sign in" }).waitFor();
+    assertEqual((await stored())[0].includes(key), false, "the key is remembered");
+    await it.page.reload();
+    await it.page.getByRole("button", { name: "Sign in" }).waitFor();
+  });
+
+  await trial.test("a change made over gRPC is on the page within a second", async ({ tab }) => {
+    const it = await tab({ key });
+    const delays = [];
+    for (let n = 1; n <= 10; n += 1) {
+      const name = `Swift product ${n}`;
+      // The page's own clock, which is this machine's: from before the call until the text is there.
+      const seen = it.page.evaluate(
+        (name) =>
+          new Promise((resolve) => {
+            const look = () =>
+              [...document.querySelectorAll(".row .what")].some((what) => what.textContent.includes(name))
+                ? resolve(Date.now())
+                : requestAnimationFrame(look);
+            look();
+          }),
+        name,
+      );
+      const began = Date.now();
+      await server.add("swift", `swift-${n}`, { displayName: name });
+      delays.push((await seen) - began);
+    }
+    console.log(`        on the page after ${delays.join(", ")} ms`);
+    assert(Math.max(...delays) < 1000, `after ${delays} ms`);
+  });
+
+  await trial.test("a row says who, what was just added, total, age and groups, the last changed first", async ({ tab }) => {
+    await server.add("first", "lamp", { displayName: "Reading lamp", euros: 35 });
+    const it = await tab({ key });
+    await server.add(ada, "mug", { displayName: "Enamel mug", quantity: 2, euros: 12.5, storefront: "paris" });
+    const row = it.row("Ada Keller");
+    await row.getByText("+2 Enamel mug").waitFor();
+    await row.getByText("Wholesale").waitFor();
+    const text = await row.innerText();
+    for (const part of ["being filled", "€25.00", "2 items", "Wholesale", "paris", "old"]) {
+      assert(text.includes(part), `${part} is not in ${text}`);
+    }
+    const label = await row.getAttribute("aria-label");
+    for (const part of ["Ada Keller", "Cart ", "being filled", "€25.00", "+2 Enamel mug"]) {
+      assert(label.includes(part), `${part} is not in ${label}`);
+    }
+    await server.add("first", "lamp");
+    await eventually("the changed cart is first", async () => (await it.rows())[0].includes("Reading lamp"));
+    assert((await it.rows())[1].startsWith("Ada Keller"), "the other is not second");
+  });
+
+  await trial.test("carts that are ordered, held, frozen or emptied say so", async ({ tab }) => {
+    const it = await tab({ key });
+    const cart = await server.add(zoe, "chair", { displayName: "Oak chair", euros: 150 });
+    const target = { target: { case: "cart", value: cart.name } };
+    const row = it.row("Zoé Müller");
+    await server.carts.lockCart({ target, purpose: "Telephone order" });
+    await row.locator(".badge.held").waitFor();
+    await server.carts.unlockCart({ name: cart.name });
+    await server.carts.freezeCart({ target });
+    await row.locator(".badge", { hasText: "frozen" }).waitFor();
+    await server.carts.unfreezeCart({ target });
+    await server.carts.clearCart({ target });
+    await row.locator(".badge.empty").waitFor();
+    await server.add(zoe, "chair", { displayName: "Oak chair", euros: 150 });
+    await server.carts.orderCart({ target, orderReference: "A-1001" });
+    await row.locator(".badge.ordered").waitFor();
+    await it.page.getByRole("button", { name: /^Ordered/ }).click();
+    await row.waitFor();
+    await server.carts.deleteCart({ target: ownerOf("first") });
+    await it.page.getByRole("button", { name: /^All/ }).click();
+    await it.row("Reading lamp").waitFor({ state: "detached" });
+  });
+
+  await trial.test("search finds by name, product and group, whatever case and accents", async ({ tab }) => {
+    await server.add("searched", "toaster", { displayName: "Crème brûlée torch" });
+    const it = await tab({ key });
+    const search = it.page.getByRole("searchbox");
+    const found = async (text, expected) => {
+      await search.fill(text);
+      await eventually(`${text} finds ${expected}`, async () => {
+        const rows = await it.rows();
+        return rows.length === 1 && rows[0].includes(expected);
+      });
+    };
+    await found("BRULEE", "brûlée");
+    await found("zoe mull", "Zoé Müller");
+    await found("wholesale", "Ada Keller");
+    await search.fill("nothing is called so");
+    await it.page.getByText("No cart is like that now.").waitFor();
+    await it.picture("nothing found light");
+    await it.page.getByRole("button", { name: "Show all" }).click();
+    await it.row("Ada Keller").waitFor();
+    await it.page.getByRole("combobox", { name: "Group" }).selectOption({ label: "Wholesale" });
+    await eventually("only the group's", async () => (await it.rows()).length === 1);
+    await it.row("Ada Keller").waitFor();
+    // A cart that comes to match appears.
+    await search.fill("torch");
+    await it.page.getByText("No cart is like that now.").waitFor();
+    await server.add(ada, "torch", { displayName: "Crème brûlée torch" });
+    await it.row("Ada Keller").waitFor();
+  });
+
+  await trial.test("a cart is shown in full, with its history as it happens", async ({ tab }) => {
+    const it = await tab({ key });
+    const cart = await server.add("opened", "tea", { displayName: "Green tea", quantity: 3, variant: "large", euros: 9.9 });
+    await it.row("Green tea").click({ force: true });
+    const detail = it.page.getByRole("complementary");
+    await detail.getByText("Green tea", { exact: true }).waitFor();
+    for (let n = 1; n <= 20; n += 1) await server.add("opened", "cup", { displayName: "Tea cup", euros: 4 });
+    await detail.getByText("+1 Tea cup (20 now)").waitFor();
+    // Each version, though the list may have skipped some.
+    const history = await detail.locator(".history li bdi").allInnerTexts();
+    const cups = history.filter((text) => text.includes("Tea cup"));
+    assertEqual(cups.length, 20, "the history is not whole");
+    assertEqual(new Set(cups).size, 20, "something is told twice");
+    await detail.getByText("€109.70").first().waitFor();
+    await server.carts.updateCart({ cart: { name: cart.name, note: "Please ring twice" }, updateMask: { paths: ["note"] } });
+    await detail.getByText("Please ring twice").waitFor();
+    await it.picture("cart light");
+    await server.carts.deleteCart({ target: ownerOf("opened") });
+    await detail.getByText("This cart is gone").waitFor();
+    await it.page.keyboard.press("Escape");
+    await detail.waitFor({ state: "hidden" });
+  });
+
+  await trial.test("a paused page stands still, says how much waits, and catches up", async ({ tab }) => {
+    const it = await tab({ key });
+    await server.add("paused", "soap", { displayName: "Olive soap" });
+    await it.row("Olive soap").waitFor();
+    await it.page.getByRole("button", { name: "Pause" }).click();
+    await it.page.locator(".status[data-status=paused]").waitFor();
+    const before = await it.rows();
+    await server.add("paused", "brush", { displayName: "Nail brush" });
+    await server.add("newcomer", "rope", { displayName: "Long rope" });
+    const gone = await server.add("short-lived", "ice", { displayName: "Ice" });
+    await server.carts.deleteCart({ target: { target: { case: "cart", value: gone.name } } });
+    await it.page.getByText(/^[2-9] changes waiting$/).waitFor();
+    const name = (label) => label.split(", ").slice(0, 2).join();
+    assertEqual((await it.rows()).map(name), before.map(name), "the page moved");
+    await it.page.getByRole("button", { name: "Catch up" }).click();
+    await it.row("Nail brush").waitFor();
+    await it.row("Long rope").waitFor();
+    await it.live();
+    assertEqual(await it.row("Ice").count(), 0, "a deleted cart is shown");
+  });
+
+  await trial.test("figures and their chart follow the shop", async ({ tab }) => {
+    const it = await tab({ key });
+    const value = it.page.locator(".card.filling .value");
+    await eventually("figures", async () => Number(await value.innerText()) > 0);
+    const before = Number(await value.innerText());
+    await server.add(`figure-${before}`, "kettle", { displayName: "Kettle" });
+    await eventually("one more", async () => Number(await value.innerText()) === before + 1);
+    const chart = it.page.getByRole("img", { name: new RegExp(`Now ${before + 1}`) });
+    await chart.waitFor();
+    assert((await chart.locator("path.stroke").getAttribute("d")).startsWith("M"), "nothing is drawn");
+  });
+
+  await trial.test("everything is within reach of the keyboard", async ({ tab }) => {
+    const it = await tab({ key });
+    const list = it.page.getByRole("listbox");
+    await it.page.getByRole("searchbox").focus();
+    for (let n = 0; n < 14; n += 1) {
+      if (await list.evaluate((list) => list === document.activeElement)) break;
+      await it.page.keyboard.press("Tab");
+    }
+    assert(await list.evaluate((list) => list === document.activeElement), "Tab does not lead to the list");
+    await it.page.keyboard.press("ArrowDown");
+    await it.page.keyboard.press("ArrowDown");
+    const id = await list.getAttribute("aria-activedescendant");
+    const chosen = it.page.locator(`#${id}`);
+    assertEqual(await chosen.getAttribute("aria-selected"), "true");
+    assertEqual(await chosen.getAttribute("aria-posinset"), "2");
+    await it.page.keyboard.press("Enter");
+    await it.page.locator(".detail.open").waitFor();
+    await it.page.keyboard.press("Escape");
+    assert(await list.evaluate((list) => list === document.activeElement), "the way back does not lead to the list");
+    await it.page.keyboard.press("p");
+    await it.page.locator(".status[data-status=paused]").waitFor();
+    await it.page.keyboard.press("p");
+    await it.live();
+    await it.page.keyboard.press("/");
+    assert(await it.page.getByRole("searchbox").evaluate((box) => box === document.activeElement), "/ does not lead to the search");
+  });
+
+  await trial.test("the page speaks English and French", async ({ tab }) => {
+    const it = await tab({ key, language: "fr-FR" });
+    assertEqual(await it.page.evaluate(() => document.documentElement.lang), "fr");
+    await it.page.getByRole("heading", { name: "Paniers en direct" }).waitFor();
+    await it.row("Ada Keller").getByText("Grossistes").waitFor();
+    await it.page.getByRole("combobox", { name: "Langue" }).selectOption("en");
+    await it.page.getByRole("heading", { name: "Carts, live" }).waitFor();
+    await it.live();
+    await it.row("Ada Keller").getByText("Wholesale").waitFor();
+    await it.page.reload();
+    await it.page.getByRole("heading", { name: "Carts, live" }).waitFor();
+  });
+
+  for (const theme of ["light", "dark"]) {
+    for (const [size, name] of [[undefined, "desktop"], [PHONE, "390 px"]]) {
+      await trial.test(`every text and control can be read and named, ${theme}, ${name}`, async ({ tab }) => {
+        const it = await tab({ theme, ...(size && { size }), motion: "reduce" });
+        await it.picture(`sign-in ${name} ${theme}`);
+        assertEqual(await it.page.evaluate(faults), []);
+        await it.signIn(key);
+        await server.add(ada, "mug", { displayName: "Enamel mug" });
+        await it.row("Ada Keller").getByText("Wholesale").waitFor();
+        await eventually("figures", async () => (await it.page.locator(".card.filling .value").innerText()) !== "–");
+        await it.picture(`list ${name} ${theme}`);
+        assertEqual(await it.page.evaluate(faults), []);
+        assertEqual(await it.fits(), []);
+        await it.row("Ada Keller").click({ force: true });
+        await it.page.locator(".detail.open").getByText("Enamel mug", { exact: true }).waitFor();
+        await it.picture(`cart ${name} ${theme}`);
+        assertEqual(await it.page.evaluate(faults), []);
+        assertEqual(await it.fits(), []);
+      });
+    }
+  }
+}
+
+/** Runs in the page: controls without a name, and texts whose contrast is below 4.5 to 1. */
+function faults() {
+  const found = [];
+  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
+  const colour = (text) => {
+    canvas.clearRect(0, 0, 1, 1);
+    canvas.fillStyle = text;
+    canvas.fillRect(0, 0, 1, 1);
+    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
+    return [r, g, b, a / 255];
+  };
+  const behind = (element) => {
+    for (let at = element; at; at = at.parentElement) {
+      const it = colour(getComputedStyle(at).backgroundColor);
+      if (it[3] > 0.99) return it;
+    }
+    return [255, 255, 255, 1];
+  };
+  const light = ([r, g, b]) => {
+    const [x, y, z] = [r, g, b].map((part) => {
+      const share = part / 255;
+      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
+    });
+    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
+  };
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
+    const element = node.parentElement;
+    if (!node.textContent.trim() || !element.checkVisibility() || element.closest("noscript, option, [inert]")) continue;
+    const [a, b] = [light(colour(getComputedStyle(element).color)), light(behind(element))];
+    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
+    if (contrast < 4.5) found.push(`${contrast.toFixed(2)}: ${node.textContent.trim().slice(0, 40)}`);
+  }
+  for (const control of document.querySelectorAll("button, input, select, [role=listbox], [role=option], [role=img]")) {
+    if (!control.checkVisibility()) continue;
+    const named =
+      control.getAttribute("aria-label") || control.textContent.trim() || (control.labels && control.labels[0]?.textContent.trim());
+    if (!named) found.push(`no name: ${control.outerHTML.slice(0, 80)}`);
+  }
+  return [...new Set(found)];
+}
