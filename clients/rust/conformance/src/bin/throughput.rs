@@ -7,9 +7,10 @@ use futures::StreamExt as _;
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let changes = std::env::args()
-        .nth(1)
-        .map_or(Ok(100_000), |changes| changes.parse())?;
+    let changes: usize = match std::env::args().nth(1) {
+        Some(changes) => changes.parse()?,
+        None => 100_000,
+    };
     let address = std::env::var("CLIENTELA_ADDRESS").unwrap_or("127.0.0.1:23456".to_owned());
     let client = Client::builder()
         .address(address)
@@ -30,7 +31,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let last = late[changes - 1];
     late.sort_by(f64::total_cmp);
     println!(
-        "{changes} changes in {took:.1f} s: {:.0}/s; late: half {:.1} ms, 99 of 100 {:.1} ms, \
+        "{changes} changes in {took:.1} s: {:.0}/s; late: half {:.1} ms, 99 of 100 {:.1} ms, \
          the last {last:.1} ms",
         changes as f64 / took,
         late[changes / 2],
