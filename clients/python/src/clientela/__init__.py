@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypedDict, TypeVar
 
 import grpc
 import grpc.aio
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 from clientela.v1 import (
     admin_service_pb2_grpc,
@@ -89,7 +89,8 @@ class Error(Exception):
     def of(cls, error: grpc.RpcError) -> Error:
         """What a failed call of gRPC says."""
         made = cls(error.code(), error.details() or "")
-        for key, value in error.trailing_metadata() or ():
+        trailers: Any = error.trailing_metadata() or ()
+        for key, value in trailers:
             if key == "grpc-status-details-bin":
                 made._read(status_pb2.Status.FromString(value))
         return made
