@@ -28,6 +28,7 @@ export * from "./gen/clientela/v1/error_reason_pb.js";
 export * from "./gen/clientela/v1/group_service_pb.js";
 export * from "./gen/clientela/v1/operation_service_pb.js";
 export { Code };
+export { create, fromJson, toJson } from "@bufbuild/protobuf";
 
 /** Where to connect, and as whom. */
 export interface ConnectOptions {
