@@ -11,7 +11,6 @@ export default defineConfig({
       output: {
         entryFileNames: "monitor.js",
         assetFileNames: "monitor[extname]",
-        inlineDynamicImports: true,
       },
     },
   },

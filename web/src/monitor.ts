@@ -12,7 +12,7 @@ import { tools } from "./tools";
 import { View, type Status } from "./view";
 
 /** After which time without a connection it is said: a stream that is cut now and then is no news. */
-const SAID_AFTER = 1500;
+const SAID_AFTER = 2500;
 /** For how long a tab that nobody sees keeps all its streams. */
 const HIDDEN_FOR = 30_000;
 /** How long to wait where a key has too many streams. */

@@ -152,7 +152,7 @@ export async function harm(trial) {
   });
 
   await trial.test("a proxy that cuts every stream is not noticed, and nothing is missed", async ({ tab }) => {
-    const proxy = await Proxy.start(server.port, 1500);
+    const proxy = await Proxy.start(server.port, 2000);
     try {
       const it = (await tab({ key, url: proxy.url })).mayLoseTheServer();
       const said = it.page.evaluate(
