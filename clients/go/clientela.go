@@ -46,7 +46,7 @@ const (
 type Options struct {
 	// 127.0.0.1:50051 if empty.
 	Address string
-	// The environment's CLIENTELA_KEY if empty.
+	// The environment's CLIENTELA_API_KEY if empty.
 	Key string
 	// Go along with every call.
 	Shop, Actor, OnBehalfOf string
@@ -76,7 +76,7 @@ func Connect(options Options) (*Client, error) {
 		options.Address = "127.0.0.1:50051"
 	}
 	if options.Key == "" {
-		options.Key = os.Getenv("CLIENTELA_KEY")
+		options.Key = os.Getenv("CLIENTELA_API_KEY")
 	}
 	if options.Timeout == 0 {
 		options.Timeout = 30 * time.Second

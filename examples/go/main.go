@@ -1,6 +1,6 @@
 // Signs a customer up, gives a group, fills a cart, and watches it.
 //
-//	CLIENTELA_KEY=clt_… go run .      an admin key; the server at CLIENTELA_ADDRESS, or 127.0.0.1:50051
+//	CLIENTELA_API_KEY=clt_… go run .      an admin key; the server at CLIENTELA_SERVER, or 127.0.0.1:50051
 package main
 
 import (
@@ -31,7 +31,7 @@ func regulars(ctx context.Context, client *clientela.Client) (*pb.Group, error) 
 }
 
 func run(ctx context.Context) error {
-	client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_ADDRESS")})
+	client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_SERVER")})
 	if err != nil {
 		return err
 	}

@@ -1,7 +1,7 @@
 """What a shop's back office calls: a customer on the telephone, a price by hand, and the order's webhook.
 
 A stub: the functions are what a real one would call from its pages and webhooks; `main` plays one
-afternoon with them. `CLIENTELA_KEY=clt_… python back_office.py [ADDRESS]`, an admin key.
+afternoon with them. `CLIENTELA_API_KEY=clt_… python back_office.py [ADDRESS]`, an admin key.
 """
 
 from __future__ import annotations
@@ -105,7 +105,7 @@ def shopper(address: str) -> tuple[str, str]:
 
 
 def main() -> None:
-    address = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLIENTELA_ADDRESS", "127.0.0.1:50051")
+    address = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLIENTELA_SERVER", "127.0.0.1:50051")
     email, group = shopper(address)
     office = BackOffice(address, key_of_clerks(address), "clerk@shop.example")
 

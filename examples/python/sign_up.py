@@ -1,6 +1,6 @@
 """Signs a customer up, gives a group, fills a cart, and watches it.
 
-With the package `clientela` installed: `CLIENTELA_KEY=clt_… python sign_up.py [ADDRESS]`, an admin key.
+With the package `clientela` installed: `CLIENTELA_API_KEY=clt_… python sign_up.py [ADDRESS]`, an admin key.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ def group_of_regulars(client: clientela.Client) -> v1.Group:
 
 
 def main() -> None:
-    address = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLIENTELA_ADDRESS", "127.0.0.1:50051")
+    address = sys.argv[1] if len(sys.argv) > 1 else os.environ.get("CLIENTELA_SERVER", "127.0.0.1:50051")
     with clientela.connect(address) as client:
         email = f"ada-{uuid.uuid4().hex[:8]}@example.com"
         wanted = v1.Customer(first_name="Ada", last_name="Lovelace", email=email)

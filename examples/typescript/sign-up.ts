@@ -2,7 +2,7 @@
 
 import { ChangeKind, ClientelaError, connect } from "clientela";
 
-const client = connect({ address: process.env["CLIENTELA_ADDRESS"] ?? "127.0.0.1:50051" });
+const client = connect({ address: process.env["CLIENTELA_SERVER"] ?? "127.0.0.1:50051" });
 const email = process.argv[2] ?? `ada-${Date.now()}@example.com`;
 
 // A group with a discount; whoever runs this a second time finds it there.

@@ -52,7 +52,8 @@ def channel(address: str = "", *, narrow: bool = False) -> grpc.aio.Channel:
     options: list[tuple[str, int]] = [
         ("grpc.enable_retries", 0),
         ("grpc.initial_reconnect_backoff_ms", 50),
-        ("grpc.min_reconnect_backoff_ms", 50),
+        # This is how long an attempt may take; one that is refused is repeated after the wait above.
+        ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 200),
         ("grpc.use_local_subchannel_pool", 1),
         ("grpc.max_receive_message_length", -1),

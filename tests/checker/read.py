@@ -27,6 +27,8 @@ from watch import STATES
 PAGE_SIZE = 200
 # Enough for every watch that chooses by it.
 PIECES = 20
+# Within which a server that says it serves takes a connection, however busy the machine is.
+PATIENCE = 60.0
 
 
 async def pages(method: Any, request: Any) -> AsyncIterator[Any]:
@@ -108,6 +110,7 @@ class Last:
 async def main() -> None:
     folder = Path(sys.argv[1])
     connection = channel()
+    await asyncio.wait_for(connection.channel_ready(), PATIENCE)
     last = Last(folder, connection)
     await last.write()
     log = Log(folder / "final")

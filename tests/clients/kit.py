@@ -34,7 +34,7 @@ class Prepared:
     """A client that is built, and installed in an empty project.
 
     Each of `stories` is run through the story, with a server of its own. Each of `checks` has
-    CLIENTELA_ADDRESS and CLIENTELA_KEY of a server that is there for all checks of the language; it
+    CLIENTELA_SERVER and CLIENTELA_API_KEY of a server that is there for all checks of the language; it
     passes if it ends with 0. If its last line is `N passed, N failed`, these are counted.
     """
 

@@ -49,7 +49,7 @@ export async function harm(trial) {
     await server.admin.revokeApiKey({ name: own.name });
     await it.page.getByRole("alert").getByText(/revoked/).waitFor();
     console.log(`        after ${Date.now() - began} ms`);
-    assert(Date.now() - began < 7000, "it took too long");
+    trial.judge(Date.now() - began < 7000, "a revoked key took too long");
     const text = await it.page.evaluate(() => document.documentElement.outerHTML + JSON.stringify(sessionStorage));
     assert(!text.includes("Blue vase") && !text.includes(own.secret), "something stays");
   });
@@ -180,11 +180,11 @@ export async function harm(trial) {
       const skipped = await it.page.locator(".detail .skipped").allInnerTexts();
       const untold = skipped.reduce((sum, text) => sum + parseInt(text), 0);
       assertEqual(told.length + untold, 79, "something is missing");
-      assert(untold <= 8, `${untold} changes were not told one by one`);
+      trial.judge(untold <= 8, `${untold} changes were not told one by one`);
       assert(proxy.cuts >= 5, `only ${proxy.cuts} cuts`);
       console.log(`        ${proxy.cuts} connections were cut`);
       const states = await said;
-      assert(!states.includes("away"), `the page said ${states}`);
+      trial.judge(!states.includes("away"), `the page said ${states}`);
     } finally {
       proxy.end();
     }
@@ -232,7 +232,7 @@ export async function harm(trial) {
     for (let second = 0; second < 600; second += 2) await it.page.clock.runFor(2000);
     await it.page.locator(".status[data-status=away]").waitFor();
     console.log(`        asked ${asked} times in ten minutes`);
-    assert(asked >= 50 && asked <= 180, `asked ${asked} times`);
+    assert(asked >= 20 && asked <= 180, `asked ${asked} times`);
     await server.run();
     await server.add("patient", "clock", { displayName: "Patient clock" });
     await eventually("the page goes on", async () => {

@@ -32,7 +32,7 @@ export async function load(trial, seconds, writes) {
   }
 }
 
-async function run({ tab }, server, seconds, writes) {
+async function run({ tab, trial }, server, seconds, writes) {
   const { secret: key } = await server.key();
   const own = (program, ...given) =>
     spawn(process.execPath, [path.join(import.meta.dirname, program), ...given.map(String)], {
@@ -102,11 +102,11 @@ async function run({ tab }, server, seconds, writes) {
 
     if (writes) await followed(it, server);
     console.log(`        ${waiting} bytes of the stream wait for the page`);
-    assert(rate > 0.9 * RATE, `only ${rate.toFixed(0)} changes a second were made`);
-    assert(waiting < WAITING_MAX, `the page is behind: ${waiting} bytes wait`);
-    assert(busy < BUSY_MAX, `the main thread is ${(busy * 100).toFixed(0)} % at work`);
+    trial.judge(rate > 0.9 * RATE, `only ${rate.toFixed(0)} changes a second were made`);
+    trial.judge(waiting < WAITING_MAX, `the page is behind: ${waiting} bytes wait`);
+    trial.judge(busy < BUSY_MAX, `the main thread is ${(busy * 100).toFixed(0)} % at work`);
     const [first, last] = [Math.max(...heaps.slice(0, 2)), Math.min(...heaps.slice(-2))];
-    assert(last < first * GROWTH_MAX || last - first < GROWTH_BYTES, `the heap grows: ${megabytes.join(" ")} MB`);
+    trial.judge(last < first * GROWTH_MAX || last - first < GROWTH_BYTES, `the heap grows: ${megabytes.join(" ")} MB`);
   } finally {
     writer.kill("SIGKILL");
     crowd.kill("SIGKILL");

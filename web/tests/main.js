@@ -1,4 +1,4 @@
-// Runs the tests of the page: `main.js [--only TEXT] [--seconds N] [--writes]`.
+// Runs the tests of the page: `main.js [--only TEXT] [--figures] [--seconds N] [--writes]`.
 
 import { parseArgs } from "node:util";
 import { harm } from "./harm.js";
@@ -7,9 +7,14 @@ import { page } from "./page.js";
 import { Trial } from "./trial.js";
 
 const { values } = parseArgs({
-  options: { only: { type: "string" }, seconds: { type: "string", default: "20" }, writes: { type: "boolean" } },
+  options: {
+    only: { type: "string" },
+    figures: { type: "boolean" },
+    seconds: { type: "string", default: "10" },
+    writes: { type: "boolean" },
+  },
 });
-const trial = new Trial(values.only);
+const trial = new Trial(values.only, values.figures);
 try {
   await trial.start();
   await page(trial);

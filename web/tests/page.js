@@ -17,7 +17,7 @@ export async function page(trial) {
   const ada = await customer("ada", "Ada", "Keller", [wholesale]);
   const zoe = await customer("zoe", "Zoé", "Müller");
 
-  await trial.test("the page is painted within a second and asks for a key", async ({ tab }) => {
+  await trial.test("the page is painted and asks for a key", async ({ tab }) => {
     const paints = [];
     for (let n = 0; n < 3; n += 1) {
       const it = await tab();
@@ -28,7 +28,7 @@ export async function page(trial) {
     }
     console.log(`        first paint after ${paints.join(", ")} ms`);
     // The first tab waits for the browser too, and any of them for the machine's other work.
-    assert(Math.min(...paints) < 1000, `first paint after ${paints} ms`);
+    trial.judge(Math.min(...paints) < 1000, `first paint after ${paints} ms`);
     const it = await tab();
     await it.page.getByRole("button", { name: "Sign in" }).waitFor();
     await it.picture("sign-in light");
@@ -53,7 +53,7 @@ export async function page(trial) {
     await it.page.getByRole("button", { name: "Sign in" }).waitFor();
   });
 
-  await trial.test("a change made over gRPC is on the page within a second", async ({ tab }) => {
+  await trial.test("a change made over gRPC is on the page at once", async ({ tab }) => {
     const it = await tab({ key });
     const delays = [];
     for (let n = 1; n <= 10; n += 1) {
@@ -75,7 +75,7 @@ export async function page(trial) {
       delays.push((await seen) - began);
     }
     console.log(`        on the page after ${delays.join(", ")} ms`);
-    assert(Math.max(...delays) < 1000, `after ${delays} ms`);
+    trial.judge(Math.max(...delays) < 1000, `on the page after ${delays} ms`);
   });
 
   await trial.test("a row says who, what was just added, total, age and groups, the last changed first", async ({ tab }) => {

@@ -196,7 +196,7 @@ func (s *story) doOnce(said step) error {
 // client gives the client of a key.
 func (s *story) client(key string) (*clientela.Client, error) {
 	if s.clients[key] == nil {
-		client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_ADDRESS"), Key: key})
+		client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_SERVER"), Key: key})
 		if err != nil {
 			return nil, err
 		}

@@ -18,7 +18,7 @@ from clientela import v1
 from google.protobuf import json_format
 
 PATIENCE = 60.0
-ADDRESS, KEY = os.environ["CLIENTELA_ADDRESS"], os.environ["CLIENTELA_KEY"]
+ADDRESS, KEY = os.environ["CLIENTELA_SERVER"], os.environ["CLIENTELA_API_KEY"]
 
 
 class Face:

@@ -81,7 +81,7 @@ impl Client {
     pub fn builder() -> Builder {
         Builder {
             address: "127.0.0.1:50051".to_owned(),
-            key: std::env::var("CLIENTELA_KEY").unwrap_or_default(),
+            key: std::env::var("CLIENTELA_API_KEY").unwrap_or_default(),
             headers: Vec::new(),
             security: Security::ByAddress,
             watching: Watching {
@@ -164,7 +164,7 @@ impl Builder {
         self
     }
 
-    /// The API key; that in the environment's `CLIENTELA_KEY` by default.
+    /// The API key; that in the environment's `CLIENTELA_API_KEY` by default.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = key.into();
         self
@@ -223,7 +223,7 @@ impl Builder {
     /// Makes the connection, which opens with the first call. Within a Tokio runtime.
     pub fn connect(self) -> Result<Client, Error> {
         if self.key.is_empty() {
-            return Err(Error::usage("no key: give one, or set CLIENTELA_KEY"));
+            return Err(Error::usage("no key: give one, or set CLIENTELA_API_KEY"));
         }
         let mut headers = HeaderMap::new();
         let key = ("authorization", format!("Bearer {}", self.key));

@@ -2,7 +2,7 @@
 // version, as fast as it can. So nothing but the reading is measured: the server has it all, and sends it
 // as fast as it is read.
 //
-//   CLIENTELA_ADDRESS=… CLIENTELA_KEY=… CLIENTELA_PAGE=http://127.0.0.1:PORT node bench/watch.js [CHANGES]
+//   CLIENTELA_SERVER=… CLIENTELA_API_KEY=… CLIENTELA_PAGE=http://127.0.0.1:PORT node bench/watch.js [CHANGES]
 //
 // Of three readings the middle one is told. Pages of CLIENTELA_PAGE must be allowed by `--cors-origin`;
 // without it only Node is measured.
@@ -12,7 +12,7 @@ import { withPage } from "../conformance/page.js";
 import { read } from "./read.js";
 
 const changes = Number(process.argv[2] ?? 20_000);
-const { CLIENTELA_ADDRESS: address, CLIENTELA_KEY: key, CLIENTELA_PAGE: origin } = process.env;
+const { CLIENTELA_SERVER: address, CLIENTELA_API_KEY: key, CLIENTELA_PAGE: origin } = process.env;
 const WRITERS = 128;
 
 const client = connect({ address, key });

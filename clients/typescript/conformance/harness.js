@@ -6,8 +6,8 @@ import { createInterface } from "node:readline";
 
 const lines = createInterface({ input: process.stdin })[Symbol.asyncIterator]();
 
-export const address = process.env.CLIENTELA_ADDRESS;
-export const key = process.env.CLIENTELA_KEY;
+export const address = process.env.CLIENTELA_SERVER;
+export const key = process.env.CLIENTELA_API_KEY;
 export const story = JSON.parse(readFileSync(process.env.CLIENTELA_STORY, "utf8"));
 
 export const say = (line) => void process.stdout.write(`${line}\n`);

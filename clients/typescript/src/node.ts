@@ -12,11 +12,11 @@ export interface NodeConnectOptions extends ConnectOptions {
 }
 
 /**
- * Connects when the first call is made. By default to 127.0.0.1:50051, with the key in `CLIENTELA_KEY`.
+ * Connects when the first call is made. By default to 127.0.0.1:50051, with the key in `CLIENTELA_API_KEY`.
  * Close it to let the process end.
  */
 export function connect(options: NodeConnectOptions = {}): Client {
-  const { address = "127.0.0.1:50051", key = process.env["CLIENTELA_KEY"], tls } = options;
+  const { address = "127.0.0.1:50051", key = process.env["CLIENTELA_API_KEY"], tls } = options;
   const baseUrl = urlOf(address, options.plaintext, !!tls);
   const sessionManager = new Http2SessionManager(
     baseUrl,

@@ -12,7 +12,7 @@ use futures::StreamExt as _;
 
 #[tokio::main]
 async fn main() -> Result<(), Error> {
-    let address = std::env::var("CLIENTELA_ADDRESS");
+    let address = std::env::var("CLIENTELA_SERVER");
     let client = Client::builder()
         .address(address.unwrap_or("127.0.0.1:50051".to_owned()))
         .connect()?;

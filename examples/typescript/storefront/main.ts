@@ -72,7 +72,7 @@ export function serve(shop: Shop, port: number): Promise<Server> {
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {
-  const client = connect({ address: process.env["CLIENTELA_ADDRESS"] ?? "127.0.0.1:50051" });
+  const client = connect({ address: process.env["CLIENTELA_SERVER"] ?? "127.0.0.1:50051" });
   const port = Number(process.env["PORT"] ?? 8080);
   await serve(new Shop(client), port);
   console.log(`a shop at http://127.0.0.1:${port}/`);

@@ -7,7 +7,7 @@ import { Cart_State, connect, Role } from "clientela";
 import { serve } from "./main.js";
 import { Shop, type Icon } from "./shop.js";
 
-const address = process.env["CLIENTELA_ADDRESS"] ?? "127.0.0.1:50051";
+const address = process.env["CLIENTELA_SERVER"] ?? "127.0.0.1:50051";
 const admin = connect({ address });
 const { apiKey, secret } = await admin.admin.createApiKey({
   apiKey: { displayName: "storefront of the example", roles: [Role.STOREFRONT] },

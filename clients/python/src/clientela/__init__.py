@@ -551,15 +551,15 @@ def _open(grpc_: Any, address: str, key: str | None, options: Options) -> _Calls
 def connect(
     address: str = "127.0.0.1:50051", key: str | None = None, **options: Unpack[Options]
 ) -> Client:
-    """Connects to a server, with the key of the environment's CLIENTELA_KEY unless one is given.
+    """Connects to a server, with the key of the environment's CLIENTELA_API_KEY unless one is given.
 
     Loopback is plaintext, everything else TLS, unless `plaintext=True` asks for the contrary.
     """
-    return Client(_open(grpc, address, key or os.environ.get("CLIENTELA_KEY"), options))
+    return Client(_open(grpc, address, key or os.environ.get("CLIENTELA_API_KEY"), options))
 
 
 def connect_async(
     address: str = "127.0.0.1:50051", key: str | None = None, **options: Unpack[Options]
 ) -> AsyncClient:
     """`connect` for asyncio."""
-    return AsyncClient(_open(grpc.aio, address, key or os.environ.get("CLIENTELA_KEY"), options))
+    return AsyncClient(_open(grpc.aio, address, key or os.environ.get("CLIENTELA_API_KEY"), options))

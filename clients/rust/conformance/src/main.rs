@@ -149,13 +149,13 @@ impl Teller {
         let variable = |name| std::env::var(name).map_err(|_| format!("there is no {name}"));
         let key = match step["as"].as_str() {
             Some(key) => key.to_owned(),
-            None => variable("CLIENTELA_KEY")?,
+            None => variable("CLIENTELA_API_KEY")?,
         };
         if let Some(client) = self.clients.get(&key) {
             return Ok(client.clone());
         }
         let client = Client::builder()
-            .address(variable("CLIENTELA_ADDRESS")?)
+            .address(variable("CLIENTELA_SERVER")?)
             .key(&key)
             .on_connection(|why| match why {
                 Some(why) => eprintln!("not connected: {why}"),

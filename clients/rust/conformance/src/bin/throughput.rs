@@ -11,7 +11,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         Some(changes) => changes.parse()?,
         None => 100_000,
     };
-    let address = std::env::var("CLIENTELA_ADDRESS").unwrap_or("127.0.0.1:23456".to_owned());
+    let address = std::env::var("CLIENTELA_SERVER").unwrap_or("127.0.0.1:23456".to_owned());
     let client = Client::builder()
         .address(address)
         .key("clt_none")

@@ -20,7 +20,7 @@ import java.util.UUID;
 /** Signs a customer up, gives a group with a discount, fills a cart, and watches it. */
 public final class SignUp {
     public static void main(String[] arguments) {
-        String address = System.getenv().getOrDefault("CLIENTELA_ADDRESS", "127.0.0.1:50051");
+        String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:50051");
         try (Clientela client = Clientela.builder().address(address).connect()) {
             Customer ada = signUp(client, "ada-" + UUID.randomUUID() + "@example.com");
             System.out.println("signed up " + ada.getName());

@@ -179,8 +179,8 @@ public final class Conformance {
     }
 
     Clientela client(JsonObject step) {
-        String key = step.has("as") ? step.get("as").getAsString() : System.getenv("CLIENTELA_KEY");
-        String address = System.getenv("CLIENTELA_ADDRESS");
+        String key = step.has("as") ? step.get("as").getAsString() : System.getenv("CLIENTELA_API_KEY");
+        String address = System.getenv("CLIENTELA_SERVER");
         return clients.computeIfAbsent(key, ours -> Clientela.builder().address(address).key(ours).connect());
     }
 

@@ -10,7 +10,7 @@ import java.util.Arrays;
 public final class Throughput {
     public static void main(String[] arguments) {
         double[] late = new double[arguments.length > 0 ? Integer.parseInt(arguments[0]) : 100_000];
-        String address = System.getenv().getOrDefault("CLIENTELA_ADDRESS", "127.0.0.1:23456");
+        String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:23456");
         try (Clientela client = Clientela.builder().address(address).key("clt_none").connect();
                 Clientela.Watch<CartChange> watch = client.watchCarts(WatchCartsRequest.getDefaultInstance())) {
             while (!(watch.next() instanceof Clientela.Event.Ready)) {}

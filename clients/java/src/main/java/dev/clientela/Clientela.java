@@ -80,7 +80,7 @@ public final class Clientela implements AutoCloseable {
         channel = ClientInterceptors.intercept(connection, new Caller(connection, headers));
     }
 
-    /** Connects to the server on this machine with the key in {@code CLIENTELA_KEY}. */
+    /** Connects to the server on this machine with the key in {@code CLIENTELA_API_KEY}. */
     public static Clientela connect() {
         return new Builder().connect();
     }
@@ -93,7 +93,7 @@ public final class Clientela implements AutoCloseable {
     /** What is said of the connection; everything has a default. */
     public static final class Builder {
         private String address = "127.0.0.1:50051";
-        private String key = System.getenv("CLIENTELA_KEY");
+        private String key = System.getenv("CLIENTELA_API_KEY");
         private ChannelCredentials credentials;
         private final Metadata headers = new Metadata();
 
@@ -103,7 +103,7 @@ public final class Clientela implements AutoCloseable {
             return this;
         }
 
-        /** The API key; that in the environment's {@code CLIENTELA_KEY} by default. */
+        /** The API key; that in the environment's {@code CLIENTELA_API_KEY} by default. */
         public Builder key(String key) {
             this.key = key;
             return this;
@@ -138,7 +138,7 @@ public final class Clientela implements AutoCloseable {
         /** Makes the connection, which opens with the first call. */
         public Clientela connect() {
             if (key == null || key.isEmpty()) {
-                throw new IllegalArgumentException("no key: give one, or set CLIENTELA_KEY");
+                throw new IllegalArgumentException("no key: give one, or set CLIENTELA_API_KEY");
             }
             header("authorization", "Bearer " + key);
             if (address == null || !address.matches("(\\[[0-9a-fA-F:.]+\\]|[^\\s:/\\[\\]]+):\\d{1,5}")) {
