@@ -43,7 +43,7 @@ export async function harm(trial) {
     const own = await server.key();
     await server.add("revoked", "vase", { displayName: "Blue vase" });
     const it = await tab({ key: own.secret });
-    await it.row("Blue vase").click({ force: true });
+    await it.open(it.row("Blue vase"));
     await it.page.locator(".detail.open").waitFor();
     const began = Date.now();
     await server.admin.revokeApiKey({ name: own.name });
@@ -140,7 +140,7 @@ export async function harm(trial) {
       for (const [index] of names.entries()) {
         await it.page.getByRole("searchbox").fill(`odd-${index}`);
         await eventually("one is there", async () => (await it.rows()).length === 1);
-        await it.page.locator(".row").click({ force: true });
+        await it.open(it.page.locator(".row"));
         await it.page.locator(".detail.open .facts dd").first().waitFor();
         assertEqual(await it.fits(), [], "something is too wide");
         if (index < 2) await it.picture(`odd cart ${index} ${where}`);
@@ -167,7 +167,7 @@ export async function harm(trial) {
           }),
       );
       await server.add("cut", "thread", { displayName: "Red thread" });
-      await it.row("Red thread").click({ force: true });
+      await it.open(it.row("Red thread"));
       for (let n = 2; n <= 80; n += 1) {
         await server.add("cut", "thread", { displayName: "Red thread" });
         await new Promise((resolve) => setTimeout(resolve, 100));

@@ -164,6 +164,16 @@ export class Tab {
     return this.page.locator(".row", { hasText: text });
   }
 
+  /** Opens the cart of a row, which may just move away under the pointer. */
+  async open(row) {
+    const shown = this.page.locator(".detail.open");
+    await eventually("the cart is shown", async () => {
+      if ((await shown.count()) > 0) return true;
+      await row.click({ force: true });
+      return (await shown.count()) > 0;
+    });
+  }
+
   /** What the rows in sight say, from top to bottom. */
   async rows() {
     return this.page.evaluate(() =>
