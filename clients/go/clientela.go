@@ -415,7 +415,8 @@ func isCurable(err error, options *pb.WatchOptions) bool {
 		had := options.ResumeToken != ""
 		options.ResumeToken = ""
 		return had
-	case typed.Code == codes.Unavailable, typed.Code == codes.Internal, typed.Code == codes.Unknown:
+	case typed.Code == codes.Unavailable, typed.Code == codes.Internal, typed.Code == codes.Unknown,
+		typed.Reason == pb.ErrorReason_SLOW_CONSUMER:
 		return true
 	}
 	return false

@@ -225,7 +225,11 @@ class _Following:
             if not options.resume_token:
                 raise error
             options.ClearField("resume_token")
-        elif error.code not in (codes.UNAVAILABLE, codes.INTERNAL, codes.UNKNOWN):
+        elif error.reason != "SLOW_CONSUMER" and error.code not in (
+            codes.UNAVAILABLE,
+            codes.INTERNAL,
+            codes.UNKNOWN,
+        ):
             raise error
         if self.notify:
             self.notify(error)
