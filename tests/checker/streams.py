@@ -88,6 +88,9 @@ class Reader:
             yield from self.end(message)
         if message.token:
             self.token = message.token
+        elif message.signal == "draining" and not self.resumed and not self.on_stream:
+            # A stream that is asked to go before it began has nothing to go on from.
+            pass
         elif not self.in_snapshot:
             yield Violation("history", f"{self.watch} got a message without a token")
 
@@ -140,9 +143,13 @@ class Reader:
             yield Violation("gap", f"{where} {change.version} was conflated")
         # What chooses is not told of versions that never matched, see selections.py; a snapshot begins
         # anywhere.
-        if not self.in_snapshot and not self.rules.chooses() and not seamless:
+        # What was deleted while the snapshot was read is not in it, and its end may be told after it.
+        ends_unseen = change.kind == "deleted" and not known and not earlier and not self.resumed
+        chooses = self.rules.chooses()
+        if not (self.in_snapshot or chooses or seamless or ends_unseen):
             yield Violation(
-                "gap", f"{where} {change.version} after {known}, {change.conflated} conflated"
+                "gap",
+                f"{where} {change.version} ({change.kind}) after {known}, {change.conflated} conflated",
             )
         self.known[change.name] = change.version
         if change.kind == "upserted":

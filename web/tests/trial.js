@@ -24,7 +24,7 @@ export const PHONE = { width: 390, height: 844 };
 const LONGEST = 120_000;
 
 const target = process.env.CARGO_TARGET_DIR ?? path.resolve(import.meta.dirname, "../../target");
-export const PICTURES = path.join(target, "test-logs", "monitor");
+export const PICTURES = path.join(target, "test-logs", "monitor-pictures");
 
 export class Trial {
   passed = 0;
