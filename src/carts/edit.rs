@@ -54,15 +54,14 @@ impl<'a> Edit<'a> {
 
     fn note_line(&mut self, kind: Kind, place: usize, before: i64) {
         let line = &self.cart.lines[place];
-        let (item, product, after) = (line.id.clone(), line.product.clone(), line.quantity);
-        self.note(Cause {
-            kind,
-            item,
-            product,
+        let cause = Cause {
+            item: line.id.clone(),
+            product: line.product.clone(),
             before,
-            after,
-            cart: String::new(),
-        });
+            after: line.quantity,
+            ..Cause::of_cart(kind)
+        };
+        self.note(cause);
     }
 
     /// Adds a line, or to the line that is the same, whose price it replaces unless the cart is frozen.
@@ -182,14 +181,7 @@ impl<'a> Edit<'a> {
     pub fn remove(&mut self, item: &str) -> Result<()> {
         let place = self.require(item)?;
         let line = self.cart.lines.remove(place);
-        self.note(Cause {
-            kind: Kind::ItemRemoved,
-            item: line.id,
-            product: line.product,
-            before: line.quantity,
-            after: 0,
-            cart: String::new(),
-        });
+        self.note(Cause::of_gone_line(Kind::ItemRemoved, line));
         Ok(())
     }
 

@@ -69,7 +69,15 @@ fn move_line(
     }
     let whole = quantity == there;
     let mut line = source.lines[place].clone();
+    let mut left = Cause {
+        item: line.id.clone(),
+        product: line.product.clone(),
+        before: there,
+        after: there - quantity,
+        ..Cause::of_cart(Kind::ItemMoved).with_cart(&target.id)
+    };
     if whole {
+        left.display_name.clone_from(&line.display_name);
         source.lines.remove(place);
     } else {
         source.lines[place].quantity = there - quantity;
@@ -109,16 +117,14 @@ fn move_line(
         }
     };
     let after = before + quantity;
-    let cause = |other: &str, before, after| Cause {
+    moved.source_causes.push(left);
+    moved.target_causes.push(Cause {
         item: id.clone(),
         product: product.clone(),
         before,
         after,
-        ..Cause::of_cart(Kind::ItemMoved).with_cart(other)
-    };
-    let left = there - quantity;
-    moved.source_causes.push(cause(&target.id, there, left));
-    moved.target_causes.push(cause(&source.id, before, after));
+        ..Cause::of_cart(Kind::ItemMoved).with_cart(&source.id)
+    });
     Ok(LineOutcome {
         item: id.clone(),
         product: product.clone(),

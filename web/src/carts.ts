@@ -177,10 +177,9 @@ export class Carts {
       return;
     }
     let row = this.rows.get(change.name);
-    const before = row?.cart;
     if (row) row.take(cart);
     else this.rows.set(change.name, (row = new Row(cart)));
-    row.remember(happenings(change, before));
+    row.remember(happenings(change));
   }
 
   /** Forgets carts that have not been open for so long that nobody looks at them any more. */

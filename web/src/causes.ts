@@ -15,14 +15,14 @@ export interface Happening {
   actor: string;
 }
 
-/** What a change says that happened, in its order. `before` is the cart as it was, if that is known. */
-export function happenings(change: CartChange, before?: Cart): Happening[] {
+/** What a change says that happened, in its order. */
+export function happenings(change: CartChange): Happening[] {
   const commit = milliseconds(change.commitTime);
   return change.causes.map((cause) => ({
     version: change.version,
     kind: cause.kind,
     time: milliseconds(cause.time) || commit,
-    product: cause.product && productName(cause, change.cart, before),
+    product: cause.product && productName(cause, change.cart),
     before: cause.quantityBefore,
     after: cause.quantityAfter,
     actor: cause.actor,
@@ -30,12 +30,9 @@ export function happenings(change: CartChange, before?: Cart): Happening[] {
 }
 
 /** What people call the product: as the line says, or said before it was taken out. */
-function productName(cause: CartCause, ...carts: (Cart | undefined)[]): string {
-  for (const cart of carts) {
-    const name = cart?.items.find((item) => item.name === cause.item)?.displayName;
-    if (name) return name;
-  }
-  return cause.product;
+function productName(cause: CartCause, cart?: Cart): string {
+  const item = cart?.items.find((item) => item.name === cause.item) ?? cause;
+  return item.displayName || cause.product;
 }
 
 /** The one that a row shows: what was added says more than that the cart was opened for it. */

@@ -222,6 +222,7 @@ pub fn cause(cart: &str, cause: &Cause, actor: &str, now: i64) -> pb::CartCause 
             "" => String::new(),
             id => model::name(id),
         },
+        display_name: cause.display_name.clone(),
     }
 }
 

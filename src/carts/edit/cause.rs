@@ -1,6 +1,6 @@
 //! What happened to a cart, as the feed is told of it.
 
-use crate::proto::pb::cart_cause::Kind;
+use crate::{carts::model::Line, proto::pb::cart_cause::Kind};
 
 /// One thing that happened to a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -11,6 +11,8 @@ pub struct Cause {
     pub item: String,
     /// The line's product.
     pub product: String,
+    /// What the line was called, if it is gone.
+    pub display_name: String,
     /// The line's quantity before.
     pub before: i64,
     /// The line's quantity after.
@@ -26,9 +28,21 @@ impl Cause {
             kind,
             item: String::new(),
             product: String::new(),
+            display_name: String::new(),
             before: 0,
             after: 0,
             cart: String::new(),
+        }
+    }
+
+    /// The cart does not have this line any more.
+    pub fn of_gone_line(kind: Kind, line: Line) -> Self {
+        Self {
+            item: line.id,
+            product: line.product,
+            display_name: line.display_name,
+            before: line.quantity,
+            ..Self::of_cart(kind)
         }
     }
 

@@ -68,13 +68,7 @@ fn standing(cart: &pb::Cart) -> String {
 }
 
 fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
-    let item = || {
-        let item = cart.and_then(|cart| cart.items.iter().find(|item| item.name == cause.item));
-        match item.filter(|item| !item.display_name.is_empty()) {
-            Some(item) => cut(&item.display_name, 24),
-            None => cut(&cause.product, 24),
-        }
-    };
+    let item = || cut(product_name(cause, cart), 24);
     let quantity = || format!("{} → {}", cause.quantity_before, cause.quantity_after);
     let what = match cause.kind() {
         Kind::Created => "new cart".to_owned(),
@@ -109,6 +103,16 @@ fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
     match cause.actor.is_empty() {
         true => what,
         false => format!("{what}  [{}]", cause.actor),
+    }
+}
+
+/// What people call the product of a line, also of one that was taken out.
+fn product_name<'a>(cause: &'a pb::CartCause, cart: Option<&'a pb::Cart>) -> &'a str {
+    let item = cart.and_then(|cart| cart.items.iter().find(|item| item.name == cause.item));
+    let shown = item.map_or(&cause.display_name, |item| &item.display_name);
+    match shown.as_str() {
+        "" => &cause.product,
+        name => name,
     }
 }
 
@@ -264,7 +268,12 @@ mod tests {
 
     #[test]
     fn further_causes_stand_below_the_first() {
-        let causes = vec![cause(Kind::Created, 0, 0), cause(Kind::ItemRemoved, 2, 0)];
+        let removed = pb::CartCause {
+            item: "carts/c/items/gone".into(),
+            display_name: "Wool cap".into(),
+            ..cause(Kind::ItemRemoved, 2, 0)
+        };
+        let causes = vec![cause(Kind::Created, 0, 0), removed];
 
         let text = cart(&change(causes), "Ada", false);
 
@@ -274,7 +283,7 @@ mod tests {
             lines[0].contains("new cart") && lines[0].contains("89.70 EUR"),
             "{text}"
         );
-        assert_eq!(lines[1].trim(), "- Linen shirt  2 → 0");
+        assert_eq!(lines[1].trim(), "- Wool cap  2 → 0");
     }
 
     #[test]

@@ -114,6 +114,7 @@ on_both_engines! {
         let ada = customer(&new_customer(&shop).await);
         let mut dollars = item("shirt", 1);
         dollars.price = Some(price(Some(money("USD", EURO))));
+        dollars.display_name = "Linen shirt".into();
         let add = pb::AddItemRequest {
             target: of(&ada),
             item: Some(dollars),
@@ -136,17 +137,22 @@ on_both_engines! {
         let made = answer.target.unwrap();
         assert_eq!((made.currency_code.as_str(), made.storefront.as_str()), ("USD", "paris"));
         assert_eq!((made.customer, made.number.is_empty()), (main.customer.clone(), false));
-        let causes: Vec<Vec<_>> = watch
-            .changes
-            .iter()
-            .map(|change| change.causes.iter().map(|cause| (cause.kind(), cause.cart.clone())).collect())
-            .collect();
+        let told = |cause: &pb::CartCause| {
+            (cause.kind(), cause.cart.clone(), cause.display_name.clone())
+        };
+        let changes = watch.changes.iter();
+        let causes: Vec<Vec<_>> =
+            changes.map(|change| change.causes.iter().map(told).collect()).collect();
         use cart_cause::Kind;
+        let (there, gone) = (String::new(), "Linen shirt".to_owned());
         assert_eq!(
             causes,
             [
-                vec![(Kind::Created, String::new()), (Kind::ItemMoved, main.name.clone())],
-                vec![(Kind::ItemMoved, made.name)],
+                vec![
+                    (Kind::Created, String::new(), there.clone()),
+                    (Kind::ItemMoved, main.name.clone(), there),
+                ],
+                vec![(Kind::ItemMoved, made.name, gone)],
             ],
         );
     }

@@ -6,7 +6,7 @@ use clientela::proto::pb::{self, ChangeKind, OrderCartRequest, WatchOptions};
 
 use super::owner::delete;
 use super::writers::{Writers, hold_the_log};
-use super::{add, every, filtered, state, visitor, with};
+use super::{add, every, filtered, item, state, visitor, with};
 use crate::harness::{CartWatch, Seen};
 use crate::on_both_engines;
 
@@ -159,6 +159,36 @@ on_both_engines! {
         assert_eq!((cause.quantity_before, cause.quantity_after), (1, 2));
         assert_eq!((&cause.item, cause.product.as_str()), (&cart.items[0].name, "a"));
         assert!(watch.changes[1].commit_time.is_some());
+    }
+
+    async fn a_line_that_was_taken_out_is_told_by_its_name(shop: Shop) {
+        let mut client = shop.carts();
+        let owner = visitor("who thinks again");
+        let mut named = item("a", 2);
+        named.display_name = "An apple".into();
+        let request = pb::AddItemRequest {
+            target: Some(owner.clone()),
+            item: Some(named),
+            ..Default::default()
+        };
+        client.add_item(request).await.unwrap();
+        let cart = add(&mut client, &owner, "nameless").await;
+        let mut watch = CartWatch::open(&mut client, every()).await.unwrap();
+        watch.snapshot().await;
+
+        for item in &cart.items {
+            let request = pb::RemoveItemRequest { name: item.name.clone(), ..Default::default() };
+            client.remove_item(request).await.unwrap();
+        }
+
+        watch.until("two changes", |watch| watch.changes.len() == 2).await;
+        let told = watch.changes.iter().map(|change| {
+            let cause = &change.causes[0];
+            (cause.kind(), cause.product.as_str(), cause.display_name.as_str())
+        });
+        let removed = pb::cart_cause::Kind::ItemRemoved;
+        let expected = [(removed, "a", "An apple"), (removed, "nameless", "")];
+        assert_eq!(told.collect::<Vec<_>>(), expected);
     }
 
     async fn a_watch_can_begin_without_a_snapshot(shop: Shop) {
