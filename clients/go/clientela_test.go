@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/metadata"
@@ -25,6 +26,16 @@ import (
 type script struct {
 	messages []*pb.WatchCartsResponse
 	code     codes.Code
+	// Why it ends, if the server says so.
+	reason pb.ErrorReason
+}
+
+func (s script) err() error {
+	ended := status.New(s.code, "as scripted")
+	if s.reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		ended, _ = ended.WithDetails(&errdetails.ErrorInfo{Reason: s.reason.String(), Domain: "clientela.v1"})
+	}
+	return ended.Err()
 }
 
 // scripted answers streams in turn.
@@ -51,7 +62,7 @@ func (s *scripted) WatchCarts(request *pb.WatchCartsRequest, stream pb.CartServi
 	if said.code == codes.OK {
 		<-stream.Context().Done()
 	}
-	return status.Error(said.code, "as scripted")
+	return said.err()
 }
 
 func (s *scripted) ClearCart(ctx context.Context, request *pb.ClearCartRequest) (*pb.Cart, error) {
@@ -149,37 +160,49 @@ func TestAWatch(t *testing.T) {
 	}{
 		"goes on with the last token and drops what comes twice": {
 			[]script{
-				{append(whole("t", changed("a", 1, upserted)), says("t2", changed("a", 2, upserted))), codes.Internal},
-				{[]*pb.WatchCartsResponse{says("t3", changed("a", 2, upserted), changed("a", 3, upserted), changed("a", 2, upserted), changed("b", 1, upserted))}, codes.OK},
+				{append(whole("t", changed("a", 1, upserted)), says("t2", changed("a", 2, upserted))), codes.Internal, 0},
+				{[]*pb.WatchCartsResponse{says("t3", changed("a", 2, upserted), changed("a", 3, upserted), changed("a", 2, upserted), changed("b", 1, upserted))}, codes.OK, 0},
 			},
 			"CAUSE_INITIAL +a:1 ready:1 +a:2 +a:3 +b:1", []string{"", "t2"},
 		},
 		"begins a snapshot again that broke off": {
 			[]script{
-				{[]*pb.WatchCartsResponse{begins(), says("", changed("a", 7, upserted))}, codes.Unknown},
-				{whole("t", changed("b", 1, upserted)), codes.OK},
+				{[]*pb.WatchCartsResponse{begins(), says("", changed("a", 7, upserted))}, codes.Unknown, 0},
+				{whole("t", changed("b", 1, upserted)), codes.OK, 0},
 			},
 			"CAUSE_INITIAL +a:7 CAUSE_INITIAL +b:1 ready:1", []string{"", ""},
 		},
 		"forgets a token whose history is gone": {
-			[]script{{whole("t"), codes.Internal}, {nil, codes.OutOfRange}, {whole("new"), codes.OK}},
+			[]script{{whole("t"), codes.Internal, 0}, {nil, codes.OutOfRange, 0}, {whole("new"), codes.OK, 0}},
 			"CAUSE_INITIAL ready:0 CAUSE_INITIAL ready:0", []string{"", "t", ""},
 		},
 		"forgets a token of another history": {
-			[]script{{whole("t"), codes.Internal}, {nil, codes.Aborted}, {whole("new"), codes.OK}},
+			[]script{{whole("t"), codes.Internal, 0}, {nil, codes.Aborted, 0}, {whole("new"), codes.OK, 0}},
 			"CAUSE_INITIAL ready:0 CAUSE_INITIAL ready:0", []string{"", "t", ""},
 		},
 		"tells what the clock lets leave and enter again, and no end of what it never told": {
 			[]script{
-				{whole("t", changed("a", 3, upserted)), codes.Unavailable},
+				{whole("t", changed("a", 3, upserted)), codes.Unavailable, 0},
 				{[]*pb.WatchCartsResponse{says("t2", changed("a", 3, left), changed("a", 3, left), changed("a", 3, upserted),
 					changed("x", 9, left), changed("x", 9, deleted), changed("a", 4, deleted), changed("a", 3, upserted),
-					changed("a", 2, left), changed("b", 1, upserted))}, codes.OK},
+					changed("a", 2, left), changed("b", 1, upserted))}, codes.OK, 0},
 			},
 			"CAUSE_INITIAL +a:3 ready:1 <a:3 +a:3 -a:4 +b:1", []string{"", "t"},
 		},
+		"goes on after it was read too slowly, without a loss and without a repetition": {
+			[]script{
+				{append(whole("t", changed("a", 1, upserted)), says("t2", changed("a", 2, upserted))), codes.ResourceExhausted, pb.ErrorReason_SLOW_CONSUMER},
+				// As it comes across a reconnect: what is known already, then what was missed.
+				{[]*pb.WatchCartsResponse{says("t3", changed("a", 2, upserted), changed("a", 3, deleted), changed("b", 1, upserted))}, codes.OK, 0},
+			},
+			"CAUSE_INITIAL +a:1 ready:1 +a:2 -a:3 +b:1", []string{"", "t2"},
+		},
+		"ends when there is too much of something else": {
+			[]script{{whole("t"), codes.ResourceExhausted, pb.ErrorReason_TOO_MANY_STREAMS}},
+			"CAUSE_INITIAL ready:0 ResourceExhausted", []string{""},
+		},
 		"ends with what waiting does not cure": {
-			[]script{{whole("t"), codes.Unavailable}, {nil, codes.Unauthenticated}},
+			[]script{{whole("t"), codes.Unavailable, 0}, {nil, codes.Unauthenticated, 0}},
 			"CAUSE_INITIAL ready:0 Unauthenticated", []string{"", "t"},
 		},
 	} {
@@ -212,7 +235,7 @@ func TestAServerThatIsAwayForTenMinutesIsWaitedFor(t *testing.T) {
 		longest = append(longest, most)
 		if away += most; away > 10*time.Minute && !back {
 			back = true
-			serve(t, &scripted{streams: []script{{whole("t"), codes.OK}}}, address)
+			serve(t, &scripted{streams: []script{{whole("t"), codes.OK, 0}}}, address)
 		}
 		return 0
 	}
@@ -238,8 +261,8 @@ func TestAServerThatIsAwayForTenMinutesIsWaitedFor(t *testing.T) {
 
 func TestAServerThatIsSilentIsLeft(t *testing.T) {
 	service := &scripted{streams: []script{
-		{whole("t"), codes.OK},
-		{[]*pb.WatchCartsResponse{says("t2", changed("a", 1, upserted))}, codes.OK},
+		{whole("t"), codes.OK, 0},
+		{[]*pb.WatchCartsResponse{says("t2", changed("a", 1, upserted))}, codes.OK, 0},
 	}}
 	client := client(t, Options{Address: serve(t, service, "127.0.0.1:0")})
 	var first error
@@ -257,7 +280,7 @@ func TestAServerThatIsSilentIsLeft(t *testing.T) {
 }
 
 func TestAWatchEndsWithItsContextAndWithoutAnError(t *testing.T) {
-	client := client(t, Options{Address: serve(t, &scripted{streams: []script{{whole("t"), codes.OK}}}, "127.0.0.1:0")})
+	client := client(t, Options{Address: serve(t, &scripted{streams: []script{{whole("t"), codes.OK, 0}}}, "127.0.0.1:0")})
 	ctx, cancel := context.WithCancel(t.Context())
 	for event, err := range client.WatchCarts(ctx, Watch{}) {
 		if err != nil {

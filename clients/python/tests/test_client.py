@@ -12,13 +12,14 @@ import threading
 import unittest
 from collections.abc import Callable, Iterator
 from concurrent import futures
-from typing import Any
+from typing import Any, NamedTuple
 from unittest import mock
 
 import clientela
 import grpc
 from clientela import v1
 from clientela.v1 import cart_service_pb2_grpc
+from google.rpc import error_details_pb2, status_pb2
 
 PATIENCE = 60.0
 RESPONSE = v1.WatchCartsResponse
@@ -36,10 +37,22 @@ def whole(*changes: Any, token: str = "t") -> list[Any]:
     return [INITIAL, RESPONSE(changes=changes), end]
 
 
+class Refusal(NamedTuple):
+    """How a stream ends if the server says why."""
+
+    code: grpc.StatusCode
+    reason: str
+
+    def trailers(self) -> Any:
+        status = status_pb2.Status(code=self.code.value[0], message="as scripted")
+        status.details.add().Pack(error_details_pb2.ErrorInfo(reason=self.reason, domain="clientela.v1"))
+        return (("grpc-status-details-bin", status.SerializeToString()),)
+
+
 class Scripted(cart_service_pb2_grpc.CartServiceServicer):
     """Answers the streams in turn, each with messages and then a code; None: it stays."""
 
-    def __init__(self, *streams: tuple[list[Any], grpc.StatusCode | None]) -> None:
+    def __init__(self, *streams: tuple[list[Any], grpc.StatusCode | Refusal | None]) -> None:
         self.streams = iter(streams)
         self.requests: list[Any] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
@@ -53,6 +66,9 @@ class Scripted(cart_service_pb2_grpc.CartServiceServicer):
         if code is None:
             context.add_callback(self.ended.set)
             self.ended.wait(PATIENCE)
+        elif isinstance(code, Refusal):
+            context.set_trailing_metadata(code.trailers())
+            context.abort(code.code, "as scripted")
         else:
             context.abort(code, "as scripted")
 
@@ -177,6 +193,21 @@ class Watching(unittest.TestCase):
         for _, events in self.each(servicer, 6, filter="update_time < now - 30m"):
             wanted = [("carts/a", 3, left), ("carts/a", 3, clientela.UPSERTED), ("carts/a", 4, deleted)]
             self.assertEqual(events[3:], wanted)
+
+    def test_a_watch_that_was_read_too_slowly_goes_on_without_a_loss_or_a_repetition(self) -> None:
+        def servicer() -> Scripted:
+            first = [*whole(change("carts/a", 1)), RESPONSE(changes=[change("carts/a", 2)], resume_token="t2")]
+            # As it comes across a reconnect: what is known already, then what was missed.
+            missed = [change("carts/a", 2), change("carts/a", 3, clientela.DELETED), change("carts/b", 1)]
+            slow = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_CONSUMER")
+            return Scripted((first, slow), ([RESPONSE(changes=missed, resume_token="t3")], None))
+
+        for scripted, events in self.each(servicer, 6):
+            self.assertEqual([*events[:1], events[2]], [clientela.Reset("CAUSE_INITIAL"), clientela.Ready(1)])
+            first, second = ("carts/a", 1, clientela.UPSERTED), ("carts/a", 2, clientela.UPSERTED)
+            after = [second, ("carts/a", 3, clientela.DELETED), ("carts/b", 1, clientela.UPSERTED)]
+            self.assertEqual([events[1], *events[3:]], [first, *after])
+            self.assertEqual([r.options.resume_token for r in scripted.requests], ["", "t2"])
 
     def test_what_waiting_does_not_cure_is_raised(self) -> None:
         for how in (read, read_async):
