@@ -15,8 +15,8 @@ def prepare(folder: Path) -> Prepared:
     generate("go")
     module = folder / "module"
     module.mkdir()
-    for file in ("go.mod", "go.sum", "clientela.go", "clientela_test.go"):
-        shutil.copy(SOURCE / file, module / file)
+    for file in (SOURCE / "go.mod", SOURCE / "go.sum", *SOURCE.glob("*.go")):
+        shutil.copy(file, module)
     shutil.copytree(SOURCE / "v1", module / "v1")
     project = folder / "project"
     project.mkdir()
