@@ -34,7 +34,7 @@ def prepare(folder: Path) -> Prepared:
     return Prepared(
         stories=[program("python", story), program("python asyncio", story, "--asyncio")],
         checks=[
-            program("python tests", SOURCE / "tests" / "test_client.py"),
+            program("python tests", SOURCE / "tests"),
             program("python example: sign up", EXAMPLES / "python" / "sign_up.py"),
             program("python example: back office", EXAMPLES / "python" / "back_office.py"),
         ],

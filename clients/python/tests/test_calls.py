@@ -1,0 +1,58 @@
+"""What goes along with a call, how it is repeated, and how it fails."""
+
+from __future__ import annotations
+
+import unittest
+from typing import Any
+from unittest import mock
+
+import clientela
+import grpc
+from clientela import v1
+from scripted import Scripted, serving
+
+
+class Calling(unittest.TestCase):
+    def test_a_call_is_repeated_with_one_request_id_and_the_key(self) -> None:
+        servicer, request = Scripted(), v1.ClearCartRequest()
+        servicer.failing = 2
+        with serving(servicer) as address:
+            with clientela.connect(address, "clt_k", shop="shops/a", actor="ada", on_behalf_of="bob") as client:
+                client.carts.ClearCart(request)
+                client.carts.ClearCart(request)
+        ids = [request_id for request_id, _ in servicer.calls]
+        self.assertEqual(len(ids), 4)
+        self.assertEqual(len(set(ids[:3])), 1)
+        self.assertTrue(ids[0] and ids[3] and ids[0] != ids[3])
+        self.assertEqual(request, v1.ClearCartRequest())
+        sent = servicer.calls[0][1]
+        self.assertEqual(sent["authorization"], "Bearer clt_k")
+        self.assertEqual((sent["clientela-shop"], sent["clientela-actor"]), ("shops/a", "ada"))
+        self.assertEqual(sent["clientela-on-behalf-of"], "bob")
+
+    def test_a_request_id_of_the_caller_is_kept(self) -> None:
+        servicer = Scripted()
+        with serving(servicer) as address, clientela.connect(address) as client:
+            client.carts.ClearCart(v1.ClearCartRequest(request_id="mine"))
+        self.assertEqual([request_id for request_id, _ in servicer.calls], ["mine"])
+
+    def test_a_call_without_a_server_is_unavailable(self) -> None:
+        with serving(Scripted()) as address:
+            pass
+        with clientela.connect(address) as client, self.assertRaises(clientela.Error) as caught:
+            client.carts.ClearCart(v1.ClearCartRequest())
+        self.assertEqual((caught.exception.code, caught.exception.reason), (grpc.StatusCode.UNAVAILABLE, ""))
+
+    def test_only_loopback_is_plaintext_without_being_asked(self) -> None:
+        def how(address: str, **options: Any) -> str:
+            with mock.patch.object(grpc, "insecure_channel") as plain, mock.patch.object(grpc, "secure_channel"):
+                clientela.connect(address, "k", **options)
+                return "plaintext" if plain.called else "tls"
+
+        for address in ("127.0.0.1:1", "localhost:1", "[::1]:1", "dns:///127.0.0.1:1"):
+            self.assertEqual(how(address), "plaintext", address)
+        credentials = grpc.ssl_channel_credentials()
+        self.assertEqual(how("127.0.0.1:1", tls=credentials), "tls")
+        for address in ("shop.example:443", "10.0.0.1:1", "localhost.example:1", "[2001:db8::1]:1"):
+            self.assertEqual(how(address), "tls", address)
+            self.assertEqual(how(address, plaintext=True), "plaintext", address)
