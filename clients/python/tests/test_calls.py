@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import unittest
-from typing import Any
-from unittest import mock
 
 import clientela
 import grpc
@@ -42,17 +40,3 @@ class Calling(unittest.TestCase):
         with clientela.connect(address) as client, self.assertRaises(clientela.Error) as caught:
             client.carts.ClearCart(v1.ClearCartRequest())
         self.assertEqual((caught.exception.code, caught.exception.reason), (grpc.StatusCode.UNAVAILABLE, ""))
-
-    def test_only_loopback_is_plaintext_without_being_asked(self) -> None:
-        def how(address: str, **options: Any) -> str:
-            with mock.patch.object(grpc, "insecure_channel") as plain, mock.patch.object(grpc, "secure_channel"):
-                clientela.connect(address, "k", **options)
-                return "plaintext" if plain.called else "tls"
-
-        for address in ("127.0.0.1:1", "localhost:1", "[::1]:1", "dns:///127.0.0.1:1"):
-            self.assertEqual(how(address), "plaintext", address)
-        credentials = grpc.ssl_channel_credentials()
-        self.assertEqual(how("127.0.0.1:1", tls=credentials), "tls")
-        for address in ("shop.example:443", "10.0.0.1:1", "localhost.example:1", "[2001:db8::1]:1"):
-            self.assertEqual(how(address), "tls", address)
-            self.assertEqual(how(address, plaintext=True), "plaintext", address)

@@ -7,6 +7,7 @@ change that a watch has given is not given again, and none is left out without a
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import json
 import os
 import random
@@ -534,11 +535,18 @@ class Options(TypedDict, total=False):
     timeout: float
 
 
-def _open(grpc_: Any, address: str, key: str | None, options: Options) -> _Calls:
+def _is_loopback(address: str) -> bool:
     host = address.removeprefix("dns:///").rpartition(":")[0].strip("[]")
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _open(grpc_: Any, address: str, key: str | None, options: Options) -> _Calls:
     tls, plaintext = options.get("tls"), options.get("plaintext")
     if plaintext is None:
-        plaintext = tls is None and (host in ("localhost", "::1") or host.startswith("127."))
+        plaintext = tls is None and _is_loopback(address)
     if plaintext:
         channel = grpc_.insecure_channel(address, options=_OPTIONS)
     else:
