@@ -45,13 +45,3 @@ func TestACallWithoutAServerIsUnavailable(t *testing.T) {
 		t.Errorf("was %v", err)
 	}
 }
-
-func TestOnlyLoopbackIsPlaintextWithoutBeingAsked(t *testing.T) {
-	for address, want := range map[string]bool{"127.0.0.1:1": true, "localhost:1": true, "[::1]:1": true,
-		"dns:///127.0.0.1:1": true, "shop.example:443": false, "10.0.0.1:1": false, "localhost.example:1": false,
-		"[2001:db8::1]:1": false} {
-		if got := isLoopback(address); got != want {
-			t.Errorf("%s: %v", address, got)
-		}
-	}
-}
