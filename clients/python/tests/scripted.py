@@ -18,7 +18,7 @@ from clientela.v1 import (
     customer_service_pb2_grpc,
     group_service_pb2_grpc,
 )
-from google.rpc import error_details_pb2, status_pb2
+from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
 # How long a stream stays, in seconds: a test that waits for more than comes has failed then.
 PATIENCE = 20.0
@@ -90,7 +90,7 @@ class Scripted(
         else:
             context.abort(code, "as scripted")
 
-    WatchCarts = WatchCustomers = WatchGroups = _watch  # type: ignore[assignment]
+    WatchCarts = WatchCustomers = WatchGroups = _watch
 
     def ClearCart(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.calls.append((request.request_id, dict(context.invocation_metadata())))

@@ -11,7 +11,7 @@ from unittest import mock
 
 import clientela
 import grpc
-from clientela import v1
+from clientela import _calls, _watch, v1
 from scripted import Refusal, Scripted, begins, change, read, read_async, says, serving, told, whole
 
 
@@ -28,12 +28,7 @@ class Waits:
 
 def injected(wait: Callable[[float, float], float]) -> Any:
     """Makes watches draw their waits by this."""
-    made = clientela._Following
-
-    def following(*arguments: Any, **options: Any) -> Any:
-        return made(*arguments, **options, random=wait)
-
-    return mock.patch.object(clientela, "_Following", following)
+    return mock.patch.object(_watch, "_wait", wait)
 
 
 class Watching(unittest.TestCase):
@@ -156,8 +151,8 @@ class Watching(unittest.TestCase):
 
                 back: list[str] = []
                 # As without a network; a real one would be asked five times for each attempt.
-                options = [option for option in clientela._OPTIONS if option[0] != "grpc.service_config"]
-                with injected(wait), mock.patch.object(clientela, "_OPTIONS", options):
+                options = [option for option in _calls._OPTIONS if option[0] != "grpc.service_config"]
+                with injected(wait), mock.patch.object(_calls, "_OPTIONS", options):
                     events = how(address, 2, notify=lost.append)
             self.assertEqual(events, [clientela.Reset("CAUSE_INITIAL"), clientela.Ready(0)])
             growing = [0.2, 0.4, 0.8, 1.6, 3.2, 6.4]
