@@ -27,19 +27,21 @@ import (
 
 // Options say where and how to connect. The zero value is the server of this machine.
 type Options struct {
-	// 127.0.0.1:50051 if empty.
+	// Host and port, as shop.example.com:443; 127.0.0.1:50051 if empty.
 	Address string
 	// The environment's CLIENTELA_API_KEY if empty.
 	Key string
-	// Go along with every call.
+	// Go along with every call: the shop, as shops/NAME, for a key of all shops; the person who acts; and
+	// for whom.
 	Shop, Actor, OnBehalfOf string
-	// Instead of the system's authorities. Without it loopback is plaintext and everything else TLS.
+	// For authorities of one's own instead of the system's, or TLS to this machine. Without it loopback
+	// is plaintext and everything else TLS.
 	TLS *tls.Config
-	// Sends key and data to another host than this for all to read.
+	// Sends key and data for all to read, wherever the server is and even if TLS is set.
 	Plaintext bool
-	// Of a call whose context has no deadline; 30 s if zero.
+	// Of a call whose context has no deadline, with its repetitions; 30 s if zero. Streams have none.
 	Timeout time.Duration
-	// Further options of gRPC.
+	// Further options of gRPC, which come after those of the client.
 	Dial []grpc.DialOption
 }
 
@@ -53,7 +55,9 @@ type Client struct {
 	conn       *grpc.ClientConn
 }
 
-// Connect makes a client. It connects when it is first used, and again whenever it has to.
+// Connect makes a client. It connects when it is first used, and again whenever it has to: a server that
+// is not there is an error of the call (codes.Unavailable), and one of Connect is only an address that
+// cannot be understood.
 func Connect(options Options) (*Client, error) {
 	if options.Address == "" {
 		options.Address = "127.0.0.1:50051"

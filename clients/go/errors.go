@@ -15,7 +15,8 @@ import (
 	pb "clientela/v1"
 )
 
-// Violation is what is wrong with one field of a request.
+// Violation is what is wrong with one field of a request: its path, as customer.email, why in a word, and
+// in a sentence.
 type Violation struct{ Field, Reason, Description string }
 
 // Error is a call that did not succeed; every error of the services is one. Decide by Code and Reason,
@@ -23,11 +24,14 @@ type Violation struct{ Field, Reason, Description string }
 type Error struct {
 	Code codes.Code
 	// ERROR_REASON_UNSPECIFIED if the error is not the server's, or of a newer contract.
-	Reason     pb.ErrorReason
-	Message    string
-	Metadata   map[string]string
+	Reason pb.ErrorReason
+	// For people, in English.
+	Message string
+	// What belongs to the reason, as docs/ERRORS.md of the server says; nil if there is none.
+	Metadata map[string]string
+	// All that is wrong with the request, if that is what the error is about.
 	Violations []Violation
-	// How long to wait before trying again, if the server says so.
+	// How long to wait before trying again; zero if the server does not say so.
 	RetryAfter time.Duration
 	status     *status.Status
 }

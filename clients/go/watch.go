@@ -32,7 +32,7 @@ type Change[R any] struct {
 	Kind    pb.ChangeKind
 	Name    string
 	Version int64
-	// The whole of it, if Kind is CHANGE_KIND_UPSERTED.
+	// The whole of it if Kind is CHANGE_KIND_UPSERTED, else nil.
 	Resource R
 	// The change as the stream told it, with its commit time, how many it replaces, and causes.
 	Message proto.Message
@@ -41,7 +41,7 @@ type Change[R any] struct {
 // Reset says: forget what you know, a whole state follows.
 type Reset[R any] struct{ Cause pb.SnapshotBegin_Cause }
 
-// Ready says: the state is whole, and so many resources are known.
+// Ready says: the state is whole, and Count resources are known.
 type Ready[R any] struct{ Count int64 }
 
 func (*Change[R]) event(R) {}
@@ -50,19 +50,24 @@ func (*Ready[R]) event(R)  {}
 
 // Watch says what to watch.
 type Watch struct {
-	// Which resources: those that match, or those of these names; all if both are empty.
+	// Which resources: those that match, or those of these names, 1,000 at the most; all if both are empty.
 	Filter string
 	Names  []string
-	// Heartbeats, delivery, and a token to begin with. What is here is not changed.
+	// Heartbeats, delivery, and a token to begin with. What is here is not changed. A stream that says
+	// nothing for three heartbeat intervals (of 15 s, if nothing else is said) is taken for lost.
 	Options *pb.WatchOptions
-	// Told of the error when the connection is lost, and of nil when there is another.
+	// Told of the error when the connection is lost, and of nil when there is another; by the goroutine
+	// that reads.
 	Notify func(error)
 	// How long to wait before connecting again, between two bounds; at random if nil. For tests.
 	wait func(least, most time.Duration) time.Duration
 }
 
-// WatchCarts gives events until the context ends, or with an error that waiting does not cure; that
-// error is the last. An end of the context is none.
+// WatchCarts gives events until the context ends or the loop is left, or with an error that waiting does not
+// cure, as a revoked key; that error is an *Error and the last. An end of the context is none. A server that
+// goes away, or was never there, is waited for, 0.1 to 10 s at a time. Each loop over what is returned is a
+// watch of its own, that begins with a Reset unless Options say otherwise. Do not let half a minute pass
+// between two events: the server gives up whoever does not read, and the watch has to catch up.
 func (c *Client) WatchCarts(ctx context.Context, watch Watch) iter.Seq2[Event[*pb.Cart], error] {
 	return follow(ctx, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.CartChange], error) {
 		stream, err := c.Carts.WatchCarts(ctx, &pb.WatchCartsRequest{Filter: watch.Filter, Names: watch.Names, Options: options})

@@ -1,4 +1,4 @@
-"""Client of Clientela: the generated stubs, connected, with typed errors and watches that go on by themselves.
+"""Client of Clientela: the generated stubs, connected, with typed errors and watches that go on.
 
 `connect` gives a `Client`, `connect_async` one for asyncio. Messages are in `clientela.v1`. Invariant: a
 change that a watch has given is not given again, and none is left out without a `Reset` that says so.
@@ -9,7 +9,18 @@ from __future__ import annotations
 from clientela._calls import Options
 from clientela._client import AsyncClient, Client, connect, connect_async
 from clientela._errors import Error, Violation
-from clientela._watch import DELETED, LEFT_FILTER, UPSERTED, Change, Event, Notify, Ready, Reset, Watch, Watching
+from clientela._watch import (
+    DELETED,
+    LEFT_FILTER,
+    UPSERTED,
+    Change,
+    Event,
+    Notify,
+    Ready,
+    Reset,
+    Watch,
+    Watching,
+)
 
 __all__ = [
     "DELETED",

@@ -11,7 +11,7 @@ from typing import Any, TypedDict
 import grpc
 import grpc.aio
 
-from clientela._errors import Error, typed
+from clientela._errors import Error
 
 _RETRIES = {
     "maxAttempts": 5,
@@ -33,7 +33,7 @@ _OPTIONS: list[tuple[str, Any]] = [
 class Options(TypedDict, total=False):
     """What `connect` takes further."""
 
-    # Go along with every call.
+    # Go along with every call; see `connect`.
     shop: str | None
     actor: str | None
     on_behalf_of: str | None
@@ -91,13 +91,17 @@ class Calls:
 
         def call(request: Any, timeout: float | None = None, **options: Any) -> Any:
             request = self._arguments(request, options)
-            with typed():
+            try:
                 return inner(request, timeout=timeout or self._timeout, **options)
+            except grpc.RpcError as error:
+                raise Error.of(error) from None
 
         async def call_async(request: Any, timeout: float | None = None, **options: Any) -> Any:
             request = self._arguments(request, options)
-            with typed():
+            try:
                 return await inner(request, timeout=timeout or self._timeout, **options)
+            except grpc.RpcError as error:
+                raise Error.of(error) from None
 
         return call_async if isinstance(self.channel, grpc.aio.Channel) else call
 
@@ -124,13 +128,14 @@ class _Stream:
         return self
 
     def __next__(self) -> Any:
-        # Without `typed`, as this is done for every message.
         try:
             return next(self._call)
         except grpc.RpcError as error:
             raise Error.of(error) from None
 
     async def __aiter__(self) -> AsyncIterator[Any]:
-        with typed():
+        try:
             async for message in self._call:
                 yield message
+        except grpc.RpcError as error:
+            raise Error.of(error) from None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import weakref
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import grpc
@@ -27,12 +27,21 @@ from clientela.v1 import (
 if TYPE_CHECKING:
     from typing_extensions import Unpack
 
+
 def connect(
     address: str = "127.0.0.1:50051", key: str | None = None, **options: Unpack[Options]
 ) -> Client:
-    """Connects to a server, with the key of the environment's CLIENTELA_API_KEY unless one is given.
+    """Makes a client, with the key of the environment's CLIENTELA_API_KEY unless one is given.
 
-    Loopback is plaintext, everything else TLS, unless `plaintext=True` asks for the contrary.
+    It connects when it is first used, and again whenever it has to: a server that is not there is an `Error`
+    of the call (UNAVAILABLE), not of `connect`. Loopback is plaintext, everything else TLS. Options:
+
+    - `shop`, `actor`, `on_behalf_of` go along with every call: the shop, as `shops/NAME`, for a key of all
+      shops; the person who acts; and for whom.
+    - `tls`: `grpc.ssl_channel_credentials(...)`, for authorities of one's own instead of the system's.
+    - `plaintext`: True sends key and data for all to read, wherever the server is and even if `tls` is set;
+      False is TLS to this machine, too.
+    - `timeout`: in seconds, of a call that names none, with its repetitions; 30 by default. Streams have none.
     """
     return Client(open_channel(grpc, address, key or os.environ.get("CLIENTELA_API_KEY"), options))
 
@@ -40,7 +49,7 @@ def connect(
 def connect_async(
     address: str = "127.0.0.1:50051", key: str | None = None, **options: Unpack[Options]
 ) -> AsyncClient:
-    """`connect` for asyncio."""
+    """`connect` for asyncio: calls are awaited, watches read by `async for`."""
     return AsyncClient(open_channel(grpc.aio, address, key or os.environ.get("CLIENTELA_API_KEY"), options))
 
 
@@ -59,7 +68,15 @@ class _Services(Generic[_W]):
         self.operations = operation_service_pb2_grpc.OperationServiceStub(calls)
 
     def watch_carts(self, filter: str = "", **options: Unpack[Watching]) -> _W:
-        """Watches the carts that match a filter, or certain `names`; all if there is neither."""
+        """Watches the carts that match a filter, or those of `names`, 1,000 at most; all if there is neither.
+
+        It goes on until it is closed or the client is, and raises an `Error` that waiting does not cure, as
+        for a revoked key. A server that goes away, or was never there, is waited for, 0.1 to 10 s at a time;
+        `notify` is told of the error when the connection is lost, and of None when there is another.
+        `options`: heartbeats, delivery, and a token to begin with; a stream that says nothing for three
+        heartbeat intervals (of 15 s, if nothing else is said) is taken for lost. Do not let half a minute
+        pass between two events: the server gives up whoever does not read, and the watch has to catch up.
+        """
         return self._watch(self.carts.WatchCarts, carts_pb2.WatchCartsRequest, "cart", filter, **options)
 
     def watch_customers(self, filter: str = "", **options: Unpack[Watching]) -> _W:
@@ -120,7 +137,7 @@ class Client(_Services[Watch]):
         self.close()
 
 
-class AsyncClient(_Services[AsyncIterator[Event]]):
+class AsyncClient(_Services[AsyncGenerator[Event, None]]):
     """The services, connected, for asyncio."""
 
     customers: customer_service_pb2_grpc.CustomerServiceAsyncStub
@@ -130,7 +147,7 @@ class AsyncClient(_Services[AsyncIterator[Event]]):
     operations: operation_service_pb2_grpc.OperationServiceAsyncStub
     closed = False
 
-    def _follow(self, stream: Any, following: Following) -> AsyncIterator[Event]:
+    def _follow(self, stream: Any, following: Following) -> AsyncGenerator[Event, None]:
         return watch_async(self, stream, following)
 
     async def close(self) -> None:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +11,7 @@ from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-unty
 
 @dataclass
 class Violation:
-    """What is wrong with one field of a request."""
+    """What is wrong with one field of a request: its path, as `customer.email`, and why."""
 
     field: str
     reason: str
@@ -21,17 +19,20 @@ class Violation:
 
 
 class Error(Exception):
-    """A call that did not succeed. Decide by `code` and `reason`, never by the text."""
+    """A call that did not succeed. Decide by `code` and `reason`, never by the text.
+
+    `reason` is the name of a value of `clientela.v1.ErrorReason`, empty if the error is not the server's;
+    `metadata` is what belongs to it, `violations` all that is wrong with the request. `retry_after` is after
+    how many seconds to try again, None if the server does not say so.
+    """
 
     def __init__(self, code: grpc.StatusCode, message: str) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
-        # The name of a value of `clientela.v1.ErrorReason`; empty if the error is not the server's.
         self.reason = ""
         self.metadata: dict[str, str] = {}
         self.violations: list[Violation] = []
-        # After how many seconds to try again, if the server says so.
         self.retry_after: float | None = None
 
     def __str__(self) -> str:
@@ -57,12 +58,3 @@ class Error(Exception):
                 self.violations = [Violation(v.field, v.reason, v.description) for v in bad.field_violations]
             elif detail.Unpack(retry):
                 self.retry_after = retry.retry_delay.ToTimedelta().total_seconds()
-
-
-@contextlib.contextmanager
-def typed() -> Iterator[None]:
-    """Raises the errors of gRPC as `Error`."""
-    try:
-        yield
-    except grpc.RpcError as error:
-        raise Error.of(error) from None

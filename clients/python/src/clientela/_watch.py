@@ -6,7 +6,7 @@ import asyncio
 import random
 import threading
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from dataclasses import dataclass, field
 from typing import Any, Protocol, TypedDict
 
@@ -26,18 +26,21 @@ _GONE_MAX = 10_000
 
 @dataclass(slots=True)
 class Change:
-    """What became of one resource. `resource` is the whole of it, if `kind` is UPSERTED."""
+    """What became of one resource.
+
+    `kind` is UPSERTED, DELETED or LEFT_FILTER; `resource` is the whole of it if that is UPSERTED, else None.
+    `message` is the change as the stream told it: commit_time, conflated and, of carts, causes.
+    """
 
     kind: int
     name: str
     version: int
     resource: Any
-    # The message of the stream: commit_time, conflated and, of carts, causes.
     message: Any
 
     @property
     def cart(self) -> carts_pb2.Cart:
-        """The resource of a watch of carts."""
+        """The resource of a watch of carts; there is none unless `kind` is UPSERTED."""
         return self.resource  # type: ignore[no-any-return]
 
 
@@ -50,7 +53,7 @@ class Reset:
 
 @dataclass(slots=True)
 class Ready:
-    """The state is whole. So many resources are known."""
+    """The state is whole: `count` resources are known."""
 
     count: int
 
@@ -162,7 +165,7 @@ def _ended() -> Error:
 
 
 class Watch(Iterator[Event]):
-    """Events for as long as you read them. `close` ends it, from any thread; so does a `with` block."""
+    """Events for as long as you read them, in one thread. `close` ends it, from any; so does a `with` block."""
 
     def __init__(self, open_stream: Callable[[Any], Any], following: Following) -> None:
         self._open_stream = open_stream
@@ -233,7 +236,7 @@ class Closable(Protocol):
 
 async def watch_async(
     client: Closable, open_stream: Callable[[Any], Any], following: Following
-) -> AsyncIterator[Event]:
+) -> AsyncGenerator[Event, None]:
     """`Watch` for asyncio; it is ended as every asynchronous generator: by `aclose`, or its task."""
     while not client.closed:
         error = _ended()
