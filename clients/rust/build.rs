@@ -40,7 +40,7 @@ fn main() -> anyhow::Result<()> {
 /// A function from the path of a call to whether it is one question with one answer, and which field
 /// of the question is the request id.
 fn methods(descriptors: &FileDescriptorSet) -> anyhow::Result<String> {
-    let mut text = String::from("pub(crate) fn method(path: &str) -> Method {\n    match path {\n");
+    let mut text = String::from("fn method(path: &str) -> Method {\n    match path {\n");
     for file in &descriptors.file {
         let package = file.package();
         for service in &file.service {

@@ -6,13 +6,7 @@ use std::{
     time::Duration,
 };
 
-use clientela_client::{
-    Builder, Client,
-    v1::{
-        CartChange, ChangeKind, SnapshotBegin, SnapshotEnd, WatchCartsResponse,
-        snapshot_begin::Cause, watch_carts_response::Signal,
-    },
-};
+use clientela_client::{Builder, Client, v1::WatchCartsResponse};
 use futures::StreamExt as _;
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Full, StreamBody};
@@ -82,30 +76,22 @@ impl Fake {
 
     /// The next watch gets these messages and is cut off.
     pub fn cut_after(&self, messages: &[WatchCartsResponse]) {
-        let end = Some(refusal(Code::Unavailable, "DRAINING"));
-        self.state
-            .lock()
-            .unwrap()
-            .scripts
-            .push_back((messages.to_vec(), end));
+        self.script(messages, Some(refusal(Code::Unavailable, "DRAINING")));
     }
 
     /// The next watch gets these messages and nothing more.
     pub fn stay_after(&self, messages: &[WatchCartsResponse]) {
-        self.state
-            .lock()
-            .unwrap()
-            .scripts
-            .push_back((messages.to_vec(), None));
+        self.script(messages, None);
     }
 
     /// The next watch is refused.
     pub fn refuse(&self, status: Status) {
-        self.state
-            .lock()
-            .unwrap()
-            .scripts
-            .push_back((Vec::new(), Some(status)));
+        self.script(&[], Some(status));
+    }
+
+    fn script(&self, messages: &[WatchCartsResponse], end: Option<Status>) {
+        let mut state = self.state.lock().unwrap();
+        state.scripts.push_back((messages.to_vec(), end));
     }
 
     /// How the next calls of AddItem are refused, if they are.
@@ -238,38 +224,4 @@ pub fn refusal(code: Code, reason: &str) -> Status {
         localized_message: None,
     }]);
     Status::with_error_details(code, "no", details)
-}
-
-fn signal(token: &str, signal: Signal) -> WatchCartsResponse {
-    WatchCartsResponse {
-        resume_token: token.to_owned(),
-        signal: Some(signal),
-        ..WatchCartsResponse::default()
-    }
-}
-
-pub fn begin(cause: Cause) -> WatchCartsResponse {
-    signal(
-        "",
-        Signal::SnapshotBegin(SnapshotBegin {
-            cause: cause.into(),
-        }),
-    )
-}
-
-pub fn end(token: &str, count: i64) -> WatchCartsResponse {
-    signal(token, Signal::SnapshotEnd(SnapshotEnd { count }))
-}
-
-pub fn change(token: &str, kind: ChangeKind, name: &str, version: i64) -> WatchCartsResponse {
-    WatchCartsResponse {
-        changes: vec![CartChange {
-            kind: kind.into(),
-            name: name.to_owned(),
-            version,
-            ..CartChange::default()
-        }],
-        resume_token: token.to_owned(),
-        ..WatchCartsResponse::default()
-    }
 }

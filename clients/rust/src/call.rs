@@ -1,0 +1,173 @@
+//! The layer below the generated clients: puts the key onto each call, gives what changes something a
+//! request id, and repeats what the server was not there for. Only calls with one answer are repeated.
+
+use std::{
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures::future::BoxFuture;
+use http::HeaderMap;
+use http_body_util::{BodyExt as _, Full};
+use prost::encoding::{self, DecodeContext};
+use tonic::{Code, Status, body::Body, codegen::StdError, transport::Channel};
+use tower::{Service, ServiceExt as _};
+
+use crate::backoff::Backoff;
+
+const ATTEMPTS_MAX: usize = 5;
+const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
+
+/// Carries calls: puts the key onto them, and repeats what the server was not there for.
+#[derive(Debug, Clone)]
+pub struct Transport {
+    channel: Channel,
+    headers: HeaderMap,
+}
+
+impl Transport {
+    pub(crate) fn new(channel: Channel, headers: HeaderMap) -> Self {
+        Self { channel, headers }
+    }
+}
+
+include!(concat!(env!("OUT_DIR"), "/methods.rs"));
+
+/// What has to be known of a call, which the build reads from the contract.
+struct Method {
+    /// Whether it is one question with one answer; streams are not repeated here.
+    unary: bool,
+    request_id: Option<i32>,
+}
+
+impl Service<http::Request<Body>> for Transport {
+    type Response = http::Response<Body>;
+    type Error = StdError;
+    type Future = BoxFuture<'static, Result<Self::Response, StdError>>;
+
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), StdError>> {
+        Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, mut request: http::Request<Body>) -> Self::Future {
+        for (name, value) in &self.headers {
+            request.headers_mut().insert(name, value.clone());
+        }
+        Box::pin(send(self.channel.clone(), request))
+    }
+}
+
+async fn send(
+    channel: Channel,
+    request: http::Request<Body>,
+) -> Result<http::Response<Body>, StdError> {
+    let method = method(request.uri().path());
+    if !method.unary {
+        return channel.oneshot(request).await.map_err(unreachable);
+    }
+    let (head, body) = request.into_parts();
+    let message = body.collect().await?.to_bytes();
+    let message = match method.request_id {
+        Some(field) => identified(message, field.unsigned_abs()),
+        None => message,
+    };
+    let mut backoff = Backoff::new(WAITS);
+    let mut attempt = 1;
+    loop {
+        let body = Body::new(Full::new(message.clone()));
+        let answer = once(&channel, http::Request::from_parts(head.clone(), body)).await;
+        if attempt == ATTEMPTS_MAX || !is_unavailable(&answer) {
+            return Ok(answer?.map(Body::new));
+        }
+        attempt += 1;
+        tokio::time::sleep(backoff.next()).await;
+    }
+}
+
+type Answer = http::Response<http_body_util::Collected<Bytes>>;
+
+async fn once(channel: &Channel, request: http::Request<Body>) -> Result<Answer, StdError> {
+    let answer = channel
+        .clone()
+        .oneshot(request)
+        .await
+        .map_err(unreachable)?;
+    let (head, body) = answer.into_parts();
+    let body = body.collect().await.map_err(unreachable)?;
+    Ok(http::Response::from_parts(head, body))
+}
+
+/// A connection that fails is said in different ways; to the caller the server was not there.
+fn unreachable(error: impl Into<StdError>) -> StdError {
+    let status = Status::from_error(error.into());
+    match status.code() {
+        Code::Unknown | Code::Internal => Status::unavailable(status.message()).into(),
+        _ => status.into(),
+    }
+}
+
+fn is_unavailable(answer: &Result<Answer, StdError>) -> bool {
+    let unavailable = |headers: &HeaderMap| {
+        headers
+            .get("grpc-status")
+            .is_some_and(|status| status == "14")
+    };
+    match answer {
+        Ok(answer) => {
+            unavailable(answer.headers()) || answer.body().trailers().is_some_and(unavailable)
+        }
+        Err(error) => error
+            .downcast_ref::<Status>()
+            .is_some_and(|status| status.code() == Code::Unavailable),
+    }
+}
+
+/// The message with a request id, so that a retry is answered and not done again.
+fn identified(framed: Bytes, field: u32) -> Bytes {
+    const HEAD: usize = 5;
+    // A compressed message is left alone.
+    if framed.len() < HEAD || framed[0] != 0 || has_field(&framed[HEAD..], field) {
+        return framed;
+    }
+    let mut message = BytesMut::from(&framed[..]);
+    encoding::string::encode(field, &uuid::Uuid::new_v4().to_string(), &mut message);
+    let Ok(length) = u32::try_from(message.len() - HEAD) else {
+        return framed;
+    };
+    (&mut message[1..HEAD]).put_u32(length);
+    message.freeze()
+}
+
+fn has_field(mut message: &[u8], field: u32) -> bool {
+    while let Ok((number, wire)) = encoding::decode_key(&mut message) {
+        if number == field
+            || encoding::skip_field(wire, number, &mut message, DecodeContext::default()).is_err()
+        {
+            return true;
+        }
+    }
+    false
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_id_is_put_only_where_there_is_none() {
+        let framed = |message: &[u8]| {
+            let mut bytes = BytesMut::from(&[0, 0, 0, 0, u8::try_from(message.len()).unwrap()][..]);
+            bytes.extend_from_slice(message);
+            bytes.freeze()
+        };
+        let mine = framed(b"\x0a\x01a\x12\x01b");
+
+        assert_eq!(identified(mine.clone(), 2), mine);
+        let put = identified(mine.clone(), 7);
+        assert_eq!(put.len(), mine.len() + 38);
+        assert_eq!(usize::from(put[4]), put.len() - 5);
+        assert_eq!(identified(put.clone(), 7), put);
+        assert_eq!(identified(framed(b""), 1).len(), 5 + 38);
+    }
+}
