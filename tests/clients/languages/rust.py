@@ -14,6 +14,13 @@ HERE = {"CARGO_TARGET_DIR": str(TARGET)}
 CRATE = "clientela-client"
 # Not with TLS: the server goes without, and half of its dependencies would be compiled once more.
 ALL = ("--workspace", "--all-targets", "--no-default-features")
+# With TLS only the client's tests against a server in the process are built, which takes what the build
+# above has compiled of crates that do not know of it. The others need not be fast.
+WITH_TLS = ("--workspace", "--test", "it", "--no-default-features", "--features", f"{CRATE}/tls")
+SLOW = [
+    f"--config=profile.dev.package.{crate}.opt-level=0"
+    for crate in ("rustls", "tokio-rustls", "tonic")
+]
 # These have no say in how other crates are compiled.
 PASSED_OVER = ("tonic-health", "tonic-reflection", "tonic-web")
 
@@ -31,10 +38,13 @@ def prepare(folder: Path) -> Prepared:
     workspace(folder, [package.stem, "conformance", "sign-up"])
     run("cargo", "build", *ALL, folder=folder, **HERE)
     tests = ["cargo", "test", "--quiet", *ALL]
+    tests_of_tls = ["cargo", "test", "--quiet", *WITH_TLS, *SLOW]
+    run(*tests_of_tls, "--no-run", folder=folder, **HERE)
     return Prepared(
         stories=[Program("rust", [str(TARGET / "debug" / "conformance")], folder)],
         checks=[
             Program("rust: its own tests", tests, folder, HERE),
+            Program("rust: the same with TLS", tests_of_tls, folder, HERE),
             Program("rust: the example", [str(TARGET / "debug" / "sign-up")], folder),
         ],
     )

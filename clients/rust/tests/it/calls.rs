@@ -10,15 +10,19 @@ use tonic::Code;
 
 use crate::fake::Fake;
 
-/// Adds an item at a server that gives these answers, one to each attempt.
-async fn add_item(
+/// Adds an item to a cart.
+pub async fn add_item(client: &Client, request: AddItemRequest) -> Result<Cart, Error> {
+    Ok(client.carts().add_item(request).await?.into_inner())
+}
+
+/// The same at a server that gives these answers, one to each attempt.
+async fn answered(
     answers: &[Option<Code>],
     request: AddItemRequest,
 ) -> (Fake, Result<Cart, Error>) {
     let fake = Fake::start().await;
     fake.answer_items(answers);
-    let answer = fake.client().carts().add_item(request).await;
-    let answer = answer.map(tonic::Response::into_inner).map_err(Error::from);
+    let answer = add_item(&fake.client(), request).await;
     (fake, answer)
 }
 
@@ -26,7 +30,7 @@ async fn add_item(
 async fn a_call_is_repeated_with_the_same_key_and_request_id() {
     let answers = [Some(Code::Unavailable), Some(Code::Unavailable), None];
 
-    let (fake, cart) = add_item(&answers, AddItemRequest::default()).await;
+    let (fake, cart) = answered(&answers, AddItemRequest::default()).await;
 
     assert_eq!(cart.unwrap().name, "carts/a");
     let calls = fake.calls();
@@ -43,7 +47,7 @@ async fn a_request_id_of_the_caller_stays() {
         ..AddItemRequest::default()
     };
 
-    let (fake, cart) = add_item(&[None], request).await;
+    let (fake, cart) = answered(&[None], request).await;
 
     assert_eq!(cart.unwrap().name, "carts/a");
     assert_eq!(fake.calls()[0].1, "mine");
@@ -53,7 +57,7 @@ async fn a_request_id_of_the_caller_stays() {
 async fn repeating_ends_after_five_times() {
     let answers = [Some(Code::Unavailable); 6];
 
-    let (fake, refusal) = add_item(&answers, AddItemRequest::default()).await;
+    let (fake, refusal) = answered(&answers, AddItemRequest::default()).await;
 
     assert_eq!(refusal.unwrap_err().code, Code::Unavailable);
     assert_eq!(fake.calls().len(), 5);
@@ -63,7 +67,7 @@ async fn repeating_ends_after_five_times() {
 async fn a_refusal_tells_reason_metadata_and_fields() {
     let answers = [Some(Code::AlreadyExists)];
 
-    let (fake, refusal) = add_item(&answers, AddItemRequest::default()).await;
+    let (fake, refusal) = answered(&answers, AddItemRequest::default()).await;
 
     let error = refusal.unwrap_err();
     assert_eq!(
@@ -75,25 +79,4 @@ async fn a_refusal_tells_reason_metadata_and_fields() {
     assert_eq!(error.violations[0].reason, "TOO_LONG");
     assert_eq!(error.retry_after, Some(Duration::from_secs(2)));
     assert_eq!(fake.calls().len(), 1);
-}
-
-#[tokio::test]
-async fn what_cannot_be_a_key_or_an_address_is_refused_before_a_call() {
-    for key in ["", "clt_\n", "clé"] {
-        let error = Client::builder().key(key).connect().unwrap_err();
-        assert_eq!(error.code, Code::InvalidArgument);
-        assert!(key.is_empty() || !error.message.contains(key), "{error}");
-    }
-    for address in [
-        "",
-        "127.0.0.1",
-        "http://127.0.0.1:1",
-        "a b:1",
-        ":1",
-        "127.0.0.1:1/a",
-    ] {
-        let builder = Client::builder().key("clt_a").address(address);
-        assert!(builder.clone().connect().is_err(), "{address}");
-        assert!(builder.plaintext().connect().is_err(), "{address}");
-    }
 }

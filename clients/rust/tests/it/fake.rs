@@ -13,7 +13,7 @@ use http_body_util::{BodyExt as _, Full, StreamBody};
 use prost::Message as _;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::wrappers::TcpListenerStream;
-use tonic::{Code, Status, body::Body};
+use tonic::{Code, Status, body::Body, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
 /// What a watch is sent, and how it ends then; without an end it stays.
@@ -53,14 +53,40 @@ impl Fake {
 
     /// Answers from now on.
     pub async fn serve(&self) {
+        self.serve_by(Server::builder());
+    }
+
+    /// One that has a certificate of an authority that only the tests know.
+    #[cfg(feature = "tls")]
+    pub async fn start_with_tls() -> Self {
+        let certificate = include_str!("certificates/server.pem");
+        let key = include_str!("certificates/server.test-key.pem");
+        let identity = tonic::transport::Identity::from_pem(certificate, key);
+        let tls = tonic::transport::ServerTlsConfig::new().identity(identity);
+        let fake = Self::new();
+        fake.serve_by(Server::builder().tls_config(tls).unwrap());
+        fake
+    }
+
+    fn serve_by(&self, mut server: Server) {
         let socket = self.socket.lock().unwrap().take().unwrap();
         let listener: TcpListener = socket.listen(64).unwrap();
         let service = Service(Arc::clone(&self.state));
         tokio::spawn(
-            tonic::transport::Server::builder()
+            server
                 .add_service(service)
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );
+    }
+
+    #[cfg(feature = "tls")]
+    pub fn address(&self) -> String {
+        self.address.clone()
+    }
+
+    /// An address that leads to it, which is not known as one of this machine.
+    pub fn address_elsewhere(&self) -> String {
+        self.address.replace("127.0.0.1", "0.0.0.0")
     }
 
     pub fn builder(&self) -> Builder {

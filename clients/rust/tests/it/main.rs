@@ -3,6 +3,9 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;
+mod connecting;
 mod fake;
 mod messages;
+#[cfg(feature = "tls")]
+mod tls;
 mod watches;
