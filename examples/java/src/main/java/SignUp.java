@@ -1,4 +1,7 @@
 import dev.clientela.Clientela;
+import dev.clientela.ClientelaException;
+import dev.clientela.Event;
+import dev.clientela.Watch;
 import dev.clientela.v1.AddItemRequest;
 import dev.clientela.v1.AddMembersRequest;
 import dev.clientela.v1.Cart;
@@ -38,7 +41,7 @@ public final class SignUp {
         Customer created = Clientela.call(() -> client.customers().createCustomer(request));
         try {
             Clientela.call(() -> client.customers().createCustomer(request));
-        } catch (Clientela.Refusal refusal) {
+        } catch (ClientelaException refusal) {
             if (refusal.reason() != ErrorReason.EMAIL_TAKEN) {
                 throw refusal;
             }
@@ -53,7 +56,7 @@ public final class SignUp {
         try {
             Clientela.call(() -> client.groups().createGroup(
                     CreateGroupRequest.newBuilder().setGroup(regulars).setGroupId("regulars").build()));
-        } catch (Clientela.Refusal refusal) {
+        } catch (ClientelaException refusal) {
             // It is there from the last time.
             if (refusal.reason() != ErrorReason.NAME_TAKEN) {
                 throw refusal;
@@ -82,12 +85,12 @@ public final class SignUp {
 
     private static void watch(Clientela client, Customer customer, Cart cart) {
         WatchCartsRequest request = WatchCartsRequest.newBuilder().addNames(cart.getName()).build();
-        try (Clientela.Watch<CartChange> watch = client.watchCarts(request)) {
-            for (Clientela.Event<CartChange> event : watch) {
-                if (event instanceof Clientela.Event.Ready<CartChange>) {
+        try (Watch<CartChange> watch = client.watchCarts(request)) {
+            for (Event<CartChange> event : watch) {
+                if (event instanceof Event.Ready<CartChange>) {
                     System.out.println("watching; two more go in");
                     add(client, customer, 2);
-                } else if (event instanceof Clientela.Event.Changed<CartChange> changed) {
+                } else if (event instanceof Event.Changed<CartChange> changed) {
                     Cart now = changed.change().getCart();
                     System.out.printf("%d in the cart, %.2f EUR%n", now.getItemCount(), now.getTotal().getMicros() / 1e6);
                     if (now.getItemCount() == 3) {

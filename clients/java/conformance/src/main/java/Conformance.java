@@ -6,6 +6,7 @@ import com.google.gson.JsonPrimitive;
 import com.google.protobuf.Message;
 import com.google.protobuf.util.JsonFormat;
 import dev.clientela.Clientela;
+import dev.clientela.ClientelaException;
 import dev.clientela.v1.AdminServiceGrpc;
 import dev.clientela.v1.CartServiceGrpc;
 import dev.clientela.v1.CustomerServiceGrpc;
@@ -112,7 +113,7 @@ public final class Conformance {
         JsonObject answer;
         try {
             answer = json(ask(client(step), step.get("call").getAsString(), step.getAsJsonObject("request")));
-        } catch (Clientela.Refusal refusal) {
+        } catch (ClientelaException refusal) {
             expect(expected.has("error"), "refused: " + refusal + " " + refusal.violations());
             matches(expected.getAsJsonObject("error"), refusal);
             return;
@@ -244,7 +245,7 @@ public final class Conformance {
         }
     }
 
-    static void matches(JsonObject expected, Clientela.Refusal refusal) throws Unexpected {
+    static void matches(JsonObject expected, ClientelaException refusal) throws Unexpected {
         String code = refusal.getStatus().getCode().name();
         expect(code.equals(expected.get("code").getAsString()), "refused: " + refusal);
         if (expected.has("reason")) {

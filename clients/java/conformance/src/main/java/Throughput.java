@@ -1,5 +1,7 @@
 import com.google.protobuf.Timestamp;
 import dev.clientela.Clientela;
+import dev.clientela.Event;
+import dev.clientela.Watch;
 import dev.clientela.v1.CartChange;
 import dev.clientela.v1.WatchCartsRequest;
 import java.time.Duration;
@@ -12,11 +14,11 @@ public final class Throughput {
         double[] late = new double[arguments.length > 0 ? Integer.parseInt(arguments[0]) : 100_000];
         String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:23456");
         try (Clientela client = Clientela.builder().address(address).key("clt_none").connect();
-                Clientela.Watch<CartChange> watch = client.watchCarts(WatchCartsRequest.getDefaultInstance())) {
-            while (!(watch.next() instanceof Clientela.Event.Ready)) {}
+                Watch<CartChange> watch = client.watchCarts(WatchCartsRequest.getDefaultInstance())) {
+            while (!(watch.next() instanceof Event.Ready)) {}
             Instant from = Instant.now();
             for (int taken = 0; taken < late.length;) {
-                if (watch.next() instanceof Clientela.Event.Changed<CartChange> changed) {
+                if (watch.next() instanceof Event.Changed<CartChange> changed) {
                     Timestamp due = changed.change().getCommitTime();
                     Instant committed = Instant.ofEpochSecond(due.getSeconds(), due.getNanos());
                     late[taken++] = Duration.between(committed, Instant.now()).toNanos() / 1e6;

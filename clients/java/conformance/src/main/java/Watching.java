@@ -1,6 +1,9 @@
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
 import dev.clientela.Clientela;
+import dev.clientela.ClientelaException;
+import dev.clientela.Event;
+import dev.clientela.Watch;
 import dev.clientela.v1.Cart;
 import dev.clientela.v1.CartChange;
 import dev.clientela.v1.ChangeKind;
@@ -24,7 +27,7 @@ final class Watching {
     private boolean wasReady;
     private int changes;
     private int doubles;
-    private Clientela.Refusal ended;
+    private ClientelaException ended;
 
     Watching(Clientela client, WatchCartsRequest request) {
         this.client = client;
@@ -34,12 +37,12 @@ final class Watching {
     }
 
     private void follow(WatchCartsRequest request) {
-        try (Clientela.Watch<CartChange> watch = client.watchCarts(request)) {
+        try (Watch<CartChange> watch = client.watchCarts(request)) {
             watch.onConnection(status -> System.err.println("connection: " + status.getCode() + " " + status.getDescription()));
-            for (Clientela.Event<CartChange> event : watch) {
+            for (Event<CartChange> event : watch) {
                 note(event);
             }
-        } catch (Clientela.Refusal refusal) {
+        } catch (ClientelaException refusal) {
             synchronized (this) {
                 ended = refusal;
                 notifyAll();
@@ -47,16 +50,16 @@ final class Watching {
         }
     }
 
-    private synchronized void note(Clientela.Event<CartChange> event) {
-        if (event instanceof Clientela.Event.Reset<CartChange> reset) {
+    private synchronized void note(Event<CartChange> event) {
+        if (event instanceof Event.Reset<CartChange> reset) {
             fold.clear();
             versions.clear();
             ready = false;
             resets.add(reset.cause().name());
-        } else if (event instanceof Clientela.Event.Ready<CartChange>) {
+        } else if (event instanceof Event.Ready<CartChange>) {
             ready = true;
             wasReady = true;
-        } else if (event instanceof Clientela.Event.Changed<CartChange> changed) {
+        } else if (event instanceof Event.Changed<CartChange> changed) {
             CartChange change = changed.change();
             changes += wasReady ? 1 : 0;
             Long known = versions.put(change.getName(), change.getVersion());

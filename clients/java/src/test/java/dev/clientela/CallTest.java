@@ -13,13 +13,11 @@ import dev.clientela.v1.ErrorReason;
 import io.grpc.Metadata;
 import io.grpc.Status;
 import io.grpc.stub.StreamObserver;
-import java.io.IOException;
 import java.util.List;
 import java.util.function.Consumer;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What every call carries, how it is repeated, and how it is refused. */
 @Timeout(60)
@@ -31,20 +29,8 @@ class CallTest {
         observer.onCompleted();
     };
 
-    private final Fake server = new Fake();
-    private Clientela client;
-
-    @BeforeEach
-    void connect() throws IOException {
-        server.start();
-        client = server.client();
-    }
-
-    @AfterEach
-    void close() {
-        client.close();
-        server.close();
-    }
+    @RegisterExtension
+    final Fake server = new Fake();
 
     @Test
     void a_call_carries_the_key() throws InterruptedException {
@@ -83,8 +69,7 @@ class CallTest {
             server.answer(UNAVAILABLE);
         }
 
-        Clientela.Refusal refusal = assertThrows(
-                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+        ClientelaException refusal = refused();
 
         assertEquals(Status.Code.UNAVAILABLE, refusal.getStatus().getCode());
         assertEquals(ErrorReason.ERROR_REASON_UNSPECIFIED, refusal.reason());
@@ -97,8 +82,7 @@ class CallTest {
                 .setField("cart.currency_code").setReason("REQUIRED").setDescription("is missing").build();
         server.answer(observer -> observer.onError(Fake.refusal(Code.ALREADY_EXISTS, "EMAIL_TAKEN", violation)));
 
-        Clientela.Refusal refusal = assertThrows(
-                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+        ClientelaException refusal = refused();
 
         assertEquals(Status.Code.ALREADY_EXISTS, refusal.getStatus().getCode());
         assertEquals(ErrorReason.EMAIL_TAKEN, refusal.reason());
@@ -112,8 +96,7 @@ class CallTest {
     void a_reason_of_a_newer_server_is_no_failure() {
         server.answer(observer -> observer.onError(Fake.refusal(Code.ABORTED, "OF_TOMORROW")));
 
-        Clientela.Refusal refusal = assertThrows(
-                Clientela.Refusal.class, () -> create(CreateCartRequest.getDefaultInstance()));
+        ClientelaException refusal = refused();
 
         assertEquals(ErrorReason.UNRECOGNIZED, refusal.reason());
     }
@@ -141,7 +124,12 @@ class CallTest {
         }
     }
 
+    private ClientelaException refused() {
+        return assertThrows(
+                ClientelaException.class, () -> create(CreateCartRequest.getDefaultInstance()));
+    }
+
     private Cart create(CreateCartRequest request) {
-        return Clientela.call(() -> client.carts().createCart(request));
+        return Clientela.call(() -> server.client().carts().createCart(request));
     }
 }

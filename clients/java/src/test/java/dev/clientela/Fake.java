@@ -1,22 +1,21 @@
 package dev.clientela;
 
 import com.google.protobuf.Any;
+import com.google.protobuf.Message;
 import com.google.rpc.BadRequest;
 import com.google.rpc.Code;
 import com.google.rpc.ErrorInfo;
 import dev.clientela.v1.Cart;
-import dev.clientela.v1.CartChange;
 import dev.clientela.v1.CartServiceGrpc;
-import dev.clientela.v1.ChangeKind;
 import dev.clientela.v1.CreateCartRequest;
-import dev.clientela.v1.SnapshotBegin;
-import dev.clientela.v1.SnapshotEnd;
 import dev.clientela.v1.WatchCartsRequest;
 import dev.clientela.v1.WatchCartsResponse;
+import dev.clientela.v1.WatchOptions;
 import io.grpc.Context;
 import io.grpc.Contexts;
 import io.grpc.Metadata;
 import io.grpc.Server;
+import io.grpc.ServerBuilder;
 import io.grpc.ServerCall;
 import io.grpc.ServerCallHandler;
 import io.grpc.ServerInterceptor;
@@ -31,39 +30,73 @@ import java.util.UUID;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.function.Consumer;
+import org.junit.jupiter.api.extension.AfterEachCallback;
+import org.junit.jupiter.api.extension.BeforeEachCallback;
+import org.junit.jupiter.api.extension.ExtensionContext;
 
-/** A server in the process that does what it was told to, one answer after the other. */
-final class Fake extends CartServiceGrpc.CartServiceImplBase implements AutoCloseable {
-    static final Context.Key<Metadata> HEADERS = Context.key("headers");
+/**
+ * A server in the process that does what it was told to, one answer after the other, and a client of it.
+ * Registered with a test it is there from the beginning of each to its end.
+ */
+final class Fake implements BeforeEachCallback, AfterEachCallback {
+    private static final Context.Key<Metadata> HEADERS = Context.key("headers");
 
-    final BlockingQueue<WatchCartsRequest> watches = new LinkedBlockingQueue<>();
+    /** With which tokens watches came. */
+    final BlockingQueue<String> tokens = new LinkedBlockingQueue<>();
     final BlockingQueue<CreateCartRequest> creations = new LinkedBlockingQueue<>();
     final BlockingQueue<Metadata> headers = new LinkedBlockingQueue<>();
-    private final BlockingQueue<Consumer<StreamObserver<WatchCartsResponse>>> streams = new LinkedBlockingQueue<>();
+    private final BlockingQueue<Consumer<StreamObserver<Message>>> streams = new LinkedBlockingQueue<>();
     private final BlockingQueue<Consumer<StreamObserver<Cart>>> answers = new LinkedBlockingQueue<>();
     private final String name = UUID.randomUUID().toString();
     private Server server;
+    private Clientela client;
+
+    @Override
+    public void beforeEach(ExtensionContext test) throws IOException {
+        start();
+        Metadata key = new Metadata();
+        key.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer clt_test");
+        client = new Clientela(InProcessChannelBuilder.forName(name), key);
+    }
+
+    @Override
+    public void afterEach(ExtensionContext test) {
+        client.close();
+        stop();
+    }
 
     /** Answers from now on. */
     Fake start() throws IOException {
-        server = InProcessServerBuilder.forName(name).addService(this).intercept(new Headers()).build().start();
+        return start(InProcessServerBuilder.forName(name));
+    }
+
+    /** The same in a place of its own. */
+    Fake start(ServerBuilder<?> place) throws IOException {
+        server = place.addService(new Carts()).intercept(new Headers()).build().start();
         return this;
     }
 
+    /** Is not there from now on. */
+    void stop() {
+        server.shutdownNow();
+    }
+
+    int port() {
+        return server.getPort();
+    }
+
     Clientela client() {
-        Metadata key = new Metadata();
-        key.put(Metadata.Key.of("authorization", Metadata.ASCII_STRING_MARSHALLER), "Bearer clt_test");
-        return new Clientela(InProcessChannelBuilder.forName(name), key);
+        return client;
     }
 
     /** What the next watch gets. */
-    Fake stream(Consumer<StreamObserver<WatchCartsResponse>> stream) {
+    Fake stream(Consumer<StreamObserver<Message>> stream) {
         streams.add(stream);
         return this;
     }
 
     /** What the next watch gets before it is cut off. */
-    Fake cutAfter(WatchCartsResponse... messages) {
+    Fake cutAfter(Message... messages) {
         return stream(observer -> {
             List.of(messages).forEach(observer::onNext);
             observer.onError(refusal(Code.UNAVAILABLE, "DRAINING"));
@@ -81,29 +114,6 @@ final class Fake extends CartServiceGrpc.CartServiceImplBase implements AutoClos
         return this;
     }
 
-    @Override
-    public void watchCarts(WatchCartsRequest request, StreamObserver<WatchCartsResponse> observer) {
-        watches.add(request);
-        Consumer<StreamObserver<WatchCartsResponse>> stream = streams.poll();
-        if (stream != null) {
-            stream.accept(observer);
-        }
-    }
-
-    @Override
-    public void createCart(CreateCartRequest request, StreamObserver<Cart> observer) {
-        creations.add(request);
-        headers.add(HEADERS.get());
-        answers.remove().accept(observer);
-    }
-
-    @Override
-    public void close() {
-        if (server != null) {
-            server.shutdownNow();
-        }
-    }
-
     static StatusRuntimeException refusal(Code code, String reason, BadRequest.FieldViolation... violations) {
         com.google.rpc.Status.Builder status = com.google.rpc.Status.newBuilder()
                 .setCode(code.getNumber())
@@ -116,20 +126,28 @@ final class Fake extends CartServiceGrpc.CartServiceImplBase implements AutoClos
         return StatusProto.toStatusRuntimeException(status.build());
     }
 
-    static WatchCartsResponse begin(SnapshotBegin.Cause cause) {
-        return WatchCartsResponse.newBuilder().setSnapshotBegin(SnapshotBegin.newBuilder().setCause(cause)).build();
+    /** A stream of whichever kind is told what was put there for the next one. */
+    @SuppressWarnings("unchecked")
+    private <R extends Message> void watch(WatchOptions options, StreamObserver<R> observer) {
+        tokens.add(options.getResumeToken());
+        Consumer<StreamObserver<Message>> stream = streams.poll();
+        if (stream != null) {
+            stream.accept((StreamObserver<Message>) observer);
+        }
     }
 
-    static WatchCartsResponse end(String token, long count) {
-        return WatchCartsResponse.newBuilder()
-                .setSnapshotEnd(SnapshotEnd.newBuilder().setCount(count)).setResumeToken(token).build();
-    }
+    private final class Carts extends CartServiceGrpc.CartServiceImplBase {
+        @Override
+        public void watchCarts(WatchCartsRequest request, StreamObserver<WatchCartsResponse> observer) {
+            watch(request.getOptions(), observer);
+        }
 
-    static WatchCartsResponse change(String token, ChangeKind kind, String name, long version) {
-        return WatchCartsResponse.newBuilder()
-                .addChanges(CartChange.newBuilder().setKind(kind).setName(name).setVersion(version))
-                .setResumeToken(token)
-                .build();
+        @Override
+        public void createCart(CreateCartRequest request, StreamObserver<Cart> observer) {
+            creations.add(request);
+            headers.add(HEADERS.get());
+            answers.remove().accept(observer);
+        }
     }
 
     private static final class Headers implements ServerInterceptor {

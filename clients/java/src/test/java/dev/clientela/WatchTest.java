@@ -1,5 +1,6 @@
 package dev.clientela;
 
+import static dev.clientela.Sent.CARTS;
 import static dev.clientela.v1.ChangeKind.CHANGE_KIND_DELETED;
 import static dev.clientela.v1.ChangeKind.CHANGE_KIND_LEFT_FILTER;
 import static dev.clientela.v1.ChangeKind.CHANGE_KIND_UPSERTED;
@@ -15,58 +16,45 @@ import dev.clientela.v1.CartChange;
 import dev.clientela.v1.ErrorReason;
 import dev.clientela.v1.WatchCartsRequest;
 import io.grpc.Status;
-import java.io.IOException;
 import java.time.Duration;
 import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
-import org.junit.jupiter.api.AfterEach;
-import org.junit.jupiter.api.BeforeEach;
 import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
+import org.junit.jupiter.api.extension.RegisterExtension;
 
 /** What a watch makes of streams that are cut, repeated, reset, refused and silent. */
 @Timeout(60)
 class WatchTest {
-    private final Fake server = new Fake();
+    @RegisterExtension
+    final Fake server = new Fake();
+
     private final List<Status> connections = new CopyOnWriteArrayList<>();
-    private Clientela client;
-
-    @BeforeEach
-    void connect() throws IOException {
-        server.start();
-        client = server.client();
-    }
-
-    @AfterEach
-    void close() {
-        client.close();
-        server.close();
-    }
 
     @Test
     void a_watch_that_is_cut_goes_on_after_the_last_token() throws InterruptedException {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 1), Fake.end("t1", 1))
-                .cutAfter(Fake.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2))
-                .cutAfter(Fake.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
+        server.cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 1, "t1"))
+                .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2))
+                .cutAfter(CARTS.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
 
         assertEquals(List.of("reset CAUSE_INITIAL", "carts/a@1", "ready 1", "carts/a@2", "carts/a@3"), told(watch(), 5));
 
-        assertEquals("", server.watches.take().getOptions().getResumeToken());
-        assertEquals("t1", server.watches.take().getOptions().getResumeToken());
-        assertEquals("t2", server.watches.take().getOptions().getResumeToken());
+        assertEquals("", server.tokens.take());
+        assertEquals("t1", server.tokens.take());
+        assertEquals("t2", server.tokens.take());
     }
 
     @Test
     void what_comes_twice_is_told_once() {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 2), Fake.end("t1", 1))
-                .cutAfter(Fake.change("t1", CHANGE_KIND_UPSERTED, "carts/a", 2),
-                        Fake.change("t2", CHANGE_KIND_DELETED, "carts/a", 3))
-                .cutAfter(Fake.change("t1", CHANGE_KIND_UPSERTED, "carts/a", 2),
-                        Fake.change("t2", CHANGE_KIND_DELETED, "carts/a", 3),
-                        Fake.change("t2", CHANGE_KIND_DELETED, "carts/unknown", 9),
-                        Fake.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 4));
+        server.cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 2, "t1"))
+                .cutAfter(CARTS.change("t1", CHANGE_KIND_UPSERTED, "carts/a", 2),
+                        CARTS.change("t2", CHANGE_KIND_DELETED, "carts/a", 3))
+                .cutAfter(CARTS.change("t1", CHANGE_KIND_UPSERTED, "carts/a", 2),
+                        CARTS.change("t2", CHANGE_KIND_DELETED, "carts/a", 3),
+                        CARTS.change("t2", CHANGE_KIND_DELETED, "carts/unknown", 9),
+                        CARTS.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 4));
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@2", "ready 1", "carts/a@3 deleted", "carts/a@4"),
@@ -75,9 +63,9 @@ class WatchTest {
 
     @Test
     void what_the_clock_lets_leave_and_enter_is_told_with_the_version_it_has() {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 3), Fake.end("t1", 1),
-                Fake.change("t2", CHANGE_KIND_LEFT_FILTER, "carts/a", 3),
-                Fake.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
+        server.cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 3, "t1"))
+                .cutAfter(CARTS.change("t2", CHANGE_KIND_LEFT_FILTER, "carts/a", 3),
+                        CARTS.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@3", "ready 1", "carts/a@3 left", "carts/a@3"), told(watch(), 5));
@@ -85,9 +73,8 @@ class WatchTest {
 
     @Test
     void a_reset_is_told_and_versions_begin_anew() {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 7), Fake.end("t1", 1))
-                .cutAfter(Fake.begin(CAUSE_EPOCH_CHANGED), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 2),
-                        Fake.end("t2", 1));
+        server.cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 7, "t1"))
+                .cutAfter(CARTS.whole(CAUSE_EPOCH_CHANGED, "carts/a", 2, "t2"));
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@7", "ready 1", "reset CAUSE_EPOCH_CHANGED", "carts/a@2", "ready 1"),
@@ -96,31 +83,31 @@ class WatchTest {
 
     @Test
     void a_snapshot_that_is_cut_begins_again() throws InterruptedException {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 1))
-                .cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 1), Fake.end("t", 1));
+        server.cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.change("", CHANGE_KIND_UPSERTED, "carts/a", 1))
+                .cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 1, "t"));
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@1", "reset CAUSE_INITIAL", "carts/a@1", "ready 1"),
                 told(watch(), 5));
-        server.watches.take();
-        assertEquals("", server.watches.take().getOptions().getResumeToken());
+        server.tokens.take();
+        assertEquals("", server.tokens.take());
     }
 
     @Test
     void a_token_that_is_refused_is_forgotten() throws InterruptedException {
         for (Code code : List.of(Code.OUT_OF_RANGE, Code.ABORTED, Code.INVALID_ARGUMENT)) {
             String reason = code == Code.INVALID_ARGUMENT ? "INVALID_RESUME_TOKEN" : "RESUME_TOKEN_EXPIRED";
-            server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.end("t1", 0))
+            server.cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t1", 0))
                     .refuse(code, reason)
-                    .cutAfter(Fake.begin(CAUSE_INITIAL), Fake.end("t2", 0));
+                    .cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t2", 0));
 
-            try (Clientela.Watch<CartChange> watch = watch()) {
+            try (Watch<CartChange> watch = watch()) {
                 assertEquals(4, told(watch, 4).size());
             }
 
-            assertEquals("", server.watches.take().getOptions().getResumeToken());
-            assertEquals("t1", server.watches.take().getOptions().getResumeToken());
-            assertEquals("", server.watches.take().getOptions().getResumeToken());
+            assertEquals("", server.tokens.take());
+            assertEquals("t1", server.tokens.take());
+            assertEquals("", server.tokens.take());
         }
     }
 
@@ -128,8 +115,8 @@ class WatchTest {
     void what_waiting_cannot_mend_is_thrown_with_its_reason() {
         for (Code code : List.of(Code.UNAUTHENTICATED, Code.PERMISSION_DENIED, Code.INVALID_ARGUMENT)) {
             server.refuse(code, "KEY_REVOKED");
-            try (Clientela.Watch<CartChange> watch = watch()) {
-                Clientela.Refusal refusal = assertThrows(Clientela.Refusal.class, watch::next);
+            try (Watch<CartChange> watch = watch()) {
+                ClientelaException refusal = assertThrows(ClientelaException.class, watch::next);
 
                 assertEquals(code.name(), refusal.getStatus().getCode().name());
                 assertEquals(ErrorReason.KEY_REVOKED, refusal.reason());
@@ -140,17 +127,17 @@ class WatchTest {
 
     @Test
     void a_watch_that_was_read_too_slowly_goes_on() {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.end("t1", 0))
+        server.cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t1", 0))
                 .refuse(Code.RESOURCE_EXHAUSTED, "SLOW_CONSUMER")
-                .cutAfter(Fake.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 1));
+                .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 1));
 
         assertEquals(List.of("reset CAUSE_INITIAL", "ready 0", "carts/a@1"), told(watch(), 3));
     }
 
     @Test
     void a_server_that_is_silent_for_too_long_is_left() {
-        server.stream(observer -> observer.onNext(Fake.begin(CAUSE_INITIAL)))
-                .cutAfter(Fake.begin(CAUSE_INITIAL), Fake.end("t", 0));
+        server.stream(observer -> observer.onNext(CARTS.begin(CAUSE_INITIAL)))
+                .cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t", 0));
 
         List<String> told = told(watch().silence(Duration.ofMillis(200)), 3);
 
@@ -161,12 +148,12 @@ class WatchTest {
 
     @Test
     void a_server_that_is_not_there_is_waited_for() throws Exception {
-        server.close();
+        server.stop();
         CompletableFuture<List<String>> told = CompletableFuture.supplyAsync(() -> told(watch(), 2));
         while (connections.size() < 8) {
             Thread.onSpinWait();
         }
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.end("t", 0)).start();
+        server.cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t", 0)).start();
 
         assertEquals(List.of("reset CAUSE_INITIAL", "ready 0"), told.get());
         assertTrue(connections.stream().limit(8).allMatch(status -> status.getCode() == Status.Code.UNAVAILABLE));
@@ -174,13 +161,13 @@ class WatchTest {
 
     @Test
     void a_watch_that_is_closed_ends() throws Exception {
-        server.stream(observer -> observer.onNext(Fake.begin(CAUSE_INITIAL)));
-        Clientela.Watch<CartChange> watch = watch();
+        server.stream(observer -> observer.onNext(CARTS.begin(CAUSE_INITIAL)));
+        Watch<CartChange> watch = watch();
         assertTrue(watch.hasNext());
         watch.next();
 
         CompletableFuture<Boolean> more = CompletableFuture.supplyAsync(watch::hasNext);
-        server.watches.take();
+        server.tokens.take();
         watch.close();
 
         assertFalse(more.get());
@@ -188,9 +175,9 @@ class WatchTest {
 
     @Test
     void the_place_of_the_last_event_is_known() {
-        server.cutAfter(Fake.begin(CAUSE_INITIAL), Fake.change("", CHANGE_KIND_UPSERTED, "carts/a", 1), Fake.end("t1", 1),
-                Fake.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2));
-        Clientela.Watch<CartChange> watch = watch();
+        server.cutAfter(CARTS.whole(CAUSE_INITIAL, "carts/a", 1, "t1"))
+                .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2));
+        Watch<CartChange> watch = watch();
 
         assertEquals(2, told(watch, 2).size());
         assertEquals("", watch.resumeToken());
@@ -202,7 +189,7 @@ class WatchTest {
 
     @Test
     void waits_double_up_to_the_longest_and_begin_anew() {
-        Clientela.Backoff backoff = new Clientela.Backoff(Duration.ofMillis(100), Duration.ofSeconds(10));
+        Backoff backoff = new Backoff(Duration.ofMillis(100), Duration.ofSeconds(10));
 
         for (int wait = 0; wait < 400; wait++) {
             long whole = (long) Math.min(100 * Math.pow(2, wait), 10_000);
@@ -215,7 +202,7 @@ class WatchTest {
 
     @Test
     void what_is_long_gone_takes_no_room() {
-        Clientela.Seen seen = new Clientela.Seen();
+        Seen seen = new Seen();
         seen.reset();
         for (int cart = 0; cart < 100_000; cart++) {
             assertTrue(seen.admit(true, "carts/" + cart, 1));
@@ -226,17 +213,17 @@ class WatchTest {
         assertTrue(seen.remembered() <= 20_000, "remembered " + seen.remembered());
     }
 
-    private Clientela.Watch<CartChange> watch() {
-        return client.watchCarts(WatchCartsRequest.getDefaultInstance())
+    private Watch<CartChange> watch() {
+        return server.client().watchCarts(WatchCartsRequest.getDefaultInstance())
                 .waits(Duration.ofMillis(1), Duration.ofMillis(4))
                 .onConnection(connections::add);
     }
 
-    private static List<String> told(Clientela.Watch<CartChange> watch, int events) {
+    private static List<String> told(Watch<CartChange> watch, int events) {
         List<String> told = new ArrayList<>();
         while (told.size() < events) {
-            Clientela.Event<CartChange> event = watch.next();
-            if (event instanceof Clientela.Event.Changed<CartChange> changed) {
+            Event<CartChange> event = watch.next();
+            if (event instanceof Event.Changed<CartChange> changed) {
                 CartChange change = changed.change();
                 String end = switch (change.getKind()) {
                     case CHANGE_KIND_DELETED -> " deleted";
@@ -244,9 +231,9 @@ class WatchTest {
                     default -> "";
                 };
                 told.add(change.getName() + "@" + change.getVersion() + end);
-            } else if (event instanceof Clientela.Event.Reset<CartChange> reset) {
+            } else if (event instanceof Event.Reset<CartChange> reset) {
                 told.add("reset " + reset.cause());
-            } else if (event instanceof Clientela.Event.Ready<CartChange> ready) {
+            } else if (event instanceof Event.Ready<CartChange> ready) {
                 told.add("ready " + ready.count());
             }
         }
