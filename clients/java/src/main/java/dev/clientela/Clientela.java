@@ -117,7 +117,9 @@ public final class Clientela implements AutoCloseable {
             }
             ChannelCredentials chosen = credentials != null ? credentials
                     : isLoopback(address) ? InsecureChannelCredentials.create() : TlsChannelCredentials.create();
-            return new Clientela(Grpc.newChannelBuilder("dns:///" + address, chosen), headers);
+            // The brackets of IPv6 have no place in the path of a URI.
+            String target = "dns:///" + address.replace("[", "%5B").replace("]", "%5D");
+            return new Clientela(Grpc.newChannelBuilder(target, chosen), headers);
         }
 
         private Builder header(String name, String value) {

@@ -115,6 +115,13 @@ class CallTest {
     }
 
     @Test
+    void an_address_of_ipv6_is_taken() {
+        for (String address : List.of("[::1]:1", "[2001:db8::1]:50051")) {
+            Clientela.builder().key("clt_a").address(address).connect().close();
+        }
+    }
+
+    @Test
     void without_a_word_only_this_machine_is_called_in_plaintext() {
         for (String address : List.of("127.0.0.1:1", "localhost:1", "[::1]:1")) {
             assertTrue(Clientela.isLoopback(address), address);
