@@ -24,17 +24,13 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 class CallTest {
     private static final Consumer<StreamObserver<Cart>> UNAVAILABLE =
             observer -> observer.onError(Status.UNAVAILABLE.asRuntimeException());
-    private static final Consumer<StreamObserver<Cart>> DONE = observer -> {
-        observer.onNext(Cart.newBuilder().setName("carts/a").build());
-        observer.onCompleted();
-    };
 
     @RegisterExtension
     final Fake server = new Fake();
 
     @Test
     void a_call_carries_the_key() throws InterruptedException {
-        server.answer(DONE);
+        server.answer(Fake.DONE);
 
         create(CreateCartRequest.getDefaultInstance());
 
@@ -44,7 +40,7 @@ class CallTest {
 
     @Test
     void a_call_is_repeated_with_the_same_request_id() throws InterruptedException {
-        server.answer(UNAVAILABLE).answer(UNAVAILABLE).answer(DONE);
+        server.answer(UNAVAILABLE).answer(UNAVAILABLE).answer(Fake.DONE);
 
         assertEquals("carts/a", create(CreateCartRequest.getDefaultInstance()).getName());
 
@@ -56,7 +52,7 @@ class CallTest {
 
     @Test
     void a_request_id_of_the_caller_stays() throws InterruptedException {
-        server.answer(DONE);
+        server.answer(Fake.DONE);
 
         create(CreateCartRequest.newBuilder().setRequestId("mine").build());
 
@@ -126,7 +122,8 @@ class CallTest {
         for (String address : List.of("127.0.0.1:1", "localhost:1", "[::1]:1")) {
             assertTrue(Clientela.isLoopback(address), address);
         }
-        for (String address : List.of("10.0.0.1:1", "localhost.example.test:1", "127.0.0.1.example.test:1", "[::2]:1")) {
+        for (String address
+                : List.of("10.0.0.1:1", "localhost.example.test:1", "127.0.0.1.example.test:1", "[::2]:1")) {
             assertFalse(Clientela.isLoopback(address), address);
         }
     }

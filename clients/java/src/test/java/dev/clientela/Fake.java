@@ -8,8 +8,14 @@ import com.google.rpc.ErrorInfo;
 import dev.clientela.v1.Cart;
 import dev.clientela.v1.CartServiceGrpc;
 import dev.clientela.v1.CreateCartRequest;
+import dev.clientela.v1.CustomerServiceGrpc;
+import dev.clientela.v1.GroupServiceGrpc;
 import dev.clientela.v1.WatchCartsRequest;
 import dev.clientela.v1.WatchCartsResponse;
+import dev.clientela.v1.WatchCustomersRequest;
+import dev.clientela.v1.WatchCustomersResponse;
+import dev.clientela.v1.WatchGroupsRequest;
+import dev.clientela.v1.WatchGroupsResponse;
 import dev.clientela.v1.WatchOptions;
 import io.grpc.Context;
 import io.grpc.Contexts;
@@ -39,6 +45,12 @@ import org.junit.jupiter.api.extension.ExtensionContext;
  * Registered with a test it is there from the beginning of each to its end.
  */
 final class Fake implements BeforeEachCallback, AfterEachCallback {
+    /** An answer to a creation. */
+    static final Consumer<StreamObserver<Cart>> DONE = observer -> {
+        observer.onNext(Cart.newBuilder().setName("carts/a").build());
+        observer.onCompleted();
+    };
+
     private static final Context.Key<Metadata> HEADERS = Context.key("headers");
 
     /** With which tokens watches came. */
@@ -72,7 +84,12 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
 
     /** The same in a place of its own. */
     Fake start(ServerBuilder<?> place) throws IOException {
-        server = place.addService(new Carts()).intercept(new Headers()).build().start();
+        server = place.addService(new Carts())
+                .addService(new Customers())
+                .addService(new Groups())
+                .intercept(new Headers())
+                .build()
+                .start();
         return this;
     }
 
@@ -147,6 +164,20 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
             creations.add(request);
             headers.add(HEADERS.get());
             answers.remove().accept(observer);
+        }
+    }
+
+    private final class Customers extends CustomerServiceGrpc.CustomerServiceImplBase {
+        @Override
+        public void watchCustomers(WatchCustomersRequest request, StreamObserver<WatchCustomersResponse> observer) {
+            watch(request.getOptions(), observer);
+        }
+    }
+
+    private final class Groups extends GroupServiceGrpc.GroupServiceImplBase {
+        @Override
+        public void watchGroups(WatchGroupsRequest request, StreamObserver<WatchGroupsResponse> observer) {
+            watch(request.getOptions(), observer);
         }
     }
 

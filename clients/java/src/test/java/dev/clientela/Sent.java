@@ -8,10 +8,14 @@ import dev.clientela.v1.ChangeKind;
 import dev.clientela.v1.SnapshotBegin;
 import dev.clientela.v1.SnapshotEnd;
 import dev.clientela.v1.WatchCartsResponse;
+import dev.clientela.v1.WatchCustomersResponse;
+import dev.clientela.v1.WatchGroupsResponse;
 
 /** What a watch of a kind is sent; the kinds have the same fields. */
 record Sent(Message kind) {
     static final Sent CARTS = new Sent(WatchCartsResponse.getDefaultInstance());
+    static final Sent CUSTOMERS = new Sent(WatchCustomersResponse.getDefaultInstance());
+    static final Sent GROUPS = new Sent(WatchGroupsResponse.getDefaultInstance());
 
     Message begin(SnapshotBegin.Cause cause) {
         return message("", "snapshot_begin", SnapshotBegin.newBuilder().setCause(cause).build()).build();

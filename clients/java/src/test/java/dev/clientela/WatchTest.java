@@ -17,7 +17,6 @@ import dev.clientela.v1.ErrorReason;
 import dev.clientela.v1.WatchCartsRequest;
 import io.grpc.Status;
 import java.time.Duration;
-import java.util.ArrayList;
 import java.util.List;
 import java.util.concurrent.CompletableFuture;
 import java.util.concurrent.CopyOnWriteArrayList;
@@ -39,7 +38,9 @@ class WatchTest {
                 .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2))
                 .cutAfter(CARTS.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
 
-        assertEquals(List.of("reset CAUSE_INITIAL", "carts/a@1", "ready 1", "carts/a@2", "carts/a@3"), told(watch(), 5));
+        assertEquals(
+                List.of("reset CAUSE_INITIAL", "carts/a@1", "ready 1", "carts/a@2", "carts/a@3"),
+                Told.by(watch(), 5));
 
         assertEquals("", server.tokens.take());
         assertEquals("t1", server.tokens.take());
@@ -58,7 +59,7 @@ class WatchTest {
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@2", "ready 1", "carts/a@3 deleted", "carts/a@4"),
-                told(watch(), 5));
+                Told.by(watch(), 5));
     }
 
     @Test
@@ -68,7 +69,8 @@ class WatchTest {
                         CARTS.change("t3", CHANGE_KIND_UPSERTED, "carts/a", 3));
 
         assertEquals(
-                List.of("reset CAUSE_INITIAL", "carts/a@3", "ready 1", "carts/a@3 left", "carts/a@3"), told(watch(), 5));
+                List.of("reset CAUSE_INITIAL", "carts/a@3", "ready 1", "carts/a@3 left", "carts/a@3"),
+                Told.by(watch(), 5));
     }
 
     @Test
@@ -77,8 +79,9 @@ class WatchTest {
                 .cutAfter(CARTS.whole(CAUSE_EPOCH_CHANGED, "carts/a", 2, "t2"));
 
         assertEquals(
-                List.of("reset CAUSE_INITIAL", "carts/a@7", "ready 1", "reset CAUSE_EPOCH_CHANGED", "carts/a@2", "ready 1"),
-                told(watch(), 6));
+                List.of("reset CAUSE_INITIAL", "carts/a@7", "ready 1",
+                        "reset CAUSE_EPOCH_CHANGED", "carts/a@2", "ready 1"),
+                Told.by(watch(), 6));
     }
 
     @Test
@@ -88,7 +91,7 @@ class WatchTest {
 
         assertEquals(
                 List.of("reset CAUSE_INITIAL", "carts/a@1", "reset CAUSE_INITIAL", "carts/a@1", "ready 1"),
-                told(watch(), 5));
+                Told.by(watch(), 5));
         server.tokens.take();
         assertEquals("", server.tokens.take());
     }
@@ -102,7 +105,7 @@ class WatchTest {
                     .cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t2", 0));
 
             try (Watch<CartChange> watch = watch()) {
-                assertEquals(4, told(watch, 4).size());
+                assertEquals(4, Told.by(watch, 4).size());
             }
 
             assertEquals("", server.tokens.take());
@@ -131,7 +134,7 @@ class WatchTest {
                 .refuse(Code.RESOURCE_EXHAUSTED, "SLOW_CONSUMER")
                 .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 1));
 
-        assertEquals(List.of("reset CAUSE_INITIAL", "ready 0", "carts/a@1"), told(watch(), 3));
+        assertEquals(List.of("reset CAUSE_INITIAL", "ready 0", "carts/a@1"), Told.by(watch(), 3));
     }
 
     @Test
@@ -139,7 +142,7 @@ class WatchTest {
         server.stream(observer -> observer.onNext(CARTS.begin(CAUSE_INITIAL)))
                 .cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t", 0));
 
-        List<String> told = told(watch().silence(Duration.ofMillis(200)), 3);
+        List<String> told = Told.by(watch().silence(Duration.ofMillis(200)), 3);
 
         assertEquals(List.of("reset CAUSE_INITIAL", "reset CAUSE_INITIAL", "ready 0"), told);
         assertEquals("the server is silent", connections.get(0).getDescription());
@@ -149,7 +152,7 @@ class WatchTest {
     @Test
     void a_server_that_is_not_there_is_waited_for() throws Exception {
         server.stop();
-        CompletableFuture<List<String>> told = CompletableFuture.supplyAsync(() -> told(watch(), 2));
+        CompletableFuture<List<String>> told = CompletableFuture.supplyAsync(() -> Told.by(watch(), 2));
         while (connections.size() < 8) {
             Thread.onSpinWait();
         }
@@ -179,11 +182,11 @@ class WatchTest {
                 .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 2));
         Watch<CartChange> watch = watch();
 
-        assertEquals(2, told(watch, 2).size());
+        assertEquals(2, Told.by(watch, 2).size());
         assertEquals("", watch.resumeToken());
-        told(watch, 1);
+        Told.by(watch, 1);
         assertEquals("t1", watch.resumeToken());
-        told(watch, 1);
+        Told.by(watch, 1);
         assertEquals("t2", watch.resumeToken());
     }
 
@@ -217,26 +220,5 @@ class WatchTest {
         return server.client().watchCarts(WatchCartsRequest.getDefaultInstance())
                 .waits(Duration.ofMillis(1), Duration.ofMillis(4))
                 .onConnection(connections::add);
-    }
-
-    private static List<String> told(Watch<CartChange> watch, int events) {
-        List<String> told = new ArrayList<>();
-        while (told.size() < events) {
-            Event<CartChange> event = watch.next();
-            if (event instanceof Event.Changed<CartChange> changed) {
-                CartChange change = changed.change();
-                String end = switch (change.getKind()) {
-                    case CHANGE_KIND_DELETED -> " deleted";
-                    case CHANGE_KIND_LEFT_FILTER -> " left";
-                    default -> "";
-                };
-                told.add(change.getName() + "@" + change.getVersion() + end);
-            } else if (event instanceof Event.Reset<CartChange> reset) {
-                told.add("reset " + reset.cause());
-            } else if (event instanceof Event.Ready<CartChange> ready) {
-                told.add("ready " + ready.count());
-            }
-        }
-        return told;
     }
 }
