@@ -6,18 +6,25 @@ use std::{
     time::Duration,
 };
 
-use clientela_client::{Builder, Client, v1::WatchCartsResponse};
+use bytes::Bytes;
+use clientela_client::{
+    Builder, Client,
+    v1::{
+        AddItemRequest, Cart, WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest,
+        WatchOptions,
+    },
+};
 use futures::StreamExt as _;
 use http::HeaderMap;
 use http_body_util::{BodyExt as _, Full, StreamBody};
-use prost::Message as _;
+use prost::Message;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Status, body::Body, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// What a watch is sent, and how it ends then; without an end it stays.
-type Script = (Vec<WatchCartsResponse>, Option<Status>);
+/// What a watch is sent, of whichever kind, and how it ends then; without an end it stays.
+type Script = (Vec<Bytes>, Option<Status>);
 
 #[derive(Default)]
 struct State {
@@ -71,10 +78,12 @@ impl Fake {
     fn serve_by(&self, mut server: Server) {
         let socket = self.socket.lock().unwrap().take().unwrap();
         let listener: TcpListener = socket.listen(64).unwrap();
-        let service = Service(Arc::clone(&self.state));
+        let state = || Arc::clone(&self.state);
         tokio::spawn(
             server
-                .add_service(service)
+                .add_service(Service::<0>(state()))
+                .add_service(Service::<1>(state()))
+                .add_service(Service::<2>(state()))
                 .serve_with_incoming(TcpListenerStream::new(listener)),
         );
     }
@@ -101,23 +110,24 @@ impl Fake {
     }
 
     /// The next watch gets these messages and is cut off.
-    pub fn cut_after(&self, messages: &[WatchCartsResponse]) {
+    pub fn cut_after(&self, messages: &[impl Message]) {
         self.script(messages, Some(refusal(Code::Unavailable, "DRAINING")));
     }
 
     /// The next watch gets these messages and nothing more.
-    pub fn stay_after(&self, messages: &[WatchCartsResponse]) {
+    pub fn stay_after(&self, messages: &[impl Message]) {
         self.script(messages, None);
     }
 
     /// The next watch is refused.
     pub fn refuse(&self, status: Status) {
-        self.script(&[], Some(status));
+        self.script::<()>(&[], Some(status));
     }
 
-    fn script(&self, messages: &[WatchCartsResponse], end: Option<Status>) {
+    fn script<M: Message>(&self, messages: &[M], end: Option<Status>) {
         let mut state = self.state.lock().unwrap();
-        state.scripts.push_back((messages.to_vec(), end));
+        let messages = messages.iter().map(framed).collect();
+        state.scripts.push_back((messages, end));
     }
 
     /// How the next calls of AddItem are refused, if they are.
@@ -136,15 +146,24 @@ impl Fake {
     }
 }
 
-/// The service, without the generated server, which no client needs.
+/// The services, without the generated servers, which no client needs. All do the same; a server finds
+/// them by their names.
 #[derive(Clone)]
-struct Service(Arc<Mutex<State>>);
+struct Service<const NUMBER: usize>(Arc<Mutex<State>>);
 
-impl tonic::server::NamedService for Service {
+impl tonic::server::NamedService for Service<0> {
     const NAME: &'static str = "clientela.v1.CartService";
 }
 
-impl tower::Service<http::Request<Body>> for Service {
+impl tonic::server::NamedService for Service<1> {
+    const NAME: &'static str = "clientela.v1.CustomerService";
+}
+
+impl tonic::server::NamedService for Service<2> {
+    const NAME: &'static str = "clientela.v1.GroupService";
+}
+
+impl<const NUMBER: usize> tower::Service<http::Request<Body>> for Service<NUMBER> {
     type Response = http::Response<Body>;
     type Error = std::convert::Infallible;
     type Future = futures::future::BoxFuture<'static, Result<Self::Response, Self::Error>>;
@@ -162,9 +181,13 @@ impl tower::Service<http::Request<Body>> for Service {
             let (head, body) = request.into_parts();
             let message = body.collect().await.unwrap().to_bytes().slice(5..);
             let mut state = state.lock().unwrap();
-            Ok(match head.uri.path() {
-                "/clientela.v1.CartService/WatchCarts" => state.watch(&message),
-                "/clientela.v1.CartService/AddItem" => state.add_item(&head.headers, &message),
+            Ok(match head.uri.path().rsplit('/').next().unwrap() {
+                "WatchCarts" => state.watch(WatchCartsRequest::decode(message).unwrap().options),
+                "WatchCustomers" => {
+                    state.watch(WatchCustomersRequest::decode(message).unwrap().options)
+                }
+                "WatchGroups" => state.watch(WatchGroupsRequest::decode(message).unwrap().options),
+                "AddItem" => state.add_item(&head.headers, &message),
                 other => panic!("nobody calls {other}"),
             })
         })
@@ -172,9 +195,8 @@ impl tower::Service<http::Request<Body>> for Service {
 }
 
 impl State {
-    fn watch(&mut self, message: &[u8]) -> http::Response<Body> {
-        let request = clientela_client::v1::WatchCartsRequest::decode(message).unwrap();
-        self.tokens.push(request.options.unwrap().resume_token);
+    fn watch(&mut self, options: Option<WatchOptions>) -> http::Response<Body> {
+        self.tokens.push(options.unwrap().resume_token);
         match self.scripts.pop_front() {
             Some((messages, Some(end))) if messages.is_empty() => end.into_http::<Body>(),
             Some((messages, end)) => stream(messages, end),
@@ -183,13 +205,13 @@ impl State {
     }
 
     fn add_item(&mut self, headers: &HeaderMap, message: &[u8]) -> http::Response<Body> {
-        let request = clientela_client::v1::AddItemRequest::decode(message).unwrap();
+        let request = AddItemRequest::decode(message).unwrap();
         let key = headers["authorization"].to_str().unwrap().to_owned();
         self.calls.push((key, request.request_id));
         match self.answers.pop_front().unwrap() {
             Some(code) => refusal(code, "EMAIL_TAKEN").into_http::<Body>(),
             None => {
-                let cart = clientela_client::v1::Cart {
+                let cart = Cart {
                     name: "carts/a".to_owned(),
                     ..Default::default()
                 };
@@ -202,10 +224,10 @@ impl State {
     }
 }
 
-fn stream(messages: Vec<WatchCartsResponse>, end: Option<Status>) -> http::Response<Body> {
+fn stream(messages: Vec<Bytes>, end: Option<Status>) -> http::Response<Body> {
     let data = messages
         .into_iter()
-        .map(|message| Ok(http_body::Frame::data(framed(&message))));
+        .map(|message| Ok(http_body::Frame::data(message)));
     let trailers = end.map(|end| Ok(http_body::Frame::trailers(trailers(end))));
     let stays = trailers.is_none();
     let frames: Vec<Result<_, Status>> = data.chain(trailers).collect();
@@ -232,7 +254,7 @@ fn answer(body: Body) -> http::Response<Body> {
     response
 }
 
-fn framed(message: &impl prost::Message) -> bytes::Bytes {
+fn framed(message: &impl Message) -> Bytes {
     let message = message.encode_to_vec();
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
     [&[0][..], &length, &message].concat().into()

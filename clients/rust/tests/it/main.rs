@@ -5,6 +5,7 @@
 mod calls;
 mod connecting;
 mod fake;
+mod kinds;
 mod messages;
 #[cfg(feature = "tls")]
 mod tls;

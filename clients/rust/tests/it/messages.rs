@@ -1,46 +1,86 @@
-//! What a watch of carts is sent.
+//! What a watch of a kind is sent, and what it tells then, in words.
 
-use clientela_client::v1::{
-    CartChange, ChangeKind, SnapshotBegin, SnapshotEnd, WatchCartsResponse, snapshot_begin::Cause,
-    watch_carts_response::Signal,
-};
+use clientela_client::{Event, Watch, Watched, v1::ChangeKind};
+use futures::StreamExt as _;
 
-/// A snapshot of one cart.
-pub fn whole(cause: Cause, name: &str, version: i64, token: &str) -> [WatchCartsResponse; 3] {
-    let there = change("", ChangeKind::Upserted, name, version);
-    [begin(cause), there, end(token, 1)]
+macro_rules! kind {
+    ($kind:ident, $response:ident, $change:ident, $signals:ident) => {
+        pub mod $kind {
+            use clientela_client::v1::{
+                ChangeKind, SnapshotBegin, SnapshotEnd, snapshot_begin::Cause, $change, $response,
+                $signals::Signal,
+            };
+
+            /// A snapshot of one resource.
+            pub fn whole(cause: Cause, name: &str, version: i64, token: &str) -> [$response; 3] {
+                let there = change("", ChangeKind::Upserted, name, version);
+                [begin(cause), there, end(token, 1)]
+            }
+
+            pub fn begin(cause: Cause) -> $response {
+                let cause = cause.into();
+                signal("", Signal::SnapshotBegin(SnapshotBegin { cause }))
+            }
+
+            pub fn end(token: &str, count: i64) -> $response {
+                signal(token, Signal::SnapshotEnd(SnapshotEnd { count }))
+            }
+
+            pub fn change(token: &str, kind: ChangeKind, name: &str, version: i64) -> $response {
+                let change = $change {
+                    kind: kind.into(),
+                    name: name.to_owned(),
+                    version,
+                    ..$change::default()
+                };
+                $response {
+                    changes: vec![change],
+                    resume_token: token.to_owned(),
+                    ..$response::default()
+                }
+            }
+
+            fn signal(token: &str, signal: Signal) -> $response {
+                $response {
+                    resume_token: token.to_owned(),
+                    signal: Some(signal),
+                    ..$response::default()
+                }
+            }
+        }
+    };
 }
 
-pub fn begin(cause: Cause) -> WatchCartsResponse {
-    signal(
-        "",
-        Signal::SnapshotBegin(SnapshotBegin {
-            cause: cause.into(),
-        }),
-    )
-}
+kind!(carts, WatchCartsResponse, CartChange, watch_carts_response);
+kind!(
+    customers,
+    WatchCustomersResponse,
+    CustomerChange,
+    watch_customers_response
+);
+kind!(
+    groups,
+    WatchGroupsResponse,
+    GroupChange,
+    watch_groups_response
+);
 
-pub fn end(token: &str, count: i64) -> WatchCartsResponse {
-    signal(token, Signal::SnapshotEnd(SnapshotEnd { count }))
-}
-
-pub fn change(token: &str, kind: ChangeKind, name: &str, version: i64) -> WatchCartsResponse {
-    WatchCartsResponse {
-        changes: vec![CartChange {
-            kind: kind.into(),
-            name: name.to_owned(),
-            version,
-            ..CartChange::default()
-        }],
-        resume_token: token.to_owned(),
-        ..WatchCartsResponse::default()
+pub async fn told<C: Watched>(watch: &mut Watch<C>, events: usize) -> Vec<String> {
+    let mut told = Vec::new();
+    while told.len() < events {
+        told.push(match watch.next().await.unwrap().unwrap() {
+            Event::Changed(change) => {
+                let (kind, name, version) = change.head();
+                let end = match kind {
+                    ChangeKind::Deleted => " deleted",
+                    ChangeKind::LeftFilter => " left",
+                    _ => "",
+                };
+                format!("{name}@{version}{end}")
+            }
+            Event::Reset(cause) => format!("reset {}", cause.as_str_name()),
+            Event::Ready { count } => format!("ready {count}"),
+        });
     }
-}
-
-fn signal(token: &str, signal: Signal) -> WatchCartsResponse {
-    WatchCartsResponse {
-        resume_token: token.to_owned(),
-        signal: Some(signal),
-        ..WatchCartsResponse::default()
-    }
+    told
 }

@@ -11,7 +11,7 @@ use tonic::{
     transport::{Certificate, ClientTlsConfig},
 };
 
-use crate::{calls::add_item, fake::Fake, messages::begin};
+use crate::{calls::add_item, fake::Fake, messages::carts::begin};
 
 const AUTHORITY: &str = include_str!("certificates/authority.pem");
 

@@ -6,9 +6,9 @@ use std::{
 };
 
 use clientela_client::{
-    Client, Event, Watch,
+    Client, Watch,
     v1::{
-        CartChange, ChangeKind, ErrorReason, WatchCartsRequest, WatchCartsResponse, WatchOptions,
+        CartChange, ChangeKind, ErrorReason, WatchCartsRequest, WatchCartsResponse,
         snapshot_begin::Cause,
     },
 };
@@ -17,7 +17,10 @@ use tonic::Code;
 
 use crate::{
     fake::{Fake, refusal},
-    messages::{begin, change, end, whole},
+    messages::{
+        carts::{begin, change, end, whole},
+        told,
+    },
 };
 
 const UPSERTED: ChangeKind = ChangeKind::Upserted;
@@ -36,25 +39,6 @@ async fn cut_after(scripts: &[&[WatchCartsResponse]]) -> (Fake, Watch<CartChange
     }
     let watch = watch(&fake.client());
     (fake, watch)
-}
-
-async fn told(watch: &mut Watch<CartChange>, events: usize) -> Vec<String> {
-    let mut told = Vec::new();
-    while told.len() < events {
-        told.push(match watch.next().await.unwrap().unwrap() {
-            Event::Changed(change) => {
-                let end = match change.kind() {
-                    ChangeKind::Deleted => " deleted",
-                    ChangeKind::LeftFilter => " left",
-                    _ => "",
-                };
-                format!("{}@{}{end}", change.name, change.version)
-            }
-            Event::Reset(cause) => format!("reset {}", cause.as_str_name()),
-            Event::Ready { count } => format!("ready {count}"),
-        });
-    }
-    told
 }
 
 #[tokio::test]
@@ -257,22 +241,4 @@ async fn the_place_of_the_last_event_is_known() {
         told(&mut watch, events).await;
         assert_eq!(watch.resume_token(), place);
     }
-}
-
-#[tokio::test]
-async fn a_watch_with_a_token_of_the_caller_begins_there() {
-    let fake = Fake::start().await;
-    fake.cut_after(&[change("t8", DELETED, "carts/a", 2)]);
-    let options = WatchOptions {
-        resume_token: "t7".to_owned(),
-        ..WatchOptions::default()
-    };
-    let mut watch = fake.client().watch_carts(WatchCartsRequest {
-        options: Some(options),
-        ..WatchCartsRequest::default()
-    });
-
-    assert_eq!(watch.resume_token(), "t7");
-    assert_eq!(told(&mut watch, 1).await, ["carts/a@2 deleted"]);
-    assert_eq!(fake.tokens()[0], "t7");
 }
