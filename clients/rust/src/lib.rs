@@ -34,6 +34,8 @@ pub mod v1 {
 pub use call::Transport;
 pub use connect::Builder;
 pub use error::{Error, Violation};
+/// What the generated clients are made with: for [`tonic::Code`], [`tonic::Request`] and TLS of your own.
+pub use tonic;
 #[doc(hidden)]
 pub use watch::Watched;
 pub use watch::{Event, Watch};
@@ -106,3 +108,8 @@ impl Client {
         Watch::new(self, request)
     }
 }
+
+/// The programs there are compiled as this one's documentation is.
+#[cfg(doctest)]
+#[doc = include_str!("../README.md")]
+struct Readme;

@@ -38,6 +38,7 @@ def prepare(folder: Path) -> Prepared:
     workspace(folder, [package.stem, "conformance", "sign-up"])
     run("cargo", "build", *ALL, folder=folder, **HERE)
     tests = ["cargo", "test", "--quiet", *ALL]
+    documentation = ["cargo", "test", "--quiet", "--doc", "--workspace", "--no-default-features"]
     tests_of_tls = ["cargo", "test", "--quiet", *WITH_TLS, *SLOW]
     run(*tests_of_tls, "--no-run", folder=folder, **HERE)
     return Prepared(
@@ -45,6 +46,7 @@ def prepare(folder: Path) -> Prepared:
         checks=[
             Program("rust: its own tests", tests, folder, HERE),
             Program("rust: the same with TLS", tests_of_tls, folder, HERE),
+            Program("rust: the programs in its documentation", documentation, folder, HERE),
             Program("rust: the example", [str(TARGET / "debug" / "sign-up")], folder),
         ],
     )
