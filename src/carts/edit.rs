@@ -54,14 +54,7 @@ impl<'a> Edit<'a> {
 
     fn note_line(&mut self, kind: Kind, place: usize, before: i64) {
         let line = &self.cart.lines[place];
-        let cause = Cause {
-            item: line.id.clone(),
-            product: line.product.clone(),
-            before,
-            after: line.quantity,
-            ..Cause::of_cart(kind)
-        };
-        self.note(cause);
+        self.note(Cause::of_line(kind, line, before, line.quantity));
     }
 
     /// Adds a line, or to the line that is the same, whose price it replaces unless the cart is frozen.
@@ -181,7 +174,7 @@ impl<'a> Edit<'a> {
     pub fn remove(&mut self, item: &str) -> Result<()> {
         let place = self.require(item)?;
         let line = self.cart.lines.remove(place);
-        self.note(Cause::of_gone_line(Kind::ItemRemoved, line));
+        self.note(Cause::of_line(Kind::ItemRemoved, &line, line.quantity, 0));
         Ok(())
     }
 

@@ -74,7 +74,7 @@ fn merge_lines(
                 (OutcomeKind::Dropped, LineReason::LineLimit)
             }
             None => {
-                causes.push(told(Kind::ItemAdded, line, 0, line.quantity));
+                causes.push(Cause::of_line(Kind::ItemAdded, line, 0, line.quantity));
                 target.lines.push(line.clone());
                 (OutcomeKind::Moved, LineReason::NewLine)
             }
@@ -110,7 +110,12 @@ fn join(
             let wanted = before + line.quantity;
             there.quantity = wanted.min(QUANTITY_MAX);
             if there.quantity != before {
-                causes.push(told(Kind::ItemAdded, there, before, there.quantity));
+                causes.push(Cause::of_line(
+                    Kind::ItemAdded,
+                    there,
+                    before,
+                    there.quantity,
+                ));
             }
             if wanted > QUANTITY_MAX {
                 (OutcomeKind::Capped, LineReason::QuantityLimit)
@@ -142,20 +147,15 @@ fn replace(line: &Line, there: &mut Line, causes: &mut Vec<Cause>) {
     };
     let after = there.quantity;
     if before != after {
-        causes.push(told(Kind::ItemQuantityChanged, there, before, after));
+        causes.push(Cause::of_line(
+            Kind::ItemQuantityChanged,
+            there,
+            before,
+            after,
+        ));
     }
     if repriced {
-        causes.push(told(Kind::ItemPriceChanged, there, after, after));
-    }
-}
-
-fn told(kind: Kind, line: &Line, before: i64, after: i64) -> Cause {
-    Cause {
-        item: line.id.clone(),
-        product: line.product.clone(),
-        before,
-        after,
-        ..Cause::of_cart(kind)
+        causes.push(Cause::of_line(Kind::ItemPriceChanged, there, after, after));
     }
 }
 

@@ -69,15 +69,8 @@ fn move_line(
     }
     let whole = quantity == there;
     let mut line = source.lines[place].clone();
-    let mut left = Cause {
-        item: line.id.clone(),
-        product: line.product.clone(),
-        before: there,
-        after: there - quantity,
-        ..Cause::of_cart(Kind::ItemMoved).with_cart(&target.id)
-    };
+    let left = Cause::of_line(Kind::ItemMoved, &line, there, there - quantity);
     if whole {
-        left.display_name.clone_from(&line.display_name);
         source.lines.remove(place);
     } else {
         source.lines[place].quantity = there - quantity;
@@ -87,21 +80,23 @@ fn move_line(
     line.quantity = quantity;
     let (id, product) = (line.id.clone(), line.product.clone());
     let joined = target.lines.iter().position(|other| other.id == line.id);
-    let (kind, reason, before) = match joined {
+    let before = joined.map_or(0, |place| target.lines[place].quantity);
+    let after = before + quantity;
+    let arrived = Cause::of_line(Kind::ItemMoved, &line, before, after);
+    let (kind, reason) = match joined {
         Some(place) => {
             let other = &mut target.lines[place];
-            let before = other.quantity;
-            if before + quantity > QUANTITY_MAX {
+            if after > QUANTITY_MAX {
                 return Err(too_many(format!(
                     "the target has {before} already and takes at most {QUANTITY_MAX}"
                 )));
             }
-            other.quantity += quantity;
+            other.quantity = after;
             other.price = line.price;
             if line.price_override.is_some() {
                 other.price_override = line.price_override;
             }
-            (OutcomeKind::Summed, LineReason::Sum, before)
+            (OutcomeKind::Summed, LineReason::Sum)
         }
         None if target.lines.len() >= CART_ITEMS_MAX => {
             let text = format!("a cart takes at most {CART_ITEMS_MAX} lines");
@@ -113,21 +108,14 @@ fn move_line(
         }
         None => {
             target.lines.push(line);
-            (OutcomeKind::Moved, LineReason::NewLine, 0)
+            (OutcomeKind::Moved, LineReason::NewLine)
         }
     };
-    let after = before + quantity;
-    moved.source_causes.push(left);
-    moved.target_causes.push(Cause {
-        item: id.clone(),
-        product: product.clone(),
-        before,
-        after,
-        ..Cause::of_cart(Kind::ItemMoved).with_cart(&source.id)
-    });
+    moved.source_causes.push(left.with_cart(&target.id));
+    moved.target_causes.push(arrived.with_cart(&source.id));
     Ok(LineOutcome {
-        item: id.clone(),
-        product: product.clone(),
+        item: id,
+        product,
         kind,
         reason,
         source: quantity,

@@ -35,13 +35,19 @@ impl Cause {
         }
     }
 
-    /// The cart does not have this line any more.
-    pub fn of_gone_line(kind: Kind, line: Line) -> Self {
+    /// Something that happened to a line, which had and has so many pieces; with none left it is gone.
+    pub fn of_line(kind: Kind, line: &Line, before: i64, after: i64) -> Self {
+        let display_name = match after {
+            0 => line.display_name.clone(),
+            // The cart has the line, and its name.
+            _ => String::new(),
+        };
         Self {
-            item: line.id,
-            product: line.product,
-            display_name: line.display_name,
-            before: line.quantity,
+            item: line.id.clone(),
+            product: line.product.clone(),
+            display_name,
+            before,
+            after,
             ..Self::of_cart(kind)
         }
     }
