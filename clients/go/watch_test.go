@@ -3,6 +3,7 @@ package clientela
 import (
 	"context"
 	"fmt"
+	"iter"
 	"net"
 	"slices"
 	"strings"
@@ -86,18 +87,25 @@ var staying = script[pb.WatchCartsResponse]{messages: whole("t")}
 
 func TestCustomersAreWatchedAsCartsAre(t *testing.T) {
 	service := &scripted{}
-	service.customers.scripts = twoStreams[pb.WatchCustomersResponse](t, "customer")
-	client := client(t, Options{Address: serve(t, service, "127.0.0.1:0")})
-	got := told(client.WatchCustomers(t.Context(), Watch{wait: atOnce}), 6)
-	expect(t, got, twoStreamsTold, service.customers.tokens, []string{"", "t2"})
+	watchedAsCartsAre(t, service, &service.customers, "customer", (*Client).WatchCustomers)
 }
 
 func TestGroupsAreWatchedAsCartsAre(t *testing.T) {
 	service := &scripted{}
-	service.groups.scripts = twoStreams[pb.WatchGroupsResponse](t, "group")
+	watchedAsCartsAre(t, service, &service.groups, "group", (*Client).WatchGroups)
+}
+
+func watchedAsCartsAre[M any, R interface{ GetName() string }, P interface {
+	*M
+	proto.Message
+}](t *testing.T, service *scripted, streams *streams[M], resource string,
+	watch func(*Client, context.Context, Watch) iter.Seq2[Event[R], error],
+) {
+	t.Helper()
+	streams.scripts = twoStreams[M, P](t, resource)
 	client := client(t, Options{Address: serve(t, service, "127.0.0.1:0")})
-	got := told(client.WatchGroups(t.Context(), Watch{wait: atOnce}), 6)
-	expect(t, got, twoStreamsTold, service.groups.tokens, []string{"", "t2"})
+	got := told(watch(client, t.Context(), Watch{wait: atOnce}), 6)
+	expect(t, got, twoStreamsTold, streams.tokens, []string{"", "t2"})
 }
 
 // What twoStreams tell, once each.
