@@ -98,11 +98,14 @@ async fn once(channel: &Channel, request: http::Request<Body>) -> Result<Answer,
     Ok(http::Response::from_parts(head, body))
 }
 
-/// A connection that fails is said in different ways; to the caller the server was not there.
+/// A connection that fails is said in different ways; to the caller the server was not there. So it is
+/// when a call was cancelled, which the caller cannot have done: one that nobody waits for gives nothing.
 fn unreachable(error: impl Into<StdError>) -> StdError {
     let status = Status::from_error(error.into());
     match status.code() {
-        Code::Unknown | Code::Internal => Status::unavailable(status.message()).into(),
+        Code::Unknown | Code::Internal | Code::Cancelled => {
+            Status::unavailable(status.message()).into()
+        }
         _ => status.into(),
     }
 }
@@ -153,6 +156,22 @@ fn has_field(mut message: &[u8], field: u32) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_call_that_is_lost_with_its_connection_is_repeated() {
+        let lost = [
+            Status::cancelled("operation was canceled"),
+            Status::unknown("transport error"),
+            Status::internal("protocol error"),
+        ];
+
+        for status in lost {
+            assert!(is_unavailable(&Err(unreachable(status))));
+        }
+        assert!(!is_unavailable(&Err(unreachable(
+            Status::deadline_exceeded("too late")
+        ))));
+    }
 
     #[test]
     fn a_request_id_is_put_only_where_there_is_none() {
