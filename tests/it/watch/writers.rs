@@ -110,13 +110,12 @@ async fn write(client: &mut CartServiceClient<Transport>, cart: CartTarget, labe
     }
 }
 
-/// Whether a write was done. On a busy machine some find no turn in time.
+/// Whether a write was done. On a busy machine some find no turn in time, or others at their cart each time.
 fn is_done(written: Result<(), Status>) -> bool {
+    const TRY_AGAIN: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Aborted];
     match written {
         Ok(()) => true,
-        Err(status) if [Code::Unavailable, Code::DeadlineExceeded].contains(&status.code()) => {
-            false
-        }
+        Err(status) if TRY_AGAIN.contains(&status.code()) => false,
         Err(status) => panic!("a write: {status:?}"),
     }
 }
