@@ -100,9 +100,9 @@ class Terminal:
         children = Path(f"/proc/{self._shell.pid}/task/{self._shell.pid}/children")
         return int(self.until("the program", lambda: children.read_text().split())[0])
 
-    def until(self, what: str, shown: Callable[[], Any]) -> Any:
+    def until(self, what: str, shown: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Waits until something is so; its result."""
-        deadline = time.monotonic() + PATIENCE
+        deadline = time.monotonic() + patience
         while not (result := shown()):
             if time.monotonic() > deadline:
                 raise AssertionError(f"{what} did not come about:\n{self.text()}")

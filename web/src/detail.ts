@@ -193,11 +193,13 @@ export class Detail {
     const notes = [item.variant, t("each", { price: money(item.unitPrice?.micros ?? 0n, cart.currencyCode) })];
     if (item.priceOverride) notes.push(`${t("by_hand")}: ${item.priceOverride.reason}`);
     notes.push(...pairs(item.attributes).map(([name, value]) => `${name}: ${value}`));
+    // Each in a direction of its own: one that is written from right to left stays in its place.
+    const under = notes.filter(Boolean).flatMap((note, n) => (n > 0 ? [" · ", theirs(note)] : [theirs(note)]));
     return h(
       "tr",
       { class: changed ? "changed" : "" },
       h("td", { class: "quantity", text: number(item.quantity) }),
-      h("td", {}, theirs(item.displayName || item.product), theirs(notes.filter(Boolean).join(" · "), "under")),
+      h("td", {}, theirs(item.displayName || item.product), h("span", { class: "under" }, ...under)),
       h("td", { class: "amount", text: money(item.total?.micros ?? 0n, cart.currencyCode) }),
     );
   }

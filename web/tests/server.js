@@ -7,30 +7,11 @@ import { existsSync, mkdtempSync, openSync, readFileSync, rmSync } from "node:fs
 import net from "node:net";
 import { tmpdir } from "node:os";
 import path from "node:path";
+import { eventually } from "./wait.js";
 export { Role };
 
 const ROOT = path.resolve(import.meta.dirname, "../..");
 const PROGRAM = process.env.CLIENTELA ?? path.join(ROOT, "target/debug/clientela");
-const PATIENCE = 60_000;
-
-/** Waits until a condition gives something. */
-export async function eventually(what, condition, patience = PATIENCE) {
-  const deadline = Date.now() + patience;
-  let failure;
-  for (;;) {
-    try {
-      const value = await condition();
-      if (value) return value;
-      failure = undefined;
-    } catch (error) {
-      failure = error;
-    }
-    if (Date.now() > deadline) {
-      throw new Error(`not within ${patience / 1000} s: ${what}`, { cause: failure });
-    }
-    await new Promise((resolve) => setTimeout(resolve, 15));
-  }
-}
 
 /** A port below those of outgoing connections, so that no client meets itself while the server is dead. */
 export async function freePort() {
