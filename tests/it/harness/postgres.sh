@@ -37,8 +37,17 @@ if [ -z "$programs" ]; then
     exit 1
 fi
 
+# A cluster that flushes nothing is in memory where there is room: a database of each test is hundreds of
+# files, and making and deleting these on a disk's file system took a quarter of the machine's time.
+place=${TMPDIR:-/tmp}
+case " $* " in *' fsync=off '*)
+    room=$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)
+    if [ "${room:-0}" -ge 4 ] && [ -w /dev/shm ]; then place=/dev/shm; fi
+    ;;
+esac
+
 umask 077
-folder=$(mktemp -d "${TMPDIR:-/tmp}/clientela-postgres.XXXXXX") || {
+folder=$(mktemp -d "$place/clientela-postgres.XXXXXX") || {
     say failed
     exit 1
 }
