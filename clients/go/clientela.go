@@ -106,7 +106,7 @@ func Connect(options Options) (*Client, error) {
 	}, nil
 }
 
-// Close ends the connection. A watch is ended by its context.
+// Close ends the connection. A watch is ended by its context; one that is read still ends with an error.
 func (c *Client) Close() error { return c.conn.Close() }
 
 func isLoopback(address string) bool {

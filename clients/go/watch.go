@@ -10,7 +10,9 @@ import (
 	"math/rand/v2"
 	"time"
 
+	"google.golang.org/grpc"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/connectivity"
 	"google.golang.org/grpc/status"
 	"google.golang.org/protobuf/proto"
 
@@ -69,7 +71,7 @@ type Watch struct {
 // watch of its own, that begins with a Reset unless Options say otherwise. Do not let half a minute pass
 // between two events: the server gives up whoever does not read, and the watch has to catch up.
 func (c *Client) WatchCarts(ctx context.Context, watch Watch) iter.Seq2[Event[*pb.Cart], error] {
-	return follow(ctx, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.CartChange], error) {
+	return follow(ctx, c.conn, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.CartChange], error) {
 		stream, err := c.Carts.WatchCarts(ctx, &pb.WatchCartsRequest{Filter: watch.Filter, Names: watch.Names, Options: options})
 		return func() (message[*pb.CartChange], error) { return stream.Recv() }, err
 	}, (*pb.CartChange).GetCart)
@@ -77,7 +79,7 @@ func (c *Client) WatchCarts(ctx context.Context, watch Watch) iter.Seq2[Event[*p
 
 // WatchCustomers is WatchCarts for customers.
 func (c *Client) WatchCustomers(ctx context.Context, watch Watch) iter.Seq2[Event[*pb.Customer], error] {
-	return follow(ctx, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.CustomerChange], error) {
+	return follow(ctx, c.conn, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.CustomerChange], error) {
 		stream, err := c.Customers.WatchCustomers(ctx, &pb.WatchCustomersRequest{Filter: watch.Filter, Names: watch.Names, Options: options})
 		return func() (message[*pb.CustomerChange], error) { return stream.Recv() }, err
 	}, (*pb.CustomerChange).GetCustomer)
@@ -85,7 +87,7 @@ func (c *Client) WatchCustomers(ctx context.Context, watch Watch) iter.Seq2[Even
 
 // WatchGroups is WatchCarts for groups.
 func (c *Client) WatchGroups(ctx context.Context, watch Watch) iter.Seq2[Event[*pb.Group], error] {
-	return follow(ctx, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.GroupChange], error) {
+	return follow(ctx, c.conn, watch, func(ctx context.Context, options *pb.WatchOptions) (receive[*pb.GroupChange], error) {
 		stream, err := c.Groups.WatchGroups(ctx, &pb.WatchGroupsRequest{Filter: watch.Filter, Names: watch.Names, Options: options})
 		return func() (message[*pb.GroupChange], error) { return stream.Recv() }, err
 	}, (*pb.GroupChange).GetGroup)
@@ -108,7 +110,7 @@ type message[C change] interface {
 type receive[C change] func() (message[C], error)
 
 // follow is the loop of every watch; see docs/WATCH.md of the server.
-func follow[C change, R any](ctx context.Context, watch Watch,
+func follow[C change, R any](ctx context.Context, conn *grpc.ClientConn, watch Watch,
 	open func(context.Context, *pb.WatchOptions) (receive[C], error), resource func(C) R,
 ) iter.Seq2[Event[R], error] {
 	return func(yield func(Event[R], error) bool) {
@@ -131,7 +133,7 @@ func follow[C change, R any](ctx context.Context, watch Watch,
 			if err == errStopped || ctx.Err() != nil || isDeadline(ctx, err) {
 				return
 			}
-			if !isCurable(err, options) {
+			if conn.GetState() == connectivity.Shutdown || !isCurable(err, options) {
 				yield(nil, err)
 				return
 			}
@@ -210,6 +212,8 @@ func isCurable(err error, options *pb.WatchOptions) bool {
 		options.ResumeToken = ""
 		return had
 	case typed.Code == codes.Unavailable, typed.Code == codes.Internal, typed.Code == codes.Unknown,
+		// By a proxy that gave the stream up: whoever reads has not.
+		typed.Code == codes.Canceled,
 		typed.Reason == pb.ErrorReason_SLOW_CONSUMER:
 		return true
 	}

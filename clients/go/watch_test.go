@@ -64,6 +64,13 @@ func TestAWatch(t *testing.T) {
 			},
 			"CAUSE_INITIAL +a:1 ready:1 +a:2 -a:3 +b:1", []string{"", "t2"},
 		},
+		"goes on after a proxy gave the stream up": {
+			[]script[pb.WatchCartsResponse]{
+				{whole("t", changed("a", 1, upserted)), codes.Canceled, 0},
+				{[]*pb.WatchCartsResponse{says("t2", changed("a", 2, upserted))}, codes.OK, 0},
+			},
+			"CAUSE_INITIAL +a:1 ready:1 +a:2", []string{"", "t"},
+		},
 		"ends when there is too much of something else": {
 			[]script[pb.WatchCartsResponse]{{whole("t"), codes.ResourceExhausted, pb.ErrorReason_TOO_MANY_STREAMS}},
 			"CAUSE_INITIAL ready:0 ResourceExhausted", []string{""},
@@ -208,5 +215,19 @@ func TestAWatchEndsWithItsContextAndWithoutAnError(t *testing.T) {
 	}
 	if ctx.Err() == nil {
 		t.Error("it ended by itself")
+	}
+}
+
+func TestAWatchEndsWithItsClient(t *testing.T) {
+	client := client(t, Options{Address: serve(t, carts(staying), "127.0.0.1:0")})
+	var last error
+	for event, err := range client.WatchCarts(t.Context(), Watch{wait: atOnce}) {
+		if _, is := event.(*Ready[*pb.Cart]); is {
+			client.Close()
+		}
+		last = err
+	}
+	if status.Code(last) != codes.Canceled {
+		t.Errorf("ended with %v", last)
 	}
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import threading
 import unittest
@@ -108,6 +109,15 @@ class Watching(unittest.TestCase):
             self.assertEqual([events[1], *events[3:]], [first, *after])
             self.assertEqual([r.options.resume_token for r in scripted.requests], ["", "t2"])
 
+    def test_a_watch_that_a_proxy_gave_up_goes_on(self) -> None:
+        def servicer() -> Scripted:
+            again = ([says(change("carts/a", 2), token="t2")], None)
+            return Scripted((whole(change("carts/a", 1)), grpc.StatusCode.CANCELLED), again)
+
+        for scripted, events in self.each_told(servicer, 4):
+            self.assertEqual(events[3], ("carts/a", 2, clientela.UPSERTED))
+            self.assertEqual([r.options.resume_token for r in scripted.requests], ["", "t"])
+
     def test_customers_and_groups_are_watched_as_carts_are(self) -> None:
         for of in ("cart", "customer", "group"):
             a, b, b_again = (change(n, v, of=of) for n, v in (("a", 1), ("b", 2), ("b", 3)))
@@ -177,3 +187,22 @@ class Watching(unittest.TestCase):
             self.assertEqual([next(watch), next(watch)], [clientela.Reset("CAUSE_INITIAL"), clientela.Ready(0)])
             threading.Timer(0, watch.close).start()
             self.assertEqual(list(watch), [])
+
+    def test_a_watch_ends_when_the_task_that_reads_it_is_cancelled(self) -> None:
+        async def follow(address: str) -> None:
+            async with clientela.connect_async(address, "k") as client:
+                whole_one = asyncio.Event()
+
+                async def read() -> None:
+                    async for event in client.watch_carts():
+                        if isinstance(event, clientela.Ready):
+                            whole_one.set()
+
+                task = asyncio.create_task(read())
+                await whole_one.wait()
+                task.cancel()
+                with self.assertRaises(asyncio.CancelledError):
+                    await task
+
+        with serving(Scripted((whole(), None))) as address:
+            asyncio.run(follow(address))

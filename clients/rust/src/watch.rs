@@ -224,9 +224,10 @@ impl<C: Watched> Follower<C> {
             Code::OutOfRange | Code::Aborted => true,
             _ => error.reason == ErrorReason::InvalidResumeToken && !self.received.is_empty(),
         };
+        // Cancelled is a stream that a proxy gave up: whoever reads has not.
         let mends = matches!(
             error.code,
-            Code::Unavailable | Code::Internal | Code::Unknown
+            Code::Unavailable | Code::Internal | Code::Unknown | Code::Cancelled
         ) || error.reason == ErrorReason::SlowConsumer;
         if forgotten {
             self.received.clear();

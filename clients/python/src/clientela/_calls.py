@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ipaddress
 import json
 import uuid
@@ -28,6 +29,9 @@ _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.min_reconnect_backoff_ms", 5_000),
     ("grpc.max_reconnect_backoff_ms", 10_000),
 ]
+# What gRPC for asyncio says of a call that was cancelled here: it is all that tells it from one that was cancelled
+# elsewhere.
+_CANCELLED_HERE = "Locally cancelled by application!"
 
 
 class Options(TypedDict, total=False):
@@ -139,3 +143,8 @@ class _Stream:
                 yield message
         except grpc.RpcError as error:
             raise Error.of(error) from None
+        except asyncio.CancelledError:
+            # So says gRPC of a stream that was reset as cancelled, too, as if the task that reads had been.
+            if not self._call.done() or await self._call.details() == _CANCELLED_HERE:
+                raise
+            raise Error(grpc.StatusCode.CANCELLED, await self._call.details()) from None

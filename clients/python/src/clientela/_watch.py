@@ -148,6 +148,8 @@ class Following:
             codes.UNAVAILABLE,
             codes.INTERNAL,
             codes.UNKNOWN,
+            # By a proxy that gave the stream up: whoever reads has not.
+            codes.CANCELLED,
         ):
             raise error
         if self.notify:

@@ -13,7 +13,7 @@ use clientela_client::{
     },
 };
 use futures::StreamExt as _;
-use tonic::Code;
+use tonic::{Code, Status};
 
 use crate::{
     fake::{Fake, refusal},
@@ -176,6 +176,16 @@ async fn what_waiting_cannot_mend_ends_the_watch_with_its_reason() {
 async fn a_watch_that_was_read_too_slowly_goes_on() {
     let (fake, mut watch) = cut_after(&[&[begin(Cause::Initial), end("t1", 0)]]).await;
     fake.refuse(refusal(Code::ResourceExhausted, "SLOW_CONSUMER"));
+    fake.cut_after(&[change("t2", UPSERTED, "carts/a", 1)]);
+
+    let expected = ["reset CAUSE_INITIAL", "ready 0", "carts/a@1"];
+    assert_eq!(told(&mut watch, 3).await, expected);
+}
+
+#[tokio::test]
+async fn a_watch_that_a_proxy_gave_up_goes_on() {
+    let (fake, mut watch) = cut_after(&[&[begin(Cause::Initial), end("t1", 0)]]).await;
+    fake.refuse(Status::cancelled("the stream was reset"));
     fake.cut_after(&[change("t2", UPSERTED, "carts/a", 1)]);
 
     let expected = ["reset CAUSE_INITIAL", "ready 0", "carts/a@1"];

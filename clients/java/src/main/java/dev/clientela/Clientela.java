@@ -179,17 +179,17 @@ public final class Clientela implements AutoCloseable {
 
     /** Follows carts, for ever: by a filter, by names, or all. */
     public Watch<CartChange> watchCarts(WatchCartsRequest request) {
-        return new Watch<>(channel, CartServiceGrpc.getWatchCartsMethod(), request);
+        return new Watch<>(channel, connection::isShutdown, CartServiceGrpc.getWatchCartsMethod(), request);
     }
 
     /** Follows customers, for ever. */
     public Watch<CustomerChange> watchCustomers(WatchCustomersRequest request) {
-        return new Watch<>(channel, CustomerServiceGrpc.getWatchCustomersMethod(), request);
+        return new Watch<>(channel, connection::isShutdown, CustomerServiceGrpc.getWatchCustomersMethod(), request);
     }
 
     /** Follows groups, for ever. */
     public Watch<GroupChange> watchGroups(WatchGroupsRequest request) {
-        return new Watch<>(channel, GroupServiceGrpc.getWatchGroupsMethod(), request);
+        return new Watch<>(channel, connection::isShutdown, GroupServiceGrpc.getWatchGroupsMethod(), request);
     }
 
     /** Ends all calls and watches. */

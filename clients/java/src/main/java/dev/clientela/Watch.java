@@ -24,6 +24,7 @@ import java.util.Optional;
 import java.util.concurrent.BlockingQueue;
 import java.util.concurrent.LinkedBlockingQueue;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BooleanSupplier;
 import java.util.function.Consumer;
 
 /**
@@ -38,6 +39,7 @@ public final class Watch<C> implements Iterable<Event<C>>, Iterator<Event<C>>, A
     private record Arrival<C>(int stream, Message message, Status ended, Metadata trailers) {}
 
     private final Channel channel;
+    private final BooleanSupplier isShutdown;
     private final MethodDescriptor<Message, Message> method;
     private final Message request;
     private final BlockingQueue<Arrival<C>> arrivals = new LinkedBlockingQueue<>();
@@ -56,8 +58,9 @@ public final class Watch<C> implements Iterable<Event<C>>, Iterator<Event<C>>, A
 
     @SuppressWarnings("unchecked")
     <Q extends Message, R extends Message> Watch(
-            Channel channel, MethodDescriptor<Q, R> method, Q request) {
+            Channel channel, BooleanSupplier isShutdown, MethodDescriptor<Q, R> method, Q request) {
         this.channel = channel;
+        this.isShutdown = isShutdown;
         this.method = (MethodDescriptor<Message, Message>) (MethodDescriptor<?, ?>) method;
         this.request = request;
         WatchOptions options = (WatchOptions) field(request, "options");
@@ -94,7 +97,7 @@ public final class Watch<C> implements Iterable<Event<C>>, Iterator<Event<C>>, A
         return this;
     }
 
-    /** Waits for an event; false once the watch is closed. */
+    /** Waits for an event; false once the watch is closed, or its client. */
     @Override
     public boolean hasNext() {
         return await(FOREVER);
@@ -223,11 +226,16 @@ public final class Watch<C> implements Iterable<Event<C>>, Iterator<Event<C>>, A
         call.cancel("the stream has ended", null);
         call = null;
         stream++;
+        if (isShutdown.getAsBoolean()) {
+            closed = true;
+            return;
+        }
         ClientelaException why = new ClientelaException(status, trailers);
         boolean forgotten = why.reason() == ErrorReason.INVALID_RESUME_TOKEN && !received.isEmpty();
         switch (status.getCode()) {
             // A stream has no end of its own, so one in good order is as good as a broken one.
-            case OK, UNAVAILABLE, INTERNAL, UNKNOWN -> {}
+            // CANCELLED is one that a proxy gave up: whoever reads has not.
+            case OK, UNAVAILABLE, INTERNAL, UNKNOWN, CANCELLED -> {}
             case OUT_OF_RANGE, ABORTED -> forgotten = true;
             default -> {
                 if (!forgotten && why.reason() != ErrorReason.SLOW_CONSUMER) {

@@ -138,6 +138,15 @@ class WatchTest {
     }
 
     @Test
+    void a_watch_that_a_proxy_gave_up_goes_on() {
+        server.cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t1", 0))
+                .refuse(Code.CANCELLED, "")
+                .cutAfter(CARTS.change("t2", CHANGE_KIND_UPSERTED, "carts/a", 1));
+
+        assertEquals(List.of("reset CAUSE_INITIAL", "ready 0", "carts/a@1"), Told.by(watch(), 3));
+    }
+
+    @Test
     void a_server_that_is_silent_for_too_long_is_left() {
         server.stream(observer -> observer.onNext(CARTS.begin(CAUSE_INITIAL)))
                 .cutAfter(CARTS.begin(CAUSE_INITIAL), CARTS.end("t", 0));
@@ -172,6 +181,18 @@ class WatchTest {
         CompletableFuture<Boolean> more = CompletableFuture.supplyAsync(watch::hasNext);
         server.tokens.take();
         watch.close();
+
+        assertFalse(more.get());
+    }
+
+    @Test
+    void a_watch_ends_with_its_client() throws Exception {
+        server.stream(observer -> observer.onNext(CARTS.begin(CAUSE_INITIAL)));
+        Watch<CartChange> watch = watch();
+        watch.next();
+
+        CompletableFuture<Boolean> more = CompletableFuture.supplyAsync(watch::hasNext);
+        server.client().close();
 
         assertFalse(more.get());
     }
