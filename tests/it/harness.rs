@@ -2,8 +2,10 @@
 //! only what matters.
 
 mod backup;
+mod clients;
 pub mod postgres;
 mod refusal;
+mod setup;
 pub mod store;
 mod tables;
 mod watching;
@@ -13,26 +15,20 @@ use std::time::Duration;
 
 use clientela::app::{Options, Program};
 use clientela::clock::Clock;
-use clientela::feed::{Feed, FeedSettings};
-use clientela::jobs::{FeedLimits, JobsSettings};
-use clientela::limits;
-use clientela::proto::pb::{
-    self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
-    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
-    operation_service_client::OperationServiceClient,
-};
-use clientela::store::{DatabaseUrl, Hints, Store, StoreConfig};
+use clientela::feed::Feed;
+use clientela::proto::pb::cart_service_client::CartServiceClient;
+use clientela::store::{DatabaseUrl, Store};
 use sqlx::{Connection as _, PgConnection};
 use tempfile::TempDir;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::{Ascii, MetadataValue};
-use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::Channel;
 
 pub use backup::Backup;
+pub use clients::{Keyed, Transport};
 pub use refusal::{assert_refused, reason, violations};
+pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};
 
 /// How long a test waits for what must come. Generous, as the machine may be busy.
@@ -81,33 +77,6 @@ macro_rules! on_both_engines {
     };
 }
 
-/// Puts a key, and what else a test wants, into the metadata of calls.
-#[derive(Clone)]
-pub struct Keyed(Vec<(&'static str, MetadataValue<Ascii>)>);
-
-impl Interceptor for Keyed {
-    fn call(
-        &mut self,
-        mut request: tonic::Request<()>,
-    ) -> Result<tonic::Request<()>, tonic::Status> {
-        for (name, value) in &self.0 {
-            request.metadata_mut().insert(*name, value.clone());
-        }
-        Ok(request)
-    }
-}
-
-impl Keyed {
-    /// With a further piece of metadata.
-    pub fn and(mut self, name: &'static str, value: &str) -> Self {
-        self.0.push((name, value.parse().expect("ASCII")));
-        self
-    }
-}
-
-/// The connection of a client with a key.
-pub type Transport = InterceptedService<Channel, Keyed>;
-
 /// A running server with one shop.
 pub struct Shop {
     pub engine: Engine,
@@ -150,87 +119,6 @@ async fn migrate(url: String) {
         .await
         .expect("the migrations apply");
     connection.close().await.expect("it was open");
-}
-
-/// What a test may want different from the ordinary.
-#[derive(Clone)]
-pub struct Setup {
-    pub clock: Clock,
-    pub feed: FeedSettings,
-    pub feed_limits: FeedLimits,
-    pub jobs: JobsSettings,
-    pub key_poll_interval: Duration,
-    /// None: as the age of streams has it.
-    pub connection_age: Option<Duration>,
-    /// How often a silent connection is asked whether it lives, and how long it has to answer.
-    pub keepalive: (Duration, Duration),
-    pub drain_timeout: Duration,
-    pub hints: Hints,
-    pub closing_timeout: Duration,
-    pub open_reflection: bool,
-    /// Changes how the store is opened.
-    pub store: fn(&mut StoreConfig),
-}
-
-impl Default for Setup {
-    fn default() -> Self {
-        let feed = FeedSettings {
-            poll_interval: Duration::from_millis(100),
-            ..Default::default()
-        };
-        Self {
-            clock: Clock::system(),
-            feed,
-            feed_limits: FeedLimits::default(),
-            jobs: JobsSettings {
-                poll_interval: Duration::from_millis(50),
-                schedule_interval_max: Duration::from_millis(100),
-                ..JobsSettings::default()
-            },
-            key_poll_interval: Duration::from_millis(100),
-            // A call that is put on a connection as it is told to go is lost to tonic's client.
-            connection_age: Some(Duration::from_secs(24 * 60 * 60)),
-            keepalive: (limits::KEEPALIVE_INTERVAL, limits::KEEPALIVE_TIMEOUT),
-            drain_timeout: Duration::from_secs(10),
-            hints: Hints::Notify,
-            closing_timeout: Duration::from_secs(30),
-            open_reflection: false,
-            store: |_| {},
-        }
-    }
-}
-
-impl Setup {
-    /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
-    /// end for their age.
-    pub fn held() -> Self {
-        Self::held_at(store::START)
-    }
-
-    /// As [`held`](Self::held), at another time.
-    pub fn held_at(micros: i64) -> Self {
-        let usual = Self::default();
-        Self {
-            clock: Clock::held_at(micros),
-            feed: FeedSettings {
-                stream_age: Duration::from_secs(100 * 365 * 24 * 60 * 60),
-                ..usual.feed.clone()
-            },
-            ..usual
-        }
-    }
-
-    /// As usual, but nobody does the work that is asked for.
-    pub fn idle() -> Self {
-        let usual = Self::default();
-        Self {
-            jobs: JobsSettings {
-                workers: 0,
-                ..usual.jobs.clone()
-            },
-            ..usual
-        }
-    }
 }
 
 impl Shop {
@@ -359,85 +247,6 @@ impl Shop {
     /// The connection to the server.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
-    }
-
-    /// The metadata of a key.
-    pub fn with_key(key: &str) -> Keyed {
-        let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
-        Keyed(vec![("authorization", bearer)])
-    }
-
-    /// A key of the shop with these roles.
-    pub async fn key(&self, roles: &[pb::Role]) -> String {
-        let api_key = pb::ApiKey {
-            display_name: "a test".into(),
-            roles: roles.iter().map(|role| *role as i32).collect(),
-            may_act: true,
-            ..Default::default()
-        };
-        let request = pb::CreateApiKeyRequest {
-            api_key: Some(api_key),
-            request_id: String::new(),
-        };
-        let answer = self.admin().create_api_key(request).await.expect("a key");
-        answer.into_inner().secret
-    }
-
-    /// A key of another shop of the installation with these roles.
-    pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
-        let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
-        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
-        let api_key = pb::ApiKey {
-            display_name: "a test".into(),
-            roles: roles.iter().map(|role| *role as i32).collect(),
-            ..Default::default()
-        };
-        let request = pb::CreateApiKeyRequest {
-            api_key: Some(api_key),
-            request_id: String::new(),
-        };
-        let answer = admin.create_api_key(request).await.expect("a key");
-        answer.into_inner().secret
-    }
-
-    pub fn customers(&self) -> CustomerServiceClient<Transport> {
-        self.customers_as(&self.admin_key)
-    }
-
-    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
-        CustomerServiceClient::with_interceptor(self.channel(), Self::with_key(key))
-    }
-
-    pub fn groups(&self) -> GroupServiceClient<Transport> {
-        self.groups_as(&self.admin_key)
-    }
-
-    pub fn groups_as(&self, key: &str) -> GroupServiceClient<Transport> {
-        GroupServiceClient::with_interceptor(self.channel(), Self::with_key(key))
-    }
-
-    pub fn carts(&self) -> CartServiceClient<Transport> {
-        self.carts_as(&self.admin_key)
-    }
-
-    pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
-        CartServiceClient::with_interceptor(self.channel(), Self::with_key(key))
-    }
-
-    pub fn admin(&self) -> AdminServiceClient<Transport> {
-        self.admin_as(&self.admin_key)
-    }
-
-    pub fn admin_as(&self, key: &str) -> AdminServiceClient<Transport> {
-        AdminServiceClient::with_interceptor(self.channel(), Self::with_key(key))
-    }
-
-    pub fn operations(&self) -> OperationServiceClient<Transport> {
-        self.operations_as(&self.admin_key)
-    }
-
-    pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
-        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
     }
 }
 

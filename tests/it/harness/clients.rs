@@ -1,0 +1,120 @@
+//! Clients of a shop's server, with the keys that they call with.
+
+use clientela::proto::pb::{
+    self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
+    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
+    operation_service_client::OperationServiceClient,
+};
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::service::{Interceptor, interceptor::InterceptedService};
+use tonic::transport::Channel;
+
+use super::Shop;
+
+/// Puts a key, and what else a test wants, into the metadata of calls.
+#[derive(Clone)]
+pub struct Keyed(Vec<(&'static str, MetadataValue<Ascii>)>);
+
+impl Interceptor for Keyed {
+    fn call(
+        &mut self,
+        mut request: tonic::Request<()>,
+    ) -> Result<tonic::Request<()>, tonic::Status> {
+        for (name, value) in &self.0 {
+            request.metadata_mut().insert(*name, value.clone());
+        }
+        Ok(request)
+    }
+}
+
+impl Keyed {
+    /// With a further piece of metadata.
+    pub fn and(mut self, name: &'static str, value: &str) -> Self {
+        self.0.push((name, value.parse().expect("ASCII")));
+        self
+    }
+}
+
+/// The connection of a client with a key.
+pub type Transport = InterceptedService<Channel, Keyed>;
+
+impl Shop {
+    /// The metadata of a key.
+    pub fn with_key(key: &str) -> Keyed {
+        let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
+        Keyed(vec![("authorization", bearer)])
+    }
+
+    /// A key of the shop with these roles.
+    pub async fn key(&self, roles: &[pb::Role]) -> String {
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            may_act: true,
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = self.admin().create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    /// A key of another shop of the installation with these roles.
+    pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
+        let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
+        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
+        let api_key = pb::ApiKey {
+            display_name: "a test".into(),
+            roles: roles.iter().map(|role| *role as i32).collect(),
+            ..Default::default()
+        };
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(api_key),
+            request_id: String::new(),
+        };
+        let answer = admin.create_api_key(request).await.expect("a key");
+        answer.into_inner().secret
+    }
+
+    pub fn customers(&self) -> CustomerServiceClient<Transport> {
+        self.customers_as(&self.admin_key)
+    }
+
+    pub fn customers_as(&self, key: &str) -> CustomerServiceClient<Transport> {
+        CustomerServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn groups(&self) -> GroupServiceClient<Transport> {
+        self.groups_as(&self.admin_key)
+    }
+
+    pub fn groups_as(&self, key: &str) -> GroupServiceClient<Transport> {
+        GroupServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn carts(&self) -> CartServiceClient<Transport> {
+        self.carts_as(&self.admin_key)
+    }
+
+    pub fn carts_as(&self, key: &str) -> CartServiceClient<Transport> {
+        CartServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn admin(&self) -> AdminServiceClient<Transport> {
+        self.admin_as(&self.admin_key)
+    }
+
+    pub fn admin_as(&self, key: &str) -> AdminServiceClient<Transport> {
+        AdminServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn operations(&self) -> OperationServiceClient<Transport> {
+        self.operations_as(&self.admin_key)
+    }
+
+    pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
+        OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+}
