@@ -1,20 +1,21 @@
 //! Every sort of watch alike: of one cart, of an owner, of all carts, customers or groups, of named ones and
 //! of those that match a filter; and something to change that each of them tells of.
 
-use std::collections::BTreeMap;
+mod door;
+mod told;
+
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use clientela::proto::pb::{
-    self, ChangeKind, WatchOptions, cart_service_client::CartServiceClient, cart_target::Target,
-    customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
-};
-use futures::stream::BoxStream;
+use clientela::proto::pb::{self, WatchOptions, cart_target::Target};
 use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::Status;
-use tonic::transport::{Channel, Endpoint};
 
-use crate::harness::{Keyed, PATIENCE, Shop, Transport, unique};
+use crate::harness::{Shop, unique};
 use crate::{customers, groups, watch};
+
+pub use door::Door;
+use told::told;
+pub use told::{Change, Signal, Told, Watch};
 
 /// What is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,116 +51,6 @@ impl Kind {
             Self::Customer | Self::Group => &[Way::All, Way::Names, Way::Filter],
         }
     }
-}
-
-/// How one comes to the server: over which connection, with which metadata.
-#[derive(Clone)]
-pub struct Door {
-    channel: Channel,
-    keyed: Keyed,
-}
-
-impl Door {
-    /// Over the connection of the tests, with the key of the administrator.
-    pub fn of(shop: &Shop) -> Self {
-        Self::with_key(shop, &shop.admin_key)
-    }
-
-    /// Over the connection of the tests, with another key.
-    pub fn with_key(shop: &Shop, key: &str) -> Self {
-        Self {
-            channel: shop.channel(),
-            keyed: Shop::with_key(key),
-        }
-    }
-
-    /// Over a connection of its own, on which a stream takes so many bytes unread.
-    pub async fn narrow(address: std::net::SocketAddr, key: &str, window: u32) -> Self {
-        let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
-        let endpoint = endpoint.initial_stream_window_size(window);
-        Self {
-            channel: endpoint
-                .connect()
-                .await
-                .expect("the server takes connections"),
-            keyed: Shop::with_key(key),
-        }
-    }
-
-    /// With a further piece of metadata.
-    pub fn and(mut self, name: &'static str, value: &str) -> Self {
-        self.keyed = self.keyed.and(name, value);
-        self
-    }
-
-    pub fn carts(&self) -> CartServiceClient<Transport> {
-        CartServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
-    }
-
-    pub fn customers(&self) -> CustomerServiceClient<Transport> {
-        CustomerServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
-    }
-
-    pub fn groups(&self) -> GroupServiceClient<Transport> {
-        GroupServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
-    }
-}
-
-/// A change, whatever it is of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    pub kind: ChangeKind,
-    pub name: String,
-    pub version: i64,
-    pub conflated: i32,
-}
-
-/// What a message said beside its changes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
-    Begin(pb::snapshot_begin::Cause),
-    End,
-    Heartbeat(pb::Heartbeat),
-    Draining,
-}
-
-/// A message, whatever it is of.
-#[derive(Clone, Debug)]
-pub struct Told {
-    pub changes: Vec<Change>,
-    pub token: String,
-    pub signal: Option<Signal>,
-}
-
-macro_rules! told {
-    ($stream:expr, $response:ident) => {
-        $stream
-            .into_inner()
-            .map_ok(|message| {
-                use pb::$response::Signal as Sent;
-                let change = |change: pb::ChangeKind, name, version, conflated| Change {
-                    kind: change,
-                    name,
-                    version,
-                    conflated,
-                };
-                Told {
-                    changes: message
-                        .changes
-                        .into_iter()
-                        .map(|it| change(it.kind(), it.name.clone(), it.version, it.conflated))
-                        .collect(),
-                    token: message.resume_token,
-                    signal: message.signal.map(|signal| match signal {
-                        Sent::SnapshotBegin(begin) => Signal::Begin(begin.cause()),
-                        Sent::SnapshotEnd(_) => Signal::End,
-                        Sent::Heartbeat(beat) => Signal::Heartbeat(beat),
-                        Sent::Draining(_) => Signal::Draining,
-                    }),
-                }
-            })
-            .boxed()
-    };
 }
 
 /// The version that an etag is of.
@@ -375,7 +266,7 @@ impl Subject {
         filter: &str,
         options: WatchOptions,
     ) -> Result<Watch, Status> {
-        let filter_names_now = filter.contains("now");
+        let by_clock = filter.contains("now");
         let (filter, options) = (filter.to_owned(), Some(options));
         let names = match way {
             Way::Names => vec![self.name.clone()],
@@ -428,108 +319,7 @@ impl Subject {
                 told!(stream, watch_groups_response)
             }
         };
-        Ok(Watch {
-            what: format!("{:?} by {way:?}", self.kind),
-            subject: self.name.clone(),
-            stream,
-            token: String::new(),
-            changes: Vec::new(),
-            versions: BTreeMap::new(),
-            in_snapshot: false,
-            by_clock: filter_names_now,
-        })
-    }
-}
-
-/// A stream, and what it has told.
-pub struct Watch {
-    /// For messages of failed tests.
-    pub what: String,
-    subject: String,
-    stream: BoxStream<'static, Result<Told, Status>>,
-    /// The last token.
-    pub token: String,
-    /// Every change of the subject outside of snapshots.
-    pub changes: Vec<Change>,
-    /// The version of each resource that was told last.
-    pub versions: BTreeMap<String, i64>,
-    in_snapshot: bool,
-    /// Whether the clock may let it enter or leave with the version it has.
-    by_clock: bool,
-}
-
-impl Watch {
-    /// The next message. That versions grow is asserted.
-    pub async fn next(&mut self) -> Result<Told, Status> {
-        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let message = message.unwrap_or_else(|_| panic!("{}: nothing comes", self.what));
-        let told = message.expect("a watch never ends well")?;
-        if let Some(Signal::Begin(_)) = &told.signal {
-            self.in_snapshot = true;
-            self.versions.clear();
-        }
-        for change in &told.changes {
-            let before = self.versions.insert(change.name.clone(), change.version);
-            assert!(
-                before.is_none_or(|before| before < change.version)
-                    || (self.by_clock && before == Some(change.version)),
-                "{}: versions grow on a stream: {before:?}, then {change:?}",
-                self.what
-            );
-            if change.name == self.subject && !self.in_snapshot {
-                self.changes.push(change.clone());
-            }
-        }
-        self.in_snapshot &= told.signal != Some(Signal::End);
-        if !told.token.is_empty() {
-            self.token.clone_from(&told.token);
-        }
-        Ok(told)
-    }
-
-    /// Reads on to the end of the snapshot.
-    pub async fn snapshot(&mut self) {
-        loop {
-            let told = self.next().await;
-            let told = told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
-            if told.signal == Some(Signal::End) {
-                return;
-            }
-        }
-    }
-
-    /// Reads on until this version of the subject was told.
-    pub async fn until(&mut self, version: i64) {
-        let subject = self.subject.clone();
-        while self
-            .versions
-            .get(&subject)
-            .is_none_or(|told| *told < version)
-        {
-            let told = self.next().await;
-            told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
-        }
-    }
-
-    /// Reads on until a change of the subject was told as this.
-    pub async fn until_told(&mut self, kind: ChangeKind, version: i64) {
-        let told = |change: &Change| change.kind == kind && change.version == version;
-        while !self.changes.last().is_some_and(told) {
-            let next = self.next().await;
-            next.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
-        }
-    }
-
-    /// Reads on to the end of the stream.
-    pub async fn end(&mut self) -> Status {
-        let end = async {
-            loop {
-                if let Err(status) = self.next().await {
-                    return status;
-                }
-            }
-        };
-        let ended = tokio::time::timeout(PATIENCE, end).await;
-        ended.unwrap_or_else(|_| panic!("{}: the stream does not end", self.what))
+        let what = format!("{:?} by {way:?}", self.kind);
+        Ok(Watch::of(what, self.name.clone(), stream, by_clock))
     }
 }

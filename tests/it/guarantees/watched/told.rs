@@ -1,0 +1,181 @@
+//! A stream of any sort, and what it tells; that versions grow on it is asserted here for all of them.
+
+use std::collections::BTreeMap;
+
+use clientela::proto::pb::{self, ChangeKind};
+use futures::StreamExt as _;
+use futures::stream::BoxStream;
+use tonic::Status;
+
+use crate::harness::PATIENCE;
+
+/// A change, whatever it is of.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Change {
+    pub kind: ChangeKind,
+    pub name: String,
+    pub version: i64,
+    pub conflated: i32,
+}
+
+/// What a message said beside its changes.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Signal {
+    Begin(pb::snapshot_begin::Cause),
+    End,
+    Heartbeat(pb::Heartbeat),
+    Draining,
+}
+
+/// A message, whatever it is of.
+#[derive(Clone, Debug)]
+pub struct Told {
+    pub changes: Vec<Change>,
+    pub token: String,
+    pub signal: Option<Signal>,
+}
+
+/// The messages of a stream of any sort.
+macro_rules! told {
+    ($stream:expr, $response:ident) => {
+        $stream
+            .into_inner()
+            .map_ok(|message| {
+                use pb::$response::Signal as Sent;
+                let change = |change: pb::ChangeKind, name, version, conflated| Change {
+                    kind: change,
+                    name,
+                    version,
+                    conflated,
+                };
+                Told {
+                    changes: message
+                        .changes
+                        .into_iter()
+                        .map(|it| change(it.kind(), it.name.clone(), it.version, it.conflated))
+                        .collect(),
+                    token: message.resume_token,
+                    signal: message.signal.map(|signal| match signal {
+                        Sent::SnapshotBegin(begin) => Signal::Begin(begin.cause()),
+                        Sent::SnapshotEnd(_) => Signal::End,
+                        Sent::Heartbeat(beat) => Signal::Heartbeat(beat),
+                        Sent::Draining(_) => Signal::Draining,
+                    }),
+                }
+            })
+            .boxed()
+    };
+}
+pub(super) use told;
+
+/// A stream, and what it has told.
+pub struct Watch {
+    /// For messages of failed tests.
+    pub what: String,
+    subject: String,
+    stream: BoxStream<'static, Result<Told, Status>>,
+    /// The last token.
+    pub token: String,
+    /// Every change of the subject outside of snapshots.
+    pub changes: Vec<Change>,
+    /// The version of each resource that was told last.
+    pub versions: BTreeMap<String, i64>,
+    in_snapshot: bool,
+    /// Whether the clock may let it enter or leave with the version it has.
+    by_clock: bool,
+}
+
+impl Watch {
+    /// A stream that was just opened, of what has this name.
+    pub(super) fn of(
+        what: String,
+        subject: String,
+        stream: BoxStream<'static, Result<Told, Status>>,
+        by_clock: bool,
+    ) -> Self {
+        Self {
+            what,
+            subject,
+            stream,
+            token: String::new(),
+            changes: Vec::new(),
+            versions: BTreeMap::new(),
+            in_snapshot: false,
+            by_clock,
+        }
+    }
+
+    /// The next message. That versions grow is asserted.
+    pub async fn next(&mut self) -> Result<Told, Status> {
+        let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
+        let message = message.unwrap_or_else(|_| panic!("{}: nothing comes", self.what));
+        let told = message.expect("a watch never ends well")?;
+        if let Some(Signal::Begin(_)) = &told.signal {
+            self.in_snapshot = true;
+            self.versions.clear();
+        }
+        for change in &told.changes {
+            let before = self.versions.insert(change.name.clone(), change.version);
+            assert!(
+                before.is_none_or(|before| before < change.version)
+                    || (self.by_clock && before == Some(change.version)),
+                "{}: versions grow on a stream: {before:?}, then {change:?}",
+                self.what
+            );
+            if change.name == self.subject && !self.in_snapshot {
+                self.changes.push(change.clone());
+            }
+        }
+        self.in_snapshot &= told.signal != Some(Signal::End);
+        if !told.token.is_empty() {
+            self.token.clone_from(&told.token);
+        }
+        Ok(told)
+    }
+
+    /// Reads on to the end of the snapshot.
+    pub async fn snapshot(&mut self) {
+        loop {
+            let told = self.next().await;
+            let told = told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+            if told.signal == Some(Signal::End) {
+                return;
+            }
+        }
+    }
+
+    /// Reads on until this version of the subject was told.
+    pub async fn until(&mut self, version: i64) {
+        let subject = self.subject.clone();
+        while self
+            .versions
+            .get(&subject)
+            .is_none_or(|told| *told < version)
+        {
+            let told = self.next().await;
+            told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+        }
+    }
+
+    /// Reads on until a change of the subject was told as this.
+    pub async fn until_told(&mut self, kind: ChangeKind, version: i64) {
+        let told = |change: &Change| change.kind == kind && change.version == version;
+        while !self.changes.last().is_some_and(told) {
+            let next = self.next().await;
+            next.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+        }
+    }
+
+    /// Reads on to the end of the stream.
+    pub async fn end(&mut self) -> Status {
+        let end = async {
+            loop {
+                if let Err(status) = self.next().await {
+                    return status;
+                }
+            }
+        };
+        let ended = tokio::time::timeout(PATIENCE, end).await;
+        ended.unwrap_or_else(|_| panic!("{}: the stream does not end", self.what))
+    }
+}
