@@ -47,35 +47,14 @@ impl Shop {
 
     /// A key of the shop with these roles.
     pub async fn key(&self, roles: &[pb::Role]) -> String {
-        let api_key = pb::ApiKey {
-            display_name: "a test".into(),
-            roles: roles.iter().map(|role| *role as i32).collect(),
-            may_act: true,
-            ..Default::default()
-        };
-        let request = pb::CreateApiKeyRequest {
-            api_key: Some(api_key),
-            request_id: String::new(),
-        };
-        let answer = self.admin().create_api_key(request).await.expect("a key");
-        answer.into_inner().secret
+        create_key(self.admin(), roles).await
     }
 
     /// A key of another shop of the installation with these roles.
     pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
         let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
-        let mut admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
-        let api_key = pb::ApiKey {
-            display_name: "a test".into(),
-            roles: roles.iter().map(|role| *role as i32).collect(),
-            ..Default::default()
-        };
-        let request = pb::CreateApiKeyRequest {
-            api_key: Some(api_key),
-            request_id: String::new(),
-        };
-        let answer = admin.create_api_key(request).await.expect("a key");
-        answer.into_inner().secret
+        let admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
+        create_key(admin, roles).await
     }
 
     pub fn customers(&self) -> CustomerServiceClient<Transport> {
@@ -117,4 +96,20 @@ impl Shop {
     pub fn operations_as(&self, key: &str) -> OperationServiceClient<Transport> {
         OperationServiceClient::with_interceptor(self.channel(), Self::with_key(key))
     }
+}
+
+/// A key that may name the acting person, of the shop that the client is for.
+async fn create_key(mut admin: AdminServiceClient<Transport>, roles: &[pb::Role]) -> String {
+    let api_key = pb::ApiKey {
+        display_name: "a test".into(),
+        roles: roles.iter().map(|role| *role as i32).collect(),
+        may_act: true,
+        ..Default::default()
+    };
+    let request = pb::CreateApiKeyRequest {
+        api_key: Some(api_key),
+        request_id: String::new(),
+    };
+    let answer = admin.create_api_key(request).await.expect("a key");
+    answer.into_inner().secret
 }
