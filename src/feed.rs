@@ -36,7 +36,7 @@ pub use log::{
 };
 pub use order::LogOrder;
 pub use plant::Plant;
-pub use position::{Position, Reached};
+pub use position::{Position, Progress, Reached};
 pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 

@@ -11,7 +11,7 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use prost_types::Timestamp;
 
 use super::log::Payload;
-use super::position::Position;
+use super::position::{Position, Progress};
 use super::resource::{Decoded, Resource, Row};
 use super::token::Tokens;
 use crate::error::{Error, Result};
@@ -140,7 +140,7 @@ impl Entry {
     pub fn token(&self, tokens: &Tokens, shop: &str, resource: &dyn Resource) -> &str {
         let seal = || {
             tokens
-                .seal_position(shop, resource.kind(), self.position)
+                .seal_progress(shop, resource.kind(), Progress::at(self.position))
                 .into()
         };
         self.token.get_or_init(seal)

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::log::Kind;
 use super::order::LogOrder;
-use super::position::Position;
+use super::position::{Position, Progress};
 use crate::error::{Error, Result};
 use crate::on;
 use crate::proto::pb::ErrorReason;
@@ -116,6 +116,24 @@ pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<St
     .await)?)
 }
 
+/// The furthest change of a shop that has committed and is not below the horizon yet: what is read in the
+/// same transaction may show it. None on SQLite.
+///
+/// # Errors
+/// The database's.
+pub async fn furthest_held_back(conn: &mut Conn, shop: &str) -> Result<Option<Position>> {
+    let horizon = dialect::horizon(conn.engine());
+    let sql = format!(
+        "SELECT xid, seq, mark FROM change_log WHERE xid >= {horizon} AND shop_id = $1
+         ORDER BY xid DESC, seq DESC LIMIT 1"
+    );
+    let row: Option<(i64, i64, i64)> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+        .bind(shop)
+        .fetch_optional(e)
+        .await)?;
+    Ok(row.map(|(xid, seq, mark)| Position { xid, seq, mark }))
+}
+
 /// The time of the oldest committed change that a write in progress holds back; None if nothing is
 /// held back.
 ///
@@ -165,28 +183,30 @@ pub async fn compacted(conn: &mut Conn) -> Result<Option<Position>> {
 
 const READ_MARK: &str = "SELECT mark FROM change_log WHERE xid = $1 AND seq = $2";
 
-/// Checks that what comes after a position is still in the log, and that it is this log's.
+/// Checks that the log goes on after what a reader was told, and that it is the log that the reader saw.
 ///
 /// # Errors
-/// RESUME_TOKEN_EXPIRED if history after the position is gone, STORE_EPOCH_CHANGED if the position
-/// is of another history.
-pub async fn check(conn: &mut Conn, position: Position) -> Result<()> {
-    let compacted = compacted(conn).await?;
-    if let Some(compacted) = compacted {
-        if compacted.is_after(position) {
-            return Err(expired());
+/// RESUME_TOKEN_EXPIRED if history after the place is gone, STORE_EPOCH_CHANGED if what was seen is of
+/// another history.
+pub async fn check(conn: &mut Conn, progress: Progress) -> Result<()> {
+    let up_to = progress.up_to;
+    match compacted(conn).await? {
+        Some(compacted) if compacted.is_after(up_to) => return Err(expired()),
+        Some(compacted) if compacted.key() == up_to.key() => {
+            if compacted.mark != up_to.mark {
+                return Err(epoch_changed());
+            }
         }
-        if compacted.key() == position.key() {
-            return if compacted.mark == position.mark {
-                Ok(())
-            } else {
-                Err(epoch_changed())
-            };
-        }
+        _ if up_to == Position::ORIGIN => {}
+        _ => check_row(conn, up_to).await?,
     }
-    if position == Position::ORIGIN {
-        return Ok(());
+    match progress.seen_ahead() {
+        Some(seen) => check_row(conn, seen).await,
+        None => Ok(()),
     }
+}
+
+async fn check_row(conn: &mut Conn, position: Position) -> Result<()> {
     let mark: Option<i64> = on!(conn, |e| sqlx::query_scalar(READ_MARK)
         .bind(position.xid)
         .bind(position.seq)

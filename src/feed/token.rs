@@ -1,18 +1,21 @@
-//! Resume tokens: a position, signed once per change, and the parameters of the stream, signed once
-//! per stream. They are positions, never authority.
+//! Resume tokens: how far the reader is, signed once per change, and the parameters of the stream, signed
+//! once per stream. They are places in history, never authority.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
+use subtle::ConstantTimeEq as _;
 use tonic::Code;
 
 use super::log::Kind;
-use super::position::Position;
+use super::position::{Position, Progress};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 
-const FORMAT: u8 = 1;
-const POSITION_BYTES: usize = 1 + 3 * 8;
+/// The first byte of a first half: one position, or that and the further one that was seen.
+const ONE_POSITION: u8 = 1;
+const TWO_POSITIONS: u8 = 2;
+const POSITION_BYTES: usize = 3 * 8;
 const MAC_BYTES: usize = 12;
 const STREAM_BYTES: usize = 8;
 
@@ -25,8 +28,8 @@ pub struct Tokens {
 /// What a token says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// Up to where everything was sent.
-    pub position: Position,
+    /// How far the reader is.
+    pub progress: Progress,
     /// The stream's parameters, as [`stream_digest`] made them.
     pub stream: [u8; STREAM_BYTES],
 }
@@ -64,14 +67,17 @@ impl Tokens {
 
     /// The first half of a token.
     #[must_use]
-    pub fn seal_position(&self, shop: &str, kind: Kind, position: Position) -> String {
-        let mut bytes = [0; POSITION_BYTES + MAC_BYTES];
-        bytes[0] = FORMAT;
-        bytes[1..9].copy_from_slice(&position.xid.to_be_bytes());
-        bytes[9..17].copy_from_slice(&position.seq.to_be_bytes());
-        bytes[17..25].copy_from_slice(&position.mark.to_be_bytes());
-        let mac = self.mac(b"position", shop, kind, &bytes[..POSITION_BYTES]);
-        bytes[POSITION_BYTES..].copy_from_slice(&mac);
+    pub fn seal_progress(&self, shop: &str, kind: Kind, progress: Progress) -> String {
+        let ahead = progress.seen_ahead();
+        let mut bytes = Vec::with_capacity(1 + 2 * POSITION_BYTES + MAC_BYTES);
+        bytes.push(ahead.map_or(ONE_POSITION, |_| TWO_POSITIONS));
+        for position in std::iter::once(progress.up_to).chain(ahead) {
+            bytes.extend(position.xid.to_be_bytes());
+            bytes.extend(position.seq.to_be_bytes());
+            bytes.extend(position.mark.to_be_bytes());
+        }
+        let mac = self.mac(b"position", shop, kind, &bytes);
+        bytes.extend(mac);
         BASE64.encode(bytes)
     }
 
@@ -99,32 +105,28 @@ impl Tokens {
     }
 
     fn read(&self, shop: &str, kind: Kind, token: &str) -> Option<Token> {
-        let (position, stream) = token.split_once('.')?;
-        let position: [u8; POSITION_BYTES + MAC_BYTES] =
-            BASE64.decode(position).ok()?.try_into().ok()?;
-        let stream: [u8; STREAM_BYTES + MAC_BYTES] = BASE64.decode(stream).ok()?.try_into().ok()?;
-        let (position, position_mac) = position.split_at(POSITION_BYTES);
-        let (stream, stream_mac) = stream.split_at(STREAM_BYTES);
-        let good = subtle::ConstantTimeEq::ct_eq(
-            &self.mac(b"position", shop, kind, position)[..],
-            position_mac,
-        ) & subtle::ConstantTimeEq::ct_eq(
-            &self.mac(b"stream", shop, kind, stream)[..],
-            stream_mac,
-        );
-        if !bool::from(good) || position[0] != FORMAT {
+        let (progress, stream) = token.split_once('.')?;
+        let progress = BASE64.decode(progress).ok()?;
+        let stream = BASE64.decode(stream).ok()?;
+        let (progress, progress_mac) = progress.split_last_chunk::<MAC_BYTES>()?;
+        let (stream, stream_mac) = stream.split_last_chunk::<MAC_BYTES>()?;
+        let good = self
+            .mac(b"position", shop, kind, progress)
+            .ct_eq(progress_mac)
+            & self.mac(b"stream", shop, kind, stream).ct_eq(stream_mac);
+        if !bool::from(good) {
             return None;
         }
-        let number = |at: usize| {
-            let bytes: [u8; 8] = position[at..at + 8].try_into().expect("eight bytes");
-            i64::from_be_bytes(bytes)
+        let (format, positions) = progress.split_first()?;
+        let (up_to, seen) = positions.split_first_chunk::<POSITION_BYTES>()?;
+        let up_to = read_position(*up_to);
+        let progress = match *format {
+            ONE_POSITION if seen.is_empty() => Progress::at(up_to),
+            TWO_POSITIONS => Progress::new(up_to, read_position(seen.try_into().ok()?)),
+            _ => return None,
         };
         Some(Token {
-            position: Position {
-                xid: number(1),
-                seq: number(9),
-                mark: number(17),
-            },
+            progress,
             stream: stream.try_into().ok()?,
         })
     }
@@ -163,6 +165,18 @@ impl Tokens {
     }
 }
 
+fn read_position(bytes: [u8; POSITION_BYTES]) -> Position {
+    let number = |at: usize| {
+        let bytes: [u8; 8] = bytes[at..at + 8].try_into().expect("eight bytes");
+        i64::from_be_bytes(bytes)
+    };
+    Position {
+        xid: number(0),
+        seq: number(8),
+        mark: number(16),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -172,48 +186,70 @@ mod tests {
         seq: 1_000,
         mark: -5,
     };
+    const AHEAD: Position = Position {
+        xid: 8,
+        seq: 900,
+        mark: 6,
+    };
 
     fn tokens() -> Tokens {
         Tokens::new([3; 32])
     }
 
-    fn token(shop: &str) -> String {
+    /// A token with one position, and one with two.
+    fn each(shop: &str) -> [(Progress, String); 2] {
         let stream = stream_digest(["state = OPEN", ""]);
-        tokens().seal_position(shop, Kind::Cart, HERE)
-            + &tokens().seal_stream(shop, Kind::Cart, stream)
+        [Progress::at(HERE), Progress::new(HERE, AHEAD)].map(|progress| {
+            let first = tokens().seal_progress(shop, Kind::Cart, progress);
+            (
+                progress,
+                first + &tokens().seal_stream(shop, Kind::Cart, stream),
+            )
+        })
     }
 
     #[test]
     fn a_token_says_what_was_sealed_in_it() {
-        let opened = tokens().open("s", Kind::Cart, &token("s")).unwrap();
+        for (progress, token) in each("s") {
+            let opened = tokens().open("s", Kind::Cart, &token).unwrap();
 
-        assert_eq!(opened.position, HERE);
-        assert_eq!(opened.stream, stream_digest(["state = OPEN", ""]));
+            assert_eq!(opened.progress, progress);
+            assert_eq!(opened.stream, stream_digest(["state = OPEN", ""]));
+        }
     }
 
     #[test]
-    fn a_token_of_another_shop_kind_or_store_is_refused() {
-        assert!(tokens().open("t", Kind::Cart, &token("s")).is_err());
-        assert!(tokens().open("s", Kind::Group, &token("s")).is_err());
-        assert!(
-            Tokens::new([4; 32])
-                .open("s", Kind::Cart, &token("s"))
-                .is_err()
+    fn what_was_seen_before_the_place_itself_is_not_in_the_token() {
+        let sealed = |progress| tokens().seal_progress("s", Kind::Cart, progress);
+
+        assert_eq!(
+            sealed(Progress::new(AHEAD, HERE)),
+            sealed(Progress::at(AHEAD))
         );
     }
 
     #[test]
+    fn a_token_of_another_shop_kind_or_store_is_refused() {
+        for (_, token) in each("s") {
+            assert!(tokens().open("t", Kind::Cart, &token).is_err());
+            assert!(tokens().open("s", Kind::Group, &token).is_err());
+            assert!(Tokens::new([4; 32]).open("s", Kind::Cart, &token).is_err());
+        }
+    }
+
+    #[test]
     fn no_altered_or_cut_token_is_taken() {
-        let whole = token("s");
-        for place in 0..whole.len() {
-            let mut altered = whole.clone().into_bytes();
-            altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
-            let altered = String::from_utf8(altered).unwrap();
-            assert!(
-                tokens().open("s", Kind::Cart, &altered).is_err(),
-                "{altered}"
-            );
-            assert!(tokens().open("s", Kind::Cart, &whole[..place]).is_err());
+        for (_, whole) in each("s") {
+            for place in 0..whole.len() {
+                let mut altered = whole.clone().into_bytes();
+                altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
+                let altered = String::from_utf8(altered).unwrap();
+                assert!(
+                    tokens().open("s", Kind::Cart, &altered).is_err(),
+                    "{altered}"
+                );
+                assert!(tokens().open("s", Kind::Cart, &whole[..place]).is_err());
+            }
         }
     }
 

@@ -27,7 +27,7 @@ use tonic::Status;
 
 use super::Feed;
 use super::frame::Frame;
-use super::position::Position;
+use super::position::{Position, Progress};
 use super::quota::Permit;
 use super::resource::{Resource, Scope};
 use super::source::Source;
@@ -93,7 +93,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     let by_clock = filter.as_ref().is_some_and(Filter::uses_clock);
     let phase = match token {
         // Where the clock decides what matches, nobody knows what did when the token was given.
-        Some(token) if token.stream == stream && !by_clock => Phase::Resume(token.position),
+        Some(token) if token.stream == stream && !by_clock => Phase::Resume(token.progress),
         Some(_) => Phase::Snapshot(Snapshot::new(Cause::FilterChanged, clock.now())),
         None if options.skip_snapshot && by_clock => Phase::Snapshot(Snapshot::unsent(clock.now())),
         None if options.skip_snapshot => Phase::CatchUp,
@@ -110,9 +110,9 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         Scope::All | Scope::Topic(_) => HashSet::new(),
     };
     let members = filter.is_some() || matches!(scope, Scope::Topic(_));
-    let (resumed, position) = match phase {
-        Phase::Resume(position) => (true, position),
-        _ => (false, floor),
+    let (resumed, progress) = match phase {
+        Phase::Resume(progress) => (true, progress),
+        _ => (false, Progress::at(floor)),
     };
     let watch = Watch {
         feed: feed.clone(),
@@ -135,13 +135,14 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         floor,
         phase,
         reading: None,
-        position,
-        position_token: None,
+        position: progress.up_to,
+        seen: progress.seen,
+        progress_token: None,
         overlap: None,
         members: members.then(|| Members::new(resumed)),
         timed: Timed::default(),
         ready: VecDeque::new(),
-        sent: resumed.then_some(position),
+        sent: resumed.then_some(progress),
         ends_at: now + age,
         _permit: permit,
     };
@@ -176,7 +177,7 @@ fn parameters(scope: &Scope, filter: Option<&Filter>) -> Vec<String> {
 /// Where a stream is in its life.
 enum Phase {
     /// It came with a token, whose place in history is to be checked.
-    Resume(Position),
+    Resume(Progress),
     /// It is sent a whole state.
     Snapshot(Snapshot),
     /// It reads the log until the ring or inbox can take over.
@@ -205,16 +206,18 @@ pub(super) struct Watch {
     reading: Option<Reading>,
     /// Everything up to here has been put into the outbox, or needs not be sent.
     position: Position,
-    /// The sealed first half of the token of `position`, where an entry lent it.
-    position_token: Option<(Position, Box<str>)>,
+    /// The furthest change that shows in what was put into messages.
+    seen: Position,
+    /// The first half of the last token.
+    progress_token: Option<(Progress, Box<str>)>,
     overlap: Option<Overlap>,
     members: Option<Members>,
     /// Resources whose match changes by the clock alone.
     timed: Timed,
     outbox: Outbox,
     ready: VecDeque<Message>,
-    /// Up to where the reader can go on from: the token of the last message. None amid a snapshot.
-    sent: Option<Position>,
+    /// How far the reader is: the token of the last message. None amid a snapshot.
+    sent: Option<Progress>,
     beat_at: Instant,
     ends_at: Instant,
     stream_token: Arc<str>,
@@ -227,7 +230,7 @@ impl Watch {
     async fn next(&mut self) -> Result<Frame> {
         loop {
             if let Some(message) = self.ready.pop_front() {
-                self.sent = message.up_to;
+                self.sent = message.progress;
                 self.beat_at = self.clock.instant() + self.options.heartbeat;
                 return Ok(message.frame);
             }
@@ -251,9 +254,9 @@ impl Watch {
             return Ok(false);
         }
         match &self.phase {
-            Phase::Resume(position) => {
+            Phase::Resume(progress) => {
                 let topic = matches!(self.scope, Scope::Topic(_)).then(|| self.query(None));
-                self.reading = Some(reading::resume(&self.feed, self.resource, *position, topic));
+                self.reading = Some(reading::resume(&self.feed, self.resource, *progress, topic));
                 Ok(false)
             }
             Phase::Snapshot(_) => Ok(self.advance_snapshot()),

@@ -63,6 +63,7 @@ impl Watch {
     fn view(&self) -> Option<View> {
         let alike = self.members.is_none()
             && self.overlap.is_none()
+            && !self.seen.is_after(self.position)
             && self.ready.is_empty()
             && self.outbox.holds_nothing();
         alike.then(|| View {

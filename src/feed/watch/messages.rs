@@ -9,7 +9,7 @@ use crate::error::Error;
 use crate::feed::entry::{timestamp, token_field};
 use crate::feed::frame::{Frame, Signal};
 use crate::feed::log::Kind;
-use crate::feed::position::Position;
+use crate::feed::position::Progress;
 use crate::feed::token::Tokens;
 use crate::proto::pb;
 
@@ -17,8 +17,8 @@ use crate::proto::pb;
 #[derive(Clone)]
 pub struct Message {
     pub frame: Frame,
-    /// Up to where everything has been sent with it; None if it has no token.
-    pub up_to: Option<Position>,
+    /// How far its reader is with it; None if it has no token.
+    pub progress: Option<Progress>,
 }
 
 impl Message {
@@ -26,7 +26,7 @@ impl Message {
     pub fn joined(&self) -> Self {
         Self {
             frame: self.frame.joined(),
-            up_to: self.up_to,
+            progress: self.progress,
         }
     }
 }
@@ -35,17 +35,21 @@ impl Watch {
     /// Makes messages of what is due.
     pub(super) fn flush(&mut self) {
         for batch in self.outbox.batches(self.position, self.clock.instant()) {
+            for outgoing in &batch.changes {
+                self.seen = self.seen.or_further(outgoing.entry.position);
+            }
+            let progress = Progress::new(batch.up_to, self.seen);
             if let Some(last) = &batch.last
-                && last.position == batch.up_to
+                && Progress::at(last.position) == progress
             {
                 let token = last.token(&self.feed.0.tokens, &self.shop, self.resource);
-                self.position_token = Some((batch.up_to, token.into()));
+                self.progress_token = Some((progress, token.into()));
             }
             let mut pieces: Vec<Bytes> = Vec::with_capacity(batch.changes.len() + 1);
             for outgoing in batch.changes {
                 outgoing.element(self.resource).append_to(&mut pieces);
             }
-            self.push(pieces, Some(batch.up_to));
+            self.push(pieces, Some(progress));
         }
     }
 
@@ -67,17 +71,17 @@ impl Watch {
     /// Says something, with the present token if there is one.
     pub(super) fn push_signal(&mut self, signal: &Signal) {
         let up_to = self.outbox.sent_up_to(self.position);
-        let up_to = (!self.is_amid_snapshot()).then_some(up_to);
-        self.push(vec![signal.encode()], up_to);
+        let progress = (!self.is_amid_snapshot()).then(|| Progress::new(up_to, self.seen));
+        self.push(vec![signal.encode()], progress);
     }
 
     /// Adds a message of these pieces and, unless it has none, of its token.
-    pub(super) fn push(&mut self, mut pieces: Vec<Bytes>, up_to: Option<Position>) {
-        if let Some(up_to) = up_to {
-            pieces.push(self.token_piece(up_to));
+    pub(super) fn push(&mut self, mut pieces: Vec<Bytes>, progress: Option<Progress>) {
+        if let Some(progress) = progress {
+            pieces.push(self.token_piece(progress));
         }
         let frame = Frame::new(pieces);
-        self.ready.push_back(Message { frame, up_to });
+        self.ready.push_back(Message { frame, progress });
     }
 
     /// Whether the reader has got a part of a snapshot, which no token can go on with.
@@ -85,14 +89,14 @@ impl Watch {
         matches!(&self.phase, Phase::Snapshot(snapshot) if snapshot.is_sent())
     }
 
-    fn token_piece(&mut self, position: Position) -> Bytes {
-        match &self.position_token {
-            Some((at, token)) if *at == position => token_field(token, &self.stream_token),
+    fn token_piece(&mut self, progress: Progress) -> Bytes {
+        match &self.progress_token {
+            Some((of, token)) if *of == progress => token_field(token, &self.stream_token),
             _ => {
                 let kind = self.resource.kind();
-                let token = self.feed.0.tokens.seal_position(&self.shop, kind, position);
+                let token = self.feed.0.tokens.seal_progress(&self.shop, kind, progress);
                 let piece = token_field(&token, &self.stream_token);
-                self.position_token = Some((position, token.into()));
+                self.progress_token = Some((progress, token.into()));
                 piece
             }
         }
@@ -120,9 +124,9 @@ pub(super) struct Place {
 impl Place {
     /// The error with the last token that was sent. Amid a snapshot there is none: who went on from
     /// there would never be sent the rest of it.
-    pub(super) fn with_token(&self, error: Error, sent: Option<Position>) -> Error {
+    pub(super) fn with_token(&self, error: Error, sent: Option<Progress>) -> Error {
         let Some(sent) = sent else { return error };
-        let position = self.tokens.seal_position(&self.shop, self.kind, sent);
-        error.with("resume_token", position + &self.stream_token)
+        let progress = self.tokens.seal_progress(&self.shop, self.kind, sent);
+        error.with("resume_token", progress + &self.stream_token)
     }
 }

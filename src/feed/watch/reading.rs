@@ -11,7 +11,7 @@ use super::{Phase, Watch, snapshot};
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::feed::history::{self, LogRow};
-use crate::feed::position::Position;
+use crate::feed::position::{Position, Progress};
 use crate::feed::resource::{PageQuery, Resource, Row, Scope};
 use crate::feed::tail;
 use crate::filter::Filter;
@@ -35,8 +35,8 @@ pub enum Read {
 
 /// What a stream that resumes has to know beside its position.
 pub struct Resumed {
-    /// After which position history goes on.
-    pub position: Position,
+    /// Where history goes on.
+    pub progress: Progress,
     /// Resources that may have the topic of the stream.
     pub followed: Vec<String>,
     /// Up to where the log was complete at that moment.
@@ -52,6 +52,8 @@ pub struct Page {
     pub until: (i64, i64),
     /// Whether rows may be newer than `end`.
     pub newer: bool,
+    /// The furthest change that they may show.
+    pub seen: Position,
 }
 
 /// Rows of the change log.
@@ -78,7 +80,8 @@ impl Watch {
     }
 
     fn take_resumed(&mut self, resumed: &Resumed) -> Result<()> {
-        self.position = resumed.position;
+        self.position = resumed.progress.up_to;
+        self.seen = resumed.progress.seen;
         self.follow(resumed.followed.iter().map(String::as_str), resumed.end);
         self.phase = Phase::CatchUp;
         Ok(())
@@ -144,11 +147,11 @@ impl Watch {
     }
 }
 
-/// Whether history goes on after `position`; for a stream with a topic with the query for what has it.
+/// Whether history goes on where the reader is; for a stream with a topic with the query for what has it.
 pub fn resume(
     feed: &Feed,
     resource: &'static dyn Resource,
-    position: Position,
+    progress: Progress,
     topic: Option<PageQuery>,
 ) -> Reading {
     let feed = feed.clone();
@@ -158,10 +161,10 @@ pub fn resume(
         let read = feed.0.store.snapshot(|conn| {
             async move {
                 if checks {
-                    history::check(conn, position).await?;
+                    history::check(conn, progress).await?;
                 }
                 let Some(query) = topic else {
-                    return Ok((position, Vec::new()));
+                    return Ok((progress.up_to, Vec::new()));
                 };
                 // Who had the topic when the token was given may have lost it by now: then the log
                 // says so up to its end, or what is held back will.
@@ -176,7 +179,7 @@ pub fn resume(
         });
         let (end, followed) = read.await?;
         Ok(Read::Resumed(Resumed {
-            position,
+            progress,
             followed,
             end,
         }))
@@ -194,17 +197,24 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
             async move {
                 let end = history::end(conn, order).await?;
                 let (xmin, xmax) = history::bounds(conn, order).await?;
+                let shop = Arc::clone(&query.shop);
                 let rows = resource.page(conn, query).await?;
                 let until = match xmax {
                     0 => end.key(),
                     _ => (xmax, i64::MAX),
                 };
                 let newer = xmin != xmax;
+                let held_back = if newer {
+                    history::furthest_held_back(conn, &shop).await?
+                } else {
+                    None
+                };
                 Ok(Page {
                     rows,
                     end,
                     until,
                     newer,
+                    seen: held_back.unwrap_or(end),
                 })
             }
             .boxed()

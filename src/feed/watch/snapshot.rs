@@ -76,6 +76,7 @@ impl Watch {
     pub(super) fn begin_snapshot(&mut self, cause: Cause) {
         self.outbox.clear();
         self.overlap = None;
+        self.seen = Position::ORIGIN;
         self.timed.clear();
         if let Some(members) = &mut self.members {
             *members = Members::new(false);
@@ -121,6 +122,7 @@ impl Watch {
             end,
             until,
             newer,
+            seen,
         } = page;
         let Phase::Snapshot(snapshot) = &mut self.phase else {
             return Ok(());
@@ -135,6 +137,7 @@ impl Watch {
         if first {
             self.position = end;
         }
+        self.seen = self.seen.or_further(seen);
         let overlap = self.overlap.get_or_insert_with(|| Overlap {
             versions: HashMap::new(),
             until,

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientela::access::{Caller, RequestId};
-use clientela::feed::{self, Change, Kind, LogOrder, history};
+use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
 use clientela::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
 use clientela::on;
 use clientela::proto::pb;
@@ -105,7 +105,10 @@ async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
         becomes(store, &[("c", true)]).await;
         let last = end().await.unwrap();
 
-        let check = |position| store.read(move |conn| history::check(conn, position).boxed());
+        let check = |position| {
+            let progress = Progress::at(position);
+            store.read(move |conn| history::check(conn, progress).boxed())
+        };
         let expired = check(first).await.unwrap_err();
         assert_eq!(expired.reason(), pb::ErrorReason::ResumeTokenExpired);
         check(last).await.unwrap();

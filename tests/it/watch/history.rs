@@ -8,7 +8,9 @@ use clientela::feed::FeedSettings;
 use clientela::jobs::FeedLimits;
 use clientela::proto::pb::{self, ErrorReason, WatchOptions, snapshot_begin::Cause};
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
+use super::writers::hold_the_log;
 use super::{add, every, state, visitor, with};
 use crate::carts::set;
 use crate::harness::store::START;
@@ -133,5 +135,96 @@ on_both_engines! {
         }
 
         assert_reset(&shop, &lost, Cause::EpochChanged).await;
+    }
+
+    /// What is committed while an older transaction is open shows in a snapshot, and its end's token is from
+    /// before it: that the copy has what the token names is not enough.
+    async fn what_only_a_snapshot_showed_is_of_another_history(shop: Shop) {
+        let mut shop = shop;
+        add(&mut shop.carts(), &visitor("who is in the copy"), "a").await;
+        shop.stop().await;
+        let backup = shop.back_up().await;
+        shop.start_again(Setup::default()).await;
+        let held = hold_the_log(&shop).await;
+        let lost = add(&mut shop.carts(), &visitor("who is not in the copy"), "a").await;
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        assert!(watch.carts.contains_key(&lost.name));
+        let at_its_end = watch.point();
+        // Still held: the stream goes on from there and is told nothing but to go.
+        let mut watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
+        let (_, drained) = tokio::join!(shop.stop(), async {
+            assert_eq!(watch.next().await.unwrap(), Seen::Draining);
+            watch.next().await.unwrap_err()
+        });
+        let mut by_the_error = watch.point();
+        let info = drained.get_details_error_info().unwrap();
+        by_the_error.token.clone_from(&info.metadata["resume_token"]);
+        drop(held);
+
+        shop.restore(&backup).await;
+        shop.start_again(Setup::default()).await;
+
+        for point in [at_its_end, watch.point(), by_the_error] {
+            let status = refusal(&shop, &point).await.expect("a refusal");
+            assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
+            assert_reset(&shop, &point, Cause::EpochChanged).await;
+        }
+    }
+
+    /// Where nothing was lost it goes on, and what the snapshot showed may come again.
+    async fn a_token_behind_what_its_snapshot_showed_goes_on(shop: Shop) {
+        let held = hold_the_log(&shop).await;
+        let shown = add(&mut shop.carts(), &visitor("whom the snapshot shows"), "a").await;
+        let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
+        watch.snapshot().await;
+        assert!(watch.carts.contains_key(&shown.name));
+        let mut watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
+
+        drop(held);
+        let next = add(&mut shop.carts(), &visitor("who comes next"), "a").await;
+
+        watch.until("the next cart", |watch| watch.carts.contains_key(&next.name)).await;
+        assert_eq!(watch.carts, state(&shop).await);
+        let last = watch.point();
+        add(&mut shop.carts(), &visitor("who comes last"), "a").await;
+        assert!(refusal(&shop, &last).await.is_none(), "its last token goes on too");
+    }
+
+    /// A cart that waits for its interval holds the token back, and others are told meanwhile: that the copy
+    /// has what the token names is not enough.
+    async fn what_was_told_beside_a_cart_that_waits_is_of_another_history(shop: Shop with forgetful()) {
+        let mut shop = shop;
+        let before = knowing(&shop, "who is in the copy").await;
+        add(&mut shop.carts(), &visitor("who waits"), "a").await;
+        shop.stop().await;
+        let backup = shop.back_up().await;
+        shop.start_again(forgetful()).await;
+        let options = WatchOptions {
+            min_update_interval: Some(Duration::from_secs(60).try_into().unwrap()),
+            ..WatchOptions::default()
+        };
+        let mut client = shop.carts();
+        let resumed = CartWatch::resume_at(before, &mut client, with(options)).await;
+        let mut watch = resumed.unwrap();
+        watch.until("who waits", |watch| watch.changes.len() == 1).await;
+        let in_the_copy = watch.token.clone();
+        add(&mut client, &visitor("who waits"), "a").await;
+        let lost = add(&mut client, &visitor("who is not in the copy"), "a").await;
+        watch.until("what was lost", |watch| watch.carts.contains_key(&lost.name)).await;
+        let told = watch.point();
+        assert_ne!(told.token, in_the_copy, "it says what was told beside");
+
+        shop.stop().await;
+        shop.restore(&backup).await;
+        shop.start_again(forgetful()).await;
+
+        add(&mut shop.carts(), &visitor("who came instead"), "a").await;
+        let mut at_the_copy = told.clone();
+        at_the_copy.token = in_the_copy;
+        assert!(refusal(&shop, &at_the_copy).await.is_none(), "it has what the token named");
+        let status = refusal(&shop, &told).await.expect("a refusal");
+        assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
+        assert_reset(&shop, &told, Cause::EpochChanged).await;
     }
 }
