@@ -1,7 +1,7 @@
 //! Writers for the tests of the feed: at random, several at a time, with transactions of uneven length.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use clientela::proto::pb::{
     AddItemRequest, CartEdit, CartTarget, DeleteCartRequest, EditCartRequest, OrderCartRequest,
@@ -22,7 +22,8 @@ const UNEVEN: &str = "PERFORM pg_sleep((NEW.seq * 7 % 9) / 1000.0);";
 /// Writers that add, edit, order and delete at random; each ends after so many writes, or when told to.
 pub struct Writers {
     stop: Arc<AtomicBool>,
-    tasks: Vec<tokio::task::JoinHandle<usize>>,
+    done: Arc<AtomicUsize>,
+    tasks: Vec<tokio::task::JoinHandle<()>>,
 }
 
 impl Writers {
@@ -35,22 +36,35 @@ impl Writers {
     pub async fn limited(shop: &Shop, count: usize, carts: usize, writes: usize) -> Self {
         in_each_transaction(shop, UNEVEN).await;
         let stop = Arc::new(AtomicBool::new(false));
+        let done_by_all = Arc::new(AtomicUsize::new(0));
         let tasks = (0..count)
             .map(|writer| {
                 let (stop, mut client) = (Arc::clone(&stop), shop.carts());
+                let done_by_all = Arc::clone(&done_by_all);
                 tokio::spawn(async move {
                     let mut done = 0;
                     while done < writes && !stop.load(Ordering::Relaxed) {
                         let cart = visitor(&format!("{}", rand::random_range(0..carts)));
                         let label = format!("{writer} {done}");
                         // Some are refused, as the cart is gone: that is part of the game.
-                        done += usize::from(write(&mut client, cart, &label).await);
+                        if write(&mut client, cart, &label).await {
+                            done += 1;
+                            done_by_all.fetch_add(1, Ordering::Relaxed);
+                        }
                     }
-                    done
                 })
             })
             .collect();
-        Self { stop, tasks }
+        Self {
+            stop,
+            done: done_by_all,
+            tasks,
+        }
+    }
+
+    /// How much they have written by now.
+    pub fn done(&self) -> usize {
+        self.done.load(Ordering::Relaxed)
     }
 
     /// Tells the writers to stop, and waits for them; how much they wrote.
@@ -61,11 +75,10 @@ impl Writers {
 
     /// Waits until all have ended; how much they wrote.
     pub async fn ended(self) -> usize {
-        let mut done = 0;
         for task in self.tasks {
-            done += task.await.expect("a writer does not panic");
+            task.await.expect("a writer does not panic");
         }
-        done
+        self.done.load(Ordering::Relaxed)
     }
 }
 
