@@ -101,7 +101,7 @@ export class Tab {
     await this.page.screenshot({ path: path.join(PICTURES, `${name}.png`) });
   }
 
-  /** Whether nothing is wider than the page. */
+  /** What is wider than the page; and which of the figures are cut off, where there is no finger to push them. */
   async fits() {
     return this.page.evaluate(() => {
       const { clientWidth } = document.documentElement;
@@ -112,6 +112,12 @@ export class Tab {
         })
         .map((element) => element.className || element.tagName);
       if (document.documentElement.scrollWidth > clientWidth) wide.push("the page");
+      const figures = document.querySelector(".figures");
+      if (figures && document.querySelector("main").clientWidth > 620) {
+        const { right } = figures.getBoundingClientRect();
+        const cut = [...figures.children].filter((element) => element.getBoundingClientRect().right > right + 1);
+        wide.push(...cut.map((element) => `${element.className}, cut off`));
+      }
       return wide;
     });
   }
