@@ -54,7 +54,10 @@ class Shop:
         command += ["-d", json.dumps(body), self.server.address, "clientela.v1.CartService/AddItem"]
         return subprocess.run(command, capture_output=True, text=True)
 
-    def close(self) -> None:
+    def __enter__(self) -> Shop:
+        return self
+
+    def __exit__(self, *_: object) -> None:
         """Ends the shoppers and the server."""
         self.demo.kill()
         self.demo.wait()

@@ -34,6 +34,7 @@ class Terminal:
         self._screen = pyte.Screen(columns, lines)
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
+        self._program = command[0]
         # All that the program wrote.
         self.written = bytearray()
         self._master, slave = os.openpty()
@@ -96,9 +97,21 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def process(self) -> int:
-        """The id of the program."""
-        children = Path(f"/proc/{self._shell.pid}/task/{self._shell.pid}/children")
-        return int(self.until("the program", lambda: children.read_text().split())[0])
+        """The id of the program, and not of what the shell does before it."""
+        shell = self._shell.pid
+        children = Path(f"/proc/{shell}/task/{shell}/children")
+
+        def program() -> int | None:
+            for child in children.read_text().split():
+                # It may have ended by now.
+                with contextlib.suppress(OSError):
+                    command = Path(f"/proc/{child}/cmdline").read_bytes()
+                    if command.split(b"\0")[0] == self._program.encode():
+                        return int(child)
+            return None
+
+        found: int = self.until("the program", program)
+        return found
 
     def until(self, what: str, shown: Callable[[], Any], patience: float = PATIENCE) -> Any:
         """Waits until something is so; its result."""
