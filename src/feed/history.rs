@@ -9,7 +9,7 @@ use super::position::{Position, Progress};
 use crate::error::{Error, Result};
 use crate::on;
 use crate::proto::pb::ErrorReason;
-use crate::store::{Conn, dialect};
+use crate::store::{Conn, Engine, dialect};
 
 /// The row of `store_meta` that says up to where the log was compacted: `xid seq mark`.
 pub const COMPACTED_THROUGH: &str = "compacted_through";
@@ -121,7 +121,14 @@ pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<St
 ///
 /// # Errors
 /// The database's.
-pub async fn furthest_held_back(conn: &mut Conn, shop: &str) -> Result<Option<Position>> {
+pub async fn furthest_held_back(
+    conn: &mut Conn,
+    order: LogOrder,
+    shop: &str,
+) -> Result<Option<Position>> {
+    if conn.engine() == Engine::Sqlite || order == LogOrder::Numbers {
+        return Ok(None);
+    }
     let horizon = dialect::horizon(conn.engine());
     let sql = format!(
         "SELECT xid, seq, mark FROM change_log WHERE xid >= {horizon} AND shop_id = $1
@@ -147,19 +154,6 @@ pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
     ))
     .fetch_one(e)
     .await)?)
-}
-
-/// Between which transactions what a snapshot shows is mixed: all before the first have committed or
-/// not, none from the second on has. Equal, and 0, on SQLite.
-///
-/// # Errors
-/// The database's.
-pub async fn bounds(conn: &mut Conn, order: LogOrder) -> Result<(i64, i64)> {
-    if order == LogOrder::Numbers {
-        return Ok((0, 0));
-    }
-    let sql = dialect::select_bounds(conn.engine());
-    Ok(on!(conn, |e| sqlx::query_as(sql).fetch_one(e).await)?)
 }
 
 const READ_COMPACTED: &str = "SELECT value FROM store_meta WHERE key = $1";

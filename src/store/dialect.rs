@@ -23,17 +23,6 @@ pub const fn select_horizon(engine: Engine) -> &'static str {
     )
 }
 
-/// A statement that reads between which transactions the present snapshot is mixed: all before the
-/// first number have ended, none from the second on has. Both 0 on SQLite, whose snapshots never mix.
-#[must_use]
-pub const fn select_bounds(engine: Engine) -> &'static str {
-    engine.pick(
-        "SELECT 0, 0",
-        "SELECT pg_snapshot_xmin(s)::text::bigint, pg_snapshot_xmax(s)::text::bigint
-         FROM pg_current_snapshot() AS s",
-    )
-}
-
 /// The number of the transaction that asks, as the change log carries it.
 #[must_use]
 pub const fn current_xid(engine: Engine) -> &'static str {

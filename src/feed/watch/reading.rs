@@ -48,11 +48,7 @@ pub struct Page {
     pub rows: Vec<Row>,
     /// Up to where the log was complete at that moment.
     pub end: Position,
-    /// Changes up to here may show in the rows.
-    pub until: (i64, i64),
-    /// Whether rows may be newer than `end`.
-    pub newer: bool,
-    /// The furthest change that they may show.
+    /// The furthest change that may show in the rows; not before `end`.
     pub seen: Position,
 }
 
@@ -196,26 +192,10 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
         let read = feed.0.store.snapshot(|conn| {
             async move {
                 let end = history::end(conn, order).await?;
-                let (xmin, xmax) = history::bounds(conn, order).await?;
-                let shop = Arc::clone(&query.shop);
+                let held_back = history::furthest_held_back(conn, order, &query.shop).await?;
                 let rows = resource.page(conn, query).await?;
-                let until = match xmax {
-                    0 => end.key(),
-                    _ => (xmax, i64::MAX),
-                };
-                let newer = xmin != xmax;
-                let held_back = if newer {
-                    history::furthest_held_back(conn, &shop).await?
-                } else {
-                    None
-                };
-                Ok(Page {
-                    rows,
-                    end,
-                    until,
-                    newer,
-                    seen: held_back.unwrap_or(end),
-                })
+                let seen = held_back.unwrap_or(end);
+                Ok(Page { rows, end, seen })
             }
             .boxed()
         });

@@ -62,14 +62,9 @@ impl Snapshot {
     }
 }
 
-/// What the rows of a snapshot showed: their changes are not sent again.
-pub struct Overlap {
-    versions: HashMap<Box<str>, i64>,
-    /// Changes up to here may have shown.
-    until: (i64, i64),
-    /// Whether rows are newer than the position of the snapshot.
-    newer: bool,
-}
+/// Which versions the rows of a snapshot showed: their changes, which are not after the furthest that the
+/// reader has seen, are not sent again.
+pub type Overlap = HashMap<Box<str>, i64>;
 
 impl Watch {
     /// Begins a snapshot in place of whatever the stream was doing.
@@ -117,13 +112,7 @@ impl Watch {
 
     /// Puts a page of the snapshot into messages.
     pub(super) fn take_page(&mut self, page: Page) -> Result<()> {
-        let Page {
-            rows,
-            end,
-            until,
-            newer,
-            seen,
-        } = page;
+        let Page { rows, end, seen } = page;
         let Phase::Snapshot(snapshot) = &mut self.phase else {
             return Ok(());
         };
@@ -138,15 +127,8 @@ impl Watch {
             self.position = end;
         }
         self.seen = self.seen.or_further(seen);
-        let overlap = self.overlap.get_or_insert_with(|| Overlap {
-            versions: HashMap::new(),
-            until,
-            newer: false,
-        });
-        overlap.until = overlap.until.max(until);
-        overlap.newer |= newer || !first;
         let shown = rows.iter().map(|row| (row.id.as_str().into(), row.version));
-        overlap.versions.extend(shown);
+        self.overlap.get_or_insert_default().extend(shown);
         self.follow(rows.iter().map(|row| row.id.as_str()), end);
         self.send_rows(rows, time)
     }
@@ -193,13 +175,12 @@ impl Watch {
         let Some(overlap) = &self.overlap else {
             return false;
         };
-        let over = entry.position.key() > overlap.until;
+        let over = entry.position.is_after(self.seen);
         if over && !matches!(self.phase, Phase::Snapshot(_)) {
             self.overlap = None;
             return false;
         }
         overlap
-            .versions
             .get(&*entry.id)
             .is_some_and(|shown| entry.version <= *shown)
     }
@@ -208,9 +189,9 @@ impl Watch {
     pub(super) fn note_in_snapshot(&mut self, entry: &Entry) {
         if let (Phase::Snapshot(_), Some(overlap)) = (&self.phase, &mut self.overlap) {
             if entry.deleted {
-                overlap.versions.remove(&entry.id);
+                overlap.remove(&entry.id);
             } else {
-                overlap.versions.insert(entry.id.clone(), entry.version);
+                overlap.insert(entry.id.clone(), entry.version);
             }
         }
     }
@@ -228,15 +209,11 @@ impl Watch {
         self.outbox.expedite_once();
         self.flush();
         self.phase = Phase::CatchUp;
-        let shown = self
-            .overlap
-            .as_ref()
-            .map_or(0, |shown| shown.versions.len());
+        let shown = self.overlap.as_ref().map_or(0, Overlap::len);
         let held = self.members.as_ref().map_or(shown, Members::len);
-        self.overlap = self
-            .overlap
-            .take()
-            .filter(|overlap| overlap.newer && self.position.key() < overlap.until);
+        if !self.seen.is_after(self.position) {
+            self.overlap = None;
+        }
         if sent {
             let count = i64::try_from(held).unwrap_or(i64::MAX);
             self.push_signal(&Signal::SnapshotEnd(pb::SnapshotEnd { count }));
