@@ -216,6 +216,7 @@ export async function page(trial) {
     for (const visitor of ["left", "right"]) await server.add(visitor, "rope", { displayName: "Long rope" });
     const it = await tab({ key });
     const list = it.page.getByRole("listbox");
+    await eventually("rows to choose from", async () => (await it.rows()).length >= 2);
     await it.page.getByRole("searchbox").focus();
     for (let n = 0; n < 14; n += 1) {
       if (await list.evaluate((list) => list === document.activeElement)) break;
@@ -224,7 +225,8 @@ export async function page(trial) {
     assert(await list.evaluate((list) => list === document.activeElement), "Tab does not lead to the list");
     await it.page.keyboard.press("ArrowDown");
     await it.page.keyboard.press("ArrowDown");
-    const id = await list.getAttribute("aria-activedescendant");
+    // The rows are drawn with the next frame.
+    const id = await eventually("a row that is chosen", () => list.getAttribute("aria-activedescendant"));
     const chosen = it.page.locator(`#${id}`);
     assertEqual(await chosen.getAttribute("aria-selected"), "true");
     assertEqual(await chosen.getAttribute("aria-posinset"), "2");
