@@ -37,7 +37,7 @@ pub use log::{
 pub use order::LogOrder;
 pub use plant::Plant;
 pub use position::{Position, Progress, Reached};
-pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
+pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
 pub use token::Tokens;
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
