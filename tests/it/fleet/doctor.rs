@@ -257,3 +257,23 @@ async fn settings_that_lose_data_are_told() {
     assert!(told.iter().all(|found| found["status"] == "FAIL"));
     assert_eq!(code, Some(1));
 }
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_does_not_hold_every_text_is_a_failure() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    let mut postgres = PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .unwrap();
+    let make = "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'
+        TEMPLATE template0";
+    sqlx::raw_sql(make).execute(&mut postgres).await.unwrap();
+
+    let mut command = program();
+    command.args(["doctor", "--json", "--database-url", &cluster.url("bytes")]);
+    let output = command.output().expect("the program runs");
+
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    let engine = one(&report, "engine", "FAIL");
+    assert_eq!(engine["detail"]["encoding"], "SQL_ASCII", "{report:#}");
+    assert_eq!(output.status.code(), Some(1));
+}
