@@ -243,7 +243,7 @@ impl Program {
             .with(groups::ExpireMemberships)
             .with_upkeep(self.hold.clone())
             .with_upkeep(customers::visits::Flush)
-            .with_upkeep(groups::FoldCounts)
+            .with_upkeep(groups::FoldCounts::default())
             .with_upkeep(carts::leases::EndLeases::default())
             .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
