@@ -37,7 +37,8 @@ pub use log::{
 pub use order::LogOrder;
 pub use plant::Plant;
 pub use position::{Position, Progress, Reached};
-pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
+pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
+pub use token::Tokens;
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
 use crate::access::Caller;
@@ -49,7 +50,6 @@ use crate::store::{Purpose, Store};
 pub use quota::Permit;
 use quota::Quota;
 use tail::Hub;
-use token::Tokens;
 use unread::{Guarded, Unread};
 
 /// Streams that may read the change log or a snapshot from the database at the same time.

@@ -125,11 +125,20 @@ impl Service {
     }
 
     async fn settings(&self, caller: Caller) -> Result<pb::ShopSettings> {
-        let read = self
-            .store
-            .read(|conn| async move { present(conn, &caller.shop).await }.boxed());
-        let shop = read.await?;
-        Ok(convert::settings(&shop))
+        let read = self.store.read(|conn| {
+            async move {
+                let shop = present(conn, &caller.shop).await?;
+                let mut settings = convert::settings(&shop);
+                if !groups::sees_hidden(&caller) {
+                    let ids = shop.doc.settings.specials().ids().map(str::to_owned);
+                    let visible = groups::visible(conn, &caller.shop, &ids).await?;
+                    convert::hide_groups(&mut settings, &visible);
+                }
+                Ok(settings)
+            }
+            .boxed()
+        });
+        read.await
     }
 
     async fn update_settings(

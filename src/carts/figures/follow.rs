@@ -22,7 +22,8 @@ use crate::carts::{model, sql};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::feed::{
-    Decoded, Feed, Frame, Kind, PageQuery, Resource, Row, Scope, Stream, WatchRequest, timestamp,
+    Decoded, Feed, Frame, Kind, PageQuery, Resource, Row, Rows, Scope, Stream, WatchRequest,
+    timestamp,
 };
 use crate::proto::pb::{self, WatchCartsResponse, WatchOptions, watch_carts_response::Signal};
 use crate::shops;
@@ -208,11 +209,14 @@ impl Resource for CountedCarts {
         CARTS.decode(body)
     }
 
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         async move {
             let after = query.after.unwrap_or_default();
             let rows = sql::counted(conn, &query.shop, &after, query.limit).await?;
-            Ok(rows.into_iter().map(row).collect())
+            Ok(Rows::up_to(
+                query.limit,
+                rows.into_iter().map(row).collect(),
+            ))
         }
         .boxed()
     }
