@@ -5,11 +5,13 @@
 //! after its commit, and a read never sees what is not durable.
 
 mod batch;
+mod condition;
 mod config;
 mod conn;
 pub mod dialect;
 mod dynamic;
 mod error;
+mod folder;
 mod group;
 mod hints;
 mod inspect;
@@ -35,11 +37,13 @@ use std::sync::{Arc, Mutex, PoisonError};
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use config::{DatabaseUrl, POSTGRES_CONNECTIONS, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
 pub use error::{described, is_unique_violation};
+pub use folder::{close_to_others, make_folder};
 pub use hints::{Hints, NatsUrls};
 pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
@@ -52,6 +56,7 @@ pub use types::Texts;
 
 use crate::clock::Clock;
 use crate::error::{Error, Result};
+use condition::Condition;
 use conn::Meter;
 use error::{StoreFault, Trouble};
 use group::Writer;
@@ -95,6 +100,9 @@ struct Inner {
     writers: Writers,
     wake: Wake,
     stop: CancellationToken,
+    condition: Arc<Condition>,
+    /// What runs beside the calls until `stop`.
+    tasks: TaskTracker,
 }
 
 enum Writers {
@@ -108,7 +116,10 @@ impl Store {
     /// # Errors
     /// Each [`OpenError`] says what the operator can do.
     pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
-        let (read_meter, write_meter) = (Arc::new(Meter::default()), Arc::new(Meter::default()));
+        let condition = Arc::new(Condition::default());
+        let meter = || Arc::new(Meter::noting(&condition));
+        let (read_meter, write_meter) = (meter(), meter());
+        let tasks = TaskTracker::new();
         let wake = Wake::new();
         let stop = CancellationToken::new();
         let silence_limit = match config.database {
@@ -122,6 +133,13 @@ impl Store {
         let (engine, meta, readers, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
                 let opened = sqlite::open(data_dir, config.busy_timeout, &write_meter).await?;
+                let watched = Arc::downgrade(&condition);
+                if opened.unchecked {
+                    let (target, meter) = (opened.read_target.clone(), Arc::clone(&read_meter));
+                    let check = sqlite::check_in_background;
+                    tasks.spawn(check(target, meter, watched.clone(), stop.clone()));
+                }
+                tasks.spawn(opened.places.watch(watched, stop.clone()));
                 let writer = Writer::start(
                     opened.writer,
                     opened.write_target,
@@ -160,6 +178,8 @@ impl Store {
             writers,
             wake,
             stop,
+            condition,
+            tasks,
         })))
     }
 
@@ -193,6 +213,12 @@ impl Store {
         self.0.write_meter.statements()
     }
 
+    /// Whether the store's files are whole and where they were opened, so that it takes writes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.0.condition.no_writes().is_none()
+    }
+
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
     /// another. A follower must also look by itself now and then: hints may be lost.
     #[must_use]
@@ -214,6 +240,7 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
+        self.may_read()?;
         let mut pooled = self
             .0
             .readers
@@ -236,6 +263,7 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
+        self.may_read()?;
         let begin = self
             .engine()
             .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -343,6 +371,13 @@ impl Store {
         }
     }
 
+    fn may_read(&self) -> Result<()> {
+        match self.0.condition.no_reads() {
+            Some(trouble) => Err(trouble.to_error()),
+            None => Ok(()),
+        }
+    }
+
     async fn submit<T, D, F>(
         &self,
         job: bool,
@@ -353,6 +388,9 @@ impl Store {
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
+        if let Some(trouble) = self.0.condition.no_writes() {
+            return Err(trouble.to_error());
+        }
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
             Writers::Postgres(_) if self.0.stop.is_cancelled() => {
@@ -370,6 +408,8 @@ impl Store {
     /// told that the store is not available.
     pub async fn close(&self) {
         self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         match &self.0.writers {
             Writers::Sqlite(writer) => {
                 // The readers first, so that the last connection to close can fold the log in.

@@ -1,4 +1,4 @@
-//! Health: the server itself, and each service as far as its database answers.
+//! Health: the server itself, and each service as far as its database answers and is whole.
 
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ pub async fn watch_readiness(health: Health, store: Store, stop: CancellationTok
     let mut known = None;
     loop {
         let answered = tokio::time::timeout(PATIENCE, store.read(|conn| ping(conn).boxed())).await;
-        let ready = matches!(answered, Ok(Ok(())));
+        let ready = store.is_sound() && matches!(answered, Ok(Ok(())));
         if known != Some(ready) {
             known = Some(ready);
             health

@@ -6,15 +6,30 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
+use super::condition::Condition;
 use super::error::{Class, class, ends_connection};
 
 /// Counts what the store sends to its database.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     statements: AtomicU64,
+    condition: Arc<Condition>,
 }
 
 impl Meter {
+    /// Notes damage that errors tell of.
+    pub(super) fn noting(condition: &Arc<Condition>) -> Self {
+        Self {
+            statements: AtomicU64::default(),
+            condition: Arc::clone(condition),
+        }
+    }
+
+    /// Notes how a statement or an attempt to connect failed.
+    pub(super) fn note(&self, error: &sqlx::Error) {
+        self.condition.note(error);
+    }
+
     pub(super) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
     }
@@ -88,6 +103,7 @@ impl Conn {
     #[doc(hidden)]
     pub fn noted<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         if let Err(error) = &result {
+            self.meter.note(error);
             // A row that is absent or does not decode leaves the transaction whole.
             if matches!(error, sqlx::Error::Database(_)) {
                 self.failed = true;
