@@ -1,76 +1,73 @@
-//! Whether the files of an embedded store can be relied on.
-//!
-//! Damage stays until the next start. Files that were moved away count until they are back.
+//! What the store's database is like at the moment: whether it serves, and how far its clock is off.
 
-use std::sync::atomic::{AtomicBool, Ordering};
+use futures::FutureExt as _;
+use tokio::time::Instant;
 
-use super::error::{Class, Trouble, class, described};
-use super::sqlite::LOCK_FILE;
+use super::conn::Conn;
+use super::{Engine, Purpose, Store};
+use crate::clock::{self, Clock};
+use crate::error::Result;
+use crate::on;
 
-/// The condition of a store's files; without faults, as PostgreSQL's always is here.
-#[derive(Debug, Default)]
-pub(super) struct Condition {
-    damaged: AtomicBool,
-    /// A file is not in its place.
-    displaced: AtomicBool,
-    /// That file is one of the database, and not only the lock: what is read may be of another one.
-    unreadable: AtomicBool,
+/// How a look at the database went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it takes writes: a standby of PostgreSQL only reads, and so does an embedded file that is
+    /// damaged or gone.
+    pub writable: bool,
+    /// By how many microseconds this machine's clock is ahead of the database's; 0 where there is one
+    /// machine, and for a clock that is held.
+    pub clock_ahead: i64,
 }
 
-impl Condition {
-    /// Notes a statement's error, which may tell of damage.
-    pub(super) fn note(&self, error: &sqlx::Error) {
-        if class(error) == Class::Damaged {
-            self.set_damaged(&described(error));
-        }
-    }
+/// What a server of PostgreSQL is asked: whether it is a standby, and the time.
+const LOOK: &str = "SELECT pg_is_in_recovery(),
+    (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint";
 
-    /// Notes that the database file is damaged. The first finding is logged.
-    pub(super) fn set_damaged(&self, finding: &str) {
-        if !self.damaged.swap(true, Ordering::Relaxed) {
-            tracing::error!(
-                finding,
-                "the database file is damaged: writes are refused from now on, and so is what cannot \
-                 be read. Stop the server, keep a copy of the data folder, run `clientela doctor`, and \
-                 restore the last backup"
-            );
+impl Store {
+    /// Looks at the database, and has the store's clock follow the database's.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn condition(&self) -> Result<Condition> {
+        let store = self.reserved_for(Purpose::Health);
+        if store.engine() == Engine::Sqlite {
+            let ping = store.read(|conn| ping(conn).boxed());
+            return ping.await.map(|()| Condition {
+                writable: self.is_sound(),
+                clock_ahead: 0,
+            });
         }
-    }
-
-    /// Notes which of the open files are not in their place any more; none: all are.
-    pub(super) fn set_displaced(&self, names: &[&str]) {
-        let displaced = !names.is_empty();
-        let unreadable = names.iter().any(|name| *name != LOCK_FILE);
-        self.unreadable.store(unreadable, Ordering::Relaxed);
-        if self.displaced.swap(displaced, Ordering::Relaxed) == displaced {
-            return;
-        }
-        if displaced {
-            tracing::error!(
-                files = names.join(", "),
-                "files of the database were removed or replaced under the running server: writes are refused \
-                 until they are back, and reads unless it is the lock alone. If they do not come back, stop \
-                 the server, restore a backup where the database or its log is gone, and start it again"
-            );
-        } else {
-            tracing::info!("the files of the database are in their place again");
-        }
-    }
-
-    /// Why reads are refused.
-    pub(super) fn no_reads(&self) -> Option<Trouble> {
-        self.unreadable.load(Ordering::Relaxed).then(displaced)
-    }
-
-    /// Why writes are refused.
-    pub(super) fn no_writes(&self) -> Option<Trouble> {
-        if self.damaged.load(Ordering::Relaxed) {
-            return Some(Trouble::damaged());
-        }
-        self.displaced.load(Ordering::Relaxed).then(displaced)
+        let clock = self.clock().clone();
+        let look = store.read(|conn| {
+            async move {
+                let condition = look(conn, &clock).await?;
+                if !condition.writable {
+                    // The server behind the connection has changed, and perhaps behind all others.
+                    conn.give_up();
+                }
+                Ok(condition)
+            }
+            .boxed()
+        });
+        look.await
     }
 }
 
-fn displaced() -> Trouble {
-    Trouble::away("files of the database were removed or replaced under the server")
+async fn ping(conn: &mut Conn) -> Result<()> {
+    on!(conn, |e| sqlx::query("SELECT 1").execute(e).await.map(drop))?;
+    Ok(())
+}
+
+/// Asks a server of PostgreSQL, and has `clock` follow its clock.
+pub(super) async fn look(conn: &mut Conn, clock: &Clock) -> sqlx::Result<Condition> {
+    let asked = Instant::now();
+    let (standby, theirs): (bool, i64) = on!(conn, |e| sqlx::query_as(LOOK).fetch_one(e).await)?;
+    // The answer was given at some moment in between.
+    let doubt = clock::micros(asked.elapsed()) / 2;
+    let clock_ahead = clock.follow(theirs.saturating_add(doubt), doubt);
+    Ok(Condition {
+        writable: !standby,
+        clock_ahead,
+    })
 }

@@ -16,7 +16,7 @@ use super::conn::{Conn, Meter};
 use super::error::{Class, Trouble, class, described};
 use super::folder;
 use super::open::{self, OpenError, StoreMeta};
-use super::pool::Target;
+use super::target::Target;
 use crate::on;
 pub(super) use check::in_background as check_in_background;
 pub(super) use files::{Places, is_file_size_limited};

@@ -8,10 +8,10 @@ use sqlx::AssertSqlSafe;
 use tokio_util::sync::CancellationToken;
 
 use crate::on;
-use crate::store::condition::Condition;
 use crate::store::conn::{Conn, Meter, Native};
 use crate::store::open::OpenError;
-use crate::store::pool::Target;
+use crate::store::soundness::Soundness;
+use crate::store::target::Target;
 
 /// How long a start may wait for the check; what is left is checked while the server runs.
 const START_CHECK_TIME: Duration = Duration::from_secs(5);
@@ -47,14 +47,14 @@ pub(super) async fn at_start(conn: &mut Conn, file: PathBuf) -> Result<bool, Ope
 pub(in crate::store) async fn in_background(
     target: Target,
     meter: Arc<Meter>,
-    condition: Weak<Condition>,
+    soundness: Weak<Soundness>,
     stop: CancellationToken,
 ) {
     let checked = async {
         let mut conn = target.connect(&meter).await?;
         let interrupt = stop.clone();
         while_it(&mut conn, move || !interrupt.is_cancelled()).await?;
-        let outcome = each_table(&mut conn, &condition, &stop).await;
+        let outcome = each_table(&mut conn, &soundness, &stop).await;
         conn.close().await;
         outcome
     };
@@ -67,17 +67,17 @@ pub(in crate::store) async fn in_background(
 
 async fn each_table(
     conn: &mut Conn,
-    condition: &Weak<Condition>,
+    soundness: &Weak<Soundness>,
     stop: &CancellationToken,
 ) -> sqlx::Result<()> {
     let tables: Vec<String> = on!(conn, |e| sqlx::query_scalar(TABLES).fetch_all(e).await)?;
     for table in tables {
-        let Some(condition) = condition.upgrade().filter(|_| !stop.is_cancelled()) else {
+        let Some(soundness) = soundness.upgrade().filter(|_| !stop.is_cancelled()) else {
             break;
         };
         let check = format!("PRAGMA quick_check(\"{}\")", table.replace('"', "\"\""));
         if let Some(finding) = finding(conn, &check).await? {
-            condition.set_damaged(&finding);
+            soundness.set_damaged(&finding);
             break;
         }
     }
@@ -134,27 +134,27 @@ mod tests {
             .await)
         .unwrap();
         opened.writer.close().await;
-        let check = |condition: &Arc<Condition>| {
-            let (target, condition) = (opened.read_target.clone(), Arc::downgrade(condition));
+        let check = |soundness: &Arc<Soundness>| {
+            let (target, soundness) = (opened.read_target.clone(), Arc::downgrade(soundness));
             in_background(
                 target,
                 Arc::clone(&meter),
-                condition,
+                soundness,
                 CancellationToken::new(),
             )
         };
-        let condition = Arc::new(Condition::default());
-        check(&condition).await;
-        assert!(condition.no_writes().is_none());
+        let soundness = Arc::new(Soundness::default());
+        check(&soundness).await;
+        assert!(soundness.no_writes().is_none());
 
         let path = folder.path().join(DATABASE_FILE);
         let mut file = std::fs::File::options().write(true).open(path).unwrap();
         let page = SeekFrom::Start(u64::try_from(root - 1).unwrap() * 4096);
         file.seek(page).unwrap();
         file.write_all(&[0xa5; 4096]).unwrap();
-        check(&condition).await;
+        check(&soundness).await;
 
-        assert!(condition.no_writes().is_some());
-        assert!(condition.no_reads().is_none(), "what is whole is read");
+        assert!(soundness.no_writes().is_some());
+        assert!(soundness.no_reads().is_none(), "what is whole is read");
     }
 }

@@ -9,9 +9,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::condition::Condition;
 use crate::store::folder;
 use crate::store::open::OpenError;
+use crate::store::soundness::Soundness;
 
 use super::{DATABASE_FILE, LOCK_FILE};
 
@@ -177,20 +177,20 @@ impl Places {
     }
 
     /// Looks for the files until `stop` or the end of the store.
-    pub(in crate::store) async fn watch(self, condition: Weak<Condition>, stop: CancellationToken) {
+    pub(in crate::store) async fn watch(self, soundness: Weak<Soundness>, stop: CancellationToken) {
         let places = Arc::new(self);
         while stop
             .run_until_cancelled(tokio::time::sleep(WATCHED_EVERY))
             .await
             .is_some()
         {
-            let Some(condition) = condition.upgrade() else {
+            let Some(soundness) = soundness.upgrade() else {
                 return;
             };
             let places = Arc::clone(&places);
             // A file system may take its time.
             let looked =
-                tokio::task::spawn_blocking(move || condition.set_displaced(&places.left()));
+                tokio::task::spawn_blocking(move || soundness.set_displaced(&places.left()));
             if let Err(error) = looked.await {
                 tracing::error!(%error, "the files of the database could not be looked for");
             }
