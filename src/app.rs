@@ -218,6 +218,8 @@ impl Program {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // Tools that know the contract by reflection alone read the details of refusals with it.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))

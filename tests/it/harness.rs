@@ -25,9 +25,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
 
 pub use backup::Backup;
-pub use clients::{Keyed, Transport};
+pub use clients::{Keyed, PATIENT, Transport};
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};
@@ -363,6 +364,33 @@ where
         }
         assert!(tokio::time::Instant::now() < until, "{what} did not come");
         tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Calls until it is decided, and gives the answer: what passes by itself on a busy machine is repeated,
+/// as a client repeats it. A write needs a request id for this.
+pub async fn repeated<T, F>(mut call: impl FnMut() -> F) -> Result<T, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+{
+    let passes = |status: &tonic::Status| match status.get_details_error_info() {
+        Some(info) => {
+            ["DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "CONFLICT"].contains(&info.reason.as_str())
+        }
+        // The client itself gave up waiting.
+        None => status.code() == tonic::Code::Cancelled,
+    };
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if !passes(&status) => return Err(status),
+            Err(status) => assert!(
+                tokio::time::Instant::now() < until,
+                "it does not pass: {status:?}"
+            ),
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
