@@ -38,7 +38,7 @@ pub const SCHEMA: Schema = Schema {
         Field::new("products", Kind::TextList, "products"),
         Field::new("order_reference", Kind::Text, "order_reference"),
         Field::new("shipping_method", Kind::Text, "shipping_method"),
-        Field::new("language_code", Kind::Text, "language_code"),
+        Field::new("language_code", Kind::Text, "language_code").of_languages(),
         Field::new("note", Kind::Text, "note").searchable("note_folded"),
         Field::new("customer_summary.display_name", Kind::Text, "customer_name")
             .searchable("customer_name_folded"),
