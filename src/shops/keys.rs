@@ -155,7 +155,7 @@ pub async fn revoke(store: &Store, caller: Caller, request: pb::RevokeApiKeyRequ
                 let change = Change::upserted(Kind::ApiKey, &**id, 2, &convert::api_key(&key));
                 feed::append(tx, caller, now, change).await?;
             }
-            Ok(())
+            feed::remember(tx, caller, now, id, &()).await
         }
         .boxed()
     });

@@ -206,6 +206,7 @@ impl Service {
             opens: None,
             etag,
             validate_only: request.validate_only,
+            cancels: false,
             act: Act::Edit,
             apply: Arc::new(apply),
         })
