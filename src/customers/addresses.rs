@@ -196,7 +196,7 @@ impl Creation {
             after.default_shipping_address.clone_from(&address.id);
         }
         if after != before {
-            write::store(tx, caller, Some(&before), &mut after, *now).await?;
+            write::store(tx, caller, &before, &mut after, *now).await?;
         }
         Ok(convert::message(&address))
     }
@@ -403,7 +403,7 @@ impl Deletion {
             }
         }
         if after != before {
-            write::store(tx, caller, Some(&before), &mut after, *now).await?;
+            write::store(tx, caller, &before, &mut after, *now).await?;
         }
         Ok(())
     }

@@ -8,7 +8,7 @@ pub(super) use account::{
     AccountRow, account, remove_credential, renew_credential, set_credential, visit,
 };
 pub(super) use read::{
-    DerivedRow, FoundRow, Holder, Key, derived, external_holder, external_holders, find, find_all,
-    get, get_many, holders, ids_by_claim, last_visits, model, title_exists,
+    DerivedRow, FoundRow, Holder, Key, derived, documents, external_holder, external_holders, find,
+    find_all, get, get_many, holders, ids_after, ids_by_claim, last_visits, model, title_exists,
 };
-pub(super) use write::{insert, set_external_id, update};
+pub(super) use write::{insert, reindex, set_external_id, set_last_name_key, update};

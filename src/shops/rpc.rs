@@ -10,10 +10,10 @@ use crate::access::Caller;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::groups;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::store::{Locks, PageToken, RequestDigest, Store, page_size};
+use crate::{customers, groups};
 
 /// AdminService over a store.
 #[derive(Clone)]
@@ -168,6 +168,7 @@ impl Service {
                         .map_or("", |settings| &settings.etag);
                     feed::check_etag(etag, &name, shop.version)?;
                     let before = shop.doc.settings.specials();
+                    let language = shop.doc.settings.language().to_owned();
                     convert::apply(request, &mut shop.doc.settings)?;
                     let specials = shop.doc.settings.specials();
                     if specials != before {
@@ -185,6 +186,9 @@ impl Service {
                     feed::append(tx, caller, now, change).await?;
                     if specials != before {
                         groups::repoint(tx, caller, &specials, now).await?;
+                    }
+                    if shop.doc.settings.language() != language {
+                        customers::reorder(tx, caller, now).await?;
                     }
                     Ok(answer)
                 }

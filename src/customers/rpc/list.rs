@@ -16,7 +16,7 @@ use crate::{
     customers::{
         convert,
         derived::Derived,
-        fields::{FIELDS, visible_to},
+        fields::{FIELDS, LAST_NAME_KEY, visible_to},
         model::Customer,
         sql,
     },
@@ -47,6 +47,7 @@ struct ExaminedRow {
     version: i64,
     email: String,
     last_name: String,
+    last_name_key: String,
     create_time: i64,
     update_time: i64,
     doc: Option<String>,
@@ -59,6 +60,7 @@ impl Record for ExaminedRow {
             "name" => Value::Text(Cow::Borrowed(&self.id)),
             "email" => Value::Text(Cow::Borrowed(&self.email)),
             "last_name" => Value::Text(Cow::Borrowed(&self.last_name)),
+            LAST_NAME_KEY => Value::Text(Cow::Borrowed(&self.last_name_key)),
             "create_time" => Value::Int(self.create_time),
             "update_time" => Value::Int(self.update_time),
             _ => Value::Absent,
@@ -244,8 +246,8 @@ impl List {
         let engine = conn.engine();
         let mut statement = Statement::new(
             engine,
-            "SELECT c.id, c.version, c.email, c.last_name, c.create_time, c.update_time,
-             CASE WHEN ",
+            "SELECT c.id, c.version, c.email, c.last_name, c.last_name_key, c.create_time,
+             c.update_time, CASE WHEN ",
         );
         self.push_matches(&mut statement, path);
         statement.push(" THEN c.doc END AS doc");

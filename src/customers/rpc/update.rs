@@ -281,7 +281,10 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     if regroups {
         write::set_groups(tx, caller, &mut after, asks_default, *now).await?;
     }
-    write::store(tx, caller, Some(before), &mut after, *now).await?;
+    write::store(tx, caller, before, &mut after, *now).await?;
+    if after.last_name != before.last_name {
+        sql::set_last_name_key(tx, shop, &after, settings.language()).await?;
+    }
     match &update.password {
         Password::Stays => {}
         Password::Goes => sql::remove_credential(tx, shop, &after.id).await?,

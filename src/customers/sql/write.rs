@@ -4,11 +4,12 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
+use crate::collation::sort_key;
 use crate::customers::model::{Consent, Customer, Risk};
 use crate::error::{Error, Result};
 use crate::feed::{self, LogRow, WithAppend};
 use crate::filter::{fold, pack_list, pack_map};
-use crate::store::{Tx, index_text};
+use crate::store::{Tx, index_text, joined_name};
 use crate::{attributes, bind_log_row, execute, on_write};
 
 /// The columns that every write sets, and their placeholders from `$3` on.
@@ -46,11 +47,11 @@ const INSERT: &str = concat!(
     columns!(),
     ", ",
     found_by!(),
-    ") VALUES ($1, $2, ",
+    ", last_name_key) VALUES ($1, $2, ",
     values!(),
     ", ",
     found_by_values!(),
-    ")"
+    ", $41)"
 );
 const UPDATE: &str = concat!(
     "UPDATE customers SET (",
@@ -147,7 +148,8 @@ macro_rules! bind_found_by {
     };
 }
 
-/// Writes a new customer and the row of the log that tells of it.
+/// Writes a new customer and the row of the log that tells of it. `language` is the one in whose order the
+/// shop's customers lie.
 ///
 /// # Errors
 /// The database's.
@@ -155,12 +157,14 @@ pub(in crate::customers) async fn insert(
     tx: &mut Tx,
     shop: &str,
     customer: &Customer,
+    language: &str,
     row: &LogRow<'_>,
 ) -> Result<()> {
     let columns = Columns::of(customer)?;
+    let last_name_key = sort_key(language, &customer.last_name);
     execute!(tx, {
         let query = bind_columns!(sqlx::query(INSERT), shop, customer, &columns);
-        bind_found_by!(query, customer, columns)
+        bind_found_by!(query, customer, columns).bind(&last_name_key)
     })?;
     feed::append_row(tx, row).await
 }
@@ -215,27 +219,80 @@ impl Columns {
                 .map(|(k, v)| (k.as_str(), v.as_str()))
         };
         let attributes: Vec<_> = attributes::first_level(&customer.attributes).collect();
-        let found_by = [
-            &customer.first_name,
-            &customer.last_name,
-            &customer.email,
-            &customer.company,
-            &customer.phone,
-            &customer.number,
-        ];
         Ok(Self {
             external_ids: pack_map(external_ids()),
             attributes: pack_map(attributes.iter().map(|(key, value)| (*key, value.as_ref()))),
-            search_text: index_text(
-                found_by
-                    .into_iter()
-                    .map(String::as_str)
-                    .chain(external_ids().map(|(_, id)| id)),
-            ),
+            search_text: search_text(customer),
             summary: serde_json::to_string(&customer.summary()).map_err(Error::internal)?,
             doc: serde_json::to_string(customer).map_err(Error::internal)?,
         })
     }
+}
+
+/// All by which a search finds a customer.
+fn search_text(customer: &Customer) -> String {
+    let fields = [
+        &customer.first_name,
+        &customer.last_name,
+        &customer.email,
+        &customer.company,
+        &customer.phone,
+        &customer.number,
+    ];
+    let full_name = joined_name(&customer.last_name, &customer.first_name);
+    let fields = fields.into_iter().map(String::as_str);
+    let ids = customer.external_ids.values().map(String::as_str);
+    index_text(fields.chain(full_name.as_deref()).chain(ids))
+}
+
+const SET_LAST_NAME_KEY: &str =
+    "UPDATE customers SET last_name_key = $3 WHERE shop_id = $1 AND id = $2";
+
+/// Gives a customer whose last name has changed its place in the order of the shop's language.
+pub(in crate::customers) async fn set_last_name_key(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &Customer,
+    language: &str,
+) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(SET_LAST_NAME_KEY)
+            .bind(shop)
+            .bind(&customer.id)
+            .bind(sort_key(language, &customer.last_name))
+    )?;
+    Ok(())
+}
+
+const REINDEX: &str = "UPDATE customers SET
+    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
+    = ($3, $4, $5, $6, $7, $8)
+    WHERE shop_id = $1 AND id = $2 AND
+    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
+    <> ($3, $4, $5, $6, $7, $8)";
+
+/// Makes what a customer is found and ordered by anew, where it is not as this program makes it. That is
+/// no change of the customer.
+pub(in crate::customers) async fn reindex(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &Customer,
+    language: &str,
+) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(REINDEX)
+            .bind(shop)
+            .bind(&customer.id)
+            .bind(fold(&customer.email))
+            .bind(fold(&customer.first_name))
+            .bind(fold(&customer.last_name))
+            .bind(fold(&customer.company))
+            .bind(search_text(customer))
+            .bind(sort_key(language, &customer.last_name))
+    )?;
+    Ok(())
 }
 
 const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids
