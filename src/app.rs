@@ -22,7 +22,7 @@ use crate::proto::server::{
     operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
-use crate::store::{DatabaseUrl, Store, StoreConfig};
+use crate::store::{DatabaseUrl, Purpose, Store, StoreConfig};
 use crate::{carts, customers, groups, limits, operations, shops};
 
 /// How a program is set up.
@@ -145,7 +145,8 @@ impl Program {
             self.stop.clone(),
         ));
         let work = self.background_work();
-        tasks.spawn(work.run(self.store.clone(), self.stop.clone()));
+        let store = self.store.reserved_for(Purpose::Jobs);
+        tasks.spawn(work.run(store, self.stop.clone()));
         tasks.spawn(pass_on(stop, self.stop.clone()));
         let layer = AccessLayer::new(
             self.keys.clone(),
@@ -184,7 +185,7 @@ impl Program {
     /// The services of the contract, and reflection.
     fn services(&self) -> Routes {
         let store = &self.store;
-        let shops = shops::Service::new(store.clone());
+        let shops = shops::Service::new(store.clone(), self.keys.clone());
         let customers = customers::Service::new(
             store.clone(),
             self.feed.clone(),

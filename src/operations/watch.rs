@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::feed::{Feed, Permit};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
-use crate::store::Store;
+use crate::store::{Purpose, Store};
 
 /// The messages of a watched operation.
 pub(super) type Stream = Pin<Box<dyn futures::Stream<Item = Result<pb::Operation, Status>> + Send>>;
@@ -44,7 +44,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
         _permit: feed.admit(&caller)?,
         draining: feed.draining().clone(),
         progress: jobs::progress(),
-        store,
+        store: store.reserved_for(Purpose::Streams),
         caller,
         id,
         sent: None,

@@ -6,7 +6,7 @@ use tonic::{Code, Request, Response, Status};
 use super::convert;
 use super::model::{Shop, ShopDoc};
 use super::{keys, lock, sql};
-use crate::access::Caller;
+use crate::access::{Caller, Keys};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
@@ -19,13 +19,14 @@ use crate::{customers, groups};
 #[derive(Clone)]
 pub struct Service {
     pub(super) store: Store,
+    api_keys: Keys,
 }
 
 impl Service {
     /// The service.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, api_keys: Keys) -> Self {
+        Self { store, api_keys }
     }
 
     async fn create(&self, caller: Caller, request: pb::CreateShopRequest) -> Result<pb::Shop> {
@@ -321,7 +322,7 @@ impl AdminService for Service {
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
-        keys::revoke(&self.store, caller, request.into_inner()).await?;
+        keys::revoke(&self.store, &self.api_keys, caller, request.into_inner()).await?;
         Ok(Response::new(()))
     }
 }

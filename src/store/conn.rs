@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
 use super::error::{Class, class, ends_connection};
+use super::leash::Leash;
 
 /// Counts what the store sends to its database.
 #[derive(Debug, Default)]
@@ -46,6 +48,11 @@ pub struct Conn {
     in_transaction: bool,
     /// A statement lost against another transaction: the same work may succeed when done again.
     contended: bool,
+    /// The server process at the other end; none on SQLite.
+    process: Option<i32>,
+    /// What ends statements of SQLite; none for the writer and at the opening.
+    leash: Option<Arc<Leash>>,
+    made: Instant,
 }
 
 impl Conn {
@@ -57,6 +64,48 @@ impl Conn {
             broken: false,
             in_transaction: false,
             contended: false,
+            process: None,
+            leash: None,
+            made: Instant::now(),
+        }
+    }
+
+    /// The connection, known to lead to this process of the server.
+    pub(super) fn of_process(mut self, pid: i32) -> Self {
+        self.process = Some(pid);
+        self
+    }
+
+    /// The server process at the other end.
+    pub(super) fn process(&self) -> Option<i32> {
+        self.process
+    }
+
+    /// How long ago the connection was made.
+    pub(super) fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    /// Lets no statement of SQLite take longer than `limit`, nor longer than somebody waits for it.
+    /// PostgreSQL looks after that by itself.
+    pub(super) async fn limit(&mut self, limit: Duration) -> sqlx::Result<()> {
+        if let Native::Sqlite(connection) = &mut self.native {
+            self.leash = Some(Leash::put_on(connection, limit).await?);
+        }
+        Ok(())
+    }
+
+    /// Ends the statement that SQLite works at, as nobody waits for it.
+    pub(super) fn interrupt(&self) {
+        if let Some(leash) = &self.leash {
+            leash.pull();
+        }
+    }
+
+    /// Takes an interruption back, once the statement has ended.
+    pub(super) fn resume(&self) {
+        if let Some(leash) = &self.leash {
+            leash.loosen();
         }
     }
 
@@ -78,6 +127,9 @@ impl Conn {
     #[doc(hidden)]
     pub fn link(&mut self) -> Link<'_> {
         self.meter.statements.fetch_add(1, Ordering::Relaxed);
+        if let Some(leash) = &self.leash {
+            leash.begin();
+        }
         match &mut self.native {
             Native::Sqlite(connection) => Link::Sqlite(connection),
             Native::Postgres(connection) => Link::Postgres(connection),

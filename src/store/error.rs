@@ -56,6 +56,8 @@ fn sqlite_class(extended: i32) -> Class {
         libsqlite3_sys::SQLITE_IOERR
         | libsqlite3_sys::SQLITE_CANTOPEN
         | libsqlite3_sys::SQLITE_READONLY => Class::Away,
+        // It took longer than a statement may, as PostgreSQL's query_canceled below.
+        libsqlite3_sys::SQLITE_INTERRUPT => Class::Away,
         _ => Class::Fault,
     }
 }
@@ -91,7 +93,8 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
                 let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
                 return primary == libsqlite3_sys::SQLITE_IOERR;
             }
-            code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+            // A server that only reads is a standby, or has become one: its successor is elsewhere.
+            code.starts_with("08") || code.starts_with("57P") || code == "25P03" || code == "25006"
         }
         _ => false,
     }

@@ -94,6 +94,27 @@ impl SearchTerms {
         Some(Self(needles))
     }
 
+    /// What must occur in the text of a row of which a field contains this folded text; none when an
+    /// index finds nothing of it.
+    #[must_use]
+    pub fn within(text: &str) -> Option<Self> {
+        let mut needles = Vec::new();
+        for part in fold(text).split_whitespace().flat_map(parts_of) {
+            let mut needle = String::new();
+            push_ascii(&mut needle, part);
+            if needle.len() >= INDEXED {
+                needles.push(needle);
+            }
+        }
+        (!needles.is_empty()).then_some(Self(needles))
+    }
+
+    /// Whether nothing is found, whatever the texts are.
+    #[must_use]
+    pub fn find_nothing(&self) -> bool {
+        self.0.is_empty()
+    }
+
     /// Whether a text made by [`index_text`] is found.
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
@@ -103,7 +124,7 @@ impl SearchTerms {
     /// Whether an index can find the terms, so that a search may begin with what it finds.
     #[must_use]
     pub fn are_indexed(&self) -> bool {
-        self.0.is_empty() || self.0.iter().any(|needle| needle.len() >= INDEXED)
+        self.0.iter().any(|needle| needle.len() >= INDEXED)
     }
 
     /// Adds the condition to a statement that goes through rows anyway: no index is asked.
@@ -122,58 +143,32 @@ impl SearchTerms {
         statement.push(")");
     }
 
-    /// Adds the condition to a statement.
-    pub fn push(&self, column: &SearchColumn, statement: &mut Statement) {
-        if self.0.is_empty() {
-            statement.push(NOTHING);
-            return;
-        }
+    /// Adds the condition that the index answers: of the terms that it can find. On SQLite it is one of the
+    /// table `fts`.
+    pub fn push_indexed(&self, column: &SearchColumn, statement: &mut Statement) {
+        let mut indexed = self.0.iter().filter(|needle| needle.len() >= INDEXED);
         match statement.engine() {
-            Engine::Sqlite => self.push_sqlite(column, statement),
-            Engine::Postgres => self.push_postgres(column, statement),
+            Engine::Sqlite => {
+                let phrases: Vec<String> = indexed
+                    .map(|needle| format!("\"{}\"", needle.replace('"', "\"\"")))
+                    .collect();
+                statement.push(column.fts).push(" MATCH ");
+                statement.bind(phrases.join(" AND "));
+            }
+            Engine::Postgres => {
+                let first = indexed.next().map_or("", String::as_str);
+                push_like(column, first, statement);
+                for needle in indexed {
+                    push_like(column, needle, statement.push(" AND "));
+                }
+            }
         }
     }
+}
 
-    fn push_sqlite(&self, column: &SearchColumn, statement: &mut Statement) {
-        let (indexed, short): (Vec<&String>, Vec<&String>) =
-            self.0.iter().partition(|needle| needle.len() >= INDEXED);
-        let indexed: Vec<String> = indexed
-            .into_iter()
-            .map(|needle| format!("\"{}\"", needle.replace('"', "\"\"")))
-            .collect();
-        let mut between = "(";
-        if !indexed.is_empty() {
-            let query = statement.keep(indexed.join(" AND "));
-            statement
-                .push(between)
-                .push(column.id)
-                .push(" IN (SELECT rowid FROM ");
-            statement
-                .push(column.fts)
-                .push(" WHERE ")
-                .push(column.fts)
-                .push(" MATCH ");
-            statement.push_piece(&query).push(")");
-            between = " AND ";
-        }
-        for needle in short {
-            let placeholder = statement.keep(needle.as_str());
-            let piece = dialect::contains(Engine::Sqlite, column.text, &placeholder);
-            statement.push(between).push_piece(&piece);
-            between = " AND ";
-        }
-        statement.push(")");
-    }
-
-    fn push_postgres(&self, column: &SearchColumn, statement: &mut Statement) {
-        let mut between = "(";
-        for needle in &self.0 {
-            statement.push(between).push(column.text).push(" LIKE ");
-            statement.bind(format!("%{}%", like_literal(needle)));
-            between = " AND ";
-        }
-        statement.push(")");
-    }
+fn push_like(column: &SearchColumn, needle: &str, statement: &mut Statement) {
+    statement.push(column.text).push(" LIKE ");
+    statement.bind(format!("%{}%", like_literal(needle)));
 }
 
 /// The condition of a query without terms.
@@ -236,12 +231,10 @@ mod tests {
         for query in ["-", "'", "\u{640}", "\u{301} -- '", "\u{200b}"] {
             let terms = SearchTerms::of(query).unwrap();
             assert!(!terms.found_in(" ada"), "{query:?}");
-            for engine in [Engine::Sqlite, Engine::Postgres] {
-                let mut statement = Statement::new(engine, "");
-                terms.push(&COLUMN, &mut statement);
-                terms.push_examining(&COLUMN, &mut statement);
-                assert_eq!(statement.text(), "(1 = 0)(1 = 0)");
-            }
+            assert!(terms.find_nothing(), "{query:?}");
+            let mut statement = Statement::new(Engine::Sqlite, "");
+            terms.push_examining(&COLUMN, &mut statement);
+            assert_eq!(statement.text(), "(1 = 0)");
         }
     }
 
@@ -267,6 +260,18 @@ mod tests {
     }
 
     #[test]
+    fn what_a_field_contains_occurs_in_the_text_of_its_row() {
+        let text = index_text(["Jean-Luc O’Brien", "王小明"]);
+
+        for part in ["jean-luc obr", "n-luc", "obrien", "小", "王小明"] {
+            let terms = SearchTerms::within(part).unwrap();
+            assert!(terms.are_indexed() && terms.found_in(&text), "{part}");
+        }
+        assert_eq!(SearchTerms::within("n-l"), None);
+        assert!(!SearchTerms::within("luc-jeans").unwrap().found_in(&text));
+    }
+
+    #[test]
     fn hyphens_may_be_left_out_or_be_blanks() {
         let hyphen = index_text(["Jean-Luc"]);
         let blank = index_text(["Jean Luc"]);
@@ -287,7 +292,8 @@ mod tests {
         let terms = SearchTerms::of("100%_\" ' a").unwrap();
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let mut statement = Statement::new(engine, "SELECT 1 WHERE ");
-            terms.push(&COLUMN, &mut statement);
+            terms.push_examining(&COLUMN, &mut statement);
+            terms.push_indexed(&COLUMN, statement.push(" AND "));
 
             assert!(
                 !statement.text().contains(['%', '"', '\'']),

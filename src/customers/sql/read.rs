@@ -278,10 +278,15 @@ pub(in crate::customers) struct Holder {
     pub(in crate::customers) email_claim: Option<String>,
 }
 
+/// Each part is a look into an index of its own; `OR` would go through all customers of the shop.
 const HOLDERS: &str = "SELECT id, number, email_claim FROM customers
-    WHERE shop_id = $1 AND (id = $2 OR number = $3 OR email_claim = $4)";
+    WHERE shop_id = $1 AND id = $2
+    UNION ALL SELECT id, number, email_claim FROM customers
+    WHERE shop_id = $1 AND number = $3
+    UNION ALL SELECT id, number, email_claim FROM customers
+    WHERE shop_id = $1 AND email_claim = $4";
 
-/// Who has this id, this number or this claim.
+/// Who has this id, this number or this claim; who has several of them is there several times.
 pub(in crate::customers) async fn holders(
     conn: &mut Conn,
     shop: &str,

@@ -4,12 +4,13 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
+use super::index::search_text;
 use crate::collation::sort_key;
 use crate::customers::model::{Consent, Customer, Risk};
 use crate::error::{Error, Result};
 use crate::feed::{self, LogRow, WithAppend};
 use crate::filter::{fold, pack_list, pack_map};
-use crate::store::{Tx, index_text, joined_name};
+use crate::store::Tx;
 use crate::{attributes, bind_log_row, execute, on_write};
 
 /// The columns that every write sets, and their placeholders from `$3` on.
@@ -227,72 +228,6 @@ impl Columns {
             doc: serde_json::to_string(customer).map_err(Error::internal)?,
         })
     }
-}
-
-/// All by which a search finds a customer.
-fn search_text(customer: &Customer) -> String {
-    let fields = [
-        &customer.first_name,
-        &customer.last_name,
-        &customer.email,
-        &customer.company,
-        &customer.phone,
-        &customer.number,
-    ];
-    let full_name = joined_name(&customer.last_name, &customer.first_name);
-    let fields = fields.into_iter().map(String::as_str);
-    let ids = customer.external_ids.values().map(String::as_str);
-    index_text(fields.chain(full_name.as_deref()).chain(ids))
-}
-
-const SET_LAST_NAME_KEY: &str =
-    "UPDATE customers SET last_name_key = $3 WHERE shop_id = $1 AND id = $2";
-
-/// Gives a customer whose last name has changed its place in the order of the shop's language.
-pub(in crate::customers) async fn set_last_name_key(
-    tx: &mut Tx,
-    shop: &str,
-    customer: &Customer,
-    language: &str,
-) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query(SET_LAST_NAME_KEY)
-            .bind(shop)
-            .bind(&customer.id)
-            .bind(sort_key(language, &customer.last_name))
-    )?;
-    Ok(())
-}
-
-const REINDEX: &str = "UPDATE customers SET
-    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
-    = ($3, $4, $5, $6, $7, $8)
-    WHERE shop_id = $1 AND id = $2 AND
-    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
-    <> ($3, $4, $5, $6, $7, $8)";
-
-/// Makes what a customer is found and ordered by anew, where it is not as this program makes it. That is
-/// no change of the customer.
-pub(in crate::customers) async fn reindex(
-    tx: &mut Tx,
-    shop: &str,
-    customer: &Customer,
-    language: &str,
-) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query(REINDEX)
-            .bind(shop)
-            .bind(&customer.id)
-            .bind(fold(&customer.email))
-            .bind(fold(&customer.first_name))
-            .bind(fold(&customer.last_name))
-            .bind(fold(&customer.company))
-            .bind(search_text(customer))
-            .bind(sort_key(language, &customer.last_name))
-    )?;
-    Ok(())
 }
 
 const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids

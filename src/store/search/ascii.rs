@@ -17,15 +17,14 @@ pub(super) fn push_ascii(text: &mut String, folded: &str) {
             continue;
         }
         let code = u32::from(character);
-        let (first, digits) = match code {
-            ..SHORT => (b'S' + (code >> 8) as u8, 2),
-            SHORT..MEDIUM => (b'Q', 4),
-            MEDIUM.. => (b'R', 5),
+        let (first, code, digits) = match code {
+            ..SHORT => (b'S' + (code >> 8) as u8, code, 2),
+            SHORT..MEDIUM => (b'Q', code, 4),
+            MEDIUM.. => (b'R', code - MEDIUM, 5),
         };
         text.push(char::from(first));
         for digit in (0..digits).rev() {
-            let nibble =
-                code.wrapping_sub(if digits == 5 { MEDIUM } else { 0 }) >> (4 * digit) & 0xf;
+            let nibble = (code >> (4 * digit)) & 0xf;
             text.push(char::from(b'A' + nibble as u8));
         }
     }
