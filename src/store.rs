@@ -37,7 +37,6 @@ mod workshop;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -132,7 +131,7 @@ impl Store {
                 silence_limit: (!embedded).then_some(config.silence_limit),
                 statement_timeout: config.statement_timeout,
                 age: (!embedded).then_some(config.connection_age),
-                generation: Arc::new(AtomicU64::new(0)),
+                trust: Arc::default(),
                 canceller,
             }
         };

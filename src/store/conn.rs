@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
-use super::error::{Class, class, ends_connection};
+use super::error::{Class, class, ends_connection, is_read_only};
 use super::leash::Leash;
 
 /// Counts what the store sends to its database.
@@ -48,6 +48,8 @@ pub struct Conn {
     in_transaction: bool,
     /// A statement lost against another transaction: the same work may succeed when done again.
     contended: bool,
+    /// The server refused to write.
+    read_only: bool,
     /// The server process at the other end; none on SQLite.
     process: Option<i32>,
     /// What ends statements of SQLite; none for the writer and at the opening.
@@ -64,6 +66,7 @@ impl Conn {
             broken: false,
             in_transaction: false,
             contended: false,
+            read_only: false,
             process: None,
             leash: None,
             made: Instant::now(),
@@ -145,6 +148,7 @@ impl Conn {
                 self.failed = true;
                 self.contended |= class(error) == Class::Contended;
             }
+            self.read_only |= is_read_only(error);
             if ends_connection(error) {
                 self.failed = true;
                 self.broken = true;
@@ -168,6 +172,11 @@ impl Conn {
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether the server refused to write: it is a standby, or became one, or was made read-only.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     pub(super) fn in_transaction(&self) -> bool {
