@@ -251,6 +251,7 @@ impl Program {
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
+            .with(customers::Reindex)
     }
 }
 

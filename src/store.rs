@@ -58,7 +58,7 @@ pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
 pub use purpose::{Purpose, reading_lists};
 pub use seal::Sealer;
-pub use search::{SearchColumn, SearchTerms, index_text};
+pub use search::{SearchColumn, SearchTerms, index_text, joined_name};
 pub use sqlite::{DATABASE_FILE, LOCK_FILE};
 pub use tx::Tx;
 pub use types::{Digests, Texts};

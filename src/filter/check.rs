@@ -3,6 +3,7 @@
 
 use super::error::{FilterError, echo};
 use super::expression::{Comparison, Expression, Term, Test};
+use super::literal::Instant;
 use super::schema::{Field, Kind, Schema};
 use super::syntax::{Argument, Literal, Node, Operator, Restriction};
 use super::{fold, literal};
@@ -197,7 +198,8 @@ impl Checker<'_> {
 
     fn time(&self, comparison: Comparison, literal: &Literal) -> Result<Test, FilterError> {
         let text = literal.text.as_str();
-        if let Some(value) = literal::time(text) {
+        if let Some(instant) = literal::time(text) {
+            let (comparison, value) = among_micros(comparison, instant);
             return Ok(Test::Number { comparison, value });
         }
         if let Some(offset_seconds) = literal::clock(text) {
@@ -304,4 +306,21 @@ pub(super) fn bare_id<'a>(collection: &str, name: &'a str) -> &'a str {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
         .unwrap_or(name)
+}
+
+/// The comparison with a whole microsecond that says of each whole microsecond the same as that with the
+/// instant.
+fn among_micros(comparison: Comparison, instant: Instant) -> (Comparison, i64) {
+    match (instant, comparison) {
+        (Instant::At(micros), comparison) => (comparison, micros),
+        (Instant::After(_), Comparison::Equal | Comparison::NotEqual) => {
+            (comparison, literal::never())
+        }
+        (Instant::After(micros), Comparison::Less | Comparison::LessOrEqual) => {
+            (Comparison::LessOrEqual, micros)
+        }
+        (Instant::After(micros), Comparison::Greater | Comparison::GreaterOrEqual) => {
+            (Comparison::Greater, micros)
+        }
+    }
 }

@@ -25,6 +25,9 @@ pub struct Field {
     /// Whether its value, or each key of it, is a language tag. These are stored in their canonical
     /// case, and a filter may write them in any.
     pub of_languages: bool,
+    /// The path of the field of which this is the sort key in the language of the shop. Only an order
+    /// means this field, where it names that path.
+    pub sorts: Option<&'static str>,
 }
 
 /// What a field holds.
@@ -82,7 +85,18 @@ impl Schema {
     pub(super) fn find(&self, path: &str, visible: &dyn Fn(&str) -> bool) -> Option<usize> {
         self.fields
             .iter()
-            .position(|field| field.path == path && visible(field.path))
+            .position(|field| field.path == path && field.sorts.is_none() && visible(field.path))
+    }
+
+    /// The sort key of the field at this path, if it has one.
+    pub(super) fn find_sort_key(
+        &self,
+        path: &str,
+        visible: &dyn Fn(&str) -> bool,
+    ) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|field| field.sorts == Some(path) && visible(path))
     }
 
     pub(super) fn visible_paths(
@@ -91,6 +105,7 @@ impl Schema {
     ) -> impl Iterator<Item = &'static str> {
         self.fields
             .iter()
+            .filter(|field| field.sorts.is_none())
             .map(|field| field.path)
             .filter(|path| visible(path))
     }
@@ -107,6 +122,17 @@ impl Field {
             folded_column: None,
             sortable: false,
             of_languages: false,
+            sorts: None,
+        }
+    }
+
+    /// The sort key of the text field at `path` in the language of the shop: what an order by `path`
+    /// means, while one by `bytes(path)` means the field itself. Its own path cannot be written.
+    #[must_use]
+    pub const fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
+        Self {
+            sorts: Some(path),
+            ..Self::new(own, Kind::Text, column)
         }
     }
 

@@ -247,7 +247,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
         None => Vec::new(),
     };
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
-    write::store(tx, caller, None, &mut customer, *now).await?;
+    write::add(tx, caller, &settings, &mut customer, *now).await?;
     if let Some(Secret { digest, .. }) = &creation.secret {
         sql::set_credential(tx, shop, &customer.id, digest, *now).await?;
         secret::keep(tx, caller, *now, &customer.id, digest).await?;
