@@ -9,6 +9,7 @@ pub mod keys;
 mod layer;
 mod sql;
 pub mod tables;
+mod turns;
 pub mod wire;
 
 pub use keys::Keys;

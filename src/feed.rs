@@ -38,7 +38,8 @@ pub use log::{
 pub use order::LogOrder;
 pub use plant::Plant;
 pub use position::{Position, Progress, Reached};
-pub use resource::{Decoded, PageQuery, Resource, Row, Scope};
+pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
+pub use token::Tokens;
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
 use crate::access::Caller;
@@ -46,11 +47,10 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::proto::pb::{Draining, ErrorReason};
-use crate::store::Store;
+use crate::store::{Purpose, Store};
 pub use quota::Permit;
 use quota::Quota;
 use tail::Hub;
-use token::Tokens;
 use unread::{Guarded, Unread};
 
 /// Streams that may read the change log or a snapshot from the database at the same time.
@@ -126,10 +126,16 @@ impl Feed {
         draining: CancellationToken,
     ) -> Result<Self> {
         let order = settings.order;
-        let end = store.read(|conn| history::end(conn, order).boxed()).await?;
+        let (store, tail_store) = (
+            store.reserved_for(Purpose::Streams),
+            store.reserved_for(Purpose::Tail),
+        );
+        let end = tail_store
+            .read(|conn| history::end(conn, order).boxed())
+            .await?;
         let hub = Arc::new(Hub::new(end));
         let follower = tail::follow(
-            store.clone(),
+            tail_store,
             Arc::clone(&hub),
             order,
             settings.poll_interval,

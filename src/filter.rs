@@ -15,6 +15,7 @@ mod fold;
 mod literal;
 mod order;
 mod pack;
+mod pins;
 mod schema;
 mod sql;
 mod syntax;
@@ -31,7 +32,7 @@ pub use pack::{pack_list, pack_map};
 pub use schema::{Field, Kind, Schema};
 pub use sql::{Bind, Engine, SqlText};
 
-use expression::{Comparison, Expression, Term, Test};
+use expression::{Expression, Term, Test};
 
 /// A checked filter: every field exists and is visible to the caller, every literal has the type
 /// of its field. Its `Display` is canonical: two texts that mean the same print the same as long
@@ -113,60 +114,6 @@ impl Filter {
         fields.sort_unstable();
         fields.dedup();
         fields
-    }
-
-    /// The literal to which the filter pins a field, when nothing can match without
-    /// `field = literal`: the comparison is the filter, or one side of its outermost `AND`.
-    /// Money, maps and comparisons with `now` never pin.
-    #[must_use]
-    pub fn equality(&self, path: &str) -> Option<Bind> {
-        let pinned = |expression: &Expression| match expression {
-            Expression::Term(term) if self.schema.fields[term.field].path == path => {
-                match &term.test {
-                    Test::Text {
-                        comparison: Comparison::Equal,
-                        value,
-                    }
-                    | Test::Name {
-                        equal: true,
-                        id: value,
-                    } => Some(Bind::Text(value.clone())),
-                    Test::Number {
-                        comparison: Comparison::Equal,
-                        value,
-                    } => Some(Bind::Int(*value)),
-                    Test::Flag { equal: true, value } => Some(Bind::Bool(*value)),
-                    _ => None,
-                }
-            }
-            _ => None,
-        };
-        match &self.root {
-            Expression::And(parts) => parts.iter().find_map(pinned),
-            single => pinned(single),
-        }
-    }
-
-    /// The key and the literal to which the filter pins an entry of a map, as [`Self::equality`]
-    /// says it of fields.
-    #[must_use]
-    pub fn entry(&self, path: &str) -> Option<(String, String)> {
-        let pinned = |expression: &Expression| match expression {
-            Expression::Term(Term {
-                field,
-                test:
-                    Test::Entry {
-                        key,
-                        equal: true,
-                        value,
-                    },
-            }) if self.schema.fields[*field].path == path => Some((key.clone(), value.clone())),
-            _ => None,
-        };
-        match &self.root {
-            Expression::And(parts) => parts.iter().find_map(pinned),
-            single => pinned(single),
-        }
     }
 
     fn terms(&self) -> Vec<&Term> {

@@ -46,8 +46,13 @@ pub const METADATA_BYTES_MAX: usize = 128;
 pub const REVOCATION_MAX: Duration = Duration::from_secs(5);
 /// How often the API keys are read again, as [`REVOCATION_MAX`] demands.
 pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the API keys are read again early because of a key that is not known.
-pub const KEY_MISS_INTERVAL: Duration = Duration::from_millis(100);
+
+/// How old a connection to PostgreSQL becomes, give or take a fifth.
+pub const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
+/// How far a replica's clock may be from the database's before it warns.
+pub const CLOCK_OFF_TOLD: Duration = Duration::from_secs(1);
+/// How far a replica's clock may be from the database's before it says that it does not serve.
+pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// How deep objects and lists may be nested in `attributes`.
 pub const ATTRIBUTE_NESTING_MAX: usize = 16;

@@ -4,6 +4,9 @@
 //! Invariant: an order always ends with the name, so every row has one place in it, and a page begins
 //! right after the last row of the page before, whatever was written in between.
 
+mod examine;
+mod leads;
+
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
@@ -13,6 +16,9 @@ use crate::filter::{self, Direction, Filter, FilterError, Record, Schema, Value}
 use crate::limits;
 use crate::proto::pb::{Count, CountMode, ErrorReason};
 use crate::store::{Bind, Conn, PageToken, RequestDigest, Statement, StoreMeta, page_size};
+
+pub use examine::{Examination, Way, by_name};
+pub use leads::{Entries, Index, Lead, Pairs, Table};
 
 /// A checked filter.
 ///
@@ -111,6 +117,28 @@ impl Order {
         Ok(Self { schema, keys })
     }
 
+    /// The order by name alone.
+    #[must_use]
+    pub fn by_name(schema: &'static Schema) -> Self {
+        let keys = vec![(schema.index("name"), Direction::Ascending)];
+        Self { schema, keys }
+    }
+
+    /// Whether rows lie in the order of their ids, up or down.
+    fn is_by_id(&self) -> bool {
+        self.keys.len() == 1
+    }
+
+    /// Whether rows lie in the order of a field, and of their ids where that is alike.
+    fn is_by(&self, path: &str) -> bool {
+        self.keys.len() == 2 && self.first() == path
+    }
+
+    /// The field that decides first.
+    fn first(&self) -> &'static str {
+        self.schema.fields[self.keys[0].0].path
+    }
+
     /// The place of a row; ids stand for names.
     #[must_use]
     pub fn place(&self, row: &dyn Record) -> Vec<Key> {
@@ -170,6 +198,36 @@ impl Order {
         for _ in pairs() {
             statement.push(")");
         }
+        Ok(())
+    }
+
+    /// Adds the condition and the `ORDER BY` of an order by name to a statement in which another column
+    /// holds the ids.
+    ///
+    /// # Errors
+    /// INVALID_PAGE_TOKEN when the place is none of this order.
+    fn push_by_id(
+        &self,
+        statement: &mut Statement,
+        column: &'static str,
+        place: Option<&[Key]>,
+    ) -> Result<()> {
+        let [(_, direction)] = self.keys[..] else {
+            return Err(Error::internal("the order is not that of ids"));
+        };
+        let (after, order) = match direction {
+            Direction::Ascending => (" > ", ""),
+            Direction::Descending => (" < ", " DESC"),
+        };
+        match place {
+            Some([id]) => {
+                statement.push(" AND ").push(column).push(after);
+                statement.bind(id.clone());
+            }
+            Some(_) => return Err(bad_token()),
+            None => {}
+        }
+        statement.push(" ORDER BY ").push(column).push(order);
         Ok(())
     }
 

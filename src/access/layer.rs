@@ -32,6 +32,7 @@ use crate::{
         Caller, RequestId,
         keys::{Key, Keys},
         tables::{Method, PACKAGE, TABLES},
+        turns::in_turn,
         wire,
     },
     error::{Error, Result},
@@ -235,7 +236,8 @@ impl Access {
 
         parts.extensions.insert(caller);
         let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
-        let response = before(deadline, AssertUnwindSafe(handled).catch_unwind())
+        let handled = in_turn(&key, method, AssertUnwindSafe(handled).catch_unwind());
+        let response = before(deadline, handled)
             .await?
             .map_err(|_| Error::internal("a handler panicked"))?;
         let answer = TABLES.message(method.response);

@@ -9,6 +9,7 @@ use crate::attributes;
 use crate::error::{Error, Result};
 use crate::feed::{Decoded, micros};
 use crate::filter::{Field, Kind, Record, Schema, Value, pack_list, pack_map};
+use crate::list::{Index, Lead, Table};
 use crate::proto::pb;
 
 const STATES: Kind = Kind::Enum(&[("OPEN", 1), ("ORDERED", 2), ("MERGED", 3)]);
@@ -16,50 +17,82 @@ const CUSTOMER_KINDS: Kind = Kind::Enum(&[("REGISTERED", 1), ("GUEST", 2)]);
 const FREEZES: Kind = Kind::Enum(&[("SOFT", 1), ("HARD", 2)]);
 const ABANDONMENTS: Kind = Kind::Enum(&[("ABANDONED", 1), ("RECOVERED", 2)]);
 const MONEY: Kind = Kind::Money {
-    currency_column: "currency",
+    currency_column: "c.currency",
 };
 
-/// The fields of a cart. An order names only those whose columns have an index.
+/// The fields of a cart, over the table `carts c`. An order names only those whose columns have an index.
 pub const SCHEMA: Schema = Schema {
     fields: &[
-        Field::new("name", Kind::Name(COLLECTION), "id").sortable(),
-        Field::new("number", Kind::Text, "number").sortable(),
-        Field::new("customer", Kind::Name("customers"), "customer_id"),
-        Field::new("visitor_id", Kind::Text, "visitor_id"),
-        Field::new("storefront", Kind::Text, "storefront"),
-        Field::new("slot", Kind::Text, "slot"),
-        Field::new("state", STATES, "state"),
-        Field::new("currency_code", Kind::Text, "currency"),
-        Field::new("item_count", Kind::Int, "item_count"),
-        Field::new("subtotal", MONEY, "subtotal"),
-        Field::new("discount", MONEY, "discount"),
-        Field::new("tax", MONEY, "tax"),
-        Field::new("total", MONEY, "total"),
-        Field::new("products", Kind::TextList, "products"),
-        Field::new("order_reference", Kind::Text, "order_reference"),
-        Field::new("shipping_method", Kind::Text, "shipping_method"),
-        Field::new("language_code", Kind::Text, "language_code").of_languages(),
-        Field::new("note", Kind::Text, "note").searchable("note_folded"),
-        Field::new("customer_summary.display_name", Kind::Text, "customer_name")
-            .searchable("customer_name_folded"),
-        Field::new("customer_summary.kind", CUSTOMER_KINDS, "customer_kind"),
+        Field::new("name", Kind::Name(COLLECTION), "c.id").sortable(),
+        Field::new("number", Kind::Text, "c.number").sortable(),
+        Field::new("customer", Kind::Name("customers"), "c.customer_id"),
+        Field::new("visitor_id", Kind::Text, "c.visitor_id"),
+        Field::new("storefront", Kind::Text, "c.storefront"),
+        Field::new("slot", Kind::Text, "c.slot"),
+        Field::new("state", STATES, "c.state"),
+        Field::new("currency_code", Kind::Text, "c.currency"),
+        Field::new("item_count", Kind::Int, "c.item_count"),
+        Field::new("subtotal", MONEY, "c.subtotal"),
+        Field::new("discount", MONEY, "c.discount"),
+        Field::new("tax", MONEY, "c.tax"),
+        Field::new("total", MONEY, "c.total"),
+        Field::new("products", Kind::TextList, "c.products"),
+        Field::new("order_reference", Kind::Text, "c.order_reference"),
+        Field::new("shipping_method", Kind::Text, "c.shipping_method"),
+        Field::new("language_code", Kind::Text, "c.language_code").of_languages(),
+        Field::new("note", Kind::Text, "c.note").searchable("c.note_folded"),
+        Field::new(
+            "customer_summary.display_name",
+            Kind::Text,
+            "c.customer_name",
+        )
+        .searchable("c.customer_name_folded"),
+        Field::new("customer_summary.kind", CUSTOMER_KINDS, "c.customer_kind"),
         Field::new(
             "customer_summary.groups",
             Kind::NameList("groups"),
-            "customer_groups",
+            "c.customer_groups",
         ),
-        Field::new("attributes", Kind::TextMap, "attributes"),
-        Field::new("create_time", Kind::Time, "create_time").sortable(),
-        Field::new("update_time", Kind::Time, "update_time").sortable(),
-        Field::new("order_time", Kind::Time, "order_time"),
-        Field::new("display_name", Kind::Text, "display_name"),
-        Field::new("freeze", FREEZES, "freeze_mode"),
-        Field::new("lock.holder", Kind::Text, "lock_holder"),
-        Field::new("activity_time", Kind::Time, "activity_time"),
-        Field::new("abandonment", ABANDONMENTS, "abandonment"),
-        Field::new("abandon_time", Kind::Time, "abandon_time"),
+        Field::new("attributes", Kind::TextMap, "c.attributes"),
+        Field::new("create_time", Kind::Time, "c.create_time").sortable(),
+        Field::new("update_time", Kind::Time, "c.update_time").sortable(),
+        Field::new("order_time", Kind::Time, "c.order_time"),
+        Field::new("display_name", Kind::Text, "c.display_name"),
+        Field::new("freeze", FREEZES, "c.freeze_mode"),
+        Field::new("lock.holder", Kind::Text, "c.lock_holder"),
+        Field::new("activity_time", Kind::Time, "c.activity_time"),
+        Field::new("abandonment", ABANDONMENTS, "c.abandonment"),
+        Field::new("abandon_time", Kind::Time, "c.abandon_time"),
     ],
 };
+
+/// The table, and what leads to its rows. The conditions are those of the partial indexes.
+pub static TABLE: Table = Table {
+    from: "carts c",
+    documents: "carts d",
+    leads: &[
+        lead("name", Index::Unique, ""),
+        lead("number", Index::Unique, ""),
+        lead(
+            "order_reference",
+            Index::Unique,
+            " AND c.order_reference IS NOT NULL",
+        ),
+        lead("customer", Index::Equal, " AND c.customer_id <> ''"),
+        lead("state", Index::Value(1), " AND c.state = 1"),
+        lead("state", Index::Value(3), " AND c.state = 3"),
+        lead("create_time", Index::Range, ""),
+        lead("update_time", Index::Range, ""),
+    ],
+};
+
+const fn lead(path: &'static str, index: Index, condition: &'static str) -> Lead {
+    Lead {
+        path,
+        index,
+        condition,
+    }
+}
 
 /// The position of each field in [`SCHEMA`].
 mod at {

@@ -6,7 +6,9 @@ use crate::{
     access::{Roles, tables::TABLES},
     attributes, feed,
     filter::{Field, Kind, Record, Schema, Value, pack_map},
+    list::{Entries, Index, Lead, Pairs, Table},
     proto::pb,
+    store::SearchColumn,
 };
 
 /// The customer's name.
@@ -107,6 +109,62 @@ const SCHEMA: Schema = Schema {
         Field::new("delete_time", Kind::Time, "c.delete_time"),
     ],
 };
+
+/// Where the words of a customer are found.
+pub static SEARCH: SearchColumn = SearchColumn {
+    text: "c.search_text",
+    id: "c.search_id",
+    fts: "customers_search",
+};
+
+/// The fields whose index leads only to customers that are not deleted.
+pub static OF_THE_LIVING: &[&str] = &["groups", "default_group"];
+
+/// The table, and what leads to its rows. The default group is one of the groups.
+pub static TABLE: Table = Table {
+    from: "customers c",
+    documents: "customers d",
+    leads: &[
+        lead("name", Index::Unique),
+        lead("number", Index::Unique),
+        lead(
+            "external_ids",
+            Index::Entries(Entries {
+                from: "customer_external_ids x",
+                key: "x.system",
+                value: "x.external_id",
+                id: "x.customer_id",
+            }),
+        ),
+        lead("email", Index::Equal),
+        lead("last_name", Index::Equal),
+        lead("groups", MEMBERSHIPS),
+        lead("default_group", MEMBERSHIPS),
+        lead("email", Index::Words(&SEARCH)),
+        lead("last_name", Index::Words(&SEARCH)),
+        lead("first_name", Index::Words(&SEARCH)),
+        lead("company", Index::Words(&SEARCH)),
+        lead("phone", Index::Words(&SEARCH)),
+        lead("email", Index::Range),
+        lead("last_name", Index::Range),
+        lead("create_time", Index::Range),
+        lead("update_time", Index::Range),
+    ],
+};
+
+const MEMBERSHIPS: Index = Index::Pairs(Pairs {
+    from: "memberships m",
+    element: "m.group_id",
+    id: "m.customer_id",
+});
+
+const fn lead(path: &'static str, index: Index) -> Lead {
+    Lead {
+        path,
+        index,
+        condition: "",
+    }
+}
 
 /// Whether these roles see a field of a customer; what they do not see does not exist for them.
 pub fn visible_to(roles: Roles) -> impl Fn(&str) -> bool {

@@ -8,12 +8,14 @@ use prost::Message as _;
 
 use super::{
     convert::{self, COLLECTION},
-    fields::CustomerRecord,
+    fields::{CustomerRecord, FIELDS, TABLE},
     sql,
 };
 use crate::{
     error::{Error, Result},
-    feed::{Decoded, Kind, PageQuery, Resource, Row, Scope},
+    feed::{Decoded, Kind, PageQuery, Resource, Row, Rows, Scope},
+    filter::Filter,
+    list,
     proto::pb,
     store::{Bind, Conn, Statement, dialect},
 };
@@ -38,37 +40,56 @@ impl Resource for Customers {
         Ok(Arc::new(CustomerRecord::new(customer)))
     }
 
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         page(conn, query).boxed()
     }
 }
 
-async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
+async fn page(conn: &mut Conn, query: PageQuery) -> Result<Rows> {
+    let (rows, next) = match &query.scope {
+        Scope::All => {
+            let everything = Filter::everything(&FIELDS);
+            let filter = query.filter.as_deref().unwrap_or(&everything);
+            list::by_name(conn, &TABLE, "c.delete_time IS NULL", &query, filter).await?
+        }
+        Scope::Ids(ids) => {
+            let rows = named(conn, &query, ids).await?;
+            return Ok(Rows::up_to(query.limit, shown(rows)?));
+        }
+        Scope::Topic(_) => (Vec::new(), None),
+    };
+    let rows = shown(rows)?;
+    Ok(Rows { rows, next })
+}
+
+/// The customers of these ids.
+async fn named(
+    conn: &mut Conn,
+    query: &PageQuery,
+    ids: &[String],
+) -> Result<Vec<(String, i64, String)>> {
     let engine = conn.engine();
     let select = "SELECT c.id, c.version, c.doc FROM customers c
         WHERE c.delete_time IS NULL AND c.shop_id = ";
     let mut statement = Statement::new(engine, select);
     statement.bind(&*query.shop);
-    match query.scope {
-        Scope::All => {}
-        Scope::Ids(ids) => {
-            let ids = statement.keep(Bind::Texts(ids));
-            statement
-                .push(" AND ")
-                .push_piece(&dialect::any_of(engine, "c.id", &ids));
-        }
-        Scope::Topic(_) => return Ok(Vec::new()),
-    }
+    let ids = statement.keep(Bind::Texts(ids.to_vec()));
+    statement
+        .push(" AND ")
+        .push_piece(&dialect::any_of(engine, "c.id", &ids));
     if let Some(filter) = &query.filter {
         statement.push(" AND ").push_filter(filter, query.now);
     }
-    if let Some(after) = query.after {
-        statement.push(" AND c.id > ").bind(after);
+    if let Some(after) = &query.after {
+        statement.push(" AND c.id > ").bind(&**after);
     }
     statement
         .push(" ORDER BY c.id LIMIT ")
         .push_number(query.limit);
-    let rows: Vec<(String, i64, String)> = statement.fetch_all(conn).await?;
+    Ok(statement.fetch_all(conn).await?)
+}
+
+fn shown(rows: Vec<(String, i64, String)>) -> Result<Vec<Row>> {
     rows.into_iter()
         .map(|(id, version, doc)| {
             let customer = sql::model(id, version, &doc)?;

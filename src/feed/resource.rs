@@ -25,7 +25,7 @@ pub trait Resource: Send + Sync + 'static {
     fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>>;
 
     /// A page of a snapshot: rows in the order of their ids.
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>>;
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>>;
 }
 
 /// A decoded resource.
@@ -62,6 +62,27 @@ pub struct PageQuery {
     pub after: Option<String>,
     /// How many at the most.
     pub limit: i64,
+}
+
+/// What a page of a snapshot holds. It examines a bounded number of rows, so it may hold few of them, or
+/// none, and not be the last.
+#[derive(Debug)]
+pub struct Rows {
+    /// The rows, in the order of their ids.
+    pub rows: Vec<Row>,
+    /// After which id the next page begins; None if this is the last.
+    pub next: Option<String>,
+}
+
+impl Rows {
+    /// The rows of a page that ends at the limit only.
+    #[must_use]
+    pub fn up_to(limit: i64, rows: Vec<Row>) -> Self {
+        let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
+        let last = rows.last().filter(|_| is_full);
+        let next = last.map(|row| row.id.clone());
+        Self { rows, next }
+    }
 }
 
 /// A row of a snapshot.

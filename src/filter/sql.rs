@@ -289,7 +289,7 @@ impl Predicate<'_> {
     }
 }
 
-fn operator(comparison: Comparison) -> &'static str {
+pub(super) fn operator(comparison: Comparison) -> &'static str {
     match comparison {
         Comparison::Equal => " = ",
         Comparison::NotEqual => " <> ",

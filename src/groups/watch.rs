@@ -12,7 +12,7 @@ use super::fields::GroupRecord;
 use super::model::COLLECTION;
 use super::sql::GroupRow;
 use crate::error::Result;
-use crate::feed::{Decoded, Kind, PageQuery, Resource, Row, Scope};
+use crate::feed::{Decoded, Kind, PageQuery, Resource, Row, Rows, Scope};
 use crate::store::{Bind, Conn, Statement, dialect};
 
 /// The resource of WatchGroups.
@@ -31,13 +31,13 @@ impl Resource for Groups {
         GroupRecord::decode(body)
     }
 
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         page(conn, query).boxed()
     }
 }
 
-async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
-    let engine = conn.engine();
+async fn page(conn: &mut Conn, query: PageQuery) -> Result<Rows> {
+    let (engine, limit) = (conn.engine(), query.limit);
     let mut statement = Statement::new(
         engine,
         "SELECT id, version, doc FROM groups WHERE shop_id = ",
@@ -51,7 +51,7 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
                 .push(" AND ")
                 .push_piece(&dialect::any_of(engine, "id", &ids));
         }
-        Scope::Topic(_) => return Ok(Vec::new()),
+        Scope::Topic(_) => return Ok(Rows::up_to(limit, Vec::new())),
     }
     if let Some(filter) = &query.filter {
         statement.push(" AND ").push_filter(filter, query.now);
@@ -63,7 +63,8 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
         .push(" ORDER BY id LIMIT ")
         .push_number(query.limit);
     let rows: Vec<GroupRow> = statement.fetch_all(conn).await?;
-    rows.into_iter()
+    let rows: Result<Vec<Row>> = rows
+        .into_iter()
         .map(|row| {
             let group = row.model()?;
             let body = Bytes::from(convert::message(&group).encode_to_vec());
@@ -73,5 +74,6 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Vec<Row>> {
                 body,
             })
         })
-        .collect()
+        .collect();
+    Ok(Rows::up_to(limit, rows?))
 }

@@ -15,7 +15,7 @@ use crate::error::{Error, Result};
 use crate::feed::{Feed, Permit};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
-use crate::store::Store;
+use crate::store::{Purpose, Store};
 
 /// The messages of a watched operation.
 pub(super) type Stream = Pin<Box<dyn futures::Stream<Item = Result<pb::Operation, Status>> + Send>>;
@@ -44,7 +44,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
         _permit: feed.admit(&caller)?,
         draining: feed.draining().clone(),
         progress: jobs::progress(),
-        store,
+        store: store.reserved_for(Purpose::Streams),
         caller,
         id,
         sent: None,
@@ -72,7 +72,17 @@ impl Watch {
             let read = self
                 .store
                 .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
-            let operation = read.await?;
+            let operation = match (read.await, &self.sent) {
+                // A job that leaves no operation behind vanishes when it has ended well.
+                (Err(error), Some(last)) if error.reason() == ErrorReason::NotFound => {
+                    self.ended = true;
+                    return Ok(pb::Operation {
+                        state: pb::operation::State::Done.into(),
+                        ..last.clone()
+                    });
+                }
+                (read, _) => read?,
+            };
             if self.sent.as_ref() != Some(&operation.message) {
                 self.ended = operation.state.has_ended();
                 self.sent = Some(operation.message.clone());

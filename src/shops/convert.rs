@@ -70,6 +70,20 @@ pub fn settings(shop: &Shop) -> pb::ShopSettings {
     }
 }
 
+/// Empties the fields that name a group whose id is not among `visible`.
+pub fn hide_groups(settings: &mut pb::ShopSettings, visible: &[String]) {
+    let groups = [
+        &mut settings.visitor_group,
+        &mut settings.guest_group,
+        &mut settings.customer_group,
+    ];
+    for group in groups {
+        if !visible.iter().any(|id| id == id_of(group)) {
+            group.clear();
+        }
+    }
+}
+
 /// The fields of the settings that an update may change.
 const WRITABLE: [&str; 15] = [
     "default_currency_code",

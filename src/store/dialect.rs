@@ -47,6 +47,17 @@ pub fn any_of(engine: Engine, column: &str, placeholder: &str) -> String {
     }
 }
 
+/// Whether `column` is one of the digests at `placeholder`, which binds [`Digests`](super::Digests).
+#[must_use]
+pub fn any_digest_of(engine: Engine, column: &str, placeholder: &str) -> String {
+    match engine {
+        Engine::Sqlite => {
+            format!("{column} IN (SELECT unhex(value) FROM json_each({placeholder}))")
+        }
+        Engine::Postgres => format!("{column} = ANY({placeholder})"),
+    }
+}
+
 /// Whether the column holds a JSON array of texts that contains the text at `placeholder`.
 #[must_use]
 pub fn array_has(engine: Engine, column: &str, placeholder: &str) -> String {

@@ -54,6 +54,19 @@ impl SearchTerms {
         (!terms.is_empty()).then_some(Self(terms))
     }
 
+    /// What must occur in the text of a row of which a field contains this folded text; none when an
+    /// index finds nothing of it.
+    #[must_use]
+    pub fn within(text: &str) -> Option<Self> {
+        let text = index_text([text]);
+        let words = text.split_whitespace();
+        let terms: Vec<String> = words
+            .filter(|word| word.chars().count() >= INDEXED)
+            .map(str::to_owned)
+            .collect();
+        (!terms.is_empty()).then_some(Self(terms))
+    }
+
     /// Whether a text made by [`index_text`] is found.
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
@@ -82,53 +95,33 @@ impl SearchTerms {
         statement.push(")");
     }
 
-    /// Adds the condition to a statement.
-    pub fn push(&self, column: &SearchColumn, statement: &mut Statement) {
+    /// Adds the condition that the index answers: of the terms that it can find. On SQLite it is one of the
+    /// table `fts`.
+    pub fn push_indexed(&self, column: &SearchColumn, statement: &mut Statement) {
+        let needles = self.0.iter().map(|term| needle(term));
+        let mut indexed = needles.filter(|needle| needle.chars().count() >= INDEXED);
         match statement.engine() {
-            Engine::Sqlite => self.push_sqlite(column, statement),
-            Engine::Postgres => self.push_postgres(column, statement),
+            Engine::Sqlite => {
+                let phrases: Vec<String> = indexed
+                    .map(|needle| format!("\"{}\"", needle.replace('"', "\"\"")))
+                    .collect();
+                statement.push(column.fts).push(" MATCH ");
+                statement.bind(phrases.join(" AND "));
+            }
+            Engine::Postgres => {
+                let first = indexed.next().unwrap_or_default();
+                push_like(column, &first, statement);
+                for needle in indexed {
+                    push_like(column, &needle, statement.push(" AND "));
+                }
+            }
         }
     }
+}
 
-    fn push_sqlite(&self, column: &SearchColumn, statement: &mut Statement) {
-        let needles = || self.0.iter().map(|term| needle(term));
-        let indexed: Vec<String> = needles()
-            .filter(|needle| needle.chars().count() >= INDEXED)
-            .map(|needle| format!("\"{}\"", needle.replace('"', "\"\"")))
-            .collect();
-        let mut between = "(";
-        if !indexed.is_empty() {
-            let query = statement.keep(indexed.join(" AND "));
-            statement
-                .push(between)
-                .push(column.id)
-                .push(" IN (SELECT rowid FROM ");
-            statement
-                .push(column.fts)
-                .push(" WHERE ")
-                .push(column.fts)
-                .push(" MATCH ");
-            statement.push_piece(&query).push(")");
-            between = " AND ";
-        }
-        for needle in needles().filter(|needle| needle.chars().count() < INDEXED) {
-            let placeholder = statement.keep(needle);
-            let piece = dialect::contains(Engine::Sqlite, column.text, &placeholder);
-            statement.push(between).push_piece(&piece);
-            between = " AND ";
-        }
-        statement.push(")");
-    }
-
-    fn push_postgres(&self, column: &SearchColumn, statement: &mut Statement) {
-        let mut between = "(";
-        for term in &self.0 {
-            statement.push(between).push(column.text).push(" LIKE ");
-            statement.bind(format!("%{}%", like_literal(&needle(term))));
-            between = " AND ";
-        }
-        statement.push(")");
-    }
+fn push_like(column: &SearchColumn, needle: &str, statement: &mut Statement) {
+    statement.push(column.text).push(" LIKE ");
+    statement.bind(format!("%{}%", like_literal(needle)));
 }
 
 /// What must occur: the term, or for a short one a word that begins with it.
@@ -179,7 +172,8 @@ mod tests {
         let terms = SearchTerms::of("100%_\" ' a").unwrap();
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let mut statement = Statement::new(engine, "SELECT 1 WHERE ");
-            terms.push(&COLUMN, &mut statement);
+            terms.push_examining(&COLUMN, &mut statement);
+            terms.push_indexed(&COLUMN, statement.push(" AND "));
 
             assert!(
                 !statement.text().contains(['%', '"', '\'']),

@@ -12,7 +12,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
-use super::pool::Target;
+use super::target::Target;
 use crate::on;
 
 /// The name of the database in the data folder.

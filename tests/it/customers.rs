@@ -10,6 +10,7 @@ mod read;
 mod titles;
 mod twins;
 mod update;
+mod visits;
 mod watch;
 
 use clientela::proto::pb::{self, Role, customer_service_client::CustomerServiceClient};

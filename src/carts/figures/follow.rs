@@ -22,11 +22,12 @@ use crate::carts::{model, sql};
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::feed::{
-    Decoded, Feed, Frame, Kind, PageQuery, Resource, Row, Scope, Stream, WatchRequest, timestamp,
+    Decoded, Feed, Frame, Kind, PageQuery, Resource, Row, Rows, Scope, Stream, WatchRequest,
+    timestamp,
 };
 use crate::proto::pb::{self, WatchCartsResponse, WatchOptions, watch_carts_response::Signal};
 use crate::shops;
-use crate::store::{Conn, Store};
+use crate::store::{Conn, Purpose, Store};
 
 /// How often the setting is read.
 const SETTING_INTERVAL: Duration = Duration::from_secs(1);
@@ -66,6 +67,7 @@ pub(super) async fn follow(
 
 /// Reads the shop's setting for ever.
 async fn read_setting(store: Store, shop: Arc<str>, board: Arc<Board>) {
+    let store = store.reserved_for(Purpose::Streams);
     let mut turns = tokio::time::interval(SETTING_INTERVAL);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -207,11 +209,14 @@ impl Resource for CountedCarts {
         CARTS.decode(body)
     }
 
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         async move {
             let after = query.after.unwrap_or_default();
             let rows = sql::counted(conn, &query.shop, &after, query.limit).await?;
-            Ok(rows.into_iter().map(row).collect())
+            Ok(Rows::up_to(
+                query.limit,
+                rows.into_iter().map(row).collect(),
+            ))
         }
         .boxed()
     }

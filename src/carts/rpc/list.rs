@@ -4,18 +4,19 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 use prost::Message as _;
+use sqlx::FromRow;
 
 use super::Service;
 use crate::access::Caller;
-use crate::carts::schema::{CartRecord, SCHEMA};
+use crate::carts::schema::{CartRecord, SCHEMA, TABLE};
 use crate::carts::sql;
 use crate::carts::work::{self, Work};
 use crate::error::Result;
-use crate::filter::Filter;
-use crate::limits::{self, PAGE_ROWS_EXAMINED_MAX};
-use crate::list::{self, Key, Order};
+use crate::filter::{Filter, Record, Value};
+use crate::limits;
+use crate::list::{self, Examination, Key, Order};
 use crate::proto::pb;
-use crate::store::{Conn, PageToken, RequestDigest, Statement, StoreMeta};
+use crate::store::{Conn, PageToken, RequestDigest, StoreMeta};
 
 impl Service {
     pub(super) async fn list(
@@ -55,81 +56,79 @@ struct List {
     digest: RequestDigest,
 }
 
+/// What is read of a row that matches, or of the last that was examined.
+const COLUMNS: &[(&str, &str)] = &[
+    ("c.id", "id"),
+    ("c.number", "number"),
+    ("c.create_time", "create_time"),
+    ("c.update_time", "update_time"),
+];
+
+/// A row without its document: those are large, and most rows that a filter looks at do not match.
+#[derive(FromRow)]
+struct ExaminedRow {
+    id: String,
+    number: String,
+    create_time: i64,
+    update_time: i64,
+}
+
+/// Only what orders may name.
+impl Record for ExaminedRow {
+    fn value(&self, field: usize) -> Value<'_> {
+        match SCHEMA.fields[field].path {
+            "name" => Value::text(&self.id),
+            "number" => Value::text(&self.number),
+            "create_time" => Value::Int(self.create_time),
+            "update_time" => Value::Int(self.update_time),
+            _ => Value::Absent,
+        }
+    }
+}
+
 impl List {
     async fn read(self, conn: &mut Conn) -> Result<pb::ListCartsResponse> {
-        let mut ids = self.matching_ids(conn).await?;
-        let more = ids.len() > self.size;
-        ids.truncate(self.size);
-        let (carts, whole) = self.page(conn, &ids).await?;
-        let last = if more || !whole {
-            carts.last().cloned()
-        } else if self.filter.is_everything() {
-            None
-        } else {
-            self.last_examined(conn).await?
+        let examination = Examination {
+            table: &TABLE,
+            columns: COLUMNS,
+            documents: false,
+            shop: &self.shop,
+            filter: &self.filter,
+            now: self.now,
+            condition: "",
+            search: None,
+            without: &[],
+            order: &self.order,
         };
-        let next_page_token = last.map(|cart| self.token_after(cart)).unwrap_or_default();
-        let mut matching = Statement::new(conn.engine(), "SELECT 1 AS one FROM carts");
-        matching
-            .push(" WHERE shop_id = ")
-            .bind(&*self.shop)
-            .push(" AND ");
-        matching.push_filter(&self.filter, self.now);
+        let way = examination.way(conn).await?;
+        let after = self.after.as_deref();
+        // One more than the page has, so that it knows whether it is the last.
+        let limit = self.size + 1;
+        let mut rows: Vec<ExaminedRow> = examination.rows(conn, &way, after, limit).await?;
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
+        let (carts, whole) = self.page(conn, &ids).await?;
+        let next_page_token = if more || !whole {
+            carts
+                .last()
+                .cloned()
+                .map(|cart| self.token_after(&CartRecord::new(cart)))
+        } else {
+            let last: Option<ExaminedRow> = examination.last(conn, &way, after).await?;
+            last.map(|row| self.token_after(&row))
+        };
+        let matching = examination.matching(conn.engine(), &way);
         let count = list::count(conn, self.count, &matching).await?;
         Ok(pb::ListCartsResponse {
             carts,
-            next_page_token,
+            next_page_token: next_page_token.unwrap_or_default(),
             count,
         })
     }
 
-    fn token_after(&self, cart: pb::Cart) -> String {
-        let place = self.order.place(&CartRecord::new(cart));
-        PageToken::seal(&self.meta, &self.digest, &place)
-    }
-
-    /// Begins a statement over the rows after the last page, without documents: they are large, and
-    /// most rows that a filter looks at do not match.
-    fn after(&self, conn: &Conn, select: &'static str) -> Result<Statement> {
-        let mut statement = Statement::new(conn.engine(), select);
-        statement
-            .push(" FROM carts WHERE shop_id = ")
-            .bind(&*self.shop);
-        if let Some(after) = &self.after {
-            statement.push(" AND ");
-            self.order.push_after(&mut statement, after)?;
-        }
-        Ok(statement)
-    }
-
-    /// The ids of the page's carts and of one more, of the rows that one page may examine.
-    async fn matching_ids(&self, conn: &mut Conn) -> Result<Vec<String>> {
-        let one_more = i64::try_from(self.size + 1).unwrap_or(i64::MAX);
-        let mut statement;
-        if self.filter.is_everything() {
-            statement = self.after(conn, "SELECT id")?;
-            self.order.push(&mut statement);
-        } else {
-            statement = Statement::new(
-                conn.engine(),
-                "SELECT id FROM (SELECT id, number, create_time, update_time, ",
-            );
-            statement.push_filter(&self.filter, self.now);
-            statement
-                .push(" AS fits FROM carts WHERE shop_id = ")
-                .bind(&*self.shop);
-            if let Some(after) = &self.after {
-                statement.push(" AND ");
-                self.order.push_after(&mut statement, after)?;
-            }
-            self.order.push(&mut statement);
-            statement.push(" LIMIT ").push_number(EXAMINED);
-            statement.push(") AS examined WHERE fits");
-            self.order.push(&mut statement);
-        }
-        statement.push(" LIMIT ").push_number(one_more);
-        let rows: Vec<(String,)> = statement.fetch_all(conn).await?;
-        Ok(rows.into_iter().map(|(id,)| id).collect())
+    fn token_after(&self, row: &dyn Record) -> String {
+        PageToken::seal(&self.meta, &self.digest, &self.order.place(row))
     }
 
     /// The carts of a page, and whether they are all: the page ends before its answer would become too
@@ -168,21 +167,9 @@ impl List {
         }
         Ok(carts.into_iter().flatten().collect())
     }
-
-    /// The last row that the page examined, if there may be further ones.
-    async fn last_examined(&self, conn: &mut Conn) -> Result<Option<pb::Cart>> {
-        let mut statement = self.after(conn, "SELECT id")?;
-        self.order.push(&mut statement);
-        // The page's own bound, not a page's beginning: it never grows.
-        statement.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
-        let rows: Vec<(String,)> = statement.fetch_all(conn).await?;
-        let ids: Vec<String> = rows.into_iter().map(|(id,)| id).collect();
-        Ok(self.load(conn, &ids).await?.pop())
-    }
 }
 
 /// A page ends before its answer becomes larger than this.
 const PAGE_BYTES_MAX: usize = limits::RESPONSE_BYTES_MAX * 3 / 4;
 /// Carts that are read at once at least; the largest come to 8 MiB.
 const CHUNK: usize = 32;
-const EXAMINED: i64 = PAGE_ROWS_EXAMINED_MAX as i64;

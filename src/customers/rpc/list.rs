@@ -1,8 +1,7 @@
 //! ListCustomers.
 //!
-//! A page goes through the rows in their order, a chunk at a time, and looks at each whether it
-//! matches. What it examines is bounded; where a search or the filter leads to few rows by an index,
-//! only those are gone through.
+//! A page begins with the index that leads to the fewest rows, goes through them in their order and looks
+//! at each whether it matches. What it examines is bounded.
 
 use std::{borrow::Cow, sync::Arc};
 
@@ -16,31 +15,23 @@ use crate::{
     customers::{
         convert,
         derived::Derived,
-        fields::{FIELDS, visible_to},
+        fields::{FIELDS, OF_THE_LIVING, SEARCH, TABLE, visible_to},
         model::Customer,
         sql,
     },
     error::Result,
-    filter::{self, Filter, Record, Value},
+    filter::{Filter, Record, Value},
     limits,
-    list::{self, Key, Order},
+    list::{self, Examination, Key, Order, Way},
     proto::pb,
     shops,
-    store::{Bind, Conn, Engine, PageToken, RequestDigest, SearchColumn, SearchTerms, Statement},
+    store::{Conn, PageToken, RequestDigest, SearchTerms},
 };
 
-const SEARCH: SearchColumn = SearchColumn {
-    text: "c.search_text",
-    id: "c.search_id",
-    fts: "customers_search",
-};
-
-/// How much larger each further chunk of a page is.
-const GROWTH: usize = 4;
 /// A page ends before its answer becomes larger than this.
 const PAGE_BYTES_MAX: usize = limits::RESPONSE_BYTES_MAX * 3 / 4;
 
-/// A row that is examined; only those that match have their document.
+/// A row that matches, or the last that was examined; that has no document.
 #[derive(FromRow)]
 struct ExaminedRow {
     id: String,
@@ -49,8 +40,18 @@ struct ExaminedRow {
     last_name: String,
     create_time: i64,
     update_time: i64,
-    doc: Option<String>,
+    doc: String,
 }
+
+/// What of a row is read.
+const COLUMNS: &[(&str, &str)] = &[
+    ("c.id", "id"),
+    ("c.version", "version"),
+    ("c.email", "email"),
+    ("c.last_name", "last_name"),
+    ("c.create_time", "create_time"),
+    ("c.update_time", "update_time"),
+];
 
 /// Only what orders may name.
 impl Record for ExaminedRow {
@@ -77,14 +78,6 @@ struct List {
     size: usize,
     /// What `now` is in the filter: the same for all pages.
     now: i64,
-}
-
-/// By what the rows are found that are gone through.
-enum Path {
-    /// All, in their order.
-    Order,
-    /// What the index of the search has.
-    Search,
 }
 
 /// A page before it is made an answer.
@@ -125,11 +118,13 @@ impl Service {
         };
         let (page, count, derived) = self
             .store
-            .read(|conn| {
+            .snapshot(|conn| {
                 async move {
-                    let path = list.path(conn).await?;
-                    let count = list.count(conn, &path).await?;
-                    let page = list.page(conn, &path, place).await?;
+                    let examination = list.examination();
+                    let way = examination.way(conn).await?;
+                    let matching = examination.matching(conn.engine(), &way);
+                    let count = list::count(conn, list.count, &matching).await?;
+                    let page = list.page(conn, &examination, &way, place).await?;
                     let derived = list.derived(conn, &page).await?;
                     Ok((page, count, derived))
                 }
@@ -157,154 +152,58 @@ impl Service {
 }
 
 impl List {
-    /// A search leads to its rows if there are not too many of them to be examined.
-    async fn path(&self, conn: &mut Conn) -> Result<Path> {
-        let Some(terms) = self.terms.as_ref().filter(|terms| terms.are_indexed()) else {
-            return Ok(Path::Order);
-        };
-        let mut probe = Statement::new(
-            conn.engine(),
-            "SELECT COUNT(*) FROM (SELECT 1 FROM customers c WHERE c.shop_id = ",
-        );
-        probe.bind(&*self.shop).push(" AND ");
-        terms.push(&SEARCH, &mut probe);
-        let most = i64::try_from(limits::PAGE_ROWS_EXAMINED_MAX).expect("the limit is small");
-        probe
-            .push(" LIMIT ")
-            .push_number(most + 1)
-            .push(") AS found");
-        let rows: Vec<(i64,)> = probe.fetch_all(conn).await?;
-        let few = rows.first().is_some_and(|(found,)| *found <= most);
-        Ok(if few { Path::Search } else { Path::Order })
-    }
-
-    async fn count(&self, conn: &mut Conn, path: &Path) -> Result<Option<pb::Count>> {
-        let mut statement = self.select("SELECT 1 AS one", conn.engine(), path);
-        statement.push(" AND ");
-        self.push_matches(&mut statement, path);
-        list::count(conn, self.count, &statement).await
+    fn examination(&self) -> Examination<'_> {
+        Examination {
+            table: &TABLE,
+            columns: COLUMNS,
+            documents: true,
+            shop: &self.shop,
+            filter: &self.filter,
+            now: self.now,
+            condition: if self.show_deleted {
+                ""
+            } else {
+                "c.delete_time IS NULL"
+            },
+            search: self.terms.as_ref().map(|terms| (&SEARCH, terms)),
+            without: if self.show_deleted {
+                OF_THE_LIVING
+            } else {
+                &[]
+            },
+            order: &self.order,
+        }
     }
 
     /// The next page after a place.
     async fn page(
         &self,
         conn: &mut Conn,
-        path: &Path,
-        mut place: Option<Vec<Key>>,
+        examination: &Examination<'_>,
+        way: &Way,
+        place: Option<Vec<Key>>,
     ) -> Result<Page> {
+        // One more than the page has, so that it knows whether it is the last.
+        let limit = self.size + 1;
+        let rows: Vec<ExaminedRow> = examination.rows(conn, way, place.as_deref(), limit).await?;
         let mut customers = Vec::new();
-        let mut bytes = 0;
-        let mut left = limits::PAGE_ROWS_EXAMINED_MAX;
-        // One more than the page, so that a list that all rows match knows its last page.
-        let mut chunk = self.size + 1;
-        loop {
-            let limit = chunk.min(left);
-            let rows = self.examine(conn, path, place.as_deref(), limit).await?;
-            let is_last = rows.len() < limit;
-            left -= rows.len();
-            for row in rows {
-                let next = self.order.place(&row);
-                if let Some(doc) = &row.doc {
-                    let customer = sql::model(row.id, row.version, doc)?;
-                    bytes += convert::message(&customer).encoded_len();
-                    let is_full = customers.len() == self.size || bytes > PAGE_BYTES_MAX;
-                    if is_full && !customers.is_empty() {
-                        return Ok(Page {
-                            customers,
-                            next: place,
-                        });
-                    }
-                    customers.push(customer);
-                }
-                place = Some(next);
+        let (mut bytes, mut next) = (0, None);
+        for row in rows {
+            let after = self.order.place(&row);
+            let customer = sql::model(row.id, row.version, &row.doc)?;
+            bytes += convert::message(&customer).encoded_len();
+            let is_full = customers.len() == self.size || bytes > PAGE_BYTES_MAX;
+            if is_full && !customers.is_empty() {
+                return Ok(Page { customers, next });
             }
-            if is_last {
-                return Ok(Page {
-                    customers,
-                    next: None,
-                });
-            }
-            if left == 0 || customers.len() == self.size {
-                return Ok(Page {
-                    customers,
-                    next: place,
-                });
-            }
-            chunk *= GROWTH;
+            customers.push(customer);
+            next = Some(after);
         }
-    }
-
-    async fn examine(
-        &self,
-        conn: &mut Conn,
-        path: &Path,
-        place: Option<&[Key]>,
-        limit: usize,
-    ) -> Result<Vec<ExaminedRow>> {
-        let engine = conn.engine();
-        let mut statement = Statement::new(
-            engine,
-            "SELECT c.id, c.version, c.email, c.last_name, c.create_time, c.update_time,
-             CASE WHEN ",
-        );
-        self.push_matches(&mut statement, path);
-        statement.push(" THEN c.doc END AS doc");
-        self.push_from(&mut statement, path);
-        if let Some(place) = place {
-            statement.push(" AND ");
-            self.order.push_after(&mut statement, place)?;
-        }
-        self.order.push(&mut statement);
-        let limit = i64::try_from(limit).expect("a page is small");
-        statement.push(" LIMIT ").push_number(limit);
-        Ok(statement.fetch_all(conn).await?)
-    }
-
-    fn select(&self, select: &'static str, engine: Engine, path: &Path) -> Statement {
-        let mut statement = Statement::new(engine, select);
-        self.push_from(&mut statement, path);
-        statement
-    }
-
-    /// Adds from where rows are taken: those that an index leads to, if one does.
-    fn push_from(&self, statement: &mut Statement, path: &Path) {
-        statement
-            .push(" FROM customers c WHERE c.shop_id = ")
-            .bind(&*self.shop);
-        for (path, condition) in [
-            ("name", " AND c.id = "),
-            ("email", " AND c.email = "),
-            ("number", " AND c.number = "),
-        ] {
-            if let Some(filter::Bind::Text(value)) = self.filter.equality(path) {
-                statement.push(condition).bind(value);
-            }
-        }
-        if let Some((system, id)) = self.filter.entry("external_ids") {
-            statement.push(" AND c.id IN (SELECT x.customer_id FROM customer_external_ids x");
-            statement.push(" WHERE x.shop_id = ").bind(&*self.shop);
-            statement.push(" AND x.system = ").bind(system);
-            statement
-                .push(" AND x.external_id = ")
-                .bind(Bind::Text(id))
-                .push(")");
-        }
-        if let (Path::Search, Some(terms)) = (path, &self.terms) {
-            statement.push(" AND ");
-            terms.push(&SEARCH, statement);
-        }
-    }
-
-    /// Adds whether a row matches.
-    fn push_matches(&self, statement: &mut Statement, path: &Path) {
-        statement.push_filter(&self.filter, self.now);
-        if !self.show_deleted {
-            statement.push(" AND c.delete_time IS NULL");
-        }
-        if let (Path::Order, Some(terms)) = (path, &self.terms) {
-            statement.push(" AND ");
-            terms.push_examining(&SEARCH, statement);
-        }
+        let last: Option<ExaminedRow> = examination.last(conn, way, place.as_deref()).await?;
+        Ok(Page {
+            customers,
+            next: last.map(|row| self.order.place(&row)),
+        })
     }
 
     async fn derived(&self, conn: &mut Conn, page: &Page) -> Result<Vec<Derived>> {

@@ -8,7 +8,7 @@ use prost::Message as _;
 use super::*;
 use crate::error::Result;
 use crate::feed::log::{Kind, Payload};
-use crate::feed::{Decoded, PageQuery, Row};
+use crate::feed::{Decoded, PageQuery, Rows};
 use crate::filter::{Record, Value};
 use crate::store::Conn;
 
@@ -28,7 +28,7 @@ impl Resource for Things {
         Ok(Arc::new(Thing(String::from_utf8_lossy(body).into_owned())))
     }
 
-    fn page<'c>(&self, _conn: &'c mut Conn, _query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, _conn: &'c mut Conn, _query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         unreachable!("a channel reads nothing")
     }
 }

@@ -12,9 +12,8 @@ use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::feed::history::{self, LogRow};
 use crate::feed::position::{Position, Progress};
-use crate::feed::resource::{PageQuery, Resource, Row, Scope};
+use crate::feed::resource::{PageQuery, Resource, Row, Rows, Scope};
 use crate::feed::tail;
-use crate::filter::Filter;
 use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
 
 /// Rows of the log that are read at once.
@@ -46,6 +45,8 @@ pub struct Resumed {
 /// Rows of a snapshot, as of one moment.
 pub struct Page {
     pub rows: Vec<Row>,
+    /// After which id the next page begins; None if this is the last.
+    pub next: Option<String>,
     /// Up to where the log was complete at that moment.
     pub end: Position,
     /// The furthest change that may show in the rows; not before `end`.
@@ -130,12 +131,15 @@ impl Watch {
 
     /// A query for a page of what the stream is about.
     pub(super) fn query(&self, after: Option<String>) -> PageQuery {
-        // What does not match now may match later: then all rows have to be looked at.
-        let by_clock = self.filter.as_deref().is_some_and(Filter::uses_clock);
+        // What the clock keeps from matching now may match later: those rows have to be looked at too.
+        let filter = match &self.filter {
+            Some(filter) if filter.uses_clock() => Some(Arc::new(filter.timeless())),
+            filter => filter.clone(),
+        };
         PageQuery {
             shop: Arc::clone(&self.shop),
             scope: self.scope.clone(),
-            filter: if by_clock { None } else { self.filter.clone() },
+            filter,
             now: self.clock.now(),
             after,
             limit: snapshot::PAGE_ROWS,
@@ -167,8 +171,8 @@ pub fn resume(
                 let end = history::end(conn, order).await?;
                 let shop = Arc::clone(&query.shop);
                 let mut ids = history::held_back(conn, &shop, resource.kind()).await?;
-                let rows = resource.page(conn, query).await?;
-                ids.extend(rows.into_iter().map(|row| row.id));
+                let page = resource.page(conn, query).await?;
+                ids.extend(page.rows.into_iter().map(|row| row.id));
                 Ok((end, ids))
             }
             .boxed()
@@ -193,9 +197,14 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
             async move {
                 let end = history::end(conn, order).await?;
                 let held_back = history::furthest_held_back(conn, order, &query.shop).await?;
-                let rows = resource.page(conn, query).await?;
+                let Rows { rows, next } = resource.page(conn, query).await?;
                 let seen = held_back.unwrap_or(end);
-                Ok(Page { rows, end, seen })
+                Ok(Page {
+                    rows,
+                    next,
+                    end,
+                    seen,
+                })
             }
             .boxed()
         });

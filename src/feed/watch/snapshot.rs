@@ -112,16 +112,19 @@ impl Watch {
 
     /// Puts a page of the snapshot into messages.
     pub(super) fn take_page(&mut self, page: Page) -> Result<()> {
-        let Page { rows, end, seen } = page;
+        let Page {
+            rows,
+            next,
+            end,
+            seen,
+        } = page;
         let Phase::Snapshot(snapshot) = &mut self.phase else {
             return Ok(());
         };
         let (first, time) = (snapshot.after.is_none(), snapshot.time);
-        if i64::try_from(rows.len()).unwrap_or(i64::MAX) < PAGE_ROWS {
-            snapshot.end = Some(end);
-        }
-        if let Some(last) = rows.last() {
-            snapshot.after = Some(last.id.clone());
+        match next {
+            Some(after) => snapshot.after = Some(after),
+            None => snapshot.end = Some(end),
         }
         if first {
             self.position = end;

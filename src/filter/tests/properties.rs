@@ -4,6 +4,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::filter::expression::Comparison;
 use crate::limits::FILTER_BYTES_MAX;
 
 fn comparison() -> impl Strategy<Value = Comparison> {

@@ -10,7 +10,7 @@ use clientela::access::Caller;
 use clientela::error::Result;
 use clientela::feed::{
     self, Change, Decoded, Feed, FeedSettings, Kind, LogOrder, PageQuery, Position, Resource, Row,
-    Scope, WatchRequest, history,
+    Rows, Scope, WatchRequest, history,
 };
 use clientela::filter::{Record, Value};
 use clientela::limits;
@@ -216,7 +216,7 @@ impl Resource for Things {
         Ok(Arc::new(Plain))
     }
 
-    fn page<'c>(&self, _conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Vec<Row>>> {
+    fn page<'c>(&self, _conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
         let inner = Arc::clone(&self.0);
         async move {
             inner.asked.send_modify(|asked| *asked += 1);
@@ -228,7 +228,7 @@ impl Resource for Things {
                 .forget();
             let rows = inner.rows.lock().expect("nobody panics while holding it");
             let after = query.after.map_or(Unbounded, Excluded);
-            Ok(rows
+            let rows = rows
                 .range((after, Unbounded))
                 .take(usize::try_from(query.limit).expect("a limit is a number"))
                 .map(|(id, version)| Row {
@@ -236,7 +236,8 @@ impl Resource for Things {
                     version: *version,
                     body: Bytes::from(thing(id, *version).encode_to_vec()),
                 })
-                .collect())
+                .collect();
+            Ok(Rows::up_to(query.limit, rows))
         }
         .boxed()
     }

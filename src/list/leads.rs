@@ -1,0 +1,275 @@
+//! The indexes of a table that lead from a filter to the few rows which can match it.
+//!
+//! Invariant: whatever matches a filter is among the rows of each of its [`Candidate`]s, so a page may
+//! begin with any of them.
+
+use super::Order;
+use crate::filter::{Bind as Literal, Filter};
+use crate::store::{Bind, Engine, SearchColumn, SearchTerms, Statement};
+
+/// A table whose rows are listed. Its columns are named by the alias `c`.
+#[derive(Debug)]
+pub struct Table {
+    /// The table with its alias, as `customers c`.
+    pub from: &'static str,
+    /// The table with the alias `d`, from which documents are read.
+    pub documents: &'static str,
+    /// The indexes that may lead to rows; of one field the better first.
+    pub leads: &'static [Lead],
+}
+
+/// An index of a table, and what of a filter it needs.
+#[derive(Debug)]
+pub struct Lead {
+    /// The field that the filter has to pin.
+    pub path: &'static str,
+    /// How the field is looked up.
+    pub index: Index,
+    /// A condition that the statement has to repeat for the index to be used.
+    pub condition: &'static str,
+}
+
+/// How a field is looked up.
+#[derive(Debug)]
+pub enum Index {
+    /// By its value, which one row has at the most.
+    Unique,
+    /// By its value; rows of the same value lie in the order of their ids.
+    Equal,
+    /// By one value alone, which the [`condition`](Lead::condition) has; the rows lie in the order of
+    /// their ids.
+    Value(i64),
+    /// By bounds; rows lie in the order of the field.
+    Range,
+    /// By an element of a list, or by a value, in a table of pairs that lie in the order of the rows' ids.
+    Pairs(Pairs),
+    /// By an entry of a map, in a table that has the row's id; one row has it at the most.
+    Entries(Entries),
+    /// By the words that must occur in the table's search text.
+    Words(&'static SearchColumn),
+}
+
+/// A table of pairs, with its alias `m`.
+#[derive(Debug)]
+pub struct Pairs {
+    /// As `memberships m`.
+    pub from: &'static str,
+    /// The column of the list's element.
+    pub element: &'static str,
+    /// The column of the row's id.
+    pub id: &'static str,
+}
+
+/// A table of entries, with its alias `x`.
+#[derive(Debug)]
+pub struct Entries {
+    /// As `customer_external_ids x`.
+    pub from: &'static str,
+    /// The column of the key.
+    pub key: &'static str,
+    /// The column of the value.
+    pub value: &'static str,
+    /// The column of the row's id.
+    pub id: &'static str,
+}
+
+/// An index with what it is asked for.
+#[derive(Clone, Debug)]
+pub struct Candidate {
+    pub(super) lead: &'static Lead,
+    /// The column of the field.
+    column: &'static str,
+    pub(super) asked: Asked,
+}
+
+#[derive(Clone, Debug)]
+pub(super) enum Asked {
+    Value(Bind),
+    /// The condition of the index says it.
+    Condition,
+    Bounds(Vec<(&'static str, Bind)>),
+    Entry(String, String),
+    Words(SearchTerms),
+}
+
+impl From<Literal> for Bind {
+    fn from(literal: Literal) -> Self {
+        match literal {
+            Literal::Text(text) => Self::Text(text),
+            Literal::Int(number) => Self::Int(number),
+            Literal::Bool(value) => Self::Bool(value),
+        }
+    }
+}
+
+impl Table {
+    /// What may lead to the rows of a filter, and to those that a search finds.
+    pub(super) fn candidates(
+        &self,
+        filter: &Filter,
+        now: i64,
+        search: Option<&SearchTerms>,
+    ) -> Vec<Candidate> {
+        let candidate = |lead: &'static Lead, asked: Asked| {
+            let mut fields = filter.schema().fields.iter();
+            let field = fields.find(|field| field.path == lead.path)?;
+            let column = field.column;
+            Some(Candidate {
+                lead,
+                column,
+                asked,
+            })
+        };
+        let mut of_filter: Vec<Candidate> = Vec::new();
+        for lead in self.leads {
+            let is_new = of_filter.iter().all(|other| other.lead.path != lead.path);
+            let asked = lead.asked(filter, now).filter(|_| is_new);
+            of_filter.extend(asked.and_then(|asked| candidate(lead, asked)));
+        }
+        let searched = self.leads.iter().find_map(|lead| {
+            let terms = search.filter(|terms| terms.are_indexed())?;
+            let by_words = matches!(lead.index, Index::Words(_));
+            by_words.then(|| candidate(lead, Asked::Words(terms.clone())))?
+        });
+        of_filter.extend(searched);
+        of_filter
+    }
+}
+
+impl Lead {
+    /// What this index is to be asked for a filter; None if it leads nowhere.
+    fn asked(&self, filter: &Filter, now: i64) -> Option<Asked> {
+        let equality = || filter.equality(self.path).map(Bind::from);
+        match &self.index {
+            Index::Unique | Index::Equal => equality().map(Asked::Value),
+            Index::Value(value) => (equality()? == Bind::Int(*value)).then_some(Asked::Condition),
+            Index::Range => {
+                let bounds = filter.bounds(self.path, now);
+                let bounds: Vec<_> = bounds
+                    .into_iter()
+                    .map(|(operator, literal)| (operator, literal.into()))
+                    .collect();
+                (!bounds.is_empty()).then_some(Asked::Bounds(bounds))
+            }
+            Index::Pairs(_) => match filter.element(self.path) {
+                Some(element) => Some(Asked::Value(element.into())),
+                None => equality().map(Asked::Value),
+            },
+            Index::Entries(_) => {
+                let (key, value) = filter.entry(self.path)?;
+                Some(Asked::Entry(key, value))
+            }
+            Index::Words(_) => {
+                let text = filter.needle(self.path).or_else(|| match equality() {
+                    Some(Bind::Text(text)) => Some(text),
+                    _ => None,
+                })?;
+                SearchTerms::within(&text).map(Asked::Words)
+            }
+        }
+    }
+}
+
+impl Candidate {
+    /// Whether it leads to one row at the most.
+    pub(super) fn is_unique(&self) -> bool {
+        matches!(self.lead.index, Index::Unique | Index::Entries(_))
+    }
+
+    /// Whether its rows lie in this order, so that a page needs only the first of them.
+    pub(super) fn serves(&self, order: &Order) -> bool {
+        match &self.lead.index {
+            Index::Unique | Index::Entries(_) => true,
+            Index::Equal => order.is_by_id() || order.is_by(self.lead.path),
+            Index::Value(_) | Index::Pairs(_) => order.is_by_id(),
+            Index::Range => order.first() == self.lead.path,
+            Index::Words(_) => false,
+        }
+    }
+
+    /// Adds a `SELECT` of the ids of at most so many rows, as `id`.
+    pub(super) fn push_ids(&self, table: &Table, shop: &str, most: i64, statement: &mut Statement) {
+        statement.push("SELECT ");
+        match (&self.lead.index, &self.asked) {
+            (Index::Pairs(pairs), _) => {
+                statement
+                    .push(pairs.id)
+                    .push(" AS id FROM ")
+                    .push(pairs.from);
+                statement.push(" WHERE m.shop_id = ").bind(shop);
+            }
+            (Index::Entries(entries), _) => {
+                statement.push(entries.id).push(" AS id FROM ");
+                statement.push(entries.from).push(" WHERE x.shop_id = ");
+                statement.bind(shop);
+            }
+            (Index::Words(column), Asked::Words(terms)) if statement.engine() == Engine::Sqlite => {
+                statement.push("c.id AS id FROM ").push(column.fts);
+                statement.push(" CROSS JOIN ").push(table.from);
+                terms.push_indexed(column, statement.push(" WHERE "));
+                statement.push(" AND ").push(column.id).push(" = ");
+                statement.push(column.fts).push(".rowid AND c.shop_id = ");
+                statement.bind(shop);
+            }
+            _ => {
+                statement.push("c.id AS id FROM ").push(table.from);
+                statement.push(" WHERE c.shop_id = ").bind(shop);
+            }
+        }
+        self.push_condition(statement);
+        statement.push(" LIMIT ").push_number(most);
+    }
+
+    /// Adds a `SELECT` of as many rows as the candidate has, up to a number, with any columns. The words
+    /// of a search may lie in rows of other shops too.
+    pub(super) fn push_rows(
+        &self,
+        table: &Table,
+        shop: &str,
+        most: i64,
+        statement: &mut Statement,
+    ) {
+        if let (Index::Words(column), Asked::Words(terms), Engine::Sqlite) =
+            (&self.lead.index, &self.asked, statement.engine())
+        {
+            statement.push("SELECT rowid AS id FROM ").push(column.fts);
+            terms.push_indexed(column, statement.push(" WHERE "));
+            statement.push(" LIMIT ").push_number(most);
+        } else {
+            self.push_ids(table, shop, most, statement);
+        }
+    }
+
+    /// Adds what the rows of the index have in common.
+    pub(super) fn push_condition(&self, statement: &mut Statement) {
+        statement.push(self.lead.condition);
+        match (&self.lead.index, &self.asked) {
+            (Index::Pairs(pairs), Asked::Value(value)) => {
+                statement.push(" AND ").push(pairs.element).push(" = ");
+                statement.bind(value.clone());
+            }
+            (Index::Entries(entries), Asked::Entry(key, value)) => {
+                statement.push(" AND ").push(entries.key).push(" = ");
+                statement.bind(key.clone());
+                statement.push(" AND ").push(entries.value).push(" = ");
+                statement.bind(value.clone());
+            }
+            (_, Asked::Value(value)) => {
+                statement.push(" AND ").push(self.column).push(" = ");
+                statement.bind(value.clone());
+            }
+            (_, Asked::Bounds(bounds)) => {
+                for (operator, bound) in bounds {
+                    statement.push(" AND ").push(self.column).push(operator);
+                    statement.bind(bound.clone());
+                }
+            }
+            (Index::Words(found), Asked::Words(terms)) => {
+                if statement.engine() == Engine::Postgres {
+                    terms.push_indexed(found, statement.push(" AND "));
+                }
+            }
+            _ => {}
+        }
+    }
+}
