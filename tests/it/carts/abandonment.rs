@@ -10,8 +10,7 @@ use clientela::store::{Conn, Store, StoreConfig, Tx};
 use clientela::{execute, on};
 use futures::FutureExt as _;
 
-use super::upkeep::operations;
-use super::upkeep::set_discount;
+use super::upkeep::{operations, set_discount};
 use super::{Carts, customer, in_slot, item, named, of, set, visitor};
 use crate::harness::{CartWatch, Engine, PATIENCE, Setup, Shop, eventually, store::START, unique};
 use crate::on_both_engines;
