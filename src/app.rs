@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::access::{AccessLayer, Keys};
 use crate::clock::Clock;
 use crate::feed::{Feed, FeedSettings};
-use crate::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
+use crate::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
@@ -82,6 +82,7 @@ pub struct Program {
     numbers: Numbers,
     options: Options,
     first_keys: Option<shops::Keys>,
+    hold: Hold,
     /// Cancelled when the program is told to stop.
     stop: CancellationToken,
 }
@@ -96,6 +97,7 @@ impl Program {
         let stop = CancellationToken::new();
         let store = Store::open(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
+        let hold = Hold::begin(&store).await?;
         let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
         let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
@@ -108,6 +110,7 @@ impl Program {
             numbers,
             options,
             first_keys,
+            hold,
             stop,
         })
     }
@@ -178,6 +181,14 @@ impl Program {
         while let Some(ended) = tasks.join_next().await {
             outcome = outcome.and(ended.context("a background task panicked"));
         }
+        // A store that cannot be written has been reported by others.
+        let (visits, noted) = (
+            customers::visits::flush(&self.store).await,
+            self.hold.note(&self.store).await,
+        );
+        if let Err(error) = visits.and(noted) {
+            tracing::debug!(%error, "the last notes of this process were not written");
+        }
         self.store.close().await;
         outcome
     }
@@ -222,20 +233,25 @@ impl Program {
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
+        let compact = Compact::to(self.options.feed_limits).held_by(self.hold.clone());
         let purge = Purge::new()
+            .held_by(self.hold.clone())
             .with(carts::jobs::ExpiredCarts)
             .with(carts::UsedLinks);
         Jobs::new(self.options.jobs.clone())
-            .with(Compact::to(self.options.feed_limits))
+            .with(compact)
             .with(purge)
             .with(groups::DeleteGroup)
             .with(groups::ExpireMemberships)
+            .with_upkeep(self.hold.clone())
+            .with_upkeep(customers::visits::Flush)
             .with_upkeep(groups::FoldCounts)
-            .with_upkeep(carts::leases::EndLeases)
+            .with_upkeep(carts::leases::EndLeases::default())
             .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
+            .with(customers::Reindex)
     }
 }
 

@@ -81,6 +81,8 @@ pub const ORDER_BY_BYTES_MAX: usize = 256;
 pub const ORDER_KEYS_MAX: usize = 3;
 /// Characters of a search.
 pub const QUERY_CHARS_MAX: usize = 200;
+/// Bytes of the sort key of a text, so that an index can hold it.
+pub const SORT_KEY_BYTES_MAX: usize = 400;
 
 /// How long a request id is remembered.
 pub const REQUEST_ID_RETENTION: Duration = Duration::from_secs(24 * 60 * 60);

@@ -39,7 +39,6 @@ mod workshop;
 mod tests;
 
 use std::sync::Arc;
-use std::sync::atomic::AtomicU64;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
@@ -59,7 +58,7 @@ pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
 pub use purpose::{Purpose, reading_lists};
 pub use seal::Sealer;
-pub use search::{SearchColumn, SearchTerms, index_text};
+pub use search::{SearchColumn, SearchTerms, index_text, joined_name};
 pub use sqlite::{DATABASE_FILE, LOCK_FILE};
 pub use tx::Tx;
 pub use types::{Digests, Texts};
@@ -143,7 +142,7 @@ impl Store {
                 silence_limit: (!embedded).then_some(config.silence_limit),
                 statement_timeout: config.statement_timeout,
                 age: (!embedded).then_some(config.connection_age),
-                generation: Arc::new(AtomicU64::new(0)),
+                trust: Arc::default(),
                 canceller,
             }
         };

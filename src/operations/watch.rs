@@ -72,7 +72,17 @@ impl Watch {
             let read = self
                 .store
                 .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
-            let operation = read.await?;
+            let operation = match (read.await, &self.sent) {
+                // A job that leaves no operation behind vanishes when it has ended well.
+                (Err(error), Some(last)) if error.reason() == ErrorReason::NotFound => {
+                    self.ended = true;
+                    return Ok(pb::Operation {
+                        state: pb::operation::State::Done.into(),
+                        ..last.clone()
+                    });
+                }
+                (read, _) => read?,
+            };
             if self.sent.as_ref() != Some(&operation.message) {
                 self.ended = operation.state.has_ended();
                 self.sent = Some(operation.message.clone());

@@ -20,7 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps each service's health up to date until `stop`; then none serves any more.
 pub async fn watch_readiness(health: Health, store: Store, stop: CancellationToken) {
-    let mut known = None;
+    // Nobody is told of an unknown service before the first look.
+    health.set(ServingStatus::NotServing).await;
+    let mut known = false;
     let mut clock = ClockWatch::default();
     loop {
         let looked = tokio::time::timeout(PATIENCE, store.condition()).await;
@@ -28,8 +30,8 @@ pub async fn watch_readiness(health: Health, store: Store, stop: CancellationTok
             Ok(Ok(condition)) => clock.is_right(condition.clock_ahead) && condition.writable,
             Ok(Err(_)) | Err(_) => false,
         };
-        if known != Some(ready) {
-            known = Some(ready);
+        if known != ready {
+            known = ready;
             health
                 .set(if ready {
                     ServingStatus::Serving

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
-use super::error::{Class, class, ends_connection};
+use super::error::{Class, class, ends_connection, is_read_only};
 use super::leash::Leash;
 use super::soundness::Soundness;
 
@@ -63,6 +63,8 @@ pub struct Conn {
     in_transaction: bool,
     /// A statement lost against another transaction: the same work may succeed when done again.
     contended: bool,
+    /// The server refused to write.
+    read_only: bool,
     /// The server process at the other end; none on SQLite.
     process: Option<i32>,
     /// What ends statements of SQLite; none for the writer and at the opening.
@@ -79,6 +81,7 @@ impl Conn {
             broken: false,
             in_transaction: false,
             contended: false,
+            read_only: false,
             process: None,
             leash: None,
             made: Instant::now(),
@@ -161,6 +164,7 @@ impl Conn {
                 self.failed = true;
                 self.contended |= class(error) == Class::Contended;
             }
+            self.read_only |= is_read_only(error);
             if ends_connection(error) {
                 self.failed = true;
                 self.broken = true;
@@ -184,6 +188,11 @@ impl Conn {
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether the server refused to write: it is a standby, or became one, or was made read-only.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     pub(super) fn in_transaction(&self) -> bool {

@@ -76,7 +76,7 @@ fn postgres_class(state: &str) -> Class {
         // serialization_failure, deadlock_detected, lock_not_available
         "40001" | "40P01" | "55P03" => Class::Contended,
         // query_canceled (statement timeout), idle session ended, read-only after a failover
-        "57014" | "25P03" | "25006" => Class::Away,
+        "57014" | "25P03" | READ_ONLY => Class::Away,
         _ if state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") => {
             Class::Away
         }
@@ -101,11 +101,23 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
                 let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
                 return primary == libsqlite3_sys::SQLITE_IOERR;
             }
-            // A server that only reads is a standby, or has become one: its successor is elsewhere.
-            code.starts_with("08") || code.starts_with("57P") || code == "25P03" || code == "25006"
+            code.starts_with("08")
+                || code.starts_with("57P")
+                || code == "25P03"
+                // Its successor may be elsewhere.
+                || code == READ_ONLY
         }
         _ => false,
     }
+}
+
+/// What PostgreSQL says on a standby, and where writing was forbidden.
+const READ_ONLY: &str = "25006";
+
+/// Whether a server of PostgreSQL refused to write.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database)
+        if database.code().is_some_and(|code| code == READ_ONLY))
 }
 
 /// A database's error for the log: its code and what of the schema it is about. PostgreSQL's details

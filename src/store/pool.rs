@@ -35,10 +35,41 @@ pub(super) struct PoolSettings {
     pub(super) statement_timeout: Duration,
     /// How old a connection becomes, give or take a fifth; none where it cannot lead to another server.
     pub(super) age: Option<Duration>,
-    /// Moves on when a connection is found dead: what was idle then, in any pool, is not trusted any more.
-    pub(super) generation: Arc<AtomicU64>,
+    pub(super) trust: Arc<Trust>,
     /// None where statements are ended by the connection's own leash.
     pub(super) canceller: Option<Canceller>,
+}
+
+/// Which idle connections are trusted, in all pools of a store.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// Moves on when a connection is found dead: what was idle then is not trusted any more.
+    generation: AtomicU64,
+    /// When it moved on last because a server only reads.
+    astray: Mutex<Option<Instant>>,
+}
+
+impl Trust {
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the trust because a server only reads: now and then, as it may be the right one all the same, and
+    /// each write that it refuses would cost all reads their connections.
+    fn end_now_and_then(&self) {
+        let mut last = self
+            .astray
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        if last.is_none_or(|last| last.elapsed() > TRUSTED_IDLE) {
+            *last = Some(Instant::now());
+            self.end();
+        }
+    }
 }
 
 /// Connections, at most a fixed number at a time.
@@ -181,7 +212,7 @@ impl Pool {
     }
 
     fn pop_idle(&self) -> Option<Idle> {
-        let generation = self.0.settings.generation.load(Ordering::Relaxed);
+        let generation = self.0.settings.trust.generation();
         let mut idle = self
             .0
             .idle
@@ -211,7 +242,7 @@ impl Pool {
         if self.is_old(&conn) {
             return;
         }
-        let generation = self.0.settings.generation.load(Ordering::Relaxed);
+        let generation = self.0.settings.trust.generation();
         let idle = Idle {
             conn,
             since: Instant::now(),
@@ -225,7 +256,7 @@ impl Pool {
     }
 
     fn forget_idle(&self) {
-        self.0.settings.generation.fetch_add(1, Ordering::Relaxed);
+        self.0.settings.trust.end();
     }
 }
 
@@ -285,7 +316,11 @@ impl Drop for Pooled {
             return;
         };
         if conn.is_broken() {
-            self.pool.forget_idle();
+            if conn.is_read_only() {
+                self.pool.0.settings.trust.end_now_and_then();
+            } else {
+                self.pool.forget_idle();
+            }
             return;
         }
         if self.done && !conn.in_transaction() {

@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+pub mod pooler;
 pub mod postgres;
 mod refusal;
 mod setup;
@@ -266,6 +267,11 @@ impl Replica {
     /// Its store.
     pub fn store(&self) -> &Store {
         &self.running.store
+    }
+
+    /// The connection to it.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Stops the server in good order.

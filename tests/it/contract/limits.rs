@@ -57,8 +57,11 @@ fn is_limited(field: &Field) -> bool {
 }
 
 /// What the walk over a request calls a broken rule; areas have further reasons for what they refuse.
-const OF_RULES: [&str; 7] = [
+const OF_RULES: [&str; 10] = [
+    "BLANK",
     "CONTROL_CHARACTER",
+    "FRACTION",
+    "INVISIBLE_CHARACTER",
     "MALFORMED",
     "OUT_OF_RANGE",
     "TOO_LONG",
