@@ -165,7 +165,8 @@ async fn open_file(
     let write_target = Target::Sqlite(Box::new(write_options));
     let read_target = Target::Sqlite(Box::new(read_options));
     // Before the first connection that writes, as that already changes the file's mode.
-    let mut reader = open::connect(&read_target, meter).await?;
+    // Damage that it meets refuses the start, and is told so.
+    let mut reader = open::connect(&read_target, &Arc::default()).await?;
     check_owner(&mut reader, file).await?;
     let unchecked = unclean && !check::at_start(&mut reader, file.to_owned()).await?;
     reader.close().await;
