@@ -18,6 +18,7 @@ use crate::{
     error::{Error, Result},
     feed, groups, ids,
     numbers::Sequence,
+    passwords::Owner,
     proto::pb::{self, ErrorReason},
     shops::{self, Settings},
     store::{LockKey, Locks, Tx},
@@ -110,7 +111,7 @@ impl Service {
         }
         customer.email_claim = convert::claim(&customer);
         let digest = match password {
-            Some(password) => Some(self.passwords.hash(password).await?),
+            Some(password) => Some(self.passwords.hash(&Owner::of(&caller), password).await?),
             None => None,
         };
         let state = State::of(sent.state);

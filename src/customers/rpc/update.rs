@@ -20,6 +20,7 @@ use crate::{
     error::{Error, Result},
     feed, ids, mask,
     numbers::Sequence,
+    passwords::Owner,
     proto::pb,
     shops,
     store::{Locks, Tx},
@@ -131,7 +132,9 @@ impl Service {
                     ..
                 }),
             ) => Password::Becomes(digest.clone()),
-            (Some(password), _) => Password::Becomes(self.passwords.hash(password).await?),
+            (Some(password), _) => {
+                Password::Becomes(self.passwords.hash(&Owner::of(&caller), password).await?)
+            }
         };
         Ok(Update {
             caller,
