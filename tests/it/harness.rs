@@ -5,6 +5,7 @@ mod backup;
 mod clients;
 pub mod pooler;
 pub mod postgres;
+pub mod raw;
 mod refusal;
 mod setup;
 pub mod store;
@@ -318,6 +319,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
+    // A test connects before it has anything to ask.
+    options.server.first_request_timeout = PATIENCE;
+    (setup.server)(&mut options.server);
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
