@@ -172,6 +172,8 @@ pub const WATCH_STREAMS_MAX: usize = 20_000;
 pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
 /// Resources that one filtered watch follows.
 pub const WATCH_MEMBERS_MAX: usize = 100_000;
+/// The latest changes that the process keeps in memory for all watch streams together.
+pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a watch stream may not be read before it ends.
 pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 /// How often a watch sends something at least.
@@ -336,6 +338,10 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "resources of a filtered watch",
         Amount::Count(WATCH_MEMBERS_MAX as u64),
+    ),
+    (
+        "latest changes kept in memory",
+        Amount::Bytes(RINGS_BYTES_MAX as u64),
     ),
     ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
     ("age of a watch stream", Amount::Time(WATCH_AGE)),
