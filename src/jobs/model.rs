@@ -32,11 +32,13 @@ pub enum JobKind {
     Compact = 7,
     /// Marks carts that nobody has changed for long.
     AbandonCarts = 9,
+    /// Makes anew what a shop's customers are found and ordered by.
+    ReindexCustomers = 10,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RepriceCarts,
         Self::RefreshCustomer,
         Self::DeleteGroup,
@@ -45,6 +47,7 @@ impl JobKind {
         Self::Purge,
         Self::Compact,
         Self::AbandonCarts,
+        Self::ReindexCustomers,
     ];
 
     /// The number that is stored.
@@ -68,7 +71,8 @@ impl JobKind {
             | Self::RefreshCustomer
             | Self::DeleteGroup
             | Self::DeleteCustomerCarts
-            | Self::ExpireMemberships => false,
+            | Self::ExpireMemberships
+            | Self::ReindexCustomers => false,
         }
     }
 
@@ -81,7 +85,7 @@ impl JobKind {
             | Self::DeleteCustomerCarts
             | Self::Purge
             | Self::AbandonCarts => "carts",
-            Self::DeleteGroup | Self::ExpireMemberships => "customers",
+            Self::DeleteGroup | Self::ExpireMemberships | Self::ReindexCustomers => "customers",
             Self::Compact => "",
         }
     }
@@ -91,7 +95,10 @@ impl JobKind {
     #[must_use]
     pub const fn is_kept(self) -> bool {
         match self {
-            Self::RepriceCarts | Self::DeleteGroup | Self::DeleteCustomerCarts => true,
+            Self::RepriceCarts
+            | Self::DeleteGroup
+            | Self::DeleteCustomerCarts
+            | Self::ReindexCustomers => true,
             Self::RefreshCustomer
             | Self::ExpireMemberships
             | Self::Purge
@@ -112,6 +119,7 @@ impl JobKind {
             Self::Purge => operation::Kind::Purge,
             Self::Compact => operation::Kind::Compact,
             Self::AbandonCarts => operation::Kind::AbandonCarts,
+            Self::ReindexCustomers => operation::Kind::ReindexCustomers,
         }
     }
 }

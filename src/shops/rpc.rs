@@ -10,10 +10,10 @@ use crate::access::{Caller, Keys};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::groups;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::store::{Locks, PageToken, RequestDigest, Store, page_size};
+use crate::{customers, groups};
 
 /// AdminService over a store.
 #[derive(Clone)]
@@ -168,8 +168,17 @@ impl Service {
                         .as_ref()
                         .map_or("", |settings| &settings.etag);
                     feed::check_etag(etag, &name, shop.version)?;
-                    let before = shop.doc.settings.specials();
+                    let stored = shop.doc.settings.clone();
+                    let before = stored.specials();
+                    let language = stored.language().to_owned();
                     convert::apply(request, &mut shop.doc.settings)?;
+                    if shop.doc.settings == stored {
+                        let answer = convert::settings(&shop);
+                        if !request.validate_only {
+                            feed::remember(tx, caller, now, &shop.id, &answer).await?;
+                        }
+                        return Ok(answer);
+                    }
                     let specials = shop.doc.settings.specials();
                     if specials != before {
                         groups::hold_special(tx, &shop.id, &specials).await?;
@@ -186,6 +195,9 @@ impl Service {
                     feed::append(tx, caller, now, change).await?;
                     if specials != before {
                         groups::repoint(tx, caller, &specials, now).await?;
+                    }
+                    if shop.doc.settings.language() != language {
+                        customers::reorder(tx, caller, now).await?;
                     }
                     Ok(answer)
                 }

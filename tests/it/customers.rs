@@ -5,6 +5,7 @@ mod create;
 mod delete;
 mod input;
 mod list;
+mod names;
 mod password;
 mod read;
 mod titles;

@@ -44,6 +44,41 @@ pub(in crate::customers) async fn get(
         .transpose()
 }
 
+const IDS_AFTER: &str =
+    "SELECT id FROM customers WHERE shop_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+/// The ids behind one, in their order; those of deleted customers too.
+pub(in crate::customers) async fn ids_after(
+    conn: &mut Conn,
+    shop: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(IDS_AFTER)
+        .bind(shop)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// The customers of these ids, each as far as it can be read.
+pub(in crate::customers) async fn documents(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<Vec<(String, Result<Customer>)>> {
+    let any = dialect::any_of(conn.engine(), "id", "$2");
+    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
+    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    let read = |row: CustomerRow| (row.id.clone(), model(row.id, row.version, &row.doc));
+    Ok(rows.into_iter().map(read).collect())
+}
+
 /// The customers of these ids, in their order.
 pub(in crate::customers) async fn get_many(
     conn: &mut Conn,
