@@ -15,7 +15,8 @@ use super::soundness::Soundness;
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     statements: AtomicU64,
-    soundness: Arc<Soundness>,
+    /// Notes damage; none where the opening of the store tells of it itself.
+    soundness: Option<Arc<Soundness>>,
 }
 
 impl Meter {
@@ -23,13 +24,15 @@ impl Meter {
     pub(super) fn noting(soundness: &Arc<Soundness>) -> Self {
         Self {
             statements: AtomicU64::default(),
-            soundness: Arc::clone(soundness),
+            soundness: Some(Arc::clone(soundness)),
         }
     }
 
     /// Notes how a statement or an attempt to connect failed.
     pub(super) fn note(&self, error: &sqlx::Error) {
-        self.soundness.note(error);
+        if let Some(soundness) = &self.soundness {
+            soundness.note(error);
+        }
     }
 
     pub(super) fn statements(&self) -> u64 {
