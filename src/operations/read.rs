@@ -5,6 +5,7 @@ use crate::error::{Error, Result};
 use crate::feed;
 use crate::filter::{Field, Filter, Kind, Schema};
 use crate::jobs::{JobKind, JobState, sql::JobRow};
+use crate::limits;
 use crate::list;
 use crate::proto::pb;
 use crate::store::{Conn, PageToken, RequestDigest, Statement, Store, StoreMeta};
@@ -94,6 +95,9 @@ fn visible(conn: &Conn, caller: &Caller, select: &'static str) -> Statement {
 const COLUMNS: &str = "SELECT j.id, j.kind, j.state, j.subject, j.progress, j.attempts, j.error, \
      j.key_id, j.actor, j.create_time, j.update_time, j.end_time";
 
+/// Rows that one page examines.
+const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
+
 /// One operation.
 pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Operation> {
     let mut statement = visible(conn, caller, COLUMNS);
@@ -112,7 +116,7 @@ pub(super) struct List {
     now: i64,
     filter: Filter,
     size: usize,
-    after: Option<(i64, String)>,
+    after: Option<Place>,
     digest: RequestDigest,
 }
 
@@ -138,38 +142,74 @@ impl List {
     }
 
     pub(super) async fn read(self, conn: &mut Conn) -> Result<pb::ListOperationsResponse> {
-        let mut statement = visible(conn, &self.caller, COLUMNS);
-        statement.push(" AND ").push_filter(&self.filter, self.now);
-        if let Some((time, id)) = self.after {
-            statement
-                .push(" AND (j.create_time, j.id) < (")
-                .bind(time)
-                .push(", ")
-                .bind(id);
-            statement.push(")");
+        let (mut rows, mut end) = self.examined(conn, &self.caller.shop).await?;
+        if self.caller.roles.has(pb::Role::Operator) {
+            // Each shop has an index of its own order, of which one statement would use neither.
+            let (further, other_end) = self.examined(conn, "").await?;
+            rows.extend(further);
+            end = end.max(other_end);
+            rows.sort_by(|one, other| place(other).cmp(&place(one)));
+            let newer = |row: &JobRow| end.as_ref().is_none_or(|end| place(row) >= *end);
+            rows.retain(newer);
         }
-        let one_more = i64::try_from(self.size + 1).unwrap_or(i64::MAX);
-        statement
-            .push(" ORDER BY j.create_time DESC, j.id DESC LIMIT ")
-            .push_number(one_more);
-        let mut rows: Vec<JobRow> = statement.fetch_all(conn).await?;
         let more = rows.len() > self.size;
         rows.truncate(self.size);
-        let next_page_token = match rows.last() {
-            Some(last) if more => {
-                PageToken::seal(&self.meta, &self.digest, &(last.create_time, &last.id))
-            }
-            _ => String::new(),
-        };
+        let next = rows.last().filter(|_| more).map(place).or(end);
         let operations = rows
             .into_iter()
             .map(|row| Ok(operation(row)?.message))
             .collect::<Result<_>>()?;
         Ok(pb::ListOperationsResponse {
             operations,
-            next_page_token,
+            next_page_token: next
+                .map(|place| PageToken::seal(&self.meta, &self.digest, &place))
+                .unwrap_or_default(),
         })
     }
+
+    /// The newest operations of a shop that match, of those that one page may examine; and the last of
+    /// those where there may be further ones.
+    async fn examined(&self, conn: &mut Conn, shop: &str) -> Result<(Vec<JobRow>, Option<Place>)> {
+        let one_more = self.size + 1;
+        let mut statement = Statement::new(conn.engine(), "SELECT * FROM (");
+        statement.push(COLUMNS).push(", (");
+        statement.push_filter(&self.filter, self.now);
+        statement.push(") AS fits");
+        self.push_from(&mut statement, shop);
+        statement.push(" LIMIT ").push_number(EXAMINED);
+        statement.push(") AS e WHERE e.fits LIMIT ");
+        statement.push_number(i64::try_from(one_more).unwrap_or(i64::MAX));
+        let rows: Vec<JobRow> = statement.fetch_all(conn).await?;
+        if rows.len() == one_more || self.filter.is_everything() {
+            return Ok((rows, None));
+        }
+        let mut last = Statement::new(conn.engine(), "SELECT j.create_time, j.id");
+        self.push_from(&mut last, shop);
+        // This passes over what was just examined.
+        last.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
+        Ok((rows, last.fetch_all(conn).await?.pop()))
+    }
+
+    /// Adds from where rows are taken, and their order.
+    fn push_from(&self, statement: &mut Statement, shop: &str) {
+        statement.push(" FROM jobs j WHERE j.shop_id = ").bind(shop);
+        if let Some((time, id)) = &self.after {
+            statement
+                .push(" AND (j.create_time, j.id) < (")
+                .bind(*time)
+                .push(", ")
+                .bind(&**id);
+            statement.push(")");
+        }
+        statement.push(" ORDER BY j.create_time DESC, j.id DESC");
+    }
+}
+
+/// Where an operation stands in the list.
+type Place = (i64, String);
+
+fn place(row: &JobRow) -> Place {
+    (row.create_time, row.id.clone())
 }
 
 #[cfg(test)]

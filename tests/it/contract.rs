@@ -9,7 +9,7 @@ mod input;
 mod limits;
 mod messages;
 mod shops;
-mod world;
+pub mod world;
 
 use bytes::Bytes;
 use clientela::proto::pb::{self, ErrorReason, Role};

@@ -21,6 +21,7 @@ mod listener;
 mod lists;
 mod monitor;
 mod operations;
+mod plans;
 mod request_ids;
 mod throwaway_postgres;
 mod watch;
