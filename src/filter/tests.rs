@@ -402,6 +402,41 @@ fn times_and_dates_compare_as_instants_and_days() {
 }
 
 #[test]
+fn bounds_of_a_field_are_those_that_every_match_keeps() {
+    let bounds = |text: &str| filter(text).bounds("count", 0);
+
+    assert_eq!(
+        bounds("count > 1 AND count <= 7 AND gift = true"),
+        [(" > ", Bind::Int(1)), (" <= ", Bind::Int(7))]
+    );
+    for text in [
+        "count > 1 OR gift = true",
+        "NOT count > 1",
+        "count != 1",
+        "",
+    ] {
+        assert_eq!(bounds(text), [], "{text}");
+    }
+}
+
+#[test]
+fn what_time_changes_can_be_left_out_of_a_filter() {
+    let timeless = |text: &str| filter(text).timeless().to_string();
+
+    assert_eq!(
+        timeless("count > 1 AND update_time < now - 1h AND gift = true"),
+        filter("count > 1 AND gift = true").to_string()
+    );
+    for text in [
+        "update_time < now",
+        "count > 1 OR update_time < now",
+        "NOT (count > 1 AND update_time < now)",
+    ] {
+        assert!(filter(text).timeless().is_everything(), "{text}");
+    }
+}
+
+#[test]
 fn a_filter_pins_a_field_only_where_nothing_else_can_match() {
     let pinned = |text: &str, path: &str| filter(text).equality(path);
 

@@ -11,7 +11,7 @@ mod messages;
 mod shops;
 mod spellings;
 mod unchanged;
-mod world;
+pub mod world;
 
 use bytes::Bytes;
 use clientela::proto::pb::{self, ErrorReason, Role};

@@ -3,6 +3,7 @@
 mod carts;
 mod customers;
 mod groups;
+mod large;
 mod members;
 mod tokens;
 mod walk;

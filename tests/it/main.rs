@@ -22,6 +22,7 @@ mod listener;
 mod lists;
 mod monitor;
 mod operations;
+mod plans;
 mod request_ids;
 mod side_services;
 mod throwaway_postgres;
