@@ -85,7 +85,7 @@ impl JobKind {
             | Self::DeleteCustomerCarts
             | Self::Purge
             | Self::AbandonCarts => "carts",
-            Self::DeleteGroup | Self::ExpireMemberships => "customers",
+            Self::DeleteGroup | Self::ExpireMemberships | Self::ReindexCustomers => "customers",
             Self::Compact => "",
         }
     }
@@ -98,6 +98,7 @@ impl JobKind {
             Self::RepriceCarts | Self::DeleteGroup | Self::DeleteCustomerCarts => true,
             Self::RefreshCustomer
             | Self::ExpireMemberships
+            | Self::ReindexCustomers
             | Self::Purge
             | Self::Compact
             | Self::AbandonCarts => false,

@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+mod places;
 pub mod pooler;
 pub mod postgres;
 mod refusal;
@@ -28,6 +29,7 @@ use tonic::transport::Channel;
 
 pub use backup::Backup;
 pub use clients::{Keyed, Transport};
+pub use places::Places;
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};
