@@ -60,14 +60,7 @@ impl Options {
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings::default(),
             key_poll_interval: limits::KEY_POLL_INTERVAL,
-            server: ServerSettings {
-                cors_origins: Vec::new(),
-                connection_age: None,
-                keepalive_interval: limits::KEEPALIVE_INTERVAL,
-                keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
-                drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
-                closing_timeout: limits::CLOSING_TIME_MAX,
-            },
+            server: ServerSettings::default(),
             open_reflection: false,
         }
     }
@@ -218,6 +211,8 @@ impl Program {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // Tools that know the contract by reflection alone read the details of refusals with it.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))

@@ -31,8 +31,9 @@ use tonic::Status;
 pub use entry::{micros, timestamp};
 pub use frame::Frame;
 pub use log::{
-    Change, Kind, LogRow, MAX_CAUSES, Replay, WithAppend, answer, answered, append, append_row,
-    check_etag, etag, locks, replay, replayed,
+    Change, Kind, LogRow, MAX_CAUSES, Replay, WithAppend, answer, answer_part, answered,
+    answered_part, append, append_row, check_etag, etag, locks, remember, replay, replayed,
+    request_id_reused,
 };
 pub use order::LogOrder;
 pub use plant::Plant;

@@ -12,6 +12,7 @@ mod conn;
 pub mod dialect;
 mod dynamic;
 mod error;
+mod folder;
 mod group;
 mod hints;
 mod inspect;
@@ -25,6 +26,7 @@ mod postgres;
 mod purpose;
 mod seal;
 mod search;
+mod soundness;
 mod sqlite;
 mod target;
 mod tx;
@@ -41,12 +43,14 @@ use std::sync::Arc;
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 pub use condition::Condition;
 pub use config::{DatabaseUrl, POSTGRES_CONNECTIONS, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
 pub use error::{described, is_unique_violation};
+pub use folder::{close_to_others, make_folder};
 pub use hints::{Hints, NatsUrls};
 pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
@@ -67,6 +71,7 @@ use error::Trouble;
 use group::Writer;
 use pool::{Pool, PoolSettings};
 use purpose::Pools;
+use soundness::Soundness;
 use wake::Wake;
 use work::Closure;
 use workshop::Workshop;
@@ -108,6 +113,9 @@ struct Inner {
     writers: Writers,
     wake: Wake,
     stop: CancellationToken,
+    soundness: Arc<Soundness>,
+    /// What runs beside the calls until `stop`.
+    tasks: TaskTracker,
 }
 
 enum Writers {
@@ -121,7 +129,10 @@ impl Store {
     /// # Errors
     /// Each [`OpenError`] says what the operator can do.
     pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
-        let (read_meter, write_meter) = (Arc::new(Meter::default()), Arc::new(Meter::default()));
+        let soundness = Arc::new(Soundness::default());
+        let meter = || Arc::new(Meter::noting(&soundness));
+        let (read_meter, write_meter) = (meter(), meter());
+        let tasks = TaskTracker::new();
         let wake = Wake::new();
         let stop = CancellationToken::new();
         let settings = |canceller| {
@@ -138,6 +149,13 @@ impl Store {
         let (engine, meta, readers, canceller, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
                 let opened = sqlite::open(data_dir, config.busy_timeout, &write_meter).await?;
+                let watched = Arc::downgrade(&soundness);
+                if opened.unchecked {
+                    let (target, meter) = (opened.read_target.clone(), Arc::clone(&read_meter));
+                    let check = sqlite::check_in_background;
+                    tasks.spawn(check(target, meter, watched.clone(), stop.clone()));
+                }
+                tasks.spawn(opened.places.watch(watched, stop.clone()));
                 let writer = Writer::start(
                     opened.writer,
                     opened.write_target,
@@ -185,6 +203,8 @@ impl Store {
             writers,
             wake,
             stop,
+            soundness,
+            tasks,
         };
         Ok(Self(Arc::new(inner), None))
     }
@@ -236,6 +256,12 @@ impl Store {
         self.0.write_meter.statements()
     }
 
+    /// Whether the store's files are whole and where they were opened, so that it takes writes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.0.soundness.no_writes().is_none()
+    }
+
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
     /// another. A follower must also look by itself now and then: hints may be lost.
     #[must_use]
@@ -257,6 +283,7 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
+        self.may_read()?;
         let readers = self.readers();
         let acquired = readers.acquire().await;
         let mut pooled = acquired.map_err(|trouble| trouble.to_error())?;
@@ -276,6 +303,7 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
+        self.may_read()?;
         let begin = self
             .engine()
             .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
@@ -368,6 +396,13 @@ impl Store {
         self.submit(false, (work.rehearsing(), answer)).await
     }
 
+    fn may_read(&self) -> Result<()> {
+        match self.0.soundness.no_reads() {
+            Some(trouble) => Err(trouble.to_error()),
+            None => Ok(()),
+        }
+    }
+
     async fn submit<T, D, F>(
         &self,
         job: bool,
@@ -378,6 +413,9 @@ impl Store {
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
+        if let Some(trouble) = self.0.soundness.no_writes() {
+            return Err(trouble.to_error());
+        }
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
             Writers::Postgres(_) if self.0.stop.is_cancelled() => {
@@ -395,6 +433,8 @@ impl Store {
     /// told that the store is not available.
     pub async fn close(&self) {
         self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         match &self.0.writers {
             Writers::Sqlite(writer) => {
                 // The readers first, so that the last connection to close can fold the log in.

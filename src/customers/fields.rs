@@ -99,7 +99,7 @@ const SCHEMA: Schema = Schema {
             "c.risk",
         ),
         Field::new("birth_date", Kind::Date, "c.birth_date"),
-        Field::new("language_code", Kind::Text, "c.language_code"),
+        Field::new("language_code", Kind::Text, "c.language_code").of_languages(),
         Field::new("storefront", Kind::Text, "c.storefront"),
         Field::new("default_group", Kind::Name("groups"), "c.default_group"),
         Field::new("groups", Kind::NameList("groups"), "c.group_ids"),

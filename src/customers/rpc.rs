@@ -5,6 +5,7 @@ mod delete;
 mod list;
 mod password;
 mod read;
+mod secret;
 mod update;
 mod watch;
 

@@ -7,6 +7,7 @@ use super::literal::Instant;
 use super::schema::{Field, Kind, Schema};
 use super::syntax::{Argument, Literal, Node, Operator, Restriction};
 use super::{fold, literal};
+use crate::access::format;
 
 type Visible<'a> = &'a dyn Fn(&str) -> bool;
 
@@ -91,7 +92,7 @@ impl Checker<'_> {
                 element: self.id(collection, literal)?,
             }),
             (Operator::Has, Kind::TextMap) => Ok(Test::Key {
-                key: literal.text.clone(),
+                key: self.spelled(&literal.text),
             }),
             (Operator::Has, _) => {
                 Err(self.operator_fault("takes : only in the form :*; use = to compare"))
@@ -101,6 +102,7 @@ impl Checker<'_> {
     }
 
     fn map_test(&self, key: String) -> Result<Test, FilterError> {
+        let key = self.spelled(&key);
         match (&self.restriction.argument, self.restriction.operator) {
             (Argument::Any, _) => self.any().map(|()| Test::Key { key }),
             (Argument::Literal(literal), Operator::Compare(comparison)) => Ok(Test::Entry {
@@ -111,6 +113,15 @@ impl Checker<'_> {
             (Argument::Literal(_), Operator::Has) => {
                 Err(self.operator_fault("takes : only in the form :*; its values compare with ="))
             }
+        }
+    }
+
+    /// A value or a key as the field stores it.
+    fn spelled(&self, text: &str) -> String {
+        if self.field.of_languages {
+            format::canonical_language(text)
+        } else {
+            text.to_owned()
         }
     }
 
@@ -130,7 +141,7 @@ impl Checker<'_> {
         let text = literal.text.as_str();
         match kind {
             Kind::Text => {
-                let value = self.text(literal)?.to_owned();
+                let value = self.spelled(self.text(literal)?);
                 Ok(Test::Text { comparison, value })
             }
             Kind::Name(collection) => Ok(Test::Name {

@@ -22,6 +22,9 @@ pub struct Field {
     pub folded_column: Option<&'static str>,
     /// Whether an order may name the field.
     pub sortable: bool,
+    /// Whether its value, or each key of it, is a language tag. These are stored in their canonical
+    /// case, and a filter may write them in any.
+    pub of_languages: bool,
     /// The path of the field of which this is the sort key in the language of the shop. Only an order
     /// means this field, where it names that path.
     pub sorts: Option<&'static str>,
@@ -118,6 +121,7 @@ impl Field {
             column,
             folded_column: None,
             sortable: false,
+            of_languages: false,
             sorts: None,
         }
     }
@@ -136,6 +140,13 @@ impl Field {
     #[must_use]
     pub const fn searchable(mut self, folded_column: &'static str) -> Self {
         self.folded_column = Some(folded_column);
+        self
+    }
+
+    /// The same field, whose value or keys are language tags.
+    #[must_use]
+    pub const fn of_languages(mut self) -> Self {
+        self.of_languages = true;
         self
     }
 

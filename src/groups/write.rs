@@ -85,6 +85,11 @@ pub(super) async fn update(tx: &mut Tx, update: &Update) -> Result<pb::Group> {
     if group.state == State::Disabled && !group.special.is_none() {
         return Err(special(&group, "a special group cannot be disabled"));
     }
+    if group == before {
+        let answer = convert::message(&before);
+        feed::remember(tx, caller, now, id, &answer).await?;
+        return Ok(answer);
+    }
     group.version += 1;
     group.update_time = now;
     let repriced = group.effective_discount() != before.effective_discount();

@@ -95,10 +95,12 @@ impl JobKind {
     #[must_use]
     pub const fn is_kept(self) -> bool {
         match self {
-            Self::RepriceCarts | Self::DeleteGroup | Self::DeleteCustomerCarts => true,
+            Self::RepriceCarts
+            | Self::DeleteGroup
+            | Self::DeleteCustomerCarts
+            | Self::ReindexCustomers => true,
             Self::RefreshCustomer
             | Self::ExpireMemberships
-            | Self::ReindexCustomers
             | Self::Purge
             | Self::Compact
             | Self::AbandonCarts => false,

@@ -1,6 +1,6 @@
 //! Between the contract's messages and what is stored.
 
-use crate::access::Roles;
+use crate::access::{Roles, format};
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, timestamp};
 use crate::mask;
@@ -128,9 +128,17 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
             }
             "language_codes" => match sent.language_codes.as_slice() {
                 [] => settings.languages.clone_from(&first.languages),
-                languages => settings.languages = languages.to_vec(),
+                languages => {
+                    let languages = languages.iter();
+                    settings.languages = languages
+                        .map(|language| format::canonical_language(language))
+                        .collect();
+                }
             },
-            "time_zone" => settings.time_zone = text(&sent.time_zone, first.time_zone.clone()),
+            "time_zone" => {
+                settings.time_zone = format::time_zone_name(&sent.time_zone)
+                    .unwrap_or_else(|| first.time_zone.clone());
+            }
             "visitor_group" => {
                 settings.visitor_group = group(&sent.visitor_group, first.visitor_group.clone());
             }

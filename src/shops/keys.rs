@@ -163,7 +163,7 @@ pub async fn revoke(
                 let (api_keys, id) = (api_keys.clone(), id.clone());
                 tx.after_commit(move || api_keys.revoked(&id));
             }
-            Ok(())
+            feed::remember(tx, caller, now, id, &()).await
         }
         .boxed()
     });

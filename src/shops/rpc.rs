@@ -168,9 +168,17 @@ impl Service {
                         .as_ref()
                         .map_or("", |settings| &settings.etag);
                     feed::check_etag(etag, &name, shop.version)?;
-                    let before = shop.doc.settings.specials();
-                    let language = shop.doc.settings.language().to_owned();
+                    let stored = shop.doc.settings.clone();
+                    let before = stored.specials();
+                    let language = stored.language().to_owned();
                     convert::apply(request, &mut shop.doc.settings)?;
+                    if shop.doc.settings == stored {
+                        let answer = convert::settings(&shop);
+                        if !request.validate_only {
+                            feed::remember(tx, caller, now, &shop.id, &answer).await?;
+                        }
+                        return Ok(answer);
+                    }
                     let specials = shop.doc.settings.specials();
                     if specials != before {
                         groups::hold_special(tx, &shop.id, &specials).await?;

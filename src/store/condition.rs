@@ -12,7 +12,8 @@ use crate::on;
 /// How a look at the database went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether it takes writes: a standby of PostgreSQL only reads.
+    /// Whether it takes writes: a standby of PostgreSQL only reads, and so does an embedded file that is
+    /// damaged or gone.
     pub writable: bool,
     /// By how many microseconds this machine's clock is ahead of the database's; 0 where there is one
     /// machine, and for a clock that is held.
@@ -33,7 +34,7 @@ impl Store {
         if store.engine() == Engine::Sqlite {
             let ping = store.read(|conn| ping(conn).boxed());
             return ping.await.map(|()| Condition {
-                writable: true,
+                writable: self.is_sound(),
                 clock_ahead: 0,
             });
         }

@@ -9,14 +9,29 @@ use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 use super::Engine;
 use super::error::{Class, class, ends_connection, is_read_only};
 use super::leash::Leash;
+use super::soundness::Soundness;
 
 /// Counts what the store sends to its database.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     statements: AtomicU64,
+    soundness: Arc<Soundness>,
 }
 
 impl Meter {
+    /// Notes damage that errors tell of.
+    pub(super) fn noting(soundness: &Arc<Soundness>) -> Self {
+        Self {
+            statements: AtomicU64::default(),
+            soundness: Arc::clone(soundness),
+        }
+    }
+
+    /// Notes how a statement or an attempt to connect failed.
+    pub(super) fn note(&self, error: &sqlx::Error) {
+        self.soundness.note(error);
+    }
+
     pub(super) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
     }
@@ -143,6 +158,7 @@ impl Conn {
     #[doc(hidden)]
     pub fn noted<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         if let Err(error) = &result {
+            self.meter.note(error);
             // A row that is absent or does not decode leaves the transaction whole.
             if matches!(error, sqlx::Error::Database(_)) {
                 self.failed = true;

@@ -7,6 +7,7 @@ use std::fmt;
 use sqlx::error::ErrorKind;
 use tonic::Code;
 
+use super::sqlite::is_file_size_limited;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 use crate::telemetry;
@@ -21,6 +22,8 @@ pub(super) enum Class {
     Contended,
     /// No room on the disk.
     Full,
+    /// The database file is damaged or is no database.
+    Damaged,
     /// Anything else: a fault of the program or of the data.
     Fault,
 }
@@ -51,6 +54,11 @@ pub(super) fn class(error: &sqlx::Error) -> Class {
 fn sqlite_class(extended: i32) -> Class {
     match extended & 0xff {
         libsqlite3_sys::SQLITE_FULL => Class::Full,
+        libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Damaged,
+        // SQLite does not tell a file that may not grow (EFBIG) from a write that failed.
+        _ if extended == libsqlite3_sys::SQLITE_IOERR_WRITE && is_file_size_limited() => {
+            Class::Full
+        }
         // Without waiting: the waiting was done by the busy timeout.
         libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Class::Away,
         libsqlite3_sys::SQLITE_IOERR
@@ -157,6 +165,13 @@ impl Trouble {
         }
     }
 
+    pub(super) fn damaged() -> Self {
+        Self {
+            class: Class::Damaged,
+            text: "the database file is damaged".to_owned(),
+        }
+    }
+
     pub(super) fn fault(text: &str) -> Self {
         Self {
             class: Class::Fault,
@@ -182,6 +197,10 @@ impl Trouble {
             Class::Full => Error::exhausted(
                 ErrorReason::StorageFull,
                 "there is no room left to store this; reads go on, and writes will when there is",
+            ),
+            Class::Damaged => Error::unavailable(
+                ErrorReason::DatabaseUnavailable,
+                "the database is damaged; its operator has to restore it",
             ),
             Class::Fault => Error::internal(StoreFault(self.text.clone())),
         }
@@ -214,7 +233,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match class(&error) {
             Class::Fault => Error::internal(error),
-            Class::Away | Class::Contended | Class::Full => {
+            Class::Away | Class::Contended | Class::Full | Class::Damaged => {
                 tracing::debug!(error = described(&error), "the database refused");
                 Trouble::of(&error).to_error()
             }

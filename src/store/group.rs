@@ -262,6 +262,10 @@ impl Loop {
             Some(tx) => tx,
             None => Tx::new(self.reopen().await?),
         };
+        if let Err(trouble) = self.premises.settle(tx.conn_mut()).await {
+            self.keep(tx).await;
+            return Err(trouble);
+        }
         // At once a writer: a transaction that becomes one later is refused without waiting.
         match tx.conn_mut().begin("BEGIN IMMEDIATE".into()).await {
             Ok(()) => Ok(tx),

@@ -35,6 +35,29 @@ pub enum OpenError {
     /// Another process has the folder.
     #[error("another clientela process is using {}; stop it first", .0.display())]
     InUse(PathBuf),
+    /// An empty or missing database in a folder that had one.
+    #[error(
+        "{} is empty or missing, but {sign} lies beside it, so this is no first start; nothing was \
+         changed. Put the database back or restore a backup; for a new store, name an empty folder \
+         with --data-dir", .file.display()
+    )]
+    NoDatabase {
+        /// The file.
+        file: PathBuf,
+        /// Which file says that there was one.
+        sign: &'static str,
+    },
+    /// A folder whose path SQLite does not take.
+    #[error(
+        "the path of the data folder has {length} bytes, and SQLite takes at most {most}; choose a \
+         shorter one with --data-dir"
+    )]
+    LongPath {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// Not an SQLite file.
     #[error("{} is not a Clientela database: its header is wrong", .0.display())]
     WrongHeader(PathBuf),

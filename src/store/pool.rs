@@ -144,6 +144,7 @@ impl Pool {
         match tokio::time::timeout(acquire_timeout, self.connect()).await {
             Ok(Ok(conn)) => Ok(self.lend(conn, permit)),
             Ok(Err(error)) => {
+                inner.meter.note(&error);
                 tracing::warn!(%error, "no connection to the database");
                 // Whatever the words, a database that cannot be reached is away.
                 Err(Trouble::away(&error.to_string()))

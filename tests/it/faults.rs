@@ -1,6 +1,7 @@
 //! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
 //! full or broken, starts that must not be, and what the log tells of it all.
 
+mod damage;
 mod database_away;
 mod database_busy;
 mod database_silent;
@@ -8,6 +9,7 @@ mod disk;
 mod drain;
 mod endless_reads;
 mod failing_disk;
+mod files;
 mod logs;
 mod min_revision;
 mod pooler;

@@ -6,6 +6,7 @@ mod clients;
 mod places;
 pub mod pooler;
 pub mod postgres;
+pub mod raw;
 mod refusal;
 mod setup;
 pub mod store;
@@ -26,9 +27,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
 
 pub use backup::Backup;
-pub use clients::{Keyed, Transport};
+pub use clients::{Keyed, PATIENT, Transport};
 pub use places::Places;
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
@@ -319,6 +321,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
+    // A test connects before it has anything to ask.
+    options.server.first_request_timeout = PATIENCE;
+    (setup.server)(&mut options.server);
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -365,6 +370,33 @@ where
         }
         assert!(tokio::time::Instant::now() < until, "{what} did not come");
         tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Calls until it is decided, and gives the answer: what passes by itself on a busy machine is repeated,
+/// as a client repeats it. A write needs a request id for this.
+pub async fn repeated<T, F>(mut call: impl FnMut() -> F) -> Result<T, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+{
+    let passes = |status: &tonic::Status| match status.get_details_error_info() {
+        Some(info) => {
+            ["DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "CONFLICT"].contains(&info.reason.as_str())
+        }
+        // The client itself gave up waiting.
+        None => status.code() == tonic::Code::Cancelled,
+    };
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if !passes(&status) => return Err(status),
+            Err(status) => assert!(
+                tokio::time::Instant::now() < until,
+                "it does not pass: {status:?}"
+            ),
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

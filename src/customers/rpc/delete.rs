@@ -104,6 +104,9 @@ async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
         tx.require_all(write::unique_locks(shop, Some(&before), &after))?;
         write::check_unique(tx, caller, Some(&before), &after, write::Number::Chosen).await?;
     }
+    if before.is_deleted() && after == before {
+        return feed::remember(tx, caller, *now, id, &()).await;
+    }
     if !before.is_deleted() {
         after.delete_time = Some(*now);
         memberships::withdraw(tx, shop, id).await?;

@@ -54,22 +54,21 @@ pub(in crate::customers) async fn renew_credential(
 
 const REMOVE_CREDENTIAL: &str = "DELETE FROM credentials WHERE shop_id = $1 AND customer_id = $2";
 
-/// Takes the password away.
+/// Takes the password away; whether there was one.
 pub(in crate::customers) async fn remove_credential(
     tx: &mut Tx,
     shop: &str,
     customer: &str,
-) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL)
+) -> Result<bool> {
+    let removed = on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL)
         .bind(shop)
         .bind(customer)
         .execute(e)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(removed > 0)
 }
 
-/// A customer with the digest of its password.
 #[derive(Debug, FromRow)]
 pub(in crate::customers) struct AccountRow {
     pub(in crate::customers) id: String,

@@ -11,7 +11,7 @@ use crate::harness::postgres::{self, Cluster, Durability};
 
 /// Asserts that a server does not start and says why in one sentence, which is given back.
 #[track_caller]
-fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
+pub fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
     let output = serve.refused(data_dir);
     let said = String::from_utf8(output.stderr).expect("the program prints UTF-8");
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -40,11 +40,11 @@ fn plain() -> Serve {
 }
 
 /// A server on a PostgreSQL database.
-fn on(url: &str) -> Serve {
+pub fn on(url: &str) -> Serve {
     Serve::default().and("CLIENTELA_DATABASE_URL", url)
 }
 
-async fn database(folder: &Path) -> SqliteConnection {
+pub async fn database(folder: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(folder.join(DATABASE_FILE))
         .create_if_missing(true)
@@ -53,7 +53,7 @@ async fn database(folder: &Path) -> SqliteConnection {
         .unwrap()
 }
 
-async fn run(connection: &mut SqliteConnection, statements: &str) {
+pub async fn run(connection: &mut SqliteConnection, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements))
         .execute(connection)
         .await
