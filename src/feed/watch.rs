@@ -210,7 +210,7 @@ pub(super) struct Watch {
     position: Position,
     /// The furthest change that shows in what was put into messages.
     seen: Position,
-    /// The first half of the last token.
+    /// The first half of the token of the next message, where its last change has one.
     progress_token: Option<(Progress, Box<str>)>,
     overlap: Option<Overlap>,
     members: Option<Members>,

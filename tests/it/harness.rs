@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+mod places;
 pub mod pooler;
 pub mod postgres;
 pub mod raw;
@@ -30,6 +31,7 @@ use tonic_types::StatusExt as _;
 
 pub use backup::Backup;
 pub use clients::{Keyed, PATIENT, Transport};
+pub use places::Places;
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};

@@ -90,14 +90,14 @@ impl Watch {
     }
 
     fn token_piece(&mut self, progress: Progress) -> Bytes {
-        match &self.progress_token {
-            Some((of, token)) if *of == progress => token_field(token, &self.stream_token),
+        // A signal never has the token of the message before: that it does would tell that no shop has
+        // written in between.
+        match self.progress_token.take() {
+            Some((of, token)) if of == progress => token_field(&token, &self.stream_token),
             _ => {
                 let kind = self.resource.kind();
                 let token = self.feed.0.tokens.seal_progress(&self.shop, kind, progress);
-                let piece = token_field(&token, &self.stream_token);
-                self.progress_token = Some((progress, token.into()));
-                piece
+                token_field(&token, &self.stream_token)
             }
         }
     }

@@ -15,7 +15,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::watched::{Door, Raw, Subject};
-use crate::harness::{PATIENCE, Setup, Shop, assert_refused, eventually};
+use crate::harness::{PATIENCE, Places, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
 
 fn every(resume_token: &str) -> WatchOptions {
@@ -62,7 +62,9 @@ on_both_engines! {
                 let status = watch.end().await;
                 assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
                 let info = status.get_details_error_info().unwrap();
-                assert_eq!(info.metadata["resume_token"], watch.token, "{}", watch.what);
+                let places = Places::of(shop.store(), "default");
+                let told = places.place(&info.metadata["resume_token"]);
+                assert_eq!(told, places.place(&watch.token), "{}", watch.what);
                 let resumed = subject.watch(&Door::of(&shop), way, every(&watch.token)).await;
                 let mut resumed = resumed.unwrap();
                 resumed.until(last).await;

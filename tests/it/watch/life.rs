@@ -8,7 +8,7 @@ use tonic::Code;
 use tonic_types::StatusExt as _;
 
 use super::{add, every, visitor};
-use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
+use crate::harness::{CartWatch, Engine, Places, Seen, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 
 on_both_engines! {
@@ -20,6 +20,7 @@ on_both_engines! {
         add(&mut shop.carts(), &visitor("before the end"), "a").await;
         watch.until("the change", |watch| watch.changes.len() == 1).await;
 
+        let places = Places::of(shop.store(), "default");
         let (_, drained) = tokio::join!(shop.stop(), async {
             assert_eq!(watch.next().await.unwrap(), Seen::Draining);
             watch.next().await.unwrap_err()
@@ -27,7 +28,8 @@ on_both_engines! {
 
         assert_refused(&drained, Code::Unavailable, ErrorReason::Draining);
         let info = drained.get_details_error_info().unwrap();
-        assert_eq!(info.metadata["resume_token"], watch.token);
+        let told = places.place(&info.metadata["resume_token"]);
+        assert_eq!(told, places.place(&watch.token));
         shop.start_again(Setup::default()).await;
         let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
         add(&mut shop.carts(), &visitor("after the end"), "a").await;
