@@ -128,7 +128,7 @@ fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
     let named = open(&channel, Inbox::of_ids(&["a".into()]));
     let other = open(&channel, Inbox::of_ids(&["b".into()]));
     channel.push(vec![change("b", 1, Some("ada"))]);
-    let end = channel.index_after(Position::ORIGIN).unwrap() + 1;
+    let end = channel.index_after(Position::ORIGIN).unwrap();
 
     let lost = Arrival::Unreadable {
         position: Position::ORIGIN,
