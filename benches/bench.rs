@@ -1,13 +1,17 @@
 //! What figures share: the throw-away PostgreSQL, the folder for embedded stores, and the rounds in
 //! which product and yardstick take turns.
 
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use anyhow::Context as _;
 use tempfile::TempDir;
 use tokio::sync::OnceCell;
 
+use crate::child::Child;
+use crate::load::Measured;
 use crate::postgres::{Cluster, Durability};
+use crate::table::{Row, Target};
 
 /// How often product and yardstick take turns.
 pub const ROUNDS: usize = 5;
@@ -17,6 +21,8 @@ pub struct Bench {
     cluster: OnceCell<Cluster>,
     folder: TempDir,
     databases: AtomicU32,
+    /// How long loads go on whose length can be chosen, in seconds.
+    pub seconds: f64,
 }
 
 /// What the rounds of a figure gave, in their order.
@@ -40,13 +46,14 @@ impl Rounds {
 
 impl Bench {
     /// A run with nothing started yet.
-    pub fn new() -> anyhow::Result<Self> {
+    pub fn new(seconds: f64) -> anyhow::Result<Self> {
         // Cargo's own folder lies on a disk, which the system's folder for such files need not.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).context("no folder")?;
         Ok(Self {
             cluster: OnceCell::new(),
             folder,
             databases: AtomicU32::new(0),
+            seconds,
         })
     }
 
@@ -71,6 +78,45 @@ impl Bench {
         let name = format!("bench_{}", self.next());
         cluster.create_database(&name, None).await;
         cluster.url(&name)
+    }
+}
+
+/// The processor time of a server, per call, in each round.
+#[derive(Default)]
+pub struct Spent(RefCell<Vec<f64>>);
+
+impl Spent {
+    /// Puts a server under a load; gives the calls a second.
+    pub async fn per_second(&self, child: &Child, load: impl Future<Output = Measured>) -> f64 {
+        self.measure(child, load).await.per_second
+    }
+
+    /// Puts a server under a load.
+    pub async fn measure(&self, child: &Child, load: impl Future<Output = Measured>) -> Measured {
+        let before = child.cpu_micros();
+        let measured = load.await;
+        let spent = child.cpu_micros() - before;
+        self.0.borrow_mut().push(spent / measured.calls);
+        measured
+    }
+
+    /// A row of its own.
+    pub fn row(self, figure: &str) -> Row {
+        let figure = format!("{figure}: the server's CPU a call");
+        Row::new(figure, "µs", self.0.into_inner(), Target::None)
+    }
+
+    /// A row beside the yardstick's.
+    pub fn row_beside(self, figure: &str, name: &'static str, yardstick: Self, most: f64) -> Row {
+        let yardstick = yardstick.0.into_inner();
+        let pairs = self.0.borrow();
+        let ratios = pairs.iter().zip(&yardstick);
+        let ratios = ratios.map(|(product, yardstick)| product / yardstick);
+        let ratios = ratios.collect();
+        drop(pairs);
+        let mut row = self.row(figure).beside(name, yardstick, ratios);
+        row.aim(Target::RatioAtMost(most));
+        row
     }
 }
 

@@ -1,6 +1,7 @@
 //! The figures, one function each: it prepares, lets product and yardstick take turns, and gives its
 //! rows of the table.
 
+mod contention;
 mod delay;
 mod feed;
 mod kill;
@@ -9,6 +10,7 @@ mod pages;
 mod passwords;
 mod program;
 mod reads;
+mod registrations;
 mod source;
 mod writes;
 
@@ -37,6 +39,12 @@ pub const FIGURES: &[(&str, Figure)] = &[
     }),
     ("add_item_postgres", |bench| {
         writes::on_postgres(bench).boxed_local()
+    }),
+    ("contention", |bench| {
+        contention::on_sqlite(bench).boxed_local()
+    }),
+    ("create_customers", |bench| {
+        registrations::on_sqlite(bench).boxed_local()
     }),
     ("hints", |bench| writes::with_hints(bench).boxed_local()),
     ("fan_out", |bench| feed::fan_out(bench).boxed_local()),

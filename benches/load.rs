@@ -38,6 +38,20 @@ impl Histogram {
         self.0[place.min(self.0.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
+    /// The mean and the standard deviation, in microseconds.
+    #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
+    pub fn mean_and_deviation(&self) -> (f64, f64) {
+        let counts = || {
+            let counts = (0_u32..).zip(&self.0);
+            counts
+                .map(|(place, count)| (upper_end(place), f64::from(count.load(Ordering::Relaxed))))
+        };
+        let all = self.count() as f64;
+        let mean = counts().map(|(time, count)| time * count).sum::<f64>() / all;
+        let squares = counts().map(|(time, count)| (time - mean).powi(2) * count);
+        (mean, (squares.sum::<f64>() / all).sqrt())
+    }
+
     /// How many times were counted.
     pub fn count(&self) -> u64 {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
@@ -86,6 +100,8 @@ pub struct Measured {
     pub per_second: f64,
     /// How long each took.
     pub times: Arc<Histogram>,
+    /// All calls that were answered, also before anything counted.
+    pub calls: f64,
 }
 
 /// Keeps `in_flight` calls going for `seconds`, after a warm-up. `call` gets the number of its caller
@@ -106,7 +122,7 @@ where
             for made in 0.. {
                 let started = Instant::now();
                 if started >= end {
-                    return;
+                    return made;
                 }
                 call(caller, made).await;
                 let ended = Instant::now();
@@ -114,12 +130,17 @@ where
                     times.record(micros(ended - started));
                 }
             }
+            unreachable!("a caller ends with the time")
         });
     }
-    callers.join_all().await;
+    let calls: usize = callers.join_all().await.into_iter().sum();
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-    let per_second = times.count() as f64 / seconds;
-    Measured { per_second, times }
+    let (per_second, calls) = (times.count() as f64 / seconds, calls as f64);
+    Measured {
+        per_second,
+        times,
+        calls,
+    }
 }
 
 /// Calls `rate` times a second for `seconds`, whether or not earlier calls are answered; gives the

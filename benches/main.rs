@@ -1,5 +1,6 @@
 //! Prints the figures that the service promises, each beside a yardstick that is measured in turn
-//! with it: `cargo bench --bench figures`, or `-- NAME…` for some of them (`-- --list` names them).
+//! with it: `cargo bench --bench figures`, or `-- NAME…` for some of them (`-- --list` names them). Loads whose
+//! length can be chosen go on for `--seconds=N`.
 //!
 //! Servers run as processes of their own (this program, started with `serve`), so that the load does
 //! not share their memory or their runtime.
@@ -28,8 +29,12 @@ use bench::Bench;
 use figure::FIGURES;
 use table::{Machine, Row};
 
-/// How long one figure may take.
+/// How long one figure may take, beside loads whose length was chosen.
 const PATIENCE: Duration = Duration::from_secs(300);
+/// How long those go on unless it was.
+const SECONDS: f64 = 3.0;
+/// As many of them as one figure has.
+const LOADS_MAX: f64 = 8.0;
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -42,6 +47,13 @@ fn main() -> anyhow::Result<()> {
         }
         return Ok(());
     }
+    let seconds = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix("--seconds="));
+    let seconds = match seconds {
+        Some(seconds) => seconds.parse().context("--seconds takes a number")?,
+        None => SECONDS,
+    };
     // Cargo adds flags of its own.
     let asked: Vec<&String> = arguments
         .iter()
@@ -54,12 +66,13 @@ fn main() -> anyhow::Result<()> {
         );
     }
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
-    runtime.block_on(run(&asked))
+    runtime.block_on(run(&asked, seconds))
 }
 
-async fn run(asked: &[&String]) -> anyhow::Result<()> {
+async fn run(asked: &[&String], seconds: f64) -> anyhow::Result<()> {
     let before = Machine::look();
-    let bench = Bench::new()?;
+    let bench = Bench::new(seconds)?;
+    let patience = PATIENCE + Duration::from_secs_f64(LOADS_MAX * seconds);
     let mut rows = Vec::new();
     for (name, measure) in FIGURES {
         if !asked.is_empty() && !asked.iter().any(|asked| asked == name) {
@@ -68,7 +81,7 @@ async fn run(asked: &[&String]) -> anyhow::Result<()> {
         eprintln!("{name} …");
         let started = Instant::now();
         let measured = AssertUnwindSafe(measure(&bench)).catch_unwind();
-        match tokio::time::timeout(PATIENCE, measured).await {
+        match tokio::time::timeout(patience, measured).await {
             Ok(Ok(measured)) => rows.extend(measured),
             Ok(Err(_)) => rows.push(Row::failed(name, "it panicked; see standard error")),
             Err(_) => rows.push(Row::failed(name, "it took too long")),

@@ -56,6 +56,11 @@ impl Row {
         self
     }
 
+    /// What it has to reach.
+    pub fn aim(&mut self, target: Target) {
+        self.target = target;
+    }
+
     /// With what a reader has to know of it.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {

@@ -9,6 +9,7 @@ pub mod keys;
 mod layer;
 mod sql;
 pub mod tables;
+mod turns;
 pub mod wire;
 
 pub use keys::Keys;
@@ -24,7 +25,8 @@ use crate::{clock, limits};
 
 /// A set of the contract's roles.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Default)]
-pub struct Roles(u8);
+pub struct Roles(u32);
+const _: () = assert!(ROLES.len() < u32::BITS as usize);
 
 /// Every role, in the order of the contract.
 const ROLES: [pb::Role; 6] = [
@@ -41,8 +43,6 @@ impl Roles {
     pub const NONE: Self = Self(0);
     /// All roles.
     pub const ALL: Self = Self((1 << ROLES.len()) - 1);
-    /// How many sets of roles there are.
-    pub const SETS: usize = 1 << ROLES.len();
 
     /// The set of one role; none for the unspecified.
     pub const fn of(role: pb::Role) -> Self {
@@ -85,16 +85,6 @@ impl Roles {
     /// Whether there is none.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
-    }
-
-    /// Every set of roles, by [`Roles::index`].
-    pub fn sets() -> impl Iterator<Item = Self> {
-        (0..=Self::ALL.0).map(Self)
-    }
-
-    /// The place of this set among all sets.
-    pub const fn index(self) -> usize {
-        self.0 as usize
     }
 
     /// The roles, in the order of the contract.
@@ -213,5 +203,7 @@ mod tests {
         assert_eq!(Roles::ALL.iter().collect::<Vec<_>>(), ROLES);
         assert_eq!(Roles::of(pb::Role::Unspecified), Roles::NONE);
         assert!(!Roles::of(pb::Role::Admin).intersects(Roles::of(pb::Role::Operator)));
+        let at_once = limits::Rule::of("ApiKey", "roles");
+        assert_eq!(at_once, Some(limits::Rule::Values(ROLES.len())));
     }
 }

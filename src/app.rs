@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::access::{AccessLayer, Keys};
 use crate::clock::Clock;
 use crate::feed::{Feed, FeedSettings};
-use crate::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
+use crate::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
@@ -22,7 +22,7 @@ use crate::proto::server::{
     operation_service_server::OperationServiceServer,
 };
 use crate::server::{self, Health, ServerSettings};
-use crate::store::{DatabaseUrl, Store, StoreConfig};
+use crate::store::{DatabaseUrl, Purpose, Store, StoreConfig};
 use crate::{carts, customers, groups, limits, operations, shops};
 
 /// How a program is set up.
@@ -60,14 +60,7 @@ impl Options {
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings::default(),
             key_poll_interval: limits::KEY_POLL_INTERVAL,
-            server: ServerSettings {
-                cors_origins: Vec::new(),
-                connection_age: None,
-                keepalive_interval: limits::KEEPALIVE_INTERVAL,
-                keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
-                drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
-                closing_timeout: limits::CLOSING_TIME_MAX,
-            },
+            server: ServerSettings::default(),
             open_reflection: false,
         }
     }
@@ -82,6 +75,7 @@ pub struct Program {
     numbers: Numbers,
     options: Options,
     first_keys: Option<shops::Keys>,
+    hold: Hold,
     /// Cancelled when the program is told to stop.
     stop: CancellationToken,
 }
@@ -96,6 +90,7 @@ impl Program {
         let stop = CancellationToken::new();
         let store = Store::open(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
+        let hold = Hold::begin(&store).await?;
         let feed = Feed::start(store.clone(), options.feed.clone(), stop.clone()).await?;
         let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
@@ -108,6 +103,7 @@ impl Program {
             numbers,
             options,
             first_keys,
+            hold,
             stop,
         })
     }
@@ -145,7 +141,8 @@ impl Program {
             self.stop.clone(),
         ));
         let work = self.background_work();
-        tasks.spawn(work.run(self.store.clone(), self.stop.clone()));
+        let store = self.store.reserved_for(Purpose::Jobs);
+        tasks.spawn(work.run(store, self.stop.clone()));
         tasks.spawn(pass_on(stop, self.stop.clone()));
         let layer = AccessLayer::new(
             self.keys.clone(),
@@ -177,6 +174,14 @@ impl Program {
         while let Some(ended) = tasks.join_next().await {
             outcome = outcome.and(ended.context("a background task panicked"));
         }
+        // A store that cannot be written has been reported by others.
+        let (visits, noted) = (
+            customers::visits::flush(&self.store).await,
+            self.hold.note(&self.store).await,
+        );
+        if let Err(error) = visits.and(noted) {
+            tracing::debug!(%error, "the last notes of this process were not written");
+        }
         self.store.close().await;
         outcome
     }
@@ -184,7 +189,7 @@ impl Program {
     /// The services of the contract, and reflection.
     fn services(&self) -> Routes {
         let store = &self.store;
-        let shops = shops::Service::new(store.clone());
+        let shops = shops::Service::new(store.clone(), self.keys.clone());
         let customers = customers::Service::new(
             store.clone(),
             self.feed.clone(),
@@ -206,6 +211,8 @@ impl Program {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
                 .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+                // Tools that know the contract by reflection alone read the details of refusals with it.
+                .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         let resolves = "the descriptors of the build resolve";
         Routes::new(bounded!(AdminServiceServer, shops))
@@ -219,20 +226,25 @@ impl Program {
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
+        let compact = Compact::to(self.options.feed_limits).held_by(self.hold.clone());
         let purge = Purge::new()
+            .held_by(self.hold.clone())
             .with(carts::jobs::ExpiredCarts)
             .with(carts::UsedLinks);
         Jobs::new(self.options.jobs.clone())
-            .with(Compact::to(self.options.feed_limits))
+            .with(compact)
             .with(purge)
             .with(groups::DeleteGroup)
             .with(groups::ExpireMemberships)
+            .with_upkeep(self.hold.clone())
+            .with_upkeep(customers::visits::Flush)
             .with_upkeep(groups::FoldCounts)
-            .with_upkeep(carts::leases::EndLeases)
+            .with_upkeep(carts::leases::EndLeases::default())
             .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)
             .with(carts::jobs::RefreshCustomer)
             .with(carts::jobs::DeleteCustomerCarts)
+            .with(customers::Reindex)
     }
 }
 

@@ -5,15 +5,35 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
+/// How far a machine's clock may be from another's without being put right, beside the doubt of measuring.
+const STRAY: i64 = 10_000;
+
 /// Tells the time; cheap to clone, and every clone tells the same.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     held: Option<Arc<Held>>,
+    machine: Arc<Machine>,
+}
+
+/// The clock of a machine, and how it is put right.
+#[derive(Debug, Default)]
+struct Machine {
+    /// How wrong it is made to go; for tests.
+    wrong: i64,
+    /// What is added so that it tells the time of another clock.
+    correction: AtomicI64,
+}
+
+impl Machine {
+    fn told(&self) -> i64 {
+        system_micros() + self.wrong
+    }
 }
 
 /// A time that stands still until it is moved.
@@ -44,6 +64,19 @@ impl Clock {
         Self::default()
     }
 
+    /// The clock of a machine that is wrong by so many microseconds, for tests.
+    #[must_use]
+    pub fn wrong_by(micros: i64) -> Self {
+        let machine = Machine {
+            wrong: micros,
+            ..Machine::default()
+        };
+        Self {
+            held: None,
+            machine: Arc::new(machine),
+        }
+    }
+
     /// A clock that stands still at `micros` until it is moved.
     #[must_use]
     pub fn held_at(micros: i64) -> Self {
@@ -55,6 +88,7 @@ impl Clock {
                 }),
                 began: Instant::now(),
             })),
+            machine: Arc::default(),
         }
     }
 
@@ -63,8 +97,28 @@ impl Clock {
     pub fn now(&self) -> i64 {
         match &self.held {
             Some(held) => held.time.borrow().now,
-            None => system_micros(),
+            None => self.machine.told() + self.machine.correction.load(Ordering::Relaxed),
         }
+    }
+
+    /// Tells the time of another clock from now on, which shows `theirs` give or take `doubt`. Gives back by
+    /// how many microseconds the machine's own is ahead of it. A held clock does not listen.
+    pub fn follow(&self, theirs: i64, doubt: i64) -> i64 {
+        if self.held.is_some() {
+            return 0;
+        }
+        let correction = theirs - self.machine.told();
+        let present = self.machine.correction.load(Ordering::Relaxed);
+        // What may be an error of measuring moves nothing, so that the time does not flutter.
+        if (correction - present).abs() > doubt + STRAY {
+            let correction = if correction.abs() > doubt + STRAY {
+                correction
+            } else {
+                0
+            };
+            self.machine.correction.store(correction, Ordering::Relaxed);
+        }
+        -correction
     }
 
     /// The present moment, for measuring how much time goes by: unlike [`now`](Self::now) it never
@@ -184,6 +238,18 @@ mod tests {
         clock.advance(Duration::from_millis(5));
 
         assert_eq!(other.now(), 1_005_000);
+    }
+
+    #[test]
+    fn a_clock_that_follows_another_tells_its_time() {
+        let (right, wrong) = (Clock::system(), Clock::wrong_by(3_600_000_000));
+
+        let ahead = wrong.clone().follow(right.now(), 1_000_000);
+
+        assert!((ahead - 3_600_000_000).abs() < 1_000_000, "{ahead}");
+        assert!((wrong.now() - right.now()).abs() < 1_000_000);
+        let held = Clock::held_at(5);
+        assert_eq!((held.follow(1_000_000_000, 0), held.now()), (0, 5));
     }
 
     #[tokio::test]

@@ -10,6 +10,7 @@ mod convert;
 mod derived;
 mod fields;
 mod model;
+mod reindex;
 mod rpc;
 mod sql;
 pub mod titles;
@@ -21,6 +22,7 @@ mod write;
 pub use convert::{COLLECTION, id_of, message, name};
 pub use fields::FIELDS;
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
+pub use reindex::{INDEX_VERSION, Reindex, reorder};
 pub use rpc::Service;
 pub use write::lock;
 
@@ -104,7 +106,7 @@ pub async fn regroup(
     if after == *before {
         return Ok(());
     }
-    write::store(tx, caller, Some(before), &mut after, now).await
+    write::store(tx, caller, before, &mut after, now).await
 }
 
 /// What carts show of their customer.

@@ -78,7 +78,14 @@ impl Error {
     pub fn invalid(mut violations: Vec<Violation>) -> Self {
         let text = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.text),
-            many => format!("{} fields are invalid", many.len()),
+            [first, ..] => {
+                let many = violations.len();
+                format!(
+                    "{many} fields are invalid; first: {}: {}",
+                    first.field, first.text
+                )
+            }
+            [] => "a field is invalid".to_owned(),
         };
         violations.truncate(limits::VIOLATIONS_MAX);
         let mut error = Self::new(Code::InvalidArgument, ErrorReason::InvalidField, text);
@@ -330,6 +337,9 @@ mod tests {
 
         let named = status.get_details_bad_request().unwrap().field_violations;
         assert_eq!(named.len(), limits::VIOLATIONS_MAX);
-        assert_eq!(status.message(), "1000 fields are invalid");
+        assert_eq!(
+            status.message(),
+            "1000 fields are invalid; first: names[0]: is there twice"
+        );
     }
 }

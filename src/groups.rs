@@ -96,16 +96,17 @@ fn not_for_account(group: &str, account_type: AccountType) -> Error {
     .with("account_type", account_type.as_str_name())
 }
 
-/// The ids of the hidden groups of a shop: callers that are only storefronts do not see them, here or
-/// anywhere else.
+/// Returns the groups among `ids` that storefronts may be shown: they exist at this moment and are not
+/// hidden. A group that was deleted is not known to have been visible, so it is left out.
 ///
 /// # Errors
 /// The database's.
-pub async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
-    sql::hidden(conn, shop).await
+pub async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<String>> {
+    sql::visible(conn, shop, ids).await
 }
 
-/// Whether a caller is only a storefront, which does not see hidden groups.
+/// Whether the caller sees hidden groups. Keys that are only storefronts do not: they are shown a group
+/// only while it is known to be [`visible`].
 #[must_use]
 pub fn sees_hidden(caller: &Caller) -> bool {
     use pb::Role;

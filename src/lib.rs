@@ -8,6 +8,7 @@ pub mod attributes;
 pub mod carts;
 pub mod cli;
 pub mod clock;
+pub mod collation;
 pub mod config;
 pub mod customers;
 pub mod epochs;

@@ -36,6 +36,22 @@ pub async fn settings(conn: &mut Conn, shop: &str) -> Result<Settings> {
     }
 }
 
+/// Shops, a hundred at most, whose customers are not found and ordered by what this version makes.
+///
+/// # Errors
+/// The database's.
+pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String>> {
+    sql::not_indexed_by(conn, version).await
+}
+
+/// Notes that a shop's customers are all found and ordered by what this version makes.
+///
+/// # Errors
+/// The database's.
+pub async fn set_indexed_by(tx: &mut Tx, shop: &str, version: &str) -> Result<()> {
+    sql::set_indexed_by(tx, shop, version).await
+}
+
 /// The lock of a shop's row.
 fn lock(shop: &str) -> LockKey {
     LockKey::of("shop", shop, "")

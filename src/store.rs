@@ -5,22 +5,30 @@
 //! after its commit, and a read never sees what is not durable.
 
 mod batch;
+mod cancel;
+mod condition;
 mod config;
 mod conn;
 pub mod dialect;
 mod dynamic;
 mod error;
+mod folder;
 mod group;
 mod hints;
 mod inspect;
 mod lanes;
+mod leash;
 mod locks;
 mod open;
 mod page;
 mod pool;
 mod postgres;
+mod purpose;
+mod seal;
 mod search;
+mod soundness;
 mod sqlite;
+mod target;
 mod tx;
 mod types;
 mod wake;
@@ -30,32 +38,40 @@ mod workshop;
 #[cfg(test)]
 mod tests;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use futures::future::BoxFuture;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
+pub use condition::Condition;
 pub use config::{DatabaseUrl, POSTGRES_CONNECTIONS, StoreConfig};
 pub use conn::{Conn, Link};
 pub use dynamic::{Bind, Statement};
 pub use error::{described, is_unique_violation};
+pub use folder::{close_to_others, make_folder};
 pub use hints::{Hints, NatsUrls};
 pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
 pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
-pub use search::{SearchColumn, SearchTerms, index_text};
+pub use purpose::{Purpose, reading_lists};
+pub use seal::Sealer;
+pub use search::{SearchColumn, SearchTerms, index_text, joined_name};
 pub use sqlite::{DATABASE_FILE, LOCK_FILE};
 pub use tx::Tx;
-pub use types::Texts;
+pub use types::{Digests, Texts};
 
 use crate::clock::Clock;
-use crate::error::{Error, Result};
+use crate::error::Result;
+use cancel::Canceller;
 use conn::Meter;
-use error::{StoreFault, Trouble};
+use error::Trouble;
 use group::Writer;
-use pool::Pool;
+use pool::{Pool, PoolSettings};
+use purpose::Pools;
+use soundness::Soundness;
 use wake::Wake;
 use work::Closure;
 use workshop::Workshop;
@@ -80,9 +96,10 @@ impl Engine {
     }
 }
 
-/// An open store; cheap to clone, and all clones are one store.
+/// An open store; cheap to clone, and all clones are one store. A clone may read by connections that are
+/// kept for a purpose: [`reserved_for`](Store::reserved_for).
 #[derive(Clone)]
-pub struct Store(Arc<Inner>);
+pub struct Store(Arc<Inner>, Option<Purpose>);
 
 struct Inner {
     engine: Engine,
@@ -91,10 +108,14 @@ struct Inner {
     /// Counts the statements of reads, and those of writes.
     read_meter: Arc<Meter>,
     write_meter: Arc<Meter>,
-    readers: Pool,
+    readers: Pools,
+    canceller: Option<Canceller>,
     writers: Writers,
     wake: Wake,
     stop: CancellationToken,
+    soundness: Arc<Soundness>,
+    /// What runs beside the calls until `stop`.
+    tasks: TaskTracker,
 }
 
 enum Writers {
@@ -108,20 +129,33 @@ impl Store {
     /// # Errors
     /// Each [`OpenError`] says what the operator can do.
     pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
-        let (read_meter, write_meter) = (Arc::new(Meter::default()), Arc::new(Meter::default()));
+        let soundness = Arc::new(Soundness::default());
+        let meter = || Arc::new(Meter::noting(&soundness));
+        let (read_meter, write_meter) = (meter(), meter());
+        let tasks = TaskTracker::new();
         let wake = Wake::new();
         let stop = CancellationToken::new();
-        let silence_limit = match config.database {
-            DatabaseUrl::Embedded { .. } => None,
-            DatabaseUrl::Postgres(_) => Some(config.silence_limit),
+        let settings = |canceller| {
+            let embedded = matches!(config.database, DatabaseUrl::Embedded { .. });
+            PoolSettings {
+                acquire_timeout: config.acquire_timeout,
+                silence_limit: (!embedded).then_some(config.silence_limit),
+                statement_timeout: config.statement_timeout,
+                age: (!embedded).then_some(config.connection_age),
+                trust: Arc::default(),
+                canceller,
+            }
         };
-        let pool = |target, size, meter: &Arc<Meter>| {
-            let meter = Arc::clone(meter);
-            Pool::new(target, size, config.acquire_timeout, silence_limit, meter)
-        };
-        let (engine, meta, readers, writers) = match &config.database {
+        let (engine, meta, readers, canceller, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
                 let opened = sqlite::open(data_dir, config.busy_timeout, &write_meter).await?;
+                let watched = Arc::downgrade(&soundness);
+                if opened.unchecked {
+                    let (target, meter) = (opened.read_target.clone(), Arc::clone(&read_meter));
+                    let check = sqlite::check_in_background;
+                    tasks.spawn(check(target, meter, watched.clone(), stop.clone()));
+                }
+                tasks.spawn(opened.places.watch(watched, stop.clone()));
                 let writer = Writer::start(
                     opened.writer,
                     opened.write_target,
@@ -130,37 +164,66 @@ impl Store {
                     config.commit_delay,
                     opened.premises,
                 );
-                let readers = pool(opened.read_target, config.read_connections, &read_meter);
+                let readers = Pools::new(&opened.read_target, config, &settings(None), &read_meter);
                 let writers = Writers::Sqlite(writer);
-                (Engine::Sqlite, opened.meta, readers, writers)
+                (Engine::Sqlite, opened.meta, readers, None, writers)
             }
             DatabaseUrl::Postgres(options) => {
-                let opened = postgres::open(options, config, &write_meter).await?;
+                let opened = postgres::open(options, config, &clock, &write_meter).await?;
                 hints::start(
                     &config.hints,
                     opened.patient,
                     opened.meta.store_id(),
-                    config.silence_limit,
+                    config,
                     &wake,
                     &stop,
                 );
-                let readers = pool(opened.target.clone(), config.read_connections, &read_meter);
-                let writing = pool(opened.target, config.write_connections, &write_meter);
-                let writers = Writers::Postgres(Workshop::new(writing, wake.clone()));
-                (Engine::Postgres, opened.meta, readers, writers)
+                let canceller = Canceller::new(opened.target.clone());
+                let settings = settings(Some(canceller.clone()));
+                let readers = Pools::new(&opened.target, config, &settings, &read_meter);
+                let writing = |connections| {
+                    let (target, settings) = (opened.target.clone(), settings.clone());
+                    Pool::new(target, connections, settings, Arc::clone(&write_meter))
+                };
+                let calls = writing(config.write_connections);
+                let jobs = writing(workshop::JOBS_AT_ONCE);
+                let writers = Writers::Postgres(Workshop::new(calls, jobs, wake.clone()));
+                let canceller = Some(canceller);
+                (Engine::Postgres, opened.meta, readers, canceller, writers)
             }
         };
-        Ok(Self(Arc::new(Inner {
+        let inner = Inner {
             engine,
             clock,
             meta,
             read_meter,
             write_meter,
             readers,
+            canceller,
             writers,
             wake,
             stop,
-        })))
+            soundness,
+            tasks,
+        };
+        Ok(Self(Arc::new(inner), None))
+    }
+
+    /// The same store, with reads on connections that are kept for `purpose`.
+    #[must_use]
+    pub fn reserved_for(&self, purpose: Purpose) -> Self {
+        Self(Arc::clone(&self.0), Some(purpose))
+    }
+
+    /// How many lists are read at the same time.
+    #[must_use]
+    pub fn lists_at_once(&self) -> usize {
+        self.0.readers.of(Purpose::Lists).size()
+    }
+
+    fn readers(&self) -> &Pool {
+        let purpose = self.1.unwrap_or_else(purpose::purpose_here);
+        self.0.readers.of(purpose)
     }
 
     /// Which engine this store lies in.
@@ -193,6 +256,12 @@ impl Store {
         self.0.write_meter.statements()
     }
 
+    /// Whether the store's files are whole and where they were opened, so that it takes writes.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        self.0.soundness.no_writes().is_none()
+    }
+
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
     /// another. A follower must also look by itself now and then: hints may be lost.
     #[must_use]
@@ -214,13 +283,11 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
-        let mut pooled = self
-            .0
-            .readers
-            .acquire()
-            .await
-            .map_err(|trouble| trouble.to_error())?;
-        let Some(result) = self.0.readers.heard(f(pooled.conn())).await else {
+        self.may_read()?;
+        let readers = self.readers();
+        let acquired = readers.acquire().await;
+        let mut pooled = acquired.map_err(|trouble| trouble.to_error())?;
+        let Some(result) = readers.heard(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
         };
@@ -236,16 +303,14 @@ impl Store {
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
     {
+        self.may_read()?;
         let begin = self
             .engine()
             .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
-        let mut pooled = self
-            .0
-            .readers
-            .begin(begin)
-            .await
-            .map_err(|trouble| trouble.to_error())?;
-        let Some(result) = self.0.readers.heard(f(pooled.conn())).await else {
+        let readers = self.readers();
+        let begun = readers.begin(begin).await;
+        let mut pooled = begun.map_err(|trouble| trouble.to_error())?;
+        let Some(result) = readers.heard(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
         };
@@ -253,7 +318,7 @@ impl Store {
             pooled.release();
             return result;
         }
-        match self.0.readers.heard(pooled.conn().rollback()).await {
+        match readers.heard(pooled.conn().rollback()).await {
             Some(()) => pooled.release(),
             None => pooled.give_up(),
         }
@@ -325,21 +390,16 @@ impl Store {
     where
         T: Send + 'static,
         D: Send + Sync + 'static,
-        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
+        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        let answer = Arc::new(Mutex::new(None));
-        let kept = Arc::clone(&answer);
-        let keep = move |value: Option<T>| {
-            *kept.lock().unwrap_or_else(PoisonError::into_inner) = value;
-        };
-        let outcome: Result<()> = self
-            .write_with(locks, (data, f, keep), rehearsal::<T, D, F, _>)
-            .await;
-        let answer = answer.lock().unwrap_or_else(PoisonError::into_inner).take();
-        match (answer, outcome) {
-            (Some(answer), _) => Ok(answer),
-            (None, Err(error)) => Err(error),
-            (None, Ok(())) => unreachable!("a rehearsal ends with an error"),
+        let (work, answer) = Closure::new(locks, data, f);
+        self.submit(false, (work.rehearsing(), answer)).await
+    }
+
+    fn may_read(&self) -> Result<()> {
+        match self.0.soundness.no_reads() {
+            Some(trouble) => Err(trouble.to_error()),
+            None => Ok(()),
         }
     }
 
@@ -353,6 +413,9 @@ impl Store {
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
+        if let Some(trouble) = self.0.soundness.no_writes() {
+            return Err(trouble.to_error());
+        }
         match &self.0.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
             Writers::Postgres(_) if self.0.stop.is_cancelled() => {
@@ -370,6 +433,8 @@ impl Store {
     /// told that the store is not available.
     pub async fn close(&self) {
         self.0.stop.cancel();
+        self.0.tasks.close();
+        self.0.tasks.wait().await;
         match &self.0.writers {
             Writers::Sqlite(writer) => {
                 // The readers first, so that the last connection to close can fold the log in.
@@ -381,28 +446,10 @@ impl Store {
                 self.0.readers.close().await;
             }
         }
+        if let Some(canceller) = &self.0.canceller {
+            canceller.close().await;
+        }
     }
-}
-
-/// One run of a rehearsal: the error rolls it back, after the answer was kept.
-fn rehearsal<'t, T, D, F, K>(
-    tx: &'t mut Tx,
-    (data, f, keep): &'t (D, F, K),
-) -> BoxFuture<'t, Result<()>>
-where
-    T: Send,
-    D: Sync,
-    F: for<'a> Fn(&'a mut Tx, &'a D) -> BoxFuture<'a, Result<T>> + Sync,
-    K: Fn(Option<T>) + Sync,
-{
-    Box::pin(async move {
-        keep(None);
-        let answer = f(tx, data).await?;
-        keep(Some(answer));
-        Err(Error::internal(StoreFault(
-            "the write was a rehearsal".into(),
-        )))
-    })
 }
 
 /// A closure without data, as one with the data `()`.

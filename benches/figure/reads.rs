@@ -4,9 +4,9 @@ use std::sync::Arc;
 
 use prost::Message as _;
 
-use crate::bench::{Bench, alternate};
+use crate::bench::{Bench, Spent, alternate};
 use crate::child::{Child, Serving, Statements};
-use crate::load::closed_loop;
+use crate::load::{Measured, closed_loop};
 use crate::shop::{self, Clients, Shop};
 use crate::table::{Row, Target};
 
@@ -14,7 +14,7 @@ const IN_FLIGHT: usize = 64;
 const SECONDS: f64 = 1.2;
 const CUSTOMERS: usize = 1_000;
 
-async fn calls_per_second(clients: &Clients, names: &Arc<[String]>) -> f64 {
+async fn calls(clients: &Clients, names: &Arc<[String]>) -> Measured {
     let (clients, names) = (clients.clone(), Arc::clone(names));
     let call = move |caller: usize, made: usize| {
         let (clients, names) = (clients.clone(), Arc::clone(&names));
@@ -23,7 +23,7 @@ async fn calls_per_second(clients: &Clients, names: &Arc<[String]>) -> f64 {
             clients.get_customer(caller, name).await;
         }
     };
-    closed_loop(IN_FLIGHT, SECONDS, call).await.per_second
+    closed_loop(IN_FLIGHT, SECONDS, call).await
 }
 
 pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
@@ -35,9 +35,13 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
         customer: customer.encode_to_vec(),
     });
     let echoes = Clients::connect(&echo, "any").await;
+    let (ours, bare) = (Spent::default(), Spent::default());
     let rounds = alternate(
-        async || calls_per_second(&shop.clients, &names).await,
-        async || calls_per_second(&echoes, &names).await,
+        async || {
+            let load = calls(&shop.clients, &names);
+            ours.per_second(&shop.child, load).await
+        },
+        async || bare.per_second(&echo, calls(&echoes, &names)).await,
     )
     .await;
     let ratios = rounds.ratios();
@@ -51,7 +55,8 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
     .note(format!(
         "{CUSTOMERS} customers, an answer has {bytes} bytes"
     ));
-    vec![row]
+    let cpu = ours.row_beside("GetCustomer, SQLite", "bare tonic echo", bare, 2.0);
+    vec![row, cpu]
 }
 
 pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
@@ -66,9 +71,13 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
         cart: cart.encode_to_vec(),
     }));
     let statements = Clients::connect(&bare, "any").await;
+    let (ours, theirs) = (Spent::default(), Spent::default());
     let rounds = alternate(
-        async || calls_per_second(&shop.clients, &names).await,
-        async || calls_per_second(&statements, &names).await,
+        async || {
+            let load = calls(&shop.clients, &names);
+            ours.per_second(&shop.child, load).await
+        },
+        async || theirs.per_second(&bare, calls(&statements, &names)).await,
     )
     .await;
     let ratios = rounds.ratios();
@@ -79,5 +88,11 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
         Target::RatioAtLeast(0.6),
     )
     .beside("bare statement behind an echo", rounds.yardstick, ratios);
-    vec![row]
+    let cpu = ours.row_beside(
+        "GetCustomer, PostgreSQL",
+        "bare statement behind an echo",
+        theirs,
+        2.0,
+    );
+    vec![row, cpu]
 }

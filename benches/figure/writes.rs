@@ -7,7 +7,7 @@ use std::time::Duration;
 use clientela::proto::pb;
 use prost::Message as _;
 
-use crate::bench::{Bench, alternate};
+use crate::bench::{Bench, Spent, alternate};
 use crate::child::{Child, Hinting, Product, Serving, Statements};
 use crate::load::{Measured, closed_loop};
 use crate::shop::{self, Clients, LINES, Shop};
@@ -94,11 +94,11 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
     let bytes = payload.len();
     let writer = GroupCommit::open(&prepared.copy, BATCH, Duration::ZERO, payload).await;
     let writer = writer.expect("the copy can be opened");
+    let spent = Spent::default();
     let rounds = alternate(
         async || {
-            add_items(&shop.clients, &prepared.carts, IN_FLIGHT)
-                .await
-                .per_second
+            let load = add_items(&shop.clients, &prepared.carts, IN_FLIGHT);
+            spent.per_second(&shop.child, load).await
         },
         async || bare_writes(&writer).await,
     )
@@ -124,7 +124,7 @@ pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
         Target::AtMost(3.0),
     )
     .note("messages to the database, of which the second writes the cart and appends the change");
-    vec![row, count]
+    vec![row, spent.row("AddItem, SQLite"), count]
 }
 
 pub async fn with_a_slow_flush(bench: &Bench) -> Vec<Row> {
@@ -138,11 +138,11 @@ pub async fn with_a_slow_flush(bench: &Bench) -> Vec<Row> {
     let payload = prepared.sample.encode_to_vec();
     let writer = GroupCommit::open(&prepared.copy, 1, delay, payload).await;
     let writer = writer.expect("the copy can be opened");
+    let spent = Spent::default();
     let rounds = alternate(
         async || {
-            add_items(&shop.clients, &prepared.carts, IN_FLIGHT)
-                .await
-                .per_second
+            let load = add_items(&shop.clients, &prepared.carts, IN_FLIGHT);
+            spent.per_second(&shop.child, load).await
         },
         async || bare_writes(&writer).await,
     )
@@ -156,7 +156,7 @@ pub async fn with_a_slow_flush(bench: &Bench) -> Vec<Row> {
         Target::RatioAtLeast(10.0),
     )
     .beside("one transaction a write", rounds.yardstick, ratios);
-    vec![row]
+    vec![row, spent.row("AddItem, SQLite, slow flush")]
 }
 
 pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
@@ -171,12 +171,15 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
         cart: cart.encode_to_vec(),
     }));
     let statements_alone = Clients::connect(&bare, "any").await;
+    let (ours, theirs) = (Spent::default(), Spent::default());
     let rounds = alternate(
-        async || add_items(&shop.clients, &carts, IN_FLIGHT).await.per_second,
         async || {
-            add_items(&statements_alone, &carts, IN_FLIGHT)
-                .await
-                .per_second
+            let load = add_items(&shop.clients, &carts, IN_FLIGHT);
+            ours.per_second(&shop.child, load).await
+        },
+        async || {
+            let load = add_items(&statements_alone, &carts, IN_FLIGHT);
+            theirs.per_second(&bare, load).await
         },
     )
     .await;
@@ -190,6 +193,12 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
     .beside("bare statements behind an echo", rounds.yardstick, ratios)
     .note("the same database for both; 16 connections each");
     drop(bare);
+    let cpu = ours.row_beside(
+        "AddItem, PostgreSQL",
+        "bare statements behind an echo",
+        theirs,
+        2.0,
+    );
     // Begin and locks are one message, and one of the four.
     let statements = 1.0 + statements(&shop, &carts).await;
     let count = Row::new(
@@ -202,7 +211,7 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
         "with the begin, which takes the locks, and one that writes the cart and appends the change; the \
          commit comes on top",
     );
-    vec![row, count]
+    vec![row, cpu, count]
 }
 
 pub async fn with_hints(bench: &Bench) -> Vec<Row> {
@@ -216,9 +225,16 @@ pub async fn with_hints(bench: &Bench) -> Vec<Row> {
         ..product
     })
     .await;
+    let (with, without) = (Spent::default(), Spent::default());
     let rounds = alternate(
-        async || add_items(&on.clients, &carts, WRITERS).await.per_second,
-        async || add_items(&off.clients, &carts, WRITERS).await.per_second,
+        async || {
+            let load = add_items(&on.clients, &carts, WRITERS);
+            with.per_second(&on.child, load).await
+        },
+        async || {
+            let load = add_items(&off.clients, &carts, WRITERS);
+            without.per_second(&off.child, load).await
+        },
     )
     .await;
     let ratios = rounds.ratios();
@@ -229,5 +245,6 @@ pub async fn with_hints(bench: &Bench) -> Vec<Row> {
         Target::RatioAtLeast(0.9),
     )
     .beside("hints off", rounds.yardstick, ratios);
-    vec![row]
+    let cpu = with.row_beside("AddItem, hints on", "hints off", without, 1.1);
+    vec![row, cpu]
 }

@@ -6,10 +6,14 @@
 mod addresses;
 mod codes;
 mod values;
+mod visible;
 
 pub use addresses::{email_claim, is_email, is_url};
-pub use codes::{currency_places, is_country, is_currency, is_language};
-pub use values::{date, decimal, percent, time_zone};
+pub use codes::{
+    by_language, canonical_language, currency_places, is_country, is_currency, language,
+};
+pub use values::{date, decimal, percent, time_zone, time_zone_name};
+pub use visible::{has_invisible_character, is_blank};
 
 use crate::limits::fields::{ETAG_CHARS_MAX, REQUEST_ID_CHARS_MAX};
 
@@ -72,9 +76,9 @@ pub fn is_number(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// 1 to 128 printable ASCII characters.
+/// 1 to 128 printable ASCII characters, not all of them blanks.
 pub fn is_request_id(text: &str) -> bool {
-    !text.is_empty() && text.len() <= REQUEST_ID_CHARS_MAX && is_printable_ascii(text)
+    !is_blank(text) && text.len() <= REQUEST_ID_CHARS_MAX && is_printable_ascii(text)
 }
 
 /// What may have been given out as an etag.

@@ -1,27 +1,33 @@
 //! API keys: which are live, what they may do, and for which shop.
 //!
-//! All live keys are held in memory by the digest of the secret, read again at intervals, and once more
-//! for a secret that is not known, so that new keys work at once on every replica. A key that is revoked
-//! or expires has its token cancelled, which ends its open streams. The secret itself is nowhere kept.
+//! A key is read by the digest of its secret when it is used first, so that new keys work at once on every
+//! replica, and is held in memory from then on. What a replica holds it looks after once in an interval: it
+//! asks which keys were revoked lately, and reads a part of its own again. What a key costs does not depend
+//! on how many there are. A key that is revoked or expires has its token cancelled, which ends its open
+//! streams. The secret itself is nowhere kept.
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Arc, PoisonError, RwLock, Weak},
+    sync::{Arc, Mutex as StdMutex, PoisonError, RwLock, RwLockWriteGuard, Weak},
     time::Duration,
 };
 
 use futures::FutureExt as _;
 use quick_cache::sync::Cache;
-use tokio::{sync::Mutex, time::Instant};
+use tokio::{
+    sync::{Mutex, Semaphore},
+    time::Instant,
+};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Roles, sql},
+    access::{Roles, sql, turns},
+    clock::micros,
     error::{Error, Result},
-    limits::{KEY_MISS_INTERVAL, KEY_POLL_INTERVAL, REVOCATION_MAX},
+    limits::{KEY_POLL_INTERVAL, REVOCATION_MAX},
     shops::{self, ApiKeyDoc},
-    store::Store,
+    store::{Purpose, Store},
 };
 
 /// What every key begins with, so that scanners know a leaked one.
@@ -29,11 +35,18 @@ const PREFIX: &str = "clt_";
 /// Characters of a key after its prefix.
 const SECRET_CHARS: usize = 43;
 
-/// How many digests of no key are remembered.
+type Digest = [u8; 32];
+
+/// How many digests of no key are remembered, and ids of keys that were revoked here.
 const UNKNOWN_KEYS_MAX: usize = 4_096;
-/// How long one reading of the keys may take.
+/// How long one look at the keys may take.
 const READ_TIME_MAX: Duration = Duration::from_secs(2);
-/// A key that is revoked just after it was read is gone after the next reading.
+/// Keys that are asked for by one statement.
+const KEYS_AT_ONCE: usize = 500;
+/// For how long a revocation is told: longer than a write takes from its time to its commit, and than the
+/// clocks of replicas that serve may differ.
+const REVOKED_LATELY: Duration = Duration::from_secs(5 * 60);
+/// A key that is revoked just after a look is gone after the next.
 const _: () = assert!(
     KEY_POLL_INTERVAL.as_millis() + READ_TIME_MAX.as_millis() <= REVOCATION_MAX.as_millis()
 );
@@ -52,6 +65,8 @@ pub struct Key {
     pub expire_time: Option<i64>,
     /// Cancelled when it has ended.
     pub ended: CancellationToken,
+    /// The turns of its calls that read many rows.
+    pub lists: Semaphore,
 }
 
 impl Key {
@@ -69,24 +84,38 @@ impl Key {
     }
 }
 
-/// The live keys and the shops of a store; cheap to clone.
+/// The keys and the shops of a store; cheap to clone.
 #[derive(Clone)]
 pub struct Keys(Arc<Inner>);
 
 struct Inner {
     store: Store,
     known: RwLock<Known>,
-    /// When the last reading began; held while reading.
-    read_at: Mutex<Instant>,
-    /// Digests that no key had when it was asked for. Nobody knows a secret before its key is stored, so
-    /// that these need not be read for again.
-    unknown: Cache<[u8; 32], ()>,
+    /// Digests that no live key had when it was asked for. Nobody knows a secret before its key is stored,
+    /// so that these need not be asked for again.
+    unknown: Cache<Digest, ()>,
+    /// Keys that were revoked here: what was read of them before does not bring them back.
+    revoked_here: Cache<Arc<str>, ()>,
+    /// Digests that calls wait for; whoever asks next asks for all of them.
+    wanted: StdMutex<Vec<Digest>>,
+    /// Held by the one who asks the database for a call, so that however many calls ask, one connection is
+    /// left for the poll.
+    asking: Mutex<OnlyShop>,
 }
 
+/// The keys that were used here, and the shops.
 #[derive(Default)]
 struct Known {
-    keys: HashMap<[u8; 32], Arc<Key>>,
+    keys: HashMap<Digest, Arc<Key>>,
+    /// Those that end by themselves, the next one first.
+    ends: BTreeSet<(i64, Digest)>,
     shops: HashMap<Arc<str>, Arc<str>>,
+}
+
+/// What the database said when it was asked last whether there is just one shop.
+struct OnlyShop {
+    asked: Instant,
+    shop: Option<Arc<str>>,
 }
 
 impl fmt::Debug for Keys {
@@ -96,19 +125,30 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// Reads the keys, and again after each `interval` as long as someone holds them and `stop` is not
-    /// cancelled.
+    /// The keys of a store that nobody looks after: for a process that serves nobody.
+    #[must_use]
+    pub fn of(store: &Store) -> Self {
+        let asking = OnlyShop {
+            asked: Instant::now(),
+            shop: None,
+        };
+        Self(Arc::new(Inner {
+            store: store.reserved_for(Purpose::Keys),
+            known: RwLock::default(),
+            unknown: Cache::new(UNKNOWN_KEYS_MAX),
+            revoked_here: Cache::new(UNKNOWN_KEYS_MAX),
+            wanted: StdMutex::default(),
+            asking: Mutex::new(asking),
+        }))
+    }
+
+    /// Looks after the keys in each `interval` as long as someone holds them and `stop` is not cancelled.
     ///
     /// # Errors
     /// When they cannot be read.
     pub async fn start(store: Store, interval: Duration, stop: CancellationToken) -> Result<Self> {
-        let keys = Self(Arc::new(Inner {
-            store,
-            known: RwLock::default(),
-            read_at: Mutex::new(Instant::now()),
-            unknown: Cache::new(UNKNOWN_KEYS_MAX),
-        }));
-        keys.0.read().await?;
+        let keys = Self::of(&store);
+        keys.0.end_revoked().await?;
         tokio::spawn(poll(Arc::downgrade(&keys.0), interval, stop));
         Ok(keys)
     }
@@ -133,38 +173,56 @@ impl Keys {
         if self.0.unknown.get(&digest).is_some() {
             return Ok(None);
         }
-        self.0.read_since(Instant::now()).await?;
-        let key = self.0.key(&digest);
-        if key.is_none() {
-            self.0.unknown.insert(digest, ());
+        self.0.ask_for(digest).await?;
+        Ok(self.0.key(&digest))
+    }
+
+    /// A key was revoked here: it ends at once, as do its streams.
+    pub fn revoked(&self, id: &str) {
+        self.0.revoked_here.insert(Arc::from(id), ());
+        let mut known = self.0.write();
+        let found = known.keys.iter().find(|(_, key)| *key.id == *id);
+        if let Some(digest) = found.map(|(digest, _)| *digest) {
+            known.end(&digest);
         }
-        Ok(key)
     }
 
     /// The shop of this id, as it is shared by all calls.
     ///
     /// # Errors
-    /// When the shop is not known and the shops cannot be read.
+    /// When the shop is not known and the database cannot be asked.
     pub async fn shop(&self, id: &str) -> Result<Option<Arc<str>>> {
-        let known = || self.0.with_known(|known| known.shops.get(id).cloned());
-        if let Some(shop) = known() {
+        if let Some(shop) = self.0.with_known(|known| known.shops.get(id).cloned()) {
             return Ok(Some(shop));
         }
-        self.0.read_since(Instant::now()).await?;
-        Ok(known())
+        let _asking = self.0.asking.lock().await;
+        let id = id.to_owned();
+        let read = self
+            .0
+            .store
+            .read(|conn| async move { sql::shop(conn, &id).await }.boxed());
+        Ok(read.await?.map(|id| self.0.write().shop(&id)))
     }
 
     /// The shop, if there is just one at this moment. The database is asked: a second shop that was made
-    /// a moment ago, at whichever replica, must not get its calls into the first.
+    /// a moment ago, at whichever replica, must not get its calls into the first. Calls that come while it is
+    /// asked share the next question.
     ///
     /// # Errors
     /// When the shops cannot be read.
     pub async fn only_shop(&self) -> Result<Option<Arc<str>>> {
-        let two = self.0.store.read(|conn| sql::two_shops(conn).boxed());
-        match two.await?.as_slice() {
-            [one] => self.shop(one).await,
-            _ => Ok(None),
+        let came = Instant::now();
+        let mut last = self.0.asking.lock().await;
+        if last.asked <= came {
+            let asked = Instant::now();
+            let read = self.0.store.read(|conn| sql::two_shops(conn).boxed());
+            let shop = match read.await?.as_slice() {
+                [one] => Some(self.0.write().shop(one)),
+                _ => None,
+            };
+            *last = OnlyShop { asked, shop };
         }
+        Ok(last.shop.clone())
     }
 }
 
@@ -178,63 +236,158 @@ impl Inner {
         (!key.is_expired(self.store.clock().now())).then_some(key)
     }
 
-    /// Makes sure that the keys were read after `moment`. However many ask, and for however many unknown
-    /// secrets, the database is asked once in an interval.
-    async fn read_since(&self, moment: Instant) -> Result<()> {
-        let mut read_at = self.read_at.lock().await;
-        if *read_at > moment {
+    fn write(&self) -> RwLockWriteGuard<'_, Known> {
+        self.known.write().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Asks the database for a key that is not known, together with those that other calls wait for.
+    async fn ask_for(&self, digest: Digest) -> Result<()> {
+        self.wanted().push(digest);
+        let _asking = self.asking.lock().await;
+        // Another may have asked for this one too.
+        if self.key(&digest).is_some() || self.unknown.get(&digest).is_some() {
             return Ok(());
         }
-        tokio::time::sleep_until(*read_at + KEY_MISS_INTERVAL).await;
-        let now = Instant::now();
-        self.read().await?;
-        *read_at = now;
+        let mut digests = vec![digest];
+        {
+            let mut wanted = self.wanted();
+            let first = wanted.len().saturating_sub(KEYS_AT_ONCE);
+            digests.extend(wanted.drain(first..));
+        }
+        digests.sort_unstable();
+        digests.dedup();
+        self.read(&digests).await?;
+        let unknown = self.with_known(|known| {
+            digests.retain(|digest| !known.keys.contains_key(digest));
+            digests
+        });
+        for digest in unknown {
+            self.unknown.insert(digest, ());
+        }
         Ok(())
     }
 
-    async fn read(&self) -> Result<()> {
-        let (rows, shops) = self
+    fn wanted(&self) -> std::sync::MutexGuard<'_, Vec<Digest>> {
+        self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads some keys; what is not live among them is not known afterwards.
+    async fn read(&self, digests: &[Digest]) -> Result<()> {
+        let asked = digests.to_vec();
+        let read = self
             .store
-            .read(|conn| {
-                async { Ok((sql::live_keys(conn).await?, sql::shops(conn).await?)) }.boxed()
-            })
-            .await?;
+            .read(|conn| async move { sql::live_keys(conn, &asked).await }.boxed());
+        let rows = read.await?;
         let now = self.store.clock().now();
-        let shops: HashMap<Arc<str>, Arc<str>> = shops
-            .into_iter()
-            .map(|id| {
-                let id: Arc<str> = id.into();
-                (Arc::clone(&id), id)
-            })
-            .collect();
-        let mut keys = HashMap::with_capacity(rows.len());
+        let at_once = turns::lists_of_one_key(self.store.lists_at_once());
+        let mut known = self.write();
+        let mut live = Vec::with_capacity(rows.len());
         for row in rows {
-            let (digest, key) = key(row, &shops)?;
-            if !key.is_expired(now) {
-                keys.insert(digest, Arc::new(key));
+            let (digest, key) = match key(row, &mut known, at_once) {
+                Ok(key) => key,
+                Err(error) => {
+                    // The others are not to suffer from it.
+                    tracing::error!(%error, cause = error.cause(), "an API key cannot be read");
+                    continue;
+                }
+            };
+            if !key.is_expired(now) && self.revoked_here.get(&key.id).is_none() {
+                live.push(digest);
+                known.put(digest, key);
             }
         }
-        let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
-        for (digest, old) in &known.keys {
-            match keys.get_mut(digest) {
-                // What is held of the key stays the same, so that its end reaches all who hold it.
-                Some(new) if new.is_as(old) => *new = Arc::clone(old),
-                _ => old.ended.cancel(),
+        live.sort_unstable();
+        for digest in digests {
+            if live.binary_search(digest).is_err() {
+                known.end(digest);
             }
         }
-        *known = Known { keys, shops };
         Ok(())
+    }
+
+    /// Ends the keys that were revoked lately, wherever that was, and those whose time has come.
+    async fn end_revoked(&self) -> Result<()> {
+        let now = self.store.clock().now();
+        self.write().end_expired(now);
+        let since = now.saturating_sub(micros(REVOKED_LATELY));
+        let revoked = self
+            .store
+            .read(move |conn| sql::revoked(conn, since).boxed());
+        let revoked = revoked.await?;
+        let mut known = self.write();
+        for digest in revoked {
+            if let Ok(digest) = Digest::try_from(digest.as_slice()) {
+                known.end(&digest);
+            }
+        }
+        Ok(())
+    }
+
+    /// One look after the keys. `turn` holds those that have not had theirs.
+    async fn look_after(&self, turn: &mut Vec<Digest>) -> Result<()> {
+        self.end_revoked().await?;
+        // A row that was changed or taken away by hand is noticed too, if not as soon among many.
+        if turn.is_empty() {
+            *turn = self.with_known(|known| known.keys.keys().copied().collect());
+        }
+        let digests = turn.split_off(turn.len().saturating_sub(KEYS_AT_ONCE));
+        if digests.is_empty() {
+            return Ok(());
+        }
+        self.read(&digests).await
     }
 }
 
-fn key(row: sql::KeyRow, shops: &HashMap<Arc<str>, Arc<str>>) -> Result<([u8; 32], Key)> {
+impl Known {
+    /// Holds a live key. What is held of it stays the same if it is unchanged, so that its end reaches all
+    /// who hold it.
+    fn put(&mut self, digest: Digest, key: Key) {
+        if self.keys.get(&digest).is_some_and(|old| key.is_as(old)) {
+            return;
+        }
+        self.end(&digest);
+        if let Some(expire_time) = key.expire_time {
+            self.ends.insert((expire_time, digest));
+        }
+        self.keys.insert(digest, Arc::new(key));
+    }
+
+    /// A key has ended, or was never there.
+    fn end(&mut self, digest: &Digest) {
+        let Some(key) = self.keys.remove(digest) else {
+            return;
+        };
+        if let Some(expire_time) = key.expire_time {
+            self.ends.remove(&(expire_time, *digest));
+        }
+        key.ended.cancel();
+    }
+
+    fn end_expired(&mut self, now: i64) {
+        while let Some(&(expire_time, digest)) = self.ends.first()
+            && expire_time <= now
+        {
+            self.ends.pop_first();
+            self.end(&digest);
+        }
+    }
+
+    /// The shop of this id, which there is.
+    fn shop(&mut self, id: &str) -> Arc<str> {
+        if let Some(shop) = self.shops.get(id) {
+            return Arc::clone(shop);
+        }
+        let shop: Arc<str> = Arc::from(id);
+        self.shops.insert(Arc::clone(&shop), Arc::clone(&shop));
+        shop
+    }
+}
+
+fn key(row: sql::KeyRow, known: &mut Known, lists_at_once: usize) -> Result<(Digest, Key)> {
     let corrupt = |error: &dyn fmt::Display| Error::corrupt("api_keys", &row.id, error);
-    let digest = <[u8; 32]>::try_from(row.digest.as_slice()).map_err(|error| corrupt(&error))?;
+    let digest = Digest::try_from(row.digest.as_slice()).map_err(|error| corrupt(&error))?;
     let doc: ApiKeyDoc = serde_json::from_str(&row.doc).map_err(|error| corrupt(&error))?;
-    let shop = row.shop_id.as_deref().map(|id| match shops.get(id) {
-        Some(shop) => Arc::clone(shop),
-        None => Arc::from(id),
-    });
+    let shop = row.shop_id.as_deref().map(|id| known.shop(id));
     let mut roles = Roles::from_numbers(doc.roles);
     if shop.is_some() {
         // The one role that is not bound to a shop is never believed of a key that is.
@@ -247,20 +400,22 @@ fn key(row: sql::KeyRow, shops: &HashMap<Arc<str>, Arc<str>>) -> Result<([u8; 32
         may_act: doc.may_act,
         expire_time: row.expire_time,
         ended: CancellationToken::new(),
+        lists: Semaphore::new(lists_at_once),
     };
     Ok((digest, key))
 }
 
 async fn poll(keys: Weak<Inner>, interval: Duration, stop: CancellationToken) {
+    let mut turn = Vec::new();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep(interval) => {}
         }
         let Some(keys) = keys.upgrade() else { return };
-        // The time of a reading is bounded, so that one that hangs does not keep the keys as they were.
-        let reading = tokio::time::timeout(READ_TIME_MAX, keys.read());
-        match reading.await {
+        // The time of a look is bounded, so that one that hangs does not keep the keys as they were.
+        let looking = tokio::time::timeout(READ_TIME_MAX, keys.look_after(&mut turn));
+        match looking.await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
                 tracing::warn!(%error, cause = error.cause(), "the API keys could not be read")

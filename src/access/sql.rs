@@ -1,6 +1,12 @@
 //! The SQL of the access layer: which keys are live, and which shops there are.
 
-use crate::{error::Result, on, store::Conn};
+use sqlx::AssertSqlSafe;
+
+use crate::{
+    error::Result,
+    on,
+    store::{Conn, Digests, dialect},
+};
 
 /// A key as the layer needs it.
 #[derive(sqlx::FromRow)]
@@ -18,18 +24,36 @@ pub struct KeyRow {
 }
 
 const LIVE_KEYS: &str = "SELECT id, shop_id, digest, doc, expire_time FROM api_keys
-    WHERE revoke_time IS NULL";
+    WHERE revoke_time IS NULL AND";
 
-/// The keys that are not revoked.
-pub async fn live_keys(conn: &mut Conn) -> Result<Vec<KeyRow>> {
-    Ok(on!(conn, |e| sqlx::query_as(LIVE_KEYS).fetch_all(e).await)?)
+/// Those of some keys that are not revoked.
+pub async fn live_keys(conn: &mut Conn, digests: &[[u8; 32]]) -> Result<Vec<KeyRow>> {
+    let those = dialect::any_digest_of(conn.engine(), "digest", "$1");
+    let text = format!("{LIVE_KEYS} {those}");
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(Digests(digests))
+        .fetch_all(e)
+        .await)?)
 }
 
-const SHOPS: &str = "SELECT id FROM shops";
+const REVOKED: &str = "SELECT digest FROM api_keys WHERE revoke_time >= $1";
 
-/// The ids of all shops.
-pub async fn shops(conn: &mut Conn) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS).fetch_all(e).await)?)
+/// The digests of the keys that were revoked since a time.
+pub async fn revoked(conn: &mut Conn, since: i64) -> Result<Vec<Vec<u8>>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(REVOKED)
+        .bind(since)
+        .fetch_all(e)
+        .await)?)
+}
+
+const SHOP: &str = "SELECT id FROM shops WHERE id = $1";
+
+/// The id of a shop, if there is one of it.
+pub async fn shop(conn: &mut Conn, id: &str) -> Result<Option<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(SHOP)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?)
 }
 
 const TWO_SHOPS: &str = "SELECT id FROM shops LIMIT 2";

@@ -5,13 +5,13 @@
 //! is not in the tables is refused.
 
 use std::{
-    collections::HashMap,
+    collections::{HashMap, HashSet},
     sync::{Arc, LazyLock},
 };
 
 use prost_reflect::{
-    DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor, MethodDescriptor,
-    ReflectMessage as _, Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor,
+    MethodDescriptor, ReflectMessage as _, Value,
 };
 
 use crate::{access::Roles, limits::Rule, proto::POOL};
@@ -19,8 +19,13 @@ use crate::{access::Roles, limits::Rule, proto::POOL};
 /// The package whose RPCs the tables hold.
 pub const PACKAGE: &str = "clientela.v1";
 
-/// Numbers of fields lie below this, so that a word can say which of them were seen.
-pub const FIELD_NUMBERS: usize = 64;
+/// The most fields that a message may have, so that one word can say which of them were seen. Their
+/// numbers may be as large as the wire allows.
+pub const FIELDS_MAX: usize = 128;
+
+/// A set of fields of one message: one bit for each, by [`Field::place`].
+pub type FieldSet = u128;
+const _: () = assert!(FieldSet::BITS as usize == FIELDS_MAX);
 
 /// RPCs that an operator key may call without naming a shop where there are several.
 const WITHOUT_SHOP: [&str; 6] = [
@@ -33,7 +38,7 @@ const WITHOUT_SHOP: [&str; 6] = [
 ];
 
 /// The tables of the whole contract.
-pub static TABLES: LazyLock<Tables> = LazyLock::new(Tables::build);
+pub static TABLES: LazyLock<Tables> = LazyLock::new(|| Tables::build(&POOL));
 
 /// The RPCs and messages of the contract.
 #[derive(Debug)]
@@ -77,12 +82,13 @@ pub struct Message {
     pub name: String,
     /// What it is, if it is one of Google's.
     pub known: Option<Known>,
-    /// The numbers of the fields that must be there, as bits.
-    pub required: u64,
     /// Of each of these sets of fields, one must be there.
-    pub oneofs: Vec<u64>,
-    fields: Vec<Option<Field>>,
-    hidden: u64,
+    pub oneofs: Vec<FieldSet>,
+    /// By number.
+    fields: Vec<Field>,
+    /// Who sees the fields that not everybody sees, its own and those of its fields' messages; each set
+    /// of readers once.
+    narrowed: Vec<Roles>,
 }
 
 /// Messages of `google.protobuf` that have a meaning of their own.
@@ -107,6 +113,10 @@ pub struct Field {
     pub json_name: String,
     /// On the wire.
     pub number: u32,
+    /// Its place among the fields of its message.
+    pub place: usize,
+    /// Whether a request must have it.
+    pub required: bool,
     /// What a value is.
     pub kind: Kind,
     /// How many values there are.
@@ -115,7 +125,7 @@ pub struct Field {
     pub presence: bool,
     /// Whether what a caller sends is ignored.
     pub output_only: bool,
-    /// Whether it is never given out, nor part of a request's digest.
+    /// Whether it is never given out.
     pub input_only: bool,
     /// Whether it is set at creation and then stays.
     pub immutable: bool,
@@ -180,21 +190,21 @@ impl Tables {
         self.ids.get(&format!("{PACKAGE}.{name}")).copied()
     }
 
-    fn build() -> Self {
+    pub(super) fn build(pool: &DescriptorPool) -> Self {
         let mut tables = Self {
             methods: HashMap::new(),
             messages: Vec::new(),
             ids: HashMap::new(),
         };
         let mut comments = Comments::default();
-        let services = POOL
+        let services = pool
             .services()
             .filter(|service| service.package_name() == PACKAGE);
         for method in services.flat_map(|service| service.methods().collect::<Vec<_>>()) {
             let method = tables.add_method(&method, &mut comments);
             tables.methods.insert(method.path.clone(), method);
         }
-        tables.spread_hidden();
+        tables.spread_narrowed();
         tables
     }
 
@@ -262,46 +272,39 @@ impl Tables {
         self.messages.push(Message {
             name: name.clone(),
             known,
-            required: 0,
             oneofs: Vec::new(),
             fields: Vec::new(),
-            hidden: 0,
+            narrowed: Vec::new(),
         });
-        let mut fields = Vec::new();
-        let mut required = 0;
-        let mut hidden = 0;
-        for descriptor in message.fields() {
-            let comment = comments.of(&descriptor);
-            let field = self.add_field(&name, &descriptor, &comment, comments);
-            let number = field.number as usize;
-            assert!(
-                number < FIELD_NUMBERS,
-                "{}: the number is too large",
-                descriptor.full_name()
-            );
-            if comment.starts_with("Required.") {
-                required |= 1 << number;
-            }
-            hidden |= hidden_from(field.readers);
-            if fields.len() <= number {
-                fields.resize_with(number + 1, || None);
-            }
-            fields[number] = Some(field);
+        let mut fields: Vec<Field> = message
+            .fields()
+            .map(|descriptor| {
+                let comment = comments.of(&descriptor);
+                self.add_field(&name, &descriptor, &comment, comments)
+            })
+            .collect();
+        fields.sort_by_key(|field| field.number);
+        assert!(fields.len() <= FIELDS_MAX, "{name} has too many fields");
+        for (place, field) in fields.iter_mut().enumerate() {
+            field.place = place;
         }
-        let oneofs = message
+        let narrowed = fields
+            .iter()
+            .map(|field| field.readers)
+            .filter(|readers| *readers != Roles::ALL);
+        let narrowed: HashSet<Roles> = narrowed.collect();
+        let entry = &mut self.messages[id.0];
+        entry.fields = fields;
+        entry.narrowed = narrowed.into_iter().collect();
+        entry.oneofs = message
             .oneofs()
             .filter(|oneof| !oneof.is_synthetic())
             .map(|oneof| {
-                oneof
-                    .fields()
-                    .fold(0, |bits, field| bits | 1 << field.number())
+                let fields = oneof.fields();
+                let known = fields.filter_map(|field| entry.field(field.number()));
+                known.fold(0, |set, field| set | field.bit())
             })
             .collect();
-        let entry = &mut self.messages[id.0];
-        entry.fields = fields;
-        entry.required = required;
-        entry.oneofs = oneofs;
-        entry.hidden = hidden;
         id
     }
 
@@ -342,6 +345,8 @@ impl Tables {
             name: descriptor.name().to_owned(),
             json_name: descriptor.json_name().to_owned(),
             number: descriptor.number(),
+            place: 0,
+            required: comment.starts_with("Required."),
             kind,
             shape: match (descriptor.is_map(), descriptor.is_list()) {
                 (true, _) => Shape::Map,
@@ -359,19 +364,26 @@ impl Tables {
     }
 
     /// A message is narrowed where one of its fields' messages is.
-    fn spread_hidden(&mut self) {
+    fn spread_narrowed(&mut self) {
         loop {
             let mut changed = false;
             for at in 0..self.messages.len() {
-                let nested = self.messages[at]
+                let nested: Vec<Roles> = self.messages[at]
                     .fields()
                     .filter_map(|field| match field.kind {
-                        Kind::Message(id) => Some(self.message(id).hidden),
+                        Kind::Message(id) => Some(&self.message(id).narrowed),
                         _ => None,
                     })
-                    .fold(self.messages[at].hidden, |bits, hidden| bits | hidden);
-                changed |= nested != self.messages[at].hidden;
-                self.messages[at].hidden = nested;
+                    .flatten()
+                    .copied()
+                    .collect();
+                let narrowed = &mut self.messages[at].narrowed;
+                for readers in nested {
+                    if !narrowed.contains(&readers) {
+                        narrowed.push(readers);
+                        changed = true;
+                    }
+                }
             }
             if !changed {
                 return;
@@ -383,12 +395,20 @@ impl Tables {
 impl Message {
     /// The field of this number.
     pub fn field(&self, number: u32) -> Option<&Field> {
-        self.fields.get(number as usize)?.as_ref()
+        // Most messages number their fields from one without a gap.
+        let guess = self.fields.get((number as usize).wrapping_sub(1));
+        if let Some(field) = guess.filter(|field| field.number == number) {
+            return Some(field);
+        }
+        let place = self
+            .fields
+            .binary_search_by_key(&number, |field| field.number);
+        self.fields.get(place.ok()?)
     }
 
     /// All fields, by number.
     pub fn fields(&self) -> impl Iterator<Item = &Field> {
-        self.fields.iter().flatten()
+        self.fields.iter()
     }
 
     /// The field of this name, as in the contract or as in JSON.
@@ -399,24 +419,25 @@ impl Message {
 
     /// Whether some field of it, however deep, is not for these roles to see.
     pub fn is_narrowed_for(&self, roles: Roles) -> bool {
-        self.hidden & (1 << roles.index()) != 0
+        self.narrowed
+            .iter()
+            .any(|readers| !readers.intersects(roles))
     }
 }
 
-/// The sets of roles that none of the readers is in, as bits.
-fn hidden_from(readers: Roles) -> u64 {
-    const { assert!(Roles::SETS == 64) };
-    Roles::sets()
-        .filter(|roles| !roles.intersects(readers))
-        .filter(|_| readers != Roles::ALL)
-        .fold(0, |bits, roles| bits | 1 << roles.index())
+impl Field {
+    /// The set of this field alone.
+    pub const fn bit(&self) -> FieldSet {
+        1 << self.place
+    }
 }
 
 fn extension(options: &DynamicMessage, name: &str) -> Option<DynamicMessage> {
-    let extension = POOL
+    let extension = options
+        .descriptor()
+        .parent_pool()
         .get_extension_by_name(&format!("{PACKAGE}.{name}"))
         .expect("access.proto declares the options");
-    debug_assert_eq!(&extension.containing_message(), &options.descriptor());
     if !options.has_extension(&extension) {
         return None;
     }

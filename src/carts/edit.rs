@@ -159,7 +159,18 @@ impl<'a> Edit<'a> {
             time: self.now,
         });
         let line = &mut self.cart.lines[place];
-        if line.price_override != price_override {
+        // When it was given is no part of what it is.
+        let is_same = match (&line.price_override, &price_override) {
+            (Some(old), Some(new)) => {
+                let of = |by_hand: &PriceOverride| PriceOverride {
+                    time: 0,
+                    ..by_hand.clone()
+                };
+                of(old) == of(new)
+            }
+            (old, new) => old == new,
+        };
+        if !is_same {
             line.price_override = price_override;
             let quantity = line.quantity;
             self.note_line(Kind::ItemPriceChanged, place, quantity);

@@ -2,11 +2,9 @@
 //! the customer; in `age` what happens to them with time.
 //!
 //! Each step works on a few carts under their locks, and what it finds there decides: a cart that was
-//! ordered or emptied of its reason meanwhile is left alone.
+//! ordered or emptied of its reason meanwhile is left alone. A cart that cannot be written is skipped.
 
 mod age;
-
-use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -21,7 +19,8 @@ use super::work::{Act, Work};
 use crate::access::Caller;
 use crate::error::Result;
 use crate::feed;
-use crate::jobs::{Handler, Job, JobKind, Step};
+use crate::jobs::skips::{self, Place};
+use crate::jobs::{Effect, Handler, Job, JobKind, Step};
 use crate::proto::pb::cart_cause;
 use crate::store::{Locks, Store, Tx};
 
@@ -119,6 +118,7 @@ fn can_be_abandoned(cart: &Cart) -> bool {
     !already && !cart.lines.is_empty() && !cart.is_saved()
 }
 
+/// The step of a job that walks through a herd of carts and then tries again those that it skipped.
 async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<Step> {
     let subject = job
         .subject
@@ -126,43 +126,49 @@ async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<St
         .next()
         .unwrap_or_default()
         .to_owned();
-    let (shop, after) = (Arc::clone(&job.shop), job.cursor.clone());
+    let (this, now) = (job.clone(), store.clock().now());
     let ids = store.read(move |conn| {
-        async move { sql::herd(conn, &shop, herd, &subject, &after, CARTS).await }.boxed()
-    });
-    let ids = ids.await?;
-    let Some(last) = ids.last() else {
-        return job.advance_only(store, Step::done(0)).await;
-    };
-    let worked = i64::try_from(ids.len()).unwrap_or(CARTS);
-    let step = Step::more(last.clone(), worked);
-    work_on(store, job, ids, action, step).await
-}
-
-async fn work_on(
-    store: &Store,
-    job: &Job,
-    ids: Vec<String>,
-    action: Action,
-    step: Step,
-) -> Result<Step> {
-    let locks: Locks = ids.iter().map(|id| lock(&job.shop, id)).collect();
-    let clock = store.clock().clone();
-    let data = (job.clone(), ids, step);
-    let worked = store.write_job_with(locks, data, move |tx, (job, ids, step)| {
-        let now = clock.now();
         async move {
-            for priced in sql::read_many(tx, &job.shop, ids).await? {
-                if priced.cart.state == action.state() {
-                    act(tx, job, action, priced, now).await?;
+            match Place::of(&this.cursor) {
+                Place::Walking(after) => {
+                    sql::herd(conn, &this.shop, herd, &subject, after, CARTS).await
                 }
+                Place::Retrying(after) => skips::due(conn, &this, after, now, CARTS).await,
             }
-            job.advance(tx, now, step).await?;
-            Ok(step.clone())
         }
         .boxed()
     });
-    worked.await
+    let ids = ids.await?;
+    let Some(last) = ids.last() else {
+        return skips::end(store, job).await;
+    };
+    let worked = i64::try_from(ids.len()).unwrap_or(CARTS);
+    let step = Step::more(Place::of(&job.cursor).behind(last), worked);
+    skips::apply(store, job, ids, action, step).await
+}
+
+impl Effect for Action {
+    fn locks(&self, job: &Job, ids: &[String]) -> Locks {
+        ids.iter().map(|id| lock(&job.shop, id)).collect()
+    }
+
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        job: &'t Job,
+        ids: &'t [String],
+        now: i64,
+    ) -> BoxFuture<'t, Result<()>> {
+        async move {
+            for priced in sql::read_many(tx, &job.shop, ids).await? {
+                if priced.cart.state == self.state() {
+                    act(tx, job, *self, priced, now).await?;
+                }
+            }
+            Ok(())
+        }
+        .boxed()
+    }
 }
 
 async fn act(tx: &mut Tx, job: &Job, action: Action, priced: sql::Priced, now: i64) -> Result<()> {

@@ -1,10 +1,12 @@
 //! Ends the holds on carts whose leases have run out, although nobody writes them.
 //!
 //! Every replica looks. Who finds a lease over takes the cart's lock and looks again there, so that one
-//! of them ends it and tells so, once.
+//! of them ends it and tells so, once. A cart that cannot be written is left out for a while, so that it does not
+//! keep the others held.
 
-use std::sync::Arc;
-use std::time::Duration;
+use std::collections::HashMap;
+use std::sync::{Mutex, PoisonError};
+use std::{sync::Arc, time::Duration};
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -16,14 +18,40 @@ use crate::access::Caller;
 use crate::error::Result;
 use crate::jobs::Upkeep;
 use crate::store::{Locks, Store, Tx};
+use crate::{clock, limits};
 
 /// How often it is looked for leases that have run out.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// Carts that one look works on, each in a write of its own.
 const CARTS: i64 = 64;
 
+/// How long a cart that could not be written is left out.
+const PAUSE: Duration = limits::LOCK_LEASE_MAX;
+/// Carts that are left out at the most; beyond them the first are tried again.
+const LEFT_OUT_MAX: usize = 1_000;
+
 /// Ends what has run out.
-pub struct EndLeases;
+#[derive(Debug, Default)]
+pub struct EndLeases {
+    /// Carts that could not be written, as (shop, id), and until when each is left out.
+    left_out: Mutex<HashMap<(String, String), i64>>,
+}
+
+impl EndLeases {
+    /// The carts that are left out at `now`.
+    fn left_out(&self, now: i64) -> HashMap<(String, String), i64> {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        left_out.retain(|_, until| *until > now);
+        left_out.clone()
+    }
+
+    fn leave_out(&self, cart: (String, String), now: i64) {
+        let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
+        if left_out.len() < LEFT_OUT_MAX {
+            left_out.insert(cart, now.saturating_add(clock::micros(PAUSE)));
+        }
+    }
+}
 
 impl Upkeep for EndLeases {
     fn interval(&self) -> Duration {
@@ -33,11 +61,26 @@ impl Upkeep for EndLeases {
     fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
         async move {
             let now = store.clock().now();
-            let found = store.read(|conn| sql::ran_out(conn, now, CARTS).boxed());
+            let left_out = self.left_out(now);
+            let limit = CARTS + i64::try_from(left_out.len()).unwrap_or(0);
+            let found = store.read(|conn| sql::ran_out(conn, now, limit).boxed());
             let mut ended = Ok(());
             for (shop, id) in found.await? {
+                let cart = (shop.clone(), id.clone());
+                if left_out.contains_key(&cart) {
+                    continue;
+                }
                 // One cart that cannot be written does not keep the others held.
-                ended = ended.and(end(store, shop, id).await);
+                match end(store, shop, id).await {
+                    Err(error) if !error.is_retryable() => {
+                        tracing::warn!(
+                            shop = cart.0, cart = cart.1, %error, cause = error.cause(),
+                            "the lease on a cart could not be ended; it is tried again later"
+                        );
+                        self.leave_out(cart, now);
+                    }
+                    outcome => ended = ended.and(outcome),
+                }
             }
             ended
         }

@@ -39,7 +39,7 @@ pub const SCHEMA: Schema = Schema {
         Field::new("products", Kind::TextList, "c.products"),
         Field::new("order_reference", Kind::Text, "c.order_reference"),
         Field::new("shipping_method", Kind::Text, "c.shipping_method"),
-        Field::new("language_code", Kind::Text, "c.language_code"),
+        Field::new("language_code", Kind::Text, "c.language_code").of_languages(),
         Field::new("note", Kind::Text, "c.note").searchable("c.note_folded"),
         Field::new(
             "customer_summary.display_name",

@@ -5,7 +5,10 @@ mod find;
 mod read;
 mod write;
 
-pub use due::{CountedRow, Herd, Kept, counted, herd, left_alone, ran_out, shops, untouched};
+pub use due::{
+    CountedRow, Herd, Kept, counted, herd, left_alone, ran_out, shops, shops_left_alone,
+    shops_untouched, untouched,
+};
 pub use find::{by_number, by_order, exists, open_in, open_of};
 pub use read::{Buyer, Found, Key, Priced, Query, parse, read, read_many};
 pub use write::{buried, delete, insert, renew, update};

@@ -167,9 +167,24 @@ impl Work {
         message
     }
 
-    /// Whether there is nothing to write: nothing happened, and no request id is to be remembered.
-    pub fn is_idle(&self, caller: &Caller) -> bool {
-        self.causes.is_empty() && !self.is_new && caller.request.is_none()
+    /// Whether there is nothing to write, as nothing happened.
+    pub fn is_idle(&self) -> bool {
+        self.causes.is_empty() && !self.is_new
+    }
+
+    /// Ends a write that changed nothing: the answer is that to a repeated request, too.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn leave(
+        &self,
+        tx: &mut Tx,
+        caller: &Caller,
+        now: i64,
+        answer: pb::Cart,
+    ) -> Result<pb::Cart> {
+        feed::remember(tx, caller, now, &self.cart.id, &answer).await?;
+        Ok(answer)
     }
 
     /// The place that it has while it is open.
@@ -203,7 +218,7 @@ fn topic(cart: &Cart) -> Option<String> {
 /// # Errors
 /// NOT_FOUND if nothing is left to answer with.
 pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<pb::Cart> {
-    if replay.kind != Kind::Cart || replay.deleted {
+    if !matches!(replay.kind, Kind::Cart | Kind::Request) || replay.deleted {
         return Err(Error::not_found("cart"));
     }
     if let Some(answer) = replay.answer::<pb::Cart>()? {

@@ -10,7 +10,7 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    access::{Caller, Roles, tables::TABLES, wire},
+    access::{Caller, Keys, Roles, tables::TABLES, wire},
     clock::Clock,
     error::{Error, Result as StoreResult},
     proto::{
@@ -87,8 +87,9 @@ impl AdminTarget {
         let actor = self.connection.actor.clone().unwrap_or_else(user);
         let mut caller = Caller::system(Arc::from(shop), Some(Arc::from(actor)));
         caller.roles = Roles::of(Role::Operator);
+        let service = shops::Service::new(store.clone(), Keys::of(&store));
         let calls = Offline {
-            inner: AdminServiceServer::new(shops::Service::new(store.clone())),
+            inner: AdminServiceServer::new(service),
             caller,
         };
         let outcome = work(AdminServiceClient::new(BoxCloneService::new(calls))).await;

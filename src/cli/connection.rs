@@ -1,7 +1,8 @@
 //! How a command finds the server, which key it shows, and who it says is acting.
 //!
 //! On loopback the keys of the first start are read from the data folder, so that a fresh store
-//! needs no option. A key is never taken from there for another machine.
+//! needs no option. A key is never taken from there for another machine, and no key is sent to one
+//! without encryption unless that is asked for.
 
 use std::{
     fs,
@@ -60,6 +61,10 @@ pub struct Connection {
     /// The shop, needed only where there are several; calls then need an operator key
     #[arg(long, env = "CLIENTELA_SHOP", global = true)]
     pub shop: Option<String>,
+
+    /// Sends the API key to a server on another machine although the connection is not encrypted
+    #[arg(long, env = "CLIENTELA_ALLOW_PLAINTEXT", global = true)]
+    pub allow_plaintext: bool,
 
     /// Who is acting, as `staff/anna`; without it the name of the user, if the key may say so
     #[arg(long, env = "CLIENTELA_ACTOR", global = true)]
@@ -158,9 +163,17 @@ impl Connection {
     pub async fn open(&self, need: Need) -> Result<Client, Failure> {
         let address = uri(&self.server)?;
         let given = self.api_key.clone().filter(|key| !key.is_empty());
+        let here = is_loopback(&address).await;
+        if !here && !self.allow_plaintext {
+            return Err(Failure::usage(format!(
+                "{} is not a loopback address, and the connection is not encrypted, so that everybody on \
+                 the way could read the API key: use a tunnel that encrypts, or say --allow-plaintext",
+                self.server
+            )));
+        }
         let key = match &given {
             Some(key) => key.clone(),
-            None if is_loopback(&address) => self.stored_key(need)?,
+            None if here => self.stored_key(need)?,
             None => {
                 return Err(Failure::usage(format!(
                     "a server on another machine needs a key: give one with --api-key or \
@@ -251,12 +264,21 @@ fn uri(server: &str) -> Result<Uri, Failure> {
     }
 }
 
-fn is_loopback(uri: &Uri) -> bool {
+/// Whether what is sent to a server stays on this machine.
+async fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
-    host == "localhost"
-        || host
-            .parse::<IpAddr>()
-            .is_ok_and(|address| address.is_loopback())
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return address.to_canonical().is_loopback();
+    }
+    if !host.eq_ignore_ascii_case("localhost") {
+        return false;
+    }
+    // A name is what this machine's settings make of it.
+    let port = uri.port_u16().unwrap_or_default();
+    match tokio::net::lookup_host((host, port)).await {
+        Ok(mut found) => found.all(|address| address.ip().to_canonical().is_loopback()),
+        Err(_) => false,
+    }
 }
 
 async fn channel(uri: &Uri, server: &str) -> Result<Channel, Failure> {
@@ -316,15 +338,28 @@ fn user_id() -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn only_addresses_of_this_machine_are_loopback() {
-        let loopback = |text| is_loopback(&uri(text).unwrap());
-
-        assert!(loopback("127.0.0.1:50051"));
-        assert!(loopback("http://localhost:1"));
-        assert!(loopback("[::1]:50051"));
-        assert!(!loopback("10.0.0.1:50051"));
-        assert!(!loopback("localhost.example.test:50051"));
+    #[tokio::test]
+    async fn only_addresses_of_this_machine_are_loopback() {
+        for here in [
+            "127.0.0.1:50051",
+            "127.8.9.1:50051",
+            "http://localhost:1",
+            "LOCALHOST:1",
+            "[::1]:50051",
+            "[::ffff:127.0.0.1]:50051",
+        ] {
+            assert!(is_loopback(&uri(here).unwrap()).await, "{here}");
+        }
+        for elsewhere in [
+            "10.0.0.1:50051",
+            "0.0.0.0:50051",
+            "[::]:50051",
+            "localhost.example.test:50051",
+            "http://localhost@10.0.0.1:50051",
+            "127.1:50051",
+        ] {
+            assert!(!is_loopback(&uri(elsewhere).unwrap()).await, "{elsewhere}");
+        }
     }
 
     #[test]

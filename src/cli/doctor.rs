@@ -123,6 +123,7 @@ async fn examine(conn: &mut Conn, args: &Doctor, measures: &Measures, report: &m
         }
     }
     check!(report, "feed", store::feed(conn, measures).await);
+    check!(report, "retention", store::retention(conn, measures).await);
     check!(report, "jobs", store::jobs(conn, measures).await);
 }
 

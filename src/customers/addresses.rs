@@ -95,7 +95,16 @@ fn locks(caller: &Caller, customer: &str) -> Locks {
     feed::locks(caller).and(write::lock(&caller.shop, customer))
 }
 
-/// The customer whose addresses are to be changed.
+/// The customer whose addresses are to be changed: one that is deleted is not changed either.
+async fn living(conn: &mut Conn, shop: &str, id: &str) -> Result<Customer> {
+    let customer = owner(conn, shop, id).await?;
+    if customer.is_deleted() {
+        return Err(write::deleted());
+    }
+    Ok(customer)
+}
+
+/// The customer who has the addresses.
 async fn owner(conn: &mut Conn, shop: &str, id: &str) -> Result<Customer> {
     let customer = customers_sql::get(conn, shop, id).await?;
     customer.ok_or_else(|| Error::not_found("customer"))
@@ -164,10 +173,7 @@ impl Creation {
         if let Some(replay) = feed::replay(tx, caller).await? {
             return replayed(tx, caller, &replay).await;
         }
-        let before = owner(tx, shop, &self.address.customer).await?;
-        if before.is_deleted() {
-            return Err(write::deleted());
-        }
+        let before = living(tx, shop, &self.address.customer).await?;
         let others = sql::all(tx, shop, &before.id).await?;
         let mut address = self.address.clone();
         if others.iter().any(|other| other.id == address.id) {
@@ -196,7 +202,7 @@ impl Creation {
             after.default_shipping_address.clone_from(&address.id);
         }
         if after != before {
-            write::store(tx, caller, Some(&before), &mut after, *now).await?;
+            write::store(tx, caller, &before, &mut after, *now).await?;
         }
         Ok(convert::message(&address))
     }
@@ -317,15 +323,14 @@ impl Update {
         let before = sql::get(tx, shop, customer, id)
             .await?
             .ok_or_else(not_found)?;
-        if owner(tx, shop, customer).await?.is_deleted() {
-            return Err(write::deleted());
-        }
+        living(tx, shop, customer).await?;
         feed::check_etag(&sent.etag, &sent.name, before.version)?;
         let mut after = before.clone();
         convert::apply(&mut after, sent, &self.paths);
-        // What changes nothing is no version. A request id, however, needs a change that carries it.
-        if after == before && caller.request.is_none() {
-            return Ok(convert::message(&before));
+        if after == before {
+            let answer = convert::message(&before);
+            feed::remember(tx, caller, *now, &log_id(customer, id), &answer).await?;
+            return Ok(answer);
         }
         after.version += 1;
         after.update_time = *now;
@@ -376,8 +381,8 @@ impl Deletion {
             .iter()
             .find(|address| address.id == id)
             .ok_or_else(not_found)?;
+        let before = living(tx, shop, customer).await?;
         feed::check_etag(&self.etag, name, address.version)?;
-        let before = owner(tx, shop, customer).await?;
         sql::delete(tx, shop, customer, id).await?;
         let (version, log_id) = (address.version + 1, log_id(customer, id));
         tombstones::bury(tx, shop, Kind::Address, &log_id, version, *now).await?;
@@ -403,7 +408,7 @@ impl Deletion {
             }
         }
         if after != before {
-            write::store(tx, caller, Some(&before), &mut after, *now).await?;
+            write::store(tx, caller, &before, &mut after, *now).await?;
         }
         Ok(())
     }

@@ -23,7 +23,8 @@ pub(super) struct Derived {
     last_visit_time: Option<i64>,
     /// Where an age depends on it.
     zone: Option<TimeZone>,
-    hidden: Vec<String>,
+    /// The names of the groups that storefronts may be shown.
+    visible: Vec<String>,
 }
 
 impl Derived {
@@ -32,7 +33,7 @@ impl Derived {
         Self {
             last_visit_time,
             zone: Some(zone),
-            hidden: Vec::new(),
+            visible: Vec::new(),
         }
     }
 
@@ -47,8 +48,8 @@ impl Derived {
             }
             None => None,
         };
-        let hidden = row.hidden_groups.as_deref().unwrap_or_default();
-        let hidden = hidden
+        let visible = row.visible_groups.as_deref().unwrap_or_default();
+        let visible = visible
             .split(',')
             .filter(|id| !id.is_empty())
             .map(groups::name)
@@ -56,7 +57,7 @@ impl Derived {
         Ok(Self {
             last_visit_time: row.last_visit_time,
             zone,
-            hidden,
+            visible,
         })
     }
 
@@ -72,13 +73,11 @@ impl Derived {
             .and_then(|zone| model::age(&customer.birth_date, day(now, zone.clone())));
     }
 
-    /// Takes out the groups that only staff sees.
+    /// Takes out the groups that are not known to be visible: hidden ones, and those that are deleted and
+    /// whose members a job still takes out.
     pub(super) fn hide(&self, customer: &mut pb::Customer) {
-        if self.hidden.is_empty() {
-            return;
-        }
-        customer.groups.retain(|group| !self.hidden.contains(group));
-        if self.hidden.contains(&customer.default_group) {
+        customer.groups.retain(|group| self.visible.contains(group));
+        if !self.visible.contains(&customer.default_group) {
             customer.default_group.clear();
         }
     }
@@ -95,7 +94,7 @@ mod tests {
         DerivedRow {
             last_visit_time: Some(5_000_000),
             shop_doc: Some(format!(r#"{{"settings":{{"time_zone":"{zone}"}}}}"#)),
-            hidden_groups: Some("secret,test".to_owned()),
+            visible_groups: Some("customer,test".to_owned()),
         }
     }
 
@@ -143,7 +142,7 @@ mod tests {
     }
 
     #[test]
-    fn hidden_groups_are_taken_out_also_as_the_default() {
+    fn groups_that_are_not_known_to_be_visible_are_taken_out_also_as_the_default() {
         let mut customer = customer();
 
         Derived::new(row("UTC"), "ada").unwrap().hide(&mut customer);

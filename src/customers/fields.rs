@@ -42,6 +42,9 @@ const CREATE_TIME: usize = SCHEMA.index("create_time");
 const UPDATE_TIME: usize = SCHEMA.index("update_time");
 const DELETE_TIME: usize = SCHEMA.index("delete_time");
 
+/// What orders call the sort key of the last name.
+pub(super) const LAST_NAME_KEY: &str = "last_name in its language";
+
 /// The fields, over the table `customers c`. What is sortable has an index.
 pub static FIELDS: Schema = SCHEMA;
 
@@ -75,6 +78,7 @@ const SCHEMA: Schema = Schema {
         Field::new("last_name", Kind::Text, "c.last_name")
             .searchable("c.last_name_folded")
             .sortable(),
+        Field::sort_key(LAST_NAME_KEY, "last_name", "c.last_name_key"),
         Field::new("email", Kind::Text, "c.email")
             .searchable("c.email_folded")
             .sortable(),
@@ -95,7 +99,7 @@ const SCHEMA: Schema = Schema {
             "c.risk",
         ),
         Field::new("birth_date", Kind::Date, "c.birth_date"),
-        Field::new("language_code", Kind::Text, "c.language_code"),
+        Field::new("language_code", Kind::Text, "c.language_code").of_languages(),
         Field::new("storefront", Kind::Text, "c.storefront"),
         Field::new("default_group", Kind::Name("groups"), "c.default_group"),
         Field::new("groups", Kind::NameList("groups"), "c.group_ids"),
@@ -275,7 +279,8 @@ mod tests {
         let message = TABLES.message(TABLES.find("Customer").unwrap());
 
         for field in FIELDS.fields {
-            assert!(message.named(field.path).is_some(), "{}", field.path);
+            let path = field.sorts.unwrap_or(field.path);
+            assert!(message.named(path).is_some(), "{path}");
         }
     }
 

@@ -5,6 +5,7 @@ mod delete;
 mod list;
 mod password;
 mod read;
+mod secret;
 mod update;
 mod watch;
 
@@ -53,9 +54,18 @@ impl Service {
     async fn finish(&self, caller: &Caller, mut customer: pb::Customer) -> Result<pb::Customer> {
         let id = convert::id_of(&customer.name).to_owned();
         let shop = Arc::clone(&caller.shop);
+        let groups: Vec<String> = if groups::sees_hidden(caller) {
+            Vec::new()
+        } else {
+            let ids = customer
+                .groups
+                .iter()
+                .filter_map(|name| groups::id_of(name));
+            ids.map(str::to_owned).collect()
+        };
         let row = self
             .store
-            .read(|conn| async move { sql::derived(conn, &shop, &id).await }.boxed())
+            .read(|conn| async move { sql::derived(conn, &shop, &id, &groups).await }.boxed())
             .await?;
         let derived = Derived::new(row, &customer.name)?;
         derived.fill(&mut customer, self.store.clock().now());

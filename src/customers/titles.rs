@@ -15,7 +15,7 @@ use super::{
     tombstones,
 };
 use crate::{
-    access::Caller,
+    access::{Caller, format},
     error::{Error, Result},
     feed::{self, Change, Kind},
     ids, list, mask,
@@ -90,23 +90,18 @@ fn message(title: &Title) -> pb::Title {
     }
 }
 
-fn apply(title: &mut Title, sent: &pb::Title, paths: &[&str]) {
+fn apply(title: &mut Title, sent: &pb::Title, paths: &[&str]) -> Result<()> {
+    let refused = |reason, text| Error::invalid_field("title.display_names", reason, text);
     if paths.contains(&"display_names") {
-        title.display_names = sent.display_names.clone().into_iter().collect();
+        title.display_names = format::by_language(&sent.display_names)
+            .map_err(|twice| refused("DUPLICATE", format!("`{twice}` is named twice")))?;
     }
     if paths.contains(&"gender") {
         title.gender = Gender::of(sent.gender).unwrap_or_default();
     }
-}
-
-fn check(title: &Title) -> Result<()> {
     if title.display_names.is_empty() {
         let text = "a name in at least one language is required";
-        return Err(Error::invalid_field(
-            "title.display_names",
-            "REQUIRED",
-            text,
-        ));
+        return Err(refused("REQUIRED", text.to_owned()));
     }
     Ok(())
 }
@@ -146,8 +141,7 @@ pub(super) async fn create(
         update_time: now,
         ..Title::default()
     };
-    apply(&mut title, &request.title.unwrap_or_default(), WRITABLE);
-    check(&title)?;
+    apply(&mut title, &request.title.unwrap_or_default(), WRITABLE)?;
     let locks = locks(&caller, &title.id);
     let data = (caller, title, now);
     if request.validate_only {
@@ -288,11 +282,11 @@ impl Update {
             .ok_or_else(not_found)?;
         feed::check_etag(&sent.etag, &sent.name, before.version)?;
         let mut after = before.clone();
-        apply(&mut after, sent, &self.paths);
-        check(&after)?;
-        // What changes nothing is no version. A request id, however, needs a change that carries it.
-        if after == before && caller.request.is_none() {
-            return Ok(message(&before));
+        apply(&mut after, sent, &self.paths)?;
+        if after == before {
+            let answer = message(&before);
+            feed::remember(tx, caller, *now, id, &answer).await?;
+            return Ok(answer);
         }
         after.version += 1;
         after.update_time = *now;

@@ -1,11 +1,16 @@
 //! When customers were last there. A visit is derived: it is no version and not in the log.
+//!
+//! A sign-in is written before it is answered. Changes of carts are gathered in memory, one time per customer,
+//! and written by one statement every few seconds and when the server stops; a crash loses what was gathered.
 
 use std::{
+    collections::HashMap,
     hash::{BuildHasher as _, RandomState},
-    sync::{Arc, LazyLock},
+    sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError},
+    time::Duration,
 };
 
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::BoxFuture};
 use quick_cache::sync::Cache;
 
 use super::sql;
@@ -14,17 +19,34 @@ use crate::{
     epochs,
     error::Result,
     feed,
-    store::{Locks, Store, Tx},
+    jobs::Upkeep,
+    store::{Locks, Store},
 };
 
 /// Visits by carts are noted at most so often, in microseconds.
 const INTERVAL: i64 = 60_000_000;
 /// Customers whose last note is remembered, to leave further ones away.
 const REMEMBERED: usize = 16 * 1024;
+/// How often gathered visits are written.
+const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
+/// Visits that one statement writes.
+const FLUSH_ROWS: usize = 200;
+/// Customers whose visits are gathered; those of further ones are noted with their next change.
+const GATHERED_MAX: usize = 100_000;
 
 /// When which customer (by the hash of store, shop and id) was noted.
 static NOTED: LazyLock<Cache<u64, i64>> = LazyLock::new(|| Cache::new(REMEMBERED));
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
+
+/// The last visit of each customer that is not written yet, by shop and id.
+type Visits = HashMap<(Arc<str>, String), i64>;
+
+/// What is gathered for each store of this process, by its id.
+static GATHERED: LazyLock<Mutex<HashMap<String, Visits>>> = LazyLock::new(Mutex::default);
+
+fn gathered() -> MutexGuard<'static, HashMap<String, Visits>> {
+    GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Notes that a customer signed in, and replaces the digest of its password where a stronger one was
 /// made.
@@ -42,36 +64,92 @@ pub(super) async fn signed_in(
                 if let Some((old, new)) = renewal {
                     sql::renew_credential(tx, shop, customer, old, new).await?;
                 }
-                visit(tx, shop, customer, now).await
+                sql::visit(tx, &[(&**shop, customer, now)]).await?;
+                epochs::changed(tx, feed::Kind::Customer.number(), shop, customer);
+                Ok(())
             }
             .boxed()
         })
         .await
 }
 
-/// Notes that a customer changed a cart: in the background, and at most once a minute.
+/// Notes that a customer changed a cart, at most once a minute. Get and List show it within some seconds.
 pub fn note(store: &Store, shop: &Arc<str>, customer: &str, now: i64) {
-    let key = HASHER.hash_one((store.meta().store_id(), &**shop, customer));
+    let id = store.meta().store_id();
+    let key = HASHER.hash_one((id, &**shop, customer));
     if NOTED.get(&key).is_some_and(|noted| now - noted < INTERVAL) {
         return;
     }
-    NOTED.insert(key, now);
-    let data = (Arc::clone(shop), customer.to_owned());
-    let store = store.clone();
-    tokio::spawn(async move {
-        let write = store.write_job_with(Locks::none(), data, move |tx, (shop, customer)| {
-            visit(tx, shop, customer, now).boxed()
-        });
-        // The next change of a cart notes it again.
-        if let Err(error) = write.await {
-            NOTED.remove(&key);
-            tracing::debug!(%error, "a visit was not noted");
-        }
-    });
+    let mut gathered = gathered();
+    let visits = match gathered.get_mut(id) {
+        Some(visits) => visits,
+        None => gathered.entry(id.to_owned()).or_default(),
+    };
+    if visits.len() < GATHERED_MAX {
+        visits.insert((Arc::clone(shop), customer.to_owned()), now);
+        NOTED.insert(key, now);
+    }
 }
 
-async fn visit(tx: &mut Tx, shop: &str, customer: &str, now: i64) -> Result<()> {
-    sql::visit(tx, shop, customer, now).await?;
-    epochs::changed(tx, feed::Kind::Customer.number(), shop, customer);
+/// Writes gathered visits now and then.
+pub struct Flush;
+
+impl Upkeep for Flush {
+    fn interval(&self) -> Duration {
+        FLUSH_INTERVAL
+    }
+
+    fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
+        flush(store).boxed()
+    }
+}
+
+/// Writes what is gathered. What cannot be written now is gathered again.
+///
+/// # Errors
+/// The database's.
+pub async fn flush(store: &Store) -> Result<()> {
+    let visits = gathered().remove(store.meta().store_id());
+    let mut visits: Vec<_> = visits.unwrap_or_default().into_iter().collect();
+    // Replicas that write the same rows take them in the same order.
+    visits.sort_unstable();
+    while !visits.is_empty() {
+        let rest = visits.split_off(visits.len().min(FLUSH_ROWS));
+        if let Err(error) = write(store, visits.clone()).await {
+            visits.extend(rest);
+            gather_again(store, visits);
+            return Err(error);
+        }
+        visits = rest;
+    }
     Ok(())
+}
+
+async fn write(store: &Store, visits: Vec<((Arc<str>, String), i64)>) -> Result<()> {
+    let written = store.write_job_with(Locks::none(), visits, |tx, visits| {
+        async move {
+            let rows: Vec<_> = visits
+                .iter()
+                .map(|((shop, customer), time)| (&**shop, customer.as_str(), *time))
+                .collect();
+            sql::visit(tx, &rows).await?;
+            for (shop, customer, _) in rows {
+                epochs::changed(tx, feed::Kind::Customer.number(), shop, customer);
+            }
+            Ok(())
+        }
+        .boxed()
+    });
+    written.await
+}
+
+fn gather_again(store: &Store, visits: Vec<((Arc<str>, String), i64)>) {
+    let mut gathered = gathered();
+    let gathered = gathered
+        .entry(store.meta().store_id().to_owned())
+        .or_default();
+    for (key, time) in visits {
+        let last = gathered.entry(key).or_insert(time);
+        *last = time.max(*last);
+    }
 }

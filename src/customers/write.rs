@@ -251,50 +251,65 @@ pub(super) async fn set_groups(
     Ok(())
 }
 
-/// Writes the next version of a customer, or its first: the row, the external ids, the change of the
-/// log, and the work that brings open carts up to date.
+/// Writes the first version of a customer: the row, the external ids, the change of the log.
+///
+/// # Errors
+/// The database's.
+pub(super) async fn add(
+    tx: &mut Tx,
+    caller: &Caller,
+    settings: &Settings,
+    customer: &mut Customer,
+    now: i64,
+) -> Result<()> {
+    let shop = &*caller.shop;
+    customer.version = 1;
+    customer.update_time = now;
+    for (system, id) in new_external_ids(None, customer) {
+        sql::set_external_id(tx, shop, &customer.id, (system, id), true).await?;
+    }
+    let row = LogRow::new(tx, caller, now, change_of(customer));
+    sql::insert(tx, shop, customer, settings.language(), &row).await
+}
+
+/// Writes the next version of a customer: the row, the external ids, the change of the log, and the work
+/// that brings open carts up to date.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn store(
     tx: &mut Tx,
     caller: &Caller,
-    before: Option<&Customer>,
+    before: &Customer,
     after: &mut Customer,
     now: i64,
 ) -> Result<()> {
     let shop = &*caller.shop;
-    after.version = before.map_or(1, |before| before.version + 1);
+    after.version = before.version + 1;
     after.update_time = now;
-    if let Some(before) = before {
-        for (system, id) in new_external_ids(Some(after), before) {
-            sql::set_external_id(tx, shop, &after.id, (system, id), false).await?;
-        }
+    for (system, id) in new_external_ids(Some(after), before) {
+        sql::set_external_id(tx, shop, &after.id, (system, id), false).await?;
     }
-    for (system, id) in new_external_ids(before, after) {
+    for (system, id) in new_external_ids(Some(before), after) {
         sql::set_external_id(tx, shop, &after.id, (system, id), true).await?;
     }
-    let change = if after.is_deleted() {
-        Change::deleted(feed::Kind::Customer, &after.id, after.version)
-    } else {
-        Change::upserted(
-            feed::Kind::Customer,
-            &after.id,
-            after.version,
-            &convert::message(after),
-        )
-    };
-    let row = LogRow::new(tx, caller, now, change);
-    match before {
-        Some(before) => sql::update(tx, shop, before, after, &row).await?,
-        None => sql::insert(tx, shop, after, &row).await?,
-    }
-    let matters = before.is_some_and(|before| matters_to_carts(before, after));
+    let row = LogRow::new(tx, caller, now, change_of(after));
+    sql::update(tx, shop, before, after, &row).await?;
+    let matters = matters_to_carts(before, after);
     if matters && !after.is_deleted() && carts::may_be_open(tx, shop, &after.id).await? {
         let job = NewJob::now(JobKind::RefreshCustomer, convert::name(&after.id), now);
         jobs::enqueue(tx, caller, now, job).await?;
     }
     Ok(())
+}
+
+fn change_of(customer: &Customer) -> Change {
+    let (kind, id, version) = (feed::Kind::Customer, &customer.id, customer.version);
+    if customer.is_deleted() {
+        Change::deleted(kind, id, version)
+    } else {
+        Change::upserted(kind, id, version, &convert::message(customer))
+    }
 }
 
 /// Whether the prices of the customer's carts, or what they show of the customer, may have changed.

@@ -8,7 +8,10 @@ mod append;
 mod requests;
 
 pub use append::{LogRow, WithAppend, append, append_row};
-pub use requests::{Replay, answer, answered, locks, replay, replayed};
+pub use requests::{
+    Replay, answer, answer_part, answered, answered_part, locks, remember, replay, replayed,
+    request_id_reused,
+};
 
 use bytes::Bytes;
 use prost::Message;
@@ -39,8 +42,9 @@ pub enum Kind {
     ApiKey = 8,
     /// An operation.
     Operation = 9,
-    /// The memberships of several customers, changed by one request.
-    Membership = 10,
+    /// The record of a request id that no change carries: nothing changed, or several resources did. No
+    /// stream tells of it.
+    Request = 10,
 }
 
 impl Kind {

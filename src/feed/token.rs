@@ -1,8 +1,11 @@
-//! Resume tokens: how far the reader is, signed once per change, and the parameters of the stream, signed
-//! once per stream. They are places in history, never authority.
+//! Resume tokens: how far the reader is, sealed once per change, and the parameters of the stream, signed
+//! once per stream. And revisions: how far a write or a read was. They are places in history, never
+//! authority.
+//!
+//! All shops of a store share one log, so a position that can be read tells how much the other shops
+//! write. Hence positions are encrypted, and the same position looks different each time.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::{Digest as _, Sha256};
 use subtle::ConstantTimeEq as _;
 use tonic::Code;
@@ -11,18 +14,17 @@ use super::log::Kind;
 use super::position::{Position, Progress};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
+use crate::store::{Sealer, keyed_digest};
 
-/// The first byte of a first half: one position, or that and the further one that was seen.
-const ONE_POSITION: u8 = 1;
-const TWO_POSITIONS: u8 = 2;
 const POSITION_BYTES: usize = 3 * 8;
 const MAC_BYTES: usize = 12;
 const STREAM_BYTES: usize = 8;
 
-/// Signs and reads the tokens of one store.
+/// Makes and reads the tokens and revisions of one store.
 #[derive(Clone)]
 pub struct Tokens {
     secret: [u8; 32],
+    sealer: Sealer,
 }
 
 /// What a token says.
@@ -48,37 +50,24 @@ pub fn stream_digest<'a>(parameters: impl IntoIterator<Item = &'a str>) -> [u8; 
 }
 
 impl Tokens {
-    /// Tokens signed with the store's secret.
+    /// Tokens with the store's secret.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
-        Self { secret }
-    }
-
-    fn mac(&self, purpose: &[u8], shop: &str, kind: Kind, content: &[u8]) -> [u8; MAC_BYTES] {
-        let mut mac = Hmac::<Sha256>::new_from_slice(&self.secret).expect("any length is a key");
-        mac.update(purpose);
-        mac.update(shop.as_bytes());
-        mac.update(&[0xff, kind as u8]);
-        mac.update(content);
-        let mut short = [0; MAC_BYTES];
-        short.copy_from_slice(&mac.finalize().into_bytes()[..MAC_BYTES]);
-        short
+        let sealer = Sealer::new(&keyed_digest(&secret, b"positions"));
+        Self { secret, sealer }
     }
 
     /// The first half of a token.
     #[must_use]
     pub fn seal_progress(&self, shop: &str, kind: Kind, progress: Progress) -> String {
         let ahead = progress.seen_ahead();
-        let mut bytes = Vec::with_capacity(1 + 2 * POSITION_BYTES + MAC_BYTES);
-        bytes.push(ahead.map_or(ONE_POSITION, |_| TWO_POSITIONS));
+        let mut bytes = Vec::with_capacity(2 * POSITION_BYTES);
         for position in std::iter::once(progress.up_to).chain(ahead) {
             bytes.extend(position.xid.to_be_bytes());
             bytes.extend(position.seq.to_be_bytes());
             bytes.extend(position.mark.to_be_bytes());
         }
-        let mac = self.mac(b"position", shop, kind, &bytes);
-        bytes.extend(mac);
-        BASE64.encode(bytes)
+        self.sealer.seal(&bound(b"position", shop, kind), &bytes)
     }
 
     /// The second half of a token, with the dot before it.
@@ -106,29 +95,33 @@ impl Tokens {
 
     fn read(&self, shop: &str, kind: Kind, token: &str) -> Option<Token> {
         let (progress, stream) = token.split_once('.')?;
-        let progress = BASE64.decode(progress).ok()?;
+        let positions = self
+            .sealer
+            .open(&bound(b"position", shop, kind), progress)?;
         let stream = BASE64.decode(stream).ok()?;
-        let (progress, progress_mac) = progress.split_last_chunk::<MAC_BYTES>()?;
         let (stream, stream_mac) = stream.split_last_chunk::<MAC_BYTES>()?;
-        let good = self
-            .mac(b"position", shop, kind, progress)
-            .ct_eq(progress_mac)
-            & self.mac(b"stream", shop, kind, stream).ct_eq(stream_mac);
-        if !bool::from(good) {
+        let is_signed = self.mac(b"stream", shop, kind, stream).ct_eq(stream_mac);
+        if !bool::from(is_signed) {
             return None;
         }
-        let (format, positions) = progress.split_first()?;
         let (up_to, seen) = positions.split_first_chunk::<POSITION_BYTES>()?;
         let up_to = read_position(*up_to);
-        let progress = match *format {
-            ONE_POSITION if seen.is_empty() => Progress::at(up_to),
-            TWO_POSITIONS => Progress::new(up_to, read_position(seen.try_into().ok()?)),
-            _ => return None,
+        let progress = match seen {
+            [] => Progress::at(up_to),
+            seen => Progress::new(up_to, read_position(seen.try_into().ok()?)),
         };
         Some(Token {
             progress,
             stream: stream.try_into().ok()?,
         })
+    }
+
+    fn mac(&self, purpose: &[u8], shop: &str, kind: Kind, content: &[u8]) -> [u8; MAC_BYTES] {
+        let data = [&bound(purpose, shop, kind), content].concat();
+        let full = keyed_digest(&self.secret, &data);
+        let mut short = [0; MAC_BYTES];
+        short.copy_from_slice(&full[..MAC_BYTES]);
+        short
     }
 
     /// `clientela-revision`: a position that reads can be asked to have reached.
@@ -137,7 +130,7 @@ impl Tokens {
         let mut bytes = [0; 16];
         bytes[..8].copy_from_slice(&position.xid.to_be_bytes());
         bytes[8..].copy_from_slice(&position.seq.to_be_bytes());
-        BASE64.encode(bytes)
+        self.sealer.seal(b"revision", &bytes)
     }
 
     /// Reads `clientela-min-revision`.
@@ -145,10 +138,8 @@ impl Tokens {
     /// # Errors
     /// INVALID_REVISION if it is none.
     pub fn open_revision(&self, revision: &str) -> Result<Position> {
-        let bytes: Option<[u8; 16]> = BASE64
-            .decode(revision)
-            .ok()
-            .and_then(|bytes| bytes.try_into().ok());
+        let bytes = self.sealer.open(b"revision", revision);
+        let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
         let Some(bytes) = bytes else {
             return Err(Error::new(
                 Code::InvalidArgument,
@@ -163,6 +154,11 @@ impl Tokens {
             mark: 0,
         })
     }
+}
+
+/// What a half of a token is bound to.
+fn bound(purpose: &[u8], shop: &str, kind: Kind) -> Vec<u8> {
+    [purpose, shop.as_bytes(), &[0xff, kind as u8]].concat()
 }
 
 fn read_position(bytes: [u8; POSITION_BYTES]) -> Position {
@@ -223,9 +219,48 @@ mod tests {
         let sealed = |progress| tokens().seal_progress("s", Kind::Cart, progress);
 
         assert_eq!(
-            sealed(Progress::new(AHEAD, HERE)),
-            sealed(Progress::at(AHEAD))
+            sealed(Progress::new(AHEAD, HERE)).len(),
+            sealed(Progress::at(AHEAD)).len()
         );
+    }
+
+    #[test]
+    fn a_revision_says_its_position_only_to_its_store() {
+        let revision = tokens().seal_revision(HERE);
+
+        let opened = tokens().open_revision(&revision).unwrap();
+
+        assert_eq!(opened.key(), HERE.key());
+        assert!(Tokens::new([4; 32]).open_revision(&revision).is_err());
+        assert!(tokens().open_revision(&revision[1..]).is_err());
+        let token = tokens().seal_progress("s", Kind::Cart, Progress::at(HERE));
+        assert!(tokens().open_revision(&token).is_err());
+    }
+
+    /// Two writers of which one writes a thousand times as much cannot be told apart.
+    #[test]
+    fn neither_token_nor_revision_tells_how_far_it_is() {
+        let far = Position {
+            seq: 1 << 40,
+            ..HERE
+        };
+        let plain = |text: &str| BASE64.decode(text).unwrap();
+        let shares_bytes = |one: &[u8], other: &[u8]| {
+            let same = one.iter().zip(other).filter(|(one, other)| one == other);
+            // The version, and what chance makes equal.
+            same.count() > 8
+        };
+        let seal = |at: Position| tokens().seal_progress("s", Kind::Cart, Progress::at(at));
+        let pairs = [
+            (tokens().seal_revision(HERE), tokens().seal_revision(HERE)),
+            (tokens().seal_revision(HERE), tokens().seal_revision(far)),
+            (seal(HERE), seal(HERE)),
+            (seal(HERE), seal(far)),
+        ];
+        for (one, other) in pairs {
+            assert_eq!(one.len(), other.len());
+            assert!(!shares_bytes(&plain(&one), &plain(&other)), "{one} {other}");
+        }
     }
 
     #[test]

@@ -3,9 +3,11 @@
 
 use super::error::{FilterError, echo};
 use super::expression::{Comparison, Expression, Term, Test};
+use super::literal::Instant;
 use super::schema::{Field, Kind, Schema};
 use super::syntax::{Argument, Literal, Node, Operator, Restriction};
 use super::{fold, literal};
+use crate::access::format;
 
 type Visible<'a> = &'a dyn Fn(&str) -> bool;
 
@@ -90,7 +92,7 @@ impl Checker<'_> {
                 element: self.id(collection, literal)?,
             }),
             (Operator::Has, Kind::TextMap) => Ok(Test::Key {
-                key: literal.text.clone(),
+                key: self.spelled(&literal.text),
             }),
             (Operator::Has, _) => {
                 Err(self.operator_fault("takes : only in the form :*; use = to compare"))
@@ -100,6 +102,7 @@ impl Checker<'_> {
     }
 
     fn map_test(&self, key: String) -> Result<Test, FilterError> {
+        let key = self.spelled(&key);
         match (&self.restriction.argument, self.restriction.operator) {
             (Argument::Any, _) => self.any().map(|()| Test::Key { key }),
             (Argument::Literal(literal), Operator::Compare(comparison)) => Ok(Test::Entry {
@@ -110,6 +113,15 @@ impl Checker<'_> {
             (Argument::Literal(_), Operator::Has) => {
                 Err(self.operator_fault("takes : only in the form :*; its values compare with ="))
             }
+        }
+    }
+
+    /// A value or a key as the field stores it.
+    fn spelled(&self, text: &str) -> String {
+        if self.field.of_languages {
+            format::canonical_language(text)
+        } else {
+            text.to_owned()
         }
     }
 
@@ -129,7 +141,7 @@ impl Checker<'_> {
         let text = literal.text.as_str();
         match kind {
             Kind::Text => {
-                let value = self.text(literal)?.to_owned();
+                let value = self.spelled(self.text(literal)?);
                 Ok(Test::Text { comparison, value })
             }
             Kind::Name(collection) => Ok(Test::Name {
@@ -186,7 +198,8 @@ impl Checker<'_> {
 
     fn time(&self, comparison: Comparison, literal: &Literal) -> Result<Test, FilterError> {
         let text = literal.text.as_str();
-        if let Some(value) = literal::time(text) {
+        if let Some(instant) = literal::time(text) {
+            let (comparison, value) = among_micros(comparison, instant);
             return Ok(Test::Number { comparison, value });
         }
         if let Some(offset_seconds) = literal::clock(text) {
@@ -293,4 +306,21 @@ pub(super) fn bare_id<'a>(collection: &str, name: &'a str) -> &'a str {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
         .unwrap_or(name)
+}
+
+/// The comparison with a whole microsecond that says of each whole microsecond the same as that with the
+/// instant.
+fn among_micros(comparison: Comparison, instant: Instant) -> (Comparison, i64) {
+    match (instant, comparison) {
+        (Instant::At(micros), comparison) => (comparison, micros),
+        (Instant::After(_), Comparison::Equal | Comparison::NotEqual) => {
+            (comparison, literal::never())
+        }
+        (Instant::After(micros), Comparison::Less | Comparison::LessOrEqual) => {
+            (Comparison::LessOrEqual, micros)
+        }
+        (Instant::After(micros), Comparison::Greater | Comparison::GreaterOrEqual) => {
+            (Comparison::Greater, micros)
+        }
+    }
 }

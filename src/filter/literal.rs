@@ -65,11 +65,30 @@ fn decimal(text: &str, decimals_max: usize, scale: i64) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// Microseconds since 1970 of an RFC 3339 time.
-pub(super) fn time(text: &str) -> Option<i64> {
+/// Where an instant of nanoseconds lies among the times of the service, which are whole microseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Instant {
+    /// At a microsecond since 1970.
+    At(i64),
+    /// Between a microsecond since 1970 and the next.
+    After(i64),
+}
+
+/// An RFC 3339 time of up to nine digits of a second.
+pub(super) fn time(text: &str) -> Option<Instant> {
     let instant: Timestamp = text.parse().ok()?;
-    let whole_micros = instant.as_nanosecond() % 1_000 == 0;
-    whole_micros.then(|| instant.as_microsecond())
+    let nanos = instant.as_nanosecond();
+    let micros = i64::try_from(nanos.div_euclid(1_000)).ok()?;
+    Some(if nanos.rem_euclid(1_000) == 0 {
+        Instant::At(micros)
+    } else {
+        Instant::After(micros)
+    })
+}
+
+/// An instant that no resource has.
+pub(super) fn never() -> i64 {
+    Timestamp::MIN.as_microsecond()
 }
 
 /// The seconds after now of `now`, `now-30m`, `now + 2d`.

@@ -1,4 +1,5 @@
-//! The order of a list: `update_time desc, name`. Only fields that the schema marks sortable.
+//! The order of a list: `update_time desc, name`. Only fields that the schema marks sortable. A text
+//! that has a sort key is ordered by that, and by its bytes as `bytes(last_name)`.
 
 use super::error::{FilterError, echo};
 use super::schema::Schema;
@@ -39,7 +40,8 @@ pub fn parse_order_by(
         start += part.len() + 1;
         let (field, direction) = key(part, position, schema, visible)?;
         if keys.iter().any(|(earlier, _)| *earlier == field) {
-            let message = format!("{} is named twice", schema.fields[field].path);
+            let field = named_by(schema, field);
+            let message = format!("{field} is named twice");
             return Err(FilterError::new(position, message));
         }
         if keys.len() == ORDER_KEYS_MAX {
@@ -80,7 +82,14 @@ fn key(
             .filter(|field| field.sortable && visible(field.path));
         fields.map(|field| field.path)
     };
-    let Some(index) = schema.find(path, visible) else {
+    if let Some(index) = schema.find_sort_key(path, visible) {
+        return Ok((index, direction));
+    }
+    let bytes_of = path
+        .strip_prefix("bytes(")
+        .and_then(|path| path.strip_suffix(')'))
+        .filter(|path| schema.find_sort_key(path, visible).is_some());
+    let Some(index) = schema.find(bytes_of.unwrap_or(path), visible) else {
         return Err(FilterError::unknown_field(position, path, sortable()));
     };
     if !schema.fields[index].sortable {
@@ -88,4 +97,10 @@ fn key(
         return Err(FilterError::new(position, message).allowing(sortable().collect()));
     }
     Ok((index, direction))
+}
+
+/// The path by which an order names a field.
+fn named_by(schema: &Schema, field: usize) -> &'static str {
+    let field = &schema.fields[field];
+    field.sorts.unwrap_or(field.path)
 }

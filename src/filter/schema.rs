@@ -22,6 +22,12 @@ pub struct Field {
     pub folded_column: Option<&'static str>,
     /// Whether an order may name the field.
     pub sortable: bool,
+    /// Whether its value, or each key of it, is a language tag. These are stored in their canonical
+    /// case, and a filter may write them in any.
+    pub of_languages: bool,
+    /// The path of the field of which this is the sort key in the language of the shop. Only an order
+    /// means this field, where it names that path.
+    pub sorts: Option<&'static str>,
 }
 
 /// What a field holds.
@@ -79,7 +85,18 @@ impl Schema {
     pub(super) fn find(&self, path: &str, visible: &dyn Fn(&str) -> bool) -> Option<usize> {
         self.fields
             .iter()
-            .position(|field| field.path == path && visible(field.path))
+            .position(|field| field.path == path && field.sorts.is_none() && visible(field.path))
+    }
+
+    /// The sort key of the field at this path, if it has one.
+    pub(super) fn find_sort_key(
+        &self,
+        path: &str,
+        visible: &dyn Fn(&str) -> bool,
+    ) -> Option<usize> {
+        self.fields
+            .iter()
+            .position(|field| field.sorts == Some(path) && visible(path))
     }
 
     pub(super) fn visible_paths(
@@ -88,6 +105,7 @@ impl Schema {
     ) -> impl Iterator<Item = &'static str> {
         self.fields
             .iter()
+            .filter(|field| field.sorts.is_none())
             .map(|field| field.path)
             .filter(|path| visible(path))
     }
@@ -103,6 +121,18 @@ impl Field {
             column,
             folded_column: None,
             sortable: false,
+            of_languages: false,
+            sorts: None,
+        }
+    }
+
+    /// The sort key of the text field at `path` in the language of the shop: what an order by `path`
+    /// means, while one by `bytes(path)` means the field itself. Its own path cannot be written.
+    #[must_use]
+    pub const fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
+        Self {
+            sorts: Some(path),
+            ..Self::new(own, Kind::Text, column)
         }
     }
 
@@ -110,6 +140,13 @@ impl Field {
     #[must_use]
     pub const fn searchable(mut self, folded_column: &'static str) -> Self {
         self.folded_column = Some(folded_column);
+        self
+    }
+
+    /// The same field, whose value or keys are language tags.
+    #[must_use]
+    pub const fn of_languages(mut self) -> Self {
+        self.of_languages = true;
         self
     }
 

@@ -379,6 +379,22 @@ fn times_and_dates_compare_as_instants_and_days() {
         &item
     ));
     assert!(matches("update_time < 2026-01-01T00:00:00.000001Z", &item));
+    for (comparison, holds) in [
+        ("= 2026-01-01T00:00:00.000000001Z", false),
+        ("!= 2026-01-01T00:00:00.000000001Z", true),
+        ("< 2026-01-01T00:00:00.000000001Z", true),
+        ("<= 2026-01-01T00:00:00.000000001Z", true),
+        ("> 2026-01-01T00:00:00.000000001Z", false),
+        (">= 2026-01-01T00:00:00.000000001Z", false),
+        ("> 2025-12-31T23:59:59.999999999Z", true),
+        (">= 2025-12-31T23:59:59.999999999Z", true),
+        ("<= 2025-12-31T23:59:59.999999999Z", false),
+    ] {
+        let text = format!("update_time {comparison}");
+        assert_eq!(matches(&text, &item), holds, "{text}");
+        let printed = filter(&text).to_string();
+        assert_eq!(filter(&printed).to_string(), printed, "{text}");
+    }
     assert!(matches(
         "birth_date < 1991-01-01 AND birth_date >= 1990-12-31",
         &item

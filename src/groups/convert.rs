@@ -108,13 +108,10 @@ fn set(group: &mut Group, message: &pb::Group, path: &str, violations: &mut Vec<
                 "a name in at least one language is needed",
             );
         }
-        "display_names" => {
-            group.display_names = message
-                .display_names
-                .iter()
-                .map(|(k, v)| (k.clone(), v.clone()))
-                .collect();
-        }
+        "display_names" => match format::by_language(&message.display_names) {
+            Ok(names) => group.display_names = names,
+            Err(twice) => refuse(path, "DUPLICATE", &format!("`{twice}` is named twice")),
+        },
         "discount_percent" => match hundredths(&message.discount_percent) {
             Some(hundredths) => group.discount_hundredths = hundredths,
             None => refuse(

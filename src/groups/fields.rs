@@ -14,7 +14,7 @@ use crate::proto::pb;
 pub static SCHEMA: Schema = Schema {
     fields: &[
         Field::new("name", Kind::Name(COLLECTION), "id").sortable(),
-        Field::new("display_names", Kind::TextMap, "display_names"),
+        Field::new("display_names", Kind::TextMap, "display_names").of_languages(),
         Field::new("discount_percent", Kind::Decimal2, "discount_hundredths").sortable(),
         Field::new("price_display", PRICE_DISPLAY, "price_display"),
         Field::new("show_prices", Kind::Bool, "show_prices"),

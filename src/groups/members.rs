@@ -1,9 +1,13 @@
 //! AddMembers, RemoveMembers and ListMembers.
 //!
 //! Many customers are worked on in several transactions, each of which holds the locks of a few; a
-//! customer is changed whole or not at all. The answer is stored with the last of them.
+//! customer is changed whole or not at all. With a request id each transaction stores what became of its
+//! customers, and whom the members were is stored before the first: a repeat after the call was
+//! interrupted goes on where it ended and answers as the first call would have. The answer is stored with
+//! the last transaction.
 
 mod one;
+mod repeat;
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,7 +21,7 @@ use super::rpc::id;
 use super::write::existing;
 use crate::access::{Caller, format};
 use crate::error::{Error, Result, Violation};
-use crate::feed::{self, Change, Kind};
+use crate::feed;
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx};
 use crate::{customers, list};
@@ -112,6 +116,8 @@ struct Batch {
     customers: Vec<String>,
     work: Work,
     now: i64,
+    /// Which share it is, from 1.
+    part: usize,
     /// The entries as sent and what became of the customers before, if this is the last share.
     last: Option<(Vec<Entry>, HashMap<String, Outcome>)>,
 }
@@ -146,15 +152,22 @@ async fn run(
                 // Before any share is done: the id may be that of another call.
                 feed::replay(conn, &caller).await?;
                 existing(conn, &caller.shop, &group).await?;
-                resolve(conn, &caller.shop, members).await.map(Ok)
+                let begun = repeat::begun(conn, &caller).await?;
+                match begun {
+                    Some(entries) => Ok(Ok(entries)),
+                    None => resolve(conn, &caller.shop, members).await.map(Ok),
+                }
             }
             .boxed()
         })
     };
-    let entries = match entries.await? {
+    let mut entries = match entries.await? {
         Ok(entries) => entries,
         Err(answer) => return Ok(answer),
     };
+    if entries.len() > BATCH && caller.request.is_some() {
+        entries = repeat::begin(store, caller, &group, &entries).await?;
+    }
     let customers: BTreeMap<&str, ()> = entries
         .iter()
         .filter_map(|entry| Some((entry.customer.as_deref()?, ())))
@@ -163,16 +176,18 @@ async fn run(
     let mut shares: Vec<Vec<String>> = customers.chunks(BATCH).map(<[String]>::to_vec).collect();
     let last = shares.pop().unwrap_or_default();
     let mut outcomes = HashMap::new();
-    let share = |customers, last| Batch {
+    let share = |part, customers, last| Batch {
         caller: caller.clone(),
         group: group.clone(),
         customers,
         work: work.clone(),
         now: store.clock().now(),
+        part,
         last,
     };
-    for customers in shares {
-        let batch = share(customers, None);
+    let part_of_last = shares.len() + 1;
+    for (customers, part) in shares.into_iter().zip(1..) {
+        let batch = share(part, customers, None);
         let locks = batch.locks();
         match store
             .write_with(locks, batch, |tx, batch| perform(tx, batch).boxed())
@@ -182,7 +197,7 @@ async fn run(
             Done::Answer(answer) => return Ok(answer),
         }
     }
-    let batch = share(last, Some((entries, outcomes)));
+    let batch = share(part_of_last, last, Some((entries, outcomes)));
     let locks = batch.locks();
     match store
         .write_with(locks, batch, |tx, batch| perform(tx, batch).boxed())
@@ -195,10 +210,8 @@ async fn run(
 
 impl Batch {
     fn locks(&self) -> Locks {
-        let mut locks = match self.last {
-            Some(_) => feed::locks(&self.caller),
-            None => Locks::none(),
-        };
+        // Two calls with one request id do no share twice.
+        let mut locks = feed::locks(&self.caller);
         for customer in &self.customers {
             locks.insert(LockKey::of("customer", &self.caller.shop, customer));
         }
@@ -209,6 +222,9 @@ impl Batch {
 async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
     if let Some(answer) = answered(tx, &batch.caller).await? {
         return Ok(Done::Answer(answer));
+    }
+    if let Some(done) = repeat::done_before(tx, batch).await? {
+        return Ok(Done::Share(done));
     }
     let group = existing(tx, &batch.caller.shop, &batch.group).await?;
     if batch.last.is_some() {
@@ -244,15 +260,13 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
         outcomes.push((customer.clone(), outcome));
     }
     let Some((entries, before)) = &batch.last else {
+        repeat::keep(tx, batch, &outcomes).await?;
         return Ok(Done::Share(outcomes));
     };
     let mut all = before.clone();
     all.extend(outcomes);
     let results = results(entries, all);
-    let names: Vec<String> = results
-        .iter()
-        .map(|result| result.customer.clone())
-        .collect();
+    let names = repeat::names(&results);
     let answer = pb::AddMembersResponse { results };
     feed::answer(tx, &batch.caller, batch.now, &answer, &names).await?;
     Ok(Done::Answer(answer.results))
@@ -263,8 +277,7 @@ async fn claim(tx: &mut Tx, caller: &Caller, group: &Group, now: i64) -> Result<
     if caller.request.is_none() || feed::replay(tx, caller).await?.is_some() {
         return Ok(());
     }
-    let change = Change::upserted(Kind::Membership, &group.id, now, &());
-    feed::append(tx, caller, now, change).await
+    feed::remember(tx, caller, now, &group.id, &()).await
 }
 
 /// The results in the order of the entries; who is named twice was changed by the first.

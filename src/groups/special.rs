@@ -38,7 +38,9 @@ impl Specials {
         }
     }
 
-    fn ids(&self) -> [&str; 3] {
+    /// The ids of the three groups.
+    #[must_use]
+    pub fn ids(&self) -> [&str; 3] {
         [&self.visitor, &self.guest, &self.customer]
     }
 }

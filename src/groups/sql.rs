@@ -76,14 +76,34 @@ pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
     rows.into_iter().map(GroupRow::model).collect()
 }
 
-const HIDDEN: &str = "SELECT id FROM groups WHERE shop_id = $1 AND state = 2";
+/// The condition must read like the index `groups_visible`, which has no entry for the id of a hidden
+/// group: a hidden and an absent group cost the same look into it.
+const GET_VISIBLE: &str = "SELECT id, version, doc FROM groups
+    WHERE shop_id = $1 AND (CASE WHEN state <> 2 THEN id END) = $2";
 
-/// The hidden groups of a shop.
-pub(super) async fn hidden(conn: &mut Conn, shop: &str) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(HIDDEN)
+/// One group, unless it is hidden.
+pub(super) async fn get_visible(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
+    let row: Option<GroupRow> = on!(conn, |e| sqlx::query_as(GET_VISIBLE)
         .bind(shop)
-        .fetch_all(e)
-        .await)?)
+        .bind(id)
+        .fetch_optional(e)
+        .await)?;
+    row.map(GroupRow::model).transpose()
+}
+
+/// Of these groups the ones that exist and are not hidden.
+pub(super) async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT id FROM groups WHERE shop_id = $1 AND state <> 2 AND {any}",
+        any = dialect::any_of(conn.engine(), "id", "$2"),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(shop)
+    .bind(Texts(ids))
+    .fetch_all(e)
+    .await)?)
 }
 
 const PUT: &str = "INSERT INTO groups

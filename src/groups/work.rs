@@ -8,10 +8,11 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::leave::leave;
-use super::memberships::sql as memberships_sql;
+use super::memberships::sql::{self as memberships_sql, GrantRow};
 use super::{id_of, lock, sql};
 use crate::error::{Error, Result};
-use crate::jobs::{Due, Handler, Job, JobKind, Step, Upkeep};
+use crate::jobs::skips;
+use crate::jobs::{Due, Effect, Handler, Job, JobKind, Step, Upkeep};
 use crate::store::{LockKey, Locks, Store, Tx};
 
 /// Customers that one step works on.
@@ -44,20 +45,24 @@ impl Handler for DeleteGroup {
         async move {
             let group = id_of(&job.subject).map(str::to_owned);
             let group = group.ok_or_else(|| Error::corrupt("jobs", &job.id, "no group"))?;
-            let shop = Arc::clone(&job.shop);
+            let (shop, now) = (Arc::clone(&job.shop), store.clock().now());
             let members = {
                 let group = group.clone();
                 store.read(|conn| {
-                    async move { memberships_sql::granted(conn, &shop, &group, BATCH).await }
+                    async move { memberships_sql::granted(conn, &shop, &group, now, BATCH).await }
                         .boxed()
                 })
             };
             let members = members.await?;
-            let locks = locks(job, &members).and(lock(&job.shop, &group));
-            let data = (job.clone(), group, members, store.clock().now());
+            if !members.is_empty() {
+                let step = Step::more("", i64::try_from(members.len()).unwrap_or(BATCH));
+                return skips::apply(store, job, members, Leave::Group(group), step).await;
+            }
+            let locks = Locks::none().and(lock(&job.shop, &group));
+            let data = (job.clone(), group, now);
             store
-                .write_job_with(locks, data, |tx, (job, group, members, now)| {
-                    empty(tx, job, group, members, *now).boxed()
+                .write_job_with(locks, data, |tx, (job, group, now)| {
+                    end(tx, job, group, *now).boxed()
                 })
                 .await
         }
@@ -65,30 +70,75 @@ impl Handler for DeleteGroup {
     }
 }
 
-async fn empty(tx: &mut Tx, job: &Job, group: &str, members: &[String], now: i64) -> Result<Step> {
-    let caller = job.caller();
-    let shop = &*caller.shop;
-    // A group of this name can be made again only when the last member is out.
-    let made_again = sql::get(tx, shop, group).await?.is_some();
-    let step = if made_again {
+/// The step of a deletion that has found no more members.
+async fn end(tx: &mut Tx, job: &Job, group: &str, now: i64) -> Result<Step> {
+    let shop = &*job.shop;
+    let step = if is_made_again(tx, shop, group).await? {
         Step::done(0)
-    } else if members.is_empty() {
-        if !memberships_sql::granted(tx, shop, group, 1)
-            .await?
-            .is_empty()
-        {
-            return Err(tx.run_again());
-        }
-        sql::forget_count(tx, shop, group).await?;
-        Step::done(0)
+    } else if !memberships_sql::granted(tx, shop, group, now, 1)
+        .await?
+        .is_empty()
+    {
+        return Err(tx.run_again());
     } else {
-        for member in members {
-            leave(tx, &caller, member, |grant| grant.group_id == group, now).await?;
+        let step = skips::ending(tx, job).await?;
+        if step.done && step.skipped == 0 {
+            sql::forget_count(tx, shop, group).await?;
         }
-        Step::more("", i64::try_from(members.len()).unwrap_or(BATCH))
+        step
     };
     job.advance(tx, now, &step).await?;
     Ok(step)
+}
+
+/// Whether there is a group of this name. One can be made again only when the last member is out.
+async fn is_made_again(tx: &mut Tx, shop: &str, group: &str) -> Result<bool> {
+    Ok(sql::get(tx, shop, group).await?.is_some())
+}
+
+/// What takes grants from customers.
+#[derive(Clone)]
+enum Leave {
+    /// This group is deleted.
+    Group(String),
+    /// Their time is over.
+    Expired,
+}
+
+impl Effect for Leave {
+    fn locks(&self, job: &Job, customers: &[String]) -> Locks {
+        let locks = locks(job, customers);
+        match self {
+            Self::Group(group) => locks.and(lock(&job.shop, group)),
+            Self::Expired => locks,
+        }
+    }
+
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        job: &'t Job,
+        customers: &'t [String],
+        now: i64,
+    ) -> BoxFuture<'t, Result<()>> {
+        async move {
+            let caller = job.caller();
+            if let Self::Group(group) = self
+                && is_made_again(tx, &job.shop, group).await?
+            {
+                return Ok(());
+            }
+            for customer in customers {
+                let goes = |grant: &GrantRow| match self {
+                    Self::Group(group) => grant.group_id == *group,
+                    Self::Expired => grant.expire_time.is_some_and(|end| end <= now),
+                };
+                leave(tx, &caller, customer, goes, now).await?;
+            }
+            Ok(())
+        }
+        .boxed()
+    }
 }
 
 fn locks(job: &Job, customers: &[String]) -> Locks {
@@ -139,26 +189,11 @@ impl Handler for ExpireMemberships {
             let mut members = expired.await?;
             members.sort_unstable();
             members.dedup();
-            let data = (job.clone(), members.clone());
-            store
-                .write_job_with(locks(job, &members), data, move |tx, (job, members)| {
-                    async move {
-                        let caller = job.caller();
-                        let over = |end: Option<i64>| end.is_some_and(|end| end <= now);
-                        for member in members {
-                            leave(tx, &caller, member, |grant| over(grant.expire_time), now)
-                                .await?;
-                        }
-                        let step = match i64::try_from(members.len()).unwrap_or(BATCH) {
-                            0 => Step::done(0),
-                            worked => Step::more("", worked),
-                        };
-                        job.advance(tx, now, &step).await?;
-                        Ok(step)
-                    }
-                    .boxed()
-                })
-                .await
+            if members.is_empty() {
+                return job.advance_only(store, Step::done(0)).await;
+            }
+            let step = Step::more("", i64::try_from(members.len()).unwrap_or(BATCH));
+            skips::apply(store, job, members, Leave::Expired, step).await
         }
         .boxed()
     }

@@ -34,7 +34,9 @@ pub(super) async fn create(tx: &mut Tx, create: &Create) -> Result<pb::Group> {
     // A deleted group keeps its name until its last member is out: else the work of taking them out
     // would meet members of the new one.
     let taken = sql::get(tx, shop, id).await?.is_some()
-        || !memberships_sql::granted(tx, shop, id, 1).await?.is_empty();
+        || !memberships_sql::granted(tx, shop, id, i64::MAX, 1)
+            .await?
+            .is_empty();
     if taken {
         return Err(name_taken(id));
     }
@@ -82,6 +84,11 @@ pub(super) async fn update(tx: &mut Tx, update: &Update) -> Result<pb::Group> {
     let mut group = update.apply(&before)?;
     if group.state == State::Disabled && !group.special.is_none() {
         return Err(special(&group, "a special group cannot be disabled"));
+    }
+    if group == before {
+        let answer = convert::message(&before);
+        feed::remember(tx, caller, now, id, &answer).await?;
+        return Ok(answer);
     }
     group.version += 1;
     group.update_time = now;

@@ -13,6 +13,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::handler::{Due, Handler};
+use super::hold::Hold;
 use super::model::{Job, JobKind, Step};
 use crate::error::Result;
 use crate::feed::Position;
@@ -71,36 +72,83 @@ impl FeedLimits {
     }
 }
 
+/// What one look or step goes by: the limits, or, while deletions by age are held back, only the one on bytes.
+#[derive(Clone, Copy, Debug)]
+struct Bounds {
+    limits: FeedLimits,
+    held: bool,
+}
+
+impl Bounds {
+    fn retention(self) -> i64 {
+        if self.held {
+            i64::MAX
+        } else {
+            self.limits.retention()
+        }
+    }
+
+    /// Rows that record a request id stay if they are younger than this.
+    fn keep_ids_since(self, now: i64) -> i64 {
+        if self.held {
+            i64::MIN
+        } else {
+            now.saturating_sub(clock::micros(limits::REQUEST_ID_RETENTION))
+        }
+    }
+}
+
 /// The work of compaction.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Compact {
     limits: FeedLimits,
+    hold: Hold,
 }
 
 impl Compact {
     /// Compaction to these limits.
     #[must_use]
     pub fn to(limits: FeedLimits) -> Self {
-        Self { limits }
+        Self {
+            limits,
+            hold: Hold::default(),
+        }
     }
 
-    async fn is_due(self, store: &Store) -> Result<bool> {
+    /// Lets `hold` say when nothing goes for its age.
+    #[must_use]
+    pub fn held_by(self, hold: Hold) -> Self {
+        Self { hold, ..self }
+    }
+
+    async fn bounds(&self, store: &Store) -> Result<Bounds> {
+        Ok(Bounds {
+            limits: self.limits,
+            held: self.hold.is_on(store).await?,
+        })
+    }
+
+    async fn is_due(&self, store: &Store) -> Result<bool> {
         let measured = measure(store).await?;
         let now = store.clock().now();
-        let (limits, ids) = (self.limits, clock::micros(limits::REQUEST_ID_RETENTION));
+        let bounds = self.bounds(store).await?;
         store
             .read(move |conn| {
                 async move {
-                    if measured.bytes > limits.max_bytes() {
+                    if measured.bytes > bounds.limits.max_bytes() {
                         return Ok(true);
+                    }
+                    if bounds.held {
+                        return Ok(false);
                     }
                     let reached = sql::reached(conn).await?;
                     let oldest = sql::rows_after(conn, reached, 1).await?;
                     let oldest = oldest.first().map_or(now, |row| row.commit_time);
                     let emptied = sql::rows_through(conn, reached, 1).await?;
                     let emptied = emptied.first().map_or(now, |row| row.commit_time);
+                    let limits = bounds.limits;
                     Ok(now - oldest > limits.retention() + limits.slack()
-                        || now - emptied > ids + clock::micros(SLACK_MAX))
+                        || emptied < bounds.keep_ids_since(now) - clock::micros(SLACK_MAX))
                 }
                 .boxed()
             })
@@ -140,12 +188,12 @@ impl Handler for Compact {
         async move {
             measure(store).await?;
             let now = store.clock().now();
-            let data = (job.clone(), self.limits);
+            let data = (job.clone(), self.bounds(store).await?);
             store
-                .write_job_with(lock(), data, move |tx, (job, limits)| {
+                .write_job_with(lock(), data, move |tx, (job, bounds)| {
                     async move {
-                        let step = match empty(tx, *limits, now).await? {
-                            0 => match remove(tx, now).await? {
+                        let step = match empty(tx, *bounds, now).await? {
+                            0 => match remove(tx, *bounds, now).await? {
                                 0 => Step::done(0),
                                 gone => Step::more("", gone),
                             },
@@ -212,10 +260,11 @@ fn size(row: &OldRow) -> i64 {
 }
 
 /// Goes on from where compaction is: removes rows, or empties them, as far as their time is over.
-async fn empty(tx: &mut Tx, limits: FeedLimits, now: i64) -> Result<i64> {
+async fn empty(tx: &mut Tx, bounds: Bounds, now: i64) -> Result<i64> {
     let reached = sql::reached(tx).await?;
     let measured = sql::measured(tx).await?;
     let rows = sql::rows_after(tx, reached, ROWS).await?;
+    let limits = bounds.limits;
     // Once there are too many bytes, some more than these go.
     let too_many = measured.bytes > limits.max_bytes();
     let goal = if too_many {
@@ -223,14 +272,13 @@ async fn empty(tx: &mut Tx, limits: FeedLimits, now: i64) -> Result<i64> {
     } else {
         limits.max_bytes()
     };
-    let over = over(&rows, limits.retention(), goal, measured, now);
+    let over = over(&rows, bounds.retention(), goal, measured, now);
     let Some(last) = over.last() else {
         return Ok(0);
     };
     let through = last.position();
-    let keep_ids_since = now - clock::micros(limits::REQUEST_ID_RETENTION);
     sql::empty_rows(tx, reached, through).await?;
-    sql::delete_rows(tx, reached, through, keep_ids_since).await?;
+    sql::delete_rows(tx, reached, through, bounds.keep_ids_since(now)).await?;
     sql::note_reached(tx, through).await?;
     let bytes = measured.bytes - over.iter().map(size).sum::<i64>();
     sql::note_measured(
@@ -257,11 +305,13 @@ fn over(rows: &[OldRow], retention: i64, goal: i64, measured: Measured, now: i64
 }
 
 /// Removes emptied rows whose request id may be used again.
-async fn remove(tx: &mut Tx, now: i64) -> Result<i64> {
+async fn remove(tx: &mut Tx, bounds: Bounds, now: i64) -> Result<i64> {
     let reached = sql::reached(tx).await?;
-    let ids = clock::micros(limits::REQUEST_ID_RETENTION);
+    let keep_ids_since = bounds.keep_ids_since(now);
     let rows = sql::rows_through(tx, reached, ROWS).await?;
-    let over = rows.iter().take_while(|row| now - row.commit_time > ids);
+    let over = rows
+        .iter()
+        .take_while(|row| row.commit_time < keep_ids_since);
     let Some(last) = over.clone().last() else {
         return Ok(0);
     };

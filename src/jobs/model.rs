@@ -32,11 +32,13 @@ pub enum JobKind {
     Compact = 7,
     /// Marks carts that nobody has changed for long.
     AbandonCarts = 9,
+    /// Makes anew what a shop's customers are found and ordered by.
+    ReindexCustomers = 10,
 }
 
 impl JobKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::RepriceCarts,
         Self::RefreshCustomer,
         Self::DeleteGroup,
@@ -45,6 +47,7 @@ impl JobKind {
         Self::Purge,
         Self::Compact,
         Self::AbandonCarts,
+        Self::ReindexCustomers,
     ];
 
     /// The number that is stored.
@@ -68,7 +71,39 @@ impl JobKind {
             | Self::RefreshCustomer
             | Self::DeleteGroup
             | Self::DeleteCustomerCarts
-            | Self::ExpireMemberships => false,
+            | Self::ExpireMemberships
+            | Self::ReindexCustomers => false,
+        }
+    }
+
+    /// The collection of the resources that it works on one by one; empty for rows that have no names.
+    #[must_use]
+    pub const fn collection(self) -> &'static str {
+        match self {
+            Self::RepriceCarts
+            | Self::RefreshCustomer
+            | Self::DeleteCustomerCarts
+            | Self::Purge
+            | Self::AbandonCarts => "carts",
+            Self::DeleteGroup | Self::ExpireMemberships | Self::ReindexCustomers => "customers",
+            Self::Compact => "",
+        }
+    }
+
+    /// Whether the job is shown after it has ended well. Work that recurs, or that comes with every change of a
+    /// customer, is not: its rows would be most of the table.
+    #[must_use]
+    pub const fn is_kept(self) -> bool {
+        match self {
+            Self::RepriceCarts
+            | Self::DeleteGroup
+            | Self::DeleteCustomerCarts
+            | Self::ReindexCustomers => true,
+            Self::RefreshCustomer
+            | Self::ExpireMemberships
+            | Self::Purge
+            | Self::Compact
+            | Self::AbandonCarts => false,
         }
     }
 
@@ -84,6 +119,7 @@ impl JobKind {
             Self::Purge => operation::Kind::Purge,
             Self::Compact => operation::Kind::Compact,
             Self::AbandonCarts => operation::Kind::AbandonCarts,
+            Self::ReindexCustomers => operation::Kind::ReindexCustomers,
         }
     }
 }
@@ -212,6 +248,14 @@ pub struct Step {
     pub worked: i64,
     /// Whether the whole work is done.
     pub done: bool,
+    /// How many resources this step skipped.
+    pub skipped: i64,
+    /// Whether `skipped` counts what the whole job has skipped, not only this step.
+    pub recounted: bool,
+    /// One of the skipped resources and why, for people.
+    pub note: Option<String>,
+    /// When the job goes on, if not at once.
+    pub resume_at: Option<i64>,
 }
 
 impl Step {
@@ -222,6 +266,10 @@ impl Step {
             cursor: cursor.into(),
             worked,
             done: false,
+            skipped: 0,
+            recounted: false,
+            note: None,
+            resume_at: None,
         }
     }
 
@@ -229,9 +277,25 @@ impl Step {
     #[must_use]
     pub fn done(worked: i64) -> Self {
         Self {
-            cursor: String::new(),
-            worked,
             done: true,
+            ..Self::more("", worked)
+        }
+    }
+
+    /// Nothing is left to do before `resume_at` but what was skipped.
+    #[must_use]
+    pub(super) fn parked(
+        cursor: impl Into<String>,
+        resume_at: i64,
+        skipped: i64,
+        note: Option<String>,
+    ) -> Self {
+        Self {
+            skipped,
+            recounted: true,
+            note,
+            resume_at: Some(resume_at),
+            ..Self::more(cursor, 0)
         }
     }
 }
@@ -245,6 +309,11 @@ impl Job {
             on_behalf_of: self.on_behalf_of.as_deref().map(Arc::from),
             ..Caller::system(Arc::clone(&self.shop), self.actor.as_deref().map(Arc::from))
         }
+    }
+
+    /// The name of one of the resources that it works on.
+    pub(super) fn resource(&self, id: &str) -> String {
+        format!("{}/{id}", self.kind.collection())
     }
 
     /// Writes down how far a step came, in the transaction of its effect, and renews the lease.

@@ -9,11 +9,14 @@ use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
+use tonic::Code;
 
 use super::handler::{Due, Handler};
+use super::hold::Hold;
 use super::model::{Job, JobKind, Step};
+use super::skips::StaleSkips;
 use super::sql;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Conn, Locks, Store};
 use crate::{clock, limits};
 
@@ -39,13 +42,23 @@ pub trait Sweeper: Send + Sync + 'static {
 #[derive(Default)]
 pub struct Purge {
     sweepers: Vec<Arc<dyn Sweeper>>,
+    hold: Hold,
 }
 
 impl Purge {
     /// Purges what requests and jobs leave behind.
     #[must_use]
     pub fn new() -> Self {
-        Self::default().with(Answers).with(EndedJobs)
+        Self::default()
+            .with(Answers)
+            .with(EndedJobs)
+            .with(StaleSkips)
+    }
+
+    /// Lets `hold` say when nothing goes for its age.
+    #[must_use]
+    pub fn held_by(self, hold: Hold) -> Self {
+        Self { hold, ..self }
     }
 
     /// Adds a sweeper.
@@ -71,6 +84,9 @@ impl Handler for Purge {
 
     fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
         async move {
+            if self.hold.is_on(store).await? {
+                return Ok(Vec::new());
+            }
             let now = store.clock().now();
             let sweepers = self.sweepers.clone();
             let shops = store.read(move |conn| {
@@ -92,21 +108,47 @@ impl Handler for Purge {
         .boxed()
     }
 
-    /// The cursor is the place of the sweeper whose turn it is.
+    /// The cursor is the place of the sweeper whose turn it is, and whether one before it has failed: that one
+    /// does not keep the others from their work.
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
         async move {
-            let place: usize = job.cursor.parse().unwrap_or_default();
-            let Some(sweeper) = self.sweepers.get(place) else {
-                return job.advance_only(store, Step::done(0)).await;
+            let (place, failed) = match job.cursor.strip_suffix(FAILED) {
+                Some(place) => (place, FAILED),
+                None => (job.cursor.as_str(), ""),
             };
-            if sweeper.sweep(store, job).await? {
-                return Ok(Step::more(job.cursor.clone(), 0));
+            let place: usize = place.parse().unwrap_or_default();
+            if self.hold.is_on(store).await? {
+                return job.advance_only(store, Step::done(0)).await;
             }
-            job.advance_only(store, Step::more((place + 1).to_string(), 0))
-                .await
+            let Some(sweeper) = self.sweepers.get(place) else {
+                return end(store, job, failed).await;
+            };
+            let next = |failed: &str| Step::more(format!("{}{failed}", place + 1), 0);
+            match sweeper.sweep(store, job).await {
+                Ok(true) => Ok(Step::more(job.cursor.clone(), 0)),
+                Ok(false) => job.advance_only(store, next(failed)).await,
+                Err(error) if error.code() == Code::Internal => {
+                    let cause = error.cause();
+                    tracing::warn!(job = %job.id, place, %error, cause, "one part of a purge failed");
+                    job.advance_only(store, next(FAILED)).await
+                }
+                Err(error) => Err(error),
+            }
         }
         .boxed()
     }
+}
+
+/// The mark of a cursor behind a sweeper that has failed.
+const FAILED: &str = "!";
+
+/// The last step; an error, from which the purge begins anew later, if a sweeper has failed.
+async fn end(store: &Store, job: &Job, failed: &str) -> Result<Step> {
+    if failed.is_empty() {
+        return job.advance_only(store, Step::done(0)).await;
+    }
+    job.advance_only(store, Step::more("", 0)).await?;
+    Err(Error::internal("a part of the purge failed"))
 }
 
 /// Answers of requests whose id may be used again.

@@ -1,12 +1,16 @@
-//! The workers: each claims the job that has waited longest, takes it through its steps, and looks
-//! for the next. Those of all replicas work side by side.
+//! The workers: each claims a job, takes it through its steps, and looks for the next. Those of all replicas
+//! work side by side.
+//!
+//! Workers take turns between the pairs of shop and kind that have work, and within a pair the job that has
+//! waited longest is first. A job that has had its time slice is given back while others are due.
 
 use std::panic::AssertUnwindSafe;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use tokio::task::JoinSet;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::{Handler, Upkeep};
@@ -23,9 +27,10 @@ const ATTEMPTS_MAX: i64 = 10;
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(300);
+/// How long a job may be worked on while others are due.
+const SLICE: Duration = Duration::from_millis(200);
 /// How often it is looked whether earlier writers have ended.
 const WRITERS_POLL: Duration = Duration::from_millis(10);
-
 /// How the workers behave; tests set shorter times.
 #[derive(Clone, Debug)]
 pub struct JobsSettings {
@@ -97,6 +102,7 @@ impl Jobs {
             handlers: self.handlers,
             kinds,
             poll_interval,
+            turn: Mutex::new(sql::first_pair()),
         });
         let mut tasks = JoinSet::new();
         for _ in 0..workers {
@@ -122,6 +128,8 @@ struct Shared {
     handlers: Vec<Arc<dyn Handler>>,
     kinds: Vec<JobKind>,
     poll_interval: Duration,
+    /// The shop and kind of the job that was claimed last.
+    turn: Mutex<sql::Pair>,
 }
 
 impl Shared {
@@ -163,15 +171,19 @@ impl Shared {
         let kinds = self.kinds.clone();
         let lease_owner = ids::new_id();
         let lease_until = now.saturating_add(clock::micros(limits::JOB_LEASE));
-        let data = (kinds, lease_owner);
+        let turn = self.turn().clone();
+        let data = (kinds, turn, lease_owner);
         let claimed = self
             .store
-            .write_job_with(Locks::none(), data, move |tx, (kinds, owner)| {
-                sql::claim(tx, kinds, owner, now, lease_until).boxed()
+            .write_job_with(Locks::none(), data, move |tx, (kinds, turn, owner)| {
+                sql::claim(tx, kinds, turn, owner, now, lease_until).boxed()
             })
             .await?;
         Ok(match claimed {
-            Some(job) => Claim::Job(Box::new(job)),
+            Some(job) => {
+                *self.turn() = (Arc::clone(&job.shop), job.kind.number());
+                Claim::Job(Box::new(job))
+            }
             None => Claim::NotBefore(self.poll_interval),
         })
     }
@@ -185,12 +197,15 @@ impl Shared {
             tracing::error!(job = %job.id, "a job was claimed that nobody can do");
             return;
         };
-        if handler.waits_for_writers() && !self.wait_for_writers(&job, stop).await {
+        let slice_end = self.store.clock().instant() + SLICE;
+        // A job that has begun has waited for them.
+        let waits = handler.waits_for_writers() && job.cursor.is_empty();
+        if waits && !self.wait_for_writers(&job, slice_end, stop).await {
             self.give_back(job).await;
             return;
         }
         loop {
-            if stop.is_cancelled() {
+            if stop.is_cancelled() || self.must_yield(&job, slice_end).await {
                 self.give_back(job).await;
                 return;
             }
@@ -199,7 +214,10 @@ impl Shared {
                 .await;
             let step = step.unwrap_or_else(|_| Err(Error::internal("the work panicked")));
             match step {
-                Ok(Step { done: true, .. }) => return,
+                Ok(Step { done: true, .. })
+                | Ok(Step {
+                    resume_at: Some(_), ..
+                }) => return,
                 Ok(Step { cursor, .. }) => job.cursor = cursor,
                 Err(error) => {
                     self.fail(job, error).await;
@@ -209,8 +227,30 @@ impl Shared {
         }
     }
 
+    fn turn(&self) -> std::sync::MutexGuard<'_, sql::Pair> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether a job has had its time slice while others are due.
+    async fn must_yield(&self, job: &Job, slice_end: Instant) -> bool {
+        if self.store.clock().instant() < slice_end {
+            return false;
+        }
+        let (kinds, id, now) = (self.kinds.clone(), job.id.clone(), self.store.clock().now());
+        let others = self
+            .store
+            .read(|conn| async move { sql::others_are_due(conn, &kinds, &id, now).await }.boxed());
+        // A store that does not answer is noticed by the step.
+        others.await.unwrap_or(false)
+    }
+
     /// Waits until no writer is left that was under way at the claim; false if it has to be left.
-    async fn wait_for_writers(&self, job: &Job, stop: &CancellationToken) -> bool {
+    async fn wait_for_writers(
+        &self,
+        job: &Job,
+        slice_end: Instant,
+        stop: &CancellationToken,
+    ) -> bool {
         let xid = job.xid;
         let patience = limits::JOB_LEASE / 3;
         let waited = async {
@@ -221,6 +261,7 @@ impl Shared {
                     .await
                 {
                     Ok(true) => return true,
+                    Ok(false) if self.must_yield(job, slice_end).await => return false,
                     Ok(false) => tokio::time::sleep(WRITERS_POLL).await,
                     Err(_) => return false,
                 }
@@ -232,7 +273,7 @@ impl Shared {
         }
     }
 
-    /// Lets another worker, or this one later, go on at once.
+    /// Lets another worker, or this one after the others that are due, go on.
     async fn give_back(&self, job: Job) {
         let now = self.store.clock().now();
         let given_back = self

@@ -1,11 +1,14 @@
 //! What recurs: asks each handler now and then what has become due, and does the housekeeping.
 //!
-//! Every replica does so; the queue keeps one job of what all of them ask for.
+//! Every replica does so; the queue keeps one job of what all of them ask for. Each thing that recurs has a task
+//! of its own, so that none waits for another.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
@@ -13,15 +16,8 @@ use super::handler::{Due, Handler, Upkeep};
 use super::model::{JobKind, NewJob};
 use super::{queue, sql};
 use crate::access::Caller;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::store::{Locks, Store};
-
-/// One thing that recurs, and when it is looked at next.
-struct Turn {
-    what: What,
-    interval: Duration,
-    next: Instant,
-}
 
 #[derive(Clone)]
 enum What {
@@ -36,7 +32,6 @@ pub(super) async fn run(
     interval_max: Duration,
     stop: CancellationToken,
 ) {
-    let now = Instant::now();
     let work = handlers.into_iter().filter_map(|handler| {
         let interval = handler.interval()?;
         Some((What::Work(handler), interval))
@@ -45,26 +40,43 @@ pub(super) async fn run(
         let interval = upkeep.interval();
         (What::Upkeep(upkeep), interval)
     });
-    let mut turns: Vec<Turn> = work
-        .chain(upkeep)
-        .map(|(what, interval)| Turn {
+    let mut tasks = JoinSet::new();
+    for (what, interval) in work.chain(upkeep) {
+        tasks.spawn(recur(
+            store.clone(),
             what,
-            interval: interval.min(interval_max),
-            next: now,
-        })
-        .collect();
+            interval.min(interval_max),
+            stop.clone(),
+        ));
+    }
+    while let Some(ended) = tasks.join_next().await {
+        if let Err(error) = ended {
+            tracing::error!(%error, "something that recurs ended by itself");
+        }
+    }
+}
+
+/// Does one thing again and again until `stop` is cancelled.
+async fn recur(store: Store, what: What, interval: Duration, stop: CancellationToken) {
+    let mut next = Instant::now();
     loop {
-        let Some(turn) = turns.iter_mut().min_by_key(|turn| turn.next) else {
-            return;
-        };
         tokio::select! {
             () = stop.cancelled() => return,
-            () = tokio::time::sleep_until(turn.next) => {}
+            () = tokio::time::sleep_until(next) => {}
         }
-        if let Err(error) = take(&store, &turn.what).await {
-            tracing::warn!(%error, cause = error.cause(), "what recurs could not be looked at");
+        // A panic ends one look and not all later ones.
+        let look = AssertUnwindSafe(take(&store, &what)).catch_unwind();
+        let looked = tokio::select! {
+            () = stop.cancelled() => return,
+            looked = look => looked,
+        };
+        match looked.unwrap_or_else(|_| Err(Error::internal("a look at what recurs panicked"))) {
+            Ok(()) => {}
+            Err(error) => {
+                tracing::warn!(%error, cause = error.cause(), "what recurs could not be looked at");
+            }
         }
-        turn.next = Instant::now() + turn.interval;
+        next = Instant::now() + interval;
     }
 }
 

@@ -24,6 +24,7 @@ pub(crate) struct JobRow {
     pub(crate) progress: i64,
     pub(crate) attempts: i64,
     pub(crate) error: Option<String>,
+    pub(crate) skipped: i64,
     pub(crate) key_id: String,
     pub(crate) actor: Option<String>,
     pub(crate) create_time: i64,
@@ -88,36 +89,81 @@ struct ClaimRow {
     xid: i64,
 }
 
-/// The statement that claims one job of the kinds this release knows.
+/// The statement that claims one job of the kinds this release knows, behind the pair of shop and kind whose
+/// turn was last.
 fn claim_text(engine: Engine, kinds: &[JobKind]) -> String {
-    let kinds: Vec<String> = kinds.iter().map(|kind| kind.number().to_string()).collect();
+    let kinds = numbers(kinds);
     format!(
         "UPDATE jobs SET state = 2, lease_owner = $1, run_at = $2, update_time = $3, xid = {xid}
          WHERE id = (SELECT id FROM jobs WHERE state <= 2 AND run_at <= $3 AND kind IN ({kinds})
-                     ORDER BY run_at, id LIMIT 1{skip})
+                        AND (shop_id, kind) > ($4, $5)
+                     ORDER BY shop_id, kind, run_at, id LIMIT 1{skip})
          RETURNING id, shop_id, kind, subject, doc, cursor, attempts, key_id, actor, on_behalf_of, xid",
         xid = dialect::current_xid(engine),
-        kinds = kinds.join(", "),
         skip = dialect::skip_locked(engine),
     )
 }
 
-/// Claims the job that has waited longest, until `lease_until`.
+fn numbers(kinds: &[JobKind]) -> String {
+    let kinds: Vec<String> = kinds.iter().map(|kind| kind.number().to_string()).collect();
+    kinds.join(", ")
+}
+
+/// A shop and a kind of work, between which workers take turns.
+pub(super) type Pair = (Arc<str>, i64);
+
+/// The pair before all others.
+pub(super) fn first_pair() -> Pair {
+    (Arc::from(""), i64::MIN)
+}
+
+/// Claims a job until `lease_until`: of the next pair behind `turn` that has one due, the job that has waited
+/// longest.
 pub(super) async fn claim(
     tx: &mut Tx,
     kinds: &[JobKind],
+    turn: &Pair,
     lease_owner: &str,
     now: i64,
     lease_until: i64,
 ) -> Result<Option<Job>> {
     let text = claim_text(tx.engine(), kinds);
-    let row: Option<ClaimRow> = on_write!(tx, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
-        .bind(lease_owner)
-        .bind(lease_until)
-        .bind(now)
-        .fetch_optional(e)
-        .await)?;
-    row.map(|row| row.job(lease_owner)).transpose()
+    for (shop, kind) in [turn, &first_pair()] {
+        let row: Option<ClaimRow> =
+            on_write!(tx, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+                .bind(lease_owner)
+                .bind(lease_until)
+                .bind(now)
+                .bind(&**shop)
+                .bind(kind)
+                .fetch_optional(e)
+                .await)?;
+        if let Some(row) = row {
+            return row.job(lease_owner).map(Some);
+        }
+    }
+    Ok(None)
+}
+
+/// Whether another job of these kinds could be taken.
+pub(super) async fn others_are_due(
+    conn: &mut Conn,
+    kinds: &[JobKind],
+    id: &str,
+    now: i64,
+) -> Result<bool> {
+    let text = format!(
+        "SELECT EXISTS (SELECT 1 FROM jobs
+         WHERE state <= 2 AND run_at <= $1 AND id <> $2 AND kind IN ({kinds}))",
+        kinds = numbers(kinds),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(now)
+    .bind(id)
+    .fetch_one(e)
+    .await)?)
 }
 
 impl ClaimRow {
@@ -143,8 +189,14 @@ impl ClaimRow {
 }
 
 const ADVANCE: &str = "UPDATE jobs SET cursor = $3, progress = progress + $4, state = $5,
-    run_at = $6, update_time = $7, end_time = $8, error = NULL
+    run_at = $6, update_time = $7, end_time = $8, skipped = skipped * $9 + $10,
+    error = CASE WHEN $10 > 0 THEN $11 WHEN skipped * $9 > 0 THEN error END,
+    attempts = attempts + $12, lease_owner = CASE WHEN $12 = 0 THEN lease_owner END
     WHERE id = $1 AND lease_owner = $2 AND state = 2";
+
+/// Work that leaves no operation behind vanishes, unless it has something to report.
+const VANISH: &str = "DELETE FROM jobs
+    WHERE id = $1 AND lease_owner = $2 AND state = 2 AND skipped * $3 = 0";
 
 /// Writes down a step; false if the job is not this worker's any more.
 pub(super) async fn advance(
@@ -154,10 +206,25 @@ pub(super) async fn advance(
     lease_until: i64,
     step: &Step,
 ) -> Result<bool> {
-    let state = if step.done {
-        JobState::Done
-    } else {
-        JobState::Running
+    let skipped_before = i64::from(!step.recounted);
+    if step.done && !job.kind.is_kept() && step.skipped == 0 {
+        let vanished = execute!(
+            tx,
+            sqlx::query(VANISH)
+                .bind(&job.id)
+                .bind(&job.lease_owner)
+                .bind(skipped_before)
+        )?;
+        if vanished == 1 {
+            return Ok(true);
+        }
+    }
+    let state = match step {
+        Step { done: true, .. } => JobState::Done,
+        Step {
+            resume_at: Some(_), ..
+        } => JobState::Pending,
+        _ => JobState::Running,
     };
     let done = execute!(
         tx,
@@ -167,9 +234,13 @@ pub(super) async fn advance(
             .bind(&step.cursor)
             .bind(step.worked)
             .bind(state.number())
-            .bind(lease_until)
+            .bind(step.resume_at.unwrap_or(lease_until))
             .bind(now)
             .bind(step.done.then_some(now))
+            .bind(skipped_before)
+            .bind(step.skipped)
+            .bind(step.note.as_deref())
+            .bind(i64::from(step.resume_at.is_some()))
     )?;
     Ok(done == 1)
 }

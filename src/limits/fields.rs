@@ -19,7 +19,13 @@ pub enum Rule {
     Text(usize),
     /// Text on several lines, of this many characters.
     Lines(usize),
-    /// Text on one line, of at least and at most so many characters.
+    /// Text on one line, of this many characters, by which people know something: at least one of them
+    /// can be seen.
+    Label(usize),
+    /// Text on one line, of this many characters, that identifies something: no two that look the same
+    /// differ in a character that nobody sees.
+    Key(usize),
+    /// As [`Rule::Key`], of at least and at most so many characters.
     Token(usize, usize),
     /// A filter or an order, of this many bytes.
     Expression(usize),
@@ -57,8 +63,12 @@ pub enum Rule {
     RequestId,
     /// A whole number in this range.
     Int(i64, i64),
-    /// Money that is not negative.
+    /// Money that is not negative. It may have fractions of the currency's smallest unit.
     Price,
+    /// Money that is paid: not negative, and without fractions of the currency's smallest unit.
+    Paid,
+    /// Money that is paid or taken off, without fractions of the currency's smallest unit.
+    PaidOrTaken,
     /// A free structure of this many bytes, encoded.
     Attributes(usize),
     /// A list of at most so many messages.
@@ -128,11 +138,12 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("Address.phone", Rule::Text(32)),
     ("Address.postal_code", Rule::Text(16)),
     ("Address.region", Rule::Text(128)),
-    ("Address.tax_id", Rule::Text(32)),
-    ("Address.vat_number", Rule::Text(32)),
+    ("Address.tax_id", Rule::Key(32)),
+    ("Address.vat_number", Rule::Key(32)),
+    ("Adjustment.amount", Rule::PaidOrTaken),
     ("Adjustment.kind", Rule::Id),
     ("Adjustment.label", Rule::Text(255)),
-    ("ApiKey.display_name", Rule::Text(255)),
+    ("ApiKey.display_name", Rule::Label(255)),
     ("ApiKey.name", API_KEY),
     ("ApiKey.roles", Rule::Values(6)),
     ("AssignCartRequest.customer", CUSTOMER),
@@ -148,7 +159,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("Cart.adjustments", Rule::Messages(CHARGES_MAX)),
     ("Cart.attributes", Rule::Attributes(ATTRIBUTES_BYTES_MAX)),
     ("Cart.charges", Rule::Messages(CHARGES_MAX)),
-    ("Cart.display_name", Rule::Text(255)),
+    ("Cart.display_name", Rule::Label(255)),
     ("Cart.name", CART),
     ("Cart.note", Rule::Lines(1_000)),
     ("Cart.number", Rule::Number),
@@ -167,7 +178,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("CartOwner.slot", Rule::Id),
     ("CartOwner.visitor", Rule::Token(16, 256)),
     ("CartTarget.cart", CART),
-    ("Charge.amount", Rule::Price),
+    ("Charge.amount", Rule::Paid),
     ("Charge.kind", Rule::Id),
     ("Charge.label", Rule::Text(255)),
     ("Consent.source", Rule::Text(64)),
@@ -184,8 +195,8 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("CreateGroupRequest.group_id", Rule::Id),
     ("CreateShopRequest.shop_id", Rule::Id),
     ("CreateTitleRequest.title_id", Rule::Id),
-    ("Customer.accounting_number", Rule::Text(64)),
-    ("Customer.activity_code", Rule::Text(16)),
+    ("Customer.accounting_number", Rule::Key(64)),
+    ("Customer.activity_code", Rule::Key(16)),
     (
         "Customer.attributes",
         Rule::Attributes(ATTRIBUTES_BYTES_MAX),
@@ -212,9 +223,9 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ),
     ("Customer.payment_days", DAYS),
     ("Customer.phone", Rule::Text(32)),
-    ("Customer.registration_number", Rule::Text(64)),
+    ("Customer.registration_number", Rule::Key(64)),
     ("Customer.title", TITLE),
-    ("Customer.vat_number", Rule::Text(32)),
+    ("Customer.vat_number", Rule::Key(32)),
     ("Customer.website", Rule::Url(2_048)),
     ("CustomerKey.email", Rule::Text(EMAIL_CHARS_MAX)),
     ("CustomerKey.number", Rule::Number),
@@ -223,7 +234,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("DeleteGroupRequest.name", GROUP),
     ("DeleteTitleRequest.name", TITLE),
     ("EditCartRequest.edits", Rule::Messages(EDITS_MAX)),
-    ("ExternalId.id", Rule::Text(128)),
+    ("ExternalId.id", Rule::Key(128)),
     ("ExternalId.system", Rule::Id),
     ("GetAddressRequest.name", ADDRESS),
     ("GetCustomerRequest.name", CUSTOMER),
@@ -234,7 +245,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("Group.discount_percent", Rule::Percent(2)),
     (
         "Group.display_names",
-        Rule::Map(50, &Rule::Language, &Rule::Text(64)),
+        Rule::Map(50, &Rule::Language, &Rule::Label(64)),
     ),
     ("Group.name", GROUP),
     ("Group.priority", Rule::Int(0, 1_000_000)),
@@ -242,12 +253,12 @@ pub const FIELDS: &[(&str, Rule)] = &[
         "ItemInput.attributes",
         Rule::Attributes(ITEM_ATTRIBUTES_BYTES_MAX),
     ),
-    ("ItemInput.category_ids", Rule::List(50, &Rule::Text(128))),
-    ("ItemInput.display_name", Rule::Text(255)),
+    ("ItemInput.category_ids", Rule::List(50, &Rule::Key(128))),
+    ("ItemInput.display_name", Rule::Label(255)),
     ("ItemInput.image_uri", Rule::Text(2_048)),
-    ("ItemInput.product", Rule::Text(128)),
+    ("ItemInput.product", Rule::Key(128)),
     ("ItemInput.quantity", QUANTITY),
-    ("ItemInput.variant", Rule::Text(128)),
+    ("ItemInput.variant", Rule::Key(128)),
     ("ItemPrice.list_price", Rule::Price),
     ("ItemPrice.tax_rate", Rule::Percent(4)),
     ("ListAddressesRequest.customer", CUSTOMER),
@@ -265,7 +276,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("MoveItemsRequest.items", Rule::Messages(EDITS_MAX)),
     ("MoveItemsRequest.source_etag", Rule::Etag),
     ("MoveItemsRequest.target_etag", Rule::Etag),
-    ("OrderCartRequest.order_reference", Rule::Text(128)),
+    ("OrderCartRequest.order_reference", Rule::Key(128)),
     ("PriceOverride.amount", Rule::Price),
     ("PriceOverride.reason", Rule::Lines(500)),
     ("RecoverCartRequest.token", Rule::Token(1, 512)),
@@ -281,7 +292,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("RenewCartLockRequest.name", CART),
     ("ReopenCartRequest.name", CART),
     ("RevokeApiKeyRequest.name", API_KEY),
-    ("Shop.display_name", Rule::Text(255)),
+    ("Shop.display_name", Rule::Label(255)),
     ("Shop.name", SHOP),
     (
         "ShopSettings.cart_abandoned_after_minutes",
@@ -305,18 +316,18 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("ShopSettings.visitor_group", GROUP),
     (
         "Title.display_names",
-        Rule::Map(50, &Rule::Language, &Rule::Text(32)),
+        Rule::Map(50, &Rule::Language, &Rule::Label(32)),
     ),
     ("Title.name", TITLE),
     ("UndeleteCustomerRequest.name", CUSTOMER),
     ("UnlockCartRequest.name", CART),
     (
         "UpdateItemPricesRequest.ProductPrice.product",
-        Rule::Text(128),
+        Rule::Key(128),
     ),
     (
         "UpdateItemPricesRequest.ProductPrice.variant",
-        Rule::Text(128),
+        Rule::Key(128),
     ),
     (
         "UpdateItemPricesRequest.prices",
@@ -351,12 +362,23 @@ impl Rule {
         find(message).or_else(|| find("*"))
     }
 
+    /// Whether it is a rule of an amount of money.
+    pub const fn is_of_money(&self) -> bool {
+        matches!(self, Self::Price | Self::Paid | Self::PaidOrTaken)
+    }
+
     /// What the field takes, in words.
     pub fn text(&self) -> String {
         match *self {
-            Self::Text(max) | Self::Token(1, max) => format!("at most {max} characters"),
+            Self::Text(max) => format!("at most {max} characters"),
+            Self::Label(max) => format!("at most {max} characters, one of which can be seen"),
+            Self::Key(max) | Self::Token(1, max) => {
+                format!("at most {max} characters, none of them invisible")
+            }
             Self::Lines(max) => format!("at most {max} characters, several lines"),
-            Self::Token(min, max) => format!("{min} to {max} characters"),
+            Self::Token(min, max) => {
+                format!("{min} to {max} characters, none of them invisible")
+            }
             Self::Expression(max) => format!("at most {max} bytes"),
             Self::Password(min, max) => {
                 format!("{min} to {max} characters, at most {PASSWORD_BYTES_MAX} bytes")
@@ -380,6 +402,8 @@ impl Rule {
             }
             Self::Int(min, max) => format!("{min} to {max}"),
             Self::Price => "not negative".to_owned(),
+            Self::Paid => "not negative, in whole smallest units of the currency".to_owned(),
+            Self::PaidOrTaken => "in whole smallest units of the currency".to_owned(),
             Self::Attributes(max) => format!("at most {max} bytes"),
             Self::Messages(max) | Self::Values(max) => format!("at most {max} entries"),
             Self::List(max, each) => format!("at most {max} entries, each {}", each.text()),

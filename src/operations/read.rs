@@ -1,4 +1,9 @@
 //! Reading operations: one, and a page of them.
+//!
+//! A page examines a bounded number of rows, newest first, whatever the filter leaves of them; its token says
+//! how far it got.
+
+use std::sync::Arc;
 
 use crate::access::Caller;
 use crate::error::{Error, Result};
@@ -9,6 +14,9 @@ use crate::limits;
 use crate::list;
 use crate::proto::pb;
 use crate::store::{Conn, PageToken, RequestDigest, Statement, Store, StoreMeta};
+
+/// Rows that a page examines in each of its scopes.
+const EXAMINED_MAX: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
 
 /// What a filter of operations may name.
 pub(super) static SCHEMA: Schema = Schema {
@@ -53,7 +61,6 @@ fn operation(row: JobRow) -> Result<Operation> {
     let unknown = |what: &str| Error::corrupt("jobs", &row.id, what);
     let kind = JobKind::of(row.kind).ok_or_else(|| unknown("unknown kind"))?;
     let state = JobState::of(row.state).ok_or_else(|| unknown("unknown state"))?;
-    let error = row.error.filter(|_| state == JobState::Failed);
     let actor = match (row.actor, row.key_id.as_str()) {
         (Some(actor), _) => actor,
         (None, "system") => "system".to_owned(),
@@ -66,7 +73,8 @@ fn operation(row: JobRow) -> Result<Operation> {
         subject: row.subject,
         progress: row.progress,
         attempts: i32::try_from(row.attempts).unwrap_or(i32::MAX),
-        error: error.unwrap_or_default(),
+        error: row.error.unwrap_or_default(),
+        skipped: row.skipped,
         actor,
         create_time: Some(feed::timestamp(row.create_time)),
         update_time: Some(feed::timestamp(row.update_time)),
@@ -79,35 +87,38 @@ fn operation(row: JobRow) -> Result<Operation> {
     })
 }
 
-/// Begins a statement over the operations that a caller may see.
-fn visible(conn: &Conn, caller: &Caller, select: &'static str) -> Statement {
-    let mut statement = Statement::new(conn.engine(), select);
-    statement
-        .push(" FROM jobs j WHERE (j.shop_id = ")
-        .bind(&*caller.shop);
+/// The shops whose operations a caller may see: its own, and, for operators, the whole store.
+fn scopes(caller: &Caller) -> Vec<Arc<str>> {
+    let mut scopes = vec![Arc::clone(&caller.shop)];
     if caller.roles.has(pb::Role::Operator) {
-        statement.push(" OR j.shop_id = ''");
+        scopes.push(Arc::from(""));
     }
-    statement.push(")");
-    statement
+    scopes
 }
 
 const COLUMNS: &str = "SELECT j.id, j.kind, j.state, j.subject, j.progress, j.attempts, j.error, \
-     j.key_id, j.actor, j.create_time, j.update_time, j.end_time";
-
-/// Rows that one page examines.
-const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
+     j.skipped, j.key_id, j.actor, j.create_time, j.update_time, j.end_time FROM jobs j \
+     WHERE j.shop_id = ";
 
 /// One operation.
 pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<Operation> {
-    let mut statement = visible(conn, caller, COLUMNS);
-    statement.push(" AND j.id = ").bind(id).push(" LIMIT 1");
-    let rows: Vec<JobRow> = statement.fetch_all(conn).await?;
-    match rows.into_iter().next() {
-        Some(row) => operation(row),
-        None => Err(Error::not_found("operation")),
+    for scope in scopes(caller) {
+        let mut statement = Statement::new(conn.engine(), COLUMNS);
+        statement
+            .bind(&*scope)
+            .push(" AND j.id = ")
+            .bind(id)
+            .push(" LIMIT 1");
+        let rows: Vec<JobRow> = statement.fetch_all(conn).await?;
+        if let Some(row) = rows.into_iter().next() {
+            return operation(row);
+        }
     }
+    Err(Error::not_found("operation"))
 }
+
+/// The place of an operation in the order of the list.
+type Place = (i64, String);
 
 /// A ListOperations, checked.
 pub(super) struct List {
@@ -142,74 +153,83 @@ impl List {
     }
 
     pub(super) async fn read(self, conn: &mut Conn) -> Result<pb::ListOperationsResponse> {
-        let (mut rows, mut end) = self.examined(conn, &self.caller.shop).await?;
-        if self.caller.roles.has(pb::Role::Operator) {
-            // Each shop has an index of its own order, of which one statement would use neither.
-            let (further, other_end) = self.examined(conn, "").await?;
-            rows.extend(further);
-            end = end.max(other_end);
-            rows.sort_by(|one, other| place(other).cmp(&place(one)));
-            let newer = |row: &JobRow| end.as_ref().is_none_or(|end| place(row) >= *end);
-            rows.retain(newer);
+        let scopes = scopes(&self.caller);
+        let mut end = None;
+        for scope in &scopes {
+            // The newest of the ends: up to there the rows of all scopes were examined.
+            end = end.max(self.end(conn, scope).await?);
         }
-        let more = rows.len() > self.size;
-        rows.truncate(self.size);
-        let next = rows.last().filter(|_| more).map(place).or(end);
+        let mut rows = Vec::new();
+        for scope in &scopes {
+            rows.append(&mut self.rows(conn, scope, end.as_ref()).await?);
+        }
+        rows.sort_unstable_by(|a, b| (b.create_time, &b.id).cmp(&(a.create_time, &a.id)));
+        let next = if rows.len() > self.size {
+            rows.truncate(self.size);
+            rows.last().map(|last| (last.create_time, last.id.clone()))
+        } else {
+            end
+        };
+        let next_page_token = match next {
+            Some(next) => PageToken::seal(&self.meta, &self.digest, &next),
+            None => String::new(),
+        };
         let operations = rows
             .into_iter()
             .map(|row| Ok(operation(row)?.message))
             .collect::<Result<_>>()?;
         Ok(pb::ListOperationsResponse {
             operations,
-            next_page_token: next
-                .map(|place| PageToken::seal(&self.meta, &self.digest, &place))
-                .unwrap_or_default(),
+            next_page_token,
         })
     }
 
-    /// The newest operations of a shop that match, of those that one page may examine; and the last of
-    /// those where there may be further ones.
-    async fn examined(&self, conn: &mut Conn, shop: &str) -> Result<(Vec<JobRow>, Option<Place>)> {
-        let one_more = self.size + 1;
-        let mut statement = Statement::new(conn.engine(), "SELECT * FROM (");
-        statement.push(COLUMNS).push(", (");
-        statement.push_filter(&self.filter, self.now);
-        statement.push(") AS fits");
-        self.push_from(&mut statement, shop);
-        statement.push(" LIMIT ").push_number(EXAMINED);
-        statement.push(") AS e WHERE e.fits LIMIT ");
-        statement.push_number(i64::try_from(one_more).unwrap_or(i64::MAX));
-        let rows: Vec<JobRow> = statement.fetch_all(conn).await?;
-        if rows.len() == one_more || self.filter.is_everything() {
-            return Ok((rows, None));
-        }
-        let mut last = Statement::new(conn.engine(), "SELECT j.create_time, j.id");
-        self.push_from(&mut last, shop);
-        // This passes over what was just examined.
-        last.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
-        Ok((rows, last.fetch_all(conn).await?.pop()))
+    /// The last row that this page may examine in a scope; None where fewer are left.
+    async fn end(&self, conn: &mut Conn, scope: &str) -> Result<Option<Place>> {
+        let mut statement = Statement::new(
+            conn.engine(),
+            "SELECT j.create_time, j.id FROM jobs j WHERE j.shop_id = ",
+        );
+        statement.bind(scope);
+        self.push_after(&mut statement);
+        statement
+            .push(" ORDER BY j.create_time DESC, j.id DESC LIMIT 1 OFFSET ")
+            .push_number(EXAMINED_MAX - 1);
+        let rows: Vec<Place> = statement.fetch_all(conn).await?;
+        Ok(rows.into_iter().next())
     }
 
-    /// Adds from where rows are taken, and their order.
-    fn push_from(&self, statement: &mut Statement, shop: &str) {
-        statement.push(" FROM jobs j WHERE j.shop_id = ").bind(shop);
+    /// The operations of a scope that belong to the page, and one more.
+    async fn rows(&self, conn: &mut Conn, scope: &str, end: Option<&Place>) -> Result<Vec<JobRow>> {
+        let mut statement = Statement::new(conn.engine(), COLUMNS);
+        statement.bind(scope);
+        self.push_after(&mut statement);
+        if let Some((time, id)) = end {
+            statement
+                .push(" AND (j.create_time, j.id) >= (")
+                .bind(*time)
+                .push(", ")
+                .bind(id.as_str())
+                .push(")");
+        }
+        statement.push(" AND ").push_filter(&self.filter, self.now);
+        let one_more = i64::try_from(self.size + 1).unwrap_or(i64::MAX);
+        statement
+            .push(" ORDER BY j.create_time DESC, j.id DESC LIMIT ")
+            .push_number(one_more);
+        Ok(statement.fetch_all(conn).await?)
+    }
+
+    fn push_after(&self, statement: &mut Statement) {
         if let Some((time, id)) = &self.after {
             statement
                 .push(" AND (j.create_time, j.id) < (")
                 .bind(*time)
                 .push(", ")
-                .bind(&**id);
-            statement.push(")");
+                .bind(id.as_str())
+                .push(")");
         }
-        statement.push(" ORDER BY j.create_time DESC, j.id DESC");
     }
-}
-
-/// Where an operation stands in the list.
-type Place = (i64, String);
-
-fn place(row: &JobRow) -> Place {
-    (row.create_time, row.id.clone())
 }
 
 #[cfg(test)]

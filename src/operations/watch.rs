@@ -12,10 +12,10 @@ use tonic::{Code, Status};
 use super::read;
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{Feed, Permit};
+use crate::feed::{Apart, Feed, Permit};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
-use crate::store::Store;
+use crate::store::{Purpose, Store};
 
 /// The messages of a watched operation.
 pub(super) type Stream = Pin<Box<dyn futures::Stream<Item = Result<pb::Operation, Status>> + Send>>;
@@ -44,7 +44,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
         _permit: feed.admit(&caller)?,
         draining: feed.draining().clone(),
         progress: jobs::progress(),
-        store,
+        store: store.reserved_for(Purpose::Streams),
         caller,
         id,
         sent: None,
@@ -64,15 +64,36 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
 }
 
 impl Watch {
+    /// The operation as it is.
+    async fn read(&self) -> Result<read::Operation> {
+        let (store, caller, id) = (self.store.clone(), self.caller.clone(), self.id.clone());
+        let read = Apart::start(async move {
+            let read =
+                store.read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
+            read.await
+        });
+        tokio::select! {
+            () = self.draining.cancelled() => Err(draining()),
+            () = self.caller.ended() => Err(revoked()),
+            operation = read => operation,
+        }
+    }
+
     /// Waits for what was not sent yet.
     async fn next(&mut self) -> Result<pb::Operation> {
         loop {
             self.progress.borrow_and_update();
-            let (caller, id) = (self.caller.clone(), self.id.clone());
-            let read = self
-                .store
-                .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
-            let operation = read.await?;
+            let operation = match (self.read().await, &self.sent) {
+                // A job that leaves no operation behind vanishes when it has ended well.
+                (Err(error), Some(last)) if error.reason() == ErrorReason::NotFound => {
+                    self.ended = true;
+                    return Ok(pb::Operation {
+                        state: pb::operation::State::Done.into(),
+                        ..last.clone()
+                    });
+                }
+                (read, _) => read?,
+            };
             if self.sent.as_ref() != Some(&operation.message) {
                 self.ended = operation.state.has_ended();
                 self.sent = Some(operation.message.clone());

@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::on;
+use crate::limits::{CLOCK_OFF_MAX, CLOCK_OFF_TOLD};
 use crate::proto::POOL;
 use crate::store::Store;
 
@@ -21,12 +20,18 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps each service's health up to date until `stop`; then none serves any more.
 pub async fn watch_readiness(health: Health, store: Store, stop: CancellationToken) {
-    let mut known = None;
+    // Nobody is told of an unknown service before the first look.
+    health.set(ServingStatus::NotServing).await;
+    let mut known = false;
+    let mut clock = ClockWatch::default();
     loop {
-        let answered = tokio::time::timeout(PATIENCE, store.read(|conn| ping(conn).boxed())).await;
-        let ready = matches!(answered, Ok(Ok(())));
-        if known != Some(ready) {
-            known = Some(ready);
+        let looked = tokio::time::timeout(PATIENCE, store.condition()).await;
+        let ready = match looked {
+            Ok(Ok(condition)) => clock.is_right(condition.clock_ahead) && condition.writable,
+            Ok(Err(_)) | Err(_) => false,
+        };
+        if known != ready {
+            known = ready;
             health
                 .set(if ready {
                     ServingStatus::Serving
@@ -47,9 +52,34 @@ pub async fn watch_readiness(health: Health, store: Store, stop: CancellationTok
         .await;
 }
 
-async fn ping(conn: &mut crate::store::Conn) -> crate::error::Result<()> {
-    on!(conn, |e| sqlx::query("SELECT 1").execute(e).await.map(drop))?;
-    Ok(())
+/// Tells the log once when this machine's clock begins to differ from the database's, and once when it is
+/// right again.
+#[derive(Default)]
+struct ClockWatch {
+    told: bool,
+}
+
+impl ClockWatch {
+    /// Whether the clock is right enough to serve.
+    fn is_right(&mut self, ahead: i64) -> bool {
+        let off = Duration::from_micros(ahead.unsigned_abs());
+        let told = off > CLOCK_OFF_TOLD;
+        let seconds = ahead as f64 / 1e6;
+        if told && !self.told {
+            tracing::warn!(
+                ahead_seconds = seconds,
+                "this machine's clock differs from the database's, which counts; put it right (NTP): \
+                 beyond 10 seconds the services are NOT_SERVING"
+            );
+        } else if self.told && !told {
+            tracing::info!(
+                ahead_seconds = seconds,
+                "this machine's clock is right again"
+            );
+        }
+        self.told = told;
+        off <= CLOCK_OFF_MAX
+    }
 }
 
 impl Health {
@@ -57,5 +87,20 @@ impl Health {
         for service in POOL.services() {
             self.0.set_service_status(service.full_name(), status).await;
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_may_differ_by_ten_seconds_either_way() {
+        let mut clock = ClockWatch::default();
+
+        assert!(clock.is_right(0));
+        assert!(clock.is_right(-10_000_000) && clock.told);
+        assert!(!clock.is_right(10_000_001));
+        assert!(clock.is_right(900_000) && !clock.told);
     }
 }

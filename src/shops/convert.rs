@@ -1,6 +1,6 @@
 //! Between the contract's messages and what is stored.
 
-use crate::access::Roles;
+use crate::access::{Roles, format};
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, timestamp};
 use crate::mask;
@@ -70,6 +70,20 @@ pub fn settings(shop: &Shop) -> pb::ShopSettings {
     }
 }
 
+/// Empties the fields that name a group whose id is not among `visible`.
+pub fn hide_groups(settings: &mut pb::ShopSettings, visible: &[String]) {
+    let groups = [
+        &mut settings.visitor_group,
+        &mut settings.guest_group,
+        &mut settings.customer_group,
+    ];
+    for group in groups {
+        if !visible.iter().any(|id| id == id_of(group)) {
+            group.clear();
+        }
+    }
+}
+
 /// The fields of the settings that an update may change.
 const WRITABLE: [&str; 15] = [
     "default_currency_code",
@@ -114,9 +128,17 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
             }
             "language_codes" => match sent.language_codes.as_slice() {
                 [] => settings.languages.clone_from(&first.languages),
-                languages => settings.languages = languages.to_vec(),
+                languages => {
+                    let languages = languages.iter();
+                    settings.languages = languages
+                        .map(|language| format::canonical_language(language))
+                        .collect();
+                }
             },
-            "time_zone" => settings.time_zone = text(&sent.time_zone, first.time_zone.clone()),
+            "time_zone" => {
+                settings.time_zone = format::time_zone_name(&sent.time_zone)
+                    .unwrap_or_else(|| first.time_zone.clone());
+            }
             "visitor_group" => {
                 settings.visitor_group = group(&sent.visitor_group, first.visitor_group.clone());
             }

@@ -3,10 +3,11 @@
 //! Invariant: a key that is stored is also on this machine's disk. The file is written before the
 //! commit and gets its name after it; a start that died in between is finished by the next.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::FutureExt as _;
 use zeroize::Zeroizing;
@@ -17,12 +18,14 @@ use crate::access::Caller;
 use crate::error::Error;
 use crate::ids;
 use crate::proto::pb::Role;
-use crate::store::Store;
+use crate::store::{Store, close_to_others, make_folder};
 
 /// The file in the data folder that holds the keys of the first start.
 pub const KEYS_FILE: &str = "keys";
 /// Its name until the keys are stored.
 const PENDING_FILE: &str = "keys.new";
+/// How often a start looks whether another in the same folder has ended.
+const TURN_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why the first start failed.
 #[derive(Debug, thiserror::Error)]
@@ -35,6 +38,13 @@ pub enum FirstStartError {
         /// Why.
         source: io::Error,
     },
+    /// Keys of another store are there.
+    #[error(
+        "{} is there, but this store is empty: the keys are of another store, and they are not \
+         overwritten. Name the database that they open; for a new store, name another folder with \
+         --data-dir or move the file away", .0.display()
+    )]
+    OtherKeys(PathBuf),
     /// The store refused.
     #[error(transparent)]
     Store(#[from] Error),
@@ -57,15 +67,34 @@ pub struct Keys {
 /// The file's or the store's.
 pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>, FirstStartError> {
     let pending = data_dir.join(PENDING_FILE);
-    if store.read(|conn| sql::any(conn).boxed()).await? {
+    let any = || store.read(|conn| sql::any(conn).boxed());
+    if !any().await? {
+        // With PostgreSQL the data folder holds nothing else, and nobody has made it yet.
+        make_folder(data_dir)
+            .and_then(|()| close_to_others(data_dir))
+            .map_err(failed(data_dir))?;
+    }
+    let _turn = turn(data_dir).await;
+    if any().await? {
         finish(store, data_dir, &pending).await?;
         return Ok(None);
+    }
+    let keys = data_dir.join(KEYS_FILE);
+    if keys.symlink_metadata().is_ok() {
+        return Err(FirstStartError::OtherKeys(keys));
+    }
+    // Of a start that died before its commit: those keys open nothing.
+    match fs::remove_file(&pending) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => {
+            return Err(failed(&pending)(error));
+        }
+        _ => {}
     }
     let made = Keys {
         operator: secret::new().into(),
         admin: secret::new().into(),
     };
-    write(data_dir, &pending, &made).map_err(failed(&pending))?;
+    write(&pending, &made).map_err(failed(&pending))?;
     if insert(store, &made).await? {
         adopt(data_dir, &pending)?;
         Ok(Some(made))
@@ -73,6 +102,19 @@ pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>,
         // Another replica was first.
         fs::remove_file(&pending).map_err(failed(&pending))?;
         Ok(None)
+    }
+}
+
+/// Waits until no other replica starts in this folder, and keeps others waiting. None where there is no
+/// folder, or one that cannot be locked.
+async fn turn(data_dir: &Path) -> Option<File> {
+    let folder = File::open(data_dir).ok()?;
+    loop {
+        match folder.try_lock() {
+            Ok(()) => return Some(folder),
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_INTERVAL).await,
+            Err(TryLockError::Error(_)) => return None,
+        }
     }
 }
 
@@ -141,10 +183,10 @@ async fn finish(store: &Store, data_dir: &Path, pending: &Path) -> Result<(), Fi
     fs::remove_file(pending).map_err(failed(pending))
 }
 
-fn write(data_dir: &Path, path: &Path, keys: &Keys) -> io::Result<()> {
-    make_folder(data_dir)?;
+fn write(path: &Path, keys: &Keys) -> io::Result<()> {
     let mut options = OpenOptions::new();
-    options.write(true).create(true).truncate(true);
+    // Nothing is overwritten, and no link is followed.
+    options.write(true).create_new(true);
     #[cfg(unix)]
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
@@ -157,24 +199,31 @@ fn write(data_dir: &Path, path: &Path, keys: &Keys) -> io::Result<()> {
     file.sync_all()
 }
 
-/// With PostgreSQL the data folder holds nothing else, and nobody has made it yet.
-fn make_folder(data_dir: &Path) -> io::Result<()> {
-    let mut builder = fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data_dir)
-}
-
 /// Gives the file its name, for good.
 fn adopt(data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
     let path = data_dir.join(KEYS_FILE);
-    fs::rename(pending, &path).map_err(failed(&path))?;
+    rename_to_new(pending, &path).map_err(failed(&path))?;
     #[cfg(unix)]
     File::open(data_dir)
         .and_then(|folder| folder.sync_all())
         .map_err(failed(data_dir))?;
     Ok(())
+}
+
+/// Renames a file, and never replaces another by it.
+fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::hard_link(from, to) {
+        Ok(()) => fs::remove_file(from),
+        // Of a start that died between the two steps.
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
+            if fs::read(from)? != fs::read(to)? {
+                return Err(error);
+            }
+            fs::remove_file(from)
+        }
+        // Not every file system has hard links; nobody else writes into this folder.
+        Err(_) => fs::rename(from, to),
+    }
 }
 
 fn failed(path: &Path) -> impl FnOnce(io::Error) -> FirstStartError {

@@ -8,7 +8,7 @@ use super::model::ApiKey;
 use super::rpc::{more, open, sees_all, size};
 use super::secret;
 use super::sql::{self, KeyQuery};
-use crate::access::Caller;
+use crate::access::{Caller, Keys};
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
 use crate::ids;
@@ -139,11 +139,17 @@ pub async fn list(
 }
 
 /// RevokeApiKey.
-pub async fn revoke(store: &Store, caller: Caller, request: pb::RevokeApiKeyRequest) -> Result<()> {
+pub async fn revoke(
+    store: &Store,
+    api_keys: &Keys,
+    caller: Caller,
+    request: pb::RevokeApiKeyRequest,
+) -> Result<()> {
     let now = store.clock().now();
     let id = convert::id_of(&request.name).to_owned();
     let locks = feed::locks(&caller).and(lock(&id));
-    let revoked = store.write_with(locks, (caller, id), move |tx, (caller, id)| {
+    let data = (caller, id, api_keys.clone());
+    let revoked = store.write_with(locks, data, move |tx, (caller, id, api_keys)| {
         async move {
             if feed::replay(tx, caller).await?.is_some() {
                 return Ok(());
@@ -154,8 +160,10 @@ pub async fn revoke(store: &Store, caller: Caller, request: pb::RevokeApiKeyRequ
                 sql::revoke_key(tx, id, now).await?;
                 let change = Change::upserted(Kind::ApiKey, &**id, 2, &convert::api_key(&key));
                 feed::append(tx, caller, now, change).await?;
+                let (api_keys, id) = (api_keys.clone(), id.clone());
+                tx.after_commit(move || api_keys.revoked(&id));
             }
-            Ok(())
+            feed::remember(tx, caller, now, id, &()).await
         }
         .boxed()
     });

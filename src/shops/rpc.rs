@@ -6,26 +6,27 @@ use tonic::{Code, Request, Response, Status};
 use super::convert;
 use super::model::{Shop, ShopDoc};
 use super::{keys, lock, sql};
-use crate::access::Caller;
+use crate::access::{Caller, Keys};
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::groups;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::store::{Locks, PageToken, RequestDigest, Store, page_size};
+use crate::{customers, groups};
 
 /// AdminService over a store.
 #[derive(Clone)]
 pub struct Service {
     pub(super) store: Store,
+    api_keys: Keys,
 }
 
 impl Service {
     /// The service.
     #[must_use]
-    pub fn new(store: Store) -> Self {
-        Self { store }
+    pub fn new(store: Store, api_keys: Keys) -> Self {
+        Self { store, api_keys }
     }
 
     async fn create(&self, caller: Caller, request: pb::CreateShopRequest) -> Result<pb::Shop> {
@@ -124,11 +125,20 @@ impl Service {
     }
 
     async fn settings(&self, caller: Caller) -> Result<pb::ShopSettings> {
-        let read = self
-            .store
-            .read(|conn| async move { present(conn, &caller.shop).await }.boxed());
-        let shop = read.await?;
-        Ok(convert::settings(&shop))
+        let read = self.store.read(|conn| {
+            async move {
+                let shop = present(conn, &caller.shop).await?;
+                let mut settings = convert::settings(&shop);
+                if !groups::sees_hidden(&caller) {
+                    let ids = shop.doc.settings.specials().ids().map(str::to_owned);
+                    let visible = groups::visible(conn, &caller.shop, &ids).await?;
+                    convert::hide_groups(&mut settings, &visible);
+                }
+                Ok(settings)
+            }
+            .boxed()
+        });
+        read.await
     }
 
     async fn update_settings(
@@ -158,8 +168,17 @@ impl Service {
                         .as_ref()
                         .map_or("", |settings| &settings.etag);
                     feed::check_etag(etag, &name, shop.version)?;
-                    let before = shop.doc.settings.specials();
+                    let stored = shop.doc.settings.clone();
+                    let before = stored.specials();
+                    let language = stored.language().to_owned();
                     convert::apply(request, &mut shop.doc.settings)?;
+                    if shop.doc.settings == stored {
+                        let answer = convert::settings(&shop);
+                        if !request.validate_only {
+                            feed::remember(tx, caller, now, &shop.id, &answer).await?;
+                        }
+                        return Ok(answer);
+                    }
                     let specials = shop.doc.settings.specials();
                     if specials != before {
                         groups::hold_special(tx, &shop.id, &specials).await?;
@@ -176,6 +195,9 @@ impl Service {
                     feed::append(tx, caller, now, change).await?;
                     if specials != before {
                         groups::repoint(tx, caller, &specials, now).await?;
+                    }
+                    if shop.doc.settings.language() != language {
+                        customers::reorder(tx, caller, now).await?;
                     }
                     Ok(answer)
                 }
@@ -308,7 +330,7 @@ impl AdminService for Service {
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
-        keys::revoke(&self.store, caller, request.into_inner()).await?;
+        keys::revoke(&self.store, &self.api_keys, caller, request.into_inner()).await?;
         Ok(Response::new(()))
     }
 }

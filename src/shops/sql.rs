@@ -1,6 +1,7 @@
 //! All SQL of shops and API keys.
 
 use super::model::{ApiKey, ApiKeyDoc, Shop, ShopDoc};
+use crate::customers;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Tx};
 use crate::{on, on_write};
@@ -83,8 +84,9 @@ pub async fn any(conn: &mut Conn) -> Result<bool> {
     Ok(id.is_some())
 }
 
-const INSERT: &str = "INSERT INTO shops (id, version, doc, create_time, update_time)
-    VALUES ($1, $2, $3, $4, $5)";
+const INSERT: &str =
+    "INSERT INTO shops (id, version, doc, create_time, update_time, customers_index)
+    VALUES ($1, $2, $3, $4, $5, $6)";
 
 /// Adds a shop, whose id is free.
 pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
@@ -95,6 +97,31 @@ pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
         .bind(&doc)
         .bind(shop.create_time)
         .bind(shop.update_time)
+        .bind(customers::INDEX_VERSION)
+        .execute(e)
+        .await
+        .map(drop))?;
+    Ok(())
+}
+
+const NOT_INDEXED_BY: &str =
+    "SELECT id FROM shops WHERE customers_index <> $1 ORDER BY id LIMIT 100";
+
+/// The first shops whose customers are not indexed by this version.
+pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(NOT_INDEXED_BY)
+        .bind(version)
+        .fetch_all(e)
+        .await)?)
+}
+
+const SET_INDEXED_BY: &str = "UPDATE shops SET customers_index = $2 WHERE id = $1";
+
+/// Notes by which version a shop's customers are indexed.
+pub async fn set_indexed_by(tx: &mut Tx, id: &str, version: &str) -> Result<()> {
+    on_write!(tx, |e| sqlx::query(SET_INDEXED_BY)
+        .bind(id)
+        .bind(version)
         .execute(e)
         .await
         .map(drop))?;

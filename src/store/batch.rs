@@ -4,6 +4,9 @@
 //! before it wrote leaves its batch alone; one that fails after a write has the whole transaction
 //! rolled back: the others run again together, the culprit alone. All answers of a batch leave after
 //! its commit, also the refusals, as they may rest on what another member wrote.
+//!
+//! A rehearsal is a member of no batch, as it would roll its neighbours back: it has a transaction of its
+//! own, which costs no flush.
 
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
@@ -173,6 +176,11 @@ impl Queue {
             .as_ref()
             .is_none_or(|held| held == member.work.locks())
     }
+}
+
+/// Whether what ran was a rehearsal, which is rolled back.
+pub(super) fn is_rehearsal(ran: &[Member]) -> bool {
+    ran.iter().any(|member| member.work.is_rehearsal())
 }
 
 /// After a commit: does what was left for then; tells whether the change log grew.

@@ -10,6 +10,9 @@ use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::hints::Hints;
 use super::open::OpenError;
+use super::purpose;
+use super::workshop::JOBS_AT_ONCE;
+use crate::limits::CONNECTION_AGE;
 
 /// Where the data is: in a folder of this machine, or in a PostgreSQL.
 #[derive(Clone)]
@@ -87,27 +90,41 @@ impl fmt::Debug for DatabaseUrl {
     }
 }
 
-/// Connections of a replica that read.
-const POSTGRES_READERS: usize = 16;
-/// Connections of a replica that write.
+/// Connections of a replica for the reads of calls, for lists, and for the pages of streams.
+const POSTGRES_READERS: usize = 10;
+const POSTGRES_LISTS: usize = 7;
+const POSTGRES_STREAMS: usize = 4;
+/// Connections of a replica for the writes of calls.
 const POSTGRES_WRITERS: usize = 16;
-/// What one replica uses of a PostgreSQL: its readers and writers, and two for hints.
-pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS + POSTGRES_WRITERS + 2;
+/// What one replica uses of a PostgreSQL, with its reserved connections, the writers of the jobs, two for
+/// hints, and one that cancels statements.
+pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
+    + POSTGRES_LISTS
+    + POSTGRES_STREAMS
+    + purpose::FIXED
+    + POSTGRES_WRITERS
+    + JOBS_AT_ONCE
+    + 2
+    + 1;
 
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
     /// Where the data is.
     pub database: DatabaseUrl,
-    /// How many reads run at once.
+    /// How many reads of calls run at once.
     pub read_connections: usize,
-    /// How many writes run at once on PostgreSQL; SQLite has one writer.
+    /// How many lists are read at once; one key reads fewer.
+    pub list_connections: usize,
+    /// How many pages of streams are read at once.
+    pub stream_connections: usize,
+    /// How many writes of calls run at once on PostgreSQL; SQLite has one writer.
     pub write_connections: usize,
     /// How long a call waits for a free connection before it is told to come back.
     pub acquire_timeout: Duration,
     /// How long SQLite waits for a lock that a foreign program holds on the file.
     pub busy_timeout: Duration,
-    /// How long PostgreSQL works on one statement.
+    /// How long PostgreSQL works on one statement, and SQLite on one that reads.
     pub statement_timeout: Duration,
     /// How long PostgreSQL lets a statement wait for a lock.
     pub lock_timeout: Duration,
@@ -115,6 +132,9 @@ pub struct StoreConfig {
     /// machine or the network to it is gone; then its connection is given up. Longer than what the
     /// server itself allows.
     pub silence_limit: Duration,
+    /// How old a connection to PostgreSQL becomes, give or take a fifth: an address may come to lead to
+    /// another server, and only new connections follow it.
+    pub connection_age: Duration,
     /// By what replicas on one PostgreSQL tell each other of their commits.
     pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
@@ -126,19 +146,25 @@ impl StoreConfig {
     #[must_use]
     pub fn new(database: DatabaseUrl) -> Self {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
-        let read_connections = match &database {
-            DatabaseUrl::Embedded { .. } => cores.clamp(2, 8),
-            DatabaseUrl::Postgres(_) => POSTGRES_READERS,
+        let cores = cores.clamp(2, 8);
+        let (read_connections, list_connections, stream_connections) = match &database {
+            // Of the lists one more than there are cores: a key may keep all cores busy, and another's
+            // list still has its place.
+            DatabaseUrl::Embedded { .. } => (cores, cores + 1, 2),
+            DatabaseUrl::Postgres(_) => (POSTGRES_READERS, POSTGRES_LISTS, POSTGRES_STREAMS),
         };
         Self {
             database,
             read_connections,
+            list_connections,
+            stream_connections,
             write_connections: POSTGRES_WRITERS,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             silence_limit: Duration::from_secs(15),
+            connection_age: CONNECTION_AGE,
             hints: Hints::Notify,
             commit_delay: None,
         }

@@ -2,19 +2,36 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{Duration, Instant};
 
 use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
-use super::error::{Class, class, ends_connection};
+use super::error::{Class, class, ends_connection, is_read_only};
+use super::leash::Leash;
+use super::soundness::Soundness;
 
 /// Counts what the store sends to its database.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     statements: AtomicU64,
+    soundness: Arc<Soundness>,
 }
 
 impl Meter {
+    /// Notes damage that errors tell of.
+    pub(super) fn noting(soundness: &Arc<Soundness>) -> Self {
+        Self {
+            statements: AtomicU64::default(),
+            soundness: Arc::clone(soundness),
+        }
+    }
+
+    /// Notes how a statement or an attempt to connect failed.
+    pub(super) fn note(&self, error: &sqlx::Error) {
+        self.soundness.note(error);
+    }
+
     pub(super) fn statements(&self) -> u64 {
         self.statements.load(Ordering::Relaxed)
     }
@@ -46,6 +63,13 @@ pub struct Conn {
     in_transaction: bool,
     /// A statement lost against another transaction: the same work may succeed when done again.
     contended: bool,
+    /// The server refused to write.
+    read_only: bool,
+    /// The server process at the other end; none on SQLite.
+    process: Option<i32>,
+    /// What ends statements of SQLite; none for the writer and at the opening.
+    leash: Option<Arc<Leash>>,
+    made: Instant,
 }
 
 impl Conn {
@@ -57,6 +81,49 @@ impl Conn {
             broken: false,
             in_transaction: false,
             contended: false,
+            read_only: false,
+            process: None,
+            leash: None,
+            made: Instant::now(),
+        }
+    }
+
+    /// The connection, known to lead to this process of the server.
+    pub(super) fn of_process(mut self, pid: i32) -> Self {
+        self.process = Some(pid);
+        self
+    }
+
+    /// The server process at the other end.
+    pub(super) fn process(&self) -> Option<i32> {
+        self.process
+    }
+
+    /// How long ago the connection was made.
+    pub(super) fn age(&self) -> Duration {
+        self.made.elapsed()
+    }
+
+    /// Lets no statement of SQLite take longer than `limit`, nor longer than somebody waits for it.
+    /// PostgreSQL looks after that by itself.
+    pub(super) async fn limit(&mut self, limit: Duration) -> sqlx::Result<()> {
+        if let Native::Sqlite(connection) = &mut self.native {
+            self.leash = Some(Leash::put_on(connection, limit).await?);
+        }
+        Ok(())
+    }
+
+    /// Ends the statement that SQLite works at, as nobody waits for it.
+    pub(super) fn interrupt(&self) {
+        if let Some(leash) = &self.leash {
+            leash.pull();
+        }
+    }
+
+    /// Takes an interruption back, once the statement has ended.
+    pub(super) fn resume(&self) {
+        if let Some(leash) = &self.leash {
+            leash.loosen();
         }
     }
 
@@ -78,6 +145,9 @@ impl Conn {
     #[doc(hidden)]
     pub fn link(&mut self) -> Link<'_> {
         self.meter.statements.fetch_add(1, Ordering::Relaxed);
+        if let Some(leash) = &self.leash {
+            leash.begin();
+        }
         match &mut self.native {
             Native::Sqlite(connection) => Link::Sqlite(connection),
             Native::Postgres(connection) => Link::Postgres(connection),
@@ -88,11 +158,13 @@ impl Conn {
     #[doc(hidden)]
     pub fn noted<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         if let Err(error) = &result {
+            self.meter.note(error);
             // A row that is absent or does not decode leaves the transaction whole.
             if matches!(error, sqlx::Error::Database(_)) {
                 self.failed = true;
                 self.contended |= class(error) == Class::Contended;
             }
+            self.read_only |= is_read_only(error);
             if ends_connection(error) {
                 self.failed = true;
                 self.broken = true;
@@ -116,6 +188,11 @@ impl Conn {
 
     pub(super) fn is_broken(&self) -> bool {
         self.broken
+    }
+
+    /// Whether the server refused to write: it is a standby, or became one, or was made read-only.
+    pub(super) fn is_read_only(&self) -> bool {
+        self.read_only
     }
 
     pub(super) fn in_transaction(&self) -> bool {

@@ -23,6 +23,12 @@ pub const fn select_horizon(engine: Engine) -> &'static str {
     )
 }
 
+/// A statement that tells whether the server only follows another one, which may be ahead of it.
+#[must_use]
+pub const fn select_in_recovery(engine: Engine) -> &'static str {
+    engine.pick("SELECT FALSE", "SELECT pg_is_in_recovery()")
+}
+
 /// The number of the transaction that asks, as the change log carries it.
 #[must_use]
 pub const fn current_xid(engine: Engine) -> &'static str {
@@ -43,6 +49,17 @@ pub fn contains(engine: Engine, column: &str, placeholder: &str) -> String {
 pub fn any_of(engine: Engine, column: &str, placeholder: &str) -> String {
     match engine {
         Engine::Sqlite => format!("{column} IN (SELECT value FROM json_each({placeholder}))"),
+        Engine::Postgres => format!("{column} = ANY({placeholder})"),
+    }
+}
+
+/// Whether `column` is one of the digests at `placeholder`, which binds [`Digests`](super::Digests).
+#[must_use]
+pub fn any_digest_of(engine: Engine, column: &str, placeholder: &str) -> String {
+    match engine {
+        Engine::Sqlite => {
+            format!("{column} IN (SELECT unhex(value) FROM json_each({placeholder}))")
+        }
         Engine::Postgres => format!("{column} = ANY({placeholder})"),
     }
 }

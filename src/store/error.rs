@@ -7,6 +7,7 @@ use std::fmt;
 use sqlx::error::ErrorKind;
 use tonic::Code;
 
+use super::sqlite::is_file_size_limited;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 use crate::telemetry;
@@ -21,6 +22,8 @@ pub(super) enum Class {
     Contended,
     /// No room on the disk.
     Full,
+    /// The database file is damaged or is no database.
+    Damaged,
     /// Anything else: a fault of the program or of the data.
     Fault,
 }
@@ -51,11 +54,18 @@ pub(super) fn class(error: &sqlx::Error) -> Class {
 fn sqlite_class(extended: i32) -> Class {
     match extended & 0xff {
         libsqlite3_sys::SQLITE_FULL => Class::Full,
+        libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Damaged,
+        // SQLite does not tell a file that may not grow (EFBIG) from a write that failed.
+        _ if extended == libsqlite3_sys::SQLITE_IOERR_WRITE && is_file_size_limited() => {
+            Class::Full
+        }
         // Without waiting: the waiting was done by the busy timeout.
         libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Class::Away,
         libsqlite3_sys::SQLITE_IOERR
         | libsqlite3_sys::SQLITE_CANTOPEN
         | libsqlite3_sys::SQLITE_READONLY => Class::Away,
+        // It took longer than a statement may, as PostgreSQL's query_canceled below.
+        libsqlite3_sys::SQLITE_INTERRUPT => Class::Away,
         _ => Class::Fault,
     }
 }
@@ -66,7 +76,7 @@ fn postgres_class(state: &str) -> Class {
         // serialization_failure, deadlock_detected, lock_not_available
         "40001" | "40P01" | "55P03" => Class::Contended,
         // query_canceled (statement timeout), idle session ended, read-only after a failover
-        "57014" | "25P03" | "25006" => Class::Away,
+        "57014" | "25P03" | READ_ONLY => Class::Away,
         _ if state.starts_with("08") || state.starts_with("53") || state.starts_with("57P") => {
             Class::Away
         }
@@ -91,10 +101,23 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
                 let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
                 return primary == libsqlite3_sys::SQLITE_IOERR;
             }
-            code.starts_with("08") || code.starts_with("57P") || code == "25P03"
+            code.starts_with("08")
+                || code.starts_with("57P")
+                || code == "25P03"
+                // Its successor may be elsewhere.
+                || code == READ_ONLY
         }
         _ => false,
     }
+}
+
+/// What PostgreSQL says on a standby, and where writing was forbidden.
+const READ_ONLY: &str = "25006";
+
+/// Whether a server of PostgreSQL refused to write.
+pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
+    matches!(error, sqlx::Error::Database(database)
+        if database.code().is_some_and(|code| code == READ_ONLY))
 }
 
 /// A database's error for the log: its code and what of the schema it is about. PostgreSQL's details
@@ -142,6 +165,13 @@ impl Trouble {
         }
     }
 
+    pub(super) fn damaged() -> Self {
+        Self {
+            class: Class::Damaged,
+            text: "the database file is damaged".to_owned(),
+        }
+    }
+
     pub(super) fn fault(text: &str) -> Self {
         Self {
             class: Class::Fault,
@@ -167,6 +197,10 @@ impl Trouble {
             Class::Full => Error::exhausted(
                 ErrorReason::StorageFull,
                 "there is no room left to store this; reads go on, and writes will when there is",
+            ),
+            Class::Damaged => Error::unavailable(
+                ErrorReason::DatabaseUnavailable,
+                "the database is damaged; its operator has to restore it",
             ),
             Class::Fault => Error::internal(StoreFault(self.text.clone())),
         }
@@ -199,7 +233,7 @@ impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match class(&error) {
             Class::Fault => Error::internal(error),
-            Class::Away | Class::Contended | Class::Full => {
+            Class::Away | Class::Contended | Class::Full | Class::Damaged => {
                 tracing::debug!(error = described(&error), "the database refused");
                 Trouble::of(&error).to_error()
             }

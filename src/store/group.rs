@@ -1,5 +1,6 @@
 //! The one writer of SQLite: many writes share one transaction and one flush.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,8 +11,8 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{self, MAX_BATCH, Outcome, Queue};
 use super::conn::{Conn, Meter};
 use super::error::Trouble;
-use super::pool::Target;
 use super::sqlite::Premises;
+use super::target::Target;
 use super::tx::Tx;
 use super::wake::Wake;
 use super::work::Work;
@@ -19,6 +20,8 @@ use super::work::Work;
 /// Writes that wait for their batch; a caller beyond that waits for its place.
 const MAX_CALLS: usize = 1024;
 const MAX_JOBS: usize = 64;
+/// Rehearsals between two batches.
+const REHEARSALS_AT_ONCE: usize = 8;
 /// Transactions between two looks at the length of the write-ahead log.
 const LOG_CHECKED_EVERY: u32 = 256;
 
@@ -52,6 +55,7 @@ impl Writer {
             calls: call_queue,
             jobs: job_queue,
             queue: Queue::new(None),
+            rehearsals: VecDeque::new(),
             premises,
             transactions: 0,
         };
@@ -97,6 +101,8 @@ struct Loop {
     calls: mpsc::Receiver<Box<dyn Work>>,
     jobs: mpsc::Receiver<Box<dyn Work>>,
     queue: Queue,
+    /// They run between the batches, each in a transaction that is rolled back.
+    rehearsals: VecDeque<Box<dyn Work>>,
     premises: Premises,
     transactions: u32,
 }
@@ -104,7 +110,15 @@ struct Loop {
 impl Loop {
     async fn run(mut self, stop: CancellationToken) {
         while self.gather(&stop).await {
-            self.one_transaction().await;
+            if !self.queue.is_empty() {
+                self.one_transaction().await;
+            }
+            for _ in 0..REHEARSALS_AT_ONCE {
+                let Some(rehearsal) = self.rehearsals.pop_front() else {
+                    break;
+                };
+                self.rehearse(rehearsal).await;
+            }
         }
         if let Some(tx) = self.tx.take() {
             tx.into_conn().close().await;
@@ -114,9 +128,9 @@ impl Loop {
         }
     }
 
-    /// Fills the queue; false when it is empty and stays so.
+    /// Fills the queues; false when they are empty and stay so.
     async fn gather(&mut self, stop: &CancellationToken) -> bool {
-        while self.queue.is_empty() {
+        while self.waiting() == 0 {
             let next = tokio::select! {
                 biased;
                 () = stop.cancelled(), if !self.calls.is_closed() => {
@@ -129,21 +143,53 @@ impl Loop {
                 else => None,
             };
             match next {
-                Some(work) => self.queue.push(work),
+                Some(work) => self.sort(work),
                 None => return false,
             }
         }
-        while self.queue.len() < MAX_BATCH {
+        while self.waiting() < MAX_BATCH {
             match self.calls.try_recv() {
-                Ok(work) => self.queue.push(work),
+                Ok(work) => self.sort(work),
                 Err(_) => break,
             }
         }
         // Calls come first, and one job a transaction, so that neither waits for ever.
         if let Ok(work) = self.jobs.try_recv() {
-            self.queue.push(work);
+            self.sort(work);
         }
         true
+    }
+
+    fn waiting(&self) -> usize {
+        self.queue.len() + self.rehearsals.len()
+    }
+
+    fn sort(&mut self, work: Box<dyn Work>) {
+        if work.is_rehearsal() {
+            self.rehearsals.push_back(work);
+        } else {
+            self.queue.push(work);
+        }
+    }
+
+    /// Runs a write in a transaction of its own, which is rolled back.
+    async fn rehearse(&mut self, work: Box<dyn Work>) {
+        let mut queue = Queue::new(None);
+        queue.push(work);
+        while !queue.is_empty() {
+            let mut tx = match self.begin().await {
+                Ok(tx) => tx,
+                Err(trouble) => return queue.answer_all(&trouble),
+            };
+            let (ran, outcome) = queue.run(&mut tx, || None).await;
+            tx.conn_mut().rollback().await;
+            self.keep(tx).await;
+            if outcome == Outcome::Whole {
+                batch::answer(ran, None);
+            } else {
+                queue.take_back(ran, outcome, false);
+            }
+        }
     }
 
     /// One transaction over what waits, with all its answers.
@@ -155,7 +201,17 @@ impl Loop {
                 return;
             }
         };
-        let late = || self.calls.try_recv().ok();
+        let (calls, rehearsals) = (&mut self.calls, &mut self.rehearsals);
+        let late = || {
+            while rehearsals.len() < MAX_BATCH {
+                let work = calls.try_recv().ok()?;
+                if !work.is_rehearsal() {
+                    return Some(work);
+                }
+                rehearsals.push_back(work);
+            }
+            None
+        };
         let (ran, outcome) = self.queue.run(&mut tx, late).await;
         if outcome == Outcome::Whole {
             self.commit(&mut tx, ran).await;
@@ -206,6 +262,10 @@ impl Loop {
             Some(tx) => tx,
             None => Tx::new(self.reopen().await?),
         };
+        if let Err(trouble) = self.premises.settle(tx.conn_mut()).await {
+            self.keep(tx).await;
+            return Err(trouble);
+        }
         // At once a writer: a transaction that becomes one later is refused without waiting.
         match tx.conn_mut().begin("BEGIN IMMEDIATE".into()).await {
             Ok(()) => Ok(tx),

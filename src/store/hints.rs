@@ -10,11 +10,12 @@ mod notify;
 use std::fmt;
 use std::time::Duration;
 
-use sqlx::postgres::PgConnectOptions;
 use tokio_util::sync::CancellationToken;
 
 pub use nats::NatsUrls;
 
+use super::config::StoreConfig;
+use super::target::Session;
 use super::wake::Wake;
 use crate::ids;
 
@@ -37,9 +38,9 @@ pub enum Hints {
 /// Sends a hint for the commits of this process and wakes it for those of others, until stopped.
 pub(super) fn start(
     hints: &Hints,
-    database: PgConnectOptions,
+    database: Session,
     store_id: &str,
-    silence_limit: Duration,
+    config: &StoreConfig,
     wake: &Wake,
     stop: &CancellationToken,
 ) {
@@ -47,7 +48,7 @@ pub(super) fn start(
     match hints {
         Hints::Off => {}
         Hints::Notify => {
-            notify::start(database, store_id, own, silence_limit, wake, stop);
+            notify::start(database, store_id, own, config, wake, stop);
         }
         Hints::Nats(urls) => {
             let subject = format!("clientela.{store_id}.wake");

@@ -11,8 +11,8 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::config::DatabaseUrl;
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, READER_VERSION};
-use super::pool::Target;
 use super::sqlite::DATABASE_FILE;
+use super::target::{Session, Target};
 use crate::on;
 
 /// Which schema a store has, and which this release knows.
@@ -42,13 +42,13 @@ pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
                 .as_ref()
                 .clone()
                 .application_name("clientela doctor")
-                .disable_statement_logging()
-                .options([
-                    ("default_transaction_read_only", "on"),
-                    ("statement_timeout", "30s"),
-                    ("lock_timeout", "2s"),
-                ]);
-            Target::Postgres(Box::new(options))
+                .disable_statement_logging();
+            let session = Session::new(options)
+                .with("default_transaction_read_only", "on")
+                .with("statement_timeout", "30s")
+                .with("lock_timeout", "2s")
+                .on_standby_too();
+            Target::Postgres(Box::new(session))
         }
     };
     Ok(target.connect(&Arc::new(Meter::default())).await?)

@@ -5,10 +5,12 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-use sqlx::migrate::Migrator;
+use sqlx::migrate::{MigrateError, Migrator};
 
 use super::Engine;
 use super::conn::{Conn, Meter, Native};
+use super::error::{self, Class};
+use super::types::hex;
 use crate::{ids, on};
 
 /// The version of the schema's meaning that this release understands. A release that changes a
@@ -33,6 +35,29 @@ pub enum OpenError {
     /// Another process has the folder.
     #[error("another clientela process is using {}; stop it first", .0.display())]
     InUse(PathBuf),
+    /// An empty or missing database in a folder that had one.
+    #[error(
+        "{} is empty or missing, but {sign} lies beside it, so this is no first start; nothing was \
+         changed. Put the database back or restore a backup; for a new store, name an empty folder \
+         with --data-dir", .file.display()
+    )]
+    NoDatabase {
+        /// The file.
+        file: PathBuf,
+        /// Which file says that there was one.
+        sign: &'static str,
+    },
+    /// A folder whose path SQLite does not take.
+    #[error(
+        "the path of the data folder has {length} bytes, and SQLite takes at most {most}; choose a \
+         shorter one with --data-dir"
+    )]
+    LongPath {
+        /// How long it is.
+        length: usize,
+        /// How long it may be.
+        most: usize,
+    },
     /// Not an SQLite file.
     #[error("{} is not a Clientela database: its header is wrong", .0.display())]
     WrongHeader(PathBuf),
@@ -66,6 +91,18 @@ pub enum OpenError {
     /// A setting that durability rests on did not take.
     #[error("the database does not accept the setting {0}, without which commits may be lost")]
     Setting(&'static str),
+    /// A PostgreSQL database that does not store every text.
+    #[error(
+        "the database's encoding is {0}, and it has to be UTF8; make another with CREATE DATABASE … \
+         ENCODING 'UTF8' TEMPLATE template0"
+    )]
+    Encoding(String),
+    /// A pooler that hands one session of PostgreSQL to several clients in turn.
+    #[error(
+        "a pooler before PostgreSQL shares sessions between transactions; it has to keep a session for \
+         each connection, as PgBouncer does with pool_mode=session"
+    )]
+    SharedSessions,
     /// What the store knows of itself is damaged.
     #[error("the database's own description is damaged: {0}")]
     Damaged(String),
@@ -78,8 +115,8 @@ pub enum OpenError {
         source: std::io::Error,
     },
     /// A migration failed.
-    #[error("the database could not be brought up to date: {0}")]
-    Migration(#[from] sqlx::migrate::MigrateError),
+    #[error("the database could not be brought up to date: {}", refused_migration(.0))]
+    Migration(#[from] MigrateError),
     /// The database refused.
     #[error("{}", refusal(.0))]
     Database(#[from] sqlx::Error),
@@ -92,17 +129,37 @@ fn refusal(error: &sqlx::Error) -> String {
         sqlx::Error::Io(error) => return format!("the database cannot be reached: {error}"),
         _ => Cow::Borrowed(""),
     };
+    if error::class(error) == Class::Full {
+        return "there is no room left on the database's disk".to_owned();
+    }
     match &*code {
         "28P01" | "28000" => {
             "PostgreSQL does not accept the user or the password of the database URL".to_owned()
         }
         "3D000" => "there is no database of the URL's name; create it first".to_owned(),
         "42501" => "the user of the database URL may not do this in the database: it has to own \
-                    its schema"
+                    its schema, or have the right to create in it (GRANT CREATE ON SCHEMA)"
             .to_owned(),
+        // Where no schema of the search path may be used.
+        "3F000" => "the user of the database URL may use no schema of the database: GRANT USAGE, \
+                    CREATE ON SCHEMA gives it the right"
+            .to_owned(),
+        "25006" => {
+            "PostgreSQL only reads: it is a standby, or default_transaction_read_only is on; \
+                    lead the URL to a primary that takes writes"
+                .to_owned()
+        }
         "53300" => "PostgreSQL has no connection left; raise its max_connections".to_owned(),
         "57P03" => "PostgreSQL is starting or stopping; try again".to_owned(),
         _ => format!("the database cannot be opened: {error}"),
+    }
+}
+
+/// The same for a database that refuses in the middle of a migration.
+fn refused_migration(error: &MigrateError) -> String {
+    match error {
+        MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => refusal(error),
+        error => error.to_string(),
     }
 }
 
@@ -252,18 +309,10 @@ pub(super) async fn identity(conn: &mut Conn) -> Result<StoreMeta, OpenError> {
 
 /// A connection for opening only.
 pub(super) async fn connect(
-    target: &super::pool::Target,
+    target: &super::target::Target,
     meter: &Arc<Meter>,
 ) -> Result<Conn, OpenError> {
     Ok(target.connect(meter).await?)
-}
-
-fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn unhex(text: &str) -> Option<[u8; 32]> {

@@ -1,24 +1,20 @@
 //! Page sizes and page tokens.
 //!
-//! A token is a place in an order, bound to the request that it continues and signed: it cannot be
-//! made up, carried to another request or to another store, and it gives no access by itself.
+//! A token is a place in an order, sealed and bound to the request that it continues: it cannot be read,
+//! made up, or carried to another request or another store, and it gives no access by itself.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
 
-use super::StoreMeta;
+use super::{Sealer, StoreMeta};
 
 /// The size of a page that is not asked for.
 pub const DEFAULT_PAGE_SIZE: i32 = 50;
 /// The largest page; who asks for more gets this.
 pub const MAX_PAGE_SIZE: i32 = 1000;
 
-const VERSION: u8 = 1;
-const TAG: usize = 16;
 const REQUEST: usize = 16;
 const PURPOSE: &str = "page token";
 /// No position of ours is longer; longer tokens are not even decoded.
@@ -72,7 +68,7 @@ impl RequestDigest {
     }
 }
 
-/// A token that is not one of ours for this request; which of the two is nobody's business.
+/// The token is not one of this store and request. The caller is not told which of the two it was.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("the page token does not belong to this request")]
 pub struct BadPageToken;
@@ -85,11 +81,8 @@ impl PageToken {
     /// A token for the place after `position`, the sort key and id of the last row.
     #[must_use]
     pub fn seal(meta: &StoreMeta, request: &RequestDigest, position: &impl Serialize) -> String {
-        let mut bytes = vec![VERSION];
-        serde_json::to_writer(&mut bytes, position).expect("a position is plain values");
-        let tag = tag(meta, request, &bytes);
-        bytes.extend_from_slice(&tag);
-        URL_SAFE_NO_PAD.encode(bytes)
+        let position = serde_json::to_vec(position).expect("a position is plain values");
+        sealer(meta).seal(&request.finish(), &position)
     }
 
     /// The position in a token; none for an empty one, which asks for the first page.
@@ -101,33 +94,21 @@ impl PageToken {
         request: &RequestDigest,
         token: &str,
     ) -> Result<Option<P>, BadPageToken> {
-        use subtle::ConstantTimeEq as _;
         if token.is_empty() {
             return Ok(None);
         }
         if token.len() > MAX_TOKEN {
             return Err(BadPageToken);
         }
-        let bytes = URL_SAFE_NO_PAD.decode(token).map_err(|_| BadPageToken)?;
-        let (signed, found) = bytes.split_last_chunk::<TAG>().ok_or(BadPageToken)?;
-        if !bool::from(tag(meta, request, signed).ct_eq(found)) {
-            return Err(BadPageToken);
-        }
-        match signed {
-            [VERSION, position @ ..] => serde_json::from_slice(position)
-                .map(Some)
-                .map_err(|_| BadPageToken),
-            _ => Err(BadPageToken),
-        }
+        let position = sealer(meta).open(&request.finish(), token);
+        serde_json::from_slice(&position.ok_or(BadPageToken)?)
+            .map(Some)
+            .map_err(|_| BadPageToken)
     }
 }
 
-fn tag(meta: &StoreMeta, request: &RequestDigest, signed: &[u8]) -> [u8; TAG] {
-    let data = [&request.finish(), signed].concat();
-    let full = keyed_digest(&meta.key(PURPOSE), &data);
-    let mut short = [0; TAG];
-    short.copy_from_slice(&full[..TAG]);
-    short
+fn sealer(meta: &StoreMeta) -> Sealer {
+    Sealer::new(&meta.key(PURPOSE))
 }
 
 #[cfg(test)]

@@ -10,33 +10,65 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
-use sqlx::ConnectOptions as _;
-use sqlx::postgres::PgConnectOptions;
-use sqlx::sqlite::SqliteConnectOptions;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::conn::{Conn, Meter, Native};
+use super::cancel::Canceller;
+use super::conn::{Conn, Meter};
 use super::error::Trouble;
+use super::target::Target;
 
 /// A connection that has been idle for longer is asked before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
 /// How long a connection whose call vanished may take to become usable again.
 const RECOVERY: Duration = Duration::from_secs(6);
 
-/// How to connect.
+/// How long the statement of a call that vanished may go on before the server is told to end it.
+const CANCELLED_AFTER: Duration = Duration::from_millis(50);
+
+/// What the pools of a store have in common.
 #[derive(Clone)]
-pub(super) enum Target {
-    Sqlite(Box<SqliteConnectOptions>),
-    Postgres(Box<PgConnectOptions>),
+pub(super) struct PoolSettings {
+    pub(super) acquire_timeout: Duration,
+    /// None where the other end is this process.
+    pub(super) silence_limit: Option<Duration>,
+    /// How long SQLite works on one statement; PostgreSQL is told when connecting.
+    pub(super) statement_timeout: Duration,
+    /// How old a connection becomes, give or take a fifth; none where it cannot lead to another server.
+    pub(super) age: Option<Duration>,
+    pub(super) trust: Arc<Trust>,
+    /// None where statements are ended by the connection's own leash.
+    pub(super) canceller: Option<Canceller>,
 }
 
-impl Target {
-    pub(super) async fn connect(&self, meter: &Arc<Meter>) -> sqlx::Result<Conn> {
-        let native = match self {
-            Self::Sqlite(options) => Native::Sqlite(options.connect().await?),
-            Self::Postgres(options) => Native::Postgres(options.connect().await?),
-        };
-        Ok(Conn::new(native, Arc::clone(meter)))
+/// Which idle connections are trusted, in all pools of a store.
+#[derive(Default)]
+pub(super) struct Trust {
+    /// Moves on when a connection is found dead: what was idle then is not trusted any more.
+    generation: AtomicU64,
+    /// When it moved on last because a server only reads.
+    astray: Mutex<Option<Instant>>,
+}
+
+impl Trust {
+    fn generation(&self) -> u64 {
+        self.generation.load(Ordering::Relaxed)
+    }
+
+    fn end(&self) {
+        self.generation.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Ends the trust because a server only reads: now and then, as it may be the right one all the same, and
+    /// each write that it refuses would cost all reads their connections.
+    fn end_now_and_then(&self) {
+        let mut last = self
+            .astray
+            .lock()
+            .expect("nothing panics while it holds this lock");
+        if last.is_none_or(|last| last.elapsed() > TRUSTED_IDLE) {
+            *last = Some(Instant::now());
+            self.end();
+        }
     }
 }
 
@@ -50,11 +82,7 @@ struct Inner {
     size: u32,
     permits: Arc<Semaphore>,
     idle: Mutex<Vec<Idle>>,
-    /// Moves on when a connection is found dead: what was idle then is not trusted any more.
-    generation: AtomicU64,
-    acquire_timeout: Duration,
-    /// None where the other end is this process.
-    silence_limit: Option<Duration>,
+    settings: PoolSettings,
 }
 
 struct Idle {
@@ -67,8 +95,7 @@ impl Pool {
     pub(super) fn new(
         target: Target,
         size: usize,
-        acquire_timeout: Duration,
-        silence_limit: Option<Duration>,
+        settings: PoolSettings,
         meter: Arc<Meter>,
     ) -> Self {
         let size = u32::try_from(size.max(1)).unwrap_or(u32::MAX);
@@ -78,21 +105,25 @@ impl Pool {
             size,
             permits: Arc::new(Semaphore::new(size as usize)),
             idle: Mutex::new(Vec::new()),
-            generation: AtomicU64::new(0),
-            acquire_timeout,
-            silence_limit,
+            settings,
         }))
+    }
+
+    /// How many connections there are at most.
+    pub(super) fn size(&self) -> usize {
+        self.0.size as usize
     }
 
     /// A connection, when one is free.
     pub(super) async fn acquire(&self) -> Result<Pooled, Trouble> {
         let inner = &self.0;
+        let acquire_timeout = inner.settings.acquire_timeout;
         let permit = match Arc::clone(&inner.permits).try_acquire_owned() {
             Ok(permit) => permit,
             Err(tokio::sync::TryAcquireError::Closed) => return Err(closed()),
             Err(tokio::sync::TryAcquireError::NoPermits) => {
                 let wait = Arc::clone(&inner.permits).acquire_owned();
-                match tokio::time::timeout(inner.acquire_timeout, wait).await {
+                match tokio::time::timeout(acquire_timeout, wait).await {
                     Ok(Ok(permit)) => permit,
                     Ok(Err(_)) => return Err(closed()),
                     Err(_) => return Err(Trouble::away("no connection became free in time")),
@@ -104,16 +135,16 @@ impl Pool {
                 return Ok(self.lend(idle.conn, permit));
             }
             // A server whose machine is gone does not even refuse.
-            let ping = tokio::time::timeout(inner.acquire_timeout, idle.conn.ping());
+            let ping = tokio::time::timeout(acquire_timeout, idle.conn.ping());
             if matches!(ping.await, Ok(Ok(()))) {
                 return Ok(self.lend(idle.conn, permit));
             }
             self.forget_idle();
         }
-        let connect = inner.target.connect(&inner.meter);
-        match tokio::time::timeout(inner.acquire_timeout, connect).await {
+        match tokio::time::timeout(acquire_timeout, self.connect()).await {
             Ok(Ok(conn)) => Ok(self.lend(conn, permit)),
             Ok(Err(error)) => {
+                inner.meter.note(&error);
                 tracing::warn!(%error, "no connection to the database");
                 // Whatever the words, a database that cannot be reached is away.
                 Err(Trouble::away(&error.to_string()))
@@ -148,7 +179,7 @@ impl Pool {
     /// What work on a connection of this pool gives; none if it takes so long that nothing can be
     /// behind it but silence. The connection is to be given up then.
     pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> Option<T> {
-        match self.0.silence_limit {
+        match self.0.settings.silence_limit {
             Some(limit) => tokio::time::timeout(limit, work).await.ok(),
             None => Some(work.await),
         }
@@ -165,6 +196,12 @@ impl Pool {
         }
     }
 
+    async fn connect(&self) -> sqlx::Result<Conn> {
+        let mut conn = self.0.target.connect(&self.0.meter).await?;
+        conn.limit(self.0.settings.statement_timeout).await?;
+        Ok(conn)
+    }
+
     fn lend(&self, conn: Conn, permit: OwnedSemaphorePermit) -> Pooled {
         Pooled {
             conn: Some(conn),
@@ -175,7 +212,7 @@ impl Pool {
     }
 
     fn pop_idle(&self) -> Option<Idle> {
-        let generation = self.0.generation.load(Ordering::Relaxed);
+        let generation = self.0.settings.trust.generation();
         let mut idle = self
             .0
             .idle
@@ -183,15 +220,29 @@ impl Pool {
             .expect("nothing panics while it holds this lock");
         // The last one back is the first one out: what is not needed stays idle.
         while let Some(last) = idle.pop() {
-            if last.generation == generation {
+            if last.generation == generation && !self.is_old(&last.conn) {
                 return Some(last);
             }
         }
         None
     }
 
+    /// Whether a connection has had its time. An address may have come to lead elsewhere, and only a new
+    /// connection follows it.
+    fn is_old(&self, conn: &Conn) -> bool {
+        let Some(age) = self.0.settings.age else {
+            return false;
+        };
+        // Another age for each, so that not all are made anew at the same moment.
+        let spread = f64::from(conn.process().unwrap_or_default().rem_euclid(64)) / 64.0;
+        conn.age() > age.mul_f64(0.8 + 0.4 * spread)
+    }
+
     fn push_idle(&self, conn: Conn) {
-        let generation = self.0.generation.load(Ordering::Relaxed);
+        if self.is_old(&conn) {
+            return;
+        }
+        let generation = self.0.settings.trust.generation();
         let idle = Idle {
             conn,
             since: Instant::now(),
@@ -205,7 +256,7 @@ impl Pool {
     }
 
     fn forget_idle(&self) {
-        self.0.generation.fetch_add(1, Ordering::Relaxed);
+        self.0.settings.trust.end();
     }
 }
 
@@ -265,7 +316,11 @@ impl Drop for Pooled {
             return;
         };
         if conn.is_broken() {
-            self.pool.forget_idle();
+            if conn.is_read_only() {
+                self.pool.0.settings.trust.end_now_and_then();
+            } else {
+                self.pool.forget_idle();
+            }
             return;
         }
         if self.done && !conn.in_transaction() {
@@ -275,23 +330,45 @@ impl Drop for Pooled {
         }
         // The call vanished in the middle: its answer may still be on the wire, and its
         // transaction open. The permit stays taken until that is settled.
+        conn.interrupt();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
         };
         let pool = self.pool.clone();
         let permit = self.permit.take();
         runtime.spawn(async move {
-            let settle = async {
-                if conn.in_transaction() {
-                    conn.rollback().await;
-                } else {
-                    let _ = conn.ping().await;
-                }
-            };
-            if tokio::time::timeout(RECOVERY, settle).await.is_ok() && !conn.is_broken() {
+            if settle(&mut conn, pool.0.settings.canceller.as_ref()).await {
                 pool.push_idle(conn);
             }
             drop(permit);
         });
     }
+}
+
+/// Ends what a call that vanished has left on its connection; tells whether the connection can be used
+/// again.
+async fn settle(conn: &mut Conn, canceller: Option<&Canceller>) -> bool {
+    let process = conn.process();
+    let mut settling = std::pin::pin!(async {
+        // Behind the statement, so that it has ended when this is answered.
+        if conn.ping().await.is_ok() {
+            conn.resume();
+            if conn.in_transaction() {
+                conn.rollback().await;
+            }
+        }
+        !conn.is_broken()
+    });
+    if let Ok(usable) = tokio::time::timeout(CANCELLED_AFTER, &mut settling).await {
+        return usable;
+    }
+    if let (Some(canceller), Some(process)) = (canceller, process)
+        && canceller.cancel(process).await
+    {
+        // The connection is closed: the order to cancel may come late, and would hit its next statement.
+        return false;
+    }
+    tokio::time::timeout(RECOVERY, settling)
+        .await
+        .unwrap_or(false)
 }

@@ -1,15 +1,16 @@
 //! Opening a store in PostgreSQL: its version, its schema, its epoch, its time limits.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use sqlx::ConnectOptions as _;
 use sqlx::postgres::PgConnectOptions;
+use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
+use super::condition;
 use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
-use super::pool::Target;
+use super::target::{Session, Target};
+use crate::clock::Clock;
 use crate::{ids, on};
 
 /// Held while a process checks and migrates; the number is arbitrary and never changes.
@@ -20,19 +21,22 @@ const OLDEST: i64 = 150_000;
 pub(super) struct Opened {
     pub(super) target: Target,
     /// For the hints, whose listener waits for ever.
-    pub(super) patient: PgConnectOptions,
+    pub(super) patient: Session,
     pub(super) meta: StoreMeta,
 }
 
 pub(super) async fn open(
     options: &PgConnectOptions,
     config: &StoreConfig,
+    clock: &Clock,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
-    let patient = options
+    let options = options
         .clone()
         .application_name("clientela")
         .disable_statement_logging();
+    let patient = Session::new(options.clone());
+    check_sessions(&patient).await?;
     let mut conn = open::connect(&Target::Postgres(Box::new(patient.clone())), meter).await?;
     check_server(&mut conn).await?;
     // Replicas may start at once: one migrates, the others wait and find it done.
@@ -48,21 +52,41 @@ pub(super) async fn open(
     open::identity(&mut conn).await?;
     renew_after_restore(&mut conn).await?;
     let meta = open::identity(&mut conn).await?;
+    condition::look(&mut conn, clock).await?;
     // Closing gives the lock back.
     conn.close().await;
 
     // No call may hold its locks, or the horizon of the feed, for longer.
-    let millis = |limit: Duration| format!("{}ms", limit.as_millis());
-    let limited = patient.clone().statement_cache_capacity(256).options([
-        ("statement_timeout", millis(config.statement_timeout)),
-        ("lock_timeout", millis(config.lock_timeout)),
-        ("idle_in_transaction_session_timeout", "5s".to_owned()),
-    ]);
+    let limited = Session::new(options.statement_cache_capacity(256))
+        .within("statement_timeout", config.statement_timeout)
+        .within("lock_timeout", config.lock_timeout)
+        .with("idle_in_transaction_session_timeout", "5s");
     Ok(Opened {
         target: Target::Postgres(Box::new(limited)),
         patient,
         meta,
     })
+}
+
+/// Refuses a pooler that hands one session to several clients in turn: settings, locks and listeners of a
+/// session would be another's the next moment. Two connections that are open together have two sessions.
+async fn check_sessions(session: &Session) -> Result<(), OpenError> {
+    let (mut one, first) = session.open().await?;
+    let (mut other, second) = session.open().await?;
+    let mut shared = first == second;
+    for (connection, begun) in [(&mut one, first), (&mut other, second)] {
+        let asked = sqlx::raw_sql("SELECT pg_backend_pid()").fetch_one(connection);
+        let pid: i32 = asked.await?.try_get(0)?;
+        shared |= pid != begun;
+    }
+    for connection in [one, other] {
+        // What it says on leaving matters to nobody.
+        let _ = connection.close().await;
+    }
+    if shared {
+        return Err(OpenError::SharedSessions);
+    }
+    Ok(())
 }
 
 async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
@@ -71,7 +95,16 @@ async fn check_server(conn: &mut Conn) -> Result<(), OpenError> {
             .fetch_one(e)
             .await
     })?;
-    check_version(found)
+    check_version(found)?;
+    let encoding: String = on!(conn, |e| {
+        sqlx::query_scalar("SELECT current_setting('server_encoding')")
+            .fetch_one(e)
+            .await
+    })?;
+    if encoding != "UTF8" {
+        return Err(OpenError::Encoding(encoding));
+    }
+    Ok(())
 }
 
 fn check_version(found: i64) -> Result<(), OpenError> {

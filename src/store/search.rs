@@ -1,32 +1,67 @@
 //! Search by words, alike on both engines.
 //!
-//! What is searched is one column of folded text that begins with a blank and has one blank
-//! between words ([`index_text`]). Each term of a query must occur in it: terms of three characters
-//! and more anywhere, through an index (FTS5 with trigrams; `pg_trgm`), shorter ones at the beginning
-//! of a word.
+//! What is searched is one column of folded words ([`index_text`]), each behind a blank. Each term of a
+//! query must occur in it: terms of three characters and more anywhere, shorter ones at the beginning of
+//! a word, or anywhere where they are of a script that puts no blanks between words. The column is
+//! written in ASCII ([`ascii`]), so that each such term has the three characters that an index of
+//! trigrams needs (FTS5; `pg_trgm`, which knows only ASCII letters where the locale is `C`).
+//!
+//! With a change of what the column holds raise `INDEX_VERSION` of the customers.
+
+mod ascii;
 
 use super::{Engine, Statement, dialect};
 use crate::filter::fold;
+use ascii::{has_no_blanks, push_ascii};
 
-/// Terms beyond this many are not looked at.
-const MAX_TERMS: usize = 10;
 /// What the index of trigrams can find.
 const INDEXED: usize = 3;
 
-/// The folded text of a row, from all the fields in which it should be found.
+/// The search text of a row, from all the fields in which it should be found.
+///
+/// A word with hyphens is there in its parts and in one piece: `Jean-Luc` is found as `jean luc` and as
+/// `jeanluc`.
 #[must_use]
 pub fn index_text<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
     for field in fields {
         for word in fold(field).split_whitespace() {
-            text.push(' ');
-            text.push_str(word);
+            let mut parts = parts_of(word);
+            let Some(first) = parts.next() else { continue };
+            push_word(&mut text, first);
+            let mut whole = first.to_owned();
+            for part in parts {
+                push_word(&mut text, part);
+                whole.push_str(part);
+            }
+            if whole.len() > first.len() {
+                push_word(&mut text, &whole);
+            }
         }
     }
     text
 }
 
-/// The terms of a query.
+/// A name that is written without a blank where its script has none, as `王小明`; none for others.
+#[must_use]
+pub fn joined_name(last: &str, first: &str) -> Option<String> {
+    let (end, begin) = (last.trim().chars().last()?, first.trim().chars().next()?);
+    let joins = has_no_blanks(end) && has_no_blanks(begin);
+    joins.then(|| format!("{}{}", last.trim(), first.trim()))
+}
+
+fn push_word(text: &mut String, word: &str) {
+    text.push(' ');
+    push_ascii(text, word);
+}
+
+/// The parts of a word between hyphens, and between the middle dots of names in Chinese and Japanese.
+fn parts_of(word: &str) -> impl Iterator<Item = &str> {
+    let parts = word.split(['-', '·', '・']);
+    parts.filter(|part| !part.is_empty())
+}
+
+/// The terms of a query, as they must occur in a search text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchTerms(Vec<String>);
 
@@ -42,52 +77,65 @@ pub struct SearchColumn {
 }
 
 impl SearchTerms {
-    /// The terms of what a caller typed; none when there is nothing to search for.
+    /// The terms of what a caller typed; none if that is only blanks, which asks for nothing. Without any
+    /// term in what was typed nothing is found.
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
-        let folded = fold(query);
-        let terms: Vec<String> = folded
-            .split_whitespace()
-            .take(MAX_TERMS)
-            .map(str::to_owned)
-            .collect();
-        (!terms.is_empty()).then_some(Self(terms))
+        if query.trim().is_empty() {
+            return None;
+        }
+        let mut needles: Vec<String> = Vec::new();
+        for term in fold(query).split_whitespace() {
+            let needle = needle(term);
+            if !needle.is_empty() && !needles.contains(&needle) {
+                needles.push(needle);
+            }
+        }
+        Some(Self(needles))
     }
 
     /// What must occur in the text of a row of which a field contains this folded text; none when an
     /// index finds nothing of it.
     #[must_use]
     pub fn within(text: &str) -> Option<Self> {
-        let text = index_text([text]);
-        let words = text.split_whitespace();
-        let terms: Vec<String> = words
-            .filter(|word| word.chars().count() >= INDEXED)
-            .map(str::to_owned)
-            .collect();
-        (!terms.is_empty()).then_some(Self(terms))
+        let mut needles = Vec::new();
+        for part in fold(text).split_whitespace().flat_map(parts_of) {
+            let mut needle = String::new();
+            push_ascii(&mut needle, part);
+            if needle.len() >= INDEXED {
+                needles.push(needle);
+            }
+        }
+        (!needles.is_empty()).then_some(Self(needles))
+    }
+
+    /// Whether nothing is found, whatever the texts are.
+    #[must_use]
+    pub fn find_nothing(&self) -> bool {
+        self.0.is_empty()
     }
 
     /// Whether a text made by [`index_text`] is found.
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
-        self.0
-            .iter()
-            .all(|term| text.contains(needle(term).as_str()))
+        !self.0.is_empty() && self.0.iter().all(|needle| text.contains(needle.as_str()))
     }
 
     /// Whether an index can find the terms, so that a search may begin with what it finds.
     #[must_use]
     pub fn are_indexed(&self) -> bool {
-        self.0
-            .iter()
-            .any(|term| needle(term).chars().count() >= INDEXED)
+        self.0.iter().any(|needle| needle.len() >= INDEXED)
     }
 
     /// Adds the condition to a statement that goes through rows anyway: no index is asked.
     pub fn push_examining(&self, column: &SearchColumn, statement: &mut Statement) {
+        if self.0.is_empty() {
+            statement.push(NOTHING);
+            return;
+        }
         let mut between = "(";
-        for term in &self.0 {
-            let placeholder = statement.keep(needle(term));
+        for needle in &self.0 {
+            let placeholder = statement.keep(needle.as_str());
             let piece = dialect::contains(statement.engine(), column.text, &placeholder);
             statement.push(between).push_piece(&piece);
             between = " AND ";
@@ -98,8 +146,7 @@ impl SearchTerms {
     /// Adds the condition that the index answers: of the terms that it can find. On SQLite it is one of the
     /// table `fts`.
     pub fn push_indexed(&self, column: &SearchColumn, statement: &mut Statement) {
-        let needles = self.0.iter().map(|term| needle(term));
-        let mut indexed = needles.filter(|needle| needle.chars().count() >= INDEXED);
+        let mut indexed = self.0.iter().filter(|needle| needle.len() >= INDEXED);
         match statement.engine() {
             Engine::Sqlite => {
                 let phrases: Vec<String> = indexed
@@ -109,10 +156,10 @@ impl SearchTerms {
                 statement.bind(phrases.join(" AND "));
             }
             Engine::Postgres => {
-                let first = indexed.next().unwrap_or_default();
-                push_like(column, &first, statement);
+                let first = indexed.next().map_or("", String::as_str);
+                push_like(column, first, statement);
                 for needle in indexed {
-                    push_like(column, &needle, statement.push(" AND "));
+                    push_like(column, needle, statement.push(" AND "));
                 }
             }
         }
@@ -124,13 +171,21 @@ fn push_like(column: &SearchColumn, needle: &str, statement: &mut Statement) {
     statement.bind(format!("%{}%", like_literal(needle)));
 }
 
-/// What must occur: the term, or for a short one a word that begins with it.
+/// The condition of a query without terms.
+const NOTHING: &str = "(1 = 0)";
+
+/// What must occur for a folded term: its parts beside each other, behind the blank that begins a word
+/// where the term is too short to be looked for within words. Empty for a term of nothing but hyphens.
 fn needle(term: &str) -> String {
-    if term.chars().count() >= INDEXED {
-        term.to_owned()
-    } else {
-        format!(" {term}")
+    let is_short = term.chars().count() < INDEXED && !term.chars().any(has_no_blanks);
+    let mut needle = String::new();
+    for part in parts_of(term) {
+        if is_short || !needle.is_empty() {
+            needle.push(' ');
+        }
+        push_ascii(&mut needle, part);
     }
+    needle
 }
 
 fn like_literal(text: &str) -> String {
@@ -149,6 +204,10 @@ mod tests {
         fts: "customers_search",
     };
 
+    fn finds(query: &str, text: &str) -> bool {
+        SearchTerms::of(query).unwrap().found_in(text)
+    }
+
     #[test]
     fn every_term_must_occur_and_short_ones_begin_a_word() {
         let text = index_text(["Ada", "Lovelace", "ada@example.test"]);
@@ -160,11 +219,72 @@ mod tests {
             ("ov", false),
             ("a l", true),
             ("lace x", false),
+            ("ada ada ada ada ada ada ada ada ada ada ada x", false),
         ] {
-            let terms = SearchTerms::of(query).unwrap();
-            assert_eq!(terms.found_in(&text), found, "{query}");
+            assert_eq!(finds(query, &text), found, "{query}");
         }
         assert_eq!(SearchTerms::of("  "), None);
+    }
+
+    #[test]
+    fn a_query_of_nothing_that_can_be_found_finds_nothing() {
+        for query in ["-", "'", "\u{640}", "\u{301} -- '", "\u{200b}"] {
+            let terms = SearchTerms::of(query).unwrap();
+            assert!(!terms.found_in(" ada"), "{query:?}");
+            assert!(terms.find_nothing(), "{query:?}");
+            let mut statement = Statement::new(Engine::Sqlite, "");
+            terms.push_examining(&COLUMN, &mut statement);
+            assert_eq!(statement.text(), "(1 = 0)");
+        }
+    }
+
+    #[test]
+    fn short_terms_match_within_words_where_the_script_has_no_blanks() {
+        let wang = index_text(["小明", "王", "王小明"]);
+        let thai = index_text(["สมชาย"]);
+        let anna = index_text(["Анна"]);
+
+        for query in ["小明", "明", "王", "王小", "王小明"] {
+            assert!(finds(query, &wang), "{query}");
+            assert!(SearchTerms::of(query).unwrap().are_indexed(), "{query}");
+        }
+        assert!(finds("ชา", &thai) && !finds("小", &thai));
+        assert!(finds("ан", &anna) && !finds("нн", &anna) && finds("нна", &anna));
+    }
+
+    #[test]
+    fn a_name_is_joined_where_its_script_has_no_blanks() {
+        assert_eq!(joined_name("王", "小明").as_deref(), Some("王小明"));
+        assert_eq!(joined_name("Lovelace", "Ada"), None);
+        assert_eq!(joined_name("王", ""), None);
+    }
+
+    #[test]
+    fn what_a_field_contains_occurs_in_the_text_of_its_row() {
+        let text = index_text(["Jean-Luc O’Brien", "王小明"]);
+
+        for part in ["jean-luc obr", "n-luc", "obrien", "小", "王小明"] {
+            let terms = SearchTerms::within(part).unwrap();
+            assert!(terms.are_indexed() && terms.found_in(&text), "{part}");
+        }
+        assert_eq!(SearchTerms::within("n-l"), None);
+        assert!(!SearchTerms::within("luc-jeans").unwrap().found_in(&text));
+    }
+
+    #[test]
+    fn hyphens_may_be_left_out_or_be_blanks() {
+        let hyphen = index_text(["Jean-Luc"]);
+        let blank = index_text(["Jean Luc"]);
+
+        assert_eq!(hyphen, " jean luc jeanluc");
+        for query in [
+            "jean-luc", "jean luc", "jeanluc", "JEAN‑L", "an-lu", "-luc-",
+        ] {
+            assert!(finds(query, &hyphen), "{query}");
+        }
+        assert!(finds("jean-luc", &blank) && !finds("luc-jean", &blank));
+        assert!(finds("c-1", &index_text(["C-1"])));
+        assert!(!finds("c-1", &index_text(["Cem", "1"])));
     }
 
     #[test]

@@ -1,8 +1,10 @@
 //! Opening the embedded store: its folder, its lock, its one file, and the settings that
 //! durability rests on.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::io::Read as _;
+mod check;
+mod files;
+
+use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,9 +13,13 @@ use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use super::conn::{Conn, Meter};
+use super::error::{Class, Trouble, class, described};
+use super::folder;
 use super::open::{self, OpenError, StoreMeta};
-use super::pool::Target;
+use super::target::Target;
 use crate::on;
+pub(super) use check::in_background as check_in_background;
+pub(super) use files::{Places, is_file_size_limited};
 
 /// The name of the database in the data folder.
 pub const DATABASE_FILE: &str = "clientela.db";
@@ -22,7 +28,6 @@ pub const LOCK_FILE: &str = "clientela.lock";
 
 /// Marks the file as Clientela's ("Clta").
 const APPLICATION_ID: i32 = 0x436c_7461;
-const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// Older libraries can lose a committed transaction in WAL mode.
 const OLDEST: &str = "3.51.3";
 /// The write-ahead log is cut to this when it is empty again.
@@ -39,6 +44,10 @@ pub(super) struct Opened {
     pub(super) read_target: Target,
     pub(super) meta: StoreMeta,
     pub(super) premises: Premises,
+    /// Where its files lie.
+    pub(super) places: Places,
+    /// The check of the file took too long for the start and has to be done in the background.
+    pub(super) unchecked: bool,
 }
 
 /// What the writer needs of the folder.
@@ -47,6 +56,8 @@ pub(super) struct Premises {
     _lock: File,
     log: PathBuf,
     busy_timeout: Duration,
+    /// The log of an earlier process could not be moved into the database, for want of room.
+    unsettled: bool,
 }
 
 impl Premises {
@@ -58,21 +69,41 @@ impl Premises {
         if !std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_TOO_LONG) {
             return;
         }
-        let folded = async {
-            set_busy_timeout(conn, FOLD_PATIENCE).await?;
-            let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
-            let (busy, _, _): (i64, i64, i64) =
-                on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
-            set_busy_timeout(conn, self.busy_timeout).await?;
-            Ok::<_, sqlx::Error>(busy == 0)
-        };
-        match folded.await {
+        match self.fold(conn).await {
             Ok(true) => {}
             Ok(false) => tracing::debug!("readers keep the write-ahead log from being folded in"),
             Err(error) => tracing::warn!(%error, "the write-ahead log could not be folded in"),
         }
         conn.forgive();
     }
+
+    /// Folds the log in with little patience for readers; false if one was in the way. Whatever comes of
+    /// it, the connection has its usual patience afterwards.
+    async fn fold(&self, conn: &mut Conn) -> sqlx::Result<bool> {
+        set_busy_timeout(conn, FOLD_PATIENCE).await?;
+        let folded = checkpoint(conn).await;
+        set_busy_timeout(conn, self.busy_timeout).await?;
+        folded
+    }
+
+    /// Makes sure that nothing is appended to a log that has not been settled.
+    pub(super) async fn settle(&mut self, conn: &mut Conn) -> Result<(), Trouble> {
+        if self.unsettled {
+            let settled = settle_log(conn).await;
+            conn.forgive();
+            settled.map_err(|error| Trouble::of(&error))?;
+            self.unsettled = false;
+            tracing::info!("there is room again: the log of the process before was moved in");
+        }
+        Ok(())
+    }
+}
+
+/// Moves the write-ahead log into the database; false if a reader was in the way.
+async fn checkpoint(conn: &mut Conn) -> sqlx::Result<bool> {
+    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
+    Ok(busy == 0)
 }
 
 async fn set_busy_timeout(conn: &mut Conn, timeout: Duration) -> sqlx::Result<()> {
@@ -88,15 +119,17 @@ pub(super) async fn open(
     busy_timeout: Duration,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
-    make_folder(data_dir)?;
-    let lock = take_lock(data_dir)?;
-    let file = data_dir.join(DATABASE_FILE);
-    check_header(&file)?;
-    make_private_file(&file)?;
+    let file = files::make_folder(data_dir)?;
+    let lock = files::take_lock(data_dir)?;
+    files::check_header(data_dir, &file)?;
+    files::make_private_file(&file)?;
+    files::survive_the_file_size_limit();
     open_file(data_dir, &file, lock, busy_timeout, meter)
         .await
         .map_err(|error| match error {
-            OpenError::Database(error) if is_damage(&error) => OpenError::DamagedFile(file),
+            OpenError::Database(error) if class(&error) == Class::Damaged => {
+                OpenError::DamagedFile(file)
+            }
             error => error,
         })
 }
@@ -126,16 +159,35 @@ async fn open_file(
         .read_only(true)
         .thread_name(|id| format!("sqlite-read-{id}"));
 
+    let log = data_dir.join(format!("{DATABASE_FILE}-wal"));
+    // The last connection of a process that ends in good order removes it.
+    let unclean = log.exists();
     let write_target = Target::Sqlite(Box::new(write_options));
     let read_target = Target::Sqlite(Box::new(read_options));
     // Before the first connection that writes, as that already changes the file's mode.
-    let mut reader = open::connect(&read_target, meter).await?;
+    // Damage that it meets refuses the start, and is told so.
+    let mut reader = open::connect(&read_target, &Arc::default()).await?;
     check_owner(&mut reader, file).await?;
+    let unchecked = unclean && !check::at_start(&mut reader, file.to_owned()).await?;
     reader.close().await;
+    // A start that is refused changes nothing.
+    folder::close_to_others(data_dir).map_err(files::failed(data_dir))?;
     let mut writer = open::connect(&write_target, meter).await?;
     check_library(&mut writer).await?;
     check_settings(&mut writer).await?;
-    settle_log(&mut writer).await?;
+    let unsettled = match settle_log(&mut writer).await {
+        Ok(()) => false,
+        Err(error) if class(&error) == Class::Full => {
+            tracing::warn!(
+                error = described(&error),
+                "there is no room to move the write-ahead log into the database: reads are served, and \
+                 writes when there is"
+            );
+            writer.forgive();
+            true
+        }
+        Err(error) => return Err(error.into()),
+    };
     claim(&mut writer).await?;
     open::check_reader_version(&mut writer).await?;
     open::migrate(&mut writer).await?;
@@ -143,8 +195,9 @@ async fn open_file(
 
     let premises = Premises {
         _lock: lock,
-        log: data_dir.join(format!("{DATABASE_FILE}-wal")),
+        log,
         busy_timeout,
+        unsettled,
     };
     Ok(Opened {
         writer,
@@ -152,69 +205,9 @@ async fn open_file(
         read_target,
         meta,
         premises,
+        places: Places::now(data_dir),
+        unchecked,
     })
-}
-
-fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
-    let path = PathBuf::from(path);
-    move |source| OpenError::File { path, source }
-}
-
-fn make_folder(data_dir: &Path) -> Result<(), OpenError> {
-    let mut builder = std::fs::DirBuilder::new();
-    builder.recursive(true);
-    #[cfg(unix)]
-    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
-    builder.create(data_dir).map_err(failed(data_dir))
-}
-
-/// Options for a file that only its owner may read.
-fn private() -> OpenOptions {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true).create(true).truncate(false);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    options
-}
-
-fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
-    let path = data_dir.join(LOCK_FILE);
-    let file = private().open(&path).map_err(failed(&path))?;
-    match file.try_lock() {
-        Ok(()) => Ok(file),
-        Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data_dir.to_owned())),
-        Err(TryLockError::Error(source)) => Err(OpenError::File { path, source }),
-    }
-}
-
-/// A file that begins otherwise than SQLite's do is not touched. An empty one is a fresh one.
-fn check_header(file: &Path) -> Result<(), OpenError> {
-    let mut start = Vec::new();
-    match File::open(file) {
-        Ok(open) => open
-            .take(16)
-            .read_to_end(&mut start)
-            .map_err(failed(file))?,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(failed(file)(error)),
-    };
-    if start.is_empty() || start == HEADER {
-        return Ok(());
-    }
-    Err(OpenError::WrongHeader(file.to_owned()))
-}
-
-/// SQLite gives its `-wal` and `-shm` files the permissions of the database.
-fn make_private_file(file: &Path) -> Result<(), OpenError> {
-    let open = private().open(file).map_err(failed(file))?;
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        let owner_only = std::fs::Permissions::from_mode(0o600);
-        open.set_permissions(owner_only).map_err(failed(file))?;
-    }
-    drop(open);
-    Ok(())
 }
 
 async fn check_library(conn: &mut Conn) -> Result<(), OpenError> {
@@ -258,10 +251,8 @@ async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
 /// The log may end with a commit whose flush failed and whose process ended: readable, but perhaps only
 /// from the system's cache, and never written by a later flush. Nothing is appended behind that: what the
 /// cache shows is written anew, to the database, and the log begins afresh.
-async fn settle_log(conn: &mut Conn) -> Result<(), OpenError> {
-    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
-    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
-    if busy != 0 {
+async fn settle_log(conn: &mut Conn) -> sqlx::Result<()> {
+    if !checkpoint(conn).await? {
         // Then somebody had it open all the time, and the log was not read anew.
         tracing::debug!("another program reads the database; its log stays as it is");
     }
@@ -305,15 +296,26 @@ async fn claim(conn: &mut Conn) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Whether SQLite found that the file is none of its own, or is broken.
-fn is_damage(error: &sqlx::Error) -> bool {
-    let sqlx::Error::Database(error) = error else {
-        return false;
-    };
-    let code = error.code().unwrap_or_default();
-    let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
-    matches!(
-        primary,
-        libsqlite3_sys::SQLITE_NOTADB | libsqlite3_sys::SQLITE_CORRUPT
-    )
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn an_error_at_the_checkpoint_leaves_the_writer_its_patience() {
+        let folder = tempfile::tempdir().unwrap();
+        let patience = Duration::from_secs(7);
+        let meter = Arc::new(Meter::default());
+        let mut opened = open(folder.path(), patience, &meter).await.unwrap();
+        let conn = &mut opened.writer;
+        // No log is folded in from within a transaction that writes.
+        conn.begin("BEGIN IMMEDIATE".into()).await.unwrap();
+
+        opened.premises.fold(conn).await.unwrap_err();
+
+        let left: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA busy_timeout")
+            .fetch_one(e)
+            .await)
+        .unwrap();
+        assert_eq!(left, 7000);
+    }
 }

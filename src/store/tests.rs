@@ -18,6 +18,7 @@ use crate::{execute, ids, on};
 mod group;
 mod opening;
 mod parity;
+mod reads;
 mod writes;
 
 /// A store of its own, gone with the test.

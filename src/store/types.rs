@@ -36,3 +36,42 @@ impl<'q> Encode<'q, Postgres> for Texts<'_> {
         <&[String] as Encode<'_, Postgres>>::encode(self.0, buffer)
     }
 }
+
+/// A list of digests as one parameter; for use with [`dialect::any_digest_of`](super::dialect::any_digest_of).
+#[derive(Clone, Copy, Debug)]
+pub struct Digests<'a>(pub &'a [[u8; 32]]);
+
+impl Type<Sqlite> for Digests<'_> {
+    fn type_info() -> SqliteTypeInfo {
+        <String as Type<Sqlite>>::type_info()
+    }
+}
+
+impl Type<Postgres> for Digests<'_> {
+    fn type_info() -> PgTypeInfo {
+        <Vec<Vec<u8>> as Type<Postgres>>::type_info()
+    }
+}
+
+impl<'q> Encode<'q, Sqlite> for Digests<'_> {
+    fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
+        let texts: Vec<String> = self.0.iter().map(|digest| hex(digest)).collect();
+        <String as Encode<'_, Sqlite>>::encode(serde_json::to_string(&texts)?, buffer)
+    }
+}
+
+impl<'q> Encode<'q, Postgres> for Digests<'_> {
+    fn encode_by_ref(&self, buffer: &mut PgArgumentBuffer) -> Result<IsNull, BoxDynError> {
+        let digests: Vec<&[u8]> = self.0.iter().map(<[u8; 32]>::as_slice).collect();
+        <Vec<&[u8]> as Encode<'_, Postgres>>::encode(digests, buffer)
+    }
+}
+
+/// Bytes as hexadecimal digits.
+pub(super) fn hex(bytes: &[u8]) -> String {
+    use std::fmt::Write as _;
+    bytes.iter().fold(String::new(), |mut text, byte| {
+        let _ = write!(text, "{byte:02x}");
+        text
+    })
+}

@@ -39,6 +39,9 @@ pub(super) trait Work: Send {
     /// The locks that must be held when it runs.
     fn locks(&self) -> &Locks;
 
+    /// Whether the write is only to tell what it would do: its transaction is its own and is rolled back.
+    fn is_rehearsal(&self) -> bool;
+
     /// Runs the closure once; the answer is kept.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran>;
 
@@ -54,6 +57,7 @@ pub(super) struct Closure<T, D, F> {
     locks: Locks,
     data: D,
     run: F,
+    rehearsal: bool,
     span: tracing::Span,
     answer: oneshot::Sender<Result<T>>,
     kept: Option<Result<T>>,
@@ -69,6 +73,7 @@ impl<T, D, F> Closure<T, D, F> {
             locks,
             data,
             run,
+            rehearsal: false,
             span: tracing::Span::current(),
             answer,
             kept: None,
@@ -77,6 +82,12 @@ impl<T, D, F> Closure<T, D, F> {
             runs: 0,
         };
         (work, receiver)
+    }
+
+    /// The same write, to be taken back.
+    pub(super) fn rehearsing(mut self) -> Self {
+        self.rehearsal = true;
+        self
     }
 
     /// Judges one run by what it answered and what it left.
@@ -136,6 +147,10 @@ where
 {
     fn locks(&self) -> &Locks {
         &self.locks
+    }
+
+    fn is_rehearsal(&self) -> bool {
+        self.rehearsal
     }
 
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran> {

@@ -18,13 +18,13 @@ use super::batch::{self, Outcome, Queue};
 use super::error::{Class, Trouble};
 use super::lanes::{Lane, Lanes, Turnstile};
 use super::locks::Locks;
-use super::pool::{self, Pool};
+use super::pool::{Pool, silent};
 use super::tx::Tx;
 use super::wake::Wake;
 use super::work::Work;
 
-/// Jobs that write at the same time, whatever the number of connections.
-const JOBS_AT_ONCE: usize = 2;
+/// Jobs that write at the same time; each has a connection that no call takes.
+pub(super) const JOBS_AT_ONCE: usize = 2;
 /// Runs of a transaction that loses against others.
 const MAX_CONTENTIONS: u32 = 3;
 /// How long a write waits for others that want one of its locks.
@@ -33,7 +33,8 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 /// Where writes are done; cheap to clone.
 #[derive(Clone)]
 pub(super) struct Workshop {
-    pool: Pool,
+    calls_pool: Pool,
+    jobs_pool: Pool,
     wake: Wake,
     lanes: Lanes,
     turnstile: Turnstile,
@@ -43,9 +44,10 @@ pub(super) struct Workshop {
 }
 
 impl Workshop {
-    pub(super) fn new(pool: Pool, wake: Wake) -> Self {
+    pub(super) fn new(calls_pool: Pool, jobs_pool: Pool, wake: Wake) -> Self {
         Self {
-            pool,
+            calls_pool,
+            jobs_pool,
             wake,
             lanes: Lanes::default(),
             turnstile: Turnstile::default(),
@@ -58,7 +60,7 @@ impl Workshop {
     pub(super) fn submit(&self, work: Box<dyn Work>, job: bool) {
         if job {
             self.underway.spawn(self.clone().job(work));
-        } else if work.locks().is_empty() {
+        } else if work.locks().is_empty() || work.is_rehearsal() {
             self.underway.spawn(self.clone().single(work));
         } else if let Some(lane) = self.lanes.join(work) {
             self.underway.spawn(self.clone().lead(lane));
@@ -69,19 +71,20 @@ impl Workshop {
     pub(super) async fn close(&self) {
         self.underway.close();
         self.underway.wait().await;
-        self.pool.close().await;
+        self.calls_pool.close().await;
+        self.jobs_pool.close().await;
     }
 
     async fn job(self, mut work: Box<dyn Work>) {
         let _turn = self.jobs.acquire().await;
-        while let Some(again) = self.alone(work).await {
+        while let Some(again) = self.alone(work, &self.jobs_pool).await {
             work = again;
         }
     }
 
     fn single(self, work: Box<dyn Work>) -> BoxFuture<'static, ()> {
         async move {
-            if let Some(again) = self.alone(work).await {
+            if let Some(again) = self.alone(work, &self.calls_pool).await {
                 self.submit(again, false);
             }
         }
@@ -97,7 +100,8 @@ impl Workshop {
                 if queue.is_empty() {
                     return;
                 }
-                self.run_out(&mut queue, lane.locks()).await;
+                self.run_out(&mut queue, lane.locks(), &self.calls_pool)
+                    .await;
                 for leaver in queue.leavers() {
                     self.submit(leaver, false);
                 }
@@ -107,20 +111,20 @@ impl Workshop {
     }
 
     /// Runs a write in a transaction of its own; gives it back when it needs more locks.
-    async fn alone(&self, work: Box<dyn Work>) -> Option<Box<dyn Work>> {
+    async fn alone(&self, work: Box<dyn Work>, pool: &Pool) -> Option<Box<dyn Work>> {
         let locks = work.locks().clone();
         let mut queue = Queue::new(Some(locks.clone()));
         queue.push(work);
-        self.run_out(&mut queue, &locks).await;
+        self.run_out(&mut queue, &locks, pool).await;
         queue.leavers().pop()
     }
 
     /// Runs transactions until nobody waits in the queue.
-    async fn run_out(&self, queue: &mut Queue, locks: &Locks) {
+    async fn run_out(&self, queue: &mut Queue, locks: &Locks, pool: &Pool) {
         let mut contentions = 0;
         while !queue.is_empty() {
             let once_more = contentions + 1 < MAX_CONTENTIONS;
-            let lost = match self.transaction(queue, locks, once_more).await {
+            let lost = match self.transaction(queue, locks, pool, once_more).await {
                 Ok(lost) => lost,
                 Err(trouble) if trouble.class() == Class::Contended && once_more => true,
                 Err(trouble) => {
@@ -144,25 +148,34 @@ impl Workshop {
         &self,
         queue: &mut Queue,
         locks: &Locks,
+        pool: &Pool,
         once_more: bool,
     ) -> Result<bool, Trouble> {
         let Ok(_turns) = tokio::time::timeout(MAX_WAIT, self.turnstile.wait(locks)).await else {
             return Err(Trouble::away("too many writes wait for one of the locks"));
         };
-        let mut pooled = self.pool.begin(&begin_text(locks)).await?;
+        let mut pooled = pool.begin(&begin_text(locks)).await?;
         let mut tx = Tx::new(pooled.take());
-        let outcome = self.pool.heard(queue.run(&mut tx, || None)).await;
+        let outcome = pool.heard(queue.run(&mut tx, || None)).await;
         let mut conn = tx.into_conn();
         let Some((mut ran, outcome)) = outcome else {
             // Those who ran are told that their write was dropped.
             conn.give_up();
             pooled.give_back(conn);
-            return Err(pool::silent());
+            return Err(silent());
         };
 
+        if outcome == Outcome::Whole && batch::is_rehearsal(&ran) {
+            if pool.heard(conn.rollback()).await.is_none() {
+                conn.give_up();
+            }
+            pooled.give_back(conn);
+            batch::answer(ran, None);
+            return Ok(false);
+        }
         if outcome != Outcome::Whole {
             let lost = conn.was_contended();
-            if !conn.is_broken() && self.pool.heard(conn.rollback()).await.is_none() {
+            if !conn.is_broken() && pool.heard(conn.rollback()).await.is_none() {
                 conn.give_up();
             }
             pooled.give_back(conn);
@@ -170,11 +183,11 @@ impl Workshop {
             return Ok(lost);
         }
 
-        let trouble = match self.pool.heard(conn.commit()).await {
+        let trouble = match pool.heard(conn.commit()).await {
             Some(committed) => committed.err().map(|error| Trouble::of(&error)),
             None => {
                 conn.give_up();
-                Some(pool::silent())
+                Some(silent())
             }
         };
         pooled.give_back(conn);

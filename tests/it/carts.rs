@@ -21,6 +21,7 @@ mod races;
 mod recover;
 mod refusals;
 mod retention;
+mod retention_hold;
 mod saved;
 mod sign_in;
 mod slots;

@@ -1,6 +1,7 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
 mod assigning;
+mod flags;
 mod hold;
 mod merging;
 mod replicas;
@@ -63,6 +64,15 @@ impl Server {
         server
     }
 
+    /// Starts a server on a fresh embedded store that listens on an address that is not loopback.
+    pub async fn start_on(listen: &str) -> Self {
+        Self::launch_on(
+            listen,
+            tempfile::tempdir().expect("a temporary folder"),
+            None,
+        )
+    }
+
     /// Starts another server, with a folder of its own, on the PostgreSQL of this one.
     pub fn beside(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -74,8 +84,12 @@ impl Server {
     }
 
     fn launch(folder: TempDir, database_url: Option<String>) -> Self {
+        Self::launch_on("127.0.0.1:0", folder, database_url)
+    }
+
+    fn launch_on(listen: &str, folder: TempDir, database_url: Option<String>) -> Self {
         let data_dir = folder.path().join("data");
-        let (process, greeting) = serve(&data_dir, "127.0.0.1:0", database_url.as_deref());
+        let (process, greeting) = serve(&data_dir, listen, database_url.as_deref());
         let address = greeting
             .split_whitespace()
             .find_map(|word| word.trim_end_matches(';').parse().ok())
@@ -192,6 +206,9 @@ fn serve(data_dir: &Path, listen: &str, database_url: Option<&str>) -> (Child, S
     if let Some(url) = database_url {
         command.env("CLIENTELA_DATABASE_URL", url);
     }
+    if !listen.starts_with("127.") {
+        command.arg("--allow-plaintext");
+    }
     let mut process = command.spawn().expect("the program runs");
     let mut output = BufReader::new(process.stdout.take().expect("it is piped"));
     let mut greeting = String::new();
@@ -233,7 +250,7 @@ on_both_engines! {
 
         server.printed(&["key", "revoke", id]);
 
-        let until = std::time::Instant::now() + std::time::Duration::from_secs(5);
+        let until = std::time::Instant::now() + PATIENCE;
         let refused = loop {
             let output = with_key(&["group", "list"]);
             if !output.status.success() || std::time::Instant::now() > until {
@@ -327,6 +344,58 @@ fn an_address_of_others_is_not_listened_on_unencrypted_by_mistake() {
 
     assert_eq!(output.status.code(), Some(2));
     assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-plaintext"));
+}
+
+/// The server is never asked: the key would be on the way already.
+#[test]
+fn a_key_is_not_sent_in_plain_text_to_another_machine_by_mistake() {
+    let commands: [&[&str]; 8] = [
+        &["customer", "list"],
+        &["group", "list"],
+        &["cart", "list"],
+        &["watch", "carts"],
+        &["watch", "figures"],
+        &["key", "list"],
+        &["shop", "list"],
+        &["demo"],
+    ];
+    for command in commands {
+        // Addresses for documentation, which lead nowhere.
+        for server in [
+            "192.0.2.1:1",
+            "http://[2001:db8::1]:1",
+            "shop.example.test:1",
+        ] {
+            let output = program()
+                .args(command)
+                .args(["--server", server, "--api-key", "clt_secret"])
+                .output()
+                .expect("the program runs");
+
+            let complaint = String::from_utf8_lossy(&output.stderr);
+            assert_eq!(output.status.code(), Some(2), "{command:?}: {complaint}");
+            assert!(
+                complaint.contains("is not a loopback address"),
+                "{complaint}"
+            );
+            assert!(complaint.contains("--allow-plaintext"), "{complaint}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_key_is_sent_in_plain_text_where_that_is_asked_for() {
+    // An address that is not loopback and leads to this machine all the same.
+    let server = Server::start_on("0.0.0.0:0").await;
+    let address = format!("0.0.0.0:{}", server.address.port());
+    let list = ["group", "list", "--server", &address, "--api-key"];
+    let key = server.key("admin");
+
+    let refused = server.complaint(2, &[&list[..], &[&key]].concat());
+    let allowed = server.printed(&[&list[..], &[&key, "--allow-plaintext"]].concat());
+
+    assert!(refused.contains("--allow-plaintext"), "{refused}");
+    assert!(allowed.contains("visitor"), "{allowed}");
 }
 
 /// Nobody but the owner reads the folder or a file in it.

@@ -9,6 +9,8 @@ mod input;
 mod limits;
 mod messages;
 mod shops;
+mod spellings;
+mod unchanged;
 pub mod world;
 
 use bytes::Bytes;

@@ -5,11 +5,13 @@ mod create;
 mod delete;
 mod input;
 mod list;
+mod names;
 mod password;
 mod read;
 mod titles;
 mod twins;
 mod update;
+mod visits;
 mod watch;
 
 use clientela::proto::pb::{self, Role, customer_service_client::CustomerServiceClient};

@@ -1,18 +1,23 @@
 //! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
 //! full or broken, starts that must not be, and what the log tells of it all.
 
+mod damage;
 mod database_away;
 mod database_busy;
 mod database_silent;
 mod disk;
 mod drain;
+mod endless_reads;
 mod failing_disk;
+mod files;
 mod logs;
 mod min_revision;
+mod pooler;
 mod power;
 pub mod process;
 pub mod proxy;
 mod restored;
+mod standby;
 mod start;
 mod write_lock;
 mod writer;
@@ -22,6 +27,7 @@ use std::collections::BTreeMap;
 use clientela::proto::pb::{self, ErrorReason, cart_service_client::CartServiceClient};
 use clientela::store::DatabaseUrl;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection};
+use tonic::transport::Channel;
 use tonic::{Code, Status};
 use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
@@ -92,11 +98,16 @@ where
 
 /// Waits until every service of the contract says this of itself.
 pub async fn health_turns(shop: &Shop, wanted: ServingStatus) {
+    health_of_turns(shop.channel(), wanted).await;
+}
+
+/// The same of the server at the end of a connection.
+pub async fn health_of_turns(channel: Channel, wanted: ServingStatus) {
     for service in clientela::proto::POOL.services() {
         let service = service.full_name();
         let what = format!("{wanted:?} of {service}");
         let ask = || async {
-            let mut health = HealthClient::new(shop.channel());
+            let mut health = HealthClient::new(channel.clone());
             let service = service.to_owned();
             let answer = health.check(HealthCheckRequest { service }).await.unwrap();
             (answer.into_inner().status() == wanted).then_some(())

@@ -2,6 +2,7 @@
 //! them, and the doctor who looks at it.
 
 mod balancing;
+mod clocks;
 mod doctor;
 mod hints;
 mod horizon;

@@ -1,5 +1,6 @@
 //! GroupService through the wire, on both engines.
 
+mod hidden;
 mod lifecycle;
 mod listing;
 mod members;

@@ -3,7 +3,9 @@
 
 mod backup;
 mod clients;
+pub mod pooler;
 pub mod postgres;
+pub mod raw;
 mod refusal;
 mod setup;
 pub mod store;
@@ -24,9 +26,10 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 use tonic::transport::Channel;
+use tonic_types::StatusExt as _;
 
 pub use backup::Backup;
-pub use clients::{Keyed, Transport};
+pub use clients::{Keyed, PATIENT, Transport};
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};
@@ -210,6 +213,18 @@ impl Shop {
         running.feed.streams()
     }
 
+    /// How many shops and kinds the running server keeps the latest changes of, and how many bytes.
+    pub fn rings(&self) -> (usize, usize) {
+        let running = self.running.as_ref().expect("the server runs");
+        running.feed.rings()
+    }
+
+    /// How many times the running server has judged a change by a filter.
+    pub fn judgements(&self) -> u64 {
+        let running = self.running.as_ref().expect("the server runs");
+        running.feed.judgements()
+    }
+
     /// The folder of the embedded database and of the key file.
     pub fn folder(&self) -> &std::path::Path {
         self.data.folder.path()
@@ -239,6 +254,12 @@ impl Shop {
         backup.restore(&self.data).await;
     }
 
+    /// Puts the data of a copy in the place of the present ones while the server runs, as when another
+    /// database server takes over. Only PostgreSQL can be taken over.
+    pub async fn replace_under_the_server(&self, backup: &Backup) {
+        backup.restore(&self.data).await;
+    }
+
     /// The database, for tests that look into it or harm it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
@@ -265,6 +286,11 @@ impl Replica {
     /// Its store.
     pub fn store(&self) -> &Store {
         &self.running.store
+    }
+
+    /// The connection to it.
+    pub fn channel(&self) -> Channel {
+        self.channel.clone()
     }
 
     /// Stops the server in good order.
@@ -311,6 +337,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
+    // A test connects before it has anything to ask.
+    options.server.first_request_timeout = PATIENCE;
+    (setup.server)(&mut options.server);
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -357,6 +386,33 @@ where
         }
         assert!(tokio::time::Instant::now() < until, "{what} did not come");
         tokio::task::yield_now().await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+/// Calls until it is decided, and gives the answer: what passes by itself on a busy machine is repeated,
+/// as a client repeats it. A write needs a request id for this.
+pub async fn repeated<T, F>(mut call: impl FnMut() -> F) -> Result<T, tonic::Status>
+where
+    F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
+{
+    let passes = |status: &tonic::Status| match status.get_details_error_info() {
+        Some(info) => {
+            ["DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "CONFLICT"].contains(&info.reason.as_str())
+        }
+        // The client itself gave up waiting.
+        None => status.code() == tonic::Code::Cancelled,
+    };
+    let until = tokio::time::Instant::now() + PATIENCE;
+    loop {
+        match call().await {
+            Ok(answer) => return Ok(answer.into_inner()),
+            Err(status) if !passes(&status) => return Err(status),
+            Err(status) => assert!(
+                tokio::time::Instant::now() < until,
+                "it does not pass: {status:?}"
+            ),
+        }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }

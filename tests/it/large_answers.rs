@@ -8,12 +8,12 @@ use futures::stream::{self, StreamExt as _};
 use prost_types::{Struct, Value, value::Kind};
 use tonic::Code;
 
-use crate::harness::{Shop, assert_refused};
+use crate::harness::{Shop, assert_refused, repeated};
 use crate::on_both_engines;
 use crate::watch::{item, visitor};
 
 /// A cart of about 200 KiB.
-async fn large_cart(shop: &Shop, number: usize) -> String {
+pub async fn large_cart(shop: &Shop, number: usize) -> String {
     let value = Value {
         kind: Some(Kind::StringValue("x".repeat(1_900))),
     };
@@ -52,7 +52,12 @@ async fn large_group(shop: &Shop, number: usize) {
         group_id: format!("group-{number}"),
         ..Default::default()
     };
-    shop.groups().create_group(request).await.unwrap();
+    repeated(|| {
+        let (mut groups, request) = (shop.groups(), request.clone());
+        async move { groups.create_group(request).await }
+    })
+    .await
+    .unwrap();
 }
 
 on_both_engines! {

@@ -90,9 +90,13 @@ on_both_engines! {
         let ask = request("OPTIONS", GET_TITLE)
             .header("origin", ORIGIN)
             .header("access-control-request-method", "POST")
-            .header("access-control-request-headers", "authorization,x-grpc-web");
+            .header("access-control-request-headers", "authorization,x-grpc-web,traceparent");
         let (asked, _) = http(&shop, ask.body(Full::default()).unwrap()).await;
         assert_eq!(asked.headers["access-control-allow-origin"], ORIGIN);
+        let allowed = asked.headers["access-control-allow-headers"].to_str().unwrap();
+        for header in ["authorization", "x-grpc-web", "traceparent", "tracestate"] {
+            assert!(allowed.split(',').any(|name| name == header), "{allowed}");
+        }
 
         let get = pb::GetTitleRequest { name: "titles/mr".into() };
         let call = request("POST", GET_TITLE)
@@ -129,6 +133,8 @@ on_both_engines! {
         tokio::spawn(connection);
         let answer = sender.send_request(watch.body(framed(&every())).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
+        // nginx passes it on message by message for that.
+        assert_eq!(answer.headers()["x-accel-buffering"], "no");
         let mut page = Page { body: answer.into_body(), received: Vec::new() };
 
         loop {
@@ -286,3 +292,42 @@ macro_rules! reflection_lists_the_services {
 
 reflection_lists_the_services!(reflection_lists_the_services_for_any_live_key, v1);
 reflection_lists_the_services!(old_reflection_lists_the_services_for_any_live_key, v1alpha);
+
+/// Tools that know the contract by reflection alone show the details of a refusal only if they can look
+/// these up, too, with all that they are made of.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn reflection_knows_the_details_of_refusals() {
+    use prost::Message as _;
+    use tonic_reflection::pb::v1::{
+        ServerReflectionRequest, server_reflection_client::ServerReflectionClient,
+        server_reflection_request::MessageRequest, server_reflection_response::MessageResponse,
+    };
+    let shop = Shop::start(Engine::Sqlite).await;
+    let keyed = Shop::with_key(&shop.admin_key);
+    let mut reflection = ServerReflectionClient::with_interceptor(shop.channel(), keyed);
+    let mut asked = Vec::new();
+    let mut wanted: Vec<MessageRequest> = ["Status", "ErrorInfo", "BadRequest", "RetryInfo"]
+        .map(|name| MessageRequest::FileContainingSymbol(format!("google.rpc.{name}")))
+        .into();
+    while let Some(message_request) = wanted.pop() {
+        let request = ServerReflectionRequest {
+            host: String::new(),
+            message_request: Some(message_request.clone()),
+        };
+        let stream = futures::stream::iter([request]);
+        let answers = reflection.server_reflection_info(stream).await.unwrap();
+        let answer = answers.into_inner().message().await.unwrap().unwrap();
+        let Some(MessageResponse::FileDescriptorResponse(files)) = answer.message_response else {
+            panic!("{message_request:?}: {answer:?}")
+        };
+        for bytes in files.file_descriptor_proto {
+            let file = prost_types::FileDescriptorProto::decode(&*bytes).unwrap();
+            for name in file.dependency {
+                if !asked.contains(&name) {
+                    asked.push(name.clone());
+                    wanted.push(MessageRequest::FileByFilename(name));
+                }
+            }
+        }
+    }
+}

@@ -3,10 +3,13 @@
 use std::time::Duration;
 
 use clientela::clock::Clock;
+use clientela::execute;
 use clientela::jobs::JobsSettings;
 use clientela::proto::pb::operation::{Kind, State};
 use clientela::proto::pb::operation_service_client::OperationServiceClient;
 use clientela::proto::pb::{self, ErrorReason};
+use clientela::store::Locks;
+use futures::FutureExt as _;
 use tonic::Code;
 
 use crate::harness::store::START;
@@ -57,6 +60,9 @@ on_both! {
     a_purge_can_be_cancelled_once in idle;
     what_concerns_the_whole_store_is_for_operators in idle;
     operations_are_listed_newest_first in idle;
+    a_page_of_operations_examines_a_bounded_number in idle;
+    operators_see_pages_of_the_shop_and_of_the_store_in_one_order in idle;
+    a_watched_operation_that_is_not_listed_ends_as_done in idle;
     an_absent_operation_is_not_found in idle;
 }
 
@@ -310,6 +316,102 @@ async fn operations_are_listed_newest_first(shop: Shop) {
         .await
         .unwrap_err();
     assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidFilter);
+}
+
+/// Adds operations that have ended, one a microsecond; the first is about a needle.
+async fn fill(shop: &Shop, scope: &'static str) {
+    let filled = shop.store().write(Locks::none(), move |tx| {
+        async move { Ok(execute!(tx, sqlx::query(FILL).bind(scope))?) }.boxed()
+    });
+    assert_eq!(filled.await.unwrap(), 6_000);
+}
+
+const FILL: &str = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 6000)
+    INSERT INTO jobs (id, shop_id, kind, subject, state, cursor, progress, doc, key_id, run_at,
+        attempts, create_time, update_time, end_time)
+    SELECT 'old-' || $1 || i, $1, 3, CASE WHEN i = 1 THEN 'groups/needle' ELSE 'groups/hay' END,
+        3, '', 0, '{}', 'k', 0, 0, i, i, 4000000000000000 FROM n";
+
+async fn page(
+    client: &mut OperationServiceClient<Transport>,
+    filter: &str,
+    page_token: String,
+) -> pb::ListOperationsResponse {
+    let request = pb::ListOperationsRequest {
+        page_size: 1_000,
+        page_token,
+        filter: filter.to_owned(),
+    };
+    client.list_operations(request).await.unwrap().into_inner()
+}
+
+async fn a_page_of_operations_examines_a_bounded_number(shop: Shop) {
+    fill(&shop, "default").await;
+    let filter = "subject = \"groups/needle\"";
+
+    let first = page(&mut shop.operations(), filter, String::new()).await;
+    let second = page(
+        &mut shop.operations(),
+        filter,
+        first.next_page_token.clone(),
+    )
+    .await;
+
+    assert!(first.operations.is_empty() && !first.next_page_token.is_empty());
+    assert_eq!(second.operations.len(), 1);
+    assert_eq!(second.next_page_token, "");
+}
+
+async fn operators_see_pages_of_the_shop_and_of_the_store_in_one_order(shop: Shop) {
+    fill(&shop, "default").await;
+    fill(&shop, "").await;
+
+    let mut seen = Vec::new();
+    let mut token = String::new();
+    loop {
+        let page = page(&mut operator(&shop), "", token).await;
+        seen.extend(page.operations);
+        token = page.next_page_token;
+        if token.is_empty() {
+            break;
+        }
+    }
+
+    let order = |operation: &pb::Operation| {
+        let time = clientela::feed::micros(operation.create_time.as_ref().unwrap());
+        (time, operation.name.clone())
+    };
+    assert_eq!(seen.len(), 12_000);
+    assert!(
+        seen.windows(2)
+            .all(|pair| order(&pair[0]) > order(&pair[1]))
+    );
+}
+
+async fn a_watched_operation_that_is_not_listed_ends_as_done(shop: Shop) {
+    let insert =
+        "INSERT INTO jobs (id, shop_id, kind, subject, state, cursor, progress, doc, key_id,
+            run_at, attempts, create_time, update_time)
+        VALUES ('refresh', 'default', 2, 'customers/ada', 1, '', 0, 'null', 'k', 0, 0, 1, 1)";
+    let run = |statement: &'static str| {
+        shop.store().write(Locks::none(), move |tx| {
+            async move { Ok(execute!(tx, sqlx::query(statement))?) }.boxed()
+        })
+    };
+    run(insert).await.unwrap();
+    let request = pb::WatchOperationRequest {
+        name: "operations/refresh".to_owned(),
+    };
+    let watched = shop.operations().watch_operation(request).await.unwrap();
+    let mut stream = watched.into_inner();
+    let first = stream.message().await.unwrap().unwrap();
+
+    run("DELETE FROM jobs WHERE id = 'refresh'").await.unwrap();
+    let last = stream.message().await.unwrap().unwrap();
+
+    assert_eq!(first.state(), State::Pending);
+    assert_eq!((last.state(), last.name), (State::Done, first.name));
+    assert_eq!(stream.message().await.unwrap(), None);
 }
 
 async fn an_absent_operation_is_not_found(shop: Shop) {

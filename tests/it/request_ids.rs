@@ -11,6 +11,7 @@ use tonic::{Code, Status};
 
 use crate::harness::store::START;
 use crate::harness::{Engine, Setup, Shop, assert_refused, eventually};
+use crate::on_both_engines;
 use crate::watch::{self, item, visitor};
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -147,4 +148,91 @@ async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_sqlite(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_postgres() {
     outlive_their_change(Engine::Postgres).await;
+}
+
+/// Makes a customer with a password, for a visitor; every call has the same request id.
+async fn sign_up(shop: &Shop, password: Option<&str>, visitor: &str) -> Result<Customer, Status> {
+    let request = CreateCustomerRequest {
+        customer: Some(Customer {
+            email: "eve@example.test".into(),
+            password: password.map(str::to_owned),
+            ..Default::default()
+        }),
+        customer_id: "eve".into(),
+        visitor: visitor.into(),
+        request_id: "the form that was sent twice".into(),
+        ..Default::default()
+    };
+    Ok(shop
+        .customers()
+        .create_customer(request)
+        .await?
+        .into_inner())
+}
+
+/// Gives the customer another password.
+async fn change(shop: &Shop, password: &str, request_id: &str) -> Result<Customer, Status> {
+    let request = pb::UpdateCustomerRequest {
+        customer: Some(Customer {
+            name: "customers/eve".into(),
+            password: Some(password.into()),
+            ..Default::default()
+        }),
+        request_id: request_id.into(),
+        ..Default::default()
+    };
+    Ok(shop
+        .customers()
+        .update_customer(request)
+        .await?
+        .into_inner())
+}
+
+async fn signs_in(shop: &Shop, password: &str) -> bool {
+    let request = pb::VerifyPasswordRequest {
+        email: "eve@example.test".into(),
+        password: password.into(),
+    };
+    shop.customers().verify_password(request).await.is_ok()
+}
+
+on_both_engines! {
+    async fn a_repeat_with_another_password_or_visitor_is_another_request(shop: Shop) {
+        let (visitor, another) = ("a visitor of the tests", "another visitor of the tests");
+        let made = sign_up(&shop, Some("correct horse"), visitor).await.unwrap();
+
+        assert_eq!(sign_up(&shop, Some("correct horse"), visitor).await.unwrap(), made);
+        assert_reused(sign_up(&shop, Some("wrong horse"), visitor).await);
+        assert_reused(sign_up(&shop, None, visitor).await);
+        assert_reused(sign_up(&shop, Some("correct horse"), another).await);
+        assert_reused(sign_up(&shop, Some("correct horse"), "").await);
+
+        let first = change(&shop, "battery staple", "change").await.unwrap();
+        change(&shop, "later password", "later").await.unwrap();
+        assert_eq!(change(&shop, "battery staple", "change").await.unwrap(), first);
+        assert_reused(change(&shop, "later password", "change").await);
+        assert!(signs_in(&shop, "later password").await, "a repeat sets nothing");
+        assert!(!signs_in(&shop, "battery staple").await);
+        // The digest that the first call made is kept, whatever the password is by now.
+        let again = sign_up(&shop, Some("correct horse"), visitor).await.unwrap();
+        assert_eq!((again.name, again.etag), (made.name, made.etag));
+    }
+
+    async fn of_several_passwords_at_once_one_is_that_of_the_request(shop: Shop) {
+        let passwords = ["first horse", "second horse", "third horse"];
+        let visitor = "a visitor of the tests";
+        let calls = passwords.map(|password| sign_up(&shop, Some(password), visitor));
+
+        let answers = futures::future::join_all(calls).await;
+
+        let mut taken = Vec::new();
+        for (password, answer) in passwords.into_iter().zip(answers) {
+            match answer {
+                Ok(_) => taken.push(password),
+                Err(status) => assert_reused::<()>(Err(status)),
+            }
+        }
+        assert_eq!(taken.len(), 1, "{taken:?}");
+        assert!(signs_in(&shop, taken[0]).await);
+    }
 }

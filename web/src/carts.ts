@@ -29,6 +29,8 @@ export class Row {
   cart: Cart;
   /** When it was last changed, by the server's clock: what the list is sorted by. */
   changed = 0;
+  /** What `changed` was when the row got its place in the list. */
+  placed = 0;
   /** When somebody last changed it. */
   active = 0;
   opened = 0;

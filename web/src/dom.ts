@@ -66,6 +66,7 @@ export function theirs(text = "", className = ""): HTMLElement {
 export const ICONS = {
   pause: "M7 4v12M13 4v12",
   play: "M6 4l10 6-10 6z",
+  update: "M10 16V4M5 9l5-5 5 5",
   close: "M5 5l10 10M15 5L5 15",
   back: "M12 4l-6 6 6 6",
   sun: "M10 6.5a3.5 3.5 0 1 0 0 7 3.5 3.5 0 0 0 0-7zM10 1.5v2M10 16.5v2M1.5 10h2M16.5 10h2M4 4l1.4 1.4M14.6 14.6L16 16M4 16l1.4-1.4M14.6 5.4L16 4",

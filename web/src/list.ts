@@ -2,8 +2,8 @@
 //
 // To a screen reader and to the keyboard it is one list box: one stop of Tab, arrows move within it.
 
-import type { Row } from "./carts";
 import { h, setAttribute } from "./dom";
+import type { Order } from "./order";
 import { RowView } from "./row";
 import { now } from "./time";
 
@@ -11,23 +11,27 @@ import { now } from "./time";
 const MARGIN = 4;
 /** How many elements are kept for rows to come. */
 const SPARE_MAX = 40;
+/** A tap on a row that came to its place less than so long ago was meant for another. */
+const SETTLED_AFTER = 500;
 
 export class ListView {
   readonly element: HTMLElement;
   private readonly space: HTMLElement;
-  private rows: Row[] = [];
+  private readonly order: Order;
   private views = new Map<string, RowView>();
   private spare: RowView[] = [];
   private ids = new Map<RowView, string>();
   private height = 68;
   private current = "";
-  private pressed = "";
+  /** Which cart was pressed: none, if the press is not to be followed; null, if there was no press. */
+  private pressed: string | null = null;
   private visible = 800;
   private top = 0;
   private readonly groups: (name: string) => string;
   private readonly chosen: (name: string) => void;
 
-  constructor(label: string, groups: (name: string) => string, chosen: (name: string) => void) {
+  constructor(order: Order, label: string, groups: (name: string) => string, chosen: (name: string) => void) {
+    this.order = order;
     this.groups = groups;
     this.chosen = chosen;
     this.space = h("div", { class: "space", attributes: { role: "presentation" } });
@@ -35,12 +39,12 @@ export class ListView {
       "div",
       {
         class: "list",
-        attributes: { role: "listbox", tabindex: "0", "aria-label": label },
+        attributes: { role: "listbox", tabindex: "0", "aria-label": label, "aria-describedby": "order-hint" },
         on: {
           scroll: () => this.scrolled(),
           keydown: (event) => this.key(event as KeyboardEvent),
-          pointerdown: (event) => (this.pressed = this.nameAt(event)),
-          click: () => this.click(),
+          pointerdown: (event) => (this.pressed = this.meant(event as PointerEvent)),
+          click: (event) => this.click(event),
           focus: () => this.draw(),
         },
       },
@@ -49,12 +53,30 @@ export class ListView {
     new ResizeObserver(() => this.measure()).observe(this.element);
   }
 
-  /** Shows these rows. */
-  show(rows: Row[]): void {
-    this.rows = rows;
-    const height = `${rows.length * this.height}px`;
+  /** Whether a part of a row is in sight. */
+  inSight(name: string): boolean {
+    const top = this.place(name) * this.height - this.element.scrollTop;
+    return top > -this.height && top < this.visible && this.place(name) >= 0;
+  }
+
+  /** Shows the rows in their order. One that is to be kept in sight is scrolled to. */
+  show(keep = ""): void {
+    const height = `${this.order.rows.length * this.height}px`;
     if (this.space.style.height !== height) this.space.style.height = height;
+    const kept = keep ? this.place(keep) : -1;
+    if (kept >= 0) this.reveal(kept);
+    this.draw(true);
+  }
+
+  /** Shows the first rows. */
+  toTop(): void {
+    this.element.scrollTop = this.top = 0;
     this.draw();
+  }
+
+  /** The row that the keyboard has chosen. */
+  get chosenRow(): string {
+    return this.current;
   }
 
   /** Marks a row, as that of the cart that is looked at. */
@@ -64,11 +86,13 @@ export class ListView {
   }
 
   /** How many rows pulse at the most is how many are in sight; the rest costs nothing. */
-  draw(): void {
-    const { rows, height } = this;
+  draw(ordered = false): void {
+    const { height } = this;
+    const { rows } = this.order;
     const first = Math.max(0, Math.floor(this.top / height) - MARGIN);
     const last = Math.min(rows.length, Math.ceil((this.top + this.visible) / height) + MARGIN);
     const at = now();
+    const drawn = performance.now();
     const wanted = new Set<string>();
     for (let index = first; index < last; index++) wanted.add(rows[index]!.name);
     for (const [name, view] of this.views) {
@@ -80,8 +104,9 @@ export class ListView {
       const row = rows[index]!;
       const known = this.views.get(row.name);
       const view = known ?? this.spare.pop() ?? this.made();
-      view.show(row, at, this.groups);
-      view.put(this.ids.get(view)!, index * height, index, rows.length, row.name === this.current, !known);
+      view.show(row, this.order.mark(row), at, this.groups);
+      const put = view.put(this.ids.get(view)!, index * height, index, rows.length, row.name === this.current, !known);
+      if (ordered && put) view.moved = drawn;
       if (known) continue;
       this.views.set(row.name, view);
       if (!view.element.isConnected) this.space.append(view.element);
@@ -116,12 +141,11 @@ export class ListView {
   }
 
   private measure(): void {
-    this.visible = this.element.clientHeight;
     const height = parseFloat(getComputedStyle(this.element).getPropertyValue("--row"));
-    if (height > 0 && height !== this.height) {
-      this.height = height;
-      this.show(this.rows);
-    } else this.draw();
+    const keep = this.inSight(this.current) ? this.current : "";
+    this.visible = this.element.clientHeight;
+    if (height > 0) this.height = height;
+    this.show(keep);
   }
 
   private scrolled(): void {
@@ -129,20 +153,37 @@ export class ListView {
     this.draw();
   }
 
-  /** The row that was pressed is the one that is meant, though another may be under the pointer by now. */
-  private click(): void {
-    if (this.pressed) this.chosen(this.pressed);
-    this.pressed = "";
+  /** A screen reader clicks without a press; otherwise the row that was pressed is meant. */
+  private click(event: Event): void {
+    const name = this.pressed ?? this.viewAt(event)?.name;
+    this.pressed = null;
+    if (name) this.chosen(name);
   }
 
-  private nameAt(event: Event): string {
+  /**
+   * The cart that a press is meant for. A pointer was seen coming and the order was held for it; a finger
+   * was not, and may have been aimed at the row that was there before. Then it only holds the order.
+   */
+  private meant(event: PointerEvent): string {
+    const view = this.viewAt(event);
+    if (!view) return "";
+    const settled = performance.now() - view.moved > SETTLED_AFTER;
+    return event.pointerType !== "touch" || settled ? view.name : "";
+  }
+
+  private place(name: string): number {
+    return name ? this.order.rows.findIndex((row) => row.name === name) : -1;
+  }
+
+  private viewAt(event: Event): RowView | undefined {
     const element = (event.target as Element).closest(".row");
-    return [...this.views.values()].find((view) => view.element === element)?.name ?? "";
+    return [...this.views.values()].find((view) => view.element === element);
   }
 
   private key(event: KeyboardEvent): void {
     if (event.altKey || event.ctrlKey || event.metaKey) return;
-    const at = this.rows.findIndex((row) => row.name === this.current);
+    const { rows } = this.order;
+    const at = this.place(this.current);
     const page = Math.max(1, Math.floor(this.visible / this.height) - 1);
     const moves: Record<string, number> = {
       ArrowDown: at + 1,
@@ -150,7 +191,7 @@ export class ListView {
       PageDown: Math.max(at, 0) + page,
       PageUp: at - page,
       Home: 0,
-      End: this.rows.length - 1,
+      End: rows.length - 1,
     };
     if (event.key === "Enter" || event.key === " ") {
       event.preventDefault();
@@ -158,10 +199,10 @@ export class ListView {
       return;
     }
     const move = moves[event.key];
-    if (move === undefined || this.rows.length === 0) return;
+    if (move === undefined || rows.length === 0) return;
     event.preventDefault();
-    const to = Math.min(this.rows.length - 1, Math.max(0, move));
-    this.current = this.rows[to]!.name;
+    const to = Math.min(rows.length - 1, Math.max(0, move));
+    this.current = rows[to]!.name;
     this.reveal(to);
     this.draw();
   }

@@ -196,10 +196,12 @@ export class Monitor {
   }
 
   private togglePause(): void {
-    if (this.carts.paused) this.carts.catchUp();
+    const caughtUp = this.carts.paused;
+    if (caughtUp) this.carts.catchUp();
     else this.carts.pause();
     this.view?.setStatus(this.status, this.message);
-    this.view?.changed();
+    if (caughtUp) this.view?.draw(true);
+    else this.view?.changed();
   }
 
   private watchFigures(): void {

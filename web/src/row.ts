@@ -1,6 +1,7 @@
 // One row of the list: an element that shows a cart, and is used again for another when it scrolls away.
 
 import type { Row } from "./carts";
+import type { Mark } from "./order";
 import { foremost, inWords } from "./causes";
 import { h, setAttribute, setText, theirs } from "./dom";
 import { Cart_Abandonment as Abandonment, Cart_Freeze as Freeze, type Cart } from "clientela/browser";
@@ -42,6 +43,9 @@ export class RowView {
   private pulse = 0;
   private flash = false;
   private place = "";
+  private top = -1;
+  /** When the order last put it where it is. */
+  moved = 0;
   private readonly who = theirs("", "who");
   private readonly under = h("span", { class: "under" });
   private readonly state = h("span", { class: "state" });
@@ -68,22 +72,28 @@ export class RowView {
     return this.shown?.name ?? "";
   }
 
-  /** Puts the element where the row belongs; one that showed another cart does not glide there. */
-  put(id: string, top: number, index: number, all: number, selected: boolean, fresh: boolean): void {
+  /**
+   * Puts the element where the row belongs, and says whether that is another place. An element that showed
+   * another cart does not glide there.
+   */
+  put(id: string, top: number, index: number, all: number, selected: boolean, fresh: boolean): boolean {
     const place = `${id} ${top} ${all} ${selected} ${fresh}`;
-    if (place === this.place) return;
+    if (place === this.place) return false;
+    const moved = fresh || this.top !== top;
     this.place = place;
+    this.top = top;
     this.element.id = id;
     this.element.style.transition = fresh ? "none" : "";
     this.element.style.transform = `translateY(${top}px)`;
     setAttribute(this.element, "aria-posinset", String(index + 1));
     setAttribute(this.element, "aria-setsize", String(all));
     setAttribute(this.element, "aria-selected", String(selected));
+    return moved;
   }
 
-  show(row: Row, at: number, groups: (name: string) => string): void {
+  show(row: Row, mark: Mark, at: number, groups: (name: string) => string): void {
     const same = this.shown?.name === row.name;
-    const drawn = `${row.cart.version} ${row.pulse} ${Math.floor(at / 1000)}`;
+    const drawn = `${row.cart.version} ${row.pulse} ${mark} ${Math.floor(at / 1000)}`;
     if (same && this.shown === row && this.drawn === drawn) return;
     const changed = !same || row.pulse !== this.pulse || this.drawn.split(" ")[0] !== String(row.cart.version);
     if (same && row.pulse > this.pulse) this.highlight();
@@ -92,7 +102,7 @@ export class RowView {
     this.drawn = drawn;
     this.pulse = row.pulse;
     if (changed) this.draw(row, groups);
-    this.tick(row, at);
+    this.tick(row, mark, at);
   }
 
   private draw(row: Row, groups: (name: string) => string): void {
@@ -112,10 +122,12 @@ export class RowView {
     setText(this.total, money(cart.total?.micros ?? 0n, cart.currencyCode));
   }
 
-  private tick(row: Row, at: number): void {
-    const [state, ...others] = states(row, at);
+  private tick(row: Row, mark: Mark, at: number): void {
+    const known = states(row, at);
+    const [state, ...others] = mark === "gone" ? [{ kind: "gone", text: t("mark_gone") }] : known;
     const { element } = this;
     setAttribute(element, "data-state", state!.kind);
+    setAttribute(element, "data-mark", mark || null);
     setAttribute(element, "data-beats", state!.kind === "filling" && at - row.active < BEATS_FOR ? "" : null);
     const badges = [state!, ...others].map(({ kind, text }) => `${kind}\t${text}`).join("\n");
     if (this.state.dataset["badges"] !== badges) {
@@ -124,7 +136,9 @@ export class RowView {
         ...[state!, ...others].map(({ kind, text }) => theirs(text, `badge ${kind}`)),
       );
     }
-    setText(this.when, ago(at - row.changed));
+    const since = (milliseconds: number) =>
+      mark === "changed" ? t("mark_changed", { when: ago(milliseconds) }) : ago(milliseconds);
+    setText(this.when, since(at - row.changed));
     setText(this.age, t("open_since", { time: duration(at - row.opened) }));
     const { cart } = row;
     const label = [
@@ -134,7 +148,7 @@ export class RowView {
       this.items.textContent,
       this.total.textContent,
       this.what.textContent,
-      ago(Math.floor((at - row.changed) / 10_000) * 10_000),
+      since(Math.floor((at - row.changed) / 10_000) * 10_000),
     ];
     setAttribute(element, "aria-label", label.filter(Boolean).join(", ").slice(0, 500));
   }

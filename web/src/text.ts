@@ -45,7 +45,7 @@ export function t(word: Word, values: Record<string, string | number> = {}): str
 }
 
 /** The form of a word for a number, with the number. */
-export function count(word: "items" | "shown" | "waiting" | "skipped", n: number): string {
+export function count(word: "items" | "shown" | "waiting" | "skipped" | "moved" | "added" | "removed", n: number): string {
   const form = forms.plural.select(n) === "one" ? "one" : "other";
   return t(`${word}_${form}`, { n: number(n) });
 }

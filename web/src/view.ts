@@ -5,6 +5,10 @@ import { Detail } from "./detail";
 import { h, icon, ICONS, setAttribute, setText } from "./dom";
 import { Figures } from "./figures";
 import { ListView } from "./list";
+import { options } from "./options";
+import { Order } from "./order";
+import { OrderBar } from "./orderbar";
+import { Presence } from "./presence";
 import { count, number, t } from "./text";
 import type { Word } from "./words";
 
@@ -29,6 +33,9 @@ export class View {
   readonly detail: Detail;
   readonly figures = new Figures();
   readonly list: ListView;
+  private readonly order = new Order();
+  private readonly orderBar = new OrderBar(() => this.renewOrder());
+  private readonly presence: Presence;
   private readonly carts: Carts;
   private readonly orders: Orders;
   private readonly selection: Selection;
@@ -53,7 +60,7 @@ export class View {
     this.selection = selection;
     this.orders = orders;
     this.detail = new Detail(orders.groups, () => this.close());
-    this.list = new ListView(t("list"), orders.groups, (name) => this.open(name));
+    this.list = new ListView(this.order, t("list"), orders.groups, (name) => this.open(name));
     this.pause = h("button", {
       class: "pause",
       attributes: { type: "button", "aria-keyshortcuts": "p" },
@@ -103,6 +110,11 @@ export class View {
       this.pause,
       tools,
     );
+    const lists = h("div", { class: "lists" }, this.orderBar.element, this.list.element, this.empty);
+    this.presence = new Presence(lists, () => {
+      lists.classList.toggle("still", this.presence.here);
+      this.changed();
+    });
     this.main = h(
       "main",
       {},
@@ -116,7 +128,7 @@ export class View {
         this.storefront,
         this.shown,
       ),
-      h("div", { class: "lists" }, this.list.element, this.empty),
+      lists,
     );
     this.element = h(
       "div",
@@ -148,11 +160,17 @@ export class View {
     setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
   }
 
-  draw(): void {
+  /** Draws the page. The order of the list is held while somebody is in it, unless it is to be renewed. */
+  draw(renew = false): void {
     this.due = false;
     this.drawnAt = performance.now();
     const { rows, counts } = this.carts.select(this.selection, this.orders.groups);
-    this.list.show(rows);
+    const kept = this.keptInSight();
+    const held = this.presence.here && this.loaded;
+    if (held && !renew) this.order.hold(rows, this.carts.rows);
+    else this.order.renew(rows);
+    this.list.show(kept);
+    this.orderBar.draw(this.order, held);
     this.detail.draw(this.carts);
     for (const [condition, { button, count }] of this.chips) {
       setText(count, number(counts[condition as Exclude<Condition, "merged" | "saved" | "empty">]));
@@ -163,6 +181,21 @@ export class View {
     setText(this.shown, rows.length === all ? total : t("of", { shown: number(rows.length), all: count("shown", all) }));
     this.empty.hidden = rows.length > 0;
     this.drawEmpty();
+  }
+
+  /** Brings the order of the list up to date. */
+  renewOrder(): void {
+    const { focused } = this.orderBar;
+    this.draw(true);
+    if (!this.keptInSight()) this.list.toTop();
+    this.orderBar.renewed();
+    if (focused) this.list.focus();
+  }
+
+  /** The row that stays in sight while others move: that of the open cart, else the one that the keyboard chose. */
+  private keptInSight(): string {
+    const name = this.detail.name || this.list.chosenRow;
+    return this.list.inSight(name) ? name : "";
   }
 
   /** Once a second: ages and what goes by time; groups and storefronts that came. */
@@ -181,7 +214,8 @@ export class View {
 
   /** Opens a cart. */
   open(name: string): void {
-    const row = this.carts.rows.get(name);
+    // A cart that is gone may still have its row, while the order is held.
+    const row = this.carts.rows.get(name) ?? this.order.rows.find((row) => row.name === name);
     if (!row) return;
     this.list.select(name);
     this.detail.show(row);
@@ -206,7 +240,7 @@ export class View {
   private choose(choice: Partial<Selection>): void {
     Object.assign(this.selection, choice);
     this.list.element.scrollTop = 0;
-    this.draw();
+    this.draw(true);
   }
 
   private drawPause(): void {
@@ -263,17 +297,6 @@ export class View {
       this.search.focus();
     }
     if (event.key === "p") this.orders.togglePause();
+    if (event.key === "u") this.renewOrder();
   }
-}
-
-/** Fills a choice; one with nothing to choose between is not shown. */
-function options(select: HTMLSelectElement, any: string, values: (readonly [string, string])[], chosen: string): void {
-  const key = JSON.stringify([any, values]);
-  if (select.dataset["key"] === key) return;
-  select.dataset["key"] = key;
-  const option = (value: string, text: string) => h("option", { text, attributes: { value } });
-  select.replaceChildren(option("", any), ...values.map(([value, text]) => option(value, text)));
-  if (chosen && !values.some(([value]) => value === chosen)) select.append(option(chosen, chosen));
-  select.value = chosen;
-  select.hidden = values.length < 2 && !chosen;
 }

@@ -3,6 +3,7 @@
 import { parseArgs } from "node:util";
 import { harm } from "./harm.js";
 import { load } from "./load.js";
+import { order } from "./order.js";
 import { page } from "./page.js";
 import { Trial } from "./trial.js";
 
@@ -18,6 +19,7 @@ const trial = new Trial(values.only, values.figures);
 try {
   await trial.start();
   await page(trial);
+  await order(trial);
   await harm(trial);
   await load(trial, Number(values.seconds), values.writes);
 } catch (error) {

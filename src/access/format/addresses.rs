@@ -2,7 +2,7 @@
 
 use unicode_normalization::UnicodeNormalization as _;
 
-use super::ID_BYTES_MAX;
+use super::{ID_BYTES_MAX, has_invisible_character};
 use crate::limits::fields::EMAIL_CHARS_MAX;
 
 /// The longest part of an e-mail address before the `@`, as mail servers take it.
@@ -11,10 +11,11 @@ const MAILBOX_BYTES_MAX: usize = 64;
 const HOST_BYTES_MAX: usize = 253;
 
 /// The normal form in which e-mail addresses are compared and claimed: trimmed, NFC, lower case, with
-/// the domain as the network knows it. None if the text is not an address.
+/// the domain as the network knows it. None if the text is not an address, or has characters that nobody
+/// sees: it would look like the address of another.
 pub fn email_claim(text: &str) -> Option<String> {
     let text = text.trim();
-    if text.chars().count() > EMAIL_CHARS_MAX {
+    if text.chars().count() > EMAIL_CHARS_MAX || has_invisible_character(text) {
         return None;
     }
     let normal: String = text
@@ -122,6 +123,9 @@ mod tests {
             "a\0@example.test",
             "ada@exam ple.test",
             "a,b@example.test",
+            "a\u{200b}da@example.test",
+            "ada@exa\u{ad}mple.test",
+            "ada\u{2028}@example.test",
         ] {
             assert_eq!(email_claim(text), None, "{text}");
         }

@@ -1,5 +1,9 @@
 //! Codes of languages, countries and currencies.
 
+use std::collections::BTreeMap;
+
+use oxilangtag::LanguageTag;
+
 use crate::limits::fields::LANGUAGE_CHARS_MAX;
 
 /// The countries of ISO 3166-1, and XK, which carriers and shops use for Kosovo.
@@ -34,50 +38,35 @@ const CURRENCIES: [(u32, &str); 4] = [
     (4, "CLF UYW"),
 ];
 
-/// Whether `text` is a well-formed BCP 47 language tag, as `fr`, `pt-BR` or `zh-Hant-TW`.
-pub fn is_language(text: &str) -> bool {
+/// The canonical spelling of a well-formed BCP 47 language tag, as `fr`, `pt-BR` or `zh-Hant-TW`; none if
+/// the text is not one. The order of extensions is left as it is.
+pub fn language(text: &str) -> Option<String> {
     if text.len() > LANGUAGE_CHARS_MAX {
-        return false;
+        return None;
     }
-    let mut parts = text.split('-').peekable();
-    let alphabetic = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphabetic());
-    let alphanumeric = |part: &str| part.bytes().all(|byte| byte.is_ascii_alphanumeric());
-    let Some(language) = parts.next() else {
-        return false;
-    };
-    if !(2..=8).contains(&language.len()) || !alphabetic(language) {
-        return false;
-    }
-    parts.next_if(|part| part.len() == 4 && alphabetic(part));
-    parts.next_if(|part| {
-        part.len() == 2 && alphabetic(part)
-            || part.len() == 3 && part.bytes().all(|byte| byte.is_ascii_digit())
-    });
-    while parts
-        .next_if(|part| {
-            let starts_with_digit = part.starts_with(|c: char| c.is_ascii_digit());
-            alphanumeric(part)
-                && ((5..=8).contains(&part.len()) || part.len() == 4 && starts_with_digit)
-        })
-        .is_some()
-    {}
-    // Extensions: a letter or digit alone, and then at least one part of its own.
-    while let Some(singleton) = parts.next() {
-        if singleton.len() != 1 || !alphanumeric(singleton) {
-            return false;
+    let tag = LanguageTag::parse_and_normalize(text).ok()?;
+    Some(tag.into_inner())
+}
+
+/// The canonical spelling of a language tag that was checked before; the text itself if it is none, as
+/// where it is empty.
+pub fn canonical_language(text: &str) -> String {
+    language(text).unwrap_or_else(|| text.to_owned())
+}
+
+/// Texts by the canonical spellings of their languages; the language that is named more than once, if
+/// there is one.
+pub fn by_language(
+    texts: &BTreeMap<String, String>,
+) -> std::result::Result<BTreeMap<String, String>, String> {
+    let mut found = BTreeMap::new();
+    for (language, text) in texts {
+        let language = canonical_language(language);
+        if found.insert(language.clone(), text.clone()).is_some() {
+            return Err(language);
         }
-        let shortest = if singleton.eq_ignore_ascii_case("x") {
-            1
-        } else {
-            2
-        };
-        let fits = |part: &&str| (shortest..=8).contains(&part.len()) && alphanumeric(part);
-        if parts.next_if(fits).is_none() {
-            return false;
-        }
-        while parts.next_if(fits).is_some() {}
     }
-    true
+    Ok(found)
 }
 
 /// Whether `text` is a country of ISO 3166-1, in capital letters.
@@ -107,21 +96,40 @@ mod tests {
     use super::*;
 
     #[test]
-    fn language_tags_are_well_formed() {
-        for text in [
-            "fr",
-            "pt-BR",
-            "zh-Hant-TW",
-            "es-419",
-            "de-CH-1996",
-            "sl-rozaj-biske",
-            "en-u-ca-gregory",
-            "en-x-a",
-            "FR",
-            "yue",
+    fn language_tags_have_one_spelling() {
+        for (text, canonical) in [
+            ("fr", "fr"),
+            ("FR", "fr"),
+            ("PT-br", "pt-BR"),
+            ("ZH-hant-tw", "zh-Hant-TW"),
+            ("es-419", "es-419"),
+            ("de-ch-1996", "de-CH-1996"),
+            ("sl-ROZAJ-biske", "sl-rozaj-biske"),
+            ("EN-u-CA-Gregory", "en-u-ca-gregory"),
+            ("en-X-A", "en-x-a"),
+            ("yue", "yue"),
+            ("ZH-Yue-hk", "zh-yue-HK"),
+            ("x-Our-Own", "x-our-own"),
+            ("I-Klingon", "i-klingon"),
         ] {
-            assert!(is_language(text), "{text}");
+            assert_eq!(language(text).as_deref(), Some(canonical));
         }
+    }
+
+    #[test]
+    fn a_language_has_one_text_however_it_is_spelled() {
+        let texts = |pairs: [(&str, &str); 2]| {
+            let pairs = pairs.map(|(tag, text)| (tag.to_owned(), text.to_owned()));
+            by_language(&pairs.into())
+        };
+
+        let found = texts([("PT-br", "a"), ("pt", "b")]).unwrap();
+        assert_eq!(found.keys().collect::<Vec<_>>(), ["pt", "pt-BR"]);
+        assert_eq!(texts([("FR", "a"), ("fr", "b")]), Err("fr".to_owned()));
+    }
+
+    #[test]
+    fn what_is_no_language_tag_has_no_spelling() {
         for text in [
             "",
             "f",
@@ -136,8 +144,10 @@ mod tests {
             "12",
             "fr-FR-é",
             "en u",
+            "x",
+            "en-x-abcdefgh-abcdefgh-abcdefgh-abcd",
         ] {
-            assert!(!is_language(text), "{text}");
+            assert_eq!(language(text), None, "{text}");
         }
     }
 

@@ -68,6 +68,12 @@ pub fn time_zone(text: &str) -> Option<TimeZone> {
         .filter(|zone| zone.iana_name().is_some())
 }
 
+/// The name of a time zone as IANA writes it, whatever the case of its letters in `text`.
+pub fn time_zone_name(text: &str) -> Option<String> {
+    let zone = time_zone(text)?;
+    zone.iana_name().map(str::to_owned)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -111,6 +117,13 @@ mod tests {
     fn time_zones_are_known_ones() {
         assert!(time_zone("Europe/Paris").is_some());
         assert!(time_zone("UTC").is_some());
+        for (text, name) in [
+            ("europe/PARIS", "Europe/Paris"),
+            ("utc", "UTC"),
+            ("america/port-au-prince", "America/Port-au-Prince"),
+        ] {
+            assert_eq!(time_zone_name(text).as_deref(), Some(name));
+        }
         for text in ["", "Europe/Nowhere", "+02:00", "../etc/passwd"] {
             assert!(time_zone(text).is_none(), "{text}");
         }

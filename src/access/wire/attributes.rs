@@ -6,7 +6,7 @@ use crate::{
         wire::{
             Malformed,
             read::{Reader, Wire},
-            value::{Broken, CONTROL_CHARACTER},
+            value::{Broken, CONTROL_CHARACTER, INVISIBLE_CHARACTER},
         },
     },
     limits::ATTRIBUTE_NESTING_MAX,
@@ -52,7 +52,7 @@ fn entry(bytes: &[u8], depth: usize) -> Result<(), Fault> {
     let mut found = false;
     while let Some(record) = records.next()? {
         match record.number {
-            1 => text(record.value)?,
+            1 => key(record.value)?,
             2 => {
                 single(found)?;
                 found = true;
@@ -97,6 +97,15 @@ fn list(bytes: &[u8], depth: usize) -> Result<(), Fault> {
         if record.number == 1 {
             value(record.value.bytes()?, depth)?;
         }
+    }
+    Ok(())
+}
+
+/// A key names its value, so that no two may look the same.
+fn key(value: Wire<'_>) -> Result<(), Fault> {
+    text(value)?;
+    if format::has_invisible_character(value.text()?) {
+        return Err(Fault::Broken(INVISIBLE_CHARACTER));
     }
     Ok(())
 }

@@ -14,7 +14,7 @@ use path::Path;
 use crate::{
     access::{
         Roles,
-        tables::{FIELD_NUMBERS, Field, Kind, Message, Method, Shape, TABLES},
+        tables::{FIELDS_MAX, Field, FieldSet, Kind, Message, Method, Shape, TABLES, Tables},
         wire::{
             Malformed,
             read::{Reader, Record},
@@ -28,13 +28,24 @@ use crate::{
 
 /// Checks the request of a call that a key of these roles makes.
 pub fn check(method: &Method, request: &[u8], roles: Roles) -> Result<()> {
+    check_by(&TABLES, method, request, roles)
+}
+
+/// Checks the request of a call against these tables.
+pub(super) fn check_by(
+    tables: &Tables,
+    method: &Method,
+    request: &[u8],
+    roles: Roles,
+) -> Result<()> {
     let mut walk = Walk {
+        tables,
         method,
         roles,
         violations: Vec::new(),
         denied: None,
     };
-    let message = TABLES.message(method.request);
+    let message = tables.message(method.request);
     walk.message(&Path::Root, message, request, Mode::default())
         .map_err(|Malformed| malformed())?;
     if let Some((field, allowed)) = walk.denied {
@@ -63,13 +74,14 @@ pub fn malformed() -> Error {
 struct Mode {
     /// Only its form counts, as its values are ignored.
     ignored: bool,
-    /// It is money and must not be negative.
-    price: bool,
+    /// The rule of the field that it is the value of, or an entry of.
+    rule: Option<Rule>,
     /// How many messages it lies in.
     depth: usize,
 }
 
 struct Walk<'m> {
+    tables: &'m Tables,
     method: &'m Method,
     roles: Roles,
     violations: Vec<Violation>,
@@ -85,21 +97,21 @@ impl Walk<'_> {
         mode: Mode,
     ) -> Result<(), Malformed> {
         // What was seen, and what of it is not empty; the last of several values counts, as for decoders.
-        let mut seen = 0_u64;
-        let mut filled = 0_u64;
-        let mut counts = [0_usize; FIELD_NUMBERS];
+        let mut seen: FieldSet = 0;
+        let mut filled: FieldSet = 0;
+        let mut counts = [0_usize; FIELDS_MAX];
         let mut records = Reader::new(bytes);
         while let Some(record) = records.next()? {
             let Some(field) = message.field(record.number) else {
                 continue;
             };
-            let bit = 1 << record.number;
+            let bit = field.bit();
             let twice = seen & bit != 0;
             if twice && field.shape == Shape::One && matches!(field.kind, Kind::Message(_)) {
                 return Err(Malformed);
             }
             seen |= bit;
-            let count = &mut counts[record.number as usize];
+            let count = &mut counts[field.place];
             if self.field(path, field, &record, count, mode)? {
                 filled |= bit;
             } else {
@@ -125,7 +137,7 @@ impl Walk<'_> {
         let mode = Mode {
             ignored: mode.ignored || field.output_only || name_of_new,
             depth: mode.depth + 1,
-            price: field.rule == Some(Rule::Price),
+            rule: field.rule,
         };
         let first = self.violations.len();
         let filled = match field.shape {
@@ -140,16 +152,15 @@ impl Walk<'_> {
         Ok(filled)
     }
 
-    fn absent(&mut self, path: &Path<'_>, message: &Message, seen: u64, filled: u64) {
+    fn absent(&mut self, path: &Path<'_>, message: &Message, seen: FieldSet, filled: FieldSet) {
         for field in message.fields() {
-            let bit = 1_u64 << field.number;
-            if message.required & bit & !filled == 0 {
+            if !field.required || filled & field.bit() != 0 {
                 continue;
             }
             match (&field.kind, field.rule) {
                 // A number that is not sent is zero, and already named if zero was sent.
                 (Kind::Int32 | Kind::Int64, Some(rule)) => {
-                    if seen & bit == 0 {
+                    if seen & field.bit() == 0 {
                         let rule = value::int(rule, 0).err();
                         self.broken(&Path::Field(path, &field.name), rule);
                     }
@@ -165,7 +176,7 @@ impl Walk<'_> {
             if oneof & seen == 0 && !matches!(path, Path::Root) {
                 let names: Vec<&str> = message
                     .fields()
-                    .filter(|field| oneof & (1 << field.number) != 0)
+                    .filter(|field| oneof & field.bit() != 0)
                     .map(|field| field.name.as_str())
                     .collect();
                 let text = format!("one of {} is required", names.join(", "));

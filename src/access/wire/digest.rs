@@ -1,11 +1,14 @@
 //! What of a request its digest is taken of, so that a repeated request is known as the same.
 
-use crate::access::{
-    tables::{Kind, Message, Method, Shape, TABLES},
-    wire::{
-        Malformed,
-        read::{Reader, put_varint},
+use crate::{
+    access::{
+        tables::{Kind, Message, Method, Shape, TABLES},
+        wire::{
+            Malformed,
+            read::{Reader, put_varint},
+        },
     },
+    limits::Rule,
 };
 
 /// The request's own id, if it has one.
@@ -23,8 +26,13 @@ pub fn request_id<'a>(method: &Method, request: &'a [u8]) -> Result<Option<&'a s
     Ok(found)
 }
 
-/// The request without its request id and without what is input only, the same for every order in which
-/// a client writes fields and the entries of maps.
+/// The request without its request id, the same for every order in which a client writes fields and the
+/// entries of maps.
+///
+/// Of a password it has only that there is one. The key of the digest lies in the database beside it, so
+/// that whoever has a copy could try passwords against the digest, far faster than against the Argon2id
+/// digest of the account. What a repeated request brings as its password is compared with that instead;
+/// see `customers/rpc/secret.rs`. The token of a visitor is random, and carts have a digest of it anyway.
 pub fn canonical(method: &Method, request: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(request.len());
     let message = TABLES.message(method.request);
@@ -49,7 +57,11 @@ fn write(
     let mut entries: Vec<Vec<u8>> = Vec::new();
     for (at, record) in all.iter().enumerate() {
         let field = message.field(record.number);
-        if left_out == Some(record.number) || field.is_some_and(|field| field.input_only) {
+        if left_out == Some(record.number) {
+            continue;
+        }
+        if field.is_some_and(|field| matches!(field.rule, Some(Rule::Password(..)))) {
+            put(record.number, &[], out);
             continue;
         }
         let Some((field, nested)) = field.and_then(|field| match field.kind {

@@ -17,6 +17,7 @@ use crate::{
 
 mod forms;
 mod views;
+mod wide;
 
 fn method(name: &str) -> &'static Method {
     let suffix = format!("/{name}");

@@ -7,6 +7,9 @@ use crate::{
     limits::{PASSWORD_BYTES_MAX, Rule, fields::EMAIL_CHARS_MAX},
 };
 
+/// The micros of one whole unit of a currency, as one euro.
+const MICROS_OF_ONE: i64 = 1_000_000;
+
 /// A rule that is broken: the machine's word for it and the people's. The value itself is not repeated,
 /// as it may be personal.
 pub type Broken = (&'static str, Cow<'static, str>);
@@ -15,6 +18,18 @@ pub type Broken = (&'static str, Cow<'static, str>);
 pub const CONTROL_CHARACTER: Broken = (
     "CONTROL_CHARACTER",
     Cow::Borrowed("must not contain control characters"),
+);
+
+/// An invisible character where there may be none.
+pub const INVISIBLE_CHARACTER: Broken = (
+    "INVISIBLE_CHARACTER",
+    Cow::Borrowed("must not contain characters that nobody sees"),
+);
+
+/// Text of which nothing can be seen.
+const BLANK: Broken = (
+    "BLANK",
+    Cow::Borrowed("must have at least one character that can be seen"),
 );
 
 /// Checks text that is not empty.
@@ -28,9 +43,18 @@ pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
             length(text, 0, max)?;
             no_control(text, true)
         }
+        Rule::Label(max) => {
+            length(text, 0, max)?;
+            no_control(text, false)?;
+            not_blank(text)
+        }
+        Rule::Key(max) => {
+            length(text, 0, max)?;
+            identifies(text)
+        }
         Rule::Token(min, max) => {
             length(text, min, max)?;
-            no_control(text, false)
+            identifies(text)
         }
         Rule::Expression(max) => {
             if text.len() > max {
@@ -53,6 +77,7 @@ pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
         Rule::Email => {
             length(text, 0, EMAIL_CHARS_MAX)?;
             no_control(text, false)?;
+            no_invisible(text)?;
             well_formed(rule, format::is_email(text))
         }
         Rule::Url(max) => {
@@ -81,7 +106,7 @@ pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
             well_formed(rule, format::is_id(text) || format::is_name(pattern, text))
         }
         Rule::Number => well_formed(rule, format::is_number(text)),
-        Rule::Language => well_formed(rule, format::is_language(text)),
+        Rule::Language => well_formed(rule, format::language(text).is_some()),
         Rule::Country => well_formed(rule, format::is_country(text)),
         Rule::Currency => well_formed(rule, format::is_currency(text)),
         Rule::Date => well_formed(rule, format::date(text).is_some()),
@@ -90,6 +115,8 @@ pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
         Rule::RequestId => well_formed(rule, format::is_request_id(text)),
         Rule::Int(..)
         | Rule::Price
+        | Rule::Paid
+        | Rule::PaidOrTaken
         | Rule::Attributes(_)
         | Rule::Messages(_)
         | Rule::List(..)
@@ -103,6 +130,31 @@ pub fn int(rule: Rule, value: i64) -> Result<(), Broken> {
     match rule {
         Rule::Int(min, max) if value < min || value > max => Err(("OUT_OF_RANGE", must_be(rule))),
         _ => Ok(()),
+    }
+}
+
+/// Checks that something can be seen of text that is not empty and has to be there. A password may be
+/// anything.
+pub fn shows(rule: Rule, text: &str) -> Result<(), Broken> {
+    match rule {
+        Rule::Password(..) => Ok(()),
+        _ => not_blank(text),
+    }
+}
+
+/// Checks an amount of money, whose currency may be none.
+pub fn money(rule: Rule, currency: &str, micros: i64) -> Result<(), Broken> {
+    if micros < 0 && matches!(rule, Rule::Price | Rule::Paid) {
+        return Err(("OUT_OF_RANGE", "must not be negative".into()));
+    }
+    let is_paid = matches!(rule, Rule::Paid | Rule::PaidOrTaken);
+    let unit = format::currency_places(currency).map(|places| MICROS_OF_ONE / 10_i64.pow(places));
+    match unit.filter(|unit| is_paid && micros % unit != 0) {
+        Some(unit) => {
+            let text = format!("must be a multiple of {unit} micros, which is the smallest unit");
+            Err(("FRACTION", text.into()))
+        }
+        None => Ok(()),
     }
 }
 
@@ -124,6 +176,29 @@ fn no_control(text: &str, lines: bool) -> Result<(), Broken> {
     } else {
         Ok(())
     }
+}
+
+fn no_invisible(text: &str) -> Result<(), Broken> {
+    if format::has_invisible_character(text) {
+        Err(INVISIBLE_CHARACTER)
+    } else {
+        Ok(())
+    }
+}
+
+fn not_blank(text: &str) -> Result<(), Broken> {
+    if format::is_blank(text) {
+        Err(BLANK)
+    } else {
+        Ok(())
+    }
+}
+
+/// Checks text by which something is known: two that look the same have to be the same.
+fn identifies(text: &str) -> Result<(), Broken> {
+    no_control(text, false)?;
+    no_invisible(text)?;
+    not_blank(text)
 }
 
 fn length(text: &str, min: usize, max: usize) -> Result<(), Broken> {

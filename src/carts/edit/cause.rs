@@ -57,6 +57,14 @@ impl Cause {
         matches!(self.kind, Kind::Locked | Kind::Unlocked | Kind::LockExpired)
     }
 
+    /// Whether the service brought it about by itself, and the write only met it.
+    pub fn is_of_service(&self) -> bool {
+        matches!(
+            self.kind,
+            Kind::Repriced | Kind::CustomerChanged | Kind::LockExpired
+        )
+    }
+
     /// With the other cart that it is about.
     pub fn with_cart(mut self, id: &str) -> Self {
         id.clone_into(&mut self.cart);

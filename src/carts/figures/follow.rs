@@ -27,7 +27,7 @@ use crate::feed::{
 };
 use crate::proto::pb::{self, WatchCartsResponse, WatchOptions, watch_carts_response::Signal};
 use crate::shops;
-use crate::store::{Conn, Store};
+use crate::store::{Conn, Purpose, Store};
 
 /// How often the setting is read.
 const SETTING_INTERVAL: Duration = Duration::from_secs(1);
@@ -67,6 +67,7 @@ pub(super) async fn follow(
 
 /// Reads the shop's setting for ever.
 async fn read_setting(store: Store, shop: Arc<str>, board: Arc<Board>) {
+    let store = store.reserved_for(Purpose::Streams);
     let mut turns = tokio::time::interval(SETTING_INTERVAL);
     turns.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {

@@ -9,10 +9,11 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
-use super::{Action, CARTS, Kept, work_on};
+use super::{Action, CARTS, Kept};
 use crate::carts::sql;
 use crate::clock;
 use crate::error::Result;
+use crate::jobs::skips;
 use crate::jobs::{Due, Handler, Job, JobKind, Step, Sweeper};
 use crate::shops::{self, Settings};
 use crate::store::{Conn, Store};
@@ -62,21 +63,17 @@ impl Handler for AbandonCarts {
         let now = store.clock().now();
         let due = store.read(move |conn| {
             async move {
-                let mut due = Vec::new();
-                for (shop, settings) in sql::shops(conn).await? {
-                    let Some(before) = abandoned_before(&settings, now) else {
-                        continue;
-                    };
-                    let first = place("");
-                    let found = sql::left_alone(conn, &shop, before, first, now, 1).await?;
-                    if !found.is_empty() {
-                        due.push(Due {
-                            shop: Arc::from(shop),
-                            subject: String::new(),
-                        });
-                    }
-                }
-                Ok(due)
+                let shops = sql::shops(conn).await?;
+                let looks = shops.iter().filter_map(|(shop, settings)| {
+                    let before = abandoned_before(settings, now)?;
+                    Some((shop.as_str(), before))
+                });
+                let due = sql::shops_left_alone(conn, looks, now).await?;
+                let due = due.into_iter().map(|shop| Due {
+                    shop: Arc::from(shop),
+                    subject: String::new(),
+                });
+                Ok(due.collect())
             }
             .boxed()
         });
@@ -106,7 +103,7 @@ impl Handler for AbandonCarts {
             let worked = i64::try_from(found.len()).unwrap_or(CARTS);
             let step = Step::more(format!("{time} {id}"), worked);
             let ids = found.into_iter().map(|(id, _)| id).collect();
-            work_on(store, job, ids, Action::Abandon { before }, step).await
+            skips::apply(store, job, ids, Action::Abandon { before }, step).await
         }
         .boxed()
     }
@@ -135,13 +132,12 @@ async fn expired(
     shop: &str,
     settings: &Settings,
     now: i64,
-    limit: i64,
 ) -> Result<Option<(Action, Vec<String>)>> {
     for (kept, count, unit) in retentions(settings) {
         let Some(before) = cutoff(now, count, unit) else {
             continue;
         };
-        let ids = sql::untouched(conn, shop, kept, before, now, limit).await?;
+        let ids = sql::untouched(conn, shop, kept, before, now, CARTS).await?;
         if !ids.is_empty() {
             return Ok(Some((Action::Expire { before, kept }, ids)));
         }
@@ -152,13 +148,14 @@ async fn expired(
 impl Sweeper for ExpiredCarts {
     fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
         async move {
-            let mut due = Vec::new();
-            for (shop, settings) in sql::shops(conn).await? {
-                if expired(conn, &shop, &settings, now, 1).await?.is_some() {
-                    due.push(shop);
-                }
-            }
-            Ok(due)
+            let shops = sql::shops(conn).await?;
+            let looks = shops.iter().flat_map(|(shop, settings)| {
+                let cutoffs = retentions(settings)
+                    .into_iter()
+                    .filter_map(move |(kept, count, unit)| Some((kept, cutoff(now, count, unit)?)));
+                cutoffs.map(|(kept, before)| (shop.as_str(), kept, before))
+            });
+            sql::shops_untouched(conn, looks, now).await
         }
         .boxed()
     }
@@ -169,7 +166,7 @@ impl Sweeper for ExpiredCarts {
             let found = store.read(move |conn| {
                 async move {
                     let settings = shops::settings(conn, &shop).await?;
-                    expired(conn, &shop, &settings, now, CARTS).await
+                    expired(conn, &shop, &settings, now).await
                 }
                 .boxed()
             });
@@ -178,7 +175,7 @@ impl Sweeper for ExpiredCarts {
             };
             let worked = i64::try_from(ids.len()).unwrap_or(CARTS);
             let step = Step::more(job.cursor.clone(), worked);
-            work_on(store, job, ids, action, step).await?;
+            skips::apply(store, job, ids, action, step).await?;
             Ok(true)
         }
         .boxed()

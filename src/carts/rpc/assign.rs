@@ -6,7 +6,9 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::Service;
-use super::merge::{leave_slot, merge_into, names, repeated, replayed, shop_choice};
+use super::merge::{
+    leave_slot, merge_into, names, remember, repeated, replayed, require_may_move, shop_choice,
+};
 use crate::access::Caller;
 use crate::access::format::ID_BYTES_MAX;
 use crate::carts::edit::Cause;
@@ -93,8 +95,10 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
         Got::Moved => return Err(Error::not_found("cart")),
     };
     let owner = Owner::Customer(customer.clone());
-    if let Some(answer) = merged_before(tx, assignment, &owner, &work).await? {
-        return Ok(answer);
+    require_may_move(caller, &work.cart.owner, &owner)?;
+    if let Some(mut target) = merged_before(tx, assignment, &owner, &work).await? {
+        let answer = of_merge(repeated(&work, &mut target)?);
+        return remember(tx, caller, now, [&work, &target], answer).await;
     }
     work.admit(caller, now, Act::Edit)?;
     work.check_etag(&assignment.etag)?;
@@ -115,12 +119,19 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
         return Ok(answer);
     }
     if before.owner != owner {
+        let kind = match before.owner.customer() {
+            None => cart_cause::Kind::Assigned,
+            Some(_) => cart_cause::Kind::Reassigned,
+        };
         work.cart.owner = owner;
-        work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
+        work.causes.push(Cause::of_cart(kind));
     }
     work.settle()?;
-    if work.is_idle(caller) {
-        return Ok(of_cart(work.answer()));
+    if work.is_idle() {
+        return work
+            .leave(tx, caller, now, work.answer())
+            .await
+            .map(of_cart);
     }
     let deletion = match room {
         Room::Replaced(mut replaced) => {
@@ -166,14 +177,14 @@ async fn choice(conn: &mut Conn, assignment: &Assignment) -> Result<IfOpenCartEx
     }
 }
 
-/// The answer to a second sign-in with a cart that went into the customer's at the first, as from
-/// another tab, while that is the one it would go into again.
+/// The customer's cart that a cart went into at an earlier sign-in, as from another tab, while that is the
+/// one it would go into again.
 async fn merged_before(
     conn: &mut Conn,
     assignment: &Assignment,
     owner: &Owner,
     work: &Work,
-) -> Result<Option<pb::AssignCartResponse>> {
+) -> Result<Option<Work>> {
     if work.cart.state != State::Merged
         || outcomes::policy_of(choice(conn, assignment).await?).is_none()
     {
@@ -185,10 +196,7 @@ async fn merged_before(
         let cart = &target.cart;
         cart.is_open() && cart.owner == *owner && cart.slot == work.cart.slot
     };
-    match target.into_iter().find(same) {
-        Some(target) => repeated(work, &mut Work::of(target)).map(|merged| Some(of_merge(merged))),
-        None => Ok(None),
-    }
+    Ok(target.into_iter().find(same).map(Work::of))
 }
 
 /// Finds out what becomes of the customer's open cart in the slot, and makes the slot the cart's own

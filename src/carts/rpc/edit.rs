@@ -37,6 +37,8 @@ pub(super) struct EditCall {
     pub(super) etag: String,
     /// Checks everything and changes nothing.
     pub(super) validate_only: bool,
+    /// Whether it has several steps, of which one may undo another.
+    pub(super) cancels: bool,
     /// What sort of edit it is.
     pub(super) act: Act,
     /// What is done.
@@ -64,6 +66,7 @@ struct Attempt {
     route: Route,
     etag: String,
     validate_only: bool,
+    cancels: bool,
     act: Act,
     apply: Apply,
     clock: Clock,
@@ -79,6 +82,7 @@ impl Service {
             opens,
             etag,
             validate_only,
+            cancels,
             act,
             apply,
         } = call;
@@ -90,6 +94,7 @@ impl Service {
                 route,
                 etag: etag.clone(),
                 validate_only,
+                cancels,
                 act,
                 apply: Arc::clone(&apply),
                 clock: self.store.clock().clone(),
@@ -170,6 +175,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            cancels: false,
             act: Act::Edit,
             apply: Arc::new(move |edit| edit.add(&line, "item")),
         })
@@ -221,6 +227,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            cancels: false,
             act,
             apply: Arc::new(apply),
         })
@@ -242,6 +249,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            cancels: false,
             act: Act::Edit,
             apply: Arc::new(move |edit| edit.remove(&item)),
         })
@@ -262,6 +270,7 @@ impl Service {
             .map(|(at, edit)| Step::read(at, edit))
             .collect::<Result<Vec<_>>>()?;
         let currency = edits.iter().find_map(Step::currency).unwrap_or_default();
+        let cancels = edits.len() > 1;
         let apply = move |edit: &mut Edit<'_>| {
             edits
                 .iter()
@@ -277,6 +286,7 @@ impl Service {
             }),
             etag: request.etag,
             validate_only: false,
+            cancels,
             act: Act::Edit,
             apply: Arc::new(apply),
         })
@@ -296,6 +306,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            cancels: false,
             act: Act::Price,
             apply: Arc::new(move |edit| edit.set_prices(&prices)),
         })
@@ -318,6 +329,7 @@ impl Service {
             opens: None,
             etag: request.etag,
             validate_only: false,
+            cancels: false,
             act: Act::Edit,
             apply: Arc::new(apply),
         })
@@ -340,6 +352,7 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         route,
         etag,
         validate_only,
+        cancels,
         act,
         apply,
         clock,
@@ -363,10 +376,18 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
     };
     work.admit(caller, now, *act)?;
     work.check_etag(etag)?;
+    let (before, met) = (cancels.then(|| work.cart.clone()), work.causes.len());
     work.edit(caller, now, |edit| apply(edit))?;
+    if before.is_some_and(|before| before == work.cart) {
+        work.causes.truncate(met);
+    }
     work.settle()?;
-    if *validate_only || work.is_idle(caller) {
+    if *validate_only {
         return Ok(Outcome::Done(Box::new(work.answer())));
+    }
+    if work.is_idle() {
+        let answer = work.leave(tx, caller, now, work.answer()).await?;
+        return Ok(Outcome::Done(Box::new(answer)));
     }
     let Some(answer) = work.save(tx, caller, now).await? else {
         return Ok(Outcome::NumberTaken);

@@ -112,8 +112,8 @@ async fn once(tx: &mut Tx, holding: &Holding, clock: &Clock) -> Result<pb::Cart>
     work.admit(caller, now, holding.act)?;
     work.check_etag(&holding.etag)?;
     (holding.apply)(&mut work, now)?;
-    if work.is_idle(caller) {
-        return Ok(work.answer());
+    if work.is_idle() {
+        return work.leave(tx, caller, now, work.answer()).await;
     }
     let answer = work.save(tx, caller, now).await?;
     answer.ok_or_else(|| Error::internal("an old cart was added"))

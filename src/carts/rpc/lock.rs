@@ -137,11 +137,11 @@ async fn take(tx: &mut Tx, taking: &Taking) -> Result<pb::Cart> {
     let end = begin.saturating_add(*lease);
     work.cart.lock_expire_time = Some(end);
     work.settle()?;
-    if work.is_idle(caller) {
+    if work.is_idle() {
         sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
-    } else {
-        work.save(tx, caller, now).await?;
+        return work.leave(tx, caller, now, work.shown(now)).await;
     }
+    work.save(tx, caller, now).await?;
     Ok(work.shown(now))
 }
 

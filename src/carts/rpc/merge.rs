@@ -7,10 +7,10 @@ use prost::Message;
 use tonic::Code;
 
 use super::Service;
-use crate::access::Caller;
+use crate::access::{Caller, Roles};
 use crate::carts::edit::Cause;
 use crate::carts::merging::{Policy, merge};
-use crate::carts::model::State;
+use crate::carts::model::{Owner, State};
 use crate::carts::outcomes;
 use crate::carts::targets::Hints;
 use crate::carts::work::{self, Act, Got, Route, Work};
@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed::{self, Replay};
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
-use crate::proto::pb::{self, ErrorReason, cart_cause};
+use crate::proto::pb::{self, ErrorReason, Role, cart_cause};
 use crate::shops;
 use crate::store::{Conn, Tx};
 
@@ -91,8 +91,10 @@ async fn once(tx: &mut Tx, call: &Merge) -> Result<pb::MergeCartsResponse> {
         return Err(same_cart());
     }
     if source.cart.merged_into == target.cart.id {
-        return repeated(&source, &mut target);
+        let answer = repeated(&source, &mut target)?;
+        return remember(tx, caller, now, [&source, &target], answer).await;
     }
+    require_may_move(caller, &source.cart.owner, &target.cart.owner)?;
     admit_at(&mut source, caller, now, "source", &call.source_etag)?;
     admit_at(&mut target, caller, now, "target", &call.target_etag)?;
     let policy = match call.policy {
@@ -187,6 +189,24 @@ pub(super) fn require_compatible(source: &Work, target: &Work) -> Result<()> {
     .with("field", "target"))
 }
 
+/// Refuses to give a customer's cart, or what is in it, to somebody else, unless staff does. A storefront
+/// acts for shoppers, who sign in with what they put into a cart as visitors.
+///
+/// # Errors
+/// ROLE_NOT_ALLOWED.
+pub(super) fn require_may_move(caller: &Caller, from: &Owner, to: &Owner) -> Result<()> {
+    let staff = [Role::Operator, Role::Admin, Role::Support];
+    let is_staff = staff.into_iter().any(|role| caller.roles.has(role));
+    if is_staff || from.customer().is_none() || from == to {
+        return Ok(());
+    }
+    let allowed = staff.into_iter().map(Roles::of);
+    let allowed = allowed.fold(Roles::NONE, Roles::with);
+    let text = "the cart is that of another customer; only staff may give it away";
+    let reason = ErrorReason::RoleNotAllowed;
+    Err(Error::new(Code::PermissionDenied, reason, text).with("allowed", allowed.names()))
+}
+
 /// Lets one of two carts through that is to give or take lines, in the version that is meant.
 ///
 /// # Errors
@@ -212,6 +232,19 @@ pub(super) fn same_cart() -> Error {
 pub(super) fn repeated(source: &Work, target: &mut Work) -> Result<pb::MergeCartsResponse> {
     work::view(target)?;
     Ok(told(source, target.answer(), source.answer()))
+}
+
+/// Ends a call that found its two carts merged before.
+pub(super) async fn remember<A: Message>(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: i64,
+    [source, target]: [&Work; 2],
+    answer: A,
+) -> Result<A> {
+    feed::answer(tx, caller, now, &answer, &names(&[source, target])).await?;
+    feed::remember(tx, caller, now, &target.cart.id, &target.answer()).await?;
+    Ok(answer)
 }
 
 fn told(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse {
@@ -259,7 +292,7 @@ pub(super) async fn replayed<A: Message + Default>(
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::carts::model::{Basis, Cart, Owner};
+    use crate::carts::model::{Basis, Cart};
     use crate::carts::sql;
 
     fn work() -> Work {

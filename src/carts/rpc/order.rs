@@ -120,7 +120,9 @@ async fn once(tx: &mut Tx, order: &Order) -> Result<pb::Cart> {
         Err(error) => return Err(error),
     };
     if let Some(ordered) = sql::by_order(tx, &caller.shop, reference).await? {
-        return repeated(route, &ordered);
+        let answer = repeated(route, &ordered)?;
+        feed::remember(tx, caller, now, &ordered.id, &answer).await?;
+        return Ok(answer);
     }
     let mut work = found?;
     work.admit(caller, now, Act::Order)?;

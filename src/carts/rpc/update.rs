@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::Service;
 use super::edit::EditCall;
-use crate::access::Caller;
+use crate::access::{Caller, format};
 use crate::attributes;
 use crate::carts::convert::{self, ExtraInput, Faults};
 use crate::carts::edit::{Cause, Edit};
@@ -85,7 +85,8 @@ impl Patch {
     pub(super) fn read(cart: pb::Cart, fields: &[&str], faults: &mut Faults) -> Self {
         let named = |field: &str| fields.contains(&field);
         Self {
-            language_code: named("language_code").then_some(cart.language_code),
+            language_code: named("language_code")
+                .then(|| format::canonical_language(&cart.language_code)),
             delivery_address: named("delivery_address")
                 .then(|| cart.delivery_address.map(convert::address)),
             billing_address: named("billing_address")
@@ -205,6 +206,7 @@ impl Service {
             opens: None,
             etag,
             validate_only: request.validate_only,
+            cancels: false,
             act: Act::Edit,
             apply: Arc::new(apply),
         })

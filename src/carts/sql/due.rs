@@ -3,7 +3,11 @@
 //!
 //! Conditions are those of the partial indexes, word for word.
 
-use crate::error::{Error, Result};
+use serde_json::json;
+use sqlx::AssertSqlSafe;
+
+use crate::error::Result;
+use crate::jobs::{JobKind, skips};
 use crate::on;
 use crate::shops::{Settings, ShopDoc};
 use crate::store::Conn;
@@ -42,40 +46,42 @@ macro_rules! free {
     };
 }
 
-const UNTOUCHED_OF_VISITORS: &str = concat!(
-    "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id = '' AND ",
-    free!("$3"),
-    " ORDER BY activity_time LIMIT $4"
-);
-const UNTOUCHED_OF_CUSTOMERS: &str = concat!(
-    "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 1 AND activity_time < $2 AND customer_id <> '' AND ",
-    free!("$3"),
-    " ORDER BY activity_time LIMIT $4"
-);
-// The conditions are those of the index `carts_empty`, word for word.
-const UNTOUCHED_EMPTY: &str = concat!(
-    "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 1 AND item_count = 0 AND ",
-    not_saved!(),
-    " AND activity_time < $2 AND ",
-    free!("$3"),
-    " ORDER BY activity_time LIMIT $4"
-);
-// Those of the indexes `carts_merged_of_visitors` and `carts_merged_of_customers`.
-const MERGED_OF_VISITORS: &str = concat!(
-    "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 3 AND customer_id = '' AND activity_time < $2 AND ",
-    free!("$3"),
-    " ORDER BY activity_time LIMIT $4"
-);
-const MERGED_OF_CUSTOMERS: &str = concat!(
-    "SELECT id FROM carts
-     WHERE shop_id = $1 AND state = 3 AND customer_id <> '' AND activity_time < $2 AND ",
-    free!("$3"),
-    " ORDER BY activity_time LIMIT $4"
-);
+/// What leaves out carts that background work has skipped and is not to try yet.
+fn not_skipped(kind: JobKind, now: &str) -> String {
+    skips::not_skipped(kind, "''", "carts.shop_id", "carts.id", now)
+}
+
+impl Kept {
+    const ALL: [Self; 5] = [
+        Self::OfVisitors,
+        Self::OfCustomers,
+        Self::Empty,
+        Self::MergedOfVisitors,
+        Self::MergedOfCustomers,
+    ];
+
+    /// The condition of the index of such carts, word for word.
+    const fn condition(self) -> &'static str {
+        match self {
+            Self::OfVisitors => "state = 1 AND customer_id = ''",
+            Self::OfCustomers => "state = 1 AND customer_id <> ''",
+            Self::Empty => concat!("state = 1 AND item_count = 0 AND ", not_saved!()),
+            Self::MergedOfVisitors => "state = 3 AND customer_id = ''",
+            Self::MergedOfCustomers => "state = 3 AND customer_id <> ''",
+        }
+    }
+
+    /// The number that statements know it by.
+    const fn number(self) -> i64 {
+        match self {
+            Self::OfVisitors => 1,
+            Self::OfCustomers => 2,
+            Self::Empty => 3,
+            Self::MergedOfVisitors => 4,
+            Self::MergedOfCustomers => 5,
+        }
+    }
+}
 
 /// Carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
 ///
@@ -89,31 +95,79 @@ pub async fn untouched(
     now: i64,
     limit: i64,
 ) -> Result<Vec<String>> {
-    let text = match kept {
-        Kept::OfVisitors => UNTOUCHED_OF_VISITORS,
-        Kept::OfCustomers => UNTOUCHED_OF_CUSTOMERS,
-        Kept::Empty => UNTOUCHED_EMPTY,
-        Kept::MergedOfVisitors => MERGED_OF_VISITORS,
-        Kept::MergedOfCustomers => MERGED_OF_CUSTOMERS,
-    };
-    Ok(on!(conn, |e| sqlx::query_scalar(text)
-        .bind(shop)
-        .bind(before)
-        .bind(now)
-        .bind(limit)
-        .fetch_all(e)
-        .await)?)
+    let text = format!(
+        "SELECT id FROM carts
+         WHERE shop_id = $1 AND {condition} AND activity_time < $2 AND {free} AND {not_skipped}
+         ORDER BY activity_time LIMIT $4",
+        condition = kept.condition(),
+        free = free!("$3"),
+        not_skipped = not_skipped(JobKind::Purge, "$3"),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(shop)
+    .bind(before)
+    .bind(now)
+    .bind(limit)
+    .fetch_all(e)
+    .await)?)
+}
+
+/// The shops that have such carts, each look being a shop, a sort and since when.
+///
+/// # Errors
+/// The database's.
+pub async fn shops_untouched<'s>(
+    conn: &mut Conn,
+    looks: impl Iterator<Item = (&'s str, Kept, i64)>,
+    now: i64,
+) -> Result<Vec<String>> {
+    let looks: Vec<_> = looks
+        .map(|(shop, kept, before)| (shop, kept.number(), before))
+        .collect();
+    let any = Kept::ALL.map(|kept| {
+        format!(
+            "(l.sort = {number} AND EXISTS (SELECT 1 FROM carts WHERE shop_id = l.shop_id
+                AND {condition} AND activity_time < l.since AND {free} AND {not_skipped}))",
+            number = kept.number(),
+            condition = kept.condition(),
+            free = free!("$2"),
+            not_skipped = not_skipped(JobKind::Purge, "$2"),
+        )
+    });
+    shops_of(conn, &json!(looks).to_string(), &any.join(" OR "), now).await
+}
+
+/// The shops of the looks for which a condition holds. Each look is an array of a shop, a number and a time.
+async fn shops_of(conn: &mut Conn, looks: &str, condition: &str, now: i64) -> Result<Vec<String>> {
+    let text = format!(
+        "SELECT DISTINCT l.shop_id FROM {looks} l WHERE {condition}",
+        looks = conn.engine().pick(
+            "(SELECT value ->> 0 AS shop_id, value ->> 1 AS sort, value ->> 2 AS since
+              FROM json_each($1))",
+            "(SELECT (value ->> 0) COLLATE \"C\" AS shop_id, (value ->> 1)::bigint AS sort,
+                (value ->> 2)::bigint AS since FROM jsonb_array_elements($1::jsonb))",
+        ),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(looks)
+    .bind(now)
+    .fetch_all(e)
+    .await)?)
 }
 
 // The conditions are those of the index `carts_to_abandon`, word for word.
-const LEFT_ALONE: &str = concat!(
-    "SELECT id, activity_time FROM carts
-     WHERE shop_id = $1 AND state = 1 AND abandonment <> 1 AND item_count > 0 AND ",
-    not_saved!(),
-    " AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND ",
-    free!("$5"),
-    " ORDER BY activity_time, id LIMIT $6"
-);
+macro_rules! left_alone {
+    () => {
+        concat!(
+            "state = 1 AND abandonment <> 1 AND item_count > 0 AND ",
+            not_saved!()
+        )
+    };
+}
 
 /// Open carts with lines that nobody has changed since `before` and that do not count as abandoned yet,
 /// as (id, activity), those longest left alone first. Of them those after a place, unless a member of
@@ -129,7 +183,16 @@ pub async fn left_alone(
     now: i64,
     limit: i64,
 ) -> Result<Vec<(String, i64)>> {
-    Ok(on!(conn, |e| sqlx::query_as(LEFT_ALONE)
+    let text = format!(
+        "SELECT id, activity_time FROM carts
+         WHERE shop_id = $1 AND {condition}
+             AND activity_time < $2 AND (activity_time, id) > ($3, $4) AND {free} AND {not_skipped}
+         ORDER BY activity_time, id LIMIT $6",
+        condition = left_alone!(),
+        free = free!("$5"),
+        not_skipped = not_skipped(JobKind::AbandonCarts, "$5"),
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
         .bind(shop)
         .bind(before)
         .bind(after.0)
@@ -138,6 +201,26 @@ pub async fn left_alone(
         .bind(limit)
         .fetch_all(e)
         .await)?)
+}
+
+/// The shops that have such carts, each look being a shop and since when.
+///
+/// # Errors
+/// The database's.
+pub async fn shops_left_alone<'s>(
+    conn: &mut Conn,
+    looks: impl Iterator<Item = (&'s str, i64)>,
+    now: i64,
+) -> Result<Vec<String>> {
+    let looks: Vec<_> = looks.map(|(shop, before)| (shop, 0, before)).collect();
+    let condition = format!(
+        "EXISTS (SELECT 1 FROM carts WHERE shop_id = l.shop_id AND {condition}
+            AND activity_time < l.since AND {free} AND {not_skipped})",
+        condition = left_alone!(),
+        free = free!("$2"),
+        not_skipped = not_skipped(JobKind::AbandonCarts, "$2"),
+    );
+    shops_of(conn, &json!(looks).to_string(), &condition, now).await
 }
 
 /// What figures need to know of a cart.
@@ -209,19 +292,21 @@ pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(Strin
 
 const SHOPS: &str = "SELECT id, doc FROM shops ORDER BY id";
 
-/// All shops with their settings.
+/// All shops with their settings, save one whose settings cannot be read: it does not keep work from the
+/// others.
 ///
 /// # Errors
 /// The database's.
 pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
     let rows: Vec<(String, String)> = on!(conn, |e| sqlx::query_as(SHOPS).fetch_all(e).await)?;
-    rows.into_iter()
-        .map(|(id, doc)| {
-            let doc: ShopDoc =
-                serde_json::from_str(&doc).map_err(|error| Error::corrupt("shops", &id, error))?;
-            Ok((id, doc.settings))
-        })
-        .collect()
+    let read = |(id, doc): (String, String)| match serde_json::from_str::<ShopDoc>(&doc) {
+        Ok(doc) => Some((id, doc.settings)),
+        Err(_) => {
+            tracing::warn!(shop = id, "the settings of a shop cannot be read");
+            None
+        }
+    };
+    Ok(rows.into_iter().filter_map(read).collect())
 }
 
 const OPEN_BY_GROUP: &str = "SELECT id FROM carts

@@ -65,13 +65,19 @@ impl Work {
         Ok((change.leaving(left), message))
     }
 
-    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A member of
-    /// staff who only takes or leaves hold of it has not brought the shopper back.
+    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A caller
+    /// whose write only met what the service itself had to bring up to date changed nothing. A member of
+    /// staff who only takes or leaves hold of the cart has not brought the shopper back. A write without a
+    /// cause is that of a shopper who came by a recovery link.
     fn come_back(&mut self) {
         let cart = &mut self.cart;
-        cart.activity_time = cart.update_time;
         let causes = &self.causes;
-        let only_held = !causes.is_empty() && causes.iter().all(Cause::is_of_lock);
+        if !causes.is_empty() && causes.iter().all(Cause::is_of_service) {
+            return;
+        }
+        cart.activity_time = cart.update_time;
+        let is_apart = |cause: &Cause| cause.is_of_service() || cause.is_of_lock();
+        let only_held = !causes.is_empty() && causes.iter().all(is_apart);
         if cart.abandonment != Abandonment::Abandoned || only_held {
             return;
         }

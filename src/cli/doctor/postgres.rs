@@ -18,19 +18,25 @@ const OLDEST: i64 = 150_000;
 const CONNECTIONS_PER_REPLICA: i64 = POSTGRES_CONNECTIONS as i64;
 
 const VERSION: &str = "SELECT current_setting('server_version'),
-    current_setting('server_version_num')::bigint, current_database()::text";
+    current_setting('server_version_num')::bigint, current_database()::text,
+    current_setting('server_encoding')";
 
 /// Which server it is.
 pub async fn engine(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
-    let (version, number, database): (String, i64, String) =
+    let (version, number, database, encoding): (String, i64, String, String) =
         on!(conn, |e| sqlx::query_as(VERSION).fetch_one(e).await)?;
     let told = format!("PostgreSQL {version}, database {database}");
     let finding = if number < OLDEST {
         Finding::fail("engine", told).advise("At least version 15 is needed: upgrade the server.")
+    } else if encoding != "UTF8" {
+        let advice = "The encoding has to be UTF8: move the data into a database made with CREATE DATABASE … \
+                      ENCODING 'UTF8' TEMPLATE template0.";
+        Finding::fail("engine", format!("{told}, has the encoding {encoding}")).advise(advice)
     } else {
         Finding::ok("engine", told)
     };
-    Ok(vec![finding.with(json!({"version": version}))])
+    let detail = json!({"version": version, "encoding": encoding});
+    Ok(vec![finding.with(detail)])
 }
 
 #[derive(FromRow)]

@@ -6,7 +6,8 @@ use sqlx::FromRow;
 use super::Measures;
 use super::finding::{Finding, bytes, time};
 use crate::clock::micros;
-use crate::jobs::JobKind;
+use crate::error::Error;
+use crate::jobs::{JobKind, held_for};
 use crate::store::{Conn, OpenError, schema as read_schema};
 use crate::{limits, on};
 
@@ -75,6 +76,27 @@ pub async fn feed(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Find
     };
     let detail = json!({"rows": rows, "bytes": size, "oldest_seconds": age / 1_000_000});
     Ok(vec![finding.with(detail)])
+}
+
+/// Whether deletions by age are held back because the clock may be wrong.
+pub async fn retention(conn: &mut Conn, measures: &Measures) -> Result<Vec<Finding>, Error> {
+    const CHECK: &str = "retention";
+    let finding = match held_for(conn, measures.now).await? {
+        None => Finding::ok(CHECK, "deletions by age are not held back"),
+        Some(left) => Finding::warn(
+            CHECK,
+            format!(
+                "nothing is deleted for its age for another {}: the clock of a server was more than a day \
+                 ahead of the last time that the store knew",
+                time(left)
+            ),
+        )
+        .advise(
+            "If a server's clock is wrong, put it right before then. If none ran for more than a day, all is well.",
+        )
+        .with(json!({"seconds": left / 1_000_000})),
+    };
+    Ok(vec![finding])
 }
 
 /// A job that something is wrong with. What it is about and its error are not read.

@@ -79,6 +79,7 @@ fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
         Kind::Cleared => "emptied".to_owned(),
         Kind::Updated => "details changed".to_owned(),
         Kind::Assigned => "signed in".to_owned(),
+        Kind::Reassigned => "given to another customer".to_owned(),
         Kind::Ordered => match cart.map(|cart| cart.order_reference.as_str()) {
             Some(reference) if !reference.is_empty() => format!("ordered: {reference}"),
             _ => "ordered".to_owned(),

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::{
+    access::format,
     attributes,
     customers::model::{AccountType, Consent, Customer, Kind, Money, Risk, State},
     error::Violation,
@@ -143,7 +144,7 @@ fn apply_one(
         "title" => customer.title = title_id(&sent.title).to_owned(),
         "first_name" => text(&mut customer.first_name, &sent.first_name),
         "last_name" => text(&mut customer.last_name, &sent.last_name),
-        "email" => text(&mut customer.email, &sent.email),
+        "email" => sent.email.trim().clone_into(&mut customer.email),
         "phone" => text(&mut customer.phone, &sent.phone),
         "company" => text(&mut customer.company, &sent.company),
         "website" => text(&mut customer.website, &sent.website),
@@ -161,7 +162,9 @@ fn apply_one(
         "payment_days" => customer.payment_days = sent.payment_days,
         "risk" => customer.risk = Risk::of(sent.risk).unwrap_or_default(),
         "birth_date" => text(&mut customer.birth_date, &sent.birth_date),
-        "language_code" => text(&mut customer.language_code, &sent.language_code),
+        "language_code" => {
+            customer.language_code = format::canonical_language(&sent.language_code);
+        }
         "storefront" => text(&mut customer.storefront, &sent.storefront),
         "default_group" => customer.default_group = group_id(&sent.default_group),
         "groups" => customer.groups = group_ids(&sent.groups),

@@ -32,7 +32,7 @@ fn what_is_sent_is_what_is_answered() {
     assert_eq!(violations, []);
     let answer = message(&customer);
     assert_eq!(answer.name, "customers/ada");
-    assert_eq!(answer.email, " Ada@Example.TEST");
+    assert_eq!(answer.email, "Ada@Example.TEST");
     assert_eq!(answer.groups, ["groups/a", "groups/vip"]);
     assert_eq!(
         answer.newsletter.unwrap().time,

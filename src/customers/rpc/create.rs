@@ -4,7 +4,10 @@ use futures::FutureExt as _;
 use tonic::Code;
 use zeroize::Zeroizing;
 
-use super::Service;
+use super::{
+    Service,
+    secret::{self, Secret},
+};
 use crate::{
     access::Caller,
     carts::{self, Visitor},
@@ -18,6 +21,7 @@ use crate::{
     error::{Error, Result},
     feed, groups, ids,
     numbers::Sequence,
+    passwords::Password,
     proto::pb::{self, ErrorReason},
     shops::{self, Settings},
     store::{LockKey, Locks, Tx},
@@ -34,7 +38,8 @@ pub(super) struct Creation {
     /// The state was chosen by the caller.
     state: Option<State>,
     pub(super) number: Number,
-    pub(super) digest: Option<String>,
+    /// The password to store.
+    pub(super) secret: Option<Secret>,
     /// The visitor who becomes the customer.
     visitor: Option<Visitor>,
     now: i64,
@@ -46,6 +51,8 @@ pub(super) enum Outcome {
     Made(Box<pb::Customer>),
     /// The drawn number is in use.
     DrawAgain,
+    /// An earlier call with the request id was found, and its password is not compared yet.
+    Compare,
 }
 
 impl Service {
@@ -70,11 +77,13 @@ impl Service {
         };
         let addresses = addresses::new_addresses(&id, &addresses, now);
         let shop = caller.shop.clone();
-        let creation = self.prepare(caller, id, customer.unwrap_or_default(), addresses, now);
+        let mut customer = customer.unwrap_or_default();
+        let password = customer.password.take().map(Zeroizing::new);
+        let creation = self.prepare(caller, id, customer, password.as_ref(), addresses, now);
         let mut creation = creation.await?;
         creation.visitor =
             (!visitor.is_empty()).then(|| carts::visitor(self.store.meta(), &shop, &visitor));
-        self.make(creation, validate_only).await
+        self.make(creation, password.as_ref(), validate_only).await
     }
 
     /// Reads what was sent and hashes the password.
@@ -83,6 +92,7 @@ impl Service {
         caller: Caller,
         id: String,
         mut sent: pb::Customer,
+        password: Option<&Password>,
         addresses: Vec<Address>,
         now: i64,
     ) -> Result<Creation> {
@@ -91,7 +101,6 @@ impl Service {
             create_time: now,
             ..Customer::default()
         };
-        let password = sent.password.take().map(Zeroizing::new);
         // There are no addresses yet that it could name; the first one becomes the default.
         sent.default_billing_address.clear();
         sent.default_shipping_address.clear();
@@ -109,8 +118,8 @@ impl Service {
             customer.default_shipping_address.clone_from(&first.id);
         }
         customer.email_claim = convert::claim(&customer);
-        let digest = match password {
-            Some(password) => Some(self.passwords.hash(password).await?),
+        let secret = match password {
+            Some(password) => Some(self.secret(&caller, password).await?),
             None => None,
         };
         let state = State::of(sent.state);
@@ -121,14 +130,19 @@ impl Service {
             groups: sent.groups,
             state,
             number,
-            digest,
+            secret,
             visitor: None,
             now,
         })
     }
 
     /// Makes the customer, drawing numbers until one is free.
-    async fn make(&self, mut creation: Creation, rehearse: bool) -> Result<pb::Customer> {
+    async fn make(
+        &self,
+        mut creation: Creation,
+        password: Option<&Password>,
+        rehearse: bool,
+    ) -> Result<pb::Customer> {
         let caller = creation.caller.clone();
         loop {
             // A rehearsal takes no number away, and its answer has none.
@@ -150,6 +164,12 @@ impl Service {
             match outcome? {
                 Outcome::Made(customer) => return self.finish(&caller, *customer).await,
                 Outcome::DrawAgain => {}
+                Outcome::Compare => {
+                    if let (Some(password), Some(secret)) = (password, &mut creation.secret) {
+                        self.compare(&caller, password).await?;
+                        secret.compared = true;
+                    }
+                }
             }
         }
     }
@@ -175,6 +195,13 @@ impl Creation {
 
 async fn run(tx: &mut Tx, creation: &Creation) -> Result<Outcome> {
     if let Some(replay) = feed::replay(tx, &creation.caller).await? {
+        if creation
+            .secret
+            .as_ref()
+            .is_some_and(|secret| !secret.compared)
+        {
+            return Ok(Outcome::Compare);
+        }
         return super::replayed(tx, &creation.caller, &replay)
             .await
             .map(made);
@@ -220,9 +247,10 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
         None => Vec::new(),
     };
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
-    write::store(tx, caller, None, &mut customer, *now).await?;
-    if let Some(digest) = &creation.digest {
+    write::add(tx, caller, &settings, &mut customer, *now).await?;
+    if let Some(Secret { digest, .. }) = &creation.secret {
         sql::set_credential(tx, shop, &customer.id, digest, *now).await?;
+        secret::keep(tx, caller, *now, &customer.id, digest).await?;
     }
     for address in &creation.addresses {
         addresses::insert(tx, caller, address, *now).await?;
@@ -239,7 +267,7 @@ fn settle(
     customer: &mut Customer,
 ) -> Result<()> {
     let today = day(creation.now, settings.zone());
-    let violations = convert::check(caller, None, customer, creation.digest.is_some(), today);
+    let violations = convert::check(caller, None, customer, creation.secret.is_some(), today);
     if !violations.is_empty() {
         return Err(Error::invalid(violations));
     }

@@ -15,7 +15,7 @@ use crate::{
     customers::{
         convert,
         derived::Derived,
-        fields::{FIELDS, OF_THE_LIVING, SEARCH, TABLE, visible_to},
+        fields::{FIELDS, LAST_NAME_KEY, OF_THE_LIVING, SEARCH, TABLE, visible_to},
         model::Customer,
         sql,
     },
@@ -38,6 +38,7 @@ struct ExaminedRow {
     version: i64,
     email: String,
     last_name: String,
+    last_name_key: String,
     create_time: i64,
     update_time: i64,
     doc: String,
@@ -49,6 +50,7 @@ const COLUMNS: &[(&str, &str)] = &[
     ("c.version", "version"),
     ("c.email", "email"),
     ("c.last_name", "last_name"),
+    ("c.last_name_key", "last_name_key"),
     ("c.create_time", "create_time"),
     ("c.update_time", "update_time"),
 ];
@@ -60,6 +62,7 @@ impl Record for ExaminedRow {
             "name" => Value::Text(Cow::Borrowed(&self.id)),
             "email" => Value::Text(Cow::Borrowed(&self.email)),
             "last_name" => Value::Text(Cow::Borrowed(&self.last_name)),
+            LAST_NAME_KEY => Value::Text(Cow::Borrowed(&self.last_name_key)),
             "create_time" => Value::Int(self.create_time),
             "update_time" => Value::Int(self.update_time),
             _ => Value::Absent,
@@ -183,6 +186,12 @@ impl List {
         way: &Way,
         place: Option<Vec<Key>>,
     ) -> Result<Page> {
+        if self.terms.as_ref().is_some_and(SearchTerms::find_nothing) {
+            return Ok(Page {
+                customers: Vec::new(),
+                next: None,
+            });
+        }
         // One more than the page has, so that it knows whether it is the last.
         let limit = self.size + 1;
         let rows: Vec<ExaminedRow> = examination.rows(conn, way, place.as_deref(), limit).await?;

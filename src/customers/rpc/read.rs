@@ -59,8 +59,8 @@ impl Service {
         let now = self.store.clock().now();
         let (shop, id) = (&caller.shop, convert::id_of(name));
         let Some(cache) = &self.cache else {
-            let hidden = !groups::sees_hidden(caller);
-            let row = self.find(shop, id, hidden).await?;
+            let visible = !groups::sees_hidden(caller);
+            let row = self.find(shop, id, visible).await?;
             return Ok(Found::new(row.ok_or_else(not_found)?)?.answer(caller, now));
         };
         if let Some(entry) = cache.get(shop, id) {
@@ -87,10 +87,10 @@ impl Service {
         ))
     }
 
-    async fn find(&self, shop: &Arc<str>, id: &str, hidden: bool) -> Result<Option<FoundRow>> {
+    async fn find(&self, shop: &Arc<str>, id: &str, visible: bool) -> Result<Option<FoundRow>> {
         let (shop, id) = (Arc::clone(shop), id.to_owned());
         self.store
-            .read(|conn| async move { sql::find(conn, &shop, &id, hidden).await }.boxed())
+            .read(|conn| async move { sql::find(conn, &shop, &id, visible).await }.boxed())
             .await
     }
 
@@ -108,12 +108,12 @@ impl Service {
             .iter()
             .map(|name| convert::id_of(name).to_owned())
             .collect();
-        let hidden = !groups::sees_hidden(caller);
+        let visible = !groups::sees_hidden(caller);
         let (shop, wanted) = (Arc::clone(&caller.shop), ids.clone());
         let rows = self
             .store
             .read(|conn| {
-                async move { sql::find_all(conn, &shop, Key::Ids(&wanted), hidden).await }.boxed()
+                async move { sql::find_all(conn, &shop, Key::Ids(&wanted), visible).await }.boxed()
             })
             .await?;
         let mut found = by_id(rows)?;
@@ -158,18 +158,18 @@ impl Service {
         field: &str,
     ) -> Result<Vec<Option<pb::Customer>>> {
         let wanted = Wanted::of(keys, field)?;
-        let hidden = !groups::sees_hidden(caller);
+        let visible = !groups::sees_hidden(caller);
         let shop = Arc::clone(&caller.shop);
         // A single key is one statement, and needs no transaction to be of one moment.
         let is_single = keys.len() == 1 && wanted.external_ids.is_empty();
         let rows = if is_single {
             let read = self.store.read(|conn| {
-                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+                async move { find_wanted(conn, &shop, &wanted, visible).await }.boxed()
             });
             read.await?
         } else {
             let read = self.store.snapshot(|conn| {
-                async move { find_wanted(conn, &shop, &wanted, hidden).await }.boxed()
+                async move { find_wanted(conn, &shop, &wanted, visible).await }.boxed()
             });
             read.await?
         };
@@ -263,21 +263,21 @@ async fn find_wanted(
     conn: &mut Conn,
     shop: &str,
     wanted: &Wanted,
-    hidden: bool,
+    visible: bool,
 ) -> Result<Vec<FoundRow>> {
     let mut rows = Vec::new();
     if !wanted.claims.is_empty() {
-        rows.extend(sql::find_all(conn, shop, Key::Claims(&wanted.claims), hidden).await?);
+        rows.extend(sql::find_all(conn, shop, Key::Claims(&wanted.claims), visible).await?);
     }
     if !wanted.numbers.is_empty() {
-        rows.extend(sql::find_all(conn, shop, Key::Numbers(&wanted.numbers), hidden).await?);
+        rows.extend(sql::find_all(conn, shop, Key::Numbers(&wanted.numbers), visible).await?);
     }
     let mut ids = Vec::new();
     for (system, external_ids) in &wanted.external_ids {
         ids.extend(sql::external_holders(conn, shop, system, external_ids).await?);
     }
     if !ids.is_empty() {
-        rows.extend(sql::find_all(conn, shop, Key::Ids(&ids), hidden).await?);
+        rows.extend(sql::find_all(conn, shop, Key::Ids(&ids), visible).await?);
     }
     Ok(rows)
 }

@@ -7,6 +7,7 @@ use super::{
     Service,
     create::{self, Creation, Outcome},
     not_found, replayed,
+    secret::{self, Secret},
 };
 use crate::{
     access::Caller,
@@ -20,6 +21,7 @@ use crate::{
     error::{Error, Result},
     feed, ids, mask,
     numbers::Sequence,
+    passwords::Password,
     proto::pb,
     shops,
     store::{Locks, Tx},
@@ -32,7 +34,7 @@ struct Update {
     target: Target,
     sent: pb::Customer,
     paths: Vec<&'static str>,
-    password: Password,
+    password: NewPassword,
     /// What is made where there is no such customer.
     creation: Option<Box<Creation>>,
     rehearse: bool,
@@ -47,20 +49,24 @@ enum Target {
 }
 
 /// What becomes of the password.
-#[derive(Clone, PartialEq, Eq)]
-enum Password {
+#[derive(Clone)]
+enum NewPassword {
     Stays,
     Goes,
-    Becomes(String),
+    Becomes(Secret),
 }
 
 impl Service {
     pub(super) async fn update(
         &self,
         caller: Caller,
-        request: pb::UpdateCustomerRequest,
+        mut request: pb::UpdateCustomerRequest,
     ) -> Result<pb::Customer> {
-        let mut update = self.read_update(caller, request).await?;
+        let sent = request.customer.as_mut();
+        let password = sent
+            .and_then(|sent| sent.password.take())
+            .map(Zeroizing::new);
+        let mut update = self.read_update(caller, request, password.as_ref()).await?;
         loop {
             let (locks, data) = (update.locks(), update.clone());
             let outcome = if update.rehearse {
@@ -82,6 +88,17 @@ impl Service {
                     creation.customer.number = number;
                 }
                 (Outcome::DrawAgain, None) => return Err(not_found()),
+                (Outcome::Compare, creation) => {
+                    if let Some(password) = &password {
+                        self.compare(&update.caller, password).await?;
+                    }
+                    if let NewPassword::Becomes(secret) = &mut update.password {
+                        secret.compared = true;
+                    }
+                    if let Some(secret) = creation.as_mut().and_then(|new| new.secret.as_mut()) {
+                        secret.compared = true;
+                    }
+                }
             }
         }
     }
@@ -90,6 +107,7 @@ impl Service {
         &self,
         caller: Caller,
         request: pb::UpdateCustomerRequest,
+        password: Option<&Password>,
     ) -> Result<Update> {
         let pb::UpdateCustomerRequest {
             customer,
@@ -100,38 +118,34 @@ impl Service {
             ..
         } = request;
         let now = self.store.clock().now();
-        let mut sent = customer.unwrap_or_default();
+        let sent = customer.unwrap_or_default();
         let target = target(&sent.name, r#match, allow_missing)?;
         let paths = mask::changed(
             update_mask.as_ref(),
             convert::WRITABLE,
             convert::IGNORED,
-            |path| convert::is_set(&sent, path),
+            |path| match path {
+                "password" => password.is_some(),
+                path => convert::is_set(&sent, path),
+            },
         )?;
         let creation = match &target {
             Target::External(external) if allow_missing => {
                 let whole = with_external_id(sent.clone(), external);
-                let new = self.prepare(caller.clone(), ids::new_id(), whole, Vec::new(), now);
+                let id = ids::new_id();
+                let new = self.prepare(caller.clone(), id, whole, password, Vec::new(), now);
                 Some(Box::new(new.await?))
             }
             Target::External(_) | Target::Id(_) => None,
         };
         let all = update_mask.is_some_and(|mask| mask.paths.iter().any(|path| path == "*"));
-        let password = match (
-            sent.password.take().map(Zeroizing::new),
-            creation.as_deref(),
-        ) {
-            _ if !paths.contains(&"password") => Password::Stays,
-            (None, _) if all => Password::Stays,
-            (None, _) => Password::Goes,
-            (
-                Some(_),
-                Some(Creation {
-                    digest: Some(digest),
-                    ..
-                }),
-            ) => Password::Becomes(digest.clone()),
-            (Some(password), _) => Password::Becomes(self.passwords.hash(password).await?),
+        let made = creation.as_deref().and_then(|new| new.secret.clone());
+        let password = match (password, made) {
+            _ if !paths.contains(&"password") => NewPassword::Stays,
+            (None, _) if all => NewPassword::Stays,
+            (None, _) => NewPassword::Goes,
+            (Some(_), Some(secret)) => NewPassword::Becomes(secret),
+            (Some(password), None) => NewPassword::Becomes(self.secret(&caller, password).await?),
         };
         Ok(Update {
             caller,
@@ -199,6 +213,14 @@ impl Update {
 async fn run(tx: &mut Tx, update: &Update) -> Result<Outcome> {
     let Update { caller, .. } = update;
     if let Some(replay) = feed::replay(tx, caller).await? {
+        let secret = match (&update.password, &update.creation) {
+            (NewPassword::Becomes(secret), _) => Some(secret),
+            (_, Some(creation)) => creation.secret.as_ref(),
+            (_, None) => None,
+        };
+        if secret.is_some_and(|secret| !secret.compared) {
+            return Ok(Outcome::Compare);
+        }
         return replayed(tx, caller, &replay).await.map(create::made);
     }
     let shop = &*caller.shop;
@@ -246,7 +268,7 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     let mut after = before.clone();
     let mut violations = convert::apply(&mut after, sent, &update.paths, *now);
     keep_what_cannot_go(update, before, &mut after);
-    let sets_password = matches!(update.password, Password::Becomes(_));
+    let sets_password = matches!(update.password, NewPassword::Becomes(_));
     let today = day(*now, settings.zone());
     violations.extend(convert::check(
         caller,
@@ -274,22 +296,42 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     check_references(tx, shop, before, &after).await?;
     write::check_unique(tx, caller, Some(before), &after, Number::Chosen).await?;
 
-    // What changes nothing is no version. A request id, however, needs a change that carries it.
-    if after == *before && update.password == Password::Stays && caller.request.is_none() {
-        return Ok(convert::message(before));
+    if after == *before && matches!(update.password, NewPassword::Stays) {
+        return unchanged(tx, caller, before, *now).await;
     }
     if regroups {
         write::set_groups(tx, caller, &mut after, asks_default, *now).await?;
     }
-    write::store(tx, caller, Some(before), &mut after, *now).await?;
-    match &update.password {
-        Password::Stays => {}
-        Password::Goes => sql::remove_credential(tx, shop, &after.id).await?,
-        Password::Becomes(digest) => {
+    let sets_or_takes = match &update.password {
+        NewPassword::Stays => false,
+        NewPassword::Goes => sql::remove_credential(tx, shop, &after.id).await?,
+        NewPassword::Becomes(Secret { digest, .. }) => {
             sql::set_credential(tx, shop, &after.id, digest, *now).await?;
+            secret::keep(tx, caller, *now, &after.id, digest).await?;
+            true
         }
+    };
+    // There may have been no password to take away, and others may have granted the same groups.
+    if after == *before && !sets_or_takes {
+        return unchanged(tx, caller, before, *now).await;
+    }
+    write::store(tx, caller, before, &mut after, *now).await?;
+    if after.last_name != before.last_name {
+        sql::set_last_name_key(tx, shop, &after, settings.language()).await?;
     }
     Ok(convert::message(&after))
+}
+
+/// Ends an update that changes nothing, which is no version.
+async fn unchanged(
+    tx: &mut Tx,
+    caller: &Caller,
+    customer: &Customer,
+    now: i64,
+) -> Result<pb::Customer> {
+    let answer = convert::message(customer);
+    feed::remember(tx, caller, now, &customer.id, &answer).await?;
+    Ok(answer)
 }
 
 /// What an update leaves as it is although its value was empty, or changes beside what it names.
@@ -306,7 +348,7 @@ fn keep_what_cannot_go(update: &Update, before: &Customer, after: &mut Customer)
     }
     // Who was invited has now done what was missing.
     let invited = after.state == State::Invited && !convert::is_set(&update.sent, "state");
-    if invited && matches!(update.password, Password::Becomes(_)) {
+    if invited && matches!(update.password, NewPassword::Becomes(_)) {
         after.state = State::Active;
     }
 }

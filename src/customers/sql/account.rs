@@ -54,22 +54,21 @@ pub(in crate::customers) async fn renew_credential(
 
 const REMOVE_CREDENTIAL: &str = "DELETE FROM credentials WHERE shop_id = $1 AND customer_id = $2";
 
-/// Takes the password away.
+/// Takes the password away; whether there was one.
 pub(in crate::customers) async fn remove_credential(
     tx: &mut Tx,
     shop: &str,
     customer: &str,
-) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL)
+) -> Result<bool> {
+    let removed = on_write!(tx, |e| sqlx::query(REMOVE_CREDENTIAL)
         .bind(shop)
         .bind(customer)
         .execute(e)
         .await
-        .map(drop))?;
-    Ok(())
+        .map(|done| done.rows_affected()))?;
+    Ok(removed > 0)
 }
 
-/// A customer with the digest of its password.
 #[derive(Debug, FromRow)]
 pub(in crate::customers) struct AccountRow {
     pub(in crate::customers) id: String,
@@ -95,22 +94,24 @@ pub(in crate::customers) async fn account(
         .await)?)
 }
 
-const VISIT: &str = "INSERT INTO visits (shop_id, customer_id, last_visit_time)
-    VALUES ($1, $2, $3)
-    ON CONFLICT (shop_id, customer_id) DO UPDATE SET last_visit_time = excluded.last_visit_time
-    WHERE visits.last_visit_time < excluded.last_visit_time";
+/// Writes visits that are handed over as an array of arrays.
+const VISIT: [&str; 2] = [
+    "INSERT INTO visits (shop_id, customer_id, last_visit_time)
+     SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
+     ON CONFLICT (shop_id, customer_id) DO UPDATE SET last_visit_time = excluded.last_visit_time
+     WHERE visits.last_visit_time < excluded.last_visit_time",
+    "INSERT INTO visits (shop_id, customer_id, last_visit_time)
+     SELECT value ->> 0, value ->> 1, (value ->> 2)::bigint FROM jsonb_array_elements($1::jsonb)
+     ON CONFLICT (shop_id, customer_id) DO UPDATE SET last_visit_time = excluded.last_visit_time
+     WHERE visits.last_visit_time < excluded.last_visit_time",
+];
 
-/// Notes that a customer was there.
-pub(in crate::customers) async fn visit(
-    tx: &mut Tx,
-    shop: &str,
-    customer: &str,
-    now: i64,
-) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(VISIT)
-        .bind(shop)
-        .bind(customer)
-        .bind(now)
+/// Notes when customers were there, each as (shop, id, time) and none of them twice.
+pub(in crate::customers) async fn visit(tx: &mut Tx, visits: &[(&str, &str, i64)]) -> Result<()> {
+    let text = tx.engine().pick(VISIT[0], VISIT[1]);
+    let visits = serde_json::json!(visits).to_string();
+    on_write!(tx, |e| sqlx::query(text)
+        .bind(&visits)
         .execute(e)
         .await
         .map(drop))?;

@@ -44,6 +44,41 @@ pub(in crate::customers) async fn get(
         .transpose()
 }
 
+const IDS_AFTER: &str =
+    "SELECT id FROM customers WHERE shop_id = $1 AND id > $2 ORDER BY id LIMIT $3";
+
+/// The ids behind one, in their order; those of deleted customers too.
+pub(in crate::customers) async fn ids_after(
+    conn: &mut Conn,
+    shop: &str,
+    after: &str,
+    limit: i64,
+) -> Result<Vec<String>> {
+    Ok(on!(conn, |e| sqlx::query_scalar(IDS_AFTER)
+        .bind(shop)
+        .bind(after)
+        .bind(limit)
+        .fetch_all(e)
+        .await)?)
+}
+
+/// The customers of these ids, each as far as it can be read.
+pub(in crate::customers) async fn documents(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+) -> Result<Vec<(String, Result<Customer>)>> {
+    let any = dialect::any_of(conn.engine(), "id", "$2");
+    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
+    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
+        .bind(shop)
+        .bind(Texts(ids))
+        .fetch_all(e)
+        .await)?;
+    let read = |row: CustomerRow| (row.id.clone(), model(row.id, row.version, &row.doc));
+    Ok(rows.into_iter().map(read).collect())
+}
+
 /// The customers of these ids, in their order.
 pub(in crate::customers) async fn get_many(
     conn: &mut Conn,
@@ -115,8 +150,8 @@ pub(in crate::customers) struct DerivedRow {
     pub(in crate::customers) last_visit_time: Option<i64>,
     /// The shop's document, where an age depends on its time zone.
     pub(in crate::customers) shop_doc: Option<String>,
-    /// The ids of the shop's hidden groups, separated by commas, if asked for.
-    pub(in crate::customers) hidden_groups: Option<String>,
+    /// The ids of the groups that may be shown to storefronts, separated by commas, if asked for.
+    pub(in crate::customers) visible_groups: Option<String>,
 }
 
 /// The columns of a [`DerivedRow`], in a statement over `customers c`; the last one apart.
@@ -129,40 +164,43 @@ macro_rules! derived {
     };
 }
 
-macro_rules! hidden {
+/// The visible ones of the groups that the customer was granted. Grants outlive the deletion of a
+/// customer, and a group may be named by several of them.
+macro_rules! visible {
     () => {
-        "(SELECT string_agg(g.id, ',') FROM groups g WHERE g.shop_id = c.shop_id AND g.state = 2)
-            AS hidden_groups "
+        "(SELECT string_agg(g.id, ',') FROM membership_grants m
+            JOIN groups g ON g.shop_id = m.shop_id AND g.id = m.group_id AND g.state <> 2
+            WHERE m.shop_id = c.shop_id AND m.customer_id = c.id) AS visible_groups "
     };
 }
 
-/// The columns of a [`FoundRow`] from `customers c`, without hidden groups.
+/// The columns of a [`FoundRow`] from `customers c`, without visible groups.
 const FOUND: &str = concat!(
     "SELECT c.id, c.version, c.doc, ",
     derived!(),
-    "NULL AS hidden_groups"
+    "NULL AS visible_groups"
 );
 
 const FIND: &str = concat!(
     "SELECT c.id, c.version, c.doc, ",
     derived!(),
-    "NULL AS hidden_groups FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
+    "NULL AS visible_groups FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
 );
-const FIND_WITH_HIDDEN: &str = concat!(
+const FIND_WITH_VISIBLE: &str = concat!(
     "SELECT c.id, c.version, c.doc, ",
     derived!(),
-    hidden!(),
+    visible!(),
     "FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
 );
 
-/// One customer with what is derived; `hidden` asks for the shop's hidden groups too.
+/// One customer with what is derived; `visible` asks for its visible groups too.
 pub(in crate::customers) async fn find(
     conn: &mut Conn,
     shop: &str,
     id: &str,
-    hidden: bool,
+    visible: bool,
 ) -> Result<Option<FoundRow>> {
-    let text = if hidden { FIND_WITH_HIDDEN } else { FIND };
+    let text = if visible { FIND_WITH_VISIBLE } else { FIND };
     Ok(on!(conn, |e| sqlx::query_as(text)
         .bind(shop)
         .bind(id)
@@ -186,7 +224,7 @@ pub(in crate::customers) async fn find_all(
     conn: &mut Conn,
     shop: &str,
     key: Key<'_>,
-    hidden: bool,
+    visible: bool,
 ) -> Result<Vec<FoundRow>> {
     let (column, keys, condition) = match key {
         Key::Ids(ids) => ("c.id", ids, ""),
@@ -194,8 +232,8 @@ pub(in crate::customers) async fn find_all(
         Key::Numbers(numbers) => ("c.number", numbers, ""),
     };
     let any = dialect::any_of(conn.engine(), column, "$2");
-    let columns = if hidden {
-        concat!("SELECT c.id, c.version, c.doc, ", derived!(), hidden!())
+    let columns = if visible {
+        concat!("SELECT c.id, c.version, c.doc, ", derived!(), visible!())
     } else {
         FOUND
     };
@@ -207,25 +245,29 @@ pub(in crate::customers) async fn find_all(
         .await)?)
 }
 
-const DERIVED: &str = concat!(
-    "SELECT ",
-    derived!(),
-    hidden!(),
-    "FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
-);
-
-/// What the derived fields of a customer are made of.
+/// What the derived fields of a customer are made of. Of `groups` it finds those that are visible: an
+/// answer that is given again may name groups that the customer has left since.
 pub(in crate::customers) async fn derived(
     conn: &mut Conn,
     shop: &str,
     id: &str,
+    groups: &[String],
 ) -> Result<DerivedRow> {
-    let row: Option<DerivedRow> = on!(conn, |e| sqlx::query_as(DERIVED)
+    let any = dialect::any_of(conn.engine(), "g.id", "$3");
+    let text = format!(
+        "SELECT (SELECT v.last_visit_time FROM visits v
+            WHERE v.shop_id = $1 AND v.customer_id = $2) AS last_visit_time,
+        (SELECT s.doc FROM customers c JOIN shops s ON s.id = c.shop_id
+            WHERE c.shop_id = $1 AND c.id = $2 AND c.birth_date <> '') AS shop_doc,
+        (SELECT string_agg(g.id, ',') FROM groups g
+            WHERE g.shop_id = $1 AND g.state <> 2 AND {any}) AS visible_groups"
+    );
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
         .bind(shop)
         .bind(id)
-        .fetch_optional(e)
-        .await)?;
-    Ok(row.unwrap_or_default())
+        .bind(Texts(groups))
+        .fetch_one(e)
+        .await)?)
 }
 
 /// A customer that has what another one asks for.

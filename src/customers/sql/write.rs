@@ -4,11 +4,13 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
+use super::index::search_text;
+use crate::collation::sort_key;
 use crate::customers::model::{Consent, Customer, Risk};
 use crate::error::{Error, Result};
 use crate::feed::{self, LogRow, WithAppend};
 use crate::filter::{fold, pack_list, pack_map};
-use crate::store::{Tx, index_text};
+use crate::store::Tx;
 use crate::{attributes, bind_log_row, execute, on_write};
 
 /// The columns that every write sets, and their placeholders from `$3` on.
@@ -46,11 +48,11 @@ const INSERT: &str = concat!(
     columns!(),
     ", ",
     found_by!(),
-    ") VALUES ($1, $2, ",
+    ", last_name_key) VALUES ($1, $2, ",
     values!(),
     ", ",
     found_by_values!(),
-    ")"
+    ", $41)"
 );
 const UPDATE: &str = concat!(
     "UPDATE customers SET (",
@@ -147,7 +149,8 @@ macro_rules! bind_found_by {
     };
 }
 
-/// Writes a new customer and the row of the log that tells of it.
+/// Writes a new customer and the row of the log that tells of it. `language` is the one in whose order the
+/// shop's customers lie.
 ///
 /// # Errors
 /// The database's.
@@ -155,12 +158,14 @@ pub(in crate::customers) async fn insert(
     tx: &mut Tx,
     shop: &str,
     customer: &Customer,
+    language: &str,
     row: &LogRow<'_>,
 ) -> Result<()> {
     let columns = Columns::of(customer)?;
+    let last_name_key = sort_key(language, &customer.last_name);
     execute!(tx, {
         let query = bind_columns!(sqlx::query(INSERT), shop, customer, &columns);
-        bind_found_by!(query, customer, columns)
+        bind_found_by!(query, customer, columns).bind(&last_name_key)
     })?;
     feed::append_row(tx, row).await
 }
@@ -215,23 +220,10 @@ impl Columns {
                 .map(|(k, v)| (k.as_str(), v.as_str()))
         };
         let attributes: Vec<_> = attributes::first_level(&customer.attributes).collect();
-        let found_by = [
-            &customer.first_name,
-            &customer.last_name,
-            &customer.email,
-            &customer.company,
-            &customer.phone,
-            &customer.number,
-        ];
         Ok(Self {
             external_ids: pack_map(external_ids()),
             attributes: pack_map(attributes.iter().map(|(key, value)| (*key, value.as_ref()))),
-            search_text: index_text(
-                found_by
-                    .into_iter()
-                    .map(String::as_str)
-                    .chain(external_ids().map(|(_, id)| id)),
-            ),
+            search_text: search_text(customer),
             summary: serde_json::to_string(&customer.summary()).map_err(Error::internal)?,
             doc: serde_json::to_string(customer).map_err(Error::internal)?,
         })

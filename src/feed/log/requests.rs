@@ -5,8 +5,8 @@ use bytes::Bytes;
 use prost::Message;
 use tonic::Code;
 
-use super::{Kind, Payload};
-use crate::access::Caller;
+use super::{Change, Kind, Payload, append};
+use crate::access::{Caller, RequestId};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::{Conn, LockKey, Locks, Tx};
@@ -107,7 +107,7 @@ pub fn replayed(
         7 => Kind::Settings,
         8 => Kind::ApiKey,
         9 => Kind::Operation,
-        10 => Kind::Membership,
+        10 => Kind::Request,
         other => return Err(Error::corrupt("change_log", &id, format!("kind {other}"))),
     };
     let body = match payload {
@@ -132,11 +132,42 @@ fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {
     if stored.is_some() && stored == sent {
         return Ok(());
     }
-    Err(Error::new(
+    Err(request_id_reused())
+}
+
+/// The request id was used for another request.
+#[must_use]
+pub fn request_id_reused() -> Error {
+    Error::new(
         Code::InvalidArgument,
         ErrorReason::RequestIdReused,
         "the request id was used for another request",
-    ))
+    )
+}
+
+/// Records the caller's request id where the call changed nothing, so that a repeat is answered as this
+/// one, whatever happened in between. `id` is the last part of the name of the resource that the call was
+/// about. Without a request id nothing is recorded.
+///
+/// # Errors
+/// The database's.
+pub async fn remember(
+    tx: &mut Tx,
+    caller: &Caller,
+    now: i64,
+    id: &str,
+    answer: &impl Message,
+) -> Result<()> {
+    if caller.request.is_none() || tx.has_logged() {
+        return Ok(());
+    }
+    append(
+        tx,
+        caller,
+        now,
+        Change::upserted(Kind::Request, id, 0, answer),
+    )
+    .await
 }
 
 const STORE_ANSWER: &str = "INSERT INTO answers
@@ -157,12 +188,53 @@ pub async fn answer(
     answer: &impl Message,
     names: &[String],
 ) -> Result<()> {
-    let Some(request) = &caller.request else {
-        return Ok(());
-    };
+    match &caller.request {
+        Some(request) => store_answer(tx, caller, request, &request.id, now, answer, names).await,
+        None => Ok(()),
+    }
+}
+
+/// Stores the answer of one part of a call that works in several transactions, in that of the part's
+/// effect, so that a repeat after the call was interrupted finds what was done. `part` is the number of
+/// the part in the call. Without a request id nothing is stored.
+///
+/// # Errors
+/// The database's.
+pub async fn answer_part(
+    tx: &mut Tx,
+    caller: &Caller,
+    part: usize,
+    now: i64,
+    answer: &impl Message,
+    names: &[String],
+) -> Result<()> {
+    match &caller.request {
+        Some(request) => {
+            let key = part_key(&request.id, part);
+            store_answer(tx, caller, request, &key, now, answer, names).await
+        }
+        None => Ok(()),
+    }
+}
+
+/// Under what the answer of a part is stored. No request id has such a form, as the end of a line is no
+/// character of one.
+fn part_key(id: &str, part: usize) -> String {
+    format!("{id}\n{part}")
+}
+
+async fn store_answer(
+    tx: &mut Tx,
+    caller: &Caller,
+    request: &RequestId,
+    key: &str,
+    now: i64,
+    answer: &impl Message,
+    names: &[String],
+) -> Result<()> {
     on_write!(tx, |e| sqlx::query(STORE_ANSWER)
         .bind(&*caller.shop)
-        .bind(&*request.id)
+        .bind(key)
         .bind(&request.digest[..])
         .bind(answer.encode_to_vec())
         .bind(names.join(" "))
@@ -181,12 +253,35 @@ const FIND_ANSWER: &str = "SELECT digest, answer FROM answers
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
 pub async fn answered<M: Message + Default>(conn: &mut Conn, caller: &Caller) -> Result<Option<M>> {
-    let Some(request) = &caller.request else {
-        return Ok(None);
-    };
+    match &caller.request {
+        Some(request) => find_answer(conn, caller, &request.id).await,
+        None => Ok(None),
+    }
+}
+
+/// The answer that [`answer_part`] stored for a part of a call with the caller's request id.
+///
+/// # Errors
+/// REQUEST_ID_REUSED if the earlier call was another request.
+pub async fn answered_part<M: Message + Default>(
+    conn: &mut Conn,
+    caller: &Caller,
+    part: usize,
+) -> Result<Option<M>> {
+    match &caller.request {
+        Some(request) => find_answer(conn, caller, &part_key(&request.id, part)).await,
+        None => Ok(None),
+    }
+}
+
+async fn find_answer<M: Message + Default>(
+    conn: &mut Conn,
+    caller: &Caller,
+    key: &str,
+) -> Result<Option<M>> {
     let row: Option<(Vec<u8>, Option<Vec<u8>>)> = on!(conn, |e| sqlx::query_as(FIND_ANSWER)
         .bind(&*caller.shop)
-        .bind(&*request.id)
+        .bind(key)
         .bind(caller.remembered_since())
         .fetch_optional(e)
         .await)?;
@@ -197,7 +292,7 @@ pub async fn answered<M: Message + Default>(conn: &mut Conn, caller: &Caller) ->
     let answer = answer.unwrap_or_default();
     M::decode(&*answer)
         .map(Some)
-        .map_err(|error| Error::corrupt("answers", &request.id, error))
+        .map_err(|error| Error::corrupt("answers", key, error))
 }
 
 /// The locks that a caller's request id asks for: two calls with one id follow each other.

@@ -134,7 +134,7 @@ fn literals_of_the_wrong_spelling_are_refused() {
         "update_time = 2026-01-01",
         "update_time = 2026-02-30T00:00:00Z",
         "update_time = 2026-01-01T00:00:00",
-        "update_time = 2026-01-01T00:00:00.0000001Z",
+        "update_time = 2026-01-01T00:00:00.0000000001Z",
         "update_time > now - 99999999999999999999s",
         "update_time > now - 36526d",
         "update_time > now - m",

@@ -4,6 +4,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 
 use super::Grant;
 use crate::error::Result;
+use crate::jobs::{JobKind, skips};
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
 use crate::{execute, on};
 
@@ -188,37 +189,64 @@ pub(crate) async fn members(
         .await)?)
 }
 
-const GRANTED: &str = "SELECT DISTINCT customer_id FROM membership_grants
-    WHERE shop_id = $1 AND group_id = $2 ORDER BY customer_id LIMIT $3";
-
-/// Some customers that have a grant for a group, deleted ones too.
+/// Some customers that have a grant for a group, deleted ones too; not those that the deletion of the group
+/// has skipped and is not to try yet at `now`.
 pub(crate) async fn granted(
     conn: &mut Conn,
     shop: &str,
     group: &str,
+    now: i64,
     limit: i64,
 ) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(GRANTED)
-        .bind(shop)
-        .bind(group)
-        .bind(limit)
-        .fetch_all(e)
-        .await)?)
+    let subject = "'groups/' || g.group_id";
+    let text = format!(
+        "SELECT DISTINCT g.customer_id FROM membership_grants g
+         WHERE g.shop_id = $1 AND g.group_id = $2 AND {not_skipped}
+         ORDER BY g.customer_id LIMIT $4",
+        not_skipped = skips::not_skipped(
+            JobKind::DeleteGroup,
+            subject,
+            "g.shop_id",
+            "g.customer_id",
+            "$3"
+        ),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(shop)
+    .bind(group)
+    .bind(now)
+    .bind(limit)
+    .fetch_all(e)
+    .await)?)
 }
 
-const SHOPS_WITH_EXPIRED: &str = "SELECT DISTINCT shop_id FROM membership_grants
-    WHERE expire_time <= $1 LIMIT 1000";
+/// What leaves out customers whose grants could not be ended and are not to be tried yet.
+fn not_skipped() -> String {
+    skips::not_skipped(
+        JobKind::ExpireMemberships,
+        "''",
+        "membership_grants.shop_id",
+        "membership_grants.customer_id",
+        "$1",
+    )
+}
 
 /// The shops in which grants have expired.
 pub(crate) async fn shops_with_expired(conn: &mut Conn, now: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_EXPIRED)
-        .bind(now)
-        .fetch_all(e)
-        .await)?)
+    let text = format!(
+        "SELECT DISTINCT shop_id FROM membership_grants
+         WHERE expire_time <= $1 AND {not_skipped} LIMIT 1000",
+        not_skipped = not_skipped(),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(now)
+    .fetch_all(e)
+    .await)?)
 }
-
-const EXPIRED: &str = "SELECT customer_id FROM membership_grants
-    WHERE expire_time <= $1 AND shop_id = $2 ORDER BY expire_time LIMIT $3";
 
 /// Some customers of whom a grant has expired, oldest first.
 pub(crate) async fn expired(
@@ -227,10 +255,18 @@ pub(crate) async fn expired(
     now: i64,
     limit: i64,
 ) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(EXPIRED)
-        .bind(now)
-        .bind(shop)
-        .bind(limit)
-        .fetch_all(e)
-        .await)?)
+    let text = format!(
+        "SELECT customer_id FROM membership_grants
+         WHERE expire_time <= $1 AND shop_id = $2 AND {not_skipped}
+         ORDER BY expire_time LIMIT $3",
+        not_skipped = not_skipped(),
+    );
+    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
+        text.as_str()
+    ))
+    .bind(now)
+    .bind(shop)
+    .bind(limit)
+    .fetch_all(e)
+    .await)?)
 }

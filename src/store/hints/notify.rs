@@ -5,62 +5,71 @@
 
 use std::time::Duration;
 
-use sqlx::postgres::{PgConnectOptions, PgListener, PgPoolOptions};
-use sqlx::{ConnectOptions as _, PgConnection};
+use sqlx::PgConnection;
+use sqlx::postgres::{PgListener, PgPoolOptions};
 use tokio::sync::watch;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::{Outage, RETRY, SPACING};
+use crate::store::config::StoreConfig;
+use crate::store::target::Session;
 use crate::store::wake::Wake;
 
+/// How long both ends wait for a server that says nothing, and how old their connections become.
+#[derive(Clone, Copy)]
+struct Limits {
+    silence: Duration,
+    age: Duration,
+}
+
 pub(super) fn start(
-    options: PgConnectOptions,
+    session: Session,
     store_id: &str,
     own: String,
-    silence_limit: Duration,
+    config: &StoreConfig,
     wake: &Wake,
     stop: &CancellationToken,
 ) {
     // One database may hold several stores, in schemas of their own.
     let channel = format!("clientela_{}", store_id.replace('-', ""));
+    let limits = Limits {
+        silence: config.silence_limit,
+        age: config.connection_age,
+    };
     // A hint need not survive anything, so no flush is spent on it.
-    let hasty = options.clone().options([("synchronous_commit", "off")]);
-    let sender = send(
-        hasty,
-        channel.clone(),
-        own.clone(),
-        silence_limit,
-        wake.here(),
-    );
+    let hasty = session.clone().with("synchronous_commit", "off");
+    let sender = send(hasty, channel.clone(), own.clone(), limits, wake.here());
     tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
-    let listener = listen(options, channel, own, silence_limit, wake.clone());
+    let listener = listen(session, channel, own, limits, wake.clone());
     tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
 }
 
 async fn send(
-    options: PgConnectOptions,
+    session: Session,
     channel: String,
     own: String,
-    silence_limit: Duration,
+    limits: Limits,
     mut commits: watch::Receiver<u64>,
 ) {
-    let mut connection: Option<PgConnection> = None;
+    let mut connection: Option<(PgConnection, Instant)> = None;
     let mut owed = false;
     while owed || commits.changed().await.is_ok() {
         let sending = async {
-            let mut open = match connection.take() {
-                Some(open) => open,
-                None => options.connect().await?,
+            let kept = connection.take();
+            let (mut open, made) = match kept.filter(|(_, made)| made.elapsed() < limits.age) {
+                Some(kept) => kept,
+                None => (session.open().await?.0, Instant::now()),
             };
             sqlx::query("SELECT pg_notify($1, $2)")
                 .bind(&channel)
                 .bind(&own)
                 .execute(&mut open)
                 .await?;
-            Ok::<_, sqlx::Error>(open)
+            Ok::<_, sqlx::Error>((open, made))
         };
-        match tokio::time::timeout(silence_limit, sending).await {
-            Ok(Ok(open)) => connection = Some(open),
+        match tokio::time::timeout(limits.silence, sending).await {
+            Ok(Ok(kept)) => connection = Some(kept),
             Ok(Err(error)) => tracing::debug!(%error, "a hint could not be sent"),
             Err(_) => tracing::debug!("a hint could not be sent in time"),
         }
@@ -70,30 +79,26 @@ async fn send(
     }
 }
 
-async fn listen(
-    options: PgConnectOptions,
-    channel: String,
-    own: String,
-    silence_limit: Duration,
-    wake: Wake,
-) {
+async fn listen(session: Session, channel: String, own: String, limits: Limits, wake: Wake) {
     let mut outage = Outage::new("PostgreSQL");
     loop {
         // A pool each time: a listener that is dropped says farewell on its connection, and one that
         // is dead would keep the place of the next.
         let pool = PgPoolOptions::new()
             .max_connections(1)
-            .acquire_timeout(silence_limit)
-            .connect_lazy_with(options.clone());
+            .acquire_timeout(limits.silence)
+            .connect_lazy_with(session.options().clone());
         let listening = async {
             let mut listener = PgListener::connect_with(&pool).await?;
+            // A standby refuses this, so that the next attempt may find the primary.
             listener.listen(&channel).await?;
+            let since = Instant::now();
             outage.ends();
             // What was committed before the ears were open.
             wake.committed_elsewhere();
-            loop {
+            while since.elapsed() < limits.age {
                 // Receiving can be interrupted without losing anything.
-                match tokio::time::timeout(silence_limit, listener.try_recv()).await {
+                match tokio::time::timeout(limits.silence, listener.try_recv()).await {
                     Ok(Ok(Some(hint))) if hint.payload() == own => {}
                     Ok(Ok(Some(_))) => wake.hinted(),
                     // The connection was lost and is there again; hints may have passed.
@@ -102,7 +107,7 @@ async fn listen(
                     // A connection that died without a word looks like one without news.
                     Err(_) => {
                         let answer = sqlx::query("SELECT 1").execute(&mut listener);
-                        match tokio::time::timeout(silence_limit, answer).await {
+                        match tokio::time::timeout(limits.silence, answer).await {
                             Ok(Ok(_)) => {}
                             Ok(Err(error)) => return Err(error),
                             Err(_) => return Ok(()),
@@ -110,11 +115,12 @@ async fn listen(
                     }
                 }
             }
+            Ok(())
         };
         let ended: sqlx::Result<()> = listening.await;
         if let Err(error) = ended {
             outage.lasts(&error);
+            tokio::time::sleep(RETRY).await;
         }
-        tokio::time::sleep(RETRY).await;
     }
 }

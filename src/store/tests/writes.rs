@@ -440,3 +440,77 @@ async fn a_call_waits_no_longer_than_told_for_a_connection() {
         assert_eq!(error.code(), Code::Unavailable);
     }
 }
+
+/// Adds one to a counter and to how often that was tried.
+async fn counted(tx: &mut Tx, name: &str, runs: &AtomicUsize) -> Result<i64> {
+    runs.fetch_add(1, Ordering::SeqCst);
+    increment(tx, name).await
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_leaves_nothing_and_nobody_runs_again_for_it() {
+    for fixture in stores().await {
+        let (written, rehearsed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let one = |n: usize| {
+            let rehearses = n % 2 == 1;
+            let runs = Arc::clone(if rehearses { &rehearsed } else { &written });
+            let store = &fixture.store;
+            async move {
+                let locks = Locks::of("counter", "s", "hot");
+                if rehearses {
+                    store
+                        .rehearse(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
+                        .await
+                } else {
+                    store
+                        .write_with(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
+                        .await
+                }
+            }
+        };
+
+        let all = join_all((0..200).map(one)).await;
+
+        assert!(all.iter().all(Result::is_ok), "{all:?}");
+        assert_eq!(fixture.counter("hot").await, Some(100));
+        assert_eq!(written.load(Ordering::SeqCst), 100, "writes");
+        assert_eq!(rehearsed.load(Ordering::SeqCst), 100, "rehearsals");
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_rehearsal_that_fails_or_needs_a_lock_is_answered_alone() {
+    for fixture in stores().await {
+        let refused: Result<()> = fixture
+            .store
+            .rehearse(Locks::none(), (), |tx, &()| {
+                async move {
+                    set_counter(tx, "gone", 7).await?;
+                    Err(refusal())
+                }
+                .boxed()
+            })
+            .await;
+        let late = fixture
+            .store
+            .rehearse(Locks::none(), (), |tx, &()| increment(tx, "late").boxed())
+            .await;
+        let panicked: Result<()> = fixture
+            .store
+            .rehearse(Locks::none(), (), |tx, &()| {
+                async move {
+                    set_counter(tx, "gone", 8).await?;
+                    panic!("planted")
+                }
+                .boxed()
+            })
+            .await;
+
+        assert_eq!(code(&refused), Some(Code::FailedPrecondition));
+        assert_eq!(late.unwrap(), 1);
+        assert_eq!(code(&panicked), Some(Code::Internal));
+        assert_eq!(fixture.counter("gone").await, None);
+        assert_eq!(fixture.counter("late").await, None);
+        assert_eq!(fixture.increment("late").await.unwrap(), 1);
+    }
+}

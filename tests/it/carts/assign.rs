@@ -106,6 +106,53 @@ on_both_engines! {
         assert_eq!(shop.add(of(&customer(&ada.name)), item("hat", 1)).await.name, cart.name);
     }
 
+    async fn a_storefront_gives_no_customer_s_cart_to_another(shop: Shop) {
+        let ada = ada(&shop).await;
+        let bob = customers::create(&mut shop.customers(), person("Bob")).await;
+        let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
+        let of_bob = shop.add(of(&in_slot(&customer(&bob.name), "gift")), item("hat", 1)).await;
+        let mut storefront = shop.carts_as(&shop.key(&[Role::Storefront]).await);
+        let mut told = watch(&shop).await;
+
+        let refused = storefront.assign_cart(assignment(&cart, &bob)).await.unwrap_err();
+        assert_refused(&refused, Code::PermissionDenied, ErrorReason::RoleNotAllowed);
+        let staff = "ROLE_OPERATOR, ROLE_ADMIN, ROLE_SUPPORT";
+        assert_eq!(metadata(&refused, "allowed").as_deref(), Some(staff));
+        let by_owner = AssignCartRequest {
+            target: of(&customer(&ada.name)),
+            if_open_cart_exists: IfOpenCartExists::Replace.into(),
+            ..assignment(&cart, &bob)
+        };
+        let refused = storefront.assign_cart(by_owner).await.unwrap_err();
+        assert_refused(&refused, Code::PermissionDenied, ErrorReason::RoleNotAllowed);
+        for target in [of_bob.name.clone(), shop.add(of(&visitor()), item("hat", 1)).await.name] {
+            let merge = pb::MergeCartsRequest {
+                source: named(&cart.name),
+                target: named(&target),
+                ..Default::default()
+            };
+            let refused = storefront.merge_carts(merge).await.unwrap_err();
+            assert_refused(&refused, Code::PermissionDenied, ErrorReason::RoleNotAllowed);
+        }
+        assert_eq!(shop.get(named(&cart.name)).await, cart);
+
+        // Its own customer has it already, as where two tabs sign in.
+        let same = storefront.assign_cart(assignment(&cart, &ada)).await.unwrap().into_inner();
+        assert_eq!(same.cart.unwrap().version, cart.version);
+        let support = shop.key(&[Role::Support]).await;
+        let moved = shop.carts_as(&support).assign_cart(assignment(&cart, &bob)).await.unwrap();
+        let moved = moved.into_inner().cart.unwrap();
+        assert_eq!((&moved.customer, moved.version), (&bob.name, cart.version + 1));
+        told.until("the move", |watch| {
+            watch.changes.iter().any(|change| change.name == cart.name)
+        })
+        .await;
+        let change = told.changes.iter().find(|change| change.name == cart.name).unwrap();
+        let kinds = causes(change);
+        assert_eq!(kinds[0], cart_cause::Kind::Reassigned, "{kinds:?}");
+        assert!(!kinds.contains(&cart_cause::Kind::Assigned));
+    }
+
     async fn a_customer_s_open_cart_is_in_the_way_unless_told_what_to_do(shop: Shop) {
         let ada = ada(&shop).await;
         let own = shop.add(of(&customer(&ada.name)), item("hat", 1)).await;

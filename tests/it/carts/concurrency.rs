@@ -7,7 +7,7 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{Carts, item, named, of, visitor};
-use crate::harness::{CartWatch, Shop, assert_refused, reason, unique};
+use crate::harness::{CartWatch, Shop, assert_refused, reason, repeated, unique};
 use crate::on_both_engines;
 use crate::watch::{every, listed};
 use pb::ErrorReason;
@@ -28,17 +28,13 @@ async fn add_at_once(
             request_id,
             ..Default::default()
         };
-        let mut client = shop.carts();
+        let client = shop.carts();
         async move {
-            loop {
-                let answer = client.add_item(request.clone()).await;
-                let outrun =
-                    |status: &Status| matches!(status.code(), Code::Aborted | Code::Unavailable);
-                if answer.as_ref().is_err_and(outrun) {
-                    continue;
-                }
-                return answer.map(tonic::Response::into_inner);
-            }
+            let call = || {
+                let (mut client, request) = (client.clone(), request.clone());
+                async move { client.add_item(request).await }
+            };
+            repeated(call).await
         }
     });
     join_all(calls).await

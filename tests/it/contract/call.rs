@@ -12,7 +12,7 @@ use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 use tonic::{Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{PATIENCE, Shop};
+use crate::harness::{PATIENCE, PATIENT, Shop};
 
 pub const ROLES: [Role; 6] = [
     Role::Operator,
@@ -170,6 +170,8 @@ pub async fn call_with(
     let mut client = tonic::client::Grpc::new(shop.channel());
     client.ready().await.expect("the server is there");
     let mut request = request(key, message.into());
+    let patient = PATIENT.parse().expect("a deadline is ASCII");
+    request.metadata_mut().insert("grpc-timeout", patient);
     for (name, value) in metadata {
         let value = value.parse().expect("metadata is ASCII");
         request.metadata_mut().insert(*name, value);

@@ -3,6 +3,21 @@
 use clientela::limits::{FILTER_BYTES_MAX, PASSWORD_BYTES_MAX, Rule};
 use prost_reflect::Value;
 
+/// Characters that nobody sees: of the category Cf, separators, and fillers of other categories.
+pub const INVISIBLE: [char; 8] = [
+    '\u{ad}',
+    '\u{200b}',
+    '\u{202e}',
+    '\u{2028}',
+    '\u{2029}',
+    '\u{feff}',
+    '\u{e0041}',
+    '\u{3164}',
+];
+
+/// Texts of which nothing can be seen.
+pub const BLANK: [&str; 4] = [" ", "\u{a0}\u{3000}", "\u{200b}", "\u{2800}"];
+
 /// What a field takes at its limits, and what it does not take.
 pub struct Cases {
     pub good: Vec<Value>,
@@ -38,11 +53,36 @@ pub fn of_text(rule: Rule) -> Cases {
                 (text("a\u{85}b"), "CONTROL_CHARACTER"),
             ],
         },
-        Rule::Token(min, max) => {
+        Rule::Label(max) => Cases {
+            good: vec![long(max), text("Žluťoučký 👨\u{200d}👩")],
+            bad: [
+                (long(max + 1), "TOO_LONG"),
+                (text("a\0b"), "CONTROL_CHARACTER"),
+            ]
+            .into_iter()
+            .chain(BLANK.map(|blank| (text(blank), "BLANK")))
+            .collect(),
+        },
+        Rule::Key(max) => {
             let mut bad = vec![
                 (long(max + 1), "TOO_LONG"),
-                (text(format!("a\0{}", "b".repeat(min))), "CONTROL_CHARACTER"),
+                (text("a\0b"), "CONTROL_CHARACTER"),
+                (text("\u{a0} "), "BLANK"),
             ];
+            bad.extend(INVISIBLE.map(|c| (text(format!("a{c}b")), "INVISIBLE_CHARACTER")));
+            Cases {
+                good: vec![long(max), text("a b\u{a0}c")],
+                bad,
+            }
+        }
+        Rule::Token(min, max) => {
+            let rest = "b".repeat(min);
+            let mut bad = vec![
+                (long(max + 1), "TOO_LONG"),
+                (text(format!("a\0{rest}")), "CONTROL_CHARACTER"),
+                (text("\u{a0}".repeat(min)), "BLANK"),
+            ];
+            bad.extend(INVISIBLE.map(|c| (text(format!("a{c}{rest}")), "INVISIBLE_CHARACTER")));
             if min > 1 {
                 bad.push((long(min - 1), "TOO_SHORT"));
             }
@@ -137,7 +177,7 @@ pub fn of_text(rule: Rule) -> Cases {
             assert_eq!(longest.len(), 35);
             let beyond = format!("{longest}d");
             formats(
-                &["fr", "pt-BR", &longest],
+                &["fr", "pt-BR", "PT-br", "zh-yue-Hant-HK", "x-own", &longest],
                 &["f", "fr_FR", "12", "français", "fr\0", &beyond],
             )
         }
@@ -165,15 +205,21 @@ pub fn of_text(rule: Rule) -> Cases {
             ],
         ),
         Rule::TimeZone => formats(
-            &["UTC", "Europe/Paris"],
+            &["UTC", "Europe/Paris", "europe/paris"],
             &["Europe/Nowhere", "+02:00", "UTC\0"],
         ),
         Rule::Etag | Rule::RequestId => {
             let (longest, beyond) = ("a".repeat(128), "a".repeat(129));
-            formats(&["a b", &longest], &["é", "a\n", "a\0", &beyond])
+            let mut cases = formats(&["a b", &longest], &["é", "a\n", "a\0", &beyond]);
+            if rule == Rule::RequestId {
+                cases.bad.push((text("  "), "MALFORMED"));
+            }
+            cases
         }
         Rule::Int(..)
         | Rule::Price
+        | Rule::Paid
+        | Rule::PaidOrTaken
         | Rule::Attributes(_)
         | Rule::Messages(_)
         | Rule::List(..)
@@ -212,6 +258,8 @@ fn email() -> Cases {
                 (text(format!("a{longest}")), "TOO_LONG"),
                 (text("a\0@example.test"), "CONTROL_CHARACTER"),
             ])
+            .chain(INVISIBLE.map(|c| (text(format!("a{c}@example.test")), "INVISIBLE_CHARACTER")))
+            .chain(INVISIBLE.map(|c| (text(format!("ada@a{c}b.test")), "INVISIBLE_CHARACTER")))
             .collect(),
     }
 }

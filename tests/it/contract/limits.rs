@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 
 use super::call::{call, method, methods};
 use super::world::World;
-use crate::harness::{Shop, assert_refused, reason, violations};
+use crate::harness::{Shop, assert_refused, reason, repeated, violations};
 use crate::on_both_engines;
 use probes::{Expected, Probe, Probes};
 
@@ -57,8 +57,11 @@ fn is_limited(field: &Field) -> bool {
 }
 
 /// What the walk over a request calls a broken rule; areas have further reasons for what they refuse.
-const OF_RULES: [&str; 7] = [
+const OF_RULES: [&str; 10] = [
+    "BLANK",
     "CONTROL_CHARACTER",
+    "FRACTION",
+    "INVISIBLE_CHARACTER",
     "MALFORMED",
     "OUT_OF_RANGE",
     "TOO_LONG",
@@ -167,13 +170,23 @@ on_both_engines! {
         let mut customers = shop.customers();
         customers.create_customer(customer).await.unwrap();
         let create = |number: u32| {
-            let mut customers = customers.clone();
+            let customers = customers.clone();
             let title = pb::Title {
                 display_names: [("en".to_owned(), number.to_string())].into(),
                 ..Default::default()
             };
-            let request = pb::CreateTitleRequest { title: Some(title), ..Default::default() };
-            async move { customers.create_title(request).await.unwrap() }
+            let request = pb::CreateTitleRequest {
+                title: Some(title),
+                request_id: format!("title {number}"),
+                ..Default::default()
+            };
+            async move {
+                let call = || {
+                    let (mut customers, request) = (customers.clone(), request.clone());
+                    async move { customers.create_title(request).await }
+                };
+                repeated(call).await.unwrap()
+            }
         };
         stream::iter(0..1_000).map(create).buffer_unordered(50).for_each(|_| async {}).await;
 

@@ -113,7 +113,7 @@ pub fn valid(descriptor: &MessageDescriptor) -> DynamicMessage {
         let first_of_choice = field.containing_oneof().is_some_and(|oneof| {
             !oneof.is_synthetic() && oneof.fields().next() == Some(field.clone())
         });
-        if !first_of_choice && table.required & (1 << field.number()) == 0 {
+        if !first_of_choice && !known.required {
             continue;
         }
         let value = match (known.rule, field.kind()) {

@@ -27,6 +27,13 @@ async fn add(client: &mut Client, request: pb::CreateAddressRequest) -> pb::Addr
         .into_inner()
 }
 
+fn deletion(name: &str) -> pb::DeleteAddressRequest {
+    pb::DeleteAddressRequest {
+        name: name.to_owned(),
+        ..Default::default()
+    }
+}
+
 async fn remove(client: &mut Client, name: &str) -> Result<(), Status> {
     let request = pb::DeleteAddressRequest {
         name: name.to_owned(),
@@ -227,6 +234,18 @@ on_both_engines! {
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
         let request = pb::GetAddressRequest { name: lyon.name.clone() };
         assert_eq!(client.get_address(request).await.unwrap().into_inner(), lyon);
+        // As a deleted customer itself: it is shown, and not changed.
+        for etag in ["", "\"77-0badcafe\""] {
+            let request =
+                pb::DeleteAddressRequest { etag: etag.into(), ..deletion(&lyon.name) };
+            let refused = client.delete_address(request).await.unwrap_err();
+            assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CustomerDeleted);
+        }
+        let request = pb::ListAddressesRequest { customer: ada.clone(), ..Default::default() };
+        let listed = client.list_addresses(request).await.unwrap().into_inner();
+        assert_eq!(listed.addresses, [lyon]);
+        let request = pb::GetCustomerRequest { name: ada };
+        assert!(client.get_customer(request).await.unwrap().into_inner().delete_time.is_some());
     }
 
     async fn a_repeated_request_adds_one_address(shop: Shop) {

@@ -7,7 +7,7 @@ use tonic::Code;
 use super::{
     client_as, create, creation, get, group, metadata, person, try_create, try_get, update,
 };
-use crate::harness::{assert_refused, unique, violations};
+use crate::harness::{assert_refused, repeated, unique, violations};
 use crate::on_both_engines;
 
 on_both_engines! {
@@ -103,8 +103,11 @@ on_both_engines! {
         };
 
         let answers = join_all((0..100).map(|_| {
-            let (mut client, request) = (client.clone(), request.clone());
-            async move { client.create_customer(request).await.unwrap().into_inner() }
+            let call = || {
+                let (mut client, request) = (client.clone(), request.clone());
+                async move { client.create_customer(request).await }
+            };
+            async move { repeated(call).await.unwrap() }
         }))
         .await;
 

@@ -232,6 +232,7 @@ on_both_engines! {
             ("100%_\"", ""),
             ("nothing of the kind", ""),
             ("  ", "Ada Bob Cem"),
+            ("-", ""),
         ] {
             let found = first_names(&mut client, searched(query)).await;
             assert_eq!(found.join(" "), expected, "{query}");

@@ -5,7 +5,9 @@ use std::time::Duration;
 
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
+use clientela::jobs::JobsSettings;
 use clientela::proto::pb::{self, operation};
+use clientela::store::Hints;
 use sqlx::Connection as _;
 use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
@@ -31,6 +33,26 @@ fn held() -> Setup {
     Setup {
         clock: Clock::held_at(START),
         ..Default::default()
+    }
+}
+
+/// A server that seldom asks the database of itself, so that its places can be taken from it.
+fn quiet() -> Setup {
+    const NEVER: Duration = Duration::from_secs(3_600);
+    let usual = held();
+    Setup {
+        jobs: JobsSettings {
+            workers: 0,
+            poll_interval: NEVER,
+            schedule_interval_max: NEVER,
+        },
+        feed: FeedSettings {
+            poll_interval: NEVER,
+            ..usual.feed
+        },
+        key_poll_interval: NEVER,
+        hints: Hints::Off,
+        ..usual
     }
 }
 
@@ -250,7 +272,7 @@ async fn terminated_sessions_cost_only_the_calls_that_were_under_way() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_without_a_free_connection_is_waited_for() {
-    let (cluster, shop) = shop_of_its_own(&[("max_connections", "25")], held()).await;
+    let (cluster, shop) = shop_of_its_own(&[("max_connections", "25")], quiet()).await;
     write(&shop).await.unwrap();
     let url = cluster.url("shop");
     let mut hogs = Vec::new();

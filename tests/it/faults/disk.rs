@@ -76,3 +76,25 @@ async fn a_disk_that_cannot_flush_is_told_to_every_write_and_comes_back() {
     let reason = ErrorReason::DatabaseUnavailable;
     fails_and_comes_back(Fault::Flush, Code::Unavailable, reason).await;
 }
+
+/// Killed with a log that the database has not taken in, and started again without any room.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_restart_on_a_full_disk_serves_reads() {
+    let mut disk = FailingDisk::start(&["--log", "off"]);
+    add_line(&disk.server.carts().await, 0).await.unwrap();
+    disk.server.kill();
+    disk.fail(Fault::Full);
+
+    disk.server.start_again();
+
+    let carts = disk.server.carts().await;
+    assert_eq!(
+        list(&carts).await.expect("reads are served")[0].item_count,
+        1
+    );
+    let refused = add_line(&carts, 1).await.expect_err("there is no room");
+    assert_passing(&refused, Code::ResourceExhausted, ErrorReason::StorageFull);
+    disk.heal();
+    comes_back("the write", || add_line(&carts, 1)).await;
+    assert_eq!(list(&carts).await.unwrap()[0].item_count, 2);
+}

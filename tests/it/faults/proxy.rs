@@ -1,5 +1,5 @@
-//! A way to a server that can go silent: connections stay open, and nothing passes any more, as when a
-//! machine or the network to it is gone.
+//! A way to a server that can go silent, so that connections stay open and nothing passes any more, as when a
+//! machine or the network to it is gone; and that can come to lead to another server.
 
 use std::net::SocketAddr;
 
@@ -12,6 +12,9 @@ use tokio::sync::watch;
 pub struct Proxy {
     pub address: SocketAddr,
     silent: watch::Sender<bool>,
+    target: watch::Sender<SocketAddr>,
+    /// Moves on when all connections are to end.
+    cuts: watch::Sender<u64>,
     task: tokio::task::JoinHandle<()>,
 }
 
@@ -21,16 +24,38 @@ impl Proxy {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         let (silent, heard) = watch::channel(false);
+        let (target, led) = watch::channel(target);
+        let (cuts, cut) = watch::channel(0);
         let task = tokio::spawn(async move {
             while let Ok((near, _)) = listener.accept().await {
-                tokio::spawn(connect(near, target, heard.clone()));
+                let (target, mut cut) = (*led.borrow(), cut.clone());
+                cut.mark_unchanged();
+                let connection = connect(near, target, heard.clone());
+                tokio::spawn(async move {
+                    tokio::select! {
+                        () = connection => {}
+                        _ = cut.changed() => {}
+                    }
+                });
             }
         });
         Self {
             address,
             silent,
+            target,
+            cuts,
             task,
         }
+    }
+
+    /// New connections lead to another server; those that are open stay where they are.
+    pub fn lead_to(&self, target: SocketAddr) {
+        self.target.send_replace(target);
+    }
+
+    /// Ends all connections.
+    pub fn cut(&self) {
+        self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
     /// From now on nothing passes; connections that were open then will never pass anything again.

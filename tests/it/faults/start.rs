@@ -7,11 +7,11 @@ use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
 
 use super::process::{Serve, Server};
-use crate::harness::postgres;
+use crate::harness::postgres::{self, Cluster, Durability};
 
 /// Asserts that a server does not start and says why in one sentence, which is given back.
 #[track_caller]
-fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
+pub fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
     let output = serve.refused(data_dir);
     let said = String::from_utf8(output.stderr).expect("the program prints UTF-8");
     assert_eq!(output.status.code(), Some(code), "{said}");
@@ -40,11 +40,11 @@ fn plain() -> Serve {
 }
 
 /// A server on a PostgreSQL database.
-fn on(url: &str) -> Serve {
+pub fn on(url: &str) -> Serve {
     Serve::default().and("CLIENTELA_DATABASE_URL", url)
 }
 
-async fn database(folder: &Path) -> SqliteConnection {
+pub async fn database(folder: &Path) -> SqliteConnection {
     SqliteConnectOptions::new()
         .filename(folder.join(DATABASE_FILE))
         .create_if_missing(true)
@@ -53,7 +53,7 @@ async fn database(folder: &Path) -> SqliteConnection {
         .unwrap()
 }
 
-async fn run(connection: &mut SqliteConnection, statements: &str) {
+pub async fn run(connection: &mut SqliteConnection, statements: &str) {
     sqlx::raw_sql(AssertSqlSafe(statements))
         .execute(connection)
         .await
@@ -213,6 +213,90 @@ async fn a_postgresql_that_refuses_is_told_in_plain_words() {
         "{said}"
     );
     assert!(!said.contains(password), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_postgresql_that_cannot_hold_a_store_is_told_in_plain_words() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    let mut postgres = sqlx::PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let start = |url: &str| refused(1, &on(url), folder.path());
+    for statement in [
+        "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C' TEMPLATE template0",
+        "CREATE DATABASE shop TEMPLATE template0",
+        "CREATE ROLE guest LOGIN PASSWORD 'guest'",
+        "CREATE DATABASE frozen TEMPLATE template0",
+        "ALTER DATABASE frozen SET default_transaction_read_only = on",
+    ] {
+        super::run(&mut postgres, statement).await;
+    }
+
+    let said = start(&cluster.url("bytes"));
+    assert!(
+        said.starts_with("the database's encoding is SQL_ASCII, and it has to be UTF8"),
+        "{said}"
+    );
+
+    let (_, host) = cluster
+        .url("shop")
+        .split_once('@')
+        .map(|(a, b)| (a.to_owned(), b.to_owned()))
+        .unwrap();
+    let said = start(&format!("postgres://guest:guest@{host}"));
+    assert!(
+        said.contains("the user of the database URL may not do this"),
+        "{said}"
+    );
+
+    let said = start(&cluster.url("frozen"));
+    assert!(said.contains("PostgreSQL only reads"), "{said}");
+
+    let standby = cluster.standby().await;
+    let url = cluster
+        .url("shop")
+        .replace(&cluster.address().port().to_string(), &standby.to_string());
+    let said = start(&url);
+    assert!(
+        said.contains("only a standby of PostgreSQL answers there"),
+        "{said}"
+    );
+}
+
+/// The right of creating in the schema is taken away between two migrations.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_migration_that_is_not_allowed_is_told_in_plain_words() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    let mut postgres = sqlx::PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .unwrap();
+    super::run(&mut postgres, "CREATE ROLE guest LOGIN PASSWORD 'guest'").await;
+    cluster.create_database("shop", None).await;
+    let mut shop = sqlx::PgConnection::connect(&cluster.url("shop"))
+        .await
+        .unwrap();
+    // Its table of migrations is there, and nothing else may be made.
+    let prepared =
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
+            installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL,
+            checksum BYTEA NOT NULL, execution_time BIGINT NOT NULL);
+        GRANT ALL ON _sqlx_migrations TO guest";
+    super::run(&mut shop, prepared).await;
+    let folder = tempfile::tempdir().unwrap();
+    let url = cluster.url("shop");
+    let (_, host) = url.split_once('@').unwrap();
+
+    let said = refused(
+        1,
+        &on(&format!("postgres://guest:guest@{host}")),
+        folder.path(),
+    );
+
+    assert!(
+        said.contains("the user of the database URL may not do this"),
+        "{said}"
+    );
 }
 
 #[test]

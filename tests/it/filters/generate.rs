@@ -75,11 +75,14 @@ impl Generator {
     }
 
     fn term(&mut self) -> String {
-        let field = self
-            .schema
-            .fields
-            .choose(&mut self.rng)
-            .expect("there are fields");
+        // A sort key has no path that a filter could name.
+        let field = loop {
+            let field = self.schema.fields.choose(&mut self.rng);
+            let field = field.expect("there are fields");
+            if field.sorts.is_none() {
+                break field;
+            }
+        };
         let path = field.path;
         if self.rng.random_ratio(1, 10) {
             return format!("{path}:*");

@@ -107,6 +107,18 @@ on_both_engines! {
         assert!(!report.to_string().contains("erika"), "nothing personal is told");
     }
 
+    async fn deletions_that_are_held_back_are_told(shop: Shop) {
+        let (before, _) = examined(&shop, &[]);
+        let until = clientela::clock::Clock::system().now() + 20 * 3_600_000_000;
+        harm(&shop, format!("INSERT INTO store_meta (key, value) VALUES ('retention_held_until', '{until}')")).await;
+
+        let (report, _) = examined(&shop, &[]);
+
+        one(&before, "retention", "OK");
+        let held = one(&report, "retention", "WARN");
+        assert!(held["text"].as_str().unwrap().contains("for another 19 h"), "{report:#}");
+    }
+
     async fn a_store_of_a_newer_release_is_told(shop: Shop) {
         harm(&shop, "UPDATE store_meta SET value = '99' WHERE key = 'minimum_reader_version'".into()).await;
 
@@ -178,7 +190,15 @@ fn assert_healthy(shop: &Shop, checks: &[&str]) {
 async fn an_embedded_store_is_examined_beside_its_server_and_without_it() {
     let mut shop = Shop::start(Engine::Sqlite).await;
     add(&mut shop.carts(), &visitor("who is there"), "a").await;
-    let checks = ["engine", "schema", "integrity", "journal", "feed", "jobs"];
+    let checks = [
+        "engine",
+        "schema",
+        "integrity",
+        "journal",
+        "feed",
+        "retention",
+        "jobs",
+    ];
 
     assert_healthy(&shop, &checks);
     // The server goes on, and can be started again.
@@ -227,6 +247,7 @@ async fn a_server_that_keeps_its_promises_is_examined() {
             "settings",
             "connections",
             "feed",
+            "retention",
             "jobs",
         ],
     );
@@ -256,4 +277,24 @@ async fn settings_that_lose_data_are_told() {
     );
     assert!(told.iter().all(|found| found["status"] == "FAIL"));
     assert_eq!(code, Some(1));
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_does_not_hold_every_text_is_a_failure() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    let mut postgres = PgConnection::connect(&cluster.url("postgres"))
+        .await
+        .unwrap();
+    let make = "CREATE DATABASE bytes ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'
+        TEMPLATE template0";
+    sqlx::raw_sql(make).execute(&mut postgres).await.unwrap();
+
+    let mut command = program();
+    command.args(["doctor", "--json", "--database-url", &cluster.url("bytes")]);
+    let output = command.output().expect("the program runs");
+
+    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
+    let engine = one(&report, "engine", "FAIL");
+    assert_eq!(engine["detail"]["encoding"], "SQL_ASCII", "{report:#}");
+    assert_eq!(output.status.code(), Some(1));
 }

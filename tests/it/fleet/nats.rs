@@ -205,7 +205,7 @@ fn program() -> &'static Path {
 
 /// Waits until the server of that name greets on its port.
 fn greets(port: u16, name: &str) -> bool {
-    let until = Instant::now() + Duration::from_secs(20);
+    let until = Instant::now() + PATIENCE;
     while Instant::now() < until {
         if let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) {
             let mut greeting = String::new();

@@ -1,13 +1,15 @@
 //! AddMembers, RemoveMembers and ListMembers.
 
+use clientela::execute;
 use clientela::proto::pb::member_result::Outcome;
 use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
+use futures::FutureExt as _;
 use tonic::Code;
 
 use super::{
     adding, create, customer, delete, done, get, get_customer, groups_of, plain, removing, sent,
 };
-use crate::harness::{Shop, assert_refused, violations};
+use crate::harness::{Engine, Shop, assert_refused, violations};
 use crate::on_both_engines;
 
 async fn add(shop: &Shop, request: pb::AddMembersRequest) -> Vec<pb::MemberResult> {
@@ -83,7 +85,110 @@ async fn delete_customer(shop: &Shop, id: &str) {
         .expect("the customer is deleted");
 }
 
+/// Has the database refuse every change of one customer, as if the server had been killed there.
+async fn stop_at(shop: &Shop, customer: &str) {
+    let statements = match shop.engine {
+        Engine::Sqlite => vec![format!(
+            "CREATE TRIGGER stop BEFORE UPDATE ON customers WHEN NEW.id = '{customer}'
+             BEGIN SELECT RAISE(ABORT, 'stopped'); END"
+        )],
+        Engine::Postgres => vec![
+            "CREATE OR REPLACE FUNCTION stop() RETURNS trigger LANGUAGE plpgsql
+             AS $$ BEGIN RAISE EXCEPTION 'stopped'; END $$"
+                .to_owned(),
+            format!(
+                "CREATE TRIGGER stop BEFORE UPDATE ON customers FOR EACH ROW
+                 WHEN (NEW.id = '{customer}') EXECUTE FUNCTION stop()"
+            ),
+        ],
+    };
+    run(shop, statements).await;
+}
+
+async fn go_on(shop: &Shop) {
+    let drop = match shop.engine {
+        Engine::Sqlite => "DROP TRIGGER stop",
+        Engine::Postgres => "DROP TRIGGER stop ON customers",
+    };
+    run(shop, vec![drop.to_owned()]).await;
+}
+
+async fn run(shop: &Shop, statements: Vec<String>) {
+    for statement in statements {
+        let locks = clientela::store::Locks::none();
+        let run = shop.store().write(locks, move |tx| {
+            let statement = statement.clone();
+            async move {
+                execute!(tx, sqlx::query(sqlx::AssertSqlSafe(statement.as_str())))?;
+                Ok(())
+            }
+            .boxed()
+        });
+        run.await.expect("the database takes it");
+    }
+}
+
 on_both_engines! {
+    /// More members than one transaction works on; one of the first has another e-mail address when the
+    /// call is repeated.
+    async fn a_repeat_after_an_interruption_answers_as_the_first_call_would_have(shop: Shop) {
+        plain(&shop, "vip").await;
+        let mut members = Vec::new();
+        for number in 10..40 {
+            let id = format!("m{number}");
+            let made = customer(&shop, &id, &["customer"]).await;
+            members.push(if number == 11 { made.email } else { made.name });
+        }
+        // One is a member before.
+        add(&shop, adding("vip", &["customers/m12"])).await;
+        let expected = |number: usize| match number {
+            12 => Outcome::Unchanged,
+            _ => Outcome::Changed,
+        };
+        let expected: Vec<Outcome> = (10..40).map(expected).collect();
+        let names: Vec<&str> = members.iter().map(String::as_str).collect();
+        let request = pb::AddMembersRequest {
+            request_id: "all of them".into(),
+            ..adding("vip", &names)
+        };
+
+        stop_at(&shop, "m30").await;
+        let stopped = shop.groups().add_members(request.clone()).await.unwrap_err();
+        assert_eq!(stopped.code(), Code::Internal, "{stopped:?}");
+        go_on(&shop).await;
+        assert_eq!(groups_of(&shop, "m11").await.0, ["customer", "vip"], "some are done");
+        let moved = pb::UpdateCustomerRequest {
+            customer: Some(pb::Customer {
+                name: "customers/m11".into(),
+                email: "elsewhere@example.test".into(),
+                ..Default::default()
+            }),
+            ..Default::default()
+        };
+        shop.customers().update_customer(moved).await.unwrap();
+        let other = pb::AddMembersRequest { make_default: true, ..request.clone() };
+        let reused = shop.groups().add_members(other).await.unwrap_err();
+        assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
+
+        let first = add(&shop, request.clone()).await;
+        assert_eq!(outcomes(&first), expected);
+        assert_eq!(first[1].customer, "customers/m11");
+        assert_eq!(add(&shop, request).await, first);
+
+        let names: Vec<String> = (10..40).map(|number| format!("customers/m{number}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let request = pb::RemoveMembersRequest {
+            request_id: "all of them again".into(),
+            ..removing("vip", &names)
+        };
+        stop_at(&shop, "m30").await;
+        shop.groups().remove_members(request.clone()).await.unwrap_err();
+        go_on(&shop).await;
+        let removed = remove(&shop, request.clone()).await;
+        assert_eq!(outcomes(&removed), [Outcome::Changed; 30]);
+        assert_eq!(remove(&shop, request).await, removed);
+    }
+
     async fn each_entry_gets_its_own_result(shop: Shop) {
         plain(&shop, "vip").await;
         let desk = pb::Group { audience: pb::group::Audience::Staff.into(), ..sent("Desk", "") };

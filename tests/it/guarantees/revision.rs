@@ -3,8 +3,9 @@
 
 use std::time::Duration;
 
-use clientela::feed::FeedSettings;
-use clientela::proto::pb::{ErrorReason, WatchOptions};
+use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
+use clientela::feed::{FeedSettings, Position, Tokens};
+use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions};
 use tonic::{Code, Status};
 
 use super::watched::{Door, Subject};
@@ -14,8 +15,29 @@ use crate::watch::writers::hold_the_log;
 
 /// The metadata of a call that must not see less than this revision.
 const MIN_REVISION: &str = "clientela-min-revision";
-/// A revision that no store of these tests reaches.
-const FUTURE: &str = "Pz8_Pz8_Pz8_Pz8_Pz8_Pw";
+/// The metadata of an answer that says what it has seen.
+const REVISION: &str = "clientela-revision";
+
+/// A revision that the store of this shop does not reach in a test.
+fn future(shop: &Shop) -> String {
+    let far = Position {
+        xid: i64::MAX,
+        seq: i64::MAX,
+        mark: 0,
+    };
+    Tokens::new(*shop.store().meta().secret()).seal_revision(far)
+}
+
+/// The revision of a read by a storefront.
+async fn revision_of_a_read(shop: &Shop, key: &str) -> String {
+    let read = shop
+        .admin_as(key)
+        .get_shop_settings(pb::GetShopSettingsRequest {})
+        .await
+        .unwrap();
+    let revision = read.metadata().get(REVISION).unwrap();
+    revision.to_str().unwrap().to_owned()
+}
 
 /// A server that does not wait long for a revision.
 fn impatient() -> Setup {
@@ -81,16 +103,47 @@ on_both_engines! {
 
     async fn a_revision_that_does_not_come_is_told_to_be_missing(shop: Shop with impatient()) {
         for subject in Subject::of_each_kind(&shop).await {
-            let door = Door::of(&shop).and(MIN_REVISION, FUTURE);
+            let door = Door::of(&shop).and(MIN_REVISION, &future(&shop));
             for refused in refusals(&subject, &door).await {
                 assert_refused(&refused, Code::Unavailable, ErrorReason::RevisionNotReached);
             }
         }
     }
 
+    /// All shops of a store share its log: who could read a place in it, or tell two places from one,
+    /// would know how much the others write.
+    async fn neither_revisions_nor_tokens_tell_whether_others_write(shop: Shop) {
+        let key = shop.key(&[Role::Storefront]).await;
+        let mut revisions = Vec::new();
+        let mut tokens = Vec::new();
+        for _ in 0..3 {
+            // Nobody writes in between.
+            revisions.push(revision_of_a_read(&shop, &key).await);
+            let request = pb::WatchGroupsRequest::default();
+            let mut groups = shop.groups().watch_groups(request).await.unwrap().into_inner();
+            let token = loop {
+                let message = groups.message().await.unwrap().unwrap();
+                if !message.resume_token.is_empty() {
+                    break message.resume_token;
+                }
+            };
+            tokens.push(token.split('.').next().unwrap().to_owned());
+        }
+
+        for texts in [revisions, tokens] {
+            let bytes: Vec<Vec<u8>> = texts.iter().map(|text| BASE64.decode(text).unwrap()).collect();
+            for (one, other) in [(0, 1), (1, 2), (0, 2)] {
+                let (one, other) = (&bytes[one], &bytes[other]);
+                assert_eq!(one.len(), other.len());
+                let same = one.iter().zip(other).filter(|(one, other)| one == other).count();
+                assert!(same < one.len() / 4, "{texts:?}");
+            }
+        }
+    }
+
     async fn what_is_no_revision_is_refused(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
-            for nonsense in ["0", "Pz8_Pz8_Pz8_Pz8_Pz8_P", "Pz8/Pz8/Pz8/Pz8/Pz8/Pw"] {
+            for nonsense in ["0", "Pz8_Pz8_Pz8_Pz8_Pz8_Pw", "Pz8_Pz8_Pz8_Pz8_Pz8_P", "Pz8/Pz8/Pz8/Pz8/Pz8/Pw"] {
                 let door = Door::of(&shop).and(MIN_REVISION, nonsense);
                 for refused in refusals(&subject, &door).await {
                     assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidRevision);

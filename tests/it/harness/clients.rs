@@ -5,11 +5,16 @@ use clientela::proto::pb::{
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
 };
+use tonic::GrpcMethod;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::service::{Interceptor, interceptor::InterceptedService};
 use tonic::transport::Channel;
 
 use super::Shop;
+
+const DEADLINE: &str = "grpc-timeout";
+/// The longest deadline that the server grants: the machine may be busy.
+pub const PATIENT: &str = "60S";
 
 /// Puts a key, and what else a test wants, into the metadata of calls.
 #[derive(Clone)]
@@ -22,6 +27,14 @@ impl Interceptor for Keyed {
     ) -> Result<tonic::Request<()>, tonic::Status> {
         for (name, value) in &self.0 {
             request.metadata_mut().insert(*name, value.clone());
+        }
+        // A stream would end at its deadline.
+        let method = request.extensions().get::<GrpcMethod<'_>>();
+        if method.is_some_and(|method| !method.method().starts_with("Watch"))
+            && !request.metadata().contains_key(DEADLINE)
+        {
+            let patient = MetadataValue::from_static(PATIENT);
+            request.metadata_mut().insert(DEADLINE, patient);
         }
         Ok(request)
     }

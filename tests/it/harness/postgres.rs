@@ -8,6 +8,7 @@ use std::collections::HashMap;
 use std::error::Error;
 use std::future::Future;
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -114,6 +115,29 @@ impl Cluster {
         self.order("start").await;
     }
 
+    /// Makes a standby that follows the running server; gives its port.
+    pub async fn standby(&self) -> u16 {
+        let answer = self.obeyed("standby").await;
+        let port = answer.strip_prefix("ready ").map(str::parse);
+        port.and_then(Result::ok)
+            .unwrap_or_else(|| panic!("no standby: {answer:?} (the reason is on standard error)"))
+    }
+
+    /// Makes the standby a server that takes writes.
+    pub async fn promote_standby(&self) {
+        self.order("promote").await;
+    }
+
+    /// The password of its user.
+    pub fn password(&self) -> &str {
+        &self.password
+    }
+
+    /// Where the server listens.
+    pub fn address(&self) -> SocketAddr {
+        ([127, 0, 0, 1], self.port).into()
+    }
+
     /// Stops and starts the server.
     pub async fn restart(&self, how: Stop) {
         self.stop(how).await;
@@ -134,15 +158,19 @@ impl Cluster {
     }
 
     async fn order(&self, order: &'static str) {
+        let answer = self.obeyed(order).await;
+        assert_eq!(answer, "done", "PostgreSQL did not {order}");
+    }
+
+    async fn obeyed(&self, order: &'static str) -> String {
         let supervisor = Arc::clone(&self.supervisor);
-        let answer = blocking(move || {
+        blocking(move || {
             supervisor
                 .lock()
                 .expect("no order panics while it holds the supervisor")
                 .obey(order)
         })
-        .await;
-        assert_eq!(answer, "done", "PostgreSQL did not {order}");
+        .await
     }
 }
 

@@ -5,7 +5,10 @@
 # and then carries out the commands that come in on its input, one a line, each answered by `done`
 # or `failed`:
 #
-#     stop fast | stop immediate | kill | start
+#     stop fast | stop immediate | kill | start | promote
+#     standby                                              answered by `ready PORT`
+#
+# A standby is a copy of the running cluster that follows it, on a port of its own, until it is promoted.
 #
 # When its input ends, be it that the owner is finished or was killed with -9, the cluster is
 # stopped and its folder removed. That is why this is a program of its own and not Rust with a Drop.
@@ -52,7 +55,10 @@ folder=$(mktemp -d "$place/clientela-postgres.XXXXXX") || {
     exit 1
 }
 finish() {
-    "$programs/pg_ctl" --pgdata="$folder/data" --mode=immediate --silent stop >/dev/null 2>&1
+    for data in data standby; do
+        [ -d "$folder/$data" ] || continue
+        "$programs/pg_ctl" --pgdata="$folder/$data" --mode=immediate --silent stop >/dev/null 2>&1
+    done
     rm -rf "$folder"
 }
 trap finish EXIT
@@ -86,6 +92,18 @@ fi
 start() {
     "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/server.log" --wait --silent \
         --options="-p $port" start </dev/null >/dev/null 2>&1
+}
+
+make_standby() {
+    PGPASSWORD=$password "$programs/pg_basebackup" --pgdata="$folder/standby" --host=127.0.0.1 \
+        --port="$port" --username=clientela --write-recovery-conf --checkpoint=fast --no-sync \
+        >"$folder/standby.log" 2>&1 || return 1
+    for _ in 1 2 3 4 5 6 7 8; do
+        standby_port=$((20000 + 0x$(random 2) % 12000))
+        "$programs/pg_ctl" --pgdata="$folder/standby" --log="$folder/standby.log" --wait --silent \
+            --options="-p $standby_port" start </dev/null >/dev/null 2>&1 && return 0
+    done
+    return 1
 }
 
 # Ports under 32768 are not handed out to outgoing connections, so the port is still free when the
@@ -128,13 +146,22 @@ obey() { # COMMAND [ARGUMENT]
     case $1 in
     start) start_patiently ;;
     kill) kill_all ;;
+    promote) "$programs/pg_ctl" --pgdata="$folder/standby" --wait --silent promote >/dev/null 2>&1 ;;
     stop) "$programs/pg_ctl" --pgdata="$folder/data" --mode="$2" --wait --silent stop >/dev/null 2>&1 ;;
     *) return 1 ;;
     esac
 }
 
 while read -r command argument; do
-    if obey "$command" "$argument"; then
+    if [ "$command" = standby ]; then
+        if make_standby; then
+            say "ready $standby_port"
+        else
+            complain 'no standby:'
+            tail -n 20 "$folder/standby.log" >&2
+            say failed
+        fi
+    elif obey "$command" "$argument"; then
         say 'done'
     else
         complain "'$command $argument' failed:"

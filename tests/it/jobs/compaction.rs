@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientela::access::{Caller, RequestId};
 use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
-use clientela::jobs::{Compact, FeedLimits, Jobs, JobsSettings, Purge};
+use clientela::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
 use clientela::on;
 use clientela::proto::pb;
 use clientela::store::{Locks, Store};
@@ -27,6 +27,10 @@ impl Drop for Workers {
 }
 
 fn start(store: &Store, retention: Duration, max_bytes: u64) -> Workers {
+    start_held(store, retention, max_bytes, Hold::default())
+}
+
+fn start_held(store: &Store, retention: Duration, max_bytes: u64, hold: Hold) -> Workers {
     let stop = CancellationToken::new();
     let settings = JobsSettings {
         workers: 1,
@@ -37,7 +41,9 @@ fn start(store: &Store, retention: Duration, max_bytes: u64) -> Workers {
         retention,
         max_bytes,
     });
-    let jobs = Jobs::new(settings).with(compact).with(Purge::new());
+    let compact = compact.held_by(hold.clone());
+    let purge = Purge::new().held_by(hold);
+    let jobs = Jobs::new(settings).with(compact).with(purge);
     let task = tokio::spawn(jobs.run(store.clone(), stop.clone()));
     Workers(stop, task)
 }
@@ -112,6 +118,40 @@ async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
         let expired = check(first).await.unwrap_err();
         assert_eq!(expired.reason(), pb::ErrorReason::ResumeTokenExpired);
         check(last).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn history_that_seems_old_by_a_clock_that_jumped_stays_for_a_day() {
+    for TestStore { store, clock, .. } in &stores().await {
+        append(store, "a", None).await;
+        append(store, "b", Some("request-1")).await;
+        let hold = Hold::begin(store).await.unwrap();
+        clock.set_forward(9_000 * HOUR);
+        let _workers = start_held(store, 28 * HOUR, u64::MAX, hold);
+
+        let before = store.statements();
+        until("some looks", || async { store.statements() > before + 100 }).await;
+        assert_eq!(log(store).await.len(), 2);
+        clock.advance(24 * HOUR);
+
+        becomes(store, &[]).await;
+    }
+}
+
+#[tokio::test]
+async fn history_beyond_its_size_goes_whatever_the_clock_says_and_request_ids_stay() {
+    for TestStore { store, clock, .. } in &stores().await {
+        append(store, "a", Some("request-1")).await;
+        for id in ["b", "c", "d"] {
+            append(store, id, None).await;
+        }
+        let hold = Hold::begin(store).await.unwrap();
+        clock.set_forward(9_000 * HOUR);
+        let one = 100 + 250;
+        let _workers = start_held(store, 28 * HOUR, 3 * one, hold);
+
+        becomes(store, &[("a", false), ("c", true), ("d", true)]).await;
     }
 }
 

@@ -1,5 +1,6 @@
 //! ListCustomers while customers are changed, created and deleted.
 
+use clientela::collation::sort_key;
 use clientela::customers::FIELDS;
 use clientela::filter::Schema;
 use clientela::proto::pb;
@@ -41,7 +42,7 @@ impl Listing for Customers {
         let rows = page.customers.into_iter().map(|customer| Row {
             keys: [
                 ("name", Key::Text(customer.name.clone())),
-                ("last_name", Key::Text(customer.last_name.clone())),
+                ("last_name", Key::Text(sort_key("en", &customer.last_name))),
                 ("email", Key::Text(customer.email.clone())),
                 ("create_time", time(customer.create_time.as_ref())),
                 ("update_time", time(customer.update_time.as_ref())),

@@ -2,7 +2,7 @@
 
 use super::{Malformed, Mode, Path, Walk};
 use crate::access::{
-    tables::{Field, Message, TABLES},
+    tables::{Field, Message},
     wire::read::Reader,
 };
 
@@ -43,16 +43,17 @@ impl Walk<'_> {
         let Some((resource, id)) = &method.masked else {
             return;
         };
+        let masked = self.tables.message(*id);
         if name == "*" {
             // All fields are named, those among them that the key may not set.
-            let fields = TABLES.message(*id).fields();
+            let fields = masked.fields();
             for field in fields.filter(|field| !field.output_only) {
                 self.writable(resource, field);
             }
             return;
         }
-        let Some(field) = TABLES.message(*id).named(name) else {
-            let text = unknown_path(name, TABLES.message(*id));
+        let Some(field) = masked.named(name) else {
+            let text = unknown_path(name, masked);
             return self.broken(path, Some(("UNKNOWN_FIELD", text.into())));
         };
         if !field.output_only {

@@ -3,7 +3,7 @@
 use super::{Malformed, Mode, Path, Walk};
 use crate::{
     access::{
-        tables::{Field, Kind, Known, Message, TABLES},
+        tables::{Field, Kind, Known, Message},
         wire::{
             attributes,
             read::{Reader, Wire},
@@ -49,6 +49,11 @@ impl Walk<'_> {
                 let text = value.text()?;
                 if !mode.ignored && !text.is_empty() {
                     let rule = field.rule.and_then(|rule| value::text(rule, text).err());
+                    let has_to_show = field.required || field.presence;
+                    let rule = rule.or_else(|| {
+                        let rule = field.rule.filter(|_| has_to_show)?;
+                        value::shows(rule, text).err()
+                    });
                     self.broken(path, rule);
                 }
                 if !mode.ignored && text.is_empty() && field.presence {
@@ -65,7 +70,7 @@ impl Walk<'_> {
                 Ok(number != 0 || field.presence)
             }
             Kind::Message(id) => {
-                self.nested(path, field, TABLES.message(*id), value.bytes()?, mode)?;
+                self.nested(path, field, self.tables.message(*id), value.bytes()?, mode)?;
                 Ok(true)
             }
         }
@@ -97,7 +102,7 @@ impl Walk<'_> {
             }
             (Some(Known::FieldMask), _) => self.mask(path, message, bytes, mode),
             (Some(known @ (Known::Timestamp | Known::Duration)), _) => {
-                let time = numbers(bytes, |seconds| seconds.varint())?;
+                let time = time(bytes)?;
                 if !mode.ignored && !is_time(known, time) {
                     let text = "must be within the range of its type";
                     self.broken(path, Some(("OUT_OF_RANGE", text.into())));
@@ -105,12 +110,9 @@ impl Walk<'_> {
                 Ok(())
             }
             (None, _) => {
-                if mode.price
-                    && !mode.ignored
-                    && numbers(bytes, |code| code.bytes().map(|_| 0))?.1 < 0
-                {
-                    let text = "must not be negative";
-                    self.broken(path, Some(("OUT_OF_RANGE", text.into())));
+                if let Some(rule) = mode.rule.filter(|rule| rule.is_of_money() && !mode.ignored) {
+                    let money = Money::read(bytes)?;
+                    self.broken(path, value::money(rule, money.currency, money.micros).err());
                 }
                 self.message(path, message, bytes, mode)
             }
@@ -158,7 +160,7 @@ impl Walk<'_> {
                 }
             }
             Kind::Message(id) => {
-                self.nested(&path, field, TABLES.message(*id), value.bytes()?, mode)?;
+                self.nested(&path, field, self.tables.message(*id), value.bytes()?, mode)?;
             }
             Kind::Bool | Kind::Int32 | Kind::Int64 | Kind::Double => return Err(Malformed),
         }
@@ -229,7 +231,9 @@ fn element(rule: Rule, text: &str) -> Option<Broken> {
     if text.is_empty() {
         return Some(("REQUIRED", "must not be empty".into()));
     }
-    value::text(rule, text).err()
+    value::text(rule, text)
+        .and_then(|()| value::shows(rule, text))
+        .err()
 }
 
 /// The unspecified value says nothing in a list.
@@ -245,21 +249,40 @@ fn unknown_value() -> Broken {
     )
 }
 
-/// The number of the field 1, as read by `first`, and of the field 2: of a timestamp, a duration or money.
-fn numbers(
-    bytes: &[u8],
-    first: impl Fn(Wire<'_>) -> Result<u64, Malformed>,
-) -> Result<(i64, i64), Malformed> {
+/// The seconds and the nanoseconds of a timestamp or a duration.
+fn time(bytes: &[u8]) -> Result<(i64, i64), Malformed> {
     let mut found = (0, 0);
     let mut records = Reader::new(bytes);
     while let Some(record) = records.next()? {
         match record.number {
-            1 => found.0 = first(record.value)?.cast_signed(),
+            1 => found.0 = record.value.varint()?.cast_signed(),
             2 => found.1 = record.value.varint()?.cast_signed(),
             _ => {}
         }
     }
     Ok(found)
+}
+
+/// An amount as it lies on the wire.
+#[derive(Default)]
+struct Money<'a> {
+    currency: &'a str,
+    micros: i64,
+}
+
+impl<'a> Money<'a> {
+    fn read(bytes: &'a [u8]) -> Result<Self, Malformed> {
+        let mut money = Self::default();
+        let mut records = Reader::new(bytes);
+        while let Some(record) = records.next()? {
+            match record.number {
+                1 => money.currency = record.value.text()?,
+                2 => money.micros = record.value.varint()?.cast_signed(),
+                _ => {}
+            }
+        }
+        Ok(money)
+    }
 }
 
 fn is_time(known: Known, (seconds, nanos): (i64, i64)) -> bool {

@@ -1,7 +1,11 @@
 //! How a hold begins, goes on by heartbeats, and runs out.
 
 use super::*;
-use crate::harness::violations;
+use clientela::execute;
+use clientela::store::Locks;
+use futures::FutureExt as _;
+
+use crate::harness::{eventually, violations};
 
 on_both! {
     a_hold_is_taken_once_and_again_only_by_its_holder;
@@ -9,6 +13,7 @@ on_both! {
     a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once;
     a_heartbeat_after_the_end_brings_no_hold_back;
     leases_run_out_by_themselves_once_however_many_look;
+    leases_on_carts_that_cannot_be_read_hold_up_no_other;
     a_lease_has_its_range_and_a_purpose_its_length;
 }
 
@@ -259,3 +264,29 @@ async fn a_lease_has_its_range_and_a_purpose_its_length(shop: Shop) {
     );
     assert_eq!(wordy.lock.unwrap().purpose, purpose);
 }
+
+async fn leases_on_carts_that_cannot_be_read_hold_up_no_other(shop: Shop) {
+    let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
+    // More than one look works on.
+    for _ in 0..70 {
+        shop.add(of(&visitor()), item("shirt", 1)).await;
+    }
+    let held = take(&mut acting(&shop, "staff/anna").await, &cart.name).await;
+    let id = cart.name.trim_start_matches("carts/").to_owned();
+    let spoilt = shop.store().write_with(Locks::none(), id, |tx, id| {
+        async move { Ok(execute!(tx, sqlx::query(SPOIL).bind(id))?) }.boxed()
+    });
+    assert_eq!(spoilt.await.unwrap(), 70);
+
+    shop.clock.advance(Duration::from_secs(121));
+
+    eventually("the end of the lease", || async {
+        let now = shop.get(named(&cart.name)).await;
+        (now.version > held.version).then_some(())
+    })
+    .await;
+}
+
+/// Leases that are over for long, on carts whose documents cannot be read.
+const SPOIL: &str = "UPDATE carts
+    SET doc = '!' || doc, lock_holder = 'staff/ben', lock_expire_time = 1 WHERE id <> $1";

@@ -67,8 +67,8 @@ struct Place<'a> {
     request: &'a dyn Fn(Value) -> DynamicMessage,
     path: String,
     depth: usize,
-    /// The message there is money that must not be negative.
-    price: bool,
+    /// The rule of the field that holds the message there.
+    rule: Option<Rule>,
 }
 
 impl Probes {
@@ -79,7 +79,7 @@ impl Probes {
             request: &|value| value.as_message().expect("a request").clone(),
             path: String::new(),
             depth: 0,
-            price: false,
+            rule: None,
         };
         self.message(good, &place);
     }
@@ -101,7 +101,7 @@ impl Probes {
                     parent => format!("{parent}.{}", field.name()),
                 },
                 depth: place.depth + 1,
-                price: known.rule == Some(Rule::Price),
+                rule: known.rule,
             };
             if super::is_limited(known) {
                 let name = format!("{}.{}", table.name, field.name());
@@ -114,7 +114,7 @@ impl Probes {
                 continue;
             }
             self.field(good, &field, known, &at);
-            if table.required & (1 << field.number()) != 0 {
+            if known.required {
                 self.absent(good, &field, known, &at, place);
             }
         }
@@ -222,6 +222,12 @@ impl Probes {
             (Some(Rule::Map(max, key, value)), _) => self.map(at, max, *key, *value),
             (Some(rule), Kind::String) => {
                 self.cases(at, cases::of_text(rule));
+                let has_to_show = known.required || field.supports_presence();
+                if has_to_show && matches!(rule, Rule::Text(_) | Rule::Lines(_)) {
+                    for blank in cases::BLANK {
+                        self.refused(at, text(blank), "", "BLANK");
+                    }
+                }
                 // What may be absent is not there and empty.
                 if field.supports_presence() {
                     self.refused(at, text(""), "", "REQUIRED");
@@ -261,19 +267,51 @@ impl Probes {
                     request: &|value| (at.request)(list_of(is_list, value)),
                     path: format!("{}{}", at.path, index(is_list)),
                     depth: at.depth,
-                    price: at.price,
+                    rule: at.rule,
                 };
                 if nested.oneofs().any(|oneof| !oneof.is_synthetic()) {
                     let nothing = Value::Message(DynamicMessage::new(nested.clone()));
                     self.refused(at, list_of(is_list, nothing), index(is_list), "REQUIRED");
                 }
-                if at.price {
-                    let mut negative = inner.clone();
-                    negative.set_field_by_name("micros", Value::I64(-1));
-                    self.refused(at, Value::Message(negative), "", "OUT_OF_RANGE");
-                }
+                self.money(at, &inner);
                 self.message(&inner, &place);
             }
+        }
+    }
+}
+
+impl Probes {
+    /// Amounts that the rule of a field of money does not take.
+    fn money(&mut self, at: &Place<'_>, good: &DynamicMessage) {
+        let amount = |currency: &str, micros| {
+            let mut amount = good.clone();
+            amount.set_field_by_name("currency_code", text(currency));
+            amount.set_field_by_name("micros", Value::I64(micros));
+            Value::Message(amount)
+        };
+        if matches!(at.rule, Some(Rule::Price | Rule::Paid)) {
+            self.refused(at, amount("EUR", -1), "", "OUT_OF_RANGE");
+        }
+        match at.rule {
+            Some(Rule::Price) => self.taken(at, amount("EUR", 1)),
+            Some(Rule::Paid | Rule::PaidOrTaken) => {
+                for (currency, micros) in [
+                    ("EUR", 1),
+                    ("EUR", 4_990_001),
+                    ("JPY", 990_000),
+                    ("TND", 1_500),
+                    ("CLF", 150),
+                ] {
+                    self.refused(at, amount(currency, micros), "", "FRACTION");
+                }
+                for (currency, micros) in [("JPY", 1_000_000), ("TND", 1_000), ("CLF", 100)] {
+                    self.taken(at, amount(currency, micros));
+                }
+            }
+            _ => {}
+        }
+        if at.rule == Some(Rule::PaidOrTaken) {
+            self.refused(at, amount("EUR", -1), "", "FRACTION");
         }
     }
 }

@@ -29,12 +29,12 @@ pub(super) const CHANGEABLE: [&str; 6] = [
 pub(super) fn details(rng: &mut StdRng, currency: &str) -> pb::Cart {
     let charge = pb::Charge {
         kind: "shipping".into(),
-        amount: Some(money(currency, rng.random_range(0..9_000_000))),
+        amount: Some(money(currency, rng.random_range(0..9) * 1_000_000)),
         ..Default::default()
     };
     let voucher = pb::Adjustment {
         kind: "voucher".into(),
-        amount: Some(money(currency, -rng.random_range(0..9_000_000))),
+        amount: Some(money(currency, -rng.random_range(0..9) * 1_000_000)),
         ..Default::default()
     };
     pb::Cart {

@@ -1,0 +1,106 @@
+//! Makes anew what customers are found and ordered by: their search texts, folded columns and sort keys.
+//!
+//! That is due after a change of the shop's first language, and once after an update of the program that
+//! makes them otherwise. Until it is done a search may miss customers, and an order by name mixes both
+//! orders. Customers that are written meanwhile are up to date by themselves.
+
+use std::{sync::Arc, time::Duration};
+
+use futures::{FutureExt as _, future::BoxFuture};
+
+use super::{sql, write};
+use crate::{
+    access::Caller,
+    error::Result,
+    jobs::{self, Due, Handler, Job, JobKind, NewJob, Step},
+    shops,
+    store::{Locks, Store, Tx},
+};
+
+/// What search texts, folded columns and sort keys are made by. To be raised with each change of
+/// `filter::fold` or `store::index_text`, and with each release of `icu_collator`.
+pub const INDEX_VERSION: &str = "1";
+/// Customers that one step works on.
+const BATCH: i64 = 64;
+/// How often it is looked for shops of before an update.
+const INTERVAL: Duration = Duration::from_secs(60 * 60);
+
+/// Asks for the order of another language, in the transaction that sets it.
+///
+/// # Errors
+/// The database's.
+pub async fn reorder(tx: &mut Tx, caller: &Caller, now: i64) -> Result<()> {
+    let job = NewJob::now(JobKind::ReindexCustomers, "", now);
+    jobs::enqueue(tx, caller, now, job).await.map(drop)
+}
+
+/// Does the work.
+pub struct Reindex;
+
+impl Handler for Reindex {
+    fn kind(&self) -> JobKind {
+        JobKind::ReindexCustomers
+    }
+
+    fn interval(&self) -> Option<Duration> {
+        Some(INTERVAL)
+    }
+
+    fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
+        async move {
+            let shops = store
+                .read(|conn| shops::not_indexed_by(conn, INDEX_VERSION).boxed())
+                .await?;
+            let due = |shop: String| Due {
+                shop: Arc::from(shop),
+                subject: String::new(),
+            };
+            Ok(shops.into_iter().map(due).collect())
+        }
+        .boxed()
+    }
+
+    fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
+        async move {
+            let (shop, cursor) = (Arc::clone(&job.shop), job.cursor.clone());
+            let ids = store
+                .read(|conn| {
+                    async move { sql::ids_after(conn, &shop, &cursor, BATCH).await }.boxed()
+                })
+                .await?;
+            let locks: Locks = ids.iter().map(|id| write::lock(&job.shop, id)).collect();
+            let data = (job.clone(), ids, store.clock().now());
+            store
+                .write_job_with(locks, data, |tx, (job, ids, now)| {
+                    reindex(tx, job, ids, *now).boxed()
+                })
+                .await
+        }
+        .boxed()
+    }
+}
+
+async fn reindex(tx: &mut Tx, job: &Job, ids: &[String], now: i64) -> Result<Step> {
+    let shop = &*job.shop;
+    let step = match ids.last() {
+        Some(last) => {
+            let settings = shops::settings(tx, shop).await?;
+            for (id, customer) in sql::documents(tx, shop, ids).await? {
+                match customer {
+                    Ok(customer) => sql::reindex(tx, shop, &customer, settings.language()).await?,
+                    // What cannot be read cannot be found either; the others can.
+                    Err(error) => {
+                        tracing::error!(%error, %id, "a customer cannot be indexed");
+                    }
+                }
+            }
+            Step::more(last, i64::try_from(ids.len()).unwrap_or(BATCH))
+        }
+        None => {
+            shops::set_indexed_by(tx, shop, INDEX_VERSION).await?;
+            Step::done(0)
+        }
+    };
+    job.advance(tx, now, &step).await?;
+    Ok(step)
+}

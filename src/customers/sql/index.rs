@@ -1,0 +1,74 @@
+//! What customers are found and ordered by beside their fields: search texts, folded columns, sort keys.
+
+use crate::collation::sort_key;
+use crate::customers::model::Customer;
+use crate::error::Result;
+use crate::execute;
+use crate::filter::fold;
+use crate::store::{Tx, index_text, joined_name};
+
+/// All by which a search finds a customer.
+pub(super) fn search_text(customer: &Customer) -> String {
+    let fields = [
+        &customer.first_name,
+        &customer.last_name,
+        &customer.email,
+        &customer.company,
+        &customer.phone,
+        &customer.number,
+    ];
+    let full_name = joined_name(&customer.last_name, &customer.first_name);
+    let fields = fields.into_iter().map(String::as_str);
+    let ids = customer.external_ids.values().map(String::as_str);
+    index_text(fields.chain(full_name.as_deref()).chain(ids))
+}
+
+const SET_LAST_NAME_KEY: &str =
+    "UPDATE customers SET last_name_key = $3 WHERE shop_id = $1 AND id = $2";
+
+/// Gives a customer whose last name has changed its place in the order of the shop's language.
+pub(in crate::customers) async fn set_last_name_key(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &Customer,
+    language: &str,
+) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(SET_LAST_NAME_KEY)
+            .bind(shop)
+            .bind(&customer.id)
+            .bind(sort_key(language, &customer.last_name))
+    )?;
+    Ok(())
+}
+
+const REINDEX: &str = "UPDATE customers SET
+    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
+    = ($3, $4, $5, $6, $7, $8)
+    WHERE shop_id = $1 AND id = $2 AND
+    (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
+    <> ($3, $4, $5, $6, $7, $8)";
+
+/// Makes what a customer is found and ordered by anew, where it is not as this program makes it. That is
+/// no change of the customer.
+pub(in crate::customers) async fn reindex(
+    tx: &mut Tx,
+    shop: &str,
+    customer: &Customer,
+    language: &str,
+) -> Result<()> {
+    execute!(
+        tx,
+        sqlx::query(REINDEX)
+            .bind(shop)
+            .bind(&customer.id)
+            .bind(fold(&customer.email))
+            .bind(fold(&customer.first_name))
+            .bind(fold(&customer.last_name))
+            .bind(fold(&customer.company))
+            .bind(search_text(customer))
+            .bind(sort_key(language, &customer.last_name))
+    )?;
+    Ok(())
+}

@@ -1,0 +1,73 @@
+//! What the store's database is like at the moment: whether it serves, and how far its clock is off.
+
+use futures::FutureExt as _;
+use tokio::time::Instant;
+
+use super::conn::Conn;
+use super::{Engine, Purpose, Store};
+use crate::clock::{self, Clock};
+use crate::error::Result;
+use crate::on;
+
+/// How a look at the database went.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Condition {
+    /// Whether it takes writes: a standby of PostgreSQL only reads, and so does an embedded file that is
+    /// damaged or gone.
+    pub writable: bool,
+    /// By how many microseconds this machine's clock is ahead of the database's; 0 where there is one
+    /// machine, and for a clock that is held.
+    pub clock_ahead: i64,
+}
+
+/// What a server of PostgreSQL is asked: whether it is a standby, and the time.
+const LOOK: &str = "SELECT pg_is_in_recovery(),
+    (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint";
+
+impl Store {
+    /// Looks at the database, and has the store's clock follow the database's.
+    ///
+    /// # Errors
+    /// When the database does not answer.
+    pub async fn condition(&self) -> Result<Condition> {
+        let store = self.reserved_for(Purpose::Health);
+        if store.engine() == Engine::Sqlite {
+            let ping = store.read(|conn| ping(conn).boxed());
+            return ping.await.map(|()| Condition {
+                writable: self.is_sound(),
+                clock_ahead: 0,
+            });
+        }
+        let clock = self.clock().clone();
+        let look = store.read(|conn| {
+            async move {
+                let condition = look(conn, &clock).await?;
+                if !condition.writable {
+                    // The server behind the connection has changed, and perhaps behind all others.
+                    conn.give_up();
+                }
+                Ok(condition)
+            }
+            .boxed()
+        });
+        look.await
+    }
+}
+
+async fn ping(conn: &mut Conn) -> Result<()> {
+    on!(conn, |e| sqlx::query("SELECT 1").execute(e).await.map(drop))?;
+    Ok(())
+}
+
+/// Asks a server of PostgreSQL, and has `clock` follow its clock.
+pub(super) async fn look(conn: &mut Conn, clock: &Clock) -> sqlx::Result<Condition> {
+    let asked = Instant::now();
+    let (standby, theirs): (bool, i64) = on!(conn, |e| sqlx::query_as(LOOK).fetch_one(e).await)?;
+    // The answer was given at some moment in between.
+    let doubt = clock::micros(asked.elapsed()) / 2;
+    let clock_ahead = clock.follow(theirs.saturating_add(doubt), doubt);
+    Ok(Condition {
+        writable: !standby,
+        clock_ahead,
+    })
+}

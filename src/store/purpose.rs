@@ -1,0 +1,110 @@
+//! What a read is for, and the connections that each purpose has of its own.
+//!
+//! Whoever takes all connections of one purpose keeps nobody else from reading: a flood of calls does not
+//! stop the feed, the keys, the jobs or the answer to "do you serve?".
+
+use std::sync::Arc;
+
+use super::config::StoreConfig;
+use super::conn::Meter;
+use super::pool::{Pool, PoolSettings};
+use super::target::Target;
+
+/// What a read is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// Calls.
+    Calls,
+    /// Calls that read many rows, as lists do; see [`reading_lists`].
+    Lists,
+    /// The pages that streams read.
+    Streams,
+    /// The one that follows the end of the change log.
+    Tail,
+    /// API keys and shops.
+    Keys,
+    /// Whether the database serves.
+    Health,
+    /// Background work.
+    Jobs,
+}
+
+impl Purpose {
+    /// Every purpose.
+    pub(super) const ALL: [Self; 7] = [
+        Self::Calls,
+        Self::Lists,
+        Self::Streams,
+        Self::Tail,
+        Self::Keys,
+        Self::Health,
+        Self::Jobs,
+    ];
+
+    /// How many connections it has, where that is not up to the settings.
+    pub(super) const fn connections(self, config: &StoreConfig) -> usize {
+        match self {
+            Self::Calls => config.read_connections,
+            Self::Lists => config.list_connections,
+            Self::Streams => config.stream_connections,
+            Self::Tail => TAIL,
+            Self::Keys => KEYS,
+            Self::Health => HEALTH,
+            Self::Jobs => JOBS,
+        }
+    }
+}
+
+const TAIL: usize = 1;
+/// One for the poll, and one for what calls ask.
+const KEYS: usize = 2;
+const HEALTH: usize = 1;
+const JOBS: usize = 2;
+/// The connections whose number no setting changes.
+pub(super) const FIXED: usize = TAIL + KEYS + HEALTH + JOBS;
+
+tokio::task_local! {
+    /// Set while a call is answered that reads many rows.
+    static LISTING: ();
+}
+
+/// Runs a call that reads many rows: its reads take the connections of [`Purpose::Lists`].
+pub async fn reading_lists<T>(call: impl Future<Output = T>) -> T {
+    LISTING.scope((), call).await
+}
+
+/// The purpose of a read that names none.
+pub(super) fn purpose_here() -> Purpose {
+    match LISTING.try_with(|()| ()) {
+        Ok(()) => Purpose::Lists,
+        Err(_) => Purpose::Calls,
+    }
+}
+
+/// The pools of a store that read.
+pub(super) struct Pools([Pool; Purpose::ALL.len()]);
+
+impl Pools {
+    pub(super) fn new(
+        target: &Target,
+        config: &StoreConfig,
+        settings: &PoolSettings,
+        meter: &Arc<Meter>,
+    ) -> Self {
+        Self(Purpose::ALL.map(|purpose| {
+            let size = purpose.connections(config);
+            Pool::new(target.clone(), size, settings.clone(), Arc::clone(meter))
+        }))
+    }
+
+    pub(super) fn of(&self, purpose: Purpose) -> &Pool {
+        &self.0[purpose as usize]
+    }
+
+    /// Waits until every connection has come back, and closes all.
+    pub(super) async fn close(&self) {
+        for pool in &self.0 {
+            pool.close().await;
+        }
+    }
+}

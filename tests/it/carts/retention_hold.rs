@@ -1,0 +1,98 @@
+//! A clock that may be wrong deletes nothing for its age.
+
+use std::time::Duration;
+
+use super::retention::{HOUR, gone, keep_days};
+use super::{Carts, item, named, of, visitor};
+use crate::harness::{Setup, Shop, eventually, store::START};
+use crate::on_both_engines;
+
+const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+const YEAR: Duration = Duration::from_secs(365 * 24 * 60 * 60);
+
+fn later(by: Duration) -> Setup {
+    Setup::held_at(START + clientela::clock::micros(by))
+}
+
+/// Waits until background work has looked several times at what is due, and expects a cart to be left.
+async fn stays(shop: &Shop, name: &str) {
+    let before = shop.store().statements();
+    eventually("some looks", || async {
+        (shop.store().statements() > before + 200).then_some(())
+    })
+    .await;
+    shop.get(named(name)).await;
+}
+
+on_both_engines! {
+    async fn a_start_a_year_ahead_deletes_no_cart_for_a_day(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+        shop.stop().await;
+        shop.start_again(later(YEAR)).await;
+
+        stays(&shop, &cart).await;
+        shop.clock.advance(DAY - HOUR);
+        stays(&shop, &cart).await;
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &cart).await;
+    }
+
+    async fn a_restart_neither_prolongs_the_wait_nor_ends_it(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+        shop.stop().await;
+        shop.start_again(later(YEAR)).await;
+        shop.clock.advance(12 * HOUR);
+        stays(&shop, &cart).await;
+
+        shop.stop().await;
+        shop.start_again(later(YEAR + 12 * HOUR)).await;
+        stays(&shop, &cart).await;
+        shop.clock.advance(11 * HOUR);
+        stays(&shop, &cart).await;
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &cart).await;
+    }
+
+    async fn a_clock_that_was_put_right_again_is_not_waited_for(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        keep_days(&shop, 2, 0).await;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+        shop.stop().await;
+        shop.start_again(later(YEAR)).await;
+        stays(&shop, &cart).await;
+        shop.stop().await;
+        shop.start_again(later(HOUR)).await;
+
+        shop.clock.advance(2 * DAY);
+
+        gone(&shop, &cart).await;
+    }
+
+    async fn a_clock_that_jumps_while_the_server_runs_deletes_no_cart_for_a_day(shop: Shop with Setup::held()) {
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+
+        shop.clock.set_forward(YEAR);
+        stays(&shop, &cart).await;
+        shop.clock.advance(DAY - HOUR);
+        stays(&shop, &cart).await;
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &cart).await;
+    }
+
+    async fn a_server_that_ran_yesterday_waits_for_nothing(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        keep_days(&shop, 1, 0).await;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+        shop.stop().await;
+        shop.start_again(later(DAY)).await;
+
+        shop.clock.advance(HOUR);
+
+        gone(&shop, &cart).await;
+    }
+}

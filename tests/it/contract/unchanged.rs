@@ -1,0 +1,226 @@
+//! A write that changes nothing makes no version and no change, whatever the RPC, and a repeat of it is
+//! answered as it was: generated from the contract and from a good request for each RPC.
+
+use bytes::Bytes;
+use clientela::access::tables::TABLES;
+use clientela::on;
+use clientela::proto::pb::{self, ErrorReason, Role, cart_edit};
+use futures::FutureExt as _;
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
+use tonic::{Code, Status};
+
+use super::call::{allowed, method, methods, send};
+use super::messages::{reflect, set};
+use super::world::World;
+use crate::carts::{euros, named};
+use crate::harness::{Shop, assert_refused};
+use crate::on_both_engines;
+
+/// RPCs that do something each time they are called with the same request.
+const ADDING: [&str; 7] = [
+    "AddItem",
+    "CreateAddress",
+    "CreateApiKey",
+    "CreateCustomer",
+    "CreateGroup",
+    "CreateTitle",
+    "EditCart",
+];
+
+/// RPCs that change no resource, though they do something.
+const WITHOUT_ID: [&str; 3] = ["CreateRecoveryLink", "RenewCartLock", "VerifyPassword"];
+
+/// The kind of the rows of the log that only record a request id.
+const RECORD: i64 = 10;
+
+/// What streams are told: the kind, the resource and the version of each change.
+async fn log(shop: &Shop) -> Vec<(i64, String, i64)> {
+    let rows = shop.store().read(|conn| {
+        async move {
+            Ok(on!(conn, |e| sqlx::query_as(
+                "SELECT kind, resource_id, version FROM change_log WHERE kind <> $1
+                 ORDER BY xid, seq"
+            )
+            .bind(RECORD)
+            .fetch_all(e)
+            .await)?)
+        }
+        .boxed()
+    });
+    rows.await.expect("the log can be read")
+}
+
+/// Calls an RPC with a request id, unless it takes none or the id is empty.
+async fn ask(
+    shop: &Shop,
+    method: &MethodDescriptor,
+    request: &DynamicMessage,
+    id: &str,
+) -> Result<Option<Bytes>, Status> {
+    let mut request = request.clone();
+    if !id.is_empty() && method.input().get_field_by_name("request_id").is_some() {
+        set(&mut request, "request_id", Value::String(id.into()));
+    }
+    let key = match allowed(method).contains(&Role::Admin) {
+        true => &shop.admin_key,
+        false => &shop.operator_key,
+    };
+    send(shop, key, method, &request).await
+}
+
+/// Requests that change nothing by another way than that of a good request.
+async fn idle(world: &World<'_>) -> Vec<(&'static str, DynamicMessage)> {
+    let cart = world.cart("").await;
+    let line = &cart.items[0].name;
+    let quantity = |quantity| pb::CartEdit {
+        edit: Some(cart_edit::Edit::Set(cart_edit::SetQuantity {
+            item: line.clone(),
+            quantity,
+        })),
+    };
+    let customer = world.name("customers/{id}");
+    let of_customer = |customer: pb::Customer, path: &str| {
+        let paths = vec![path.to_owned()];
+        reflect(&pb::UpdateCustomerRequest {
+            customer: Some(customer),
+            update_mask: Some(prost_types::FieldMask { paths }),
+            ..Default::default()
+        })
+    };
+    let bare = pb::Customer {
+        name: customer,
+        ..Default::default()
+    };
+    let groups = vec!["groups/customer".to_owned(), world.name("groups/{id}")];
+    vec![
+        (
+            "EditCart",
+            reflect(&pb::EditCartRequest {
+                target: named(&cart.name),
+                edits: vec![quantity(5), quantity(1)],
+                ..Default::default()
+            }),
+        ),
+        (
+            "UpdateItem",
+            reflect(&pb::UpdateItemRequest {
+                name: line.clone(),
+                price_override: Some(pb::PriceOverride {
+                    amount: euros(5),
+                    reason: "a friend".into(),
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+        ),
+        // There is no password.
+        ("UpdateCustomer", of_customer(bare.clone(), "password")),
+        (
+            "UpdateCustomer",
+            of_customer(pb::Customer { groups, ..bare }, "groups"),
+        ),
+    ]
+}
+
+on_both_engines! {
+    async fn what_changes_nothing_makes_no_version_and_no_change(shop: Shop) {
+        let world = World::new(&shop, &shop.admin_key, "same").await;
+        let mut all: Vec<(String, DynamicMessage)> =
+            idle(&world).await.into_iter().map(|(rpc, request)| (rpc.to_owned(), request)).collect();
+        let idle = all.len();
+        for method in methods() {
+            let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
+            let known = TABLES.method(&path).expect("every RPC is in the tables");
+            let takes_id = method.input().get_field_by_name("request_id").is_some();
+            // What changes no resource takes no request id: a visit, a lease, a link.
+            assert!(takes_id || known.reads_only || WITHOUT_ID.contains(&method.name()));
+            if takes_id {
+                let rpc = path.rsplit('/').next().unwrap().to_owned();
+                let request = world.request(&rpc).await;
+                all.push((rpc, request));
+            }
+        }
+        assert!(all.len() >= 30, "only {} requests", all.len());
+
+        for (at, (rpc, request)) in all.into_iter().enumerate() {
+            let method = method(&rpc);
+            let first = ask(&shop, &method, &request, "").await;
+            if at < idle {
+                first.unwrap_or_else(|status| panic!("{rpc}: {status:?}"));
+            }
+            let before = world.state().await;
+            let told = log(&shop).await;
+            if ADDING.contains(&rpc.as_str()) && at >= idle {
+                continue;
+            }
+
+            let plain = ask(&shop, &method, &request, "").await;
+            let id = format!("the {at}th request");
+            let second = ask(&shop, &method, &request, &id).await;
+            let third = ask(&shop, &method, &request, &id).await;
+
+            assert_eq!(plain.is_ok(), second.is_ok(), "{rpc}: {plain:?}, {second:?}");
+            if let (Ok(second), Ok(third)) = (&second, &third) {
+                assert_eq!(second, third, "{rpc}");
+            }
+            assert_eq!(log(&shop).await, told, "{rpc}");
+            // The holder's lease begins anew, which lists show and no version has.
+            if rpc != "LockCart" {
+                world.state().await.assert_unchanged(&before);
+            }
+        }
+    }
+
+    async fn a_repeat_of_what_changed_nothing_is_answered_as_the_first_time(shop: Shop) {
+        let world = World::new(&shop, &shop.admin_key, "again").await;
+        let cart = world.cart("").await;
+        let mut carts = shop.carts();
+        let unlock = pb::UnlockCartRequest {
+            name: cart.name.clone(),
+            request_id: "unlock".into(),
+            ..Default::default()
+        };
+        let first = carts.unlock_cart(unlock.clone()).await.unwrap().into_inner();
+        assert_eq!(first, cart);
+        let lock = pb::LockCartRequest { target: named(&cart.name), ..Default::default() };
+        let locked = carts.lock_cart(lock.clone()).await.unwrap().into_inner();
+        let lock = pb::LockCartRequest { request_id: "lock".into(), ..lock };
+        let held = carts.lock_cart(lock.clone()).await.unwrap().into_inner();
+        assert_eq!(held.version, locked.version);
+
+        assert_eq!(carts.unlock_cart(unlock).await.unwrap().into_inner(), first);
+        let get = pb::GetCartRequest { target: named(&cart.name) };
+        let now = carts.get_cart(get).await.unwrap().into_inner();
+        assert!(now.lock.is_some(), "the hold stays");
+        assert_eq!(carts.lock_cart(lock).await.unwrap().into_inner(), held);
+        let other = pb::UnlockCartRequest {
+            name: cart.name.clone(),
+            force: true,
+            request_id: "unlock".into(),
+        };
+        let reused = carts.unlock_cart(other).await.unwrap_err();
+        assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
+
+        let update = |phone: &str, request_id: &str| {
+            let customer = pb::Customer {
+                name: world.name("customers/{id}"),
+                phone: phone.into(),
+                ..Default::default()
+            };
+            let request = pb::UpdateCustomerRequest {
+                customer: Some(customer),
+                request_id: request_id.into(),
+                ..Default::default()
+            };
+            let mut customers = shop.customers();
+            async move { customers.update_customer(request).await.unwrap().into_inner() }
+        };
+        let one = update("1", "one").await;
+        let same = update("1", "same").await;
+        assert_eq!(same.etag, one.etag);
+        let two = update("2", "two").await;
+        assert_ne!(two.etag, one.etag);
+        assert_eq!(update("1", "same").await, same);
+        assert_eq!(update("2", "").await.etag, two.etag);
+    }
+}

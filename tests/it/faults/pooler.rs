@@ -1,0 +1,68 @@
+//! A pooler before PostgreSQL: one that keeps a session for each connection serves, another is refused.
+
+use std::time::Duration;
+
+use super::process::Serve;
+use super::{assert_unavailable, comes_back, read, run, write};
+use crate::harness::pooler::Pooler;
+use crate::harness::postgres::{Cluster, Durability};
+use crate::harness::{CartWatch, Setup, Shop, eventually};
+use crate::watch::{add, every, visitor};
+use sqlx::{Connection as _, PgConnection};
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_shop_behind_a_pooler_of_sessions_serves_with_its_limits_of_time() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    cluster.create_database("shop", None).await;
+    let pooler = Pooler::before(&cluster, "session").await;
+    let setup = || Setup {
+        store: |store| {
+            store.lock_timeout = Duration::from_millis(300);
+            store.statement_timeout = Duration::from_secs(2);
+        },
+        ..Setup::idle()
+    };
+    let shop = Shop::start_on(pooler.url(&cluster, "shop"), setup()).await;
+    let replica = shop.replica(setup()).await;
+    let mut watch = CartWatch::open(&mut replica.carts_as(&shop.admin_key), every())
+        .await
+        .unwrap();
+    watch.snapshot().await;
+
+    let cart = add(&mut shop.carts(), &visitor("pooled"), "mug").await;
+
+    while !watch.carts.contains_key(&cart.name) {
+        watch.next().await.unwrap();
+    }
+    eventually("hints", || async {
+        write(&shop).await.unwrap();
+        (replica.store().hints_heard() > 0).then_some(())
+    })
+    .await;
+    let mut other = PgConnection::connect(&cluster.url("shop")).await.unwrap();
+    run(
+        &mut other,
+        "BEGIN; LOCK TABLE carts IN ACCESS EXCLUSIVE MODE",
+    )
+    .await;
+    assert_unavailable(&read(&shop).await.unwrap_err());
+    run(&mut other, "ROLLBACK").await;
+    comes_back("reads", || read(&shop)).await;
+    replica.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_pooler_that_shares_sessions_is_refused() {
+    let cluster = Cluster::start(Durability::None, &[]).await;
+    cluster.create_database("shop", None).await;
+    let pooler = Pooler::before(&cluster, "transaction").await;
+    let folder = tempfile::tempdir().unwrap();
+
+    let serve = Serve::default().and("CLIENTELA_DATABASE_URL", pooler.url(&cluster, "shop"));
+    let output = serve.refused(folder.path());
+
+    let said = String::from_utf8(output.stderr).unwrap();
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains("pool_mode=session"), "{said}");
+    assert_eq!(said.lines().count(), 1, "one sentence: {said}");
+}
