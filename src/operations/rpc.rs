@@ -55,7 +55,7 @@ impl OperationService for Service {
         let caller = Caller::of(&request).clone();
         let list = read::List::new(&self.store, &caller, &request.into_inner())?;
         Ok(Response::new(
-            self.store.snapshot(|conn| list.read(conn).boxed()).await?,
+            self.store.read(|conn| list.read(conn).boxed()).await?,
         ))
     }
 
