@@ -60,14 +60,7 @@ impl Options {
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings::default(),
             key_poll_interval: limits::KEY_POLL_INTERVAL,
-            server: ServerSettings {
-                cors_origins: Vec::new(),
-                connection_age: None,
-                keepalive_interval: limits::KEEPALIVE_INTERVAL,
-                keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
-                drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
-                closing_timeout: limits::CLOSING_TIME_MAX,
-            },
+            server: ServerSettings::default(),
             open_reflection: false,
         }
     }
@@ -245,7 +238,7 @@ impl Program {
             .with(groups::ExpireMemberships)
             .with_upkeep(self.hold.clone())
             .with_upkeep(customers::visits::Flush)
-            .with_upkeep(groups::FoldCounts)
+            .with_upkeep(groups::FoldCounts::default())
             .with_upkeep(carts::leases::EndLeases::default())
             .with(carts::jobs::AbandonCarts)
             .with(carts::jobs::RepriceCarts)

@@ -21,9 +21,9 @@ mod serve;
 mod shop;
 mod watch;
 
-use std::process::ExitCode;
+use std::{ffi::OsStr, process::ExitCode};
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
 use failure::Failure;
 
@@ -58,7 +58,8 @@ enum Command {
 
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
-    let cli = Cli::parse();
+    let command = without(Cli::command(), &is_empty);
+    let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .build()
@@ -70,6 +71,21 @@ pub fn run() -> ExitCode {
     // A command that ends does not wait for what it left behind, such as a read of the terminal.
     runtime.shutdown_background();
     end(result)
+}
+
+/// Whether a variable of the environment is there and says nothing. That counts as not being there.
+fn is_empty(variable: &OsStr) -> bool {
+    std::env::var_os(variable).is_some_and(|value| value.is_empty())
+}
+
+/// The command, with all its subcommands, as if the `absent` variables were not in the environment.
+fn without(command: clap::Command, absent: &dyn Fn(&OsStr) -> bool) -> clap::Command {
+    command
+        .mut_args(|arg| match arg.get_env() {
+            Some(variable) if absent(variable) => arg.env(None),
+            _ => arg,
+        })
+        .mut_subcommands(|subcommand| without(subcommand, absent))
 }
 
 async fn dispatch(command: Command) -> Result<(), Failure> {
@@ -101,9 +117,28 @@ fn end(result: Result<(), Failure>) -> ExitCode {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory as _;
-
     use super::*;
+
+    /// The variables that a command and its subcommands read.
+    fn variables(command: &clap::Command) -> Vec<String> {
+        let own = command.get_arguments().filter_map(clap::Arg::get_env);
+        let own = own.map(|variable| variable.to_string_lossy().into_owned());
+        let further = command.get_subcommands().flat_map(variables);
+        own.chain(further).collect()
+    }
+
+    #[test]
+    fn an_empty_variable_is_none_in_every_command() {
+        let all = variables(&Cli::command());
+        assert!(
+            all.iter()
+                .any(|variable| variable == "CLIENTELA_CORS_ORIGIN")
+        );
+        assert!(all.iter().any(|variable| variable == "CLIENTELA_SHOP"));
+
+        assert_eq!(variables(&without(Cli::command(), &|_| false)), all);
+        assert!(variables(&without(Cli::command(), &|_| true)).is_empty());
+    }
 
     #[test]
     fn the_command_line_is_consistent() {

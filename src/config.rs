@@ -2,7 +2,14 @@
 
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
-use clap::{Args, ValueEnum};
+use clap::{Args, ValueEnum, value_parser};
+
+use crate::{limits, server};
+
+/// The longest time that the server may take to stop.
+const DRAIN_TIMEOUT_MAX: u64 = 60 * 60;
+/// The longest time that changes may be kept: a hundred years.
+const FEED_RETENTION_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 
 /// Settings of a server.
 #[derive(Debug, Clone, Args)]
@@ -34,23 +41,46 @@ pub struct ServeArgs {
     pub allow_plaintext: bool,
 
     /// How long calls and streams may go on after the server was told to stop, in seconds.
-    #[arg(long, env = "CLIENTELA_DRAIN_TIMEOUT", default_value = "10", value_parser = seconds)]
+    #[arg(long, env = "CLIENTELA_DRAIN_TIMEOUT", default_value = "10", value_parser = drain_timeout)]
     pub drain_timeout: Duration,
 
     /// Origins whose pages may call over gRPC-Web, as `https://shop.example`; may be repeated.
-    #[arg(long, env = "CLIENTELA_CORS_ORIGIN", value_delimiter = ',')]
+    #[arg(long, env = "CLIENTELA_CORS_ORIGIN", value_delimiter = ',', value_parser = server::origin)]
     pub cors_origin: Vec<String>,
+
+    /// How many connections may be open; further ones are closed at once.
+    #[arg(
+        long,
+        env = "CLIENTELA_MAX_CONNECTIONS",
+        default_value_t = connections(limits::CONNECTIONS_MAX),
+        value_parser = value_parser!(u32).range(1..)
+    )]
+    pub max_connections: u32,
+
+    /// How many of them may come from one address, or from one /64 network of IPv6. Without it 1,000, and
+    /// no limit for this machine. A proxy on another machine needs as many as it has clients.
+    #[arg(
+        long,
+        env = "CLIENTELA_MAX_CONNECTIONS_PER_ADDRESS",
+        value_parser = value_parser!(u32).range(1..)
+    )]
+    pub max_connections_per_address: Option<u32>,
 
     /// Whether reflection answers without a key. By default only on loopback.
     #[arg(long, env = "CLIENTELA_OPEN_REFLECTION")]
     pub open_reflection: Option<bool>,
 
     /// How long changes stay in the feed, in seconds.
-    #[arg(long, env = "CLIENTELA_FEED_RETENTION", default_value = "259200", value_parser = seconds)]
+    #[arg(long, env = "CLIENTELA_FEED_RETENTION", default_value = "259200", value_parser = feed_retention)]
     pub feed_retention: Duration,
 
     /// How many bytes of changes stay in the feed.
-    #[arg(long, env = "CLIENTELA_FEED_MAX_BYTES", default_value_t = 4 * 1024 * 1024 * 1024)]
+    #[arg(
+        long,
+        env = "CLIENTELA_FEED_MAX_BYTES",
+        default_value_t = 4 * 1024 * 1024 * 1024,
+        value_parser = value_parser!(u64).range(1..=i64::MAX.unsigned_abs())
+    )]
     pub feed_max_bytes: u64,
 
     /// How log lines look.
@@ -71,6 +101,23 @@ pub enum LogFormat {
     Json,
 }
 
-fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
+fn drain_timeout(text: &str) -> Result<Duration, String> {
+    seconds(text, 0, DRAIN_TIMEOUT_MAX)
+}
+
+fn feed_retention(text: &str) -> Result<Duration, String> {
+    seconds(text, 1, FEED_RETENTION_MAX)
+}
+
+fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, String> {
+    let seconds = text.parse().ok();
+    seconds
+        .filter(|seconds| (min..=max).contains(seconds))
+        .map(Duration::from_secs)
+        .ok_or_else(|| format!("give whole seconds, from {min} to {max}"))
+}
+
+/// A limit of the program as a flag has it.
+fn connections(limit: usize) -> u32 {
+    u32::try_from(limit).unwrap_or(u32::MAX)
 }

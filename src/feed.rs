@@ -3,10 +3,13 @@
 //! Invariant: the log is the truth. A hint, a ring, an inbox may be lost or late without harm; what a
 //! stream sends is what the log holds, in its order.
 
+mod apart;
 mod channel;
 mod entry;
 mod frame;
 pub mod history;
+mod hub;
+mod judgement;
 mod log;
 mod order;
 mod plant;
@@ -16,6 +19,8 @@ mod resource;
 mod runs;
 mod source;
 mod tail;
+#[cfg(test)]
+mod things;
 mod token;
 mod unread;
 mod watch;
@@ -28,6 +33,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
+pub use apart::Apart;
 pub use entry::{micros, timestamp};
 pub use frame::Frame;
 pub use log::{
@@ -48,9 +54,9 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::proto::pb::{Draining, ErrorReason};
 use crate::store::{Purpose, Store};
+use hub::Hub;
 pub use quota::Permit;
 use quota::Quota;
-use tail::Hub;
 use unread::{Guarded, Unread};
 
 /// Streams that may read the change log or a snapshot from the database at the same time.
@@ -69,6 +75,8 @@ pub struct FeedSettings {
     pub stall_limit: Duration,
     /// Within which time a drained stream is asked to come back.
     pub drain_grace: Duration,
+    /// How many bytes of the latest changes are kept in memory for all streams together.
+    pub rings_bytes_max: usize,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
     /// In which order the log is read; any but the default loses changes.
@@ -92,6 +100,7 @@ impl Default for FeedSettings {
             stream_age: Duration::from_secs(30 * 60),
             stall_limit: limits::WATCH_STALLED_MAX,
             drain_grace: Duration::from_secs(5),
+            rings_bytes_max: limits::RINGS_BYTES_MAX,
             revision_wait: Duration::from_secs(2),
             order: LogOrder::default(),
             plant: Plant::default(),
@@ -133,7 +142,7 @@ impl Feed {
         let end = tail_store
             .read(|conn| history::end(conn, order).boxed())
             .await?;
-        let hub = Arc::new(Hub::new(end));
+        let hub = Arc::new(Hub::new(end, settings.rings_bytes_max));
         let follower = tail::follow(
             tail_store,
             Arc::clone(&hub),
@@ -167,6 +176,18 @@ impl Feed {
     #[must_use]
     pub fn streams(&self) -> usize {
         self.0.quota.open()
+    }
+
+    /// How many shops and kinds are watched, and how many bytes of their latest changes are in memory.
+    #[must_use]
+    pub fn rings(&self) -> (usize, usize) {
+        self.0.hub.held()
+    }
+
+    /// How many times a change was judged by the filter of a stream.
+    #[must_use]
+    pub fn judgements(&self) -> u64 {
+        self.0.hub.judgements()
     }
 
     /// The value of `clientela-revision` for a call that wrote up to `reached`, or that read.

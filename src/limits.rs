@@ -28,6 +28,33 @@ pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 /// How often the system asks the same of a silent socket.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+/// Open connections of the process, unless a flag says otherwise.
+pub const CONNECTIONS_MAX: usize = 10_000;
+/// Open connections of one address other than loopback (of one /64 network for IPv6), unless a flag says
+/// otherwise.
+pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1_000;
+/// Within which time a new connection must bring the headers of its first request.
+pub const FIRST_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
+/// How long a connection may take none of the bytes that wait to be sent on it.
+pub const CONNECTION_STALLED_MAX: Duration = Duration::from_secs(30);
+/// Bytes of one stream that the transport buffers for sending.
+pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
+
+/// Streams of health and of reflection of the whole process.
+pub const SIDE_STREAMS_MAX: usize = 2_000;
+/// Streams of health and of reflection of one connection.
+pub const SIDE_STREAMS_PER_CONNECTION_MAX: usize = 16;
+/// Bytes of answers of one connection that its client has not received.
+pub const UNSENT_BYTES_PER_CONNECTION_MAX: usize = 32 * 1024 * 1024;
+/// Bytes of answers of one key that its clients have not received.
+pub const UNSENT_BYTES_PER_KEY_MAX: usize = 64 * 1024 * 1024;
+/// Bytes of answers of the whole process that clients have not received.
+pub const UNSENT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
+/// connection has room for it.
+pub const ANSWER_CHUNK_BYTES: usize = 16 * 1024;
+/// Answers of one connection that may be given up unread before the connection is cut.
+pub const ABANDONED_ANSWERS_MAX: usize = 64;
 
 /// The deadline of a call that names none.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
@@ -105,9 +132,10 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// Bytes of a password.
 pub const PASSWORD_BYTES_MAX: usize = 512;
-/// Passwords that wait to be hashed; who comes later is told to retry. They wait no longer than their
-/// callers do.
+/// Passwords of all keys that wait to be hashed. They wait no longer than their callers do.
 pub const HASH_QUEUE_MAX: usize = 64;
+/// Passwords of one key that wait to be hashed.
+pub const HASH_QUEUE_PER_KEY_MAX: usize = 16;
 
 /// Items of one cart.
 pub const CART_ITEMS_MAX: usize = 500;
@@ -144,6 +172,8 @@ pub const WATCH_STREAMS_MAX: usize = 20_000;
 pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
 /// Resources that one filtered watch follows.
 pub const WATCH_MEMBERS_MAX: usize = 100_000;
+/// The latest changes that the process keeps in memory for all watch streams together.
+pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
 /// How long a watch stream may not be read before it ends.
 pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 /// How often a watch sends something at least.
@@ -190,6 +220,31 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "streams of a connection",
         Amount::Count(STREAMS_PER_CONNECTION_MAX as u64),
+    ),
+    ("connections", Amount::Count(CONNECTIONS_MAX as u64)),
+    (
+        "connections of an address",
+        Amount::Count(CONNECTIONS_PER_ADDRESS_MAX as u64),
+    ),
+    (
+        "time until a connection's first request",
+        Amount::Time(FIRST_REQUEST_TIME_MAX),
+    ),
+    (
+        "a connection that takes nothing",
+        Amount::Time(CONNECTION_STALLED_MAX),
+    ),
+    (
+        "answers not received, of a connection",
+        Amount::Bytes(UNSENT_BYTES_PER_CONNECTION_MAX as u64),
+    ),
+    (
+        "answers not received, of a key",
+        Amount::Bytes(UNSENT_BYTES_PER_KEY_MAX as u64),
+    ),
+    (
+        "answers not received",
+        Amount::Bytes(UNSENT_BYTES_MAX as u64),
     ),
     (
         "headers of a request",
@@ -242,6 +297,10 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "passwords waiting to be hashed",
         Amount::Count(HASH_QUEUE_MAX as u64),
     ),
+    (
+        "passwords of a key waiting to be hashed",
+        Amount::Count(HASH_QUEUE_PER_KEY_MAX as u64),
+    ),
     ("items of a cart", Amount::Count(CART_ITEMS_MAX as u64)),
     ("a cart", Amount::Bytes(CART_BYTES_MAX as u64)),
     ("shortest lease on a cart", Amount::Time(LOCK_LEASE_MIN)),
@@ -263,6 +322,14 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         Amount::Time(LINK_LIFE_DEFAULT),
     ),
     ("causes of a change", Amount::Count(CAUSES_MAX as u64)),
+    (
+        "streams of health and reflection",
+        Amount::Count(SIDE_STREAMS_MAX as u64),
+    ),
+    (
+        "the same of a connection",
+        Amount::Count(SIDE_STREAMS_PER_CONNECTION_MAX as u64),
+    ),
     ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),
     (
         "watch streams of a key",
@@ -271,6 +338,10 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "resources of a filtered watch",
         Amount::Count(WATCH_MEMBERS_MAX as u64),
+    ),
+    (
+        "latest changes kept in memory",
+        Amount::Bytes(RINGS_BYTES_MAX as u64),
     ),
     ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
     ("age of a watch stream", Amount::Time(WATCH_AGE)),

@@ -1,16 +1,13 @@
 //! Password digests: Argon2id, made and checked by a few threads of the lowest priority.
 //!
 //! A digest costs tens of milliseconds of a core, so it never runs on the threads that serve calls,
-//! and what waits for it is bounded. A check without a stored digest costs the same as one with.
+//! and what waits for it is bounded. Shops and keys take turns, so that one that tries many passwords keeps
+//! no other from signing customers in. A check without a stored digest costs the same as one with.
 //! Invariant: no password outlives its job in memory, and none is ever part of an error.
 
-use std::{
-    sync::{
-        Arc, Mutex, PoisonError,
-        mpsc::{Receiver, SyncSender, TrySendError, sync_channel},
-    },
-    thread,
-};
+mod queue;
+
+use std::{sync::Arc, thread};
 
 use argon2::{
     Algorithm, Argon2, Params, Version,
@@ -28,6 +25,8 @@ use crate::{
     limits,
     proto::pb::ErrorReason,
 };
+pub use queue::Owner;
+use queue::{Bounds, Queue, Work};
 
 /// The parameters of new digests: 19 MiB, two passes, one lane.
 const MEMORY_KIB: u32 = 19_456;
@@ -56,14 +55,48 @@ pub enum Verdict {
 /// The threads that make and check digests; cheap to clone, and all clones share them.
 #[derive(Clone, Debug)]
 pub struct Passwords {
-    queue: SyncSender<Job>,
+    threads: Arc<Threads>,
     /// What is checked where nothing is stored.
     dummy: Arc<str>,
+}
+
+/// Ends the threads when dropped.
+struct Threads(Arc<Queue<Job>>);
+
+impl std::fmt::Debug for Threads {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Threads").finish_non_exhaustive()
+    }
+}
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        self.0.close();
+    }
 }
 
 enum Job {
     Hash(Password, oneshot::Sender<Result<String>>),
     Verify(Password, String, oneshot::Sender<Result<Verdict>>),
+}
+
+impl Work for Job {
+    fn is_wanted(&self) -> bool {
+        match self {
+            Self::Hash(_, answer) => !answer.is_closed(),
+            Self::Verify(_, _, answer) => !answer.is_closed(),
+        }
+    }
+
+    fn refuse(self) {
+        let text = "too many passwords wait to be hashed";
+        let error = Error::exhausted(ErrorReason::Overloaded, text);
+        // A caller that has gone needs no answer.
+        let _ = match self {
+            Self::Hash(_, answer) => answer.send(Err(error)).is_ok(),
+            Self::Verify(_, _, answer) => answer.send(Err(error)).is_ok(),
+        };
+    }
 }
 
 impl Passwords {
@@ -72,27 +105,35 @@ impl Passwords {
     /// # Errors
     /// When the system gives no thread.
     pub fn start() -> std::io::Result<Self> {
-        let (queue, jobs) = sync_channel(limits::HASH_QUEUE_MAX);
-        let jobs = Arc::new(Mutex::new(jobs));
+        let passwords = Self::waiting();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
-            let jobs = Arc::clone(&jobs);
+            let queue = Arc::clone(&passwords.threads.0);
             thread::Builder::new()
                 .name("passwords".to_owned())
-                .spawn(move || work(&jobs))?;
+                .spawn(move || work(&queue))?;
         }
-        Ok(Self {
-            queue,
+        Ok(passwords)
+    }
+
+    /// A queue without threads.
+    fn waiting() -> Self {
+        let bounds = Bounds {
+            total: limits::HASH_QUEUE_MAX,
+            per_key: limits::HASH_QUEUE_PER_KEY_MAX,
+        };
+        Self {
+            threads: Arc::new(Threads(Arc::new(Queue::new(bounds)))),
             dummy: dummy().into(),
-        })
+        }
     }
 
     /// The digest of a new password, as a PHC string.
     ///
     /// # Errors
-    /// OVERLOADED when too many wait.
-    pub async fn hash(&self, password: Password) -> Result<String> {
+    /// OVERLOADED when too many of the owner's wait.
+    pub async fn hash(&self, owner: &Owner, password: Password) -> Result<String> {
         let (answer, answered) = oneshot::channel();
-        self.submit(Job::Hash(password, answer))?;
+        self.threads.0.push(owner, Job::Hash(password, answer));
         answered.await.map_err(Error::internal)?
     }
 
@@ -100,31 +141,27 @@ impl Passwords {
     /// always [`Verdict::Wrong`].
     ///
     /// # Errors
-    /// OVERLOADED when too many wait; internal when the stored digest cannot be read.
-    pub async fn verify(&self, password: Password, stored: Option<String>) -> Result<Verdict> {
+    /// OVERLOADED when too many of the owner's wait; internal when the stored digest cannot be read.
+    pub async fn verify(
+        &self,
+        owner: &Owner,
+        password: Password,
+        stored: Option<String>,
+    ) -> Result<Verdict> {
         let (answer, answered) = oneshot::channel();
         let known = stored.is_some();
         let stored = stored.unwrap_or_else(|| self.dummy.to_string());
-        self.submit(Job::Verify(password, stored, answer))?;
+        self.threads
+            .0
+            .push(owner, Job::Verify(password, stored, answer));
         let verdict = answered.await.map_err(Error::internal)??;
         Ok(if known { verdict } else { Verdict::Wrong })
     }
-
-    fn submit(&self, job: Job) -> Result<()> {
-        self.queue.try_send(job).map_err(|refused| match refused {
-            TrySendError::Full(_) => Error::exhausted(
-                ErrorReason::Overloaded,
-                "too many passwords wait to be checked",
-            ),
-            TrySendError::Disconnected(_) => Error::internal("the password threads have ended"),
-        })
-    }
 }
 
-fn work(jobs: &Mutex<Receiver<Job>>) {
+fn work(queue: &Queue<Job>) {
     lower_priority();
-    let next = || jobs.lock().unwrap_or_else(PoisonError::into_inner).recv();
-    while let Ok(job) = next() {
+    while let Some(job) = queue.pop() {
         match job {
             // A caller that has gone needs no digest.
             Job::Hash(password, answer) if !answer.is_closed() => {
@@ -220,17 +257,28 @@ mod tests {
         Zeroizing::new(text.to_owned())
     }
 
+    fn owner() -> Owner {
+        Owner {
+            shop: "default".into(),
+            key: "a".into(),
+        }
+    }
+
     #[tokio::test]
     async fn a_password_is_right_for_its_own_digest_only() {
         let passwords = Passwords::start().unwrap();
 
-        let stored = passwords.hash(password("correct horse")).await.unwrap();
+        let stored = passwords
+            .hash(&owner(), password("correct horse"))
+            .await
+            .unwrap();
 
         assert!(
             stored.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"),
             "{stored}"
         );
-        let verify = |typed, stored| passwords.verify(password(typed), stored);
+        let owner = owner();
+        let verify = |typed, stored| passwords.verify(&owner, password(typed), stored);
         let right = verify("correct horse", Some(stored.clone())).await.unwrap();
         assert_eq!(right, Verdict::Right(None));
         assert_eq!(
@@ -277,14 +325,19 @@ mod tests {
 
     #[tokio::test]
     async fn a_password_that_finds_the_queue_full_is_refused() {
-        let (queue, _jobs) = sync_channel(0);
-        let passwords = Passwords {
-            queue,
-            dummy: dummy().into(),
-        };
+        let passwords = Passwords::waiting();
+        let owner = owner();
+        let hash = || passwords.hash(&owner, password("correct horse"));
+        let mut waiting: Vec<_> = (0..limits::HASH_QUEUE_PER_KEY_MAX)
+            .map(|_| Box::pin(hash()))
+            .collect();
+        for hash in &mut waiting {
+            assert!(futures::poll!(hash).is_pending());
+        }
 
-        let refused = passwords.hash(password("correct horse")).await.unwrap_err();
+        let refused = hash().await.unwrap_err();
 
         assert_eq!(refused.reason(), ErrorReason::Overloaded);
+        assert!(refused.is_retryable());
     }
 }

@@ -1,28 +1,35 @@
 //! The listener: gRPC, gRPC-Web and the page on one port, with the limits that keep one client from
 //! harming others, and an orderly end.
+//!
+//! Connections are served here and not by tonic's `Server`: that one answers a deadline by itself, without a
+//! reason, cannot be told how much it may buffer, and spins when no connection can be accepted.
 
+mod accept;
+mod connection;
+mod origin;
 mod readiness;
+mod stalling;
 
 use std::time::Duration;
 
-use anyhow::Context as _;
 use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, header},
     middleware::{self, Next},
     response::Response,
 };
 use tokio::net::TcpListener;
-use tokio_util::sync::CancellationToken;
-use tonic::{
-    service::Routes,
-    transport::server::{Server, TcpIncoming},
-};
+use tokio_util::{sync::CancellationToken, task::TaskTracker};
 use tonic_web::GrpcWebLayer;
 use tower_http::cors::{AllowOrigin, CorsLayer};
 
+use accept::Acceptor;
+pub use accept::ConnectionLimits;
+pub use connection::Connection;
+use connection::Serving;
+pub use origin::origin;
 pub use readiness::{Health, watch_readiness};
 
 use crate::{limits, monitor};
@@ -32,8 +39,14 @@ use crate::{limits, monitor};
 pub struct ServerSettings {
     /// Origins whose pages may call over gRPC-Web.
     pub cors_origins: Vec<String>,
-    /// How old a connection gets before it takes no further calls; None: as old as its streams get at
-    /// least, so that it takes no new ones when they are asked to go.
+    /// How many connections may be open.
+    pub connections: ConnectionLimits,
+    /// Within which time a new connection must bring the headers of its first request.
+    pub first_request_timeout: Duration,
+    /// How long a connection may take none of the bytes that wait to be sent on it.
+    pub stall_timeout: Duration,
+    /// Age from which on a connection takes no further calls; None: the least age of a watch stream, so
+    /// that a client that is asked to reconnect its stream makes a new connection.
     pub connection_age: Option<Duration>,
     /// How often a silent connection is asked whether it lives.
     pub keepalive_interval: Duration,
@@ -45,14 +58,30 @@ pub struct ServerSettings {
     pub closing_timeout: Duration,
 }
 
+impl Default for ServerSettings {
+    fn default() -> Self {
+        Self {
+            cors_origins: Vec::new(),
+            connections: ConnectionLimits::default(),
+            first_request_timeout: limits::FIRST_REQUEST_TIME_MAX,
+            stall_timeout: limits::CONNECTION_STALLED_MAX,
+            connection_age: None,
+            keepalive_interval: limits::KEEPALIVE_INTERVAL,
+            keepalive_timeout: limits::KEEPALIVE_TIMEOUT,
+            drain_timeout: limits::DRAIN_TIMEOUT_DEFAULT,
+            closing_timeout: limits::CLOSING_TIME_MAX,
+        }
+    }
+}
+
 /// Serves `grpc` on `listener` until `stop` is cancelled, then lets calls finish for at most the drain
 /// timeout and cuts what is left.
 ///
-/// A connection that is older than the settings allow, or without a word there than `stream_age`, takes no further calls, and what was begun on it
-/// goes on: its client makes a new one, which a balancer of connections can lead elsewhere.
+/// Connections older than `connection_age` (default: `stream_age`) take no new calls; the calls and streams
+/// on them go on. Their clients make new connections, which a balancer can lead to another replica.
 ///
 /// # Errors
-/// When a CORS origin is no origin, or the listener fails.
+/// When a CORS origin is no origin.
 pub async fn serve(
     listener: TcpListener,
     grpc: Router,
@@ -60,33 +89,30 @@ pub async fn serve(
     stream_age: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let incoming = TcpIncoming::from(listener)
-        .with_nodelay(Some(true))
-        .with_keepalive(Some(limits::TCP_KEEPALIVE));
-    let routes = Routes::from(router(grpc, &settings.cors_origins)?);
-    let serving = Server::builder()
-        .accept_http1(true)
-        .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
-        .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
-        .http2_keepalive_interval(Some(settings.keepalive_interval))
-        .http2_keepalive_timeout(Some(settings.keepalive_timeout))
-        .http2_max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
-        .max_connection_age(settings.connection_age.unwrap_or(stream_age))
-        .add_routes(routes)
-        .serve_with_incoming_shutdown(incoming, stop.clone().cancelled_owned());
-    let cut = async {
-        stop.cancelled().await;
-        tokio::time::sleep(settings.drain_timeout).await;
-    };
-    tokio::select! {
-        served = serving => served.context("the listener failed"),
-        // Streams whose reader stopped reading never end by themselves; they are cut.
-        () = cut => {
-            tracing::warn!("connections were still open at the drain limit and are cut");
-            Ok(())
-        }
+    let router = router(grpc, &settings.cors_origins)?;
+    let age = settings.connection_age.unwrap_or(stream_age);
+    let serving = Serving::new(router, settings, age);
+    let mut acceptor = Acceptor::new(listener, settings.connections);
+    let connections = TaskTracker::new();
+    loop {
+        let (stream, place) = tokio::select! {
+            () = stop.cancelled() => break,
+            accepted = acceptor.next() => accepted,
+        };
+        connections.spawn(serving.clone().run(stream, place));
     }
+    // The port is free from here on, and nobody waits in its queue.
+    drop(acceptor);
+    serving.stop.cancel();
+    connections.close();
+    let drained = tokio::time::timeout(settings.drain_timeout, connections.wait()).await;
+    if drained.is_err() {
+        // Streams whose reader stopped reading never end by themselves.
+        tracing::warn!("connections were still open at the drain limit and are cut");
+        serving.cut.cancel();
+        connections.wait().await;
+    }
+    Ok(())
 }
 
 /// gRPC and gRPC-Web for requests that are one, the page for the rest.
@@ -95,32 +121,44 @@ fn router(grpc: Router, origins: &[String]) -> anyhow::Result<Router> {
         .layer(GrpcWebLayer::new())
         .layer(cors(origins)?)
         .layer(middleware::from_fn(only_grpc));
-    Ok(monitor::router().fallback_service(grpc))
+    Ok(monitor::router().fallback_service(grpc).with_state(()))
 }
 
-/// Requests that are no gRPC get a plain answer instead of a gRPC status.
+/// Requests that are no gRPC get a plain answer instead of a gRPC status. Those of gRPC-Web get theirs
+/// message by message also through a proxy: nginx gathers an answer before it passes it on, unless told not
+/// to.
 async fn only_grpc(request: Request, next: Next) -> Response {
     let content_type = request
         .headers()
         .get(header::CONTENT_TYPE)
-        .map(HeaderValue::as_bytes);
-    let is_grpc = content_type.is_some_and(|value| value.starts_with(b"application/grpc"));
-    if is_grpc || request.method() == Method::OPTIONS {
+        .map_or(b"".as_slice(), HeaderValue::as_bytes);
+    if content_type.starts_with(b"application/grpc-web") {
+        let mut response = next.run(request).await;
+        let no = HeaderValue::from_static("no");
+        response.headers_mut().insert(UNBUFFERED, no);
+        return response;
+    }
+    if content_type.starts_with(b"application/grpc") || request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
-    let mut response = Response::new(Body::from("not found\n"));
-    *response.status_mut() = StatusCode::NOT_FOUND;
+    let (status, text) = if request.method() == Method::POST {
+        let text = "the content type must be application/grpc or application/grpc-web\n";
+        (StatusCode::UNSUPPORTED_MEDIA_TYPE, text)
+    } else {
+        (StatusCode::NOT_FOUND, "not found\n")
+    };
+    let mut response = Response::new(Body::from(text));
+    *response.status_mut() = status;
     response
 }
+
+/// Read by nginx, which does not buffer an answer that has it with the value `no`.
+const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");
 
 fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
     let origins = origins
         .iter()
-        .map(|origin| {
-            origin
-                .parse()
-                .with_context(|| format!("{origin:?} is no origin"))
-        })
+        .map(|text| Ok(origin(text)?.parse()?))
         .collect::<anyhow::Result<Vec<HeaderValue>>>()?;
     let request_headers = [
         "content-type",
@@ -132,11 +170,15 @@ fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
         "clientela-actor",
         "clientela-on-behalf-of",
         "clientela-min-revision",
+        // Sent with every call by the libraries that trace calls from the browser on.
+        "traceparent",
+        "tracestate",
     ];
     let response_headers = [
         "grpc-status",
         "grpc-message",
         "grpc-status-details-bin",
+        "grpc-accept-encoding",
         "clientela-revision",
         "clientela-operation",
         "x-request-id",

@@ -7,6 +7,8 @@ mod answer;
 mod call;
 mod ending;
 mod request;
+mod side;
+mod unsent;
 
 use std::{
     convert::Infallible,
@@ -39,14 +41,12 @@ use crate::{
     feed::{Feed, Reached},
     limits,
     proto::pb::ErrorReason,
+    server::Connection,
 };
 use answer::Answer;
 use call::Call;
-use ending::Ending;
-
-/// The services that are not of the contract and say something only of the server.
-const HEALTH: &str = "/grpc.health.v1.Health/";
-const REFLECTION: &str = "/grpc.reflection.";
+use ending::{Ending, Ends};
+use unsent::{Recipient, Unsent};
 
 /// Puts the access layer around routes.
 #[derive(Clone)]
@@ -59,6 +59,8 @@ struct Access {
     digest: Hmac<Sha256>,
     feed: Feed,
     open_reflection: bool,
+    unsent: Unsent,
+    side_streams: side::Streams,
 }
 
 /// Routes behind the access layer.
@@ -85,6 +87,8 @@ impl AccessLayer {
             digest,
             feed,
             open_reflection,
+            unsent: Unsent::default(),
+            side_streams: side::Streams::default(),
         }))
     }
 }
@@ -140,18 +144,62 @@ impl Access {
         if let Some(method) = TABLES.method(path) {
             return self.guarded(method, inner, request).await;
         }
-        let reflects = path.starts_with(REFLECTION);
-        if !reflects && !path.starts_with(HEALTH) {
+        if !path.starts_with(side::REFLECTION) && !path.starts_with(side::HEALTH) {
             return Status::from(unimplemented()).into_http();
         }
-        if reflects
-            && !self.open_reflection
-            && let Err(error) = self.authenticate(request.headers()).await
-        {
-            return Status::from(error).into_http();
+        match self.beside(inner, request).await {
+            Ok(response) => response,
+            Err(error) => refusal(error),
         }
-        let response = pass(inner, request).await;
-        response.map(|body| Body::new(Ending::new(body, self.feed.draining().clone())))
+    }
+
+    /// Health and reflection.
+    async fn beside<S>(&self, inner: S, request: Request<Body>) -> Result<Response<Body>>
+    where
+        S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
+        S::Future: Send,
+    {
+        let (parts, body) = request.into_parts();
+        let path = parts.uri.path();
+        let reflects = path.starts_with(side::REFLECTION);
+        let streams = side::streams(path);
+        let started = Instant::now();
+        let (deadline, ends) = request::deadlines(&parts.headers, started, streams);
+        if reflects && !self.open_reflection {
+            before(deadline, self.authenticate(&parts.headers)).await??;
+        }
+        let connection = parts.extensions.get::<Connection>().cloned();
+        let permit = if streams {
+            let connection = connection.unwrap_or_default();
+            Some(self.side_streams.take(&connection)?)
+        } else {
+            None
+        };
+        // A client of reflection goes on sending as long as its stream is open.
+        let body = if reflects {
+            body
+        } else {
+            let arrives = deadline.min(started + limits::REQUEST_BODY_TIME_MAX);
+            let received = request::receive(&parts.headers, body);
+            Body::from(before(arrives, received).await??.0)
+        };
+        let passed = pass(inner, Request::from_parts(parts, body));
+        let response = before(deadline, passed).await?;
+        if let Some(status) = Status::from_header_map(response.headers())
+            && status.code() != Code::Ok
+            && status.details().is_empty()
+        {
+            return Err(side::detailed(&status));
+        }
+        let Some(permit) = permit else {
+            return Ok(response);
+        };
+        let ends = Ends {
+            draining: self.feed.draining().clone(),
+            age: self.feed.stream_age(),
+            deadline: ends,
+        };
+        Ok(response.map(|body| Body::new(Ending::new(body, ends, permit))))
     }
 
     async fn guarded<S>(
@@ -178,7 +226,7 @@ impl Access {
         let answered = self.checked(&mut call, &reached, inner, request).await;
         let mut response = match answered {
             Ok(response) => response,
-            Err(error) => Status::from(error).into_http(),
+            Err(error) => refusal(error),
         };
         if let Some(status) = response.extensions().get::<Status>()
             && status.code() != Code::Ok
@@ -211,7 +259,8 @@ impl Access {
     {
         let method = call.method;
         let (mut parts, body) = request.into_parts();
-        let key = self.authenticate(&parts.headers).await?;
+        let (deadline, ends) = request::deadlines(&parts.headers, call.started, method.streams);
+        let key = before(deadline, self.authenticate(&parts.headers)).await??;
         call.key = Some(Arc::clone(&key));
         if !key.roles.intersects(method.roles) {
             let text = format!("no role of the key may call {}", method.path);
@@ -220,8 +269,13 @@ impl Access {
                     .with("allowed", method.roles.names()),
             );
         }
-        let (deadline, ends) = request::deadlines(&parts.headers, call.started, method.streams);
-        let mut caller = self.caller(method, &key, &parts.headers).await?;
+        let recipient = Recipient {
+            connection: parts.extensions.get().cloned().unwrap_or_default(),
+            key: Arc::clone(&key.id),
+        };
+        self.unsent.admit(&recipient)?;
+        let caller = self.caller(method, &key, &parts.headers);
+        let mut caller = before(deadline, caller).await??;
         caller.deadline = ends;
         caller.revision = reached.clone();
 
@@ -241,16 +295,29 @@ impl Access {
             .await?
             .map_err(|_| Error::internal("a handler panicked"))?;
         let answer = TABLES.message(method.response);
-        let narrowed = answer.is_narrowed_for(key.roles);
-        Ok(response.map(|body| {
-            if narrowed {
-                Body::new(Answer::new(body, Some((method.response, key.roles))))
-            } else if method.streams {
-                Body::new(Answer::new(body, None))
-            } else {
-                body
-            }
-        }))
+        let view = answer
+            .is_narrowed_for(key.roles)
+            .then_some((method.response, key.roles));
+        if method.streams {
+            return Ok(response.map(|body| Body::new(Answer::new(body, view))));
+        }
+        if response.extensions().get::<Status>().is_some() {
+            return Ok(response);
+        }
+        let (parts, body) = response.into_parts();
+        let body = if view.is_some() {
+            Body::new(Answer::new(body, view))
+        } else {
+            body
+        };
+        let (message, trailers) = answer::whole(body).await?;
+        // What a write did stays done, and its caller has to know of it.
+        if method.reads_only {
+            self.unsent.check(&recipient, message.len())?;
+        }
+        let charge = self.unsent.charge(recipient, message.len());
+        let body = unsent::body(&self.feed, message, trailers, charge);
+        Ok(Response::from_parts(parts, body))
     }
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Key>> {
@@ -342,12 +409,31 @@ impl Access {
 }
 
 /// What `future` gives, unless the moment comes first. What was begun in the store goes on.
+///
+/// After the moment nothing is begun.
 async fn before<T>(moment: Instant, future: impl Future<Output = T>) -> Result<T> {
+    if moment <= Instant::now() {
+        return Err(deadline_passed());
+    }
     let passed = tokio::time::timeout_at(moment.into(), future).await;
-    passed.map_err(|_| {
-        let text = "the deadline passed";
-        Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
-    })
+    passed.map_err(|_| deadline_passed())
+}
+
+fn deadline_passed() -> Error {
+    let text = "the deadline passed";
+    Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
+}
+
+/// The answer of a call that was refused. A client whose encoding is not taken learns from the header which
+/// one is.
+fn refusal(error: Error) -> Response<Body> {
+    let names_encodings = error.metadata(request::ACCEPTED_KEY).is_some();
+    let mut response = Status::from(error).into_http();
+    if names_encodings {
+        let identity = HeaderValue::from_static(request::IDENTITY);
+        response.headers_mut().insert(request::ACCEPTED, identity);
+    }
+    response
 }
 
 async fn pass<S>(mut inner: S, request: Request<Body>) -> Response<Body>

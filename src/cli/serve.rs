@@ -11,6 +11,7 @@ use crate::{
     config::ServeArgs,
     jobs::FeedLimits,
     limits,
+    server::ConnectionLimits,
     shops::{KEYS_FILE, Keys},
     store::{DatabaseUrl, Hints, NatsUrls, OpenError},
     telemetry,
@@ -39,6 +40,7 @@ impl Serve {
             )));
         }
         let options = options(&args)?;
+        raise_open_files(args.max_connections);
         let database = options.store.database.clone();
         let data_dir = options.data_dir.clone();
         let listener = TcpListener::bind(args.listen)
@@ -76,11 +78,49 @@ fn options(args: &ServeArgs) -> Result<Options, Failure> {
     };
     options.server.cors_origins.clone_from(&args.cors_origin);
     options.server.drain_timeout = args.drain_timeout;
+    options.server.connections = ConnectionLimits {
+        total: count(args.max_connections),
+        per_address: args.max_connections_per_address.map(count),
+    };
     options.open_reflection = args
         .open_reflection
         .unwrap_or(args.listen.ip().is_loopback());
     Ok(options)
 }
+
+fn count(flag: u32) -> usize {
+    usize::try_from(flag).unwrap_or(usize::MAX)
+}
+
+/// Raises the number of files that the process may open to what the system allows it. Each connection is one.
+fn raise_open_files(connections: u32) {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let raised = Rlimit {
+            current: limit.maximum,
+            ..limit
+        };
+        let files = match setrlimit(Resource::Nofile, raised) {
+            Ok(()) => limit.maximum,
+            Err(_) => limit.current,
+        };
+        let needed = u64::from(connections) + OTHER_FILES;
+        if let Some(files) = files.filter(|files| *files < needed) {
+            tracing::warn!(
+                "the process may open {files} files, and --max-connections {connections} needs {needed}: \
+                 raise the limit (ulimit -n) or lower --max-connections"
+            );
+        }
+    }
+    #[cfg(not(unix))]
+    let _ = connections;
+}
+
+/// Files that the process opens beside its connections, generously.
+#[cfg(unix)]
+const OTHER_FILES: u64 = 256;
 
 /// By what replicas tell each other of changes.
 fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {

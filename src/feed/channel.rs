@@ -3,27 +3,48 @@
 //!
 //! Nothing here is the truth: who is outrun, or comes late, reads the change log.
 
-use std::collections::{HashMap, HashSet, VecDeque};
+mod delivery;
+mod inbox;
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use tokio::sync::{Notify, watch};
+use tokio::sync::watch;
 
 use super::entry::Entry;
 use super::position::Position;
 use super::resource::Resource;
 use super::runs::{Run, Runs, View};
+pub use inbox::Inbox;
 
 /// How much a ring keeps: entries, and bytes of them.
 const RING_ENTRIES: usize = 16_384;
 const RING_BYTES: usize = 32 * 1024 * 1024;
-/// How many changes an inbox keeps before its stream has to read the log.
-const INBOX_ENTRIES: usize = 256;
 
 /// The changes of one shop and kind.
 pub struct Channel {
     resource: &'static dyn Resource,
     state: Mutex<State>,
     head: watch::Sender<u64>,
+    ended: AtomicBool,
+}
+
+/// What the log brings to a channel.
+pub enum Arrival {
+    /// A change.
+    Entry(Arc<Entry>),
+    /// A change that cannot be read. Streams that could want it have to find that out in the log.
+    Unreadable { position: Position, id: String },
+}
+
+/// What a ring holds.
+#[derive(Clone, Copy, Default)]
+pub struct Ring {
+    /// Bytes, about.
+    pub bytes: usize,
+    /// The place of the oldest change; None if it is empty.
+    pub oldest: Option<Position>,
 }
 
 struct State {
@@ -63,6 +84,7 @@ impl Channel {
             resource,
             state: Mutex::new(state),
             head: watch::Sender::new(0),
+            ended: AtomicBool::new(false),
         }
     }
 
@@ -75,25 +97,52 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds changes in their order and wakes who could want them.
-    pub fn push(&self, entries: Vec<Arc<Entry>>) {
+    /// Whether the log that the channel followed is not the store's any more.
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Acquire)
+    }
+
+    /// Tells all streams that the log which the channel followed is not the store's any more.
+    pub fn end(&self) {
+        self.ended.store(true, Ordering::Release);
+        self.skip(Position::ORIGIN);
+    }
+
+    /// Adds changes in their order and wakes the streams that could want them.
+    pub fn push(&self, arrivals: Vec<Arrival>) -> Ring {
+        self.change(|state| {
+            for arrival in arrivals {
+                match arrival {
+                    Arrival::Entry(entry) => state.add(self.resource, entry),
+                    Arrival::Unreadable { position, id } => state.lose(position, Some(&id)),
+                }
+            }
+            while state.entries.len() > RING_ENTRIES || state.bytes > RING_BYTES {
+                state.evict_oldest();
+            }
+        })
+    }
+
+    /// Drops all changes. Every stream has to read the log, as those up to `position` never come.
+    pub fn skip(&self, position: Position) -> Ring {
+        self.change(|state| state.lose(position, None))
+    }
+
+    /// Drops the oldest change.
+    pub fn evict_oldest(&self) -> Ring {
         let mut state = self.state();
-        for entry in entries {
-            state.deliver(self.resource, &entry);
-            state.bytes += entry.size();
-            state.entries.push_back(entry);
-        }
-        while state.entries.len() > RING_ENTRIES || state.bytes > RING_BYTES {
-            let Some(oldest) = state.entries.pop_front() else {
-                break;
-            };
-            state.bytes -= oldest.size();
-            state.floor = oldest.position;
-            state.first += 1;
-        }
+        state.evict_oldest();
+        state.ring()
+    }
+
+    fn change(&self, change: impl FnOnce(&mut State)) -> Ring {
+        let mut state = self.state();
+        change(&mut state);
         let head = state.first + state.entries.len() as u64;
+        let ring = state.ring();
         drop(state);
         self.head.send_replace(head);
+        ring
     }
 
     /// A receiver that changes whenever the ring grows.
@@ -179,145 +228,49 @@ impl Channel {
 }
 
 impl State {
-    fn put_under(&mut self, key: &str, inbox: &Arc<Inbox>) {
-        let inboxes = self.inboxes.entry(key.to_owned()).or_default();
-        inboxes.push(Arc::clone(inbox));
-    }
-
-    fn take_from(&mut self, key: &str, inbox: &Arc<Inbox>) {
-        let Some(inboxes) = self.inboxes.get_mut(key) else {
-            return;
-        };
-        inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
-        if inboxes.is_empty() {
-            self.inboxes.remove(key);
+    fn ring(&self) -> Ring {
+        Ring {
+            bytes: self.bytes,
+            oldest: self.entries.front().map(|entry| entry.position),
         }
     }
 
-    /// Whether the resource was not followed before.
-    fn follow(&mut self, id: &str, inbox: &Arc<Inbox>) -> bool {
-        let new = inbox.followed().insert(id.to_owned());
-        if new {
-            self.put_under(id, inbox);
-        }
-        new
+    fn add(&mut self, resource: &dyn Resource, entry: Arc<Entry>) {
+        self.deliver(resource, &entry);
+        self.bytes += entry.size();
+        self.entries.push_back(entry);
     }
 
-    fn deliver(&mut self, resource: &dyn Resource, entry: &Arc<Entry>) {
-        if self.inboxes.is_empty() {
-            return;
+    fn evict_oldest(&mut self) {
+        if let Some(oldest) = self.entries.pop_front() {
+            self.bytes -= oldest.size();
+            self.floor = oldest.position;
+            self.first += 1;
         }
-        let mut reached = self.inboxes.get(&*entry.id).cloned().unwrap_or_default();
-        if self.topics > 0 {
-            let topics = entry.decoded(resource).map(|decoded| decoded.topics());
-            let topics: Vec<String> = topics
-                .unwrap_or_default()
-                .iter()
-                .map(|topic| topic_key(topic))
-                .collect();
-            for inbox in &reached {
-                if inbox
-                    .topic
-                    .as_ref()
-                    .is_some_and(|topic| !topics.contains(topic))
-                {
-                    // It learns so from this change.
-                    inbox.followed().remove(&*entry.id);
-                    self.take_from(&entry.id, inbox);
-                }
+    }
+
+    /// Drops all changes, and with them one that cannot be had: that of the resource `id`, or any. Inboxes
+    /// that could want it are outrun, and so is every reader of the ring.
+    fn lose(&mut self, position: Position, id: Option<&str>) {
+        // One index more than there were changes, so that a reader at the end notices.
+        self.first += self.entries.len() as u64 + 1;
+        self.entries.clear();
+        self.bytes = 0;
+        self.floor = self.floor.or_further(position);
+        for (key, inboxes) in &self.inboxes {
+            let wanted = id.is_none_or(|id| id == key || key.starts_with(TOPIC_SIGN));
+            for inbox in inboxes.iter().filter(|_| wanted) {
+                inbox.outrun();
             }
-            for topic in &topics {
-                for inbox in self.inboxes.get(topic).cloned().unwrap_or_default() {
-                    // Here, and not when the stream has seen the change: the next one may be that the
-                    // resource does not have the topic any more.
-                    if self.follow(&entry.id, &inbox) {
-                        reached.push(inbox);
-                    }
-                }
-            }
-        }
-        for inbox in reached {
-            inbox.put(entry);
         }
     }
 }
 
-/// No id holds a colon.
+/// What keys of topics begin with. No id holds it.
+const TOPIC_SIGN: char = ':';
+
 fn topic_key(topic: &str) -> String {
-    format!(":{topic}")
-}
-
-/// The changes that one stream has not taken yet.
-pub struct Inbox {
-    /// The resources that it is about.
-    ids: Vec<String>,
-    /// What it is about instead, as [`topic_key`] makes it.
-    topic: Option<String>,
-    /// The resources that have the topic, as far as is known. Changed under the lock of the channel.
-    followed: Mutex<HashSet<String>>,
-    entries: Mutex<Waiting>,
-    arrived: Notify,
-}
-
-#[derive(Default)]
-struct Waiting {
-    entries: VecDeque<Arc<Entry>>,
-    outrun: bool,
-}
-
-impl Inbox {
-    /// An inbox for these resources.
-    pub fn of_ids(ids: &[String]) -> Self {
-        let mut ids = ids.to_vec();
-        ids.sort_unstable();
-        ids.dedup();
-        Self::new(ids, None)
-    }
-
-    /// An inbox for whatever has this topic, and for its change that ends that.
-    pub fn of_topic(topic: &str) -> Self {
-        Self::new(Vec::new(), Some(topic_key(topic)))
-    }
-
-    fn new(ids: Vec<String>, topic: Option<String>) -> Self {
-        Self {
-            ids,
-            topic,
-            followed: Mutex::default(),
-            entries: Mutex::default(),
-            arrived: Notify::new(),
-        }
-    }
-
-    fn followed(&self) -> MutexGuard<'_, HashSet<String>> {
-        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn put(&self, entry: &Arc<Entry>) {
-        let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        if waiting.entries.len() < INBOX_ENTRIES {
-            waiting.entries.push_back(Arc::clone(entry));
-        } else {
-            waiting.outrun = true;
-        }
-        drop(waiting);
-        self.arrived.notify_one();
-    }
-
-    /// Takes what waits.
-    pub fn take(&self) -> Taken {
-        let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
-        let entries = std::mem::take(&mut waiting.entries);
-        if std::mem::take(&mut waiting.outrun) {
-            return Taken::Outrun;
-        }
-        Taken::Entries(entries.into())
-    }
-
-    /// Waits until something may have arrived.
-    pub async fn arrived(&self) {
-        self.arrived.notified().await;
-    }
+    format!("{TOPIC_SIGN}{topic}")
 }
 
 #[cfg(test)]

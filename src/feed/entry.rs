@@ -10,6 +10,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use prost_types::Timestamp;
 
+use super::judgement::Verdicts;
 use super::log::Payload;
 use super::position::{Position, Progress};
 use super::resource::{Decoded, Resource, Row};
@@ -51,6 +52,8 @@ pub struct Entry {
     content_at: usize,
     body: Option<Bytes>,
     decoded: OnceLock<Option<Arc<dyn Decoded>>>,
+    /// What filters say of it.
+    pub verdicts: Verdicts,
     token: OnceLock<Box<str>>,
 }
 
@@ -68,9 +71,6 @@ impl Entry {
         payload: &[u8],
         commit_time: i64,
     ) -> Result<Self> {
-        let body = Payload::decode(payload)
-            .map_err(|error| Error::corrupt("change_log", &id, error))?
-            .resource;
         let kind = if deleted {
             ChangeKind::Deleted
         } else {
@@ -83,6 +83,10 @@ impl Entry {
             put_message(&mut content, change::COMMIT_TIME, &timestamp(commit_time));
         }
         let (whole, content_at) = element(&content);
+        // The fields of the payload are among those of the content: the resource is a part of its bytes.
+        let body = Payload::decode(whole.slice(content_at..))
+            .map_err(|error| Error::corrupt("change_log", &id, error))?
+            .resource;
         Ok(Self {
             position,
             id: id.into(),
@@ -93,6 +97,7 @@ impl Entry {
             content_at,
             body,
             decoded: OnceLock::new(),
+            verdicts: Verdicts::default(),
             token: OnceLock::new(),
         })
     }
@@ -136,6 +141,11 @@ impl Entry {
         self.decoded.get_or_init(decode).as_ref()
     }
 
+    /// Whether there is a resource and it cannot be decoded.
+    pub fn is_undecodable(&self, resource: &dyn Resource) -> bool {
+        self.body.is_some() && self.decoded(resource).is_none()
+    }
+
     /// The first half of the token of this entry's position, signed at its first use.
     pub fn token(&self, tokens: &Tokens, shop: &str, resource: &dyn Resource) -> &str {
         let seal = || {
@@ -168,10 +178,11 @@ impl Entry {
         }
     }
 
-    /// How much memory the entry holds.
+    /// How much memory the entry holds, about: its bytes, and as many for what is decoded of them.
     pub fn size(&self) -> usize {
         let topic = self.left_topic.as_ref().map_or(0, |topic| topic.len());
-        self.whole.len() + self.id.len() + topic + size_of::<Self>()
+        let body = self.body.as_ref().map_or(0, Bytes::len);
+        self.whole.len() + body + self.id.len() + topic + size_of::<Self>()
     }
 }
 

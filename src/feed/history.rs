@@ -72,6 +72,93 @@ pub async fn end(conn: &mut Conn, order: LogOrder) -> Result<Position> {
     }
 }
 
+/// The [`end`], for a follower that is at `position`. A server that lags behind the one which was read
+/// before does not take it back.
+///
+/// # Errors
+/// DATABASE_UNAVAILABLE from a server that lags, or the database's.
+pub async fn end_after(conn: &mut Conn, order: LogOrder, position: Position) -> Result<Position> {
+    let end = end(conn, order).await?;
+    if end != position && !end.is_after(position) {
+        refuse_standby(conn).await?;
+    }
+    Ok(end)
+}
+
+/// A row of a page, the place where the page begins included.
+#[derive(sqlx::FromRow)]
+struct Followed {
+    #[sqlx(flatten)]
+    row: LogRow,
+    /// Whether compaction has not come to the row.
+    intact: bool,
+}
+
+/// Up to `limit` rows after `after`, in their order, as far as the log is complete: as [`page`], and it is
+/// certain that the log goes on there.
+///
+/// The row at `after` is read in the same statement. While it is there with its mark and its payload, the
+/// log is the one that was read before, and nothing after the row was compacted.
+///
+/// # Errors
+/// RESUME_TOKEN_EXPIRED if history after the place is gone; STORE_EPOCH_CHANGED if the place is of another
+/// history, as when a standby took over that lacks the last writes; DATABASE_UNAVAILABLE from a standby that
+/// lags; or the database's.
+pub async fn follow(
+    conn: &mut Conn,
+    order: LogOrder,
+    after: Position,
+    limit: i64,
+) -> Result<Vec<LogRow>> {
+    let (xid, horizon) = (order.xid(), order.horizon(conn.engine()));
+    let sql = format!(
+        "SELECT {xid} AS xid, seq, mark, shop_id, kind, resource_id, version, deleted,
+         CASE WHEN {xid} = $1 AND seq = $2 THEN NULL ELSE payload END AS payload,
+         commit_time, left_topic, payload IS NOT NULL AS intact
+         FROM change_log WHERE ({xid}, seq) >= ($1, $2) AND {xid} < {horizon}
+         ORDER BY {xid}, seq LIMIT $3"
+    );
+    let rows: Vec<Followed> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+        .bind(after.xid)
+        .bind(after.seq)
+        .bind(limit.saturating_add(1))
+        .fetch_all(e)
+        .await)?;
+    let mut rows = rows.into_iter().peekable();
+    let place = rows.next_if(|first| first.row.position().key() == after.key());
+    let goes_on = match place {
+        Some(place) if place.row.mark != after.mark => false,
+        Some(place) if place.intact => true,
+        // Read after the rows: what is not compacted now was not when they were read.
+        place => match compacted(conn).await? {
+            Some(compacted) if compacted.is_after(after) => return Err(expired()),
+            Some(compacted) if compacted.key() == after.key() => compacted.mark == after.mark,
+            _ => place.is_some() || after == Position::ORIGIN,
+        },
+    };
+    if !goes_on {
+        refuse_standby(conn).await?;
+        return Err(epoch_changed());
+    }
+    let rows = rows.map(|followed| followed.row);
+    Ok(rows
+        .take(usize::try_from(limit).unwrap_or(usize::MAX))
+        .collect())
+}
+
+/// Refuses a server that may only lack what it has not received yet.
+async fn refuse_standby(conn: &mut Conn) -> Result<()> {
+    let sql = dialect::select_in_recovery(conn.engine());
+    let lags: bool = on!(conn, |e| sqlx::query_scalar(sql).fetch_one(e).await)?;
+    if lags {
+        return Err(Error::unavailable(
+            ErrorReason::DatabaseUnavailable,
+            "the database is a standby that lacks the last changes",
+        ));
+    }
+    Ok(())
+}
+
 /// Up to `limit` rows after `after`, in their order, as far as the log is complete.
 ///
 /// # Errors
@@ -223,10 +310,12 @@ pub fn expired() -> Error {
     )
 }
 
-fn epoch_changed() -> Error {
+/// What a reader has seen is of another history.
+#[must_use]
+pub fn epoch_changed() -> Error {
     Error::new(
         Code::Aborted,
         ErrorReason::StoreEpochChanged,
-        "the resume token is of another history of this store; begin with a snapshot",
+        "what was read belongs to another history of this store; begin with a snapshot",
     )
 }

@@ -6,6 +6,7 @@ use tokio::sync::watch;
 
 use super::channel::{Channel, Inbox, Taken};
 use super::entry::Entry;
+use super::hub::Lease;
 use super::position::Position;
 use super::resource::Scope;
 use super::runs::{Run, View};
@@ -15,7 +16,7 @@ const BATCH: usize = 256;
 
 /// A stream's place in its channel.
 pub struct Source {
-    channel: Arc<Channel>,
+    channel: Lease,
     reader: Reader,
 }
 
@@ -46,7 +47,7 @@ pub enum Found {
 
 impl Source {
     /// A source for what `scope` is about. From here on no change is missed.
-    pub fn new(channel: Arc<Channel>, scope: &Scope) -> Self {
+    pub fn new(channel: Lease, scope: &Scope) -> Self {
         let reader = match scope {
             Scope::All => Reader::Ring {
                 next: None,
@@ -56,6 +57,11 @@ impl Source {
             Scope::Topic(topic) => Reader::open(&channel, Inbox::of_topic(topic)),
         };
         Self { channel, reader }
+    }
+
+    /// Whether the log that the channel followed is not the store's any more.
+    pub fn has_ended(&self) -> bool {
+        self.channel.has_ended()
     }
 
     /// Whether live changes can go on after `position`. `floor` is a position up to which everything

@@ -1,22 +1,19 @@
 //! The one reader of the change log in a process: it follows the log's end and hands the changes to
 //! the channels that streams listen on.
 
-use std::collections::HashMap;
-use std::sync::atomic::{AtomicI64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
-use super::channel::Channel;
 use super::entry::Entry;
 use super::history::{self, LogRow};
+use super::hub::Hub;
 use super::order::LogOrder;
-use super::position::Position;
 use super::resource::Resource;
-use crate::error::Result;
+use crate::error::{Error, Result};
+use crate::proto::pb::ErrorReason;
 use crate::store::{Engine, Store};
 
 /// Rows that the tail reads at once.
@@ -28,112 +25,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const RETRY_MAX: Duration = Duration::from_millis(250);
 /// How often the hold-up by writes in progress is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The channels of a process, and how far the log has been handed to them.
-pub struct Hub {
-    channels: Mutex<Channels>,
-    position: watch::Sender<Position>,
-    lag_micros: AtomicI64,
-}
-
-#[derive(Default)]
-struct Channels {
-    by_shop_and_kind: HashMap<(Arc<str>, i64), Arc<Channel>>,
-    position: Position,
-}
-
-impl Hub {
-    /// A hub for which everything up to `position` is past.
-    pub fn new(position: Position) -> Self {
-        let channels = Channels {
-            by_shop_and_kind: HashMap::new(),
-            position,
-        };
-        Self {
-            channels: Mutex::new(channels),
-            position: watch::Sender::new(position),
-            lag_micros: AtomicI64::new(0),
-        }
-    }
-
-    fn channels(&self) -> MutexGuard<'_, Channels> {
-        self.channels.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// The channel of a shop and kind, made at its first use.
-    pub fn channel(&self, shop: &Arc<str>, resource: &'static dyn Resource) -> Arc<Channel> {
-        let mut channels = self.channels();
-        let floor = channels.position;
-        let key = (Arc::clone(shop), resource.kind().number());
-        let make = || Arc::new(Channel::new(resource, floor));
-        Arc::clone(channels.by_shop_and_kind.entry(key).or_insert_with(make))
-    }
-
-    /// Up to where the log has been handed to the channels, a hand-over that is under way included: what
-    /// begins to listen before this is told finds all that comes after it.
-    pub fn floor(&self) -> Position {
-        self.channels().position
-    }
-
-    /// Up to where the log has been handed to the channels.
-    pub fn position(&self) -> Position {
-        *self.position.borrow()
-    }
-
-    /// A receiver of [`position`](Self::position).
-    pub fn positions(&self) -> watch::Receiver<Position> {
-        self.position.subscribe()
-    }
-
-    /// How long the oldest write in progress has held the log back, in microseconds.
-    pub fn lag_micros(&self) -> i64 {
-        self.lag_micros.load(Ordering::Relaxed)
-    }
-
-    fn is_watched(&self) -> bool {
-        !self.channels().by_shop_and_kind.is_empty()
-    }
-
-    /// Hands rows to their channels.
-    fn hand_over(&self, rows: Vec<LogRow>) {
-        let Some(last) = rows.last().map(LogRow::position) else {
-            return;
-        };
-        let mut channels = self.channels();
-        let mut batches: HashMap<(Arc<str>, i64), Vec<Arc<Entry>>> = HashMap::new();
-        for row in rows {
-            let key = (Arc::from(row.shop_id.as_str()), row.kind);
-            let Some(channel) = channels.by_shop_and_kind.get(&key) else {
-                continue;
-            };
-            match entry(channel.resource(), row) {
-                Ok(entry) => batches.entry(key).or_default().push(Arc::new(entry)),
-                Err(error) => {
-                    tracing::error!(%error, cause = error.cause(), "a row of the change log cannot be sent")
-                }
-            }
-        }
-        for (key, entries) in batches {
-            channels.by_shop_and_kind[&key].push(entries);
-        }
-        channels.position = last;
-        drop(channels);
-        self.position.send_replace(last);
-    }
-
-    /// Moves on past rows that nobody watches. False if somebody has begun to watch since they were
-    /// looked at: they have to be read after all.
-    fn skip_to(&self, position: Position) -> bool {
-        let mut channels = self.channels();
-        if !channels.by_shop_and_kind.is_empty() {
-            return false;
-        }
-        channels.position = position;
-        drop(channels);
-        self.position.send_replace(position);
-        true
-    }
-}
 
 /// An entry of a row.
 ///
@@ -207,24 +98,57 @@ async fn advance(store: &Store, hub: &Hub, order: LogOrder) -> Result<bool> {
     let before = hub.position();
     loop {
         if !hub.is_watched() {
-            let end = store.read(|conn| history::end(conn, order).boxed()).await?;
-            if !end.is_after(before) {
+            let end = store
+                .read(|conn| history::end_after(conn, order, before).boxed())
+                .await?;
+            if end == before {
                 return Ok(false);
             }
-            if hub.skip_to(end) {
+            if hub.skip_unwatched(end) {
                 return Ok(true);
             }
         }
         let from = hub.position();
-        let rows = store
-            .read(|conn| history::page(conn, order, from, PAGE_ROWS).boxed())
-            .await?;
-        let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ROWS;
-        hub.hand_over(rows);
-        if !full {
-            return Ok(hub.position().is_after(before));
+        let handed = store
+            .read(|conn| history::follow(conn, order, from, PAGE_ROWS).boxed())
+            .await
+            .and_then(|rows| {
+                let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= PAGE_ROWS;
+                hub.hand_over(rows).map(|()| full)
+            });
+        match handed {
+            Ok(true) => {}
+            Ok(false) => return Ok(hub.position() != before),
+            Err(error) => {
+                go_on(store, hub, order, error).await?;
+                return Ok(true);
+            }
         }
     }
+}
+
+/// Goes on at the end of the log, when it does not go on where it was left.
+async fn go_on(store: &Store, hub: &Hub, order: LogOrder, error: Error) -> Result<()> {
+    let reason = error.reason();
+    if !matches!(
+        reason,
+        ErrorReason::ResumeTokenExpired | ErrorReason::StoreEpochChanged
+    ) {
+        return Err(error);
+    }
+    let end = store.read(|conn| history::end(conn, order).boxed()).await?;
+    if reason == ErrorReason::ResumeTokenExpired {
+        tracing::warn!(
+            "history was compacted that streams had not been sent; they read it from the log or end"
+        );
+        hub.skip(end);
+    } else {
+        tracing::warn!(
+            "the store has another history, as after a failover that lost writes; all streams end"
+        );
+        hub.replace(end);
+    }
+    Ok(())
 }
 
 async fn measure_lag(store: &Store, hub: &Hub) {
@@ -234,6 +158,6 @@ async fn measure_lag(store: &Store, hub: &Hub) {
     {
         let now = store.clock().now();
         let lag = since.map_or(0, |since| now.saturating_sub(since).max(0));
-        hub.lag_micros.store(lag, Ordering::Relaxed);
+        hub.note_lag(lag);
     }
 }

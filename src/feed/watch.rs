@@ -12,6 +12,7 @@ mod live;
 mod messages;
 mod options;
 mod outbox;
+mod paced;
 mod reading;
 mod snapshot;
 mod time;
@@ -27,6 +28,8 @@ use tonic::Status;
 
 use super::Feed;
 use super::frame::Frame;
+use super::history;
+use super::judgement::Shared;
 use super::position::{Position, Progress};
 use super::quota::Permit;
 use super::resource::{Resource, Scope};
@@ -99,8 +102,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         None if options.skip_snapshot => Phase::CatchUp,
         None => Phase::Snapshot(Snapshot::new(Cause::Initial, clock.now())),
     };
-    let channel = feed.0.hub.channel(&shop, resource);
-    let source = Source::new(channel, &scope);
+    let source = Source::new(feed.0.hub.lend(&shop, resource), &scope);
     // After the source: what is handed over from here on is found in it.
     let floor = feed.0.hub.floor();
     let age = feed.stream_age();
@@ -127,7 +129,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         resource,
         scope,
         ids,
-        filter: filter.map(Arc::new),
+        filter: filter.map(|filter| feed.0.hub.share_filter(resource.kind(), filter)),
         outbox: Outbox::new(options.delivery, options.min_update_interval),
         beat_at: now + options.heartbeat,
         options,
@@ -196,7 +198,7 @@ pub(super) struct Watch {
     resource: &'static dyn Resource,
     scope: Scope,
     ids: HashSet<String>,
-    filter: Option<Arc<Filter>>,
+    filter: Option<Shared>,
     options: Options,
     source: Source,
     /// What comes after this is in the source.
@@ -236,6 +238,9 @@ impl Watch {
             }
             if matches!(self.phase, Phase::Draining) {
                 return Err(self.drained());
+            }
+            if self.source.has_ended() {
+                self.leave_history()?;
             }
             // Before what is to be read, of which there may always be more.
             self.heed()?;
@@ -283,6 +288,18 @@ impl Watch {
             read = finished(&mut self.reading) => Some(read),
             () = self.source.changed(), if live => None,
         }
+    }
+
+    /// The log is of another history since the stream was opened: whatever the stream has sent may be none of
+    /// it. Begins anew if the reader asked for that.
+    fn leave_history(&mut self) -> Result<()> {
+        let cause = self.reset_cause(history::epoch_changed())?;
+        let hub = &self.feed.0.hub;
+        self.source = Source::new(hub.lend(&self.shop, self.resource), &self.scope);
+        self.floor = hub.floor();
+        self.reading = None;
+        self.begin_snapshot(cause);
+        Ok(())
     }
 
     fn move_to(&mut self, position: Position) {

@@ -207,14 +207,33 @@ pub(super) async fn member_counts(
         .await)?)
 }
 
-const UNFOLDED: &str = "SELECT shop_id, group_id FROM member_counts
-    GROUP BY shop_id, group_id HAVING COUNT(*) > $1 LIMIT 100";
+const COUNTED_SINCE: &str = "SELECT shop_id, group_id, MAX(seq) FROM
+    (SELECT shop_id, group_id, seq FROM member_counts WHERE seq > $1 ORDER BY seq LIMIT $2) AS newer
+    GROUP BY shop_id, group_id";
 
-/// Groups whose number of members lies in more than so many rows.
-pub(super) async fn unfolded(conn: &mut Conn, rows: i64) -> Result<Vec<(String, String)>> {
-    Ok(on!(conn, |e| sqlx::query_as(UNFOLDED)
+/// The groups of the first so many rows behind a row, as (shop, group, last row).
+pub(super) async fn counted_since(
+    conn: &mut Conn,
+    seq: i64,
+    rows: i64,
+) -> Result<Vec<(String, String, i64)>> {
+    Ok(on!(conn, |e| sqlx::query_as(COUNTED_SINCE)
+        .bind(seq)
         .bind(rows)
         .fetch_all(e)
+        .await)?)
+}
+
+const IS_UNFOLDED: &str = "SELECT COUNT(*) > $3 FROM
+    (SELECT 1 FROM member_counts WHERE shop_id = $1 AND group_id = $2 LIMIT $3 + 1) AS counted";
+
+/// Whether the number of members of a group lies in more than so many rows.
+pub(super) async fn is_unfolded(conn: &mut Conn, shop: &str, id: &str, rows: i64) -> Result<bool> {
+    Ok(on!(conn, |e| sqlx::query_scalar(IS_UNFOLDED)
+        .bind(shop)
+        .bind(id)
+        .bind(rows)
+        .fetch_one(e)
         .await)?)
 }
 

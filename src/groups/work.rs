@@ -2,6 +2,7 @@
 //! have run out, and folding the numbers of members.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -25,6 +26,8 @@ const FOLD_INTERVAL: Duration = Duration::from_secs(5);
 const FOLD_FROM: i64 = 64;
 /// Rows that are folded at a time.
 const FOLD_ROWS: i64 = 1_000;
+/// Rows that one look goes through.
+const FOLD_LOOK_ROWS: i64 = 10_000;
 
 /// Takes the members out of a deleted group.
 ///
@@ -199,8 +202,13 @@ impl Handler for ExpireMemberships {
     }
 }
 
-/// Folds the rows in which the numbers of members lie.
-pub struct FoldCounts;
+/// Folds the rows in which the numbers of members lie. A look goes through the rows that came since the last
+/// one, the first look of a process through all.
+#[derive(Debug, Default)]
+pub struct FoldCounts {
+    /// The last row that was looked at.
+    seen: AtomicI64,
+}
 
 impl Upkeep for FoldCounts {
     fn interval(&self) -> Duration {
@@ -209,10 +217,20 @@ impl Upkeep for FoldCounts {
 
     fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
         async move {
-            let unfolded = store
-                .read(|conn| sql::unfolded(conn, FOLD_FROM).boxed())
+            let seen = self.seen.load(Ordering::Relaxed);
+            let changed = store
+                .read(|conn| sql::counted_since(conn, seen, FOLD_LOOK_ROWS).boxed())
                 .await?;
-            for group in unfolded {
+            let last = changed.iter().map(|(_, _, seq)| *seq).max();
+            for (shop, id, _) in changed {
+                let group = (shop, id);
+                let (shop, id) = group.clone();
+                let unfolded = store.read(|conn| {
+                    async move { sql::is_unfolded(conn, &shop, &id, FOLD_FROM).await }.boxed()
+                });
+                if !unfolded.await? {
+                    continue;
+                }
                 let locks = Locks::none().and(lock(&group.0, &group.1));
                 store
                     .write_job_with(locks, group, |tx, (shop, id)| {
@@ -220,6 +238,8 @@ impl Upkeep for FoldCounts {
                     })
                     .await?;
             }
+            // The row that a fold has put is looked at next time, for what is left of its group.
+            self.seen.store(last.unwrap_or(seen), Ordering::Relaxed);
             Ok(())
         }
         .boxed()

@@ -85,7 +85,7 @@ impl JobKind {
             | Self::DeleteCustomerCarts
             | Self::Purge
             | Self::AbandonCarts => "carts",
-            Self::DeleteGroup | Self::ExpireMemberships => "customers",
+            Self::DeleteGroup | Self::ExpireMemberships | Self::ReindexCustomers => "customers",
             Self::Compact => "",
         }
     }
@@ -95,7 +95,10 @@ impl JobKind {
     #[must_use]
     pub const fn is_kept(self) -> bool {
         match self {
-            Self::RepriceCarts | Self::DeleteGroup | Self::DeleteCustomerCarts => true,
+            Self::RepriceCarts
+            | Self::DeleteGroup
+            | Self::DeleteCustomerCarts
+            | Self::ReindexCustomers => true,
             Self::RefreshCustomer
             | Self::ExpireMemberships
             | Self::Purge

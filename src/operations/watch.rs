@@ -12,7 +12,7 @@ use tonic::{Code, Status};
 use super::read;
 use crate::access::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{Feed, Permit};
+use crate::feed::{Apart, Feed, Permit};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
 use crate::store::{Purpose, Store};
@@ -64,15 +64,26 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
 }
 
 impl Watch {
+    /// The operation as it is.
+    async fn read(&self) -> Result<read::Operation> {
+        let (store, caller, id) = (self.store.clone(), self.caller.clone(), self.id.clone());
+        let read = Apart::start(async move {
+            let read =
+                store.read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
+            read.await
+        });
+        tokio::select! {
+            () = self.draining.cancelled() => Err(draining()),
+            () = self.caller.ended() => Err(revoked()),
+            operation = read => operation,
+        }
+    }
+
     /// Waits for what was not sent yet.
     async fn next(&mut self) -> Result<pb::Operation> {
         loop {
             self.progress.borrow_and_update();
-            let (caller, id) = (self.caller.clone(), self.id.clone());
-            let read = self
-                .store
-                .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
-            let operation = match (read.await, &self.sent) {
+            let operation = match (self.read().await, &self.sent) {
                 // A job that leaves no operation behind vanishes when it has ended well.
                 (Err(error), Some(last)) if error.reason() == ErrorReason::NotFound => {
                     self.ended = true;

@@ -23,6 +23,12 @@ pub const fn select_horizon(engine: Engine) -> &'static str {
     )
 }
 
+/// A statement that tells whether the server only follows another one, which may be ahead of it.
+#[must_use]
+pub const fn select_in_recovery(engine: Engine) -> &'static str {
+    engine.pick("SELECT FALSE", "SELECT pg_is_in_recovery()")
+}
+
 /// The number of the transaction that asks, as the change log carries it.
 #[must_use]
 pub const fn current_xid(engine: Engine) -> &'static str {

@@ -12,7 +12,10 @@ use tonic::{Code, Request, Status};
 use tonic_types::StatusExt as _;
 
 use crate::{
-    harness::{Engine, Setup, Shop, assert_refused, eventually},
+    harness::{
+        Engine, Setup, Shop, assert_refused, eventually,
+        raw::{self, Raw},
+    },
     on_both_engines,
 };
 
@@ -188,9 +191,73 @@ on_both_engines! {
         let key = pb::ApiKey { display_name: "a".repeat(1024 * 1024), ..Default::default() };
         let request = pb::CreateApiKeyRequest { api_key: Some(key), ..Default::default() };
         let status = client.create_api_key(request).await.unwrap_err();
-        assert_refused(&status, Code::InvalidArgument, ErrorReason::MalformedRequest);
+        assert_refused(&status, Code::ResourceExhausted, ErrorReason::RequestTooLarge);
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.metadata["limit"], "1048576");
+    }
+
+    /// Its length comes first, and nothing after that is waited for.
+    async fn a_request_that_is_too_large_is_refused_at_its_length(shop: Shop) {
+        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let head: &[u8] = &[0, 0, 0x20, 0, 0];
+
+        let begun = raw.begin(SETTINGS, &[("authorization", &bearer)], head, false).await;
+
+        let status = begun.answered().await.unwrap_err();
+        assert_refused(&status, Code::ResourceExhausted, ErrorReason::RequestTooLarge);
+    }
+
+    async fn a_compressed_request_is_refused_by_what_is_wrong_with_it(shop: Shop) {
+        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let key = ("authorization", bearer.as_str());
+        let compressed: &[u8] = &[1, 0, 0, 0, 0];
+        for method in [SETTINGS, "/grpc.health.v1.Health/Check"] {
+            let flagged = raw.call(method, &[key], compressed).await.unwrap_err();
+            assert_refused(&flagged, Code::Internal, ErrorReason::MalformedRequest);
+
+            let gzip = [key, ("grpc-encoding", "gzip")];
+            let named = raw.call(method, &gzip, compressed).await.unwrap_err();
+            assert_refused(&named, Code::Unimplemented, ErrorReason::Unimplemented);
+            let headers = raw.begin(method, &gzip, compressed, true).await.headers().await;
+            assert_eq!(headers["grpc-accept-encoding"], "identity");
+
+            let plain = [key, ("grpc-encoding", "identity")];
+            drop(raw.call(method, &plain, EMPTY).await.unwrap());
+        }
+    }
+
+    async fn a_call_whose_deadline_has_passed_does_nothing(shop: Shop) {
+        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let add = pb::AddItemRequest {
+            target: Some(crate::watch::visitor("in no time")),
+            item: Some(crate::watch::item("mug", 1)),
+            ..Default::default()
+        };
+        for timeout in ["0S", "0n", "1n", "99n"] {
+            let headers = [("authorization", bearer.as_str()), ("grpc-timeout", timeout)];
+            let method = "/clientela.v1.CartService/AddItem";
+            let status = raw.call(method, &headers, raw::framed(&add)).await.unwrap_err();
+            assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+        }
+
+        let list = pb::ListCartsRequest::default();
+        let carts = shop.carts().list_carts(list).await.unwrap().into_inner().carts;
+        assert!(carts.is_empty(), "{carts:?}");
+    }
+
+    /// Whichever way it ends, it ends with a reason.
+    async fn a_call_that_hardly_has_time_is_answered_or_refused_with_a_reason(shop: Shop) {
+        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let bearer = format!("Bearer {}", shop.admin_key);
+        for timeout in ["1u", "100u", "300u", "500u", "700u", "1m", "2m", "3m"].repeat(20) {
+            let headers = [("authorization", bearer.as_str()), ("grpc-timeout", timeout)];
+            if let Err(status) = raw.call(SETTINGS, &headers, EMPTY).await {
+                assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+            }
+        }
     }
 
     async fn health_needs_no_key_and_reflection_does(shop: Shop) {
@@ -231,6 +298,10 @@ on_both_engines! {
         assert_eq!(status("GET / HTTP/1.1").await, "HTTP/1.1 200 OK");
         assert_eq!(status("GET /none HTTP/1.1").await, "HTTP/1.1 404 Not Found");
         let json = "POST /clientela.v1.AdminService/GetShop HTTP/1.1\r\ncontent-type: application/json";
+        assert_eq!(status(json).await, "HTTP/1.1 415 Unsupported Media Type");
+        let none = "POST /clientela.v1.AdminService/GetShop HTTP/1.1";
+        assert_eq!(status(none).await, "HTTP/1.1 415 Unsupported Media Type");
+        let json = "PUT /clientela.v1.AdminService/GetShop HTTP/1.1\r\ncontent-type: application/json";
         assert_eq!(status(json).await, "HTTP/1.1 404 Not Found");
     }
 

@@ -1,6 +1,7 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
 mod assigning;
+mod flags;
 mod hold;
 mod merging;
 mod replicas;

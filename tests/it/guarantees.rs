@@ -4,9 +4,12 @@
 //! watches that are folded; what is here asks the same of each sort.
 
 mod ending;
+mod history;
 mod latest;
 mod memory;
 mod revision;
+mod rings;
+mod starved;
 mod time;
 mod tokens;
 mod unread;

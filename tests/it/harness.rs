@@ -5,6 +5,7 @@ mod backup;
 mod clients;
 pub mod pooler;
 pub mod postgres;
+pub mod raw;
 mod refusal;
 mod setup;
 pub mod store;
@@ -212,6 +213,18 @@ impl Shop {
         running.feed.streams()
     }
 
+    /// How many shops and kinds the running server keeps the latest changes of, and how many bytes.
+    pub fn rings(&self) -> (usize, usize) {
+        let running = self.running.as_ref().expect("the server runs");
+        running.feed.rings()
+    }
+
+    /// How many times the running server has judged a change by a filter.
+    pub fn judgements(&self) -> u64 {
+        let running = self.running.as_ref().expect("the server runs");
+        running.feed.judgements()
+    }
+
     /// The folder of the embedded database and of the key file.
     pub fn folder(&self) -> &std::path::Path {
         self.data.folder.path()
@@ -238,6 +251,12 @@ impl Shop {
             self.running.is_none(),
             "the server would go on with what is gone"
         );
+        backup.restore(&self.data).await;
+    }
+
+    /// Puts the data of a copy in the place of the present ones while the server runs, as when another
+    /// database server takes over. Only PostgreSQL can be taken over.
+    pub async fn replace_under_the_server(&self, backup: &Backup) {
         backup.restore(&self.data).await;
     }
 
@@ -318,6 +337,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
+    // A test connects before it has anything to ask.
+    options.server.first_request_timeout = PATIENCE;
+    (setup.server)(&mut options.server);
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");

@@ -13,7 +13,7 @@ use crate::on_both_engines;
 use crate::watch::{item, visitor};
 
 /// A cart of about 200 KiB.
-async fn large_cart(shop: &Shop, number: usize) -> String {
+pub async fn large_cart(shop: &Shop, number: usize) -> String {
     let value = Value {
         kind: Some(Kind::StringValue("x".repeat(1_900))),
     };

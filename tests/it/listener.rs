@@ -90,9 +90,13 @@ on_both_engines! {
         let ask = request("OPTIONS", GET_TITLE)
             .header("origin", ORIGIN)
             .header("access-control-request-method", "POST")
-            .header("access-control-request-headers", "authorization,x-grpc-web");
+            .header("access-control-request-headers", "authorization,x-grpc-web,traceparent");
         let (asked, _) = http(&shop, ask.body(Full::default()).unwrap()).await;
         assert_eq!(asked.headers["access-control-allow-origin"], ORIGIN);
+        let allowed = asked.headers["access-control-allow-headers"].to_str().unwrap();
+        for header in ["authorization", "x-grpc-web", "traceparent", "tracestate"] {
+            assert!(allowed.split(',').any(|name| name == header), "{allowed}");
+        }
 
         let get = pb::GetTitleRequest { name: "titles/mr".into() };
         let call = request("POST", GET_TITLE)
@@ -129,6 +133,8 @@ on_both_engines! {
         tokio::spawn(connection);
         let answer = sender.send_request(watch.body(framed(&every())).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
+        // nginx passes it on message by message for that.
+        assert_eq!(answer.headers()["x-accel-buffering"], "no");
         let mut page = Page { body: answer.into_body(), received: Vec::new() };
 
         loop {

@@ -10,12 +10,13 @@ use axum::body::Body;
 use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
-use tonic::Status;
+use http_body_util::BodyExt as _;
+use tonic::{Code, Status};
 
 use crate::{
     access::{
         Roles,
-        layer::request::FRAME_HEAD_BYTES,
+        layer::{request::FRAME_HEAD_BYTES, undetailed},
         tables::MessageId,
         wire::{self, Malformed},
     },
@@ -55,7 +56,7 @@ impl Answer {
         };
         let mut out: Option<BytesMut> = None;
         let mut at = 0;
-        while let Some(length) = whole(data.get(at..).unwrap_or_default())? {
+        while let Some(length) = frame_length(data.get(at..).unwrap_or_default())? {
             let frame = data.get(at..at + length).ok_or(Malformed)?;
             let inner = frame.get(FRAME_HEAD_BYTES..).ok_or(Malformed)?;
             match wire::view(message, inner, roles)? {
@@ -90,8 +91,34 @@ impl Answer {
     }
 }
 
+/// All of an answer that is one message, and its trailers.
+///
+/// # Errors
+/// When it is refused at its end, without a reason: it is too large, or the server is at fault.
+pub async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Error> {
+    let mut message = Bytes::new();
+    let mut trailers = None;
+    while let Some(frame) = body.frame().await {
+        match frame.map_err(Error::internal)?.into_data() {
+            Ok(data) if message.is_empty() => message = data,
+            Ok(data) => message = [message, data].concat().into(),
+            Err(last) => trailers = last.into_trailers().ok(),
+        }
+    }
+    if let Some(status) = trailers.as_ref().and_then(Status::from_header_map)
+        && status.code() != Code::Ok
+        && status.details().is_empty()
+    {
+        return Err(match status.code() {
+            Code::OutOfRange => Error::answer_too_large(),
+            _ => undetailed(&status),
+        });
+    }
+    Ok((message, trailers))
+}
+
 /// The length of the frame that `data` begins with, if it is whole.
-fn whole(data: &[u8]) -> Result<Option<usize>, Malformed> {
+fn frame_length(data: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(([flag, length @ ..], _)) = data.split_first_chunk::<FRAME_HEAD_BYTES>() else {
         return Ok(None);
     };
@@ -151,7 +178,7 @@ impl http_body::Body for Answer {
 
 #[cfg(test)]
 mod tests {
-    use http_body_util::{BodyExt as _, StreamBody};
+    use http_body_util::StreamBody;
     use prost::Message as _;
 
     use super::*;

@@ -1,11 +1,11 @@
-//! Streams of the services that are not of the contract, health and reflection: they would go on as long
-//! as their reader likes, and are ended with the server so that they do not hold it up.
+//! Streams of the services that are not of the contract, health and reflection. By themselves they go on as
+//! long as their client likes; here they end at their age, at the client's deadline, and with the server.
 
 use std::{
     future::Future,
     pin::Pin,
     task::{Context, Poll},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use axum::body::Body;
@@ -13,32 +13,71 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
+use super::{deadline_passed, side};
 use crate::{error::Error, proto::pb::ErrorReason};
 
 /// How long what the end itself brings, as the health NOT_SERVING, may take to come.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
-/// A body that ends soon after a server was told to.
+/// A body that ends in time.
 pub struct Ending {
     inner: Body,
-    end: Pin<Box<dyn Future<Output = ()> + Send>>,
+    end: Pin<Box<dyn Future<Output = Error> + Send>>,
     ended: bool,
+    _permit: side::Permit,
+}
+
+/// When a stream ends.
+pub struct Ends {
+    /// The server stops.
+    pub draining: CancellationToken,
+    /// How old it gets.
+    pub age: Duration,
+    /// Until when its caller waits, if it says so.
+    pub deadline: Option<Instant>,
+}
+
+impl Ends {
+    async fn reached(self) -> Error {
+        let deadline = async {
+            match self.deadline {
+                Some(deadline) => tokio::time::sleep_until(deadline.into()).await,
+                None => std::future::pending().await,
+            }
+        };
+        tokio::select! {
+            () = self.draining.cancelled() => {
+                tokio::time::sleep(LAST_WORDS).await;
+                Error::unavailable(ErrorReason::Draining, "the server is stopping; ask again")
+            }
+            () = tokio::time::sleep(self.age) => {
+                let text = "the stream reached its age; ask again";
+                Error::unavailable(ErrorReason::Draining, text)
+            }
+            () = deadline => deadline_passed(),
+        }
+    }
 }
 
 impl Ending {
-    /// The body `inner`, which ends when `draining` is cancelled.
-    pub fn new(inner: Body, draining: CancellationToken) -> Self {
-        let end = Box::pin(async move {
-            draining.cancelled().await;
-            tokio::time::sleep(LAST_WORDS).await;
-        });
+    /// The body `inner`, which keeps its permit until it ends.
+    pub fn new(inner: Body, ends: Ends, permit: side::Permit) -> Self {
         Self {
             inner,
-            end,
+            end: Box::pin(ends.reached()),
             ended: false,
+            _permit: permit,
         }
+    }
+
+    fn end(&mut self, error: Error) -> Frame<Bytes> {
+        self.ended = true;
+        let mut trailers = HeaderMap::new();
+        // The status was made here and fits into headers; without it the stream just ends.
+        let _ = Status::from(error).add_header(&mut trailers);
+        Frame::trailers(trailers)
     }
 }
 
@@ -54,18 +93,21 @@ impl http_body::Body for Ending {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
-            return Poll::Ready(frame);
+            let refusal = match &frame {
+                Some(Ok(frame)) => frame.trailers_ref().and_then(Status::from_header_map),
+                _ => None,
+            };
+            return Poll::Ready(match refusal {
+                Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+                    Some(Ok(self.end(side::detailed(&status))))
+                }
+                _ => frame,
+            });
         }
-        if self.end.as_mut().poll(context).is_pending() {
-            return Poll::Pending;
+        match self.end.as_mut().poll(context) {
+            Poll::Ready(error) => Poll::Ready(Some(Ok(self.end(error)))),
+            Poll::Pending => Poll::Pending,
         }
-        self.ended = true;
-        let text = "the server is stopping; ask again";
-        let mut trailers = HeaderMap::new();
-        // The status was made here and fits into headers; without it the stream just ends.
-        let _ =
-            Status::from(Error::unavailable(ErrorReason::Draining, text)).add_header(&mut trailers);
-        Poll::Ready(Some(Ok(Frame::trailers(trailers))))
     }
 
     fn is_end_stream(&self) -> bool {

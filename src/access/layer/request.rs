@@ -3,8 +3,8 @@
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use bytes::{Buf as _, Bytes, BytesMut};
-use http::HeaderMap;
+use bytes::{Bytes, BytesMut};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use http_body_util::BodyExt as _;
 use tonic::Code;
 
@@ -14,6 +14,15 @@ use crate::{
     limits,
     proto::pb::ErrorReason,
 };
+
+/// Names the encoding of the messages of a call.
+const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
+/// Names the encodings that a server takes.
+pub const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
+/// The one encoding that is taken.
+pub const IDENTITY: &str = "identity";
+/// The key of the refusal's metadata that names it.
+pub const ACCEPTED_KEY: &str = "accepted";
 
 /// A flag and the length go before a message.
 pub const FRAME_HEAD_BYTES: usize = 5;
@@ -81,23 +90,21 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
     Some(asked.saturating_sub((asked / 10).min(MARGIN_MAX)))
 }
 
-/// Receives the request: its one frame whole, and the message in it.
+/// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
+/// no frame is refused as soon as that is known, whatever its client goes on to send.
 pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Bytes)> {
-    let encoding = headers.get("grpc-encoding");
-    if encoding.is_some_and(|encoding| encoding != "identity") {
-        return Err(compressed());
+    let encoding = headers.get(ENCODING);
+    if let Some(encoding) = encoding.filter(|encoding| *encoding != IDENTITY) {
+        return Err(compressed(encoding));
     }
     let mut received = Bytes::new();
     let mut pieces = BytesMut::new();
+    let mut length = None;
     while let Some(frame) = body.frame().await {
-        // Who goes away in the middle gets no answer, whatever it is.
+        // A client that goes away in the middle gets no answer, whatever it is.
         let Ok(data) = frame.map_err(|_| wire::malformed())?.into_data() else {
             continue;
         };
-        if received.len() + pieces.len() + data.len() > limits::REQUEST_BYTES_MAX + FRAME_HEAD_BYTES
-        {
-            return Err(too_large());
-        }
         // Nearly every request comes as one piece, which is not copied.
         if received.is_empty() && pieces.is_empty() {
             received = data;
@@ -107,36 +114,61 @@ pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Byte
             }
             pieces.extend_from_slice(&data);
         }
+        let so_far = if pieces.is_empty() {
+            &received[..]
+        } else {
+            &pieces[..]
+        };
+        if length.is_none() {
+            length = announced(so_far)?;
+        }
+        if length.is_some_and(|length| so_far.len() > length + FRAME_HEAD_BYTES) {
+            return Err(wire::malformed());
+        }
     }
     if !pieces.is_empty() {
         received = pieces.freeze();
     }
-    let mut head = received.slice(..FRAME_HEAD_BYTES.min(received.len()));
-    if head.len() < FRAME_HEAD_BYTES {
+    if length.map(|length| length + FRAME_HEAD_BYTES) != Some(received.len()) {
         return Err(wire::malformed());
     }
-    match head.get_u8() {
-        0 => {}
-        1 => return Err(compressed()),
-        _ => return Err(wire::malformed()),
-    }
-    let length = usize::try_from(head.get_u32()).unwrap_or(usize::MAX);
     let message = received.slice(FRAME_HEAD_BYTES..);
-    if message.len() != length {
-        return Err(wire::malformed());
-    }
     Ok((received, message))
 }
 
-fn compressed() -> Error {
-    let text = "requests are taken only uncompressed";
-    Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
+/// The length of the message that a frame begins with, once that has come.
+fn announced(frame: &[u8]) -> Result<Option<usize>> {
+    let Some(([flag, length @ ..], _)) = frame.split_first_chunk::<FRAME_HEAD_BYTES>() else {
+        return Ok(None);
+    };
+    match flag {
+        0 => {}
+        1 => return Err(compressed_without_encoding()),
+        _ => return Err(wire::malformed()),
+    }
+    let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
+    if length > limits::REQUEST_BYTES_MAX {
+        return Err(too_large());
+    }
+    Ok(Some(length))
+}
+
+fn compressed(encoding: &HeaderValue) -> Error {
+    let named = encoding.to_str().unwrap_or("the encoding");
+    let text = format!("{named:?} is not taken; requests are sent uncompressed ({IDENTITY})");
+    Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text).with(ACCEPTED_KEY, IDENTITY)
+}
+
+/// What the gRPC specification calls an error of the implementation of the protocol.
+fn compressed_without_encoding() -> Error {
+    let text = "the message is marked as compressed, and no grpc-encoding is named";
+    Error::new(Code::Internal, ErrorReason::MalformedRequest, text)
 }
 
 fn too_large() -> Error {
     let max = limits::REQUEST_BYTES_MAX;
     let text = format!("the request is larger than {max} bytes");
-    Error::new(Code::InvalidArgument, ErrorReason::MalformedRequest, text)
+    Error::new(Code::ResourceExhausted, ErrorReason::RequestTooLarge, text)
         .with("limit", max.to_string())
 }
 
@@ -229,7 +261,6 @@ mod tests {
             &[b"\0\0\0\0\x02abc"],
             &[b"\0\0\0\0\x01a\0\0\0\0\x01b"],
             &[b"\x07\0\0\0\x01a"],
-            &[b"\0\xff\xff\xff\xffa"],
         ] {
             let error = receive(&headers(&[]), in_pieces(pieces)).await.unwrap_err();
             assert_eq!(error.reason(), ErrorReason::MalformedRequest, "{pieces:?}");
@@ -240,22 +271,37 @@ mod tests {
     async fn compressed_requests_are_not_taken() {
         let flagged = receive(&headers(&[]), in_pieces(&[b"\x01\0\0\0\x01a"])).await;
         let gzip = headers(&[("grpc-encoding", "gzip")]);
-        let named = receive(&gzip, in_pieces(&[b"\0\0\0\0\x01a"])).await;
+        let named = receive(&gzip, in_pieces(&[b"\x01\0\0\0\x01a"])).await;
 
-        assert_eq!(flagged.unwrap_err().code(), Code::Unimplemented);
+        assert_eq!(flagged.unwrap_err().code(), Code::Internal);
         assert_eq!(named.unwrap_err().code(), Code::Unimplemented);
     }
 
     #[tokio::test]
-    async fn a_request_beyond_the_limit_is_refused_before_it_is_whole() {
-        let piece = |length| Ok(http_body::Frame::data(Bytes::from(vec![0; length])));
-        let endless = futures::stream::repeat_with(move || piece(64 * 1024));
+    async fn a_request_beyond_the_limit_is_refused_at_its_length() {
+        let head = futures::stream::iter([Ok::<_, std::convert::Infallible>(
+            http_body::Frame::data(Bytes::from_static(b"\0\0\x10\0\x01")),
+        )]);
+        let never_whole = head.chain(futures::stream::pending());
+
+        let error = receive(&headers(&[]), Body::new(StreamBody::new(never_whole)))
+            .await
+            .unwrap_err();
+
+        assert_eq!(error.reason(), ErrorReason::RequestTooLarge);
+        assert_eq!(error.metadata("limit"), Some("1048576"));
+    }
+
+    #[tokio::test]
+    async fn a_request_that_goes_on_after_its_frame_is_refused_at_once() {
+        let piece = |_| Ok(http_body::Frame::data(Bytes::from_static(b"\0\0\0\0\x01a")));
+        let endless = futures::stream::iter(0..).map(piece);
         let endless = endless.map(|frame: Result<_, std::convert::Infallible>| frame);
 
         let error = receive(&headers(&[]), Body::new(StreamBody::new(endless)))
             .await
             .unwrap_err();
 
-        assert_eq!(error.metadata("limit"), Some("1048576"));
+        assert_eq!(error.reason(), ErrorReason::MalformedRequest);
     }
 }

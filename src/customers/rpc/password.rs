@@ -15,7 +15,7 @@ use crate::{
         visits,
     },
     error::{Error, Result},
-    passwords::Verdict,
+    passwords::{Owner, Verdict},
     proto::pb::{self, ErrorReason},
 };
 
@@ -35,7 +35,8 @@ impl Service {
             .await?;
         let account = account.map(account_of).transpose()?;
         let stored = account.as_ref().and_then(|(_, digest)| digest.clone());
-        let verdict = self.passwords.verify(password, stored).await?;
+        let owner = Owner::of(&caller);
+        let verdict = self.passwords.verify(&owner, password, stored).await?;
         match (account, verdict) {
             (Some((customer, Some(old))), Verdict::Right(renewed)) if customer.may_sign_in() => {
                 let renewal = renewed.map(|new| (old, new));

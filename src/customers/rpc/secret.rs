@@ -15,7 +15,7 @@ use crate::{
     customers::convert,
     error::Result,
     feed,
-    passwords::{Password, Verdict},
+    passwords::{Owner, Password, Verdict},
     store::Tx,
 };
 
@@ -48,7 +48,10 @@ impl Service {
             });
         }
         Ok(Secret {
-            digest: self.passwords.hash(password.clone()).await?,
+            digest: self
+                .passwords
+                .hash(&Owner::of(caller), password.clone())
+                .await?,
             compared: false,
         })
     }
@@ -74,9 +77,10 @@ impl Service {
         let Some(Kept { digest }) = kept else {
             return Ok(None);
         };
+        let owner = Owner::of(caller);
         let verdict = self
             .passwords
-            .verify(password.clone(), Some(digest.clone()));
+            .verify(&owner, password.clone(), Some(digest.clone()));
         match verdict.await? {
             Verdict::Right(_) => Ok(Some(digest)),
             Verdict::Wrong => Err(feed::request_id_reused()),

@@ -2,62 +2,15 @@
 
 use std::sync::Arc;
 
-use futures::future::BoxFuture;
-use prost::Message as _;
-
 use super::*;
-use crate::error::Result;
-use crate::feed::log::{Kind, Payload};
-use crate::feed::{Decoded, PageQuery, Rows};
-use crate::filter::{Record, Value};
-use crate::store::Conn;
-
-/// Resources whose body is their topic.
-struct Things;
-
-impl Resource for Things {
-    fn kind(&self) -> Kind {
-        Kind::Cart
-    }
-
-    fn collection(&self) -> &'static str {
-        "things"
-    }
-
-    fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>> {
-        Ok(Arc::new(Thing(String::from_utf8_lossy(body).into_owned())))
-    }
-
-    fn page<'c>(&self, _conn: &'c mut Conn, _query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
-        unreachable!("a channel reads nothing")
-    }
-}
-
-struct Thing(String);
-
-impl Record for Thing {
-    fn value(&self, _field: usize) -> Value<'_> {
-        Value::Absent
-    }
-}
-
-impl Decoded for Thing {
-    fn topics(&self) -> Vec<String> {
-        vec![self.0.clone()]
-    }
-}
+use crate::feed::things::{Things, payload};
 
 /// A change of a thing to a topic; without one it is gone.
-fn change(id: &str, version: i64, topic: Option<&str>) -> Arc<Entry> {
-    let resource = topic.map(|topic| topic.as_bytes().to_vec().into());
-    let payload = Payload {
-        resource,
-        causes: Vec::new(),
-    };
-    let payload = payload.encode_to_vec();
+fn change(id: &str, version: i64, topic: Option<&str>) -> Arrival {
+    let payload = payload(topic);
     let (position, gone) = (Position::ORIGIN, topic.is_none());
     let entry = Entry::new(&Things, position, id.into(), version, gone, &payload, 0);
-    Arc::new(entry.unwrap())
+    Arrival::Entry(Arc::new(entry.unwrap()))
 }
 
 fn channel() -> Channel {
@@ -165,4 +118,27 @@ fn a_closed_inbox_leaves_nothing_behind() {
     let state = channel.state();
     assert!(state.inboxes.is_empty());
     assert_eq!(state.topics, 0);
+}
+
+/// Streams of other names go on, as they never wanted it.
+#[test]
+fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
+    let channel = channel();
+    let ada = open(&channel, Inbox::of_topic("ada"));
+    let named = open(&channel, Inbox::of_ids(&["a".into()]));
+    let other = open(&channel, Inbox::of_ids(&["b".into()]));
+    channel.push(vec![change("b", 1, Some("ada"))]);
+    let end = channel.index_after(Position::ORIGIN).unwrap() + 1;
+
+    let lost = Arrival::Unreadable {
+        position: Position::ORIGIN,
+        id: "a".into(),
+    };
+    let ring = channel.push(vec![lost, change("b", 2, Some("ada"))]);
+
+    assert!(matches!(ada.take(), Taken::Outrun));
+    assert!(matches!(named.take(), Taken::Outrun));
+    assert_eq!(taken(&other), told(&[("b", 1), ("b", 2)]));
+    assert!(matches!(channel.read(end, 10), Taken::Outrun));
+    assert!(ring.oldest.is_some(), "what came behind it is kept");
 }

@@ -3,13 +3,21 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use tonic::Code;
+
 use super::outbox::{Outgoing, Sending};
+use super::reading::{self, Due};
 use super::{Phase, Watch};
 use crate::error::{Error, Result};
 use crate::feed::entry::Entry;
 use crate::feed::resource::{Decoded, Scope};
 use crate::limits;
 use crate::proto::pb::ErrorReason;
+
+/// Resources that are read at once because of the clock.
+const DUE_ROWS: usize = 200;
+/// After how many microseconds they are read again, if the database was not available.
+const DUE_RETRY: i64 = 1_000_000;
 
 /// The resources that a filtered stream has sent and not taken back.
 pub struct Members {
@@ -110,6 +118,10 @@ impl Watch {
         if self.members.is_none() {
             return Ok(Some(Sending::Whole));
         }
+        if entry.is_undecodable(self.resource) {
+            let what = "a change cannot be decoded for filters";
+            return Err(Error::corrupt("change_log", &entry.id, what));
+        }
         let decoded = entry.decoded(self.resource).cloned();
         let mut matches = decoded.is_some();
         match &decoded {
@@ -146,42 +158,70 @@ impl Watch {
     pub(super) fn matches_at(
         &mut self,
         now: i64,
-        entry: &Arc<Entry>,
+        entry: &Entry,
         decoded: &dyn Decoded,
     ) -> Result<bool> {
         let Some(filter) = &self.filter else {
             return Ok(true);
         };
-        match filter.next_flip(decoded, now) {
-            Some(flip) => {
-                self.timed.insert(Arc::clone(entry), flip);
-                if self.timed.len() > limits::WATCH_MEMBERS_MAX {
-                    return Err(too_wide());
+        if filter.uses_clock() {
+            match filter.filter().next_flip(decoded, now) {
+                Some(flip) => {
+                    self.timed.insert(&entry.id, entry.version, flip);
+                    if self.timed.len() > limits::WATCH_MEMBERS_MAX {
+                        return Err(too_wide());
+                    }
                 }
+                None => self.timed.remove(&entry.id),
             }
-            None => self.timed.remove(&entry.id),
         }
-        Ok(filter.matches(decoded, now))
+        Ok(filter.matches(decoded, now, &entry.verdicts))
     }
 
-    /// When the clock changes a match. Not before a snapshot is whole, of which that is a part.
+    /// When the clock changes a match. Not before a snapshot is whole, of which that is a part, and not
+    /// while something is read.
     pub(super) fn next_flip(&self) -> Option<i64> {
         match self.phase {
-            Phase::Snapshot(_) => None,
-            _ => self.timed.next(),
+            _ if self.reading.is_some() => None,
+            Phase::Snapshot(_) | Phase::Resume(_) => None,
+            Phase::CatchUp | Phase::Live | Phase::Draining => self.timed.next(),
         }
     }
 
-    /// Judges again what the clock has changed.
-    pub(super) fn flip_timed(&mut self) -> Result<()> {
+    /// Reads what the clock has changed. The stream considers no change until it has judged that.
+    pub(super) fn read_due(&mut self) {
         let now = self.clock.now();
         if self.next_flip().is_none_or(|flip| flip > now) {
-            return Ok(());
+            return;
         }
-        while let Some(entry) = self.timed.take_due(now) {
+        let due = self.timed.take_due(now, DUE_ROWS);
+        let shop = Arc::clone(&self.shop);
+        self.reading = Some(reading::due(&self.feed, self.resource, shop, due));
+    }
+
+    /// Judges again what the clock has changed. What is newer than it was, or gone, has a change in the log
+    /// that the stream has not come to yet, and is judged by that.
+    pub(super) fn take_due(&mut self, due: Due) -> Result<()> {
+        let Due { versions, rows } = due;
+        let now = self.clock.now();
+        let rows = match rows {
+            // A stream that follows its channel outlives a database that is away for a while.
+            Err(error) if error.code() == Code::Unavailable => {
+                for (id, version) in versions {
+                    self.timed.insert(&id, version, now + DUE_RETRY);
+                }
+                return Ok(());
+            }
+            rows => rows?,
+        };
+        for row in rows {
+            let version = versions.get(row.id.as_str()).copied();
+            if version != Some(row.version) {
+                continue;
+            }
+            let entry = Arc::new(Entry::of_row(self.resource, self.position, &row)?);
             let members = self.members.as_ref();
             let known = members.is_some_and(|members| members.known.contains(&entry.id));
-            // By the same time: with one that was set back since, it would be due for ever.
             if let Some(sending) = self.judge(&entry, now)?
                 && known != matches!(sending, Sending::Whole)
             {

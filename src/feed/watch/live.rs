@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Phase, Watch};
+use super::{Phase, Watch, reading};
 use crate::error::Result;
 use crate::feed::runs::{Run, View};
 use crate::feed::source::Found;
@@ -17,7 +17,10 @@ impl Watch {
             Found::Outrun => {
                 // Read last: whatever was thrown away is before this.
                 self.floor = self.feed.0.hub.floor();
-                if !self.feed.0.settings.plant.catches_up() {
+                if self.feed.0.settings.plant.catches_up() {
+                    // Also where nothing seems to be missing: only the log knows whether its rows can be had.
+                    self.reading = Some(reading::log(&self.feed, self.position));
+                } else {
                     self.move_to(self.floor);
                 }
                 self.phase = Phase::CatchUp;

@@ -6,6 +6,7 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
+use super::paced::Paced;
 use crate::feed::entry::{Element, Entry};
 use crate::feed::position::Position;
 use crate::feed::resource::Resource;
@@ -14,8 +15,6 @@ use crate::proto::pb::DeliveryMode;
 /// A message holds so many changes, and so many bytes of them, at the most (one change may be larger).
 pub const MESSAGE_CHANGES: usize = 256;
 pub const MESSAGE_BYTES: usize = 256 * 1024;
-/// Beyond so many resources that wait for their interval, none is made to wait.
-const WAITING_MAX: usize = 10_000;
 
 /// As what a change is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -61,8 +60,8 @@ pub struct Outbox {
     interval: Duration,
     every: Vec<Outgoing>,
     latest: IndexMap<Box<str>, Outgoing>,
-    /// When a resource was last sent, where an interval has to pass between.
-    sent_at: IndexMap<Box<str>, Instant>,
+    /// The latest instead, where an interval has to pass between two changes of a resource.
+    paced: Option<Paced>,
 }
 
 impl Outbox {
@@ -72,7 +71,7 @@ impl Outbox {
             interval,
             every: Vec::new(),
             latest: IndexMap::new(),
-            sent_at: IndexMap::new(),
+            paced: (!interval.is_zero()).then(|| Paced::new(interval)),
         }
     }
 
@@ -80,6 +79,10 @@ impl Outbox {
     pub fn put(&mut self, id: Box<str>, mut outgoing: Outgoing) {
         if self.delivery == DeliveryMode::Every {
             self.every.push(outgoing);
+            return;
+        }
+        if let Some(paced) = &mut self.paced {
+            paced.put(&id, outgoing);
             return;
         }
         // Removed and added at the end, so that the order stays that of the log.
@@ -92,34 +95,41 @@ impl Outbox {
 
     /// Whether nothing waits, and nothing of what comes will.
     pub fn holds_nothing(&self) -> bool {
-        self.interval.is_zero() && self.every.is_empty() && self.latest.is_empty()
+        self.paced.is_none() && self.every.is_empty() && self.latest.is_empty()
     }
 
     /// Forgets what waits.
     pub fn clear(&mut self) {
-        self.every.clear();
-        self.latest.clear();
-        self.sent_at.clear();
+        *self = Self::new(self.delivery, self.interval);
     }
 
     /// Makes everything due from now on.
     pub fn expedite(&mut self) {
-        self.interval = Duration::ZERO;
+        if let Some(paced) = &mut self.paced {
+            paced.expedite();
+        }
     }
 
     /// Makes what waits due.
     pub fn expedite_once(&mut self) {
-        self.sent_at.clear();
+        if let Some(paced) = &mut self.paced {
+            paced.expedite_once();
+        }
     }
 
     /// When the next change is due; None if none waits.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        let wait = |id: &str| self.sent_at.get(id).map_or(now, |at| *at + self.interval);
-        self.latest.keys().map(|id| wait(id)).min()
+        match &self.paced {
+            Some(paced) => paced.due(now),
+            None => (!self.latest.is_empty()).then_some(now),
+        }
     }
 
     /// Up to where everything has been sent, if `position` has been considered.
     pub fn sent_up_to(&self, position: Position) -> Position {
+        if let Some(paced) = &self.paced {
+            return paced.before().unwrap_or(position);
+        }
         let waiting = self.every.iter().chain(self.latest.values());
         let held = waiting
             .map(|outgoing| outgoing.before)
@@ -176,20 +186,9 @@ impl Outbox {
         if self.delivery == DeliveryMode::Every {
             return std::mem::take(&mut self.every);
         }
-        if self.interval.is_zero() || self.latest.len() > WAITING_MAX {
-            return std::mem::take(&mut self.latest).into_values().collect();
+        match &mut self.paced {
+            Some(paced) => paced.take_due(now),
+            None => std::mem::take(&mut self.latest).into_values().collect(),
         }
-        let interval = self.interval;
-        self.sent_at.retain(|_, at| *at + interval > now);
-        let mut due = Vec::new();
-        for (id, outgoing) in std::mem::take(&mut self.latest) {
-            if self.sent_at.contains_key(&id) {
-                self.latest.insert(id, outgoing);
-            } else {
-                self.sent_at.insert(id, now);
-                due.push(outgoing);
-            }
-        }
-        due
     }
 }

@@ -1,15 +1,18 @@
-//! What a stream reads from the database, and what it makes of it. It is read apart from the stream,
-//! which goes on to send heartbeats and to heed its end while it waits.
+//! What a stream reads from the database, and what it makes of it.
+//!
+//! Invariant: each read runs in a task of its own ([`Apart`]), from the wait for its turn on. A stream whose
+//! client does not read holds no connection, no turn and no transaction.
 
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use tokio::sync::SemaphorePermit;
 
 use super::{Phase, Watch, snapshot};
 use crate::error::{Error, Result};
 use crate::feed::Feed;
+use crate::feed::apart::Apart;
 use crate::feed::history::{self, LogRow};
 use crate::feed::position::{Position, Progress};
 use crate::feed::resource::{PageQuery, Resource, Row, Rows, Scope};
@@ -19,8 +22,8 @@ use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
 /// Rows of the log that are read at once.
 const LOG_ROWS: i64 = 500;
 
-/// A read that is under way. Boxed, as it is large and a live stream has none.
-pub type Reading = BoxFuture<'static, Result<Read>>;
+/// A read that is under way.
+pub type Reading = Apart<Read>;
 
 /// What was read.
 pub enum Read {
@@ -30,6 +33,8 @@ pub enum Read {
     Page(Page),
     /// A page of the change log.
     Log(Log),
+    /// Resources that the clock made match, or not match any more.
+    Due(Due),
 }
 
 /// What a stream that resumes has to know beside its position.
@@ -62,12 +67,21 @@ pub struct Log {
     pub handed: Position,
 }
 
+/// Resources that are to be judged again, and how they are now.
+pub struct Due {
+    /// Each with the version that it is judged by.
+    pub versions: HashMap<Box<str>, i64>,
+    /// Those that are there, if they could be read.
+    pub rows: Result<Vec<Row>>,
+}
+
 impl Watch {
     pub(super) fn take_read(&mut self, read: Result<Read>) -> Result<()> {
         let taken = read.and_then(|read| match read {
             Read::Resumed(resumed) => self.take_resumed(&resumed),
             Read::Page(page) => self.take_page(page),
             Read::Log(log) => self.take_log(log),
+            Read::Due(due) => self.take_due(due),
         });
         if let Err(error) = taken {
             let cause = self.reset_cause(error)?;
@@ -105,7 +119,7 @@ impl Watch {
         let Log { rows, full, handed } = log;
         let end = rows.last().map(LogRow::position);
         for row in rows {
-            if *row.shop_id == *self.shop && row.kind == self.resource.kind().number() {
+            if self.may_concern(&row) {
                 self.consider(Arc::new(tail::entry(self.resource, row)?))?;
             }
         }
@@ -120,8 +134,14 @@ impl Watch {
         Ok(())
     }
 
+    fn may_concern(&self, row: &LogRow) -> bool {
+        *row.shop_id == *self.shop
+            && row.kind == self.resource.kind().number()
+            && (!matches!(self.scope, Scope::Ids(_)) || self.ids.contains(&row.resource_id))
+    }
+
     /// The cause of a new snapshot instead of an error about history, if the reader asked for that.
-    fn reset_cause(&self, error: Error) -> Result<Cause> {
+    pub(super) fn reset_cause(&self, error: Error) -> Result<Cause> {
         match error.reason() {
             ErrorReason::ResumeTokenExpired if self.options.reset => Ok(Cause::TokenExpired),
             ErrorReason::StoreEpochChanged if self.options.reset => Ok(Cause::EpochChanged),
@@ -132,10 +152,13 @@ impl Watch {
     /// A query for a page of what the stream is about.
     pub(super) fn query(&self, after: Option<String>) -> PageQuery {
         // What the clock keeps from matching now may match later: those rows have to be looked at too.
-        let filter = match &self.filter {
-            Some(filter) if filter.uses_clock() => Some(Arc::new(filter.timeless())),
-            filter => filter.clone(),
-        };
+        let filter = self.filter.as_ref().map(|filter| {
+            if filter.uses_clock() {
+                Arc::new(filter.filter().timeless())
+            } else {
+                Arc::clone(filter.filter())
+            }
+        });
         PageQuery {
             shop: Arc::clone(&self.shop),
             scope: self.scope.clone(),
@@ -155,7 +178,8 @@ pub fn resume(
     topic: Option<PageQuery>,
 ) -> Reading {
     let feed = feed.clone();
-    async move {
+    Apart::start(async move {
+        let _turn = turn(&feed).await?;
         let order = feed.0.settings.order;
         let checks = feed.0.settings.plant.checks_history();
         let read = feed.0.store.snapshot(|conn| {
@@ -178,19 +202,20 @@ pub fn resume(
             .boxed()
         });
         let (end, followed) = read.await?;
+        feed.0.hub.note_ahead(progress.seen);
+        feed.0.hub.note_ahead(end);
         Ok(Read::Resumed(Resumed {
             progress,
             followed,
             end,
         }))
-    }
-    .boxed()
+    })
 }
 
 /// A page of a snapshot.
 pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> Reading {
     let feed = feed.clone();
-    async move {
+    Apart::start(async move {
         let _turn = turn(&feed).await?;
         let order = feed.0.settings.order;
         let read = feed.0.store.snapshot(|conn| {
@@ -209,6 +234,8 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
             .boxed()
         });
         let mut page = read.await?;
+        feed.0.hub.note_ahead(page.end);
+        feed.0.hub.note_ahead(page.seen);
         if let Some(barrier) = feed.0.settings.plant.late_position() {
             barrier.wait().await;
             barrier.wait().await;
@@ -216,32 +243,59 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
             page.end = end.await?;
         }
         Ok(Read::Page(page))
-    }
-    .boxed()
+    })
 }
 
 /// The change log after a position.
 pub fn log(feed: &Feed, after: Position) -> Reading {
     let feed = feed.clone();
-    async move {
+    Apart::start(async move {
         let _turn = turn(&feed).await?;
         // Whatever was handed to the channels by now can be read below.
         let handed = feed.0.hub.position();
         let order = feed.0.settings.order;
-        let read = feed.0.store.snapshot(|conn| {
+        let checks = feed.0.settings.plant.checks_history();
+        let read = feed.0.store.read(|conn| {
             async move {
-                match history::compacted(conn).await? {
-                    Some(compacted) if compacted.is_after(after) => Err(history::expired()),
-                    _ => history::page(conn, order, after, LOG_ROWS).await,
+                if checks {
+                    history::follow(conn, order, after, LOG_ROWS).await
+                } else {
+                    history::page(conn, order, after, LOG_ROWS).await
                 }
             }
             .boxed()
         });
         let rows = read.await?;
+        if let Some(last) = rows.last() {
+            feed.0.hub.note_ahead(last.position());
+        }
         let full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= LOG_ROWS;
         Ok(Read::Log(Log { rows, full, handed }))
-    }
-    .boxed()
+    })
+}
+
+/// Resources of a shop as they are now; `versions` are those that a stream knows.
+pub fn due(
+    feed: &Feed,
+    resource: &'static dyn Resource,
+    shop: Arc<str>,
+    versions: HashMap<Box<str>, i64>,
+) -> Reading {
+    let feed = feed.clone();
+    Apart::start(async move {
+        let _turn = turn(&feed).await?;
+        let query = PageQuery {
+            shop,
+            scope: Scope::Ids(versions.keys().map(ToString::to_string).collect()),
+            filter: None,
+            now: feed.clock().now(),
+            after: None,
+            limit: i64::try_from(versions.len()).unwrap_or(i64::MAX),
+        };
+        let rows = feed.0.store.read(|conn| resource.page(conn, query));
+        let rows = rows.await.map(|page| page.rows);
+        Ok(Read::Due(Due { versions, rows }))
+    })
 }
 
 /// Few streams read at the same time, so that many which begin at once do not take the database from

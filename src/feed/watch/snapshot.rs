@@ -5,7 +5,6 @@
 //! changes after the first page's position are sent, except those that a row already showed.
 
 use std::collections::HashMap;
-use std::sync::Arc;
 
 use bytes::Bytes;
 
@@ -14,11 +13,11 @@ use super::{Phase, Watch};
 use crate::error::Result;
 use crate::feed::entry::{Element, Entry};
 use crate::feed::frame::Signal;
+use crate::feed::judgement::Shared;
 use crate::feed::position::Position;
 use crate::feed::resource::Row;
 use crate::feed::watch::judge::Members;
 use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
-use crate::filter::Filter;
 use crate::proto::pb::{self, snapshot_begin::Cause};
 
 /// Rows that are read at once.
@@ -137,7 +136,7 @@ impl Watch {
     }
 
     fn send_rows(&mut self, rows: Vec<Row>, time: i64) -> Result<()> {
-        let by_clock = self.filter.as_deref().is_some_and(Filter::uses_clock);
+        let by_clock = self.filter.as_ref().is_some_and(Shared::uses_clock);
         let sent = self.is_amid_snapshot();
         let mut pieces: Vec<Bytes> = Vec::new();
         let (mut changes, mut bytes) = (0, 0);
@@ -166,7 +165,7 @@ impl Watch {
     }
 
     fn row_matches(&mut self, row: &Row, time: i64) -> Result<bool> {
-        let entry = Arc::new(Entry::of_row(self.resource, self.position, row)?);
+        let entry = Entry::of_row(self.resource, self.position, row)?;
         match entry.decoded(self.resource).cloned() {
             Some(decoded) => self.matches_at(time, &entry, &*decoded),
             None => Ok(false),

@@ -22,7 +22,7 @@ impl Watch {
             self.drain();
             return Ok(());
         }
-        self.flip_timed()?;
+        self.read_due();
         if self.outbox.due(now).is_some_and(|due| due <= now) {
             self.flush();
         }

@@ -1,29 +1,30 @@
-//! Resources whose match changes by the clock alone, and when.
+//! Resources whose match changes by the clock alone, and when. A resource may wait here for weeks, so that
+//! only its version is kept; it is read again when its time has come.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
-use crate::feed::entry::Entry;
-
 /// The resources of a stream that the clock will make match, or not match any more.
 #[derive(Default)]
 pub struct Timed {
-    entries: HashMap<Box<str>, (Arc<Entry>, i64)>,
-    flips: BTreeSet<(i64, Box<str>)>,
+    /// The version of each, and the time.
+    resources: HashMap<Arc<str>, (i64, i64)>,
+    flips: BTreeSet<(i64, Arc<str>)>,
 }
 
 impl Timed {
-    /// Notes when a resource has to be judged again, in place of what was noted of it.
-    pub fn insert(&mut self, entry: Arc<Entry>, flip: i64) {
-        self.remove(&entry.id);
-        self.flips.insert((flip, entry.id.clone()));
-        self.entries.insert(entry.id.clone(), (entry, flip));
+    /// Notes when a resource that has this version has to be judged again, in place of what was noted of it.
+    pub fn insert(&mut self, id: &str, version: i64, flip: i64) {
+        self.remove(id);
+        let id: Arc<str> = id.into();
+        self.flips.insert((flip, Arc::clone(&id)));
+        self.resources.insert(id, (version, flip));
     }
 
     /// Forgets a resource.
     pub fn remove(&mut self, id: &str) {
-        if let Some((entry, flip)) = self.entries.remove(id) {
-            self.flips.remove(&(flip, entry.id.clone()));
+        if let Some((id, (_, flip))) = self.resources.remove_entry(id) {
+            self.flips.remove(&(flip, id));
         }
     }
 
@@ -32,23 +33,28 @@ impl Timed {
         self.flips.first().map(|(flip, _)| *flip)
     }
 
-    /// Takes a resource that has to be judged again by now.
-    pub fn take_due(&mut self, now: i64) -> Option<Arc<Entry>> {
-        if self.next()? > now {
-            return None;
+    /// Takes up to `max` resources that have to be judged again by now, with their versions.
+    pub fn take_due(&mut self, now: i64, max: usize) -> HashMap<Box<str>, i64> {
+        let mut due = HashMap::new();
+        while due.len() < max && self.next().is_some_and(|flip| flip <= now) {
+            let Some((_, id)) = self.flips.pop_first() else {
+                break;
+            };
+            if let Some((version, _)) = self.resources.remove(&id) {
+                due.insert(Box::from(&*id), version);
+            }
         }
-        let (_, id) = self.flips.pop_first()?;
-        self.entries.remove(&id).map(|(entry, _)| entry)
+        due
     }
 
     /// How many resources there are.
     pub fn len(&self) -> usize {
-        self.entries.len()
+        self.resources.len()
     }
 
     /// Forgets all.
     pub fn clear(&mut self) {
-        self.entries.clear();
+        self.resources.clear();
         self.flips.clear();
     }
 }

@@ -356,13 +356,12 @@ async fn a_key_is_revoked_while_all_readers_are_taken(engine: Engine) {
         Engine::Sqlite => None,
     };
     let made = try_make(&shop, None).await.unwrap();
-    let watched = async |mut carts: CartServiceClient<Transport>| {
+    let mut clients = vec![shop.carts_as(&made.secret)];
+    clients.extend(replica.iter().map(|replica| replica.carts_as(&made.secret)));
+    let mut ends = Vec::new();
+    for mut carts in clients {
         let watch = carts.watch_carts(pb::WatchCartsRequest::default()).await;
-        tokio::spawn(end(watch.unwrap().into_inner()))
-    };
-    let mut ends = vec![watched(shop.carts_as(&made.secret)).await];
-    if let Some(replica) = &replica {
-        ends.push(watched(replica.carts_as(&made.secret)).await);
+        ends.push(tokio::spawn(end(watch.unwrap().into_inner())));
     }
     let config = StoreConfig::new(shop.database());
     let taken = take_all(

@@ -1,10 +1,12 @@
 //! VerifyPassword.
 
+use clientela::limits;
 use clientela::proto::pb::{self, ErrorReason, Role, customer};
 use tonic::{Code, Status};
+use tonic_types::StatusExt as _;
 
 use super::{Client, client_as, create, delete, person, try_create, update};
-use crate::harness::{assert_refused, violations};
+use crate::harness::{assert_refused, eventually, violations};
 use crate::on_both_engines;
 
 const PASSWORD: &str = "correct horse";
@@ -165,5 +167,62 @@ on_both_engines! {
         assert_eq!(again, first);
         assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
         verify(&mut client, &first.email, PASSWORD).await.unwrap();
+    }
+
+    /// However many passwords one shop tries, customers of another sign in.
+    async fn a_shop_that_tries_many_passwords_keeps_no_other_from_signing_in(shop: Shop) {
+        let request = pb::CreateShopRequest {
+            shop_id: "second".into(),
+            shop: Some(pb::Shop::default()),
+            ..Default::default()
+        };
+        shop.admin_as(&shop.operator_key).create_shop(request).await.unwrap();
+        let key = shop.key_of("second", &[Role::Storefront]).await;
+        let mut quiet = shop.customers_as(&key);
+        let ada = create(&mut quiet, with_password("Ada")).await;
+        let ended = tokio_util::sync::CancellationToken::new();
+        let floods: Vec<_> = (0..2 * limits::HASH_QUEUE_MAX)
+            .map(|_| tokio::spawn(guess(shop.customers(), ended.clone())))
+            .collect();
+        // The queue of the other shop is as full as it may be.
+        eventually("a refusal", async || {
+            let refused = verify(&mut shop.customers(), "nobody@example.test", "guess").await;
+            let status = refused.unwrap_err();
+            (status.code() == Code::ResourceExhausted).then_some(())
+        })
+        .await;
+
+        for _ in 0..20 {
+            let signed_in = verify(&mut quiet, &ada.email, PASSWORD).await.unwrap();
+            assert_eq!(signed_in.name, ada.name);
+        }
+
+        ended.cancel();
+        for flood in floods {
+            flood.await.unwrap();
+        }
+    }
+}
+
+/// Tries passwords until it is told to end. Each is wrong, or there are too many of them, or its turn does not
+/// come in time.
+async fn guess(mut client: Client, ended: tokio_util::sync::CancellationToken) {
+    while !ended.is_cancelled() {
+        let guessed = verify(&mut client, "nobody@example.test", "guess").await;
+        let status = guessed.unwrap_err();
+        match status.code() {
+            Code::ResourceExhausted => {
+                assert_refused(&status, Code::ResourceExhausted, ErrorReason::Overloaded);
+                assert!(status.get_details_retry_info().is_some());
+            }
+            Code::DeadlineExceeded => {
+                assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+            }
+            _ => assert_refused(
+                &status,
+                Code::Unauthenticated,
+                ErrorReason::WrongCredentials,
+            ),
+        }
     }
 }

@@ -45,7 +45,6 @@ fn quiet() -> Setup {
             workers: 0,
             poll_interval: NEVER,
             schedule_interval_max: NEVER,
-            ..usual.jobs
         },
         feed: FeedSettings {
             poll_interval: NEVER,

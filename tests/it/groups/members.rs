@@ -1,15 +1,15 @@
 //! AddMembers, RemoveMembers and ListMembers.
 
-use clientela::execute;
 use clientela::proto::pb::member_result::Outcome;
 use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
+use clientela::{execute, on};
 use futures::FutureExt as _;
 use tonic::Code;
 
 use super::{
     adding, create, customer, delete, done, get, get_customer, groups_of, plain, removing, sent,
 };
-use crate::harness::{Engine, Shop, assert_refused, violations};
+use crate::harness::{Engine, Shop, assert_refused, eventually, violations};
 use crate::on_both_engines;
 
 async fn add(shop: &Shop, request: pb::AddMembersRequest) -> Vec<pb::MemberResult> {
@@ -437,5 +437,43 @@ on_both_engines! {
 
         assert_eq!(groups_of(&shop, "ada").await, (vec!["old".to_owned()], "old".to_owned()));
         assert_eq!(get(&shop, "old").await.unwrap().member_count, 1);
+    }
+}
+
+/// Rows in which the number of members of a group lies.
+async fn count_rows(shop: &Shop, id: &'static str) -> i64 {
+    let rows = shop.store().read(|conn| {
+        async move {
+            let rows: i64 = on!(conn, |e| sqlx::query_scalar(
+                "SELECT COUNT(*) FROM member_counts WHERE group_id = $1"
+            )
+            .bind(id)
+            .fetch_one(e)
+            .await)?;
+            Ok(rows)
+        }
+        .boxed()
+    });
+    rows.await.unwrap()
+}
+
+on_both_engines! {
+    async fn the_number_of_members_is_folded_again_and_again(shop: Shop) {
+        plain(&shop, "vip").await;
+        let names: Vec<String> = (0..140).map(|number| format!("ada{number}")).collect();
+        for name in &names {
+            customer(&shop, name, &[]).await;
+        }
+        let members: Vec<String> = names.iter().map(|name| format!("customers/{name}")).collect();
+
+        for part in members.chunks(70) {
+            let part: Vec<&str> = part.iter().map(String::as_str).collect();
+            shop.groups().add_members(adding("vip", &part)).await.unwrap();
+            eventually("one row is left", || async {
+                (count_rows(&shop, "vip").await <= 64).then_some(())
+            }).await;
+        }
+
+        assert_eq!(get(&shop, "vip").await.unwrap().member_count, 140);
     }
 }

@@ -1,12 +1,13 @@
 //! G14: however many watch and do not read, the server holds little for each, and not what they have missed.
-//! The server is a process of its own, so that its memory is nobody else's.
+//! Nor does it hold the resources that wait for the clock to make them match a filter. The server is a process
+//! of its own, so that its memory is nobody else's.
 
 use clientela::proto::pb::{
     self, AddItemRequest, DeliveryMode, Role, WatchOptions,
     admin_service_client::AdminServiceClient,
 };
 
-use super::watched::{Door, Kind, Subject};
+use super::watched::{Door, Kind, Subject, Way};
 use crate::faults::process::{Serve, Server};
 use crate::harness::postgres;
 use crate::watch::{item, visitor};
@@ -24,6 +25,14 @@ const CART_BYTES: usize = 10 * 1024;
 /// have missed is several times that.
 const GROWTH_MAX: usize = STREAMS * 2 * 300 * 1024;
 const _: () = assert!(STREAMS * WRITES * CART_BYTES > 3 * GROWTH_MAX);
+
+/// Large carts that wait for their time, and streams that will tell of it.
+const WAITING: usize = 40;
+const WAITING_BYTES: usize = 180 * 1024;
+const WAITERS: usize = 20;
+/// What the server may grow by for all of them. The carts themselves, once for each stream, are more.
+const WAITERS_GROWTH_MAX: usize = 100 * 1024 * 1024;
+const _: () = assert!(WAITING * WAITING_BYTES * WAITERS > WAITERS_GROWTH_MAX * 5 / 4);
 
 const OWNER: &str = "whom two thousand watch";
 
@@ -111,6 +120,71 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
     let growth = most.saturating_sub(before);
     assert!(growth < GROWTH_MAX, "it grew by {growth} bytes");
     assert_eq!(unread.len(), STREAMS);
+}
+
+/// Makes a cart that is about as large as a cart may be.
+async fn make_large(server: &Server, number: usize) -> pb::Cart {
+    let note = prost_types::Value::from("x".repeat(WAITING_BYTES / 100));
+    let attributes = prost_types::Struct {
+        fields: [("note".to_owned(), note)].into(),
+    };
+    let adds = (0..100).map(|line| pb::CartEdit {
+        edit: Some(pb::cart_edit::Edit::Add(pb::ItemInput {
+            attributes: Some(attributes.clone()),
+            ..item(&format!("p{line}"), 1)
+        })),
+    });
+    let request = pb::EditCartRequest {
+        target: Some(visitor(&format!("large {number}"))),
+        edits: adds.collect(),
+        ..Default::default()
+    };
+    let mut carts = server.carts().await;
+    carts.edit_cart(request).await.expect("edits").into_inner()
+}
+
+async fn streams_of_large_carts_that_wait_for_their_time(serve: Serve) {
+    let server = Server::start(serve);
+    for number in 0..WAITING {
+        let cart = make_large(&server, number).await;
+        let bytes = prost::Message::encoded_len(&cart);
+        assert!(bytes > WAITING_BYTES, "a cart is large: {bytes}");
+    }
+    let cart = add(&server, 0).await;
+    let subject = Subject::cart(&cart.name, OWNER);
+    let secret = key(&server).await;
+    let door = Door::narrow(server.address(), &secret, 64 * 1024).await;
+    // The first read of all carts is not what is measured.
+    let filter = "update_time < now - 30m";
+    let mut first = subject
+        .watch_filtered(&door, Way::Filter, filter, WatchOptions::default())
+        .await
+        .expect("a stream");
+    first.snapshot().await;
+    let before = resident(server.id());
+    let mut waiting = Vec::new();
+    for _ in 0..WAITERS {
+        let options = WatchOptions::default();
+        let watch = subject.watch_filtered(&door, Way::Filter, filter, options);
+        let mut watch = watch.await.expect("a stream");
+        watch.snapshot().await;
+        waiting.push(watch);
+    }
+
+    let growth = resident(server.id()).saturating_sub(before);
+    assert!(growth < WAITERS_GROWTH_MAX, "it grew by {growth} bytes");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_its_time_takes_little_memory_on_sqlite() {
+    streams_of_large_carts_that_wait_for_their_time(Serve::default()).await;
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_waits_for_its_time_takes_little_memory_on_postgres() {
+    let database = postgres::database().await;
+    let serve = Serve::default().with(&["--database-url", &database.url]);
+    streams_of_large_carts_that_wait_for_their_time(serve).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

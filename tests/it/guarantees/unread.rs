@@ -4,19 +4,17 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use bytes::Bytes;
 use clientela::limits;
 use clientela::proto::pb::{
     DeliveryMode, ErrorReason, WatchCartFiguresRequest, WatchCartsRequest, WatchOptions,
 };
 use futures::FutureExt as _;
 use h2::RecvStream;
-use tokio::net::TcpStream;
 use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::watched::{Door, Subject};
+use super::watched::{Door, Raw, Subject};
 use crate::harness::{PATIENCE, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
 
@@ -30,30 +28,9 @@ fn every(resume_token: &str) -> WatchOptions {
 
 /// The answer to a method of the cart service as bytes, of which no more come than is asked for.
 async fn raw(shop: &Shop, method: &str, request: &impl prost::Message) -> RecvStream {
-    let socket = TcpStream::connect(shop.address).await.unwrap();
-    let mut client = h2::client::Builder::new();
-    let handshake = client.initial_window_size(8).handshake::<_, Bytes>(socket);
-    let (client, connection) = handshake.await.unwrap();
-    tokio::spawn(connection);
-    let head = http::Request::post(format!(
-        "http://{}/clientela.v1.CartService/{method}",
-        shop.address
-    ))
-    .header("content-type", "application/grpc")
-    .header("te", "trailers")
-    .header("authorization", format!("Bearer {}", shop.admin_key))
-    .body(())
-    .unwrap();
-    let mut client = client.ready().await.unwrap();
-    let (answer, mut body) = client.send_request(head, false).unwrap();
-    let message = request.encode_to_vec();
-    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
-    let framed = [&[0], &length[..], &message].concat();
-    body.send_data(framed.into(), true).unwrap();
-    let answer = answer.await.unwrap();
-    assert_eq!(answer.status(), 200);
-    // The connection lives on in its task.
-    answer.into_body()
+    let raw = Raw::connect(shop.address, 8).await;
+    let method = format!("clientela.v1.CartService/{method}");
+    raw.call(&shop.admin_key, &method, request).await
 }
 
 on_both_engines! {

@@ -6,6 +6,7 @@ use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
 use clientela::jobs::{FeedLimits, JobsSettings};
 use clientela::limits;
+use clientela::server::ServerSettings;
 use clientela::store::{Hints, StoreConfig};
 
 use super::store;
@@ -26,6 +27,8 @@ pub struct Setup {
     pub hints: Hints,
     pub closing_timeout: Duration,
     pub open_reflection: bool,
+    /// Changes how the listener behaves.
+    pub server: fn(&mut ServerSettings),
     /// Changes how the store is opened.
     pub store: fn(&mut StoreConfig),
 }
@@ -53,6 +56,7 @@ impl Default for Setup {
             hints: Hints::Notify,
             closing_timeout: Duration::from_secs(30),
             open_reflection: false,
+            server: |_| {},
             store: |_| {},
         }
     }

@@ -3,12 +3,16 @@
 use std::time::Duration;
 
 use clientela::access::{Caller, RequestId};
+use clientela::error::{Error, Result};
 use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
-use clientela::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
+use clientela::jobs::{
+    Answers, Compact, FeedLimits, Hold, Job, Jobs, JobsSettings, Purge, Sweeper,
+};
 use clientela::on;
 use clientela::proto::pb;
-use clientela::store::{Locks, Store};
+use clientela::store::{Conn, Locks, Store};
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
@@ -26,24 +30,27 @@ impl Drop for Workers {
     }
 }
 
+fn settings() -> JobsSettings {
+    JobsSettings {
+        workers: 1,
+        poll_interval: Duration::from_millis(10),
+        schedule_interval_max: Duration::from_millis(10),
+    }
+}
+
 fn start(store: &Store, retention: Duration, max_bytes: u64) -> Workers {
     start_held(store, retention, max_bytes, Hold::default())
 }
 
 fn start_held(store: &Store, retention: Duration, max_bytes: u64, hold: Hold) -> Workers {
     let stop = CancellationToken::new();
-    let settings = JobsSettings {
-        workers: 1,
-        poll_interval: Duration::from_millis(10),
-        schedule_interval_max: Duration::from_millis(10),
-    };
     let compact = Compact::to(FeedLimits {
         retention,
         max_bytes,
     });
     let compact = compact.held_by(hold.clone());
     let purge = Purge::new().held_by(hold);
-    let jobs = Jobs::new(settings).with(compact).with(purge);
+    let jobs = Jobs::new(settings()).with(compact).with(purge);
     let task = tokio::spawn(jobs.run(store.clone(), stop.clone()));
     Workers(stop, task)
 }
@@ -187,36 +194,94 @@ async fn history_beyond_its_size_goes_oldest_first() {
     }
 }
 
+/// Stores an answer; gives its caller.
+async fn answer(store: &Store) -> Caller {
+    let request = Some(RequestId {
+        id: "r".into(),
+        digest: [7; 32],
+    });
+    let caller = Caller {
+        request,
+        ..caller()
+    };
+    let data = (caller.clone(), store.clock().now());
+    let stored = store.write_with(Locks::none(), data, |tx, (caller, now)| {
+        async move { feed::answer(tx, caller, *now, &pb::Group::default(), &[]).await }.boxed()
+    });
+    stored.await.unwrap();
+    caller
+}
+
+async fn is_answered(store: &Store, caller: &Caller) -> bool {
+    let caller = caller.clone();
+    let answered =
+        store.read(|conn| async move { feed::answered::<pb::Group>(conn, &caller).await }.boxed());
+    answered.await.unwrap().is_some()
+}
+
 #[tokio::test]
 async fn answers_are_forgotten_after_a_day() {
     for TestStore { store, clock, .. } in &stores().await {
-        let request = Some(RequestId {
-            id: "r".into(),
-            digest: [7; 32],
-        });
-        let caller = Caller {
-            request,
-            ..caller()
-        };
-        let data = (caller.clone(), store.clock().now());
-        let stored = store.write_with(Locks::none(), data, |tx, (caller, now)| {
-            async move { feed::answer(tx, caller, *now, &pb::Group::default(), &[]).await }.boxed()
-        });
-        stored.await.unwrap();
+        let caller = answer(store).await;
         let _workers = start(store, 1_000 * HOUR, u64::MAX);
-        let answered = || {
-            let caller = caller.clone();
-            store.read(|conn| {
-                async move { feed::answered::<pb::Group>(conn, &caller).await }.boxed()
-            })
-        };
 
         clock.advance(24 * HOUR);
-        assert!(answered().await.unwrap().is_some());
+        assert!(is_answered(store, &caller).await);
         clock.advance(2 * HOUR);
 
         until("the answer is forgotten", || async {
-            answered().await.unwrap().is_none()
+            !is_answered(store, &caller).await
+        })
+        .await;
+    }
+}
+
+/// What cannot be removed.
+struct Stuck;
+
+impl Sweeper for Stuck {
+    fn due<'a>(&'a self, _: &'a mut Conn, _: i64) -> BoxFuture<'a, Result<Vec<String>>> {
+        async { Ok(Vec::new()) }.boxed()
+    }
+
+    fn sweep<'a>(&'a self, _: &'a Store, _: &'a Job) -> BoxFuture<'a, Result<bool>> {
+        async { Err(Error::internal("it cannot be removed")) }.boxed()
+    }
+}
+
+#[tokio::test]
+async fn one_part_of_a_purge_that_fails_keeps_no_other_from_its_work() {
+    for TestStore { store, clock, .. } in &stores().await {
+        let caller = answer(store).await;
+        let purge = Purge::default().with(Stuck).with(Answers);
+        let stop = CancellationToken::new();
+        let task = tokio::spawn(
+            Jobs::new(settings())
+                .with(purge)
+                .run(store.clone(), stop.clone()),
+        );
+        let _workers = Workers(stop, task);
+
+        clock.advance(26 * HOUR);
+
+        until("the answer is forgotten", || async {
+            !is_answered(store, &caller).await
+        })
+        .await;
+        // It is told, and tried again.
+        until("the failure is noted", || async {
+            let failed = store.read(|conn| {
+                async move {
+                    let failed: i64 = on!(conn, |e| sqlx::query_scalar(
+                        "SELECT COUNT(*) FROM jobs WHERE state = 1 AND error = 'INTERNAL'"
+                    )
+                    .fetch_one(e)
+                    .await)?;
+                    Ok(failed)
+                }
+                .boxed()
+            });
+            failed.await.unwrap() == 1
         })
         .await;
     }

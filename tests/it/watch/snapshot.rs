@@ -3,11 +3,11 @@
 use std::collections::BTreeMap;
 
 use clientela::feed::history::COMPACTED_THROUGH;
-use clientela::on_write;
 use clientela::proto::pb::{
     ChangeKind, ErrorReason, WatchOptions, snapshot_begin::Cause, watch_carts_response::Signal,
 };
 use clientela::store::Locks;
+use clientela::{execute, on_write};
 use futures::FutureExt as _;
 use tonic::Code;
 
@@ -59,7 +59,7 @@ async fn end(held: &mut BTreeMap<String, i64>, reader: &mut Reader) -> usize {
     }
 }
 
-/// Says that the log was compacted up to its end.
+/// Compacts the log up to its end.
 async fn forget_history(stage: &Stage) {
     let end = stage.settled().await;
     let value = format!("{} {} {}", end.xid, end.seq, end.mark);
@@ -74,6 +74,7 @@ async fn forget_history(stage: &Stage) {
             .execute(e)
             .await
             .map(drop))?;
+            execute!(tx, sqlx::query("DELETE FROM change_log"))?;
             Ok(())
         }
         .boxed()

@@ -1,0 +1,374 @@
+//! Answers on their way to clients: how many bytes of them may wait, and what becomes of one that its
+//! client does not take.
+//!
+//! The transport keeps what it was given until the client has received it, however long that is. So it is
+//! given an answer piece by piece, and every byte is counted until the transport lets go of it.
+//!
+//! Invariant: the counts are those of bytes that are in memory. A byte leaves them when its buffer is freed,
+//! be it sent, given up, or lost with its connection.
+
+use std::{
+    collections::HashMap,
+    pin::Pin,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    task::{Context, Poll, ready},
+};
+
+use axum::body::Body;
+use bytes::Bytes;
+use futures::Stream;
+use http::HeaderMap;
+use http_body::Frame;
+use tonic::Status;
+
+use crate::{
+    error::{Error, Result},
+    feed::Feed,
+    limits,
+    proto::pb::ErrorReason,
+    server::Connection,
+};
+
+/// The room that there must be for a call to begin. Most answers are much smaller, the largest four times so.
+const ROOM: usize = 1024 * 1024;
+
+/// The answers of a process that clients have not received; cheap to clone.
+#[derive(Clone, Default)]
+pub struct Unsent(Arc<Mutex<Counts>>);
+
+#[derive(Default)]
+struct Counts {
+    total: usize,
+    by_key: HashMap<Arc<str>, usize>,
+}
+
+/// Whose answer it is.
+#[derive(Clone)]
+pub struct Recipient {
+    pub connection: Connection,
+    pub key: Arc<str>,
+}
+
+impl Unsent {
+    fn counts(&self) -> MutexGuard<'_, Counts> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Whether `recipient` may begin a call: not when there is hardly room for the answer.
+    ///
+    /// # Errors
+    /// As [`check`](Self::check).
+    pub fn admit(&self, recipient: &Recipient) -> Result<()> {
+        self.check(recipient, ROOM)
+    }
+
+    /// Whether `recipient` may get an answer of `more` bytes.
+    ///
+    /// # Errors
+    /// OVERLOADED when the connection or the key leaves as much unreceived as it may. When the process has as
+    /// much as it may, keys that hold more than an equal part of it are refused.
+    pub fn check(&self, recipient: &Recipient, more: usize) -> Result<()> {
+        let of_connection = recipient.connection.unsent_bytes().load(Ordering::Relaxed);
+        if is_over(of_connection, more, limits::UNSENT_BYTES_PER_CONNECTION_MAX) {
+            let text = "the connection has not received the answers to earlier calls";
+            return Err(unread(text, limits::UNSENT_BYTES_PER_CONNECTION_MAX));
+        }
+        let counts = self.counts();
+        let of_key = counts.by_key.get(&recipient.key).copied().unwrap_or(0);
+        if is_over(of_key, more, limits::UNSENT_BYTES_PER_KEY_MAX) {
+            let text = "clients of the key have not received the answers to earlier calls";
+            return Err(unread(text, limits::UNSENT_BYTES_PER_KEY_MAX));
+        }
+        let part = limits::UNSENT_BYTES_MAX / counts.by_key.len().max(1);
+        if is_over(counts.total, more, limits::UNSENT_BYTES_MAX) && of_key >= part {
+            let text = "clients have not received the answers to earlier calls";
+            return Err(unread(text, limits::UNSENT_BYTES_MAX));
+        }
+        Ok(())
+    }
+
+    /// Counts `bytes` of an answer until the charge is dropped.
+    pub fn charge(&self, recipient: Recipient, bytes: usize) -> Charge {
+        let of_connection = recipient.connection.unsent_bytes();
+        of_connection.fetch_add(bytes, Ordering::Relaxed);
+        let mut counts = self.counts();
+        counts.total += bytes;
+        match counts.by_key.get_mut(&recipient.key) {
+            Some(of_key) => *of_key += bytes,
+            None => drop(counts.by_key.insert(Arc::clone(&recipient.key), bytes)),
+        }
+        drop(counts);
+        Charge {
+            unsent: self.clone(),
+            recipient,
+            bytes,
+        }
+    }
+}
+
+/// Whether what is there leaves no room for more. One answer alone always has room.
+fn is_over(there: usize, more: usize, max: usize) -> bool {
+    there > 0 && there + more > max
+}
+
+fn unread(text: &'static str, limit: usize) -> Error {
+    Error::exhausted(ErrorReason::Overloaded, text).with("limit", limit.to_string())
+}
+
+/// Bytes that are counted.
+pub struct Charge {
+    unsent: Unsent,
+    recipient: Recipient,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Takes `bytes` out of it, which are counted on their own from here on.
+    fn split(&mut self, bytes: usize) -> Self {
+        self.bytes -= bytes;
+        Self {
+            unsent: self.unsent.clone(),
+            recipient: self.recipient.clone(),
+            bytes,
+        }
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        let of_connection = self.recipient.connection.unsent_bytes();
+        of_connection.fetch_sub(self.bytes, Ordering::Relaxed);
+        let mut counts = self.unsent.counts();
+        counts.total -= self.bytes;
+        if let Some(of_key) = counts.by_key.get_mut(&self.recipient.key) {
+            *of_key -= self.bytes;
+            if *of_key == 0 {
+                counts.by_key.remove(&self.recipient.key);
+            }
+        }
+    }
+}
+
+/// Bytes that stay counted as long as anybody has them.
+struct Charged {
+    bytes: Bytes,
+    _charge: Charge,
+}
+
+impl AsRef<[u8]> for Charged {
+    fn as_ref(&self) -> &[u8] {
+        &self.bytes
+    }
+}
+
+/// The body of an answer of one message, which is given up when its connection does not take it.
+pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Charge) -> Body {
+    let left = Arc::new(AtomicBool::new(false));
+    let frames = Frames {
+        comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
+        message,
+        trailers,
+        charge,
+        is_done: false,
+        left: Arc::clone(&left),
+    };
+    Body::new(Guarded {
+        frames: Box::pin(feed.guard(frames)),
+        left,
+    })
+}
+
+/// The frames of an answer.
+struct Frames {
+    message: Bytes,
+    comes_in_pieces: bool,
+    trailers: Option<HeaderMap>,
+    charge: Charge,
+    is_done: bool,
+    /// Set when the transport lets go of the answer.
+    left: Arc<AtomicBool>,
+}
+
+impl Frames {
+    /// The next piece of the message. What comes in several is copied, so that each piece is freed as it is
+    /// sent and the rest when the answer is given up.
+    fn piece(&mut self) -> Bytes {
+        let length = self.message.len().min(limits::ANSWER_CHUNK_BYTES);
+        let piece = self.message.split_to(length);
+        let bytes = if self.comes_in_pieces {
+            Bytes::copy_from_slice(&piece)
+        } else {
+            piece
+        };
+        Bytes::from_owner(Charged {
+            bytes,
+            _charge: self.charge.split(length),
+        })
+    }
+}
+
+impl Stream for Frames {
+    type Item = Result<Frame<Bytes>, Status>;
+
+    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        if !self.message.is_empty() {
+            return Poll::Ready(Some(Ok(Frame::data(self.piece()))));
+        }
+        self.is_done = true;
+        let trailers = self.trailers.take().map(Frame::trailers);
+        Poll::Ready(trailers.map(Ok))
+    }
+}
+
+impl Drop for Frames {
+    fn drop(&mut self) {
+        if !self.is_done && !self.left.load(Ordering::Relaxed) {
+            self.charge.recipient.connection.abandon_answer();
+        }
+    }
+}
+
+/// The frames of an answer as a body.
+struct Guarded<S> {
+    frames: Pin<Box<S>>,
+    left: Arc<AtomicBool>,
+}
+
+impl<S> http_body::Body for Guarded<S>
+where
+    S: Stream<Item = Result<Frame<Bytes>, Status>>,
+{
+    type Data = Bytes;
+    type Error = axum::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
+        Poll::Ready(match ready!(self.frames.as_mut().poll_next(context)) {
+            Some(Ok(frame)) => Some(Ok(frame)),
+            Some(Err(status)) => {
+                let mut trailers = HeaderMap::new();
+                // The status was made here and fits into headers; without it the answer just ends.
+                let _ = status.add_header(&mut trailers);
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            None => None,
+        })
+    }
+}
+
+impl<S> Drop for Guarded<S> {
+    fn drop(&mut self) {
+        self.left.store(true, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipient(key: &str) -> Recipient {
+        Recipient {
+            connection: Connection::default(),
+            key: Arc::from(key),
+        }
+    }
+
+    fn frames(unsent: &Unsent, to: &Recipient, message: Vec<u8>) -> Frames {
+        Frames {
+            charge: unsent.charge(to.clone(), message.len()),
+            comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
+            message: message.into(),
+            trailers: Some(HeaderMap::new()),
+            is_done: false,
+            left: Arc::default(),
+        }
+    }
+
+    fn total(unsent: &Unsent) -> usize {
+        unsent.counts().total
+    }
+
+    #[test]
+    fn a_byte_is_counted_until_its_piece_is_freed() {
+        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let length = 2 * limits::ANSWER_CHUNK_BYTES + 5;
+        let mut frames = frames(&unsent, &to, vec![7; length]);
+
+        let first = frames.piece();
+        assert_eq!(total(&unsent), length);
+        drop(frames);
+        assert_eq!(total(&unsent), first.len());
+        drop(first);
+
+        assert_eq!(total(&unsent), 0);
+        assert!(unsent.counts().by_key.is_empty());
+        assert_eq!(to.connection.unsent_bytes().load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn pieces_make_the_message() {
+        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let message: Vec<u8> = (0..100_000_u32).map(|at| at as u8).collect();
+        let mut frames = frames(&unsent, &to, message.clone());
+
+        let mut received = Vec::new();
+        while !frames.message.is_empty() {
+            received.extend_from_slice(&frames.piece());
+        }
+
+        assert_eq!(received, message);
+    }
+
+    #[test]
+    fn a_connection_that_takes_nothing_gets_no_more() {
+        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
+        unsent.check(&to, 2 * max).unwrap();
+        let charge = unsent.charge(to.clone(), max);
+
+        let refused = unsent.check(&to, 1).unwrap_err();
+        assert_eq!(refused.reason(), ErrorReason::Overloaded);
+        assert!(refused.is_retryable());
+        let other = Recipient {
+            connection: Connection::default(),
+            ..to.clone()
+        };
+        unsent.check(&other, 1).unwrap();
+        drop(charge);
+        unsent.check(&to, 1).unwrap();
+    }
+
+    #[test]
+    fn a_full_process_refuses_the_keys_that_filled_it() {
+        let unsent = Unsent::default();
+        let held = limits::UNSENT_BYTES_MAX / 4;
+        let fillers = ["a", "b", "c", "d"].map(recipient);
+        let charges = fillers.clone().map(|filler| unsent.charge(filler, held));
+
+        assert!(unsent.check(&fillers[0], 1).is_err());
+        unsent.check(&recipient("e"), 1).unwrap();
+        drop(charges);
+        unsent.check(&fillers[0], 1).unwrap();
+    }
+
+    #[test]
+    fn answers_that_are_given_up_end_their_connection_and_answers_of_who_left_do_not() {
+        let (unsent, to) = (Unsent::default(), recipient("a"));
+        for _ in 1..limits::ABANDONED_ANSWERS_MAX {
+            drop(frames(&unsent, &to, vec![0; 5]));
+            let answer = frames(&unsent, &to, vec![0; 5]);
+            answer.left.store(true, Ordering::Relaxed);
+            drop(answer);
+        }
+        assert!(!to.connection.is_cut());
+
+        drop(frames(&unsent, &to, vec![0; 5]));
+
+        assert!(to.connection.is_cut());
+    }
+}

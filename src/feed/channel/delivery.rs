@@ -1,0 +1,79 @@
+//! Which inboxes a change goes into: those under its resource, and those under its topics.
+
+use std::sync::Arc;
+
+use super::{Inbox, State, TOPIC_SIGN, topic_key};
+use crate::feed::entry::Entry;
+use crate::feed::resource::Resource;
+
+impl State {
+    pub(super) fn put_under(&mut self, key: &str, inbox: &Arc<Inbox>) {
+        let inboxes = self.inboxes.entry(key.to_owned()).or_default();
+        inboxes.push(Arc::clone(inbox));
+    }
+
+    pub(super) fn take_from(&mut self, key: &str, inbox: &Arc<Inbox>) {
+        let Some(inboxes) = self.inboxes.get_mut(key) else {
+            return;
+        };
+        inboxes.retain(|other| !Arc::ptr_eq(other, inbox));
+        if inboxes.is_empty() {
+            self.inboxes.remove(key);
+        }
+    }
+
+    /// Whether the resource was not followed before.
+    pub(super) fn follow(&mut self, id: &str, inbox: &Arc<Inbox>) -> bool {
+        let new = inbox.followed().insert(id.to_owned());
+        if new {
+            self.put_under(id, inbox);
+        }
+        new
+    }
+
+    /// Puts a change into the inboxes that could want it.
+    pub(super) fn deliver(&mut self, resource: &dyn Resource, entry: &Arc<Entry>) {
+        if self.inboxes.is_empty() {
+            return;
+        }
+        let mut reached = self.inboxes.get(&*entry.id).cloned().unwrap_or_default();
+        if self.topics > 0 && entry.is_undecodable(resource) {
+            // Nobody knows which topics it has.
+            let topics = self.inboxes.iter();
+            let topics = topics.filter(|(key, _)| key.starts_with(TOPIC_SIGN));
+            for inbox in topics.flat_map(|(_, inboxes)| inboxes) {
+                inbox.outrun();
+            }
+        } else if self.topics > 0 {
+            let topics = entry.decoded(resource).map(|decoded| decoded.topics());
+            let topics: Vec<String> = topics
+                .unwrap_or_default()
+                .iter()
+                .map(|topic| topic_key(topic))
+                .collect();
+            for inbox in &reached {
+                if inbox
+                    .topic
+                    .as_ref()
+                    .is_some_and(|topic| !topics.contains(topic))
+                {
+                    // It learns so from this change.
+                    inbox.followed().remove(&*entry.id);
+                    self.take_from(&entry.id, inbox);
+                }
+            }
+            for topic in &topics {
+                for inbox in self.inboxes.get(topic).cloned().unwrap_or_default() {
+                    // Here, and not when the stream has seen the change: the next one may be that the
+                    // resource does not have the topic any more.
+                    if self.follow(&entry.id, &inbox) {
+                        reached.push(inbox);
+                    }
+                }
+            }
+        }
+        for inbox in reached {
+            inbox.put(entry);
+        }
+    }
+}

@@ -1,0 +1,96 @@
+//! The changes that wait for one stream of a few names, or of a topic.
+
+use std::collections::{HashSet, VecDeque};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+
+use super::{Taken, topic_key};
+use crate::feed::entry::Entry;
+
+/// How many changes an inbox keeps before its stream has to read the log.
+const INBOX_ENTRIES: usize = 256;
+
+/// The changes that one stream has not taken yet.
+pub struct Inbox {
+    /// The resources that it is about.
+    pub(super) ids: Vec<String>,
+    /// What it is about instead, as [`topic_key`] makes it.
+    pub(super) topic: Option<String>,
+    /// The resources that have the topic, as far as is known. Changed under the lock of the channel.
+    followed: Mutex<HashSet<String>>,
+    entries: Mutex<Waiting>,
+    arrived: Notify,
+}
+
+#[derive(Default)]
+struct Waiting {
+    entries: VecDeque<Arc<Entry>>,
+    outrun: bool,
+}
+
+impl Inbox {
+    /// An inbox for these resources.
+    pub fn of_ids(ids: &[String]) -> Self {
+        let mut ids = ids.to_vec();
+        ids.sort_unstable();
+        ids.dedup();
+        Self::new(ids, None)
+    }
+
+    /// An inbox for whatever has this topic, and for its change that ends that.
+    pub fn of_topic(topic: &str) -> Self {
+        Self::new(Vec::new(), Some(topic_key(topic)))
+    }
+
+    fn new(ids: Vec<String>, topic: Option<String>) -> Self {
+        Self {
+            ids,
+            topic,
+            followed: Mutex::default(),
+            entries: Mutex::default(),
+            arrived: Notify::new(),
+        }
+    }
+
+    /// The resources that have the topic. Changed under the lock of the channel.
+    pub(super) fn followed(&self) -> MutexGuard<'_, HashSet<String>> {
+        self.followed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Adds a change.
+    pub(super) fn put(&self, entry: &Arc<Entry>) {
+        let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        if waiting.entries.len() < INBOX_ENTRIES {
+            waiting.entries.push_back(Arc::clone(entry));
+        } else {
+            waiting.outrun = true;
+        }
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Drops what waits: the stream has to read the log.
+    pub(super) fn outrun(&self) {
+        let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        waiting.entries.clear();
+        waiting.outrun = true;
+        drop(waiting);
+        self.arrived.notify_one();
+    }
+
+    /// Takes what waits.
+    pub fn take(&self) -> Taken {
+        let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let entries = std::mem::take(&mut waiting.entries);
+        if std::mem::take(&mut waiting.outrun) {
+            return Taken::Outrun;
+        }
+        Taken::Entries(entries.into())
+    }
+
+    /// Waits until something may have arrived.
+    pub async fn arrived(&self) {
+        self.arrived.notified().await;
+    }
+}

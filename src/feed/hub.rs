@@ -1,0 +1,308 @@
+//! The channels of a process, and how far the log has been handed to them.
+//!
+//! Invariants: a channel exists while it has a stream. All rings together have one budget of bytes; beyond
+//! that the oldest change of any ring goes first.
+
+mod lease;
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::atomic::{AtomicI64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::watch;
+
+use super::channel::{Arrival, Channel, Ring};
+use super::history::{self, LogRow};
+use super::judgement::{Filters, Shared};
+use super::log::Kind;
+use super::position::Position;
+use super::resource::Resource;
+use super::tail;
+use crate::error::Result;
+use crate::filter::Filter;
+pub use lease::Lease;
+
+/// The channels of a process, and how far the log has been handed to them.
+pub struct Hub {
+    state: Mutex<State>,
+    position: watch::Sender<Position>,
+    lag_micros: AtomicI64,
+    /// What all rings together may hold.
+    bytes_max: usize,
+}
+
+/// A shop and the number of a kind.
+type Key = (Arc<str>, i64);
+
+#[derive(Default)]
+struct State {
+    channels: HashMap<Key, Open>,
+    position: Position,
+    /// What all rings hold.
+    bytes: usize,
+    /// The oldest change of each ring, by its place in the log. No two are at one place.
+    oldest: BTreeMap<(i64, i64), Key>,
+    /// Changes that streams have read before they were handed over, by place, with their marks.
+    ahead: BTreeMap<(i64, i64), i64>,
+    filters: Filters,
+}
+
+/// A channel that has streams.
+struct Open {
+    channel: Arc<Channel>,
+    streams: usize,
+    ring: Ring,
+}
+
+impl Hub {
+    /// A hub for which everything up to `position` is past, and whose rings together hold `bytes_max`.
+    pub fn new(position: Position, bytes_max: usize) -> Self {
+        let state = State {
+            position,
+            ..State::default()
+        };
+        Self {
+            state: Mutex::new(state),
+            position: watch::Sender::new(position),
+            lag_micros: AtomicI64::new(0),
+            bytes_max,
+        }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Lends the channel of a shop and kind to a stream. The first stream makes it.
+    pub fn lend(self: &Arc<Self>, shop: &Arc<str>, resource: &'static dyn Resource) -> Lease {
+        let key = (Arc::clone(shop), resource.kind().number());
+        let mut state = self.state();
+        let floor = state.position;
+        let make = || Open {
+            channel: Arc::new(Channel::new(resource, floor)),
+            streams: 0,
+            ring: Ring::default(),
+        };
+        let open = state.channels.entry(key.clone()).or_insert_with(make);
+        open.streams += 1;
+        let channel = Arc::clone(&open.channel);
+        drop(state);
+        Lease {
+            hub: Arc::clone(self),
+            key,
+            channel,
+        }
+    }
+
+    /// Up to where the log has been handed to the channels, a hand-over that is under way included: what
+    /// begins to listen before this is told finds all that comes after it.
+    pub fn floor(&self) -> Position {
+        self.state().position
+    }
+
+    /// Up to where the log has been handed to the channels.
+    pub fn position(&self) -> Position {
+        *self.position.borrow()
+    }
+
+    /// A receiver of [`position`](Self::position).
+    pub fn positions(&self) -> watch::Receiver<Position> {
+        self.position.subscribe()
+    }
+
+    /// How long the oldest write in progress has held the log back, in microseconds.
+    pub fn lag_micros(&self) -> i64 {
+        self.lag_micros.load(Ordering::Relaxed)
+    }
+
+    /// Notes the [`lag_micros`](Self::lag_micros).
+    pub fn note_lag(&self, micros: i64) {
+        self.lag_micros.store(micros, Ordering::Relaxed);
+    }
+
+    /// Whether any stream is open.
+    pub fn is_watched(&self) -> bool {
+        !self.state().channels.is_empty()
+    }
+
+    /// How many channels there are, and how many bytes their rings hold.
+    pub fn held(&self) -> (usize, usize) {
+        let state = self.state();
+        (state.channels.len(), state.bytes)
+    }
+
+    /// How many times a change was judged by a filter.
+    pub fn judgements(&self) -> u64 {
+        self.state().filters.judgements()
+    }
+
+    /// The filter of a stream, which equal filters of other streams share.
+    pub fn share_filter(&self, kind: Kind, filter: Filter) -> Shared {
+        self.state().filters.share(kind, filter)
+    }
+
+    /// Notes a change that a stream has read from the database. If the log turns out not to hold it when it
+    /// is handed over up to there, the stream has seen another history.
+    pub fn note_ahead(&self, seen: Position) {
+        let mut state = self.state();
+        if seen.is_after(state.position) && !state.channels.is_empty() {
+            state.ahead.insert(seen.key(), seen.mark);
+        }
+    }
+
+    /// Hands rows to their channels.
+    ///
+    /// # Errors
+    /// STORE_EPOCH_CHANGED if the rows lack a change that a stream has read before. Nothing is handed over.
+    pub fn hand_over(&self, rows: Vec<LogRow>) -> Result<()> {
+        let Some(last) = rows.last().map(LogRow::position) else {
+            return Ok(());
+        };
+        let mut state = self.state();
+        state.check_ahead(&rows)?;
+        let mut batches: HashMap<Key, Vec<Arrival>> = HashMap::new();
+        for row in rows {
+            let key = (Arc::from(row.shop_id.as_str()), row.kind);
+            let Some(open) = state.channels.get(&key) else {
+                continue;
+            };
+            let arrival = Arrival::of(open.channel.resource(), row);
+            batches.entry(key).or_default().push(arrival);
+        }
+        for (key, batch) in batches {
+            state.change_ring(&key, |channel| channel.push(batch));
+        }
+        while state.bytes > self.bytes_max {
+            let Some((_, key)) = state.oldest.first_key_value() else {
+                break;
+            };
+            let key = key.clone();
+            state.change_ring(&key, Channel::evict_oldest);
+        }
+        state.position = last;
+        drop(state);
+        self.position.send_replace(last);
+        Ok(())
+    }
+
+    /// Moves on past rows that no stream wants. False if a stream was opened since they were looked at: they
+    /// have to be read after all.
+    pub fn skip_unwatched(&self, position: Position) -> bool {
+        let mut state = self.state();
+        if !state.channels.is_empty() {
+            return false;
+        }
+        state.ahead.clear();
+        state.position = position;
+        drop(state);
+        self.position.send_replace(position);
+        true
+    }
+
+    /// Moves on past rows that cannot be handed over. Each stream goes back to the log, which tells it
+    /// whether it lacks any of them.
+    pub fn skip(&self, position: Position) {
+        let mut state = self.state();
+        let keys: Vec<Key> = state.channels.keys().cloned().collect();
+        for key in keys {
+            state.change_ring(&key, |channel| channel.skip(position));
+        }
+        state.ahead = state
+            .ahead
+            .split_off(&(position.xid, position.seq.saturating_add(1)));
+        state.position = position;
+        drop(state);
+        self.position.send_replace(position);
+    }
+
+    /// Goes on in another history of the store, which ends at `position`. All streams that are open end.
+    pub fn replace(&self, position: Position) {
+        let mut state = self.state();
+        let ended = std::mem::take(&mut state.channels);
+        state.oldest.clear();
+        state.ahead.clear();
+        state.bytes = 0;
+        state.position = position;
+        drop(state);
+        for open in ended.into_values() {
+            open.channel.end();
+        }
+        self.position.send_replace(position);
+    }
+
+    /// Ends the loan of a channel.
+    fn give_back(&self, key: &Key, channel: &Arc<Channel>) {
+        let mut state = self.state();
+        let Some(open) = state.channels.get_mut(key) else {
+            return;
+        };
+        // One that has ended is not counted any more, and another may be in its place.
+        if !Arc::ptr_eq(&open.channel, channel) {
+            return;
+        }
+        open.streams -= 1;
+        if open.streams > 0 {
+            return;
+        }
+        state.change_ring(key, |_| Ring::default());
+        let gone = state.channels.remove(key);
+        drop(state);
+        // Its changes are freed outside of the lock.
+        drop(gone);
+    }
+}
+
+impl State {
+    /// Changes the ring of a channel, and keeps account of it.
+    fn change_ring(&mut self, key: &Key, change: impl FnOnce(&Channel) -> Ring) {
+        let Some(open) = self.channels.get_mut(key) else {
+            return;
+        };
+        let before = open.ring;
+        open.ring = change(&open.channel);
+        self.bytes = self.bytes - before.bytes + open.ring.bytes;
+        if before.oldest != open.ring.oldest {
+            if let Some(oldest) = before.oldest {
+                self.oldest.remove(&oldest.key());
+            }
+            if let Some(oldest) = open.ring.oldest {
+                self.oldest.insert(oldest.key(), key.clone());
+            }
+        }
+    }
+
+    /// Checks that the rows hold what streams have read of that part of the log.
+    fn check_ahead(&mut self, rows: &[LogRow]) -> Result<()> {
+        for row in rows {
+            while let Some(first) = self.ahead.first_entry() {
+                let at = row.position();
+                if *first.key() > at.key() {
+                    break;
+                }
+                if (*first.key(), *first.get()) != (at.key(), at.mark) {
+                    return Err(history::epoch_changed());
+                }
+                first.remove();
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Arrival {
+    /// What a row of the log brings to its channel.
+    fn of(resource: &dyn Resource, row: LogRow) -> Self {
+        let position = row.position();
+        let id = row.resource_id.clone();
+        match tail::entry(resource, row) {
+            Ok(entry) => Self::Entry(Arc::new(entry)),
+            Err(error) => {
+                tracing::error!(%error, cause = error.cause(), id, "a change in the log cannot be read; its streams end");
+                Self::Unreadable { position, id }
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

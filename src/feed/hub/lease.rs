@@ -1,0 +1,27 @@
+//! A channel as a stream holds it.
+
+use std::sync::Arc;
+
+use super::{Hub, Key};
+use crate::feed::channel::Channel;
+
+/// A channel on loan to a stream.
+pub struct Lease {
+    pub(super) hub: Arc<Hub>,
+    pub(super) key: Key,
+    pub(super) channel: Arc<Channel>,
+}
+
+impl std::ops::Deref for Lease {
+    type Target = Channel;
+
+    fn deref(&self) -> &Channel {
+        &self.channel
+    }
+}
+
+impl Drop for Lease {
+    fn drop(&mut self) {
+        self.hub.give_back(&self.key, &self.channel);
+    }
+}

@@ -1,0 +1,170 @@
+//! One connection, from its first byte to its end.
+
+use std::{
+    convert::Infallible,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
+    },
+    time::Duration,
+};
+
+use axum::{Router, body::Body};
+use http::Request;
+use hyper::{body::Incoming, service::service_fn};
+use hyper_util::{
+    rt::{TokioExecutor, TokioIo, TokioTimer},
+    server::conn::auto::Builder,
+};
+use tokio::net::TcpStream;
+use tokio_util::sync::CancellationToken;
+use tower::Service as _;
+
+use super::{ServerSettings, accept::Place, stalling::Stalling};
+use crate::limits;
+
+/// How long a connection that is closed for its silence may take to say so.
+const LAST_WORDS: Duration = Duration::from_secs(1);
+
+/// What the calls of one connection share. Every request has it among its extensions; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct Connection(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    number: u64,
+    has_called: AtomicBool,
+    unsent_bytes: AtomicUsize,
+    abandoned_answers: AtomicUsize,
+    cut: CancellationToken,
+}
+
+impl Default for Shared {
+    fn default() -> Self {
+        static NEXT: AtomicU64 = AtomicU64::new(1);
+        Self {
+            number: NEXT.fetch_add(1, Ordering::Relaxed),
+            has_called: AtomicBool::new(false),
+            unsent_bytes: AtomicUsize::new(0),
+            abandoned_answers: AtomicUsize::new(0),
+            cut: CancellationToken::new(),
+        }
+    }
+}
+
+impl Connection {
+    /// A number that no other connection of the process has.
+    #[must_use]
+    pub fn number(&self) -> u64 {
+        self.0.number
+    }
+
+    /// Bytes of answers that the client has not received.
+    #[must_use]
+    pub fn unsent_bytes(&self) -> &AtomicUsize {
+        &self.0.unsent_bytes
+    }
+
+    /// Counts an answer that was given up unread. The transport keeps the last part of each, which only the
+    /// end of the connection frees, so that the connection is cut when there are too many.
+    pub fn abandon_answer(&self) {
+        let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
+        if before + 1 >= limits::ABANDONED_ANSWERS_MAX {
+            self.0.cut.cancel();
+        }
+    }
+
+    /// Whether it was cut.
+    #[must_use]
+    pub fn is_cut(&self) -> bool {
+        self.0.cut.is_cancelled()
+    }
+}
+
+/// What serves the connections of a process.
+#[derive(Clone)]
+pub struct Serving {
+    builder: Builder<TokioExecutor>,
+    router: Router,
+    first_request_timeout: Duration,
+    stall_timeout: Duration,
+    age: Duration,
+    /// Asks connections to take no further calls.
+    pub stop: CancellationToken,
+    /// Ends connections at once.
+    pub cut: CancellationToken,
+}
+
+impl Serving {
+    /// Serves `router` on connections that take no further calls from the age `age` on.
+    pub fn new(router: Router, settings: &ServerSettings, age: Duration) -> Self {
+        let mut builder = Builder::new(TokioExecutor::new());
+        builder.http1().timer(TokioTimer::new());
+        builder
+            .http2()
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(limits::STREAMS_PER_CONNECTION_MAX)
+            .initial_stream_window_size(limits::STREAM_WINDOW_BYTES)
+            .initial_connection_window_size(limits::CONNECTION_WINDOW_BYTES)
+            .keep_alive_interval(settings.keepalive_interval)
+            .keep_alive_timeout(settings.keepalive_timeout)
+            .max_header_list_size(limits::HEADER_LIST_BYTES_MAX)
+            .max_send_buf_size(limits::SEND_BUFFER_BYTES);
+        Self {
+            builder,
+            router,
+            first_request_timeout: settings.first_request_timeout,
+            stall_timeout: settings.stall_timeout,
+            age,
+            stop: CancellationToken::new(),
+            cut: CancellationToken::new(),
+        }
+    }
+
+    /// Serves one connection to its end, and keeps its place so long.
+    pub async fn run(self, stream: TcpStream, place: Place) {
+        let connection = Connection::default();
+        let io = TokioIo::new(Stalling::new(stream, self.stall_timeout));
+        let (router, shared) = (self.router, connection.clone());
+        let service = service_fn(move |request: Request<Incoming>| {
+            shared.0.has_called.store(true, Ordering::Relaxed);
+            let mut request = request.map(Body::new);
+            request.extensions_mut().insert(shared.clone());
+            let answered = router.clone().call(request);
+            async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|never| match never {})) }
+        });
+        let mut served = std::pin::pin!(self.builder.serve_connection(io, service));
+        let mut first_request = std::pin::pin!(tokio::time::sleep(self.first_request_timeout));
+        let mut age = std::pin::pin!(tokio::time::sleep(self.age));
+        let (mut is_new, mut takes_calls) = (true, true);
+        loop {
+            tokio::select! {
+                ended = served.as_mut() => {
+                    if let Err(error) = ended {
+                        tracing::debug!(%error, "a connection failed");
+                    }
+                    break;
+                }
+                () = first_request.as_mut(), if is_new => {
+                    is_new = false;
+                    if !connection.0.has_called.load(Ordering::Relaxed) {
+                        served.as_mut().graceful_shutdown();
+                        let _ = tokio::time::timeout(LAST_WORDS, served).await;
+                        break;
+                    }
+                }
+                () = age.as_mut(), if takes_calls => {
+                    takes_calls = false;
+                    served.as_mut().graceful_shutdown();
+                }
+                () = self.stop.cancelled(), if takes_calls => {
+                    takes_calls = false;
+                    served.as_mut().graceful_shutdown();
+                }
+                () = self.cut.cancelled() => break,
+                () = connection.0.cut.cancelled() => break,
+            }
+        }
+        drop(place);
+    }
+}

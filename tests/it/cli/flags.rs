@@ -1,0 +1,138 @@
+//! What the command line and the environment may say to `serve`, and that nothing is made before all of it
+//! was understood.
+
+use crate::cli::{Server, on_both_engines, program};
+use crate::faults::process::{Serve, Server as Process};
+use crate::harness::Engine;
+
+/// A server that is refused says with these words why, and makes nothing.
+#[track_caller]
+fn refused(arguments: &[&str], words: &[&str]) {
+    let folder = tempfile::tempdir().expect("a temporary folder");
+    let data_dir = folder.path().join("data");
+
+    let output = Serve::default().with(arguments).refused(&data_dir);
+
+    let complaint = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(2), "{arguments:?}: {complaint}");
+    for word in words {
+        assert!(complaint.contains(word), "{arguments:?}: {complaint}");
+    }
+    assert!(!complaint.contains("panicked"), "{complaint}");
+    assert!(!data_dir.exists(), "{arguments:?}");
+    assert!(output.stdout.is_empty(), "{arguments:?}");
+}
+
+#[test]
+fn a_flag_that_is_not_understood_is_refused_before_anything_is_made() {
+    for origin in [
+        "*",
+        "null",
+        "shop.example",
+        "https://shop.example/",
+        "https://shop.example/page",
+        "https://*.example",
+        "https://Shop.example",
+        "https://shop.example,*",
+    ] {
+        refused(
+            &["--cors-origin", origin],
+            &["--cors-origin", "is no origin"],
+        );
+    }
+    refused(&["--listen", "localhost"], &["--listen"]);
+    refused(&["--listen", "127.0.0.1:99999"], &["--listen"]);
+    refused(
+        &["--drain-timeout", "soon"],
+        &["--drain-timeout", "whole seconds"],
+    );
+    refused(
+        &["--drain-timeout", "18446744073709551615"],
+        &["--drain-timeout", "whole seconds"],
+    );
+    refused(
+        &["--feed-retention", "0"],
+        &["--feed-retention", "whole seconds"],
+    );
+    refused(
+        &["--feed-retention", "18446744073709551615"],
+        &["--feed-retention"],
+    );
+    refused(&["--feed-max-bytes", "0"], &["--feed-max-bytes"]);
+    refused(
+        &["--feed-max-bytes", "18446744073709551615"],
+        &["--feed-max-bytes"],
+    );
+    refused(&["--max-connections", "0"], &["--max-connections"]);
+    refused(
+        &["--max-connections-per-address", "0"],
+        &["--max-connections-per-address"],
+    );
+    refused(
+        &["--database-url", "mysql://localhost/shop"],
+        &["postgres://"],
+    );
+    refused(&["--nats-url", "http://localhost"], &["--nats-url"]);
+    refused(&["--log-format", "xml"], &["--log-format"]);
+    refused(&["--log", "clientela=loud"], &["log filter"]);
+}
+
+/// Every variable that `serve` reads.
+const VARIABLES: [&str; 14] = [
+    "CLIENTELA_DATA_DIR",
+    "CLIENTELA_LISTEN",
+    "CLIENTELA_DATABASE_URL",
+    "CLIENTELA_NATS_URL",
+    "CLIENTELA_ALLOW_PLAINTEXT",
+    "CLIENTELA_DRAIN_TIMEOUT",
+    "CLIENTELA_CORS_ORIGIN",
+    "CLIENTELA_MAX_CONNECTIONS",
+    "CLIENTELA_MAX_CONNECTIONS_PER_ADDRESS",
+    "CLIENTELA_OPEN_REFLECTION",
+    "CLIENTELA_FEED_RETENTION",
+    "CLIENTELA_FEED_MAX_BYTES",
+    "CLIENTELA_LOG_FORMAT",
+    "CLIENTELA_LOG",
+];
+
+#[tokio::test]
+async fn an_empty_variable_is_one_that_is_not_set() {
+    let mut serve = Serve::default();
+    for variable in VARIABLES {
+        serve = serve.and(variable, "");
+    }
+
+    let server = Process::start(serve);
+
+    assert!(server.data_dir().join("keys").exists(), "{}", server.log());
+    let help = program()
+        .args(["serve", "--help"])
+        .output()
+        .expect("the program runs");
+    let help = String::from_utf8_lossy(&help.stdout).into_owned();
+    for variable in VARIABLES {
+        assert!(
+            help.contains(variable),
+            "{variable} is no variable of serve"
+        );
+    }
+    assert_eq!(
+        help.matches("[env: CLIENTELA_").count(),
+        VARIABLES.len(),
+        "{help}"
+    );
+}
+
+on_both_engines! {
+    async fn an_empty_variable_is_none_for_a_command_too(server: Server) {
+        let mut command = server.command(&["group", "list"]);
+        for variable in ["CLIENTELA_SHOP", "CLIENTELA_ACTOR", "CLIENTELA_API_KEY"] {
+            command.env(variable, "");
+        }
+
+        let output = command.output().expect("the program runs");
+
+        let complaint = String::from_utf8_lossy(&output.stderr);
+        assert!(output.status.success(), "{complaint}");
+    }
+}

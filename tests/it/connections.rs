@@ -1,0 +1,145 @@
+//! Connections: those that say nothing are closed, there are only so many, and a process that has no handles
+//! left waits for some.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use clientela::limits;
+use rustix::process::{Pid, Resource, Rlimit, prlimit};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::net::TcpStream;
+
+use crate::faults::process::{Serve, Server};
+use crate::harness::raw::Raw;
+use crate::harness::{PATIENCE, Setup, Shop, eventually};
+use crate::on_both_engines;
+
+const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+/// SETTINGS without any, and a HEADERS frame of which only the beginning comes.
+const HALF_A_REQUEST: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 64, 1, 4, 0, 0, 0, 1, 0x83];
+const HEALTH: &str = "/grpc.health.v1.Health/Check";
+
+/// Waits until the server closes a connection.
+async fn closed(mut stream: TcpStream) {
+    let mut rest = Vec::new();
+    let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
+    // A connection that is reset is closed as well.
+    let _ = ended.expect("the server closes the connection");
+}
+
+/// A connection that has got an answer, and goes on.
+async fn answered(address: SocketAddr) -> Option<TcpStream> {
+    let mut stream = TcpStream::connect(address).await.ok()?;
+    let get = b"GET /none HTTP/1.1\r\nhost: shop\r\n\r\n";
+    stream.write_all(get).await.ok()?;
+    let mut line = [0; 12];
+    let read = tokio::time::timeout(PATIENCE, stream.read_exact(&mut line)).await;
+    read.expect("an answer or an end").ok()?;
+    assert_eq!(&line, b"HTTP/1.1 404");
+    Some(stream)
+}
+
+fn impatient() -> Setup {
+    Setup {
+        server: |server| server.first_request_timeout = Duration::from_millis(500),
+        ..Setup::default()
+    }
+}
+
+fn three_of_an_address() -> Setup {
+    Setup {
+        server: |server| server.connections.per_address = Some(3),
+        ..Setup::default()
+    }
+}
+
+fn three_in_all() -> Setup {
+    Setup {
+        server: |server| server.connections.total = 3,
+        ..Setup::default()
+    }
+}
+
+/// One connection is the test's own.
+async fn two_more_and_no_third(shop: &Shop) {
+    // It has been asked, so that it is counted.
+    shop.key(&[clientela::proto::pb::Role::Monitor]).await;
+    let first = answered(shop.address).await.expect("the second connection");
+    let _second = answered(shop.address).await.expect("the third connection");
+    assert!(
+        answered(shop.address).await.is_none(),
+        "there is one too many"
+    );
+
+    drop(first);
+
+    eventually("a place", || answered(shop.address)).await;
+}
+
+on_both_engines! {
+    async fn a_connection_that_brings_no_request_is_closed(shop: Shop with impatient()) {
+        let mut busy = Raw::connect(shop.address, 65_535).await;
+        drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
+        for beginning in [b"".as_slice(), b"PRI *", PREFACE, &[PREFACE, HALF_A_REQUEST].concat(), b"POST / "] {
+            let mut silent = TcpStream::connect(shop.address).await.unwrap();
+            silent.write_all(beginning).await.unwrap();
+            closed(silent).await;
+        }
+
+        // One that has called may be silent for longer than all of those together were.
+        drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
+    }
+
+    async fn an_address_has_only_so_many_connections(shop: Shop with three_of_an_address()) {
+        two_more_and_no_third(&shop).await;
+    }
+
+    async fn a_process_has_only_so_many_connections(shop: Shop with three_in_all()) {
+        two_more_and_no_third(&shop).await;
+    }
+}
+
+#[test]
+fn what_says_nothing_has_ten_seconds() {
+    let usual = clientela::server::ServerSettings::default();
+
+    assert_eq!(usual.first_request_timeout, Duration::from_secs(10));
+    assert_eq!(usual.connections.total, limits::CONNECTIONS_MAX);
+}
+
+/// The server says once what is missing, and goes on when there are handles again.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_server_without_handles_waits_for_some() {
+    let server = Server::start(Serve::default().with(&["--log", "warn"]));
+    drop(answered(server.address()).await.expect("an answer"));
+    let open = std::fs::read_dir(format!("/proc/{}/fd", server.id()))
+        .unwrap()
+        .count();
+    let process = Pid::from_raw(i32::try_from(server.id()).unwrap());
+    let few = Some(u64::try_from(open).unwrap() + 4);
+    let limit = Rlimit {
+        current: few,
+        maximum: few,
+    };
+    prlimit(process, Resource::Nofile, limit).unwrap();
+
+    let mut waiting = Vec::new();
+    for _ in 0..40 {
+        waiting.push(TcpStream::connect(server.address()).await.unwrap());
+    }
+    eventually("a warning", async || {
+        server.log().contains("cannot be accepted").then_some(())
+    })
+    .await;
+    assert_eq!(
+        server.log().matches("cannot be accepted").count(),
+        1,
+        "{}",
+        server.log()
+    );
+
+    drop(waiting);
+    answered(server.address())
+        .await
+        .expect("an answer, once there are handles again");
+}

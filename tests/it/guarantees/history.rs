@@ -1,0 +1,279 @@
+//! G7 for streams that are open: a log that was compacted past them, that holds what cannot be read, or that
+//! is another one, as when a standby took over that lacks the last writes. They end, or begin anew, and never
+//! pass over anything in silence.
+
+use clientela::execute;
+use clientela::proto::pb::{DeliveryMode, ErrorReason, WatchOptions, snapshot_begin::Cause};
+use clientela::store::Locks;
+use futures::FutureExt as _;
+use sqlx::AssertSqlSafe;
+use tokio::time::Instant;
+use tonic::Code;
+
+use super::watched::{Door, Kind, Signal, Subject, Watch, Way};
+use crate::customers::{self, person};
+use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused};
+use crate::on_both_engines;
+
+/// A change of the last one's resource that this process does not hear of.
+const UNHEARD: &str = "INSERT INTO change_log
+    (shop_id, kind, resource_id, version, mark, deleted, payload, key_id, commit_time)
+    SELECT shop_id, kind, resource_id, version + 1, mark + 1, deleted, payload, key_id, commit_time
+    FROM change_log ORDER BY seq DESC LIMIT 1";
+
+/// What compaction does.
+const COMPACTED: [&str; 3] = [
+    "INSERT INTO store_meta (key, value)
+     SELECT 'compacted_through', xid || ' ' || seq || ' ' || mark FROM change_log
+     WHERE seq = (SELECT MAX(seq) FROM change_log)
+     ON CONFLICT (key) DO UPDATE SET value = excluded.value",
+    "DELETE FROM change_log WHERE request_id IS NULL",
+    "UPDATE change_log SET payload = NULL, left_topic = NULL",
+];
+
+/// The last change of one resource, as if a failing disk had spoilt it.
+const UNREADABLE: &str = "INSERT INTO change_log
+    (shop_id, kind, resource_id, version, mark, deleted, payload, key_id, commit_time)
+    SELECT shop_id, kind, resource_id, version + 1, mark + 1, deleted, $1, key_id, commit_time
+    FROM change_log WHERE kind = $2 AND resource_id = $3 ORDER BY seq DESC LIMIT 1";
+
+/// The newest change, as a standby lacks it that did not receive it.
+const LOST: &str = "DELETE FROM change_log WHERE seq = (SELECT MAX(seq) FROM change_log)";
+
+/// Changes the database in one transaction that wakes nobody.
+async fn harm(shop: &Shop, statements: &[&'static str]) {
+    let statements = statements.to_vec();
+    let harmed = shop
+        .store()
+        .write_with(Locks::none(), statements, |tx, statements| {
+            async move {
+                for statement in statements {
+                    execute!(tx, sqlx::query(AssertSqlSafe(*statement)))?;
+                }
+                Ok(())
+            }
+            .boxed()
+        });
+    harmed.await.expect("the statements run");
+}
+
+/// Puts a change into the log that cannot be read.
+async fn spoil(shop: &Shop, subject: &Subject, kind: i64, payload: Option<Vec<u8>>) {
+    let (_, id) = subject.name.split_once('/').unwrap();
+    let data = (id.to_owned(), kind, payload);
+    let spoilt = shop
+        .store()
+        .write_with(Locks::none(), data, |tx, (id, kind, payload)| {
+            async move {
+                execute!(
+                    tx,
+                    sqlx::query(UNREADABLE)
+                        .bind(payload.clone())
+                        .bind(*kind)
+                        .bind(id.clone())
+                )?;
+                Ok(())
+            }
+            .boxed()
+        });
+    spoilt.await.expect("the row is written");
+}
+
+fn options(delivery: DeliveryMode, reset: bool) -> WatchOptions {
+    WatchOptions {
+        delivery_mode: delivery.into(),
+        reset_on_expired_token: reset,
+        ..Default::default()
+    }
+}
+
+/// Streams of a subject, of every sort and in both modes, that follow the log.
+async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
+    let door = Door::of(shop);
+    let mut watches = Vec::new();
+    for delivery in [DeliveryMode::Latest, DeliveryMode::Every] {
+        for way in subject.kind.ways() {
+            let watch = subject.watch(&door, *way, options(delivery, reset)).await;
+            watches.push(watch.unwrap());
+        }
+    }
+    if subject.kind == Kind::Cart {
+        let filter = "update_time > now - 30m";
+        let options = options(DeliveryMode::Latest, reset);
+        let by_clock = subject
+            .watch_filtered(&door, Way::Filter, filter, options)
+            .await;
+        watches.push(by_clock.unwrap());
+    }
+    for watch in &mut watches {
+        watch.snapshot().await;
+    }
+    let (version, _) = subject.write(shop).await;
+    for watch in &mut watches {
+        watch.until(version).await;
+    }
+    watches
+}
+
+/// The end of a stream of a subject, which must not tell a version that comes after one that was missed.
+async fn end(mut watch: Watch, subject: &Subject, told: i64) -> tonic::Status {
+    // Heartbeats come for ever.
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "{}: it goes on", watch.what);
+        match watch.next().await {
+            Err(status) => return status,
+            Ok(_) => {
+                let version = watch.versions.get(&subject.name);
+                let what = &watch.what;
+                assert!(version <= Some(&told), "{what}: it goes on in silence");
+            }
+        }
+    }
+}
+
+/// The cause of the next snapshot, before which nothing is told.
+async fn reset(watch: &mut Watch) -> Cause {
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        assert!(Instant::now() < deadline, "{}: it goes on", watch.what);
+        let told = watch.next().await.unwrap();
+        assert!(told.changes.is_empty(), "{}: {told:?}", watch.what);
+        if let Some(Signal::Begin(cause)) = told.signal {
+            return cause;
+        }
+    }
+}
+
+/// A harm to the log after which every stream ends for this reason, or begins anew for this cause.
+async fn all_end(
+    shop: &Shop,
+    statements: &[&'static str],
+    code: Code,
+    reason: ErrorReason,
+    cause: Cause,
+) {
+    let other = Subject::make(shop, Kind::Group).await;
+    for subject in &Subject::of_each_kind(shop).await {
+        let mut watches = live(shop, subject, false).await;
+        let mut anew = live(shop, subject, true).await;
+        let told = subject.read(&Door::of(shop)).await.unwrap();
+        for watch in &mut watches {
+            watch.until(told).await;
+        }
+
+        harm(shop, statements).await;
+        // Whoever slept is woken by this, and has to see that it missed something.
+        other.write(shop).await;
+        let (last, _) = subject.write(shop).await;
+
+        for watch in watches {
+            assert_refused(&end(watch, subject, told).await, code, reason);
+        }
+        for watch in &mut anew {
+            assert_eq!(reset(watch).await, cause, "{}", watch.what);
+            watch.until(last).await;
+            let (version, _) = subject.write(shop).await;
+            watch.until(version).await;
+        }
+    }
+}
+
+on_both_engines! {
+    async fn streams_that_compaction_overtook_end(shop: Shop) {
+        let statements = [&[UNHEARD, UNHEARD][..], &COMPACTED[..]].concat();
+        let (code, reason) = (Code::OutOfRange, ErrorReason::ResumeTokenExpired);
+        all_end(&shop, &statements, code, reason, Cause::TokenExpired).await;
+    }
+
+    async fn streams_of_changes_that_the_store_does_not_have_end(shop: Shop) {
+        let (code, reason) = (Code::Aborted, ErrorReason::StoreEpochChanged);
+        all_end(&shop, &[LOST], code, reason, Cause::EpochChanged).await;
+    }
+
+    /// Compaction up to where the streams are takes nothing from them.
+    async fn streams_that_have_all_that_was_compacted_go_on(shop: Shop) {
+        for subject in &Subject::of_each_kind(&shop).await {
+            let mut watches = live(&shop, subject, false).await;
+
+            harm(&shop, &COMPACTED).await;
+
+            for _ in 0..3 {
+                let (version, _) = subject.write(&shop).await;
+                for watch in &mut watches {
+                    watch.until(version).await;
+                }
+            }
+        }
+    }
+
+    /// Streams of other resources, which never wanted it, go on.
+    async fn streams_that_could_want_a_change_that_cannot_be_read_end(shop: Shop) {
+        for (kind, number) in [(Kind::Cart, 3), (Kind::Customer, 1), (Kind::Group, 2)] {
+            for payload in [Some(vec![0xff]), None] {
+                let (subject, other) = (Subject::make(&shop, kind).await, Subject::make(&shop, kind).await);
+                let gone = payload.is_none();
+                let watches = live(&shop, &subject, false).await;
+                let mut others = other.watch(&Door::of(&shop), Way::Names, WatchOptions::default()).await.unwrap();
+                others.snapshot().await;
+                let told = subject.read(&Door::of(&shop)).await.unwrap();
+
+                spoil(&shop, &subject, number, payload).await;
+                let (version, _) = other.write(&shop).await;
+
+                others.until(version).await;
+                for watch in watches {
+                    let status = end(watch, &subject, told).await;
+                    if gone {
+                        assert_refused(&status, Code::OutOfRange, ErrorReason::ResumeTokenExpired);
+                    } else {
+                        assert_refused(&status, Code::Internal, ErrorReason::Internal);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// Another database takes the place of the one that the server is connected to. It lacks the last writes.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn streams_end_when_another_database_takes_the_place_of_theirs() {
+    let mut shop = Shop::start(Engine::Postgres).await;
+    let kept = customers::create(&mut shop.customers(), person("Ada")).await;
+    shop.stop().await;
+    let backup = shop.back_up().await;
+    shop.start_again(Setup::default()).await;
+    let subject = Subject::make(&shop, Kind::Customer).await;
+    let watches = live(&shop, &subject, false).await;
+    let mut anew = live(&shop, &subject, true).await;
+    let told = subject.read(&Door::of(&shop)).await.unwrap();
+
+    shop.replace_under_the_server(&backup).await;
+
+    for watch in watches {
+        let status = end(watch, &subject, told).await;
+        assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
+    }
+    let mut all = anew.swap_remove(0);
+    assert_eq!(
+        (reset(&mut all).await, all.what.as_str()),
+        (Cause::EpochChanged, "Customer by All")
+    );
+    all.snapshot().await;
+    assert_eq!(
+        all.versions.keys().collect::<Vec<_>>(),
+        [&kept.name],
+        "it tells what is there"
+    );
+    let deadline = Instant::now() + PATIENCE;
+    let new = loop {
+        assert!(Instant::now() < deadline, "no write is taken");
+        if let Ok(new) = customers::try_create(&mut shop.customers(), person("Grace")).await {
+            break new;
+        }
+    };
+    while !all.versions.contains_key(&new.name) {
+        all.next().await.unwrap();
+    }
+    assert_eq!(all.versions.len(), 2);
+}

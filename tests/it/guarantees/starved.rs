@@ -1,0 +1,214 @@
+//! Clients that open streams and do not read them take nothing from the others: no connection to the
+//! database, and no turn to read. Their clock stands still, so that they are never given up.
+
+use std::time::Duration;
+
+use clientela::proto::pb::{
+    self, DeliveryMode, ErrorReason, Role, WatchCartFiguresRequest, WatchCartRequest,
+    WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest, WatchOperationRequest,
+    WatchOptions, cart_target::Target,
+};
+use futures::future::join_all;
+use h2::RecvStream;
+use tonic::Code;
+use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
+
+use super::watched::{Door, Kind, Raw, Subject, Way};
+use crate::faults::health_turns;
+use crate::harness::{Setup, Shop, assert_refused, eventually};
+use crate::on_both_engines;
+use crate::watch::{add, visitor};
+
+/// More carts than a page of a snapshot has.
+const CARTS: usize = 250;
+/// What each stream takes unread: nothing but the beginning of a snapshot, or some of it.
+const WINDOWS: [u32; 2] = [8, 64 * 1024];
+
+fn held() -> Setup {
+    Setup {
+        drain_timeout: Duration::from_secs(1),
+        ..Setup::held()
+    }
+}
+
+fn options(delivery: DeliveryMode, resume_token: &str) -> Option<WatchOptions> {
+    Some(WatchOptions {
+        delivery_mode: delivery.into(),
+        resume_token: resume_token.to_owned(),
+        ..Default::default()
+    })
+}
+
+fn named(name: &str) -> pb::CartTarget {
+    pb::CartTarget {
+        target: Some(Target::Cart(name.to_owned())),
+    }
+}
+
+/// Which streams the keys of a role may open.
+fn methods(role: Role) -> &'static [&'static str] {
+    match role {
+        Role::Storefront => &["CartService/WatchCart"],
+        Role::Monitor => &MOST[..5],
+        Role::Ingest => &MOST[1..],
+        _ => &MOST,
+    }
+}
+
+const MOST: [&str; 6] = [
+    "CartService/WatchCartFigures",
+    "CartService/WatchCart",
+    "CartService/WatchCarts",
+    "CustomerService/WatchCustomers",
+    "GroupService/WatchGroups",
+    "OperationService/WatchOperation",
+];
+
+/// Opens a stream of each sort that a method has. Nobody reads them.
+async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStream> {
+    let path = format!("clientela.v1.{method}");
+    let mut bodies = Vec::new();
+    for delivery in [DeliveryMode::Latest, DeliveryMode::Every] {
+        let options = options(delivery, "");
+        match method {
+            "CartService/WatchCart" => {
+                for target in [visitor("who is nobody"), named(&world.cart)] {
+                    let request = WatchCartRequest {
+                        target: Some(target),
+                        options: options.clone(),
+                    };
+                    bodies.push(raw.call(key, &path, &request).await);
+                }
+            }
+            "CartService/WatchCarts" => {
+                for filter in ["", "item_count > 0", "update_time > now - 30m"] {
+                    let request = WatchCartsRequest {
+                        filter: filter.into(),
+                        names: Vec::new(),
+                        options: options.clone(),
+                    };
+                    bodies.push(raw.call(key, &path, &request).await);
+                }
+                let resumed = WatchCartsRequest {
+                    options: self::options(delivery, &world.token),
+                    ..Default::default()
+                };
+                bodies.push(raw.call(key, &path, &resumed).await);
+            }
+            "CustomerService/WatchCustomers" => {
+                let request = WatchCustomersRequest {
+                    options,
+                    ..Default::default()
+                };
+                bodies.push(raw.call(key, &path, &request).await);
+            }
+            "GroupService/WatchGroups" => {
+                let request = WatchGroupsRequest {
+                    options,
+                    ..Default::default()
+                };
+                bodies.push(raw.call(key, &path, &request).await);
+            }
+            "CartService/WatchCartFigures" => {
+                let request = WatchCartFiguresRequest::default();
+                bodies.push(raw.call(key, &path, &request).await);
+            }
+            _ => {
+                let name = world.operation.clone();
+                let request = WatchOperationRequest { name };
+                bodies.push(raw.call(key, &path, &request).await);
+            }
+        }
+    }
+    bodies
+}
+
+/// What there is to watch.
+struct World {
+    cart: String,
+    operation: String,
+    /// A token of a watch of all carts.
+    token: String,
+}
+
+/// The name of an operation.
+async fn operation(shop: &Shop) -> String {
+    let group = Subject::make(shop, Kind::Group).await;
+    let request = pb::DeleteGroupRequest {
+        name: group.name.clone(),
+        ..Default::default()
+    };
+    let deleted = shop.groups().delete_group(request).await.unwrap();
+    let name = deleted.metadata().get("clientela-operation").unwrap();
+    name.to_str().unwrap().to_owned()
+}
+
+on_both_engines! {
+    async fn streams_that_nobody_reads_take_no_reader_from_others(shop: Shop with held()) {
+        for _ in 0..CARTS / 25 {
+            let adds = (0..25).map(|_| async {
+                let owner = format!("{}", crate::harness::unique());
+                add(&mut shop.carts(), &visitor(&owner), "mug").await
+            });
+            join_all(adds).await;
+        }
+        let subjects = Subject::of_each_kind(&shop).await;
+        let mut seen = subjects[0].watch(&Door::of(&shop), Way::All, WatchOptions::default()).await.unwrap();
+        seen.snapshot().await;
+        let request = pb::CreateApiKeyRequest {
+            api_key: Some(pb::ApiKey { roles: vec![Role::Support.into()], ..Default::default() }),
+            ..Default::default()
+        };
+        let to_end = shop.admin().create_api_key(request).await.unwrap().into_inner();
+
+        let world = World {
+            cart: subjects[0].name.clone(),
+            operation: operation(&shop).await,
+            token: seen.token.clone(),
+        };
+        let mut unread = Vec::new();
+        for role in [Role::Storefront, Role::Support, Role::Ingest, Role::Monitor, Role::Admin] {
+            let key = shop.key(&[role]).await;
+            for window in WINDOWS {
+                let raw = Raw::connect(shop.address, window).await;
+                for method in methods(role) {
+                    unread.extend(open(&raw, &key, method, &world).await);
+                }
+                let service = "clientela.v1.CartService".into();
+                let health = HealthCheckRequest { service };
+                unread.push(raw.call(&key, "grpc.health.v1.Health/Watch", &health).await);
+            }
+        }
+
+        let door = Door::of(&shop);
+        for _ in 0..20 {
+            for subject in &subjects {
+                let (version, _) = subject.write(&shop).await;
+                assert_eq!(subject.read(&door).await.unwrap(), version);
+                assert_eq!(subject.list(&door).await.unwrap(), version);
+            }
+        }
+        let (last, _) = subjects[0].write(&shop).await;
+        seen.until(last).await;
+        for subject in &subjects {
+            for way in subject.kind.ways() {
+                subject.watch(&door, *way, WatchOptions::default()).await.unwrap().snapshot().await;
+            }
+        }
+        health_turns(&shop, ServingStatus::Serving).await;
+        let revoke = pb::RevokeApiKeyRequest {
+            name: to_end.api_key.unwrap().name,
+            ..Default::default()
+        };
+        shop.admin().revoke_api_key(revoke).await.unwrap();
+        let revoked = Door::with_key(&shop, &to_end.secret);
+        let refused = eventually("the end of the key", || async {
+            subjects[0].read(&revoked).await.err()
+        });
+        assert_refused(&refused.await, Code::Unauthenticated, ErrorReason::KeyMissing);
+        drop(seen);
+        let mut shop = shop;
+        shop.stop().await;
+        drop(unread);
+    }
+}

@@ -1,0 +1,126 @@
+//! A client that says over HTTP/2 just what a test wants, and reads only what it is told to.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use h2::client::{ResponseFuture, SendRequest};
+use h2::{RecvStream, SendStream};
+use tokio::net::TcpStream;
+use tonic::Status;
+
+/// A connection.
+#[derive(Clone)]
+pub struct Raw {
+    address: SocketAddr,
+    client: SendRequest<Bytes>,
+}
+
+/// A call that was begun: its answer to be, and its request, which may go on.
+pub struct Begun {
+    answer: ResponseFuture,
+    pub request: SendStream<Bytes>,
+}
+
+/// A message in its frame.
+pub fn framed(message: &impl prost::Message) -> Vec<u8> {
+    let message = message.encode_to_vec();
+    let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+    [&[0], &length[..], &message].concat()
+}
+
+impl Raw {
+    /// Connects. Of each answer no more comes than `window` bytes until the test reads.
+    pub async fn connect(address: SocketAddr, window: u32) -> Self {
+        let socket = TcpStream::connect(address).await.unwrap();
+        let mut client = h2::client::Builder::new();
+        client.initial_window_size(window);
+        // What one answer does not take keeps no other from coming.
+        client.initial_connection_window_size(1 << 30);
+        let (client, connection) = client.handshake::<_, Bytes>(socket).await.unwrap();
+        tokio::spawn(connection);
+        Self { address, client }
+    }
+
+    /// Begins a call with these headers and this part of a request, which may go on if it is not the `end`.
+    pub async fn begin(
+        &mut self,
+        method: &str,
+        headers: &[(&str, &str)],
+        part: impl Into<Bytes>,
+        end: bool,
+    ) -> Begun {
+        let mut head = http::Request::post(format!("http://{}{method}", self.address))
+            .header("content-type", "application/grpc")
+            .header("te", "trailers");
+        for (name, value) in headers {
+            head = head.header(*name, *value);
+        }
+        let mut client = self.client.clone().ready().await.unwrap();
+        let (answer, mut request) = client.send_request(head.body(()).unwrap(), false).unwrap();
+        request.send_data(part.into(), end).unwrap();
+        Begun { answer, request }
+    }
+
+    /// Makes a call and gives its refusal, or the answer that it begins to get.
+    pub async fn call(
+        &mut self,
+        method: &str,
+        headers: &[(&str, &str)],
+        request: impl Into<Bytes>,
+    ) -> Result<RecvStream, Status> {
+        let begun = self.begin(method, headers, request, true).await;
+        begun.answered().await
+    }
+}
+
+impl Begun {
+    /// The refusal of the call, or the answer that it begins to get.
+    pub async fn answered(self) -> Result<RecvStream, Status> {
+        Ok(self.answered_open().await?.0)
+    }
+
+    /// As [`answered`](Self::answered), with the request, which can go on.
+    pub async fn answered_open(self) -> Result<(RecvStream, SendStream<Bytes>), Status> {
+        let answered = tokio::time::timeout(super::PATIENCE, self.answer).await;
+        let answer = answered.expect("an answer comes").unwrap();
+        assert_eq!(answer.status(), 200);
+        match Status::from_header_map(answer.headers()) {
+            Some(status) => Err(status),
+            None => Ok((answer.into_body(), self.request)),
+        }
+    }
+
+    /// The headers of the answer.
+    pub async fn headers(self) -> http::HeaderMap {
+        let answered = tokio::time::timeout(super::PATIENCE, self.answer).await;
+        answered
+            .expect("an answer comes")
+            .unwrap()
+            .headers()
+            .clone()
+    }
+}
+
+/// Reads an answer to its end: what it holds, and its status.
+pub async fn read(mut body: RecvStream) -> (Vec<u8>, Status) {
+    let mut received = Vec::new();
+    while let Some(bytes) = next(&mut body).await {
+        let bytes = bytes.unwrap();
+        body.flow_control().release_capacity(bytes.len()).unwrap();
+        received.extend_from_slice(&bytes);
+    }
+    let trailers = body
+        .trailers()
+        .await
+        .unwrap()
+        .expect("an answer has trailers");
+    (
+        received,
+        Status::from_header_map(&trailers).expect("trailers have a status"),
+    )
+}
+
+async fn next(body: &mut RecvStream) -> Option<Result<Bytes, h2::Error>> {
+    let next = tokio::time::timeout(super::PATIENCE, body.data()).await;
+    next.expect("an answer goes on")
+}

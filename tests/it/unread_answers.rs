@@ -1,0 +1,79 @@
+//! Answers that are not read: there are only so many, and they do not stay for ever.
+
+use clientela::limits;
+use clientela::proto::pb::{self, ErrorReason, ListCartsRequest};
+use tonic::Code;
+use tonic_types::StatusExt as _;
+
+use crate::harness::raw::{Raw, framed, read};
+use crate::harness::{Setup, assert_refused, eventually};
+use crate::large_answers::large_cart;
+use crate::on_both_engines;
+
+const LIST: &str = "/clientela.v1.CartService/ListCarts";
+
+on_both_engines! {
+    /// What a connection does not take is bounded, given up in time, and harms no other connection.
+    async fn answers_that_nobody_reads_are_bounded_and_given_up(shop: Shop with Setup::held()) {
+        for number in 0..16 {
+            large_cart(&shop, number).await;
+        }
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let key = [("authorization", bearer.as_str())];
+        let list = framed(&ListCartsRequest::default());
+        let mut deaf = Raw::connect(shop.address, 1024).await;
+        let (mut unread, mut refusal) = (Vec::new(), None);
+        while refusal.is_none() {
+            assert!(unread.len() < 60, "every answer waits in memory");
+            match deaf.call(LIST, &key, list.clone()).await {
+                Ok(answer) => unread.push(answer),
+                Err(status) => refusal = Some(status),
+            }
+        }
+
+        let status = refusal.unwrap();
+        assert_refused(&status, Code::ResourceExhausted, ErrorReason::Overloaded);
+        assert!(status.get_details_retry_info().is_some());
+        let status = deaf.call(LIST, &key, list.clone()).await.unwrap_err();
+        assert_refused(&status, Code::ResourceExhausted, ErrorReason::Overloaded);
+        let others = shop.carts().list_carts(ListCartsRequest::default()).await.unwrap();
+        assert!(!others.into_inner().carts.is_empty(), "another connection has its own room");
+
+        let answer = eventually("room for answers", async || {
+            shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
+            deaf.clone().call(LIST, &key, list.clone()).await.ok()
+        })
+        .await;
+
+        let (bytes, status) = read(answer).await;
+        assert_eq!(status.code(), Code::Ok, "an answer that is read is whole: {status:?}");
+        let page = <pb::ListCartsResponse as prost::Message>::decode(&bytes[5..]).unwrap();
+        assert!(!page.carts.is_empty());
+        let (bytes, status) = read(unread.swap_remove(0)).await;
+        assert!(bytes.len() <= 4 * limits::ANSWER_CHUNK_BYTES, "{}", bytes.len());
+        assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
+    }
+
+    /// Small answers are with the transport at once, which only the end of their connection frees.
+    async fn a_connection_that_reads_none_of_many_answers_is_cut(shop: Shop with Setup::held()) {
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let key = [("authorization", bearer.as_str())];
+        let mut deaf = Raw::connect(shop.address, 0).await;
+        let mut unread = Vec::new();
+        for _ in 0..limits::ABANDONED_ANSWERS_MAX {
+            let settings = "/clientela.v1.AdminService/GetShopSettings";
+            unread.push(deaf.call(settings, &key, vec![0; 5]).await.unwrap());
+        }
+
+        let mut last = unread.pop().unwrap();
+        let ended = tokio::spawn(async move { last.data().await });
+        eventually("the end of the connection", async || {
+            shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
+            ended.is_finished().then_some(())
+        })
+        .await;
+        assert!(ended.await.unwrap().is_some_and(|data| data.is_err()), "it was cut");
+
+        shop.admin().get_shop_settings(pb::GetShopSettingsRequest {}).await.unwrap();
+    }
+}
