@@ -181,7 +181,7 @@ on_both_engines! {
         let mut quiet = shop.customers_as(&key);
         let ada = create(&mut quiet, with_password("Ada")).await;
         let ended = tokio_util::sync::CancellationToken::new();
-        let floods: Vec<_> = (0..2 * limits::HASH_QUEUE_MAX)
+        let floods: Vec<_> = (0..limits::HASH_QUEUE_MAX)
             .map(|_| tokio::spawn(guess(shop.customers(), ended.clone())))
             .collect();
         // The queue of the other shop is as full as it may be.
@@ -193,7 +193,18 @@ on_both_engines! {
         .await;
 
         for _ in 0..20 {
-            let signed_in = verify(&mut quiet, &ada.email, PASSWORD).await.unwrap();
+            // A busy machine may take longer than a call waits, but there is always room.
+            let signed_in = eventually("a sign-in", async || {
+                match verify(&mut quiet.clone(), &ada.email, PASSWORD).await {
+                    Ok(signed_in) => Some(signed_in),
+                    Err(status) => {
+                        assert_ne!(status.code(), Code::ResourceExhausted, "{status:?}");
+                        assert_ne!(status.code(), Code::Unauthenticated, "{status:?}");
+                        None
+                    }
+                }
+            })
+            .await;
             assert_eq!(signed_in.name, ada.name);
         }
 
