@@ -264,10 +264,10 @@ impl Candidate {
                     statement.bind(bound.clone());
                 }
             }
-            (Index::Words(found), Asked::Words(terms)) => {
-                if statement.engine() == Engine::Postgres {
-                    terms.push_indexed(found, statement.push(" AND "));
-                }
+            (Index::Words(found), Asked::Words(terms))
+                if statement.engine() == Engine::Postgres =>
+            {
+                terms.push_indexed(found, statement.push(" AND "));
             }
             _ => {}
         }
