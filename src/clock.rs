@@ -26,7 +26,7 @@ pub struct Clock {
 struct Machine {
     /// How wrong it is made to go; for tests.
     wrong: i64,
-    /// What is added so that it tells the time of another clock.
+    /// The offset, in microseconds, that is added so that it tells the time of another clock.
     correction: AtomicI64,
 }
 

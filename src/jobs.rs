@@ -1,11 +1,11 @@
-//! Background work: effects on many resources that a call only asks for, and what recurs.
+//! Background work: effects on many resources that a call only asks for, and recurring work.
 //!
 //! A job is a row, written in the transaction that needs it. A worker of any replica claims it by a
 //! lease and goes on in steps; the effect of a step and the job's cursor are written in one
 //! transaction.
 //!
-//! A resource that cannot be written is skipped, reported and tried again later ([`skips`]); it holds up nothing
-//! else. Workers take turns between shops and kinds, and give a long job back while others wait.
+//! A resource that cannot be written is skipped, reported and tried again later ([`skips`]); it holds up
+//! nothing else. Workers take turns between shops and kinds, and give a long job back while others wait.
 //!
 //! Invariant: a job is done only when its effect is whole, also when a process is killed between any
 //! two statements. A step may be run again, so its effect must be the same the second time.

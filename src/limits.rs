@@ -243,7 +243,7 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         Amount::Bytes(UNSENT_BYTES_PER_KEY_MAX as u64),
     ),
     (
-        "answers not received",
+        "answers not received, in the process",
         Amount::Bytes(UNSENT_BYTES_MAX as u64),
     ),
     (
@@ -327,7 +327,7 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         Amount::Count(SIDE_STREAMS_MAX as u64),
     ),
     (
-        "the same of a connection",
+        "streams of health and reflection of a connection",
         Amount::Count(SIDE_STREAMS_PER_CONNECTION_MAX as u64),
     ),
     ("watch streams", Amount::Count(WATCH_STREAMS_MAX as u64)),

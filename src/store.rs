@@ -114,7 +114,7 @@ struct Inner {
     wake: Wake,
     stop: CancellationToken,
     soundness: Arc<Soundness>,
-    /// What runs beside the calls until `stop`.
+    /// The tasks that run beside the calls until `stop`.
     tasks: TaskTracker,
 }
 

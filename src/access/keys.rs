@@ -112,7 +112,7 @@ struct Known {
     shops: HashMap<Arc<str>, Arc<str>>,
 }
 
-/// What the database said when it was asked last whether there is just one shop.
+/// The only shop of the database, as of the last query; none if there are several.
 struct OnlyShop {
     asked: Instant,
     shop: Option<Arc<str>>,

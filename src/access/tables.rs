@@ -86,8 +86,8 @@ pub struct Message {
     pub oneofs: Vec<FieldSet>,
     /// By number.
     fields: Vec<Field>,
-    /// Who sees the fields that not everybody sees, its own and those of its fields' messages; each set
-    /// of readers once.
+    /// The distinct sets of roles that may see restricted fields, its own and those of its fields'
+    /// messages.
     narrowed: Vec<Roles>,
 }
 

@@ -42,10 +42,10 @@ const CREATE_TIME: usize = SCHEMA.index("create_time");
 const UPDATE_TIME: usize = SCHEMA.index("update_time");
 const DELETE_TIME: usize = SCHEMA.index("delete_time");
 
-/// What orders call the sort key of the last name.
+/// The name of the sort key of the last name in orders.
 pub(super) const LAST_NAME_KEY: &str = "last_name in its language";
 
-/// The fields, over the table `customers c`. What is sortable has an index.
+/// The fields, over the table `customers c`. Every sortable field has an index.
 pub static FIELDS: Schema = SCHEMA;
 
 const SCHEMA: Schema = Schema {

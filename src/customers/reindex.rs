@@ -1,8 +1,9 @@
-//! Makes anew what customers are found and ordered by: their search texts, folded columns and sort keys.
+//! Rebuilds the search texts, folded columns and sort keys of customers.
 //!
-//! That is due after a change of the shop's first language, and once after an update of the program that
-//! makes them otherwise. Until it is done a search may miss customers, and an order by name mixes both
-//! orders. Customers that are written meanwhile are up to date by themselves.
+//! The job runs after a change of the shop's first language, and once after an update to a release that
+//! indexes names otherwise. Until it has ended, a search, and a filter with `:` or with `first_name`,
+//! `company` or `phone`, may miss some customers, and an order by last name mixes both orders. A customer
+//! that is written meanwhile is indexed anew at once, unless a replica of the older release writes it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,12 +18,12 @@ use crate::{
     store::{Locks, Store, Tx},
 };
 
-/// What search texts, folded columns and sort keys are made by. To be raised with each change of
-/// `filter::fold` or `store::index_text`, and with each release of `icu_collator`.
+/// The version of search texts, folded columns and sort keys. Raise it with each change of `filter::fold` or
+/// `store::index_text`, and with each release of `icu_collator`.
 pub const INDEX_VERSION: &str = "1";
 /// Customers that one step works on.
 const BATCH: i64 = 64;
-/// How often it is looked for shops of before an update.
+/// How often the scheduler looks for shops that an older release indexed.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
 /// Asks for the order of another language, in the transaction that sets it.

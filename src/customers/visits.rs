@@ -41,7 +41,7 @@ static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 /// The last visit of each customer that is not written yet, by shop and id.
 type Visits = HashMap<(Arc<str>, String), i64>;
 
-/// What is gathered for each store of this process, by its id.
+/// The visits that wait to be written, by the id of their store.
 static GATHERED: LazyLock<Mutex<HashMap<String, Visits>>> = LazyLock::new(Mutex::default);
 
 fn gathered() -> MutexGuard<'static, HashMap<String, Visits>> {

@@ -30,7 +30,7 @@ pub struct Channel {
     ended: AtomicBool,
 }
 
-/// What the log brings to a channel.
+/// A change of the log on its way to a channel.
 pub enum Arrival {
     /// A change.
     Entry(Arc<Entry>),
@@ -38,7 +38,7 @@ pub enum Arrival {
     Unreadable { position: Position, id: String },
 }
 
-/// What a ring holds.
+/// The size of a ring and the position of its oldest change.
 #[derive(Clone, Copy, Default)]
 pub struct Ring {
     /// Bytes, about.
@@ -266,7 +266,7 @@ impl State {
     }
 }
 
-/// What keys of topics begin with. No id holds it.
+/// The prefix of topic keys. Ids do not contain it.
 const TOPIC_SIGN: char = ':';
 
 fn topic_key(topic: &str) -> String {

@@ -52,7 +52,7 @@ pub struct Entry {
     content_at: usize,
     body: Option<Bytes>,
     decoded: OnceLock<Option<Arc<dyn Decoded>>>,
-    /// What filters say of it.
+    /// The verdicts of filters on this change.
     pub verdicts: Verdicts,
     token: OnceLock<Box<str>>,
 }

@@ -300,7 +300,7 @@ async fn check_row(conn: &mut Conn, position: Position) -> Result<()> {
     }
 }
 
-/// The history after a position is gone.
+/// The error for a position after which the history is gone.
 #[must_use]
 pub fn expired() -> Error {
     Error::new(
@@ -310,7 +310,7 @@ pub fn expired() -> Error {
     )
 }
 
-/// What a reader has seen is of another history.
+/// The error for a reader that has seen another history of the store.
 #[must_use]
 pub fn epoch_changed() -> Error {
     Error::new(

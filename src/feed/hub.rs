@@ -27,7 +27,7 @@ pub struct Hub {
     state: Mutex<State>,
     position: watch::Sender<Position>,
     lag_micros: AtomicI64,
-    /// What all rings together may hold.
+    /// The largest size of all rings together, in bytes.
     bytes_max: usize,
 }
 
@@ -38,7 +38,7 @@ type Key = (Arc<str>, i64);
 struct State {
     channels: HashMap<Key, Open>,
     position: Position,
-    /// What all rings hold.
+    /// The size of all rings together.
     bytes: usize,
     /// The oldest change of each ring, by its place in the log. No two are at one place.
     oldest: BTreeMap<(i64, i64), Key>,
@@ -290,7 +290,7 @@ impl State {
 }
 
 impl Arrival {
-    /// What a row of the log brings to its channel.
+    /// The arrival of a row of the log.
     fn of(resource: &dyn Resource, row: LogRow) -> Self {
         let position = row.position();
         let id = row.resource_id.clone();

@@ -64,8 +64,8 @@ pub struct PageQuery {
     pub limit: i64,
 }
 
-/// What a page of a snapshot holds. It examines a bounded number of rows, so it may hold few of them, or
-/// none, and not be the last.
+/// A page of a snapshot. Reading it examines a bounded number of rows, so a page that is not the last may
+/// hold few rows or none.
 #[derive(Debug)]
 pub struct Rows {
     /// The rows, in the order of their ids.

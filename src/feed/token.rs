@@ -156,7 +156,7 @@ impl Tokens {
     }
 }
 
-/// What a half of a token is bound to.
+/// Returns the data to which a half of a token is bound.
 fn bound(purpose: &[u8], shop: &str, kind: Kind) -> Vec<u8> {
     [purpose, shop.as_bytes(), &[0xff, kind as u8]].concat()
 }

@@ -1,4 +1,4 @@
-//! What a filter says of single fields with every match: a lookup may begin with that.
+//! Conditions on single fields that every match of a filter meets: a lookup may begin with them.
 //!
 //! A filter pins a field when nothing can match without one comparison: the comparison is the filter, or
 //! one side of its outermost `AND`.
@@ -104,7 +104,7 @@ impl Filter {
         }
     }
 
-    /// What must hold together.
+    /// Returns the sides of the outermost `AND`, or the whole filter.
     fn parts(&self) -> &[Expression] {
         match &self.root {
             Expression::And(parts) => parts,

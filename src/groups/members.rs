@@ -2,8 +2,8 @@
 //!
 //! Many customers are worked on in several transactions, each of which holds the locks of a few; a
 //! customer is changed whole or not at all. With a request id each transaction stores what became of its
-//! customers, and whom the members were is stored before the first: a repeat after the call was
-//! interrupted goes on where it ended and answers as the first call would have. The answer is stored with
+//! customers. The resolved members are stored before the first: a repeat after the call was interrupted
+//! goes on where it ended and answers as the first call would have. The answer is stored with
 //! the last transaction.
 
 mod one;

@@ -99,7 +99,7 @@ async fn is_made_again(tx: &mut Tx, shop: &str, group: &str) -> Result<bool> {
     Ok(sql::get(tx, shop, group).await?.is_some())
 }
 
-/// What takes grants from customers.
+/// The reason for which grants are taken from customers.
 #[derive(Clone)]
 enum Leave {
     /// This group is deleted.

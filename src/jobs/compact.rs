@@ -72,7 +72,8 @@ impl FeedLimits {
     }
 }
 
-/// What one look or step goes by: the limits, or, while deletions by age are held back, only the one on bytes.
+/// The limits that apply to a look or a step. While deletions by age are held back, only the limit on bytes
+/// applies.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
     limits: FeedLimits,

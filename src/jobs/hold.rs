@@ -39,7 +39,8 @@ pub struct Hold(Arc<Mutex<State>>);
 
 #[derive(Debug, Default)]
 struct State {
-    /// What the clock said last, and when in time that goes by; None until [`Hold::begin`].
+    /// The last reading of the clock, with the monotonic instant at which it was taken; None until
+    /// [`Hold::begin`].
     seen: Option<(i64, Instant)>,
     /// The end of a hold that this process began.
     until: Option<i64>,

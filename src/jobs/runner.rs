@@ -31,6 +31,7 @@ const RETRY_MAX: Duration = Duration::from_secs(300);
 const SLICE: Duration = Duration::from_millis(200);
 /// How often it is looked whether earlier writers have ended.
 const WRITERS_POLL: Duration = Duration::from_millis(10);
+
 /// How the workers behave; tests set shorter times.
 #[derive(Clone, Debug)]
 pub struct JobsSettings {

@@ -1,7 +1,8 @@
-//! What recurs: asks each handler now and then what has become due, and does the housekeeping.
+//! Schedules recurring work: asks each handler now and then for the work that is due, and does the
+//! housekeeping.
 //!
-//! Every replica does so; the queue keeps one job of what all of them ask for. Each thing that recurs has a task
-//! of its own, so that none waits for another.
+//! Every replica does so; the queue keeps one job of all that they ask for. Each recurring thing has a task of
+//! its own, so that none waits for another.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

@@ -35,7 +35,7 @@ const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 /// Rows that one step of the sweeper removes.
 const ROWS: i64 = 200;
 
-/// What a job does to each resource of a batch. Doing it twice has the effect of doing it once.
+/// The effect of a job on each resource of a batch. It must be idempotent.
 pub trait Effect: Clone + Send + Sync + 'static {
     /// The locks that the write of these resources takes.
     fn locks(&self, job: &Job, ids: &[String]) -> Locks;
@@ -304,8 +304,9 @@ impl Sweeper for StaleSkips {
     }
 }
 
-/// The condition that leaves out what work of a kind has skipped and is not to try yet: `resource` is the id
-/// and `shop` the shop of the row that is looked at, `now` a placeholder.
+/// Returns the SQL condition that excludes resources whose retry time has not come.
+///
+/// `shop` and `resource` are SQL expressions for the shop and the id of the row, `now` is a placeholder.
 #[must_use]
 pub fn not_skipped(kind: JobKind, subject: &str, shop: &str, resource: &str, now: &str) -> String {
     format!(

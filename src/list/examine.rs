@@ -24,25 +24,24 @@ const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
 /// enough of them in their order.
 const GATHERED: i64 = 2_000;
 
-/// What is listed, and in which order.
+/// The query of a list: its table, filter, search and order.
 #[derive(Debug)]
 pub struct Examination<'e> {
     /// The table.
     pub table: &'static Table,
-    /// The columns of a row, as [`rows`](Self::rows) gives them: those of the table, and what they are
-    /// called.
+    /// The columns that [`rows`](Self::rows) reads, each with its name in the result.
     pub columns: &'static [(&'static str, &'static str)],
     /// Whether the document of a row is read too, as `doc`.
     pub documents: bool,
     /// The shop.
     pub shop: &'e str,
-    /// What must hold of a row.
+    /// The filter that rows must match.
     pub filter: &'e Filter,
-    /// What `now` is in the filter, in microseconds.
+    /// The value of `now` in the filter, in microseconds.
     pub now: i64,
-    /// What must hold beside that, as words of the program; empty if nothing.
+    /// A further SQL condition, a constant of the program; empty for none.
     pub condition: &'static str,
-    /// Which words must occur.
+    /// The words that must occur, and the column that is searched.
     pub search: Option<(&'static SearchColumn, &'e SearchTerms)>,
     /// Indexes that do not lead to all rows which may match.
     pub without: &'e [&'e str],
@@ -50,7 +49,7 @@ pub struct Examination<'e> {
     pub order: &'e Order,
 }
 
-/// Which rows are gone through.
+/// The rows that a page scans.
 #[derive(Debug)]
 pub enum Way {
     /// All of the shop, in their order.
@@ -103,7 +102,7 @@ pub async fn by_name(
 }
 
 impl Examination<'_> {
-    /// Decides which rows are gone through.
+    /// Chooses the rows that a page scans.
     ///
     /// # Errors
     /// The database's.
@@ -248,7 +247,7 @@ impl Examination<'_> {
         }
     }
 
-    /// Adds from where rows are taken.
+    /// Adds the FROM clause.
     fn push_from(&self, statement: &mut Statement, way: &Way) {
         let shop = self.shop;
         match way {
@@ -300,7 +299,7 @@ impl Examination<'_> {
         }
     }
 
-    /// Adds from where rows are taken after a place, and their order.
+    /// Adds the FROM clause, the condition that rows come after a place, and the ORDER BY clause.
     fn push_after(
         &self,
         statement: &mut Statement,

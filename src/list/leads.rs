@@ -103,7 +103,7 @@ impl From<Literal> for Bind {
 }
 
 impl Table {
-    /// What may lead to the rows of a filter, and to those that a search finds.
+    /// Returns the indexes that can serve a filter or a search.
     pub(super) fn candidates(
         &self,
         filter: &Filter,
@@ -137,7 +137,7 @@ impl Table {
 }
 
 impl Lead {
-    /// What this index is to be asked for a filter; None if it leads nowhere.
+    /// Returns the lookup key that a filter gives this index, if any.
     fn asked(&self, filter: &Filter, now: i64) -> Option<Asked> {
         let equality = || filter.equality(self.path).map(Bind::from);
         match &self.index {

@@ -11,7 +11,7 @@ use std::{
 
 use crate::access::Caller;
 
-/// Whose work it is.
+/// The shop and the key for which a password is hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Owner {
     /// The id of the shop.
@@ -283,7 +283,7 @@ mod tests {
             self.refused.load(Ordering::Relaxed)
         }
 
-        /// Whose turns come, in their order.
+        /// Returns the names of the waiting pieces in the order of their turns.
         fn turns(&self) -> String {
             let mut names = Vec::new();
             while let Some(piece) = self.queue.state().next() {

@@ -26,7 +26,7 @@ use crate::limits;
 /// How long a connection that is closed for its silence may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
 
-/// What the calls of one connection share. Every request has it among its extensions; cheap to clone.
+/// State that the calls of one connection share. Every request has it among its extensions; cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Connection(Arc<Shared>);
 
@@ -81,7 +81,7 @@ impl Connection {
     }
 }
 
-/// What serves the connections of a process.
+/// The service and the settings with which a process serves its connections.
 #[derive(Clone)]
 pub struct Serving {
     builder: Builder<TokioExecutor>,

@@ -33,7 +33,7 @@ impl<S> Stalling<S> {
         }
     }
 
-    /// What a write gave, unless writes have waited for too long.
+    /// Returns the result of a write, or a timeout if writes have waited for too long.
     fn judged<T>(
         &mut self,
         written: Poll<io::Result<T>>,

@@ -1,4 +1,4 @@
-//! What the store's database is like at the moment: whether it serves, and how far its clock is off.
+//! The condition of the store's database: whether it serves, and how far its clock is off.
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
@@ -20,7 +20,7 @@ pub struct Condition {
     pub clock_ahead: i64,
 }
 
-/// What a server of PostgreSQL is asked: whether it is a standby, and the time.
+/// Asks a server of PostgreSQL whether it is a standby, and for its time.
 const LOOK: &str = "SELECT pg_is_in_recovery(),
     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint";
 

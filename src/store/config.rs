@@ -96,7 +96,7 @@ const POSTGRES_LISTS: usize = 7;
 const POSTGRES_STREAMS: usize = 4;
 /// Connections of a replica for the writes of calls.
 const POSTGRES_WRITERS: usize = 16;
-/// What one replica uses of a PostgreSQL, with its reserved connections, the writers of the jobs, two for
+/// All connections of one replica to PostgreSQL, with the reserved ones, the writers of the jobs, two for
 /// hints, and one that cancels statements.
 pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
     + POSTGRES_LISTS

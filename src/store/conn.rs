@@ -70,7 +70,7 @@ pub struct Conn {
     read_only: bool,
     /// The server process at the other end; none on SQLite.
     process: Option<i32>,
-    /// What ends statements of SQLite; none for the writer and at the opening.
+    /// The leash that ends statements of SQLite; none for the writer and at the opening.
     leash: Option<Arc<Leash>>,
     made: Instant,
 }

@@ -111,7 +111,7 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
     }
 }
 
-/// What PostgreSQL says on a standby, and where writing was forbidden.
+/// The code of PostgreSQL's errors for writes on a standby, and where writing is forbidden.
 const READ_ONLY: &str = "25006";
 
 /// Whether a server of PostgreSQL refused to write.

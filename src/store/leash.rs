@@ -1,4 +1,4 @@
-//! What ends a statement of SQLite that nobody waits for any more, or that takes too long.
+//! Ends a statement of SQLite that nobody waits for any more, or that takes too long.
 //!
 //! SQLite works in this process and knows neither callers nor limits of time. It asks the leash of its
 //! connection every few thousand steps whether it may go on.

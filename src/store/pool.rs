@@ -25,7 +25,7 @@ const RECOVERY: Duration = Duration::from_secs(6);
 /// How long the statement of a call that vanished may go on before the server is told to end it.
 const CANCELLED_AFTER: Duration = Duration::from_millis(50);
 
-/// What the pools of a store have in common.
+/// The settings that the pools of a store have in common.
 #[derive(Clone)]
 pub(super) struct PoolSettings {
     pub(super) acquire_timeout: Duration,

@@ -1,7 +1,7 @@
-//! What a read is for, and the connections that each purpose has of its own.
+//! Purposes of reads, each with connections of its own.
 //!
-//! Whoever takes all connections of one purpose keeps nobody else from reading: a flood of calls does not
-//! stop the feed, the keys, the jobs or the answer to "do you serve?".
+//! A caller that takes all connections of one purpose does not keep others from reading: a flood of calls
+//! does not stop the feed, the keys, the jobs or the health checks.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use super::conn::Meter;
 use super::pool::{Pool, PoolSettings};
 use super::target::Target;
 
-/// What a read is for.
+/// The purpose of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
     /// Calls.

@@ -1,6 +1,6 @@
 //! Search by words, alike on both engines.
 //!
-//! What is searched is one column of folded words ([`index_text`]), each behind a blank. Each term of a
+//! A search looks in one column of folded words ([`index_text`]), each behind a blank. Each term of a
 //! query must occur in it: terms of three characters and more anywhere, shorter ones at the beginning of
 //! a word, or anywhere where they are of a script that puts no blanks between words. The column is
 //! written in ASCII ([`ascii`]), so that each such term has the three characters that an index of
@@ -94,8 +94,8 @@ impl SearchTerms {
         Some(Self(needles))
     }
 
-    /// What must occur in the text of a row of which a field contains this folded text; none when an
-    /// index finds nothing of it.
+    /// Returns the words that occur in the search text of every row of which a field contains this folded
+    /// text; none if an index cannot find any of them.
     #[must_use]
     pub fn within(text: &str) -> Option<Self> {
         let mut needles = Vec::new();
@@ -174,8 +174,8 @@ fn push_like(column: &SearchColumn, needle: &str, statement: &mut Statement) {
 /// The condition of a query without terms.
 const NOTHING: &str = "(1 = 0)";
 
-/// What must occur for a folded term: its parts beside each other, behind the blank that begins a word
-/// where the term is too short to be looked for within words. Empty for a term of nothing but hyphens.
+/// Returns the text that must occur for a folded term: its parts beside each other. A blank precedes a term
+/// that is too short to be looked for within words. Empty for a term of nothing but hyphens.
 fn needle(term: &str) -> String {
     let is_short = term.chars().count() < INDEXED && !term.chars().any(has_no_blanks);
     let mut needle = String::new();

@@ -159,7 +159,7 @@ fn compressed(encoding: &HeaderValue) -> Error {
     Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text).with(ACCEPTED_KEY, IDENTITY)
 }
 
-/// What the gRPC specification calls an error of the implementation of the protocol.
+/// The error for a compressed message without `grpc-encoding`, which the gRPC specification makes INTERNAL.
 fn compressed_without_encoding() -> Error {
     let text = "the message is marked as compressed, and no grpc-encoding is named";
     Error::new(Code::Internal, ErrorReason::MalformedRequest, text)

@@ -45,7 +45,7 @@ struct Counts {
     by_key: HashMap<Arc<str>, usize>,
 }
 
-/// Whose answer it is.
+/// The connection and the key to which an answer is sent.
 #[derive(Clone)]
 pub struct Recipient {
     pub connection: Connection,

@@ -56,7 +56,7 @@ struct List {
     digest: RequestDigest,
 }
 
-/// What is read of a row that matches, or of the last that was examined.
+/// The columns that are read of a matching row, and of the last row that was examined.
 const COLUMNS: &[(&str, &str)] = &[
     ("c.id", "id"),
     ("c.number", "number"),

@@ -46,7 +46,7 @@ macro_rules! free {
     };
 }
 
-/// What leaves out carts that background work has skipped and is not to try yet.
+/// Returns the condition that excludes skipped carts whose retry time has not come.
 fn not_skipped(kind: JobKind, now: &str) -> String {
     skips::not_skipped(kind, "''", "carts.shop_id", "carts.id", now)
 }

@@ -44,7 +44,7 @@ struct ExaminedRow {
     doc: String,
 }
 
-/// What of a row is read.
+/// The columns that are read of a row.
 const COLUMNS: &[(&str, &str)] = &[
     ("c.id", "id"),
     ("c.version", "version"),

@@ -28,7 +28,7 @@ pub(super) struct Secret {
     pub(super) compared: bool,
 }
 
-/// What is stored with a request id.
+/// The part of a call that is stored with its request id.
 #[derive(Clone, PartialEq, Message)]
 struct Kept {
     #[prost(string, tag = "1")]

@@ -69,6 +69,7 @@ pub(in crate::customers) async fn remove_credential(
     Ok(removed > 0)
 }
 
+/// A customer with the digest of its password.
 #[derive(Debug, FromRow)]
 pub(in crate::customers) struct AccountRow {
     pub(in crate::customers) id: String,

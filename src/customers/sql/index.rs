@@ -1,4 +1,4 @@
-//! What customers are found and ordered by beside their fields: search texts, folded columns, sort keys.
+//! Derived columns by which customers are found and ordered: search texts, folded columns and sort keys.
 
 use crate::collation::sort_key;
 use crate::customers::model::Customer;
@@ -7,7 +7,7 @@ use crate::execute;
 use crate::filter::fold;
 use crate::store::{Tx, index_text, joined_name};
 
-/// All by which a search finds a customer.
+/// Returns the text in which a search looks for a customer.
 pub(super) fn search_text(customer: &Customer) -> String {
     let fields = [
         &customer.first_name,
@@ -50,8 +50,8 @@ const REINDEX: &str = "UPDATE customers SET
     (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
     <> ($3, $4, $5, $6, $7, $8)";
 
-/// Makes what a customer is found and ordered by anew, where it is not as this program makes it. That is
-/// no change of the customer.
+/// Rebuilds the derived columns of a customer where they differ from those of this release. The customer
+/// itself does not change.
 pub(in crate::customers) async fn reindex(
     tx: &mut Tx,
     shop: &str,

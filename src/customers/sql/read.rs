@@ -134,7 +134,7 @@ pub(in crate::customers) async fn last_visits(
     Ok(rows.into_iter().collect())
 }
 
-/// A customer with what its derived fields are made of.
+/// A customer with the columns from which its derived fields are computed.
 #[derive(Debug, FromRow)]
 pub(in crate::customers) struct FoundRow {
     pub(in crate::customers) id: String,
@@ -144,7 +144,7 @@ pub(in crate::customers) struct FoundRow {
     pub(in crate::customers) derived: DerivedRow,
 }
 
-/// What the derived fields of a customer are made of.
+/// The columns from which the derived fields of a customer are computed.
 #[derive(Debug, Default, FromRow)]
 pub(in crate::customers) struct DerivedRow {
     pub(in crate::customers) last_visit_time: Option<i64>,
@@ -245,8 +245,8 @@ pub(in crate::customers) async fn find_all(
         .await)?)
 }
 
-/// What the derived fields of a customer are made of. Of `groups` it finds those that are visible: an
-/// answer that is given again may name groups that the customer has left since.
+/// Returns the columns from which the derived fields of a customer are computed. Of `groups` it returns the
+/// visible ones: a repeated answer may name groups that the customer has left since.
 pub(in crate::customers) async fn derived(
     conn: &mut Conn,
     shop: &str,
@@ -286,7 +286,7 @@ const HOLDERS: &str = "SELECT id, number, email_claim FROM customers
     UNION ALL SELECT id, number, email_claim FROM customers
     WHERE shop_id = $1 AND email_claim = $4";
 
-/// Who has this id, this number or this claim; who has several of them is there several times.
+/// Returns the customers with this id, number or claim; one that has several of them appears several times.
 pub(in crate::customers) async fn holders(
     conn: &mut Conn,
     shop: &str,
@@ -306,7 +306,7 @@ pub(in crate::customers) async fn holders(
 const EXTERNAL_HOLDER: &str = "SELECT customer_id FROM customer_external_ids
     WHERE shop_id = $1 AND system = $2 AND external_id = $3";
 
-/// Who has this id in this system.
+/// Returns the customer with this id in this system.
 pub(in crate::customers) async fn external_holder(
     conn: &mut Conn,
     shop: &str,
@@ -321,7 +321,7 @@ pub(in crate::customers) async fn external_holder(
         .await)?)
 }
 
-/// Who has these ids in this system.
+/// Returns the customers with these ids in this system.
 pub(in crate::customers) async fn external_holders(
     conn: &mut Conn,
     shop: &str,

@@ -15,7 +15,7 @@ const INBOX_ENTRIES: usize = 256;
 pub struct Inbox {
     /// The resources that it is about.
     pub(super) ids: Vec<String>,
-    /// What it is about instead, as [`topic_key`] makes it.
+    /// The key of the topic that it is about instead, made by [`topic_key`].
     pub(super) topic: Option<String>,
     /// The resources that have the topic, as far as is known. Changed under the lock of the channel.
     followed: Mutex<HashSet<String>>,

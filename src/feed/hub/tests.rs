@@ -1,4 +1,4 @@
-//! What is kept in memory of the log, and when that cannot be the log any more.
+//! Tests which changes of the log stay in memory, and when streams must stop relying on them.
 
 use super::*;
 use crate::feed::things::{Things, payload};

@@ -18,11 +18,11 @@ const WAITING_MAX: usize = 10_000;
 pub struct Paced {
     interval: Duration,
     waiting: HashMap<Arc<str>, Waiting>,
-    /// What may be sent now, in the order of the changes.
+    /// The resources that may be sent now, in the order of the changes.
     due: BTreeMap<u64, Arc<str>>,
-    /// What may be sent later, by when.
+    /// The resources that may be sent later, by their time.
     later: BTreeMap<(Instant, u64), Arc<str>>,
-    /// Where the stream was before the changes that wait, and before how many of them.
+    /// The positions of the stream before the waiting changes, each with the number of those changes.
     befores: BTreeMap<(i64, i64), (Position, usize)>,
     sent_at: HashMap<Arc<str>, Instant>,
     /// The same in the order of the times.

@@ -1,4 +1,4 @@
-//! What a stream reads from the database, and what it makes of it.
+//! Reads of a stream from the database, and the messages that it makes of them.
 //!
 //! Invariant: each read runs in a task of its own ([`Apart`]), from the wait for its turn on. A stream whose
 //! client does not read holds no connection, no turn and no transaction.

@@ -1,5 +1,5 @@
-//! What a call about many members stores with its request id beside its answer, so that a repeat after an
-//! interruption goes on where the call ended: whom the members are, and what became of each share.
+//! Progress of a call about many members, stored with its request id beside its answer: the resolved members
+//! and the outcome of each share. A repeat after an interruption goes on where the call ended.
 
 use futures::FutureExt as _;
 
@@ -12,10 +12,10 @@ use crate::feed;
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, Store, Tx};
 
-/// The part of a call that says whom its members are; the shares of the customers come behind it.
+/// The part of a call that holds the resolved members; the shares of the customers come behind it.
 const MEMBERS_PART: usize = 0;
 
-/// Whom the members are, if an earlier call with the request id stored that.
+/// Returns the resolved members, if an earlier call with the request id stored them.
 pub(super) async fn begun(conn: &mut Conn, caller: &Caller) -> Result<Option<Vec<Entry>>> {
     let begun = feed::answered_part(conn, caller, MEMBERS_PART).await?;
     Ok(begun.map(of_stored))
@@ -25,8 +25,8 @@ fn of_stored(stored: pb::AddMembersResponse) -> Vec<Entry> {
     stored.results.into_iter().map(Entry::of).collect()
 }
 
-/// Stores whom the members are, before the first of several shares, so that a repeat has the same shares;
-/// gives what an earlier call stored, if there was one.
+/// Stores the resolved members before the first of several shares, so that a repeat has the same shares.
+/// Returns the members that an earlier call stored, if there was one.
 pub(super) async fn begin(
     store: &Store,
     caller: &Caller,
@@ -67,7 +67,7 @@ pub(super) fn names(results: &[pb::MemberResult]) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// What became of the customers of a share that an earlier call did.
+/// Returns the outcomes of a share that an earlier call completed; None if there are none.
 pub(super) async fn done_before(
     tx: &mut Tx,
     batch: &Batch,

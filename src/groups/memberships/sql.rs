@@ -222,7 +222,8 @@ pub(crate) async fn granted(
     .await)?)
 }
 
-/// What leaves out customers whose grants could not be ended and are not to be tried yet.
+/// Returns the condition that excludes customers whose grants could not be ended and whose retry time has
+/// not come.
 fn not_skipped() -> String {
     skips::not_skipped(
         JobKind::ExpireMemberships,

@@ -90,7 +90,7 @@ pub(super) async fn due(
         .await)?)
 }
 
-/// What a job has skipped and could not write since.
+/// A summary of the resources that a job has skipped and could not write since.
 #[derive(Debug, FromRow)]
 pub(super) struct Summary {
     pub(super) count: i64,
@@ -112,7 +112,7 @@ const SUMMARY: &str = "SELECT COUNT(*) AS count, MIN(retry_time) AS retry_time,
     MIN(id) AS id, MIN(error) AS error
     FROM job_skips WHERE shop_id = $1 AND kind = $2 AND subject = $3";
 
-/// What a job has skipped.
+/// Returns a summary of the resources that a job has skipped.
 pub(super) async fn summary(conn: &mut Conn, job: &Job) -> Result<Summary> {
     Ok(on!(conn, |e| sqlx::query_as(SUMMARY)
         .bind(&*job.shop)

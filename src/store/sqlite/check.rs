@@ -84,7 +84,7 @@ async fn each_table(
     Ok(())
 }
 
-/// What is wrong; none if nothing is.
+/// Returns the first error that a check finds; none if there is none.
 async fn finding(conn: &mut Conn, check: &str) -> sqlx::Result<Option<String>> {
     let told: Vec<String> = on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(check))
         .fetch_all(e)

@@ -1,4 +1,4 @@
-//! What ends a read, and which reads have connections of their own.
+//! Tests of how reads end, and of the connections that reads of each purpose have.
 
 use super::*;
 

@@ -29,7 +29,7 @@ fn change(seq: i64, id: &str) -> Outgoing {
     }
 }
 
-/// What waits, and when each was sent last.
+/// The plain model: the changes that wait, and when each resource was sent last.
 #[derive(Default)]
 struct Plain {
     /// In the order of the changes: id, place, place before the first, changes replaced.
