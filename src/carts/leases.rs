@@ -1,8 +1,8 @@
 //! Ends the holds on carts whose leases have run out, although nobody writes them.
 //!
 //! Every replica looks. A replica that finds an expired lease takes the cart's lock and looks again, so that
-//! only one of them ends the hold and reports it, once. A cart that cannot be written is left out for a while,
-//! so that it does not keep the others held.
+//! only one of them ends the hold and reports it, once. A cart that cannot be written is left out for a
+//! while, so that it does not keep the others held.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

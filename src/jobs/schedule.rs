@@ -1,8 +1,8 @@
 //! Schedules recurring work: asks each handler now and then for the work that is due, and does the
 //! housekeeping.
 //!
-//! Every replica does so; the queue keeps one job of all that they ask for. Each recurring thing has a task of
-//! its own, so that none waits for another.
+//! Every replica does so; the queue keeps one job of all that they ask for. Each recurring thing has a task
+//! of its own, so that none waits for another.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;

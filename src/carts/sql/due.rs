@@ -27,8 +27,9 @@ pub enum Kept {
     MergedOfCustomers,
 }
 
-/// What leaves out that which is saved for later, as [`is_for_saved`](crate::carts::model::is_for_saved) has it;
-/// word for word as in the conditions of the indexes.
+/// The condition that excludes carts that are saved for later, as
+/// [`is_for_saved`](crate::carts::model::is_for_saved) defines them; word for word as in the conditions of
+/// the indexes.
 macro_rules! not_saved {
     () => {
         "substr(slot || '-', 1, 6) <> 'saved-'"
