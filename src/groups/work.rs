@@ -52,8 +52,14 @@ impl Handler for DeleteGroup {
             let members = {
                 let group = group.clone();
                 store.read(|conn| {
-                    async move { memberships_sql::granted(conn, &shop, &group, now, BATCH).await }
-                        .boxed()
+                    async move {
+                        // The members of a group that was made again stay.
+                        if sql::get(conn, &shop, &group).await?.is_some() {
+                            return Ok(Vec::new());
+                        }
+                        memberships_sql::granted(conn, &shop, &group, now, BATCH).await
+                    }
+                    .boxed()
                 })
             };
             let members = members.await?;

@@ -5,8 +5,8 @@ use clientela::proto::pb::{self, ErrorReason, Role};
 use prost_types::FieldMask;
 use tonic::Code;
 
-use super::{create, customer, delete, done, get, groups_of, plain, sent};
-use crate::harness::{assert_refused, violations};
+use super::{adding, create, customer, delete, done, get, groups_of, plain, sent};
+use crate::harness::{Setup, assert_refused, violations};
 use crate::on_both_engines;
 
 fn update(group: pb::Group, paths: &[&str]) -> pb::UpdateGroupRequest {
@@ -300,5 +300,23 @@ on_both_engines! {
         assert!(again.etag.starts_with("\"3-"), "{}", again.etag);
         assert_eq!(again.member_count, 0);
         assert_eq!(groups_of(&shop, "ada").await.1, "customer");
+    }
+}
+
+on_both_engines! {
+    /// The job begins after the group is there again, with a member.
+    async fn the_members_of_a_group_made_again_stay(shop: Shop with Setup::idle()) {
+        let mut shop = shop;
+        plain(&shop, "vip").await;
+        customer(&shop, "ada", &[]).await;
+        let operation = delete(&shop, "vip").await;
+        plain(&shop, "vip").await;
+        shop.groups().add_members(adding("vip", &["customers/ada"])).await.unwrap();
+        shop.stop().await;
+        shop.start_again(Setup::default()).await;
+
+        done(&shop, &operation).await;
+
+        assert!(groups_of(&shop, "ada").await.0.contains(&"vip".to_owned()));
     }
 }
