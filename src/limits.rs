@@ -12,6 +12,8 @@ pub use fields::{FIELDS, Rule};
 
 /// A request message, decoded.
 pub const REQUEST_BYTES_MAX: usize = 1024 * 1024;
+/// A request message of health and reflection, which need no key.
+pub const SIDE_REQUEST_BYTES_MAX: usize = 4 * 1024;
 /// A response message, encoded. Common clients refuse more than this.
 pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Streams that one connection may have open, calls included.
@@ -216,6 +218,10 @@ pub enum Amount {
 /// The limits that are not of one field, as they are printed.
 pub const PROGRAM: &[(&str, Amount)] = &[
     ("request message", Amount::Bytes(REQUEST_BYTES_MAX as u64)),
+    (
+        "request message of health and reflection",
+        Amount::Bytes(SIDE_REQUEST_BYTES_MAX as u64),
+    ),
     ("response message", Amount::Bytes(RESPONSE_BYTES_MAX as u64)),
     (
         "streams of a connection",

@@ -9,7 +9,10 @@
 use std::{
     collections::{BTreeSet, HashMap},
     fmt,
-    sync::{Arc, Mutex as StdMutex, PoisonError, RwLock, RwLockWriteGuard, Weak},
+    sync::{
+        Arc, Mutex as StdMutex, PoisonError, RwLock, RwLockWriteGuard, Weak,
+        atomic::{AtomicI64, Ordering},
+    },
     time::Duration,
 };
 
@@ -91,6 +94,8 @@ pub struct Keys(Arc<Inner>);
 struct Inner {
     store: Store,
     known: RwLock<Known>,
+    /// When the revocations were read last, in microseconds since 1970.
+    looked: AtomicI64,
     /// Digests that no live key had when it was asked for. Nobody knows a secret before its key is stored,
     /// so that these need not be asked for again.
     unknown: Cache<Digest, ()>,
@@ -135,6 +140,7 @@ impl Keys {
         Self(Arc::new(Inner {
             store: store.reserved_for(Purpose::Keys),
             known: RwLock::default(),
+            looked: AtomicI64::new(store.clock().now()),
             unknown: Cache::new(UNKNOWN_KEYS_MAX),
             revoked_here: Cache::new(UNKNOWN_KEYS_MAX),
             wanted: StdMutex::default(),
@@ -256,12 +262,10 @@ impl Inner {
         }
         digests.sort_unstable();
         digests.dedup();
-        self.read(&digests).await?;
-        let unknown = self.with_known(|known| {
-            digests.retain(|digest| !known.keys.contains_key(digest));
-            digests
-        });
-        for digest in unknown {
+        // A key that has expired by a wrong clock is asked for again.
+        let found = self.read(&digests).await?;
+        digests.retain(|digest| !found.contains(digest));
+        for digest in digests {
             self.unknown.insert(digest, ());
         }
         Ok(())
@@ -271,17 +275,19 @@ impl Inner {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads some keys; what is not live among them is not known afterwards.
-    async fn read(&self, digests: &[Digest]) -> Result<()> {
+    /// Reads some keys, of which those that are not live are not known afterwards. Returns the digests that
+    /// have a row of a key that was not revoked.
+    async fn read(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
         let asked = digests.to_vec();
         let read = self
             .store
             .read(|conn| async move { sql::live_keys(conn, &asked).await }.boxed());
         let rows = read.await?;
         let now = self.store.clock().now();
-        let at_once = turns::lists_of_one_key(self.store.lists_at_once());
+        let at_once = turns::lists_of_one_key(self.store.connections_for(Purpose::Lists));
         let mut known = self.write();
         let mut live = Vec::with_capacity(rows.len());
+        let mut found = Vec::with_capacity(rows.len());
         for row in rows {
             let (digest, key) = match key(row, &mut known, at_once) {
                 Ok(key) => key,
@@ -291,6 +297,7 @@ impl Inner {
                     continue;
                 }
             };
+            found.push(digest);
             if !key.is_expired(now) && self.revoked_here.get(&key.id).is_none() {
                 live.push(digest);
                 known.put(digest, key);
@@ -302,14 +309,16 @@ impl Inner {
                 known.end(digest);
             }
         }
-        Ok(())
+        Ok(found)
     }
 
     /// Ends the keys that were revoked lately, wherever that was, and those whose time has come.
     async fn end_revoked(&self) -> Result<()> {
         let now = self.store.clock().now();
         self.write().end_expired(now);
-        let since = now.saturating_sub(micros(REVOKED_LATELY));
+        // After an outage the look goes back to before it.
+        let looked = self.looked.load(Ordering::Relaxed).min(now);
+        let since = looked.saturating_sub(micros(REVOKED_LATELY));
         let revoked = self
             .store
             .read(move |conn| sql::revoked(conn, since).boxed());
@@ -320,6 +329,8 @@ impl Inner {
                 known.end(&digest);
             }
         }
+        drop(known);
+        self.looked.store(now, Ordering::Relaxed);
         Ok(())
     }
 
@@ -334,7 +345,8 @@ impl Inner {
         if digests.is_empty() {
             return Ok(());
         }
-        self.read(&digests).await
+        self.read(&digests).await?;
+        Ok(())
     }
 }
 

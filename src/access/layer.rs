@@ -180,7 +180,7 @@ impl Access {
             body
         } else {
             let arrives = deadline.min(started + limits::REQUEST_BODY_TIME_MAX);
-            let received = request::receive(&parts.headers, body);
+            let received = request::receive(&parts.headers, body, limits::SIDE_REQUEST_BYTES_MAX);
             Body::from(before(arrives, received).await??.0)
         };
         let passed = pass(inner, Request::from_parts(parts, body));
@@ -199,7 +199,11 @@ impl Access {
             age: self.feed.stream_age(),
             deadline: ends,
         };
-        Ok(response.map(|body| Body::new(Ending::new(body, ends, permit))))
+        let guarded = |body| {
+            let body = Body::new(Ending::new(body, ends, permit));
+            unsent::stream(&self.feed, body)
+        };
+        Ok(response.map(guarded))
     }
 
     async fn guarded<S>(
@@ -280,7 +284,7 @@ impl Access {
         caller.revision = reached.clone();
 
         let arrives = deadline.min(call.started + limits::REQUEST_BODY_TIME_MAX);
-        let received = request::receive(&parts.headers, body);
+        let received = request::receive(&parts.headers, body, limits::REQUEST_BYTES_MAX);
         let (bytes, message) = before(arrives, received).await??;
         wire::check(method, &message, key.roles)?;
         caller.request = self.request_id(method, &message)?;
@@ -288,11 +292,16 @@ impl Access {
             before(deadline, self.feed.reach(revision)).await??;
         }
 
+        // It may have ended while the request came in.
+        if key.ended.is_cancelled() {
+            return Err(key_missing());
+        }
         parts.extensions.insert(caller);
         let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
         let handled = in_turn(&key, method, AssertUnwindSafe(handled).catch_unwind());
         let response = before(deadline, handled)
             .await?
+            .ok_or_else(key_missing)?
             .map_err(|_| Error::internal("a handler panicked"))?;
         let answer = TABLES.message(method.response);
         let view = answer

@@ -11,14 +11,18 @@ pub fn lists_of_one_key(lists_at_once: usize) -> usize {
     (lists_at_once * 2 / 3).max(1)
 }
 
-/// Runs a call; one that reads many rows waits for its turn first.
-pub async fn in_turn<T>(key: &Key, method: &Method, call: impl Future<Output = T>) -> T {
+/// Runs a call; one that reads many rows waits for its turn first. None if its key ended meanwhile.
+pub async fn in_turn<T>(key: &Key, method: &Method, call: impl Future<Output = T>) -> Option<T> {
     if !reads_many_rows(&method.path) {
-        return call.await;
+        return Some(call.await);
     }
-    // It fails only when it is closed, which it never is.
-    let _turn = key.lists.acquire().await;
-    store::reading_lists(call).await
+    let _turn = tokio::select! {
+        biased;
+        () = key.ended.cancelled() => return None,
+        // It fails only when it is closed, which it never is.
+        turn = key.lists.acquire() => turn,
+    };
+    Some(store::reading_lists(call).await)
 }
 
 fn reads_many_rows(path: &str) -> bool {

@@ -91,8 +91,9 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
 }
 
 /// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
-/// no frame is refused as soon as that is known, whatever its client goes on to send.
-pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Bytes)> {
+/// no frame is refused as soon as that is known, whatever its client goes on to send. Its message has at most
+/// `max` bytes.
+pub async fn receive(headers: &HeaderMap, mut body: Body, max: usize) -> Result<(Bytes, Bytes)> {
     let encoding = headers.get(ENCODING);
     if let Some(encoding) = encoding.filter(|encoding| *encoding != IDENTITY) {
         return Err(compressed(encoding));
@@ -120,7 +121,7 @@ pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Byte
             &pieces[..]
         };
         if length.is_none() {
-            length = announced(so_far)?;
+            length = announced(so_far, max)?;
         }
         if length.is_some_and(|length| so_far.len() > length + FRAME_HEAD_BYTES) {
             return Err(wire::malformed());
@@ -137,7 +138,7 @@ pub async fn receive(headers: &HeaderMap, mut body: Body) -> Result<(Bytes, Byte
 }
 
 /// The length of the message that a frame begins with, once that has come.
-fn announced(frame: &[u8]) -> Result<Option<usize>> {
+fn announced(frame: &[u8], max: usize) -> Result<Option<usize>> {
     let Some(([flag, length @ ..], _)) = frame.split_first_chunk::<FRAME_HEAD_BYTES>() else {
         return Ok(None);
     };
@@ -147,8 +148,8 @@ fn announced(frame: &[u8]) -> Result<Option<usize>> {
         _ => return Err(wire::malformed()),
     }
     let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-    if length > limits::REQUEST_BYTES_MAX {
-        return Err(too_large());
+    if length > max {
+        return Err(too_large(max));
     }
     Ok(Some(length))
 }
@@ -165,8 +166,7 @@ fn compressed_without_encoding() -> Error {
     Error::new(Code::Internal, ErrorReason::MalformedRequest, text)
 }
 
-fn too_large() -> Error {
-    let max = limits::REQUEST_BYTES_MAX;
+fn too_large(max: usize) -> Error {
     let text = format!("the request is larger than {max} bytes");
     Error::new(Code::ResourceExhausted, ErrorReason::RequestTooLarge, text)
         .with("limit", max.to_string())
@@ -179,6 +179,10 @@ mod tests {
     use http_body_util::StreamBody;
 
     use super::*;
+
+    async fn receive(headers: &HeaderMap, body: Body) -> Result<(Bytes, Bytes)> {
+        super::receive(headers, body, limits::REQUEST_BYTES_MAX).await
+    }
 
     fn headers(values: &[(&'static str, &'static str)]) -> HeaderMap {
         let mut headers = HeaderMap::new();

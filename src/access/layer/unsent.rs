@@ -19,9 +19,10 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures::Stream;
+use futures::{Stream, TryStreamExt as _};
 use http::HeaderMap;
 use http_body::Frame;
+use http_body_util::BodyStream;
 use tonic::Status;
 
 use crate::{
@@ -178,6 +179,15 @@ pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Ch
     Body::new(Guarded {
         frames: Box::pin(feed.guard(frames)),
         left,
+    })
+}
+
+/// A stream that is given up, with all that it holds, when its connection does not take it.
+pub fn stream(feed: &Feed, body: Body) -> Body {
+    let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
+    Body::new(Guarded {
+        frames: Box::pin(feed.guard(frames)),
+        left: Arc::default(),
     })
 }
 
