@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::on;
 use crate::store::conn::{Conn, Meter, Native};
+use crate::store::error::{Class, class};
 use crate::store::open::OpenError;
 use crate::store::soundness::Soundness;
 use crate::store::target::Target;
@@ -76,9 +77,17 @@ async fn each_table(
             break;
         };
         let check = format!("PRAGMA quick_check(\"{}\")", table.replace('"', "\"\""));
-        if let Some(finding) = finding(conn, &check).await? {
-            soundness.set_damaged(&finding);
-            break;
+        match finding(conn, &check).await {
+            Ok(None) => {}
+            Ok(Some(finding)) => {
+                soundness.set_damaged(&finding);
+                break;
+            }
+            Err(error) if class(&error) == Class::Damaged => {
+                soundness.set_damaged(&error.to_string());
+                break;
+            }
+            Err(error) => return Err(error),
         }
     }
     Ok(())
