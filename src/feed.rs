@@ -29,7 +29,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::{FutureExt as _, TryStreamExt as _};
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio_util::sync::CancellationToken;
 use tonic::Status;
 
@@ -59,8 +59,6 @@ pub use quota::Permit;
 use quota::Quota;
 use unread::{Guarded, Unread};
 
-/// Streams that may read the change log or a snapshot from the database at the same time.
-const READERS: usize = 4;
 /// By which part of it the age of a stream differs at random, so that not all end at once.
 const AGE_SPREAD: f64 = 0.2;
 
@@ -139,6 +137,7 @@ impl Feed {
             store.reserved_for(Purpose::Streams),
             store.reserved_for(Purpose::Tail),
         );
+        let readers = store.connections_for(Purpose::Streams);
         let end = tail_store
             .read(|conn| history::end(conn, order).boxed())
             .await?;
@@ -159,7 +158,7 @@ impl Feed {
             settings,
             tokens,
             hub,
-            readers: Semaphore::new(READERS),
+            readers: Semaphore::new(readers),
             quota: Quota::default(),
             unread,
             draining,
@@ -212,6 +211,14 @@ impl Feed {
                 "this replica has not reached the revision",
             )),
         }
+    }
+
+    /// Waits for a turn to read for a stream.
+    ///
+    /// There are as many turns as connections, and waiting for one has no limit of time: a stream that waits
+    /// goes on to send heartbeats.
+    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
+        self.0.readers.acquire().await.map_err(Error::internal)
     }
 
     /// Counts a stream of another kind, as that of an operation, among those that are open, until what

@@ -215,10 +215,10 @@ impl Store {
         Self(Arc::clone(&self.0), Some(purpose))
     }
 
-    /// How many lists are read at the same time.
+    /// How many reads for `purpose` run at the same time.
     #[must_use]
-    pub fn lists_at_once(&self) -> usize {
-        self.0.readers.of(Purpose::Lists).size()
+    pub fn connections_for(&self, purpose: Purpose) -> usize {
+        self.0.readers.of(purpose).size()
     }
 
     fn readers(&self) -> &Pool {

@@ -146,7 +146,8 @@ impl Hub {
     pub fn note_ahead(&self, seen: Position) {
         let mut state = self.state();
         if seen.is_after(state.position) && !state.channels.is_empty() {
-            state.ahead.insert(seen.key(), seen.mark);
+            // The first mark stays: a server that took over may have another row in the same place.
+            state.ahead.entry(seen.key()).or_insert(seen.mark);
         }
     }
 

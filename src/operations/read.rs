@@ -40,6 +40,7 @@ const KIND: Kind = Kind::Enum(&[
     ("PURGE", JobKind::Purge.number()),
     ("COMPACT", JobKind::Compact.number()),
     ("ABANDON_CARTS", JobKind::AbandonCarts.number()),
+    ("REINDEX_CUSTOMERS", JobKind::ReindexCustomers.number()),
 ]);
 
 const STATE: Kind = Kind::Enum(&[

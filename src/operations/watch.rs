@@ -25,6 +25,7 @@ const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 struct Watch {
     store: Store,
+    feed: Feed,
     caller: Caller,
     id: String,
     draining: CancellationToken,
@@ -45,6 +46,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
         draining: feed.draining().clone(),
         progress: jobs::progress(),
         store: store.reserved_for(Purpose::Streams),
+        feed: feed.clone(),
         caller,
         id,
         sent: None,
@@ -66,8 +68,10 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
 impl Watch {
     /// The operation as it is.
     async fn read(&self) -> Result<read::Operation> {
-        let (store, caller, id) = (self.store.clone(), self.caller.clone(), self.id.clone());
+        let (store, feed) = (self.store.clone(), self.feed.clone());
+        let (caller, id) = (self.caller.clone(), self.id.clone());
         let read = Apart::start(async move {
+            let _turn = feed.turn().await?;
             let read =
                 store.read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
             read.await

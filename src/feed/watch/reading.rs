@@ -7,7 +7,6 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use tokio::sync::SemaphorePermit;
 
 use super::{Phase, Watch, snapshot};
 use crate::error::{Error, Result};
@@ -179,7 +178,7 @@ pub fn resume(
 ) -> Reading {
     let feed = feed.clone();
     Apart::start(async move {
-        let _turn = turn(&feed).await?;
+        let _turn = feed.turn().await?;
         let order = feed.0.settings.order;
         let checks = feed.0.settings.plant.checks_history();
         let read = feed.0.store.snapshot(|conn| {
@@ -216,7 +215,7 @@ pub fn resume(
 pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> Reading {
     let feed = feed.clone();
     Apart::start(async move {
-        let _turn = turn(&feed).await?;
+        let _turn = feed.turn().await?;
         let order = feed.0.settings.order;
         let read = feed.0.store.snapshot(|conn| {
             async move {
@@ -250,7 +249,7 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
 pub fn log(feed: &Feed, after: Position) -> Reading {
     let feed = feed.clone();
     Apart::start(async move {
-        let _turn = turn(&feed).await?;
+        let _turn = feed.turn().await?;
         // Whatever was handed to the channels by now can be read below.
         let handed = feed.0.hub.position();
         let order = feed.0.settings.order;
@@ -283,7 +282,7 @@ pub fn due(
 ) -> Reading {
     let feed = feed.clone();
     Apart::start(async move {
-        let _turn = turn(&feed).await?;
+        let _turn = feed.turn().await?;
         let query = PageQuery {
             shop,
             scope: Scope::Ids(versions.keys().map(ToString::to_string).collect()),
@@ -296,10 +295,4 @@ pub fn due(
         let rows = rows.await.map(|page| page.rows);
         Ok(Read::Due(Due { versions, rows }))
     })
-}
-
-/// Few streams read at the same time, so that many which begin at once do not take the database from
-/// the calls.
-async fn turn(feed: &Feed) -> Result<SemaphorePermit<'_>> {
-    feed.0.readers.acquire().await.map_err(Error::internal)
 }

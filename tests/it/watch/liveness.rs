@@ -12,6 +12,7 @@ use clientela::feed::FeedSettings;
 use clientela::proto::pb::{
     ErrorReason, WatchCartsResponse, WatchOptions, watch_carts_response::Signal,
 };
+use clientela::store::Purpose;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
@@ -144,7 +145,8 @@ async fn a_stream_that_waits_for_its_turn_to_catch_up_speaks_up() {
         stage.settled().await;
         stage.restart().await;
         stage.things.hold();
-        let readers: Vec<_> = (0..4)
+        let turns = stage.test.store.connections_for(Purpose::Streams);
+        let readers: Vec<_> = (0..turns)
             .map(|_| {
                 let mut reader = stage.watch(WatchOptions::default());
                 tokio::spawn(async move { while reader.next().await.is_ok() {} })
