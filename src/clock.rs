@@ -131,6 +131,18 @@ impl Clock {
         }
     }
 
+    /// Returns [`now`](Self::now) and [`instant`](Self::instant) of the same moment.
+    #[must_use]
+    pub fn reading(&self) -> (i64, Instant) {
+        match &self.held {
+            Some(held) => {
+                let time = *held.time.borrow();
+                (time.now, held.instant(time))
+            }
+            None => (self.now(), Instant::now()),
+        }
+    }
+
     /// Waits until [`instant`](Self::instant) has come to `moment`.
     pub async fn reach(&self, moment: Instant) {
         match &self.held {

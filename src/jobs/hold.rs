@@ -66,7 +66,7 @@ impl Hold {
         let now = store.clock().now();
         {
             let mut state = hold.state();
-            state.seen = Some((now, store.clock().instant()));
+            state.seen = Some(store.clock().reading());
             if let Some(ahead) = last
                 .map(|last| now.saturating_sub(last))
                 .filter(|ahead| *ahead > DAY)
@@ -122,8 +122,8 @@ impl Hold {
 
     /// Begins a hold when the clock was put forward by more than a day while the process ran.
     fn look(&self, store: &Store) {
-        let (now, instant) = (store.clock().now(), store.clock().instant());
         let mut state = self.state();
+        let (now, instant) = store.clock().reading();
         let Some((seen, at)) = state.seen else {
             return;
         };
