@@ -39,6 +39,9 @@ fn fault(text: &str) -> Option<&'static str> {
     let Some((scheme, rest)) = text.split_once("://") else {
         return Some("it has no scheme");
     };
+    if scheme.is_empty() {
+        return Some("it has no scheme");
+    }
     if rest.contains(['/', '?', '#']) {
         return Some("it ends after the host and the port, without a slash or a path");
     }
@@ -51,13 +54,14 @@ fn fault(text: &str) -> Option<&'static str> {
     let Ok(uri) = text.parse::<Uri>() else {
         return Some("its host or its port cannot be read");
     };
-    let port = match uri
-        .authority()
-        .map(|authority| (authority.port(), authority.port_u16()))
-    {
-        Some((None, None)) if !rest.ends_with(':') => None,
-        Some((Some(text), Some(port))) if text.as_str() == port.to_string() => Some(port),
-        _ => return Some("its host or its port cannot be read"),
+    // An IPv6 address has colons of its own, in brackets.
+    let after_address = rest.rsplit(']').next().unwrap_or(rest);
+    let port = match after_address.split_once(':').map(|(_, port)| port) {
+        None => None,
+        Some(text) => match text.parse::<u16>() {
+            Ok(port) if port.to_string() == text => Some(port),
+            _ => return Some("its host or its port cannot be read"),
+        },
     };
     if uri.host().is_none_or(str::is_empty) {
         return Some("it has no host");
