@@ -63,7 +63,7 @@ pub struct Connection {
     pub shop: Option<String>,
 
     /// Sends the API key to a server on another machine although the connection is not encrypted
-    #[arg(long, env = "CLIENTELA_ALLOW_PLAINTEXT", global = true)]
+    #[arg(long, global = true)]
     pub allow_plaintext: bool,
 
     /// Who is acting, as `staff/anna`; without it the name of the user, if the key may say so
