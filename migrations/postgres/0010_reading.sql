@@ -1,12 +1,6 @@
 -- Finds a group only if it is not hidden: whether a group is hidden or absent costs the same look.
 CREATE UNIQUE INDEX groups_visible ON groups (shop_id, (CASE WHEN state <> 2 THEN id END));
 
--- The sort key of last_name in the first language of the shop. Where customers_index is not that of the
--- program, a job makes these keys and the search texts anew.
-ALTER TABLE customers ADD COLUMN last_name_key TEXT COLLATE "C" NOT NULL DEFAULT '';
-CREATE INDEX customers_by_last_name_key ON customers (shop_id, last_name_key, id);
-ALTER TABLE shops ADD COLUMN customers_index TEXT COLLATE "C" NOT NULL DEFAULT '';
-
 -- Folds signs that are left out and letters that are typed differently, in what was folded before.
 CREATE FUNCTION fold_again(folded TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $$
     SELECT translate(folded,
@@ -19,6 +13,13 @@ CREATE FUNCTION fold_again(folded TEXT) RETURNS TEXT LANGUAGE sql IMMUTABLE AS $
             '\0030\0031\0032\0033\0034\0035\0036\0037\0038\0039\0030\0031\0032\0033\0034\0035'
             '\0036\0037\0038\0039')
 $$;
-UPDATE carts SET note_folded = fold_again(note_folded) WHERE note_folded <> fold_again(note_folded);
-UPDATE carts SET customer_name_folded = fold_again(customer_name_folded) WHERE customer_name_folded <> fold_again(customer_name_folded);
+UPDATE carts SET note_folded = fold_again(note_folded), customer_name_folded = fold_again(customer_name_folded)
+    WHERE note_folded <> fold_again(note_folded) OR customer_name_folded <> fold_again(customer_name_folded);
 DROP FUNCTION fold_again(TEXT);
+
+-- After the long work, as these take the tables from everybody else until the end of the migration.
+-- The sort key of last_name in the first language of the shop. Where customers_index is not that of the
+-- program, a job makes these keys and the search texts anew.
+ALTER TABLE customers ADD COLUMN last_name_key TEXT COLLATE "C" NOT NULL DEFAULT '';
+CREATE INDEX customers_by_last_name_key ON customers (shop_id, last_name_key, id);
+ALTER TABLE shops ADD COLUMN customers_index TEXT COLLATE "C" NOT NULL DEFAULT '';
