@@ -62,6 +62,7 @@ export function inWords(happening: Happening): string {
     case Kind.UPDATED:
       return t("cause_updated");
     case Kind.ASSIGNED:
+    case Kind.REASSIGNED:
       return t("cause_assigned");
     case Kind.ORDERED:
       return t("cause_ordered");
