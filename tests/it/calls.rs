@@ -13,7 +13,7 @@ use tonic_types::StatusExt as _;
 
 use crate::{
     harness::{
-        Engine, Setup, Shop, assert_refused, eventually,
+        Engine, Places, Setup, Shop, assert_refused, eventually,
         raw::{self, Raw},
     },
     on_both_engines,
@@ -161,10 +161,7 @@ on_both_engines! {
     }
 
     async fn a_deadline_that_passes_is_said_as_such(shop: Shop) {
-        let answer = shop.admin().get_shop_settings(settings()).await.unwrap();
-        let revision = answer.metadata().get("clientela-revision").unwrap().to_str().unwrap();
-        // The largest digit at the front makes a revision that never comes.
-        let never = revision.replacen('A', "f", 1);
+        let never = Places::of(shop.store(), "default").never();
         let head = format!(
             "POST {SETTINGS} HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\n\
              authorization: Bearer {}\r\nclientela-min-revision: {never}\r\ngrpc-timeout: 50m",

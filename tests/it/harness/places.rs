@@ -1,6 +1,6 @@
 //! The places in the log that tokens say: two tokens of one place do not look alike.
 
-use clientela::feed::{Kind, Progress, Tokens};
+use clientela::feed::{Kind, Position, Progress, Tokens};
 use clientela::store::Store;
 
 /// Reads the tokens of a shop.
@@ -14,6 +14,16 @@ impl Places {
     pub fn of(store: &Store, shop: &'static str) -> Self {
         let tokens = Tokens::new(*store.meta().secret());
         Self { tokens, shop }
+    }
+
+    /// A revision that the store never reaches.
+    pub fn never(&self) -> String {
+        let position = Position {
+            xid: i64::MAX,
+            seq: i64::MAX,
+            mark: 0,
+        };
+        self.tokens.seal_revision(position)
     }
 
     /// How far the reader is to whom this token was sent, whatever it watches.
