@@ -12,10 +12,10 @@ use serde::{Deserialize, Serialize};
 use tonic::Code;
 
 use crate::error::{Error, Result};
-use crate::filter::{self, Direction, Filter, FilterError, Record, Schema, Value};
+use crate::filter::{self, Direction, Filter, FilterError, Kind, Record, Schema, Value};
 use crate::limits;
 use crate::proto::pb::{Count, CountMode, ErrorReason};
-use crate::store::{Bind, Conn, PageToken, RequestDigest, Statement, StoreMeta, page_size};
+use crate::store::{Bind, Conn, Engine, PageToken, RequestDigest, Statement, StoreMeta, page_size};
 
 pub use examine::{Examination, Way, by_name};
 pub use leads::{Entries, Index, Lead, Pairs, Table};
@@ -201,6 +201,26 @@ impl Order {
         Ok(())
     }
 
+    /// Adds a condition that each row meets. It leads SQLite to the index of the first field where no index
+    /// has the whole order: it then sorts only rows that are alike in that field. PostgreSQL finds this way
+    /// by itself.
+    fn push_from_first(&self, statement: &mut Statement) {
+        let [(field, _), _, _, ..] = self.keys[..] else {
+            return;
+        };
+        if statement.engine() != Engine::Sqlite {
+            return;
+        }
+        let field = &self.schema.fields[field];
+        let least = match field.kind {
+            Kind::Text => Bind::Text(String::new()),
+            Kind::Time => Bind::Int(i64::MIN),
+            _ => return,
+        };
+        statement.push(" AND ").push(field.column).push(" >= ");
+        statement.bind(least);
+    }
+
     /// Adds the condition and the `ORDER BY` of an order by name to a statement in which another column
     /// holds the ids.
     ///
@@ -291,8 +311,7 @@ pub async fn count(conn: &mut Conn, mode: i32, matching: &Statement) -> Result<O
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::filter::{Field, Kind};
-    use crate::store::Engine;
+    use crate::filter::Field;
 
     static SCHEMA: Schema = Schema {
         fields: &[

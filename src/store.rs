@@ -148,7 +148,7 @@ impl Store {
         };
         let (engine, meta, readers, canceller, writers) = match &config.database {
             DatabaseUrl::Embedded { data_dir } => {
-                let opened = sqlite::open(data_dir, config.busy_timeout, &write_meter).await?;
+                let opened = sqlite::open(data_dir, config, &write_meter).await?;
                 let watched = Arc::downgrade(&soundness);
                 if opened.unchecked {
                     let (target, meter) = (opened.read_target.clone(), Arc::clone(&read_meter));

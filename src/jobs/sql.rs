@@ -67,11 +67,13 @@ pub(super) async fn enqueue(
         .await)?)
 }
 
-const NEXT: &str = "SELECT MIN(run_at) FROM jobs WHERE state <= 2";
+const NEXT: &str = "SELECT run_at FROM jobs WHERE state <= 2 ORDER BY run_at LIMIT 1";
 
 /// When the next job may be taken.
 pub(super) async fn next(conn: &mut Conn) -> Result<Option<i64>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(NEXT).fetch_one(e).await)?)
+    Ok(on!(conn, |e| sqlx::query_scalar(NEXT)
+        .fetch_optional(e)
+        .await)?)
 }
 
 #[derive(FromRow)]
@@ -346,9 +348,10 @@ pub(super) async fn is_past(conn: &mut Conn, xid: i64) -> Result<bool> {
     Ok(horizon > xid)
 }
 
-const SHOPS_WITH_ENDED: &str = "SELECT DISTINCT shop_id FROM jobs WHERE end_time < $1 LIMIT 1000";
+const SHOPS_WITH_ENDED: &str = "SELECT DISTINCT shop_id FROM
+    (SELECT shop_id FROM jobs WHERE end_time < $1 ORDER BY end_time LIMIT 1000) AS oldest";
 
-/// The shops that have jobs which ended before a time.
+/// The shops of the oldest jobs that ended before a time.
 pub(super) async fn shops_with_ended(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ENDED)
         .bind(before)
@@ -356,35 +359,32 @@ pub(super) async fn shops_with_ended(conn: &mut Conn, before: i64) -> Result<Vec
         .await)?)
 }
 
-const DELETE_ENDED: &str = "DELETE FROM jobs WHERE id IN
-    (SELECT id FROM jobs WHERE shop_id = $1 AND end_time < $2 ORDER BY end_time LIMIT $3)";
-
 /// Removes up to `limit` jobs that ended before a time.
 pub(super) async fn delete_ended(tx: &mut Tx, shop: &str, before: i64, limit: i64) -> Result<i64> {
+    // A limit that the planner does not know may have it read the table as a whole.
+    let text = format!(
+        "DELETE FROM jobs WHERE id IN
+         (SELECT id FROM jobs WHERE shop_id = $1 AND end_time < $2 ORDER BY end_time LIMIT {limit})"
+    );
     let done = execute!(
         tx,
-        sqlx::query(DELETE_ENDED)
+        sqlx::query(AssertSqlSafe(text.as_str()))
             .bind(shop)
             .bind(before)
-            .bind(limit)
     )?;
     Ok(i64::try_from(done).unwrap_or(limit))
 }
 
-const SHOPS_WITH_ANSWERS: &str =
-    "SELECT DISTINCT shop_id FROM answers WHERE create_time < $1 LIMIT 1000";
+const SHOPS_WITH_ANSWERS: &str = "SELECT DISTINCT shop_id FROM
+    (SELECT shop_id FROM answers WHERE create_time < $1 ORDER BY create_time LIMIT 1000) AS oldest";
 
-/// The shops that have answers stored before a time.
+/// The shops of the oldest answers stored before a time.
 pub(super) async fn shops_with_answers(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ANSWERS)
         .bind(before)
         .fetch_all(e)
         .await)?)
 }
-
-const DELETE_ANSWERS: &str = "DELETE FROM answers WHERE (shop_id, request_id) IN
-    (SELECT shop_id, request_id FROM answers WHERE shop_id = $1 AND create_time < $2
-     ORDER BY create_time LIMIT $3)";
 
 /// Removes up to `limit` answers stored before a time.
 pub(super) async fn delete_answers(
@@ -393,12 +393,17 @@ pub(super) async fn delete_answers(
     before: i64,
     limit: i64,
 ) -> Result<i64> {
+    // As for jobs.
+    let text = format!(
+        "DELETE FROM answers WHERE (shop_id, request_id) IN
+         (SELECT shop_id, request_id FROM answers WHERE shop_id = $1 AND create_time < $2
+          ORDER BY create_time LIMIT {limit})"
+    );
     let done = execute!(
         tx,
-        sqlx::query(DELETE_ANSWERS)
+        sqlx::query(AssertSqlSafe(text.as_str()))
             .bind(shop)
             .bind(before)
-            .bind(limit)
     )?;
     Ok(i64::try_from(done).unwrap_or(limit))
 }

@@ -312,9 +312,13 @@ impl Examination<'_> {
         {
             return self.order.push_by_id(statement, pairs.id, place);
         }
-        if let Some(place) = place {
-            statement.push(" AND ");
-            self.order.push_after(statement, place)?;
+        match place {
+            Some(place) => {
+                statement.push(" AND ");
+                self.order.push_after(statement, place)?;
+            }
+            None if matches!(way, Way::Whole) => self.order.push_from_first(statement),
+            None => {}
         }
         self.order.push(statement);
         Ok(())

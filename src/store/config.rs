@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::str::FromStr as _;
 use std::time::Duration;
 
+use log::LevelFilter;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
 use super::hints::Hints;
@@ -139,6 +140,9 @@ pub struct StoreConfig {
     pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
     pub commit_delay: Option<Duration>,
+    /// Logs the text of each statement, without its values, at TRACE with the target `sqlx::query`. For
+    /// tests only: it shows them all.
+    pub log_statements: bool,
 }
 
 impl StoreConfig {
@@ -167,6 +171,18 @@ impl StoreConfig {
             connection_age: CONNECTION_AGE,
             hints: Hints::Notify,
             commit_delay: None,
+            log_statements: false,
+        }
+    }
+}
+
+impl StoreConfig {
+    /// How loudly the driver tells of statements.
+    pub(super) fn statement_level(&self) -> LevelFilter {
+        if self.log_statements {
+            LevelFilter::Trace
+        } else {
+            LevelFilter::Off
         }
     }
 }

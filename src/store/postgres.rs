@@ -1,6 +1,7 @@
 //! Opening a store in PostgreSQL: its version, its schema, its epoch, its time limits.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
@@ -34,7 +35,8 @@ pub(super) async fn open(
     let options = options
         .clone()
         .application_name("clientela")
-        .disable_statement_logging();
+        .log_statements(config.statement_level())
+        .log_slow_statements(config.statement_level(), Duration::ZERO);
     let patient = Session::new(options.clone());
     check_sessions(&patient).await?;
     let mut conn = open::connect(&Target::Postgres(Box::new(patient.clone())), meter).await?;

@@ -12,6 +12,7 @@ use std::time::Duration;
 use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqliteSynchronous};
 use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
+use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
 use super::error::{Class, Trouble, class, described};
 use super::folder;
@@ -116,7 +117,7 @@ async fn set_busy_timeout(conn: &mut Conn, timeout: Duration) -> sqlx::Result<()
 
 pub(super) async fn open(
     data_dir: &Path,
-    busy_timeout: Duration,
+    config: &StoreConfig,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
     let file = files::make_folder(data_dir)?;
@@ -124,7 +125,7 @@ pub(super) async fn open(
     files::check_header(data_dir, &file)?;
     files::make_private_file(&file)?;
     files::survive_the_file_size_limit();
-    open_file(data_dir, &file, lock, busy_timeout, meter)
+    open_file(data_dir, &file, lock, config, meter)
         .await
         .map_err(|error| match error {
             OpenError::Database(error) if class(&error) == Class::Damaged => {
@@ -138,14 +139,15 @@ async fn open_file(
     data_dir: &Path,
     file: &Path,
     lock: File,
-    busy_timeout: Duration,
+    config: &StoreConfig,
     meter: &Arc<Meter>,
 ) -> Result<Opened, OpenError> {
     let options = SqliteConnectOptions::new()
         .filename(file)
-        .busy_timeout(busy_timeout)
+        .busy_timeout(config.busy_timeout)
         .statement_cache_capacity(256)
-        .disable_statement_logging();
+        .log_statements(config.statement_level())
+        .log_slow_statements(config.statement_level(), Duration::ZERO);
     let write_options = options
         .clone()
         .journal_mode(SqliteJournalMode::Wal)
@@ -196,7 +198,7 @@ async fn open_file(
     let premises = Premises {
         _lock: lock,
         log,
-        busy_timeout,
+        busy_timeout: config.busy_timeout,
         unsettled,
     };
     Ok(Opened {
@@ -299,13 +301,18 @@ async fn claim(conn: &mut Conn) -> Result<(), OpenError> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::config::DatabaseUrl;
 
     #[tokio::test]
     async fn an_error_at_the_checkpoint_leaves_the_writer_its_patience() {
         let folder = tempfile::tempdir().unwrap();
         let patience = Duration::from_secs(7);
         let meter = Arc::new(Meter::default());
-        let mut opened = open(folder.path(), patience, &meter).await.unwrap();
+        let config = StoreConfig {
+            busy_timeout: patience,
+            ..StoreConfig::new(DatabaseUrl::embedded(folder.path()))
+        };
+        let mut opened = open(folder.path(), &config, &meter).await.unwrap();
         let conn = &mut opened.writer;
         // No log is folded in from within a transaction that writes.
         conn.begin("BEGIN IMMEDIATE".into()).await.unwrap();

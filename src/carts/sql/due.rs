@@ -215,8 +215,9 @@ pub async fn shops_left_alone<'s>(
 ) -> Result<Vec<String>> {
     let looks: Vec<_> = looks.map(|(shop, before)| (shop, 0, before)).collect();
     let condition = format!(
-        "EXISTS (SELECT 1 FROM carts WHERE shop_id = l.shop_id AND {condition}
-            AND activity_time < l.since AND {free} AND {not_skipped})",
+        // As `EXISTS`, PostgreSQL would read such carts of all shops first.
+        "(SELECT 1 FROM carts WHERE shop_id = l.shop_id AND {condition}
+            AND activity_time < l.since AND {free} AND {not_skipped} LIMIT 1) = 1",
         condition = left_alone!(),
         free = free!("$2"),
         not_skipped = not_skipped(JobKind::AbandonCarts, "$2"),

@@ -234,11 +234,12 @@ fn not_skipped() -> String {
     )
 }
 
-/// The shops in which grants have expired.
+/// The shops of the grants that expired first.
 pub(crate) async fn shops_with_expired(conn: &mut Conn, now: i64) -> Result<Vec<String>> {
     let text = format!(
-        "SELECT DISTINCT shop_id FROM membership_grants
-         WHERE expire_time <= $1 AND {not_skipped} LIMIT 1000",
+        "SELECT DISTINCT shop_id FROM
+         (SELECT shop_id FROM membership_grants WHERE expire_time <= $1 AND {not_skipped}
+          ORDER BY expire_time LIMIT 1000) AS oldest",
         not_skipped = not_skipped(),
     );
     Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(

@@ -129,14 +129,15 @@ mod tests {
     use std::io::{Seek as _, SeekFrom, Write as _};
 
     use super::*;
+    use crate::store::config::{DatabaseUrl, StoreConfig};
     use crate::store::sqlite::{DATABASE_FILE, open};
 
     #[tokio::test]
     async fn damage_that_the_start_had_no_time_to_find_is_found_in_the_background() {
         let folder = tempfile::tempdir().unwrap();
         let meter = Arc::new(Meter::default());
-        let patience = Duration::from_secs(5);
-        let mut opened = open(folder.path(), patience, &meter).await.unwrap();
+        let config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
+        let mut opened = open(folder.path(), &config, &meter).await.unwrap();
         let root = "SELECT rootpage FROM sqlite_schema WHERE name = 'titles'";
         let root: i64 = on!(&mut opened.writer, |e| sqlx::query_scalar(root)
             .fetch_one(e)

@@ -116,8 +116,12 @@ pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
     shop.stop().await;
     let mut beside = Beside::connect(shop).await;
     fill(&mut beside, &customer, &cart, rows).await;
+    let bytes = match shop.engine {
+        Engine::Sqlite => "x'00'",
+        Engine::Postgres => "'\\x00'::bytea",
+    };
     for text in OTHERS {
-        beside.run(text).await;
+        beside.run(&text.replace("{bytes}", bytes)).await;
     }
     if shop.engine == Engine::Postgres {
         beside.run("ANALYZE").await;
@@ -127,7 +131,7 @@ pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
 }
 
 /// Fills a shop with copies of the customer, of the ordered cart and of what belongs to them. They are
-/// called `c-1`, `c-2` … ; of carts the one in a hundred is open.
+/// called `c-1`, `c-2` … ; of a hundred carts one is open and one merged.
 async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
     let of_customer = format!("customer_id = '{customer}'");
     let id = ("id", "'c-' || n.i");
@@ -139,6 +143,7 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
         ("email_claim", "'c-' || n.i || '@example.test'"),
         ("last_name", "'name-' || (n.i % 1000)"),
         ("last_name_folded", "'name-' || (n.i % 1000)"),
+        ("last_name_key", "'name-' || (n.i % 1000)"),
         (
             "search_text",
             "' first name-' || (n.i % 1000) || ' c-' || n.i || '@example.test'",
@@ -153,11 +158,15 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
         ("number", "'c-' || n.i"),
         customer_id,
         ("owner", "'customer:c-' || n.i"),
-        ("state", "CASE WHEN n.i % 100 = 0 THEN 1 ELSE 2 END"),
+        (
+            "state",
+            "CASE n.i % 100 WHEN 0 THEN 1 WHEN 50 THEN 3 ELSE 2 END",
+        ),
         (
             "order_reference",
-            "CASE WHEN n.i % 100 = 0 THEN NULL ELSE 'c-' || n.i END",
+            "CASE WHEN n.i % 50 = 0 THEN NULL ELSE 'c-' || n.i END",
         ),
+        ("activity_time", "t.activity_time - n.i"),
         ("create_time", "t.create_time - n.i"),
         ("update_time", "t.update_time - n.i"),
         ("pricing_group", "'g-' || (n.i % 7)"),
@@ -194,7 +203,7 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
     beside.copy("jobs", "1 = 1", rows, &jobs).await;
 }
 
-/// Rows of what the requests of a test leave only a few of.
+/// Rows of what the requests of a test leave only a few of; `{bytes}` is any value of bytes.
 const OTHERS: &[&str] = &[
     "INSERT INTO credentials (shop_id, customer_id, digest, update_time)
         SELECT shop_id, id, '', 1 FROM customers WHERE id LIKE 'c-%'",
@@ -202,9 +211,10 @@ const OTHERS: &[&str] = &[
         SELECT shop_id, id, 1 FROM customers WHERE id LIKE 'c-%'",
     "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
         SELECT shop_id, 3, id, 1, 1 FROM customers WHERE id LIKE 'c-%'",
+    "INSERT INTO member_counts (shop_id, group_id, delta)
+        SELECT shop_id, id, 1 FROM customers WHERE id LIKE 'c-%'",
     "INSERT INTO used_links (shop_id, nonce, expire_time)
         SELECT shop_id, id, 4000000000000000 FROM customers WHERE id LIKE 'c-%'",
     "INSERT INTO answers (shop_id, request_id, digest, names, create_time)
-        SELECT l.shop_id, 'a' || l.request_id, l.request_digest, '[]', 4000000000000000
-        FROM change_log l WHERE l.request_id IS NOT NULL AND l.request_digest IS NOT NULL",
+        SELECT shop_id, id, {bytes}, '[]', 4000000000000000 FROM customers WHERE id LIKE 'c-%'",
 ];
