@@ -192,7 +192,7 @@ on_both_engines! {
         })
         .await;
 
-        for _ in 0..20 {
+        for _ in 0..5 {
             // A busy machine may take longer than a call waits, but there is always room.
             let signed_in = eventually("a sign-in", async || {
                 match verify(&mut quiet.clone(), &ada.email, PASSWORD).await {
@@ -228,6 +228,10 @@ async fn guess(mut client: Client, ended: tokio_util::sync::CancellationToken) {
             }
             Code::DeadlineExceeded => {
                 assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+            }
+            // As many calls at once may find no connection on a busy machine.
+            Code::Unavailable => {
+                assert_refused(&status, Code::Unavailable, ErrorReason::DatabaseUnavailable);
             }
             _ => assert_refused(
                 &status,
