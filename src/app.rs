@@ -230,7 +230,7 @@ impl Program {
         let purge = Purge::new()
             .held_by(self.hold.clone())
             .with(carts::jobs::ExpiredCarts)
-            .with(carts::UsedLinks);
+            .with(carts::USED_LINKS);
         Jobs::new(self.options.jobs.clone())
             .with(compact)
             .with(purge)

@@ -22,7 +22,7 @@ mod sql;
 mod targets;
 mod work;
 
-pub use links::UsedLinks;
+pub use links::USED_LINKS;
 pub use rpc::Service;
 pub use schema::SCHEMA as FIELDS;
 

@@ -26,7 +26,7 @@ pub use compact::{Compact, FeedLimits};
 pub use handler::{Due, Handler, Upkeep};
 pub use hold::{Hold, held_for};
 pub use model::{Job, JobKind, JobState, NewJob, Step};
-pub use purge::{Answers, EndedJobs, Purge, Sweeper};
+pub use purge::{ANSWERS, Aged, Purge, Sweeper};
 pub use queue::{cancel, enqueue, latest};
 pub use runner::{Jobs, JobsSettings};
 pub use skips::Effect;

@@ -6,22 +6,18 @@
 
 mod sql;
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use tonic::Code;
 
 pub use sql::{is_used, redeem};
 
-use crate::clock;
 use crate::error::{Error, Result};
 use crate::ids;
-use crate::jobs::{Job, Step, Sweeper};
+use crate::jobs::Aged;
 use crate::proto::pb::ErrorReason;
-use crate::store::{Conn, Locks, Store, StoreMeta, keyed_digest};
+use crate::store::{StoreMeta, keyed_digest};
 
 const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 16;
@@ -31,8 +27,6 @@ const HEAD_BYTES: usize = 1 + 8 + NONCE_BYTES;
 
 /// For how long a redeemed token is remembered after its end: clocks of replicas differ.
 const SLACK: Duration = Duration::from_secs(60 * 60);
-/// Rows that one step removes.
-const ROWS: i64 = 200;
 
 /// Signs and reads the links of one store.
 #[derive(Clone)]
@@ -141,34 +135,15 @@ pub fn expired() -> Error {
     )
 }
 
-/// Forgets redeemed links that would have ended by now.
-pub struct UsedLinks;
-
-impl Sweeper for UsedLinks {
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
-        // Those wait for company, so that a purge is worth its while.
-        sql::shops_with_ended(conn, now - clock::micros(2 * SLACK)).boxed()
-    }
-
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
-        let now = store.clock().now();
-        let before = now - clock::micros(SLACK);
-        store
-            .write_job_with(Locks::none(), job.clone(), move |tx, job| {
-                async move {
-                    let shop = Arc::clone(&job.shop);
-                    let gone = sql::forget_ended(tx, &shop, before, ROWS).await?;
-                    if gone > 0 {
-                        let step = Step::more(job.cursor.clone(), gone);
-                        job.advance(tx, now, &step).await?;
-                    }
-                    Ok(gone > 0)
-                }
-                .boxed()
-            })
-            .boxed()
-    }
-}
+/// Redeemed links that would have ended by now.
+pub const USED_LINKS: Aged = Aged {
+    table: "used_links",
+    key: "shop_id, nonce",
+    time: "expire_time",
+    condition: "",
+    age: SLACK,
+    slack: SLACK,
+};
 
 #[cfg(test)]
 mod tests {

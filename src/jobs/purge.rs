@@ -3,6 +3,8 @@
 //! Each area brings a [`Sweeper`] for what is its own; those of requests and of jobs are here.
 //! Tombstones are not removed: a name made again goes on at the version after its last, for ever.
 
+mod aged;
+
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,22 +13,20 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tonic::Code;
 
+pub use aged::Aged;
+
 use super::handler::{Due, Handler};
 use super::hold::Hold;
 use super::model::{Job, JobKind, Step};
-use super::skips::StaleSkips;
-use super::sql;
+use super::skips;
 use crate::error::{Error, Result};
-use crate::store::{Conn, Locks, Store};
-use crate::{clock, limits};
+use crate::limits;
+use crate::store::{Conn, Store};
 
 /// How often it is looked for what has run out.
 const INTERVAL: Duration = Duration::from_secs(600);
 /// What has run out waits this long for company, so that a purge is worth its while.
 const SLACK: Duration = Duration::from_secs(3600);
-/// Rows that one step removes.
-const ROWS: i64 = 200;
-
 /// Removes one sort of thing.
 pub trait Sweeper: Send + Sync + 'static {
     /// The shops that have some of it.
@@ -50,9 +50,9 @@ impl Purge {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-            .with(Answers)
-            .with(EndedJobs)
-            .with(StaleSkips)
+            .with(ANSWERS)
+            .with(ENDED_JOBS)
+            .with(skips::STALE)
     }
 
     /// Lets `hold` say when nothing goes for its age.
@@ -152,57 +152,21 @@ async fn end(store: &Store, job: &Job, failed: &str) -> Result<Step> {
 }
 
 /// Answers of requests whose id may be used again.
-pub struct Answers;
-
-impl Sweeper for Answers {
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
-        let age = limits::REQUEST_ID_RETENTION + SLACK;
-        sql::shops_with_answers(conn, now - clock::micros(age)).boxed()
-    }
-
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
-        let now = store.clock().now();
-        let before = now - clock::micros(limits::REQUEST_ID_RETENTION);
-        store
-            .write_job_with(Locks::none(), job.clone(), move |tx, job| {
-                async move {
-                    let gone = sql::delete_answers(tx, &job.shop, before, ROWS).await?;
-                    if gone > 0 {
-                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone))
-                            .await?;
-                    }
-                    Ok(gone > 0)
-                }
-                .boxed()
-            })
-            .boxed()
-    }
-}
+pub const ANSWERS: Aged = Aged {
+    table: "answers",
+    key: "shop_id, request_id",
+    time: "create_time",
+    condition: "",
+    age: limits::REQUEST_ID_RETENTION,
+    slack: SLACK,
+};
 
 /// Jobs that ended long ago.
-pub struct EndedJobs;
-
-impl Sweeper for EndedJobs {
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
-        let age = limits::OPERATION_RETENTION + SLACK;
-        sql::shops_with_ended(conn, now - clock::micros(age)).boxed()
-    }
-
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
-        let now = store.clock().now();
-        let before = now - clock::micros(limits::OPERATION_RETENTION);
-        store
-            .write_job_with(Locks::none(), job.clone(), move |tx, job| {
-                async move {
-                    let gone = sql::delete_ended(tx, &job.shop, before, ROWS).await?;
-                    if gone > 0 {
-                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone))
-                            .await?;
-                    }
-                    Ok(gone > 0)
-                }
-                .boxed()
-            })
-            .boxed()
-    }
-}
+const ENDED_JOBS: Aged = Aged {
+    table: "jobs",
+    key: "id",
+    time: "end_time",
+    condition: "",
+    age: limits::OPERATION_RETENTION,
+    slack: SLACK,
+};

@@ -12,7 +12,7 @@ use futures::future::BoxFuture;
 use tonic::Code;
 
 use super::model::{Job, JobKind, Step};
-use super::purge::Sweeper;
+use super::purge::Aged;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
@@ -32,8 +32,6 @@ const SKIPS_MAX: i64 = 1_000;
 /// How long the record of a skip outlives its retry time: work that found the resource due again would have
 /// renewed it.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
-/// Rows that one step of the sweeper removes.
-const ROWS: i64 = 200;
 
 /// The effect of a job on each resource of a batch. It must be idempotent.
 pub trait Effect: Clone + Send + Sync + 'static {
@@ -278,31 +276,14 @@ pub async fn end(store: &Store, job: &Job) -> Result<Step> {
 }
 
 /// Records of skips whose resource is no longer due, or is gone.
-pub struct StaleSkips;
-
-impl Sweeper for StaleSkips {
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>> {
-        sql::shops_with_stale(conn, now - 2 * clock::micros(STALE_AFTER)).boxed()
-    }
-
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>> {
-        let now = store.clock().now();
-        let before = now - clock::micros(STALE_AFTER);
-        store
-            .write_job_with(Locks::none(), job.clone(), move |tx, job| {
-                async move {
-                    let gone = sql::delete_stale(tx, &job.shop, before, ROWS).await?;
-                    if gone > 0 {
-                        job.advance(tx, now, &Step::more(job.cursor.clone(), gone))
-                            .await?;
-                    }
-                    Ok(gone > 0)
-                }
-                .boxed()
-            })
-            .boxed()
-    }
-}
+pub(super) const STALE: Aged = Aged {
+    table: "job_skips",
+    key: "shop_id, kind, subject, id",
+    time: "retry_time",
+    condition: " AND subject = ''",
+    age: STALE_AFTER,
+    slack: STALE_AFTER,
+};
 
 /// Returns the SQL condition that excludes resources whose retry time has not come.
 ///

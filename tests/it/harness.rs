@@ -405,16 +405,14 @@ where
         // The client itself gave up waiting.
         None => status.code() == tonic::Code::Cancelled,
     };
-    let until = tokio::time::Instant::now() + PATIENCE;
-    loop {
-        match call().await {
-            Ok(answer) => return Ok(answer.into_inner()),
-            Err(status) if !passes(&status) => return Err(status),
-            Err(status) => assert!(
-                tokio::time::Instant::now() < until,
-                "it does not pass: {status:?}"
-            ),
+    eventually("an answer that does not pass", || {
+        let called = call();
+        async move {
+            match called.await {
+                Err(status) if passes(&status) => None,
+                decided => Some(decided.map(tonic::Response::into_inner)),
+            }
         }
-        tokio::time::sleep(Duration::from_millis(5)).await;
-    }
+    })
+    .await
 }

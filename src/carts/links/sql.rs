@@ -1,7 +1,5 @@
 //! The SQL of redeemed links.
 
-use sqlx::AssertSqlSafe;
-
 use super::Link;
 use crate::error::Result;
 use crate::store::{Conn, Tx};
@@ -38,32 +36,4 @@ pub async fn redeem(tx: &mut Tx, shop: &str, link: &Link) -> Result<bool> {
             .bind(link.expire_time)
     )?;
     Ok(rows == 1)
-}
-
-const SHOPS_WITH_ENDED: &str = "SELECT DISTINCT shop_id FROM
-    (SELECT shop_id FROM used_links WHERE expire_time < $1 ORDER BY expire_time LIMIT 1000) AS oldest";
-
-/// The shops of the redeemed links that ended first, before a time.
-pub(super) async fn shops_with_ended(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_ENDED)
-        .bind(before)
-        .fetch_all(e)
-        .await)?)
-}
-
-/// Removes up to `limit` redeemed links that ended before a time.
-pub(super) async fn forget_ended(tx: &mut Tx, shop: &str, before: i64, limit: i64) -> Result<i64> {
-    // A limit that the planner does not know may have it read the table as a whole.
-    let text = format!(
-        "DELETE FROM used_links WHERE (shop_id, nonce) IN
-         (SELECT shop_id, nonce FROM used_links WHERE shop_id = $1 AND expire_time < $2
-          ORDER BY expire_time LIMIT {limit})"
-    );
-    let gone = execute!(
-        tx,
-        sqlx::query(AssertSqlSafe(text.as_str()))
-            .bind(shop)
-            .bind(before)
-    )?;
-    Ok(i64::try_from(gone).unwrap_or(limit))
 }

@@ -136,32 +136,3 @@ pub(super) async fn has_newer(conn: &mut Conn, job: &Job) -> Result<bool> {
         .fetch_one(e)
         .await)?)
 }
-
-const SHOPS_WITH_STALE: &str = "SELECT DISTINCT shop_id FROM
-    (SELECT shop_id FROM job_skips WHERE retry_time < $1 AND subject = ''
-     ORDER BY retry_time LIMIT 1000) AS oldest";
-
-/// The shops of the oldest records of work that looks for what is due, from before a time.
-pub(super) async fn shops_with_stale(conn: &mut Conn, before: i64) -> Result<Vec<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(SHOPS_WITH_STALE)
-        .bind(before)
-        .fetch_all(e)
-        .await)?)
-}
-
-/// Removes up to `limit` of them.
-pub(super) async fn delete_stale(tx: &mut Tx, shop: &str, before: i64, limit: i64) -> Result<i64> {
-    // A limit that the planner does not know may have it read the table as a whole.
-    let text = format!(
-        "DELETE FROM job_skips WHERE (shop_id, kind, subject, id) IN
-         (SELECT shop_id, kind, subject, id FROM job_skips
-          WHERE retry_time < $2 AND shop_id = $1 AND subject = '' ORDER BY retry_time LIMIT {limit})"
-    );
-    let done = execute!(
-        tx,
-        sqlx::query(AssertSqlSafe(text.as_str()))
-            .bind(shop)
-            .bind(before)
-    )?;
-    Ok(i64::try_from(done).unwrap_or(limit))
-}

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientela::carts::UsedLinks;
+use clientela::carts::USED_LINKS;
 use clientela::clock::Clock;
 use clientela::jobs::{Jobs, JobsSettings, Purge};
 use clientela::proto::pb::{
@@ -326,7 +326,7 @@ async fn used_links_are_forgotten_after_their_end() {
             poll_interval: Duration::from_millis(10),
             schedule_interval_max: Duration::from_millis(10),
         };
-        let jobs = Jobs::new(settings).with(Purge::new().with(UsedLinks));
+        let jobs = Jobs::new(settings).with(Purge::new().with(USED_LINKS));
         let task = tokio::spawn(jobs.run(store.clone(), stop.clone()));
 
         made.clock.advance(Duration::from_secs(4 * 3_600));

@@ -6,7 +6,7 @@ use clientela::access::{Caller, RequestId};
 use clientela::error::{Error, Result};
 use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
 use clientela::jobs::{
-    Answers, Compact, FeedLimits, Hold, Job, Jobs, JobsSettings, Purge, Sweeper,
+    ANSWERS, Compact, FeedLimits, Hold, Job, Jobs, JobsSettings, Purge, Sweeper,
 };
 use clientela::on;
 use clientela::proto::pb;
@@ -253,7 +253,7 @@ impl Sweeper for Stuck {
 async fn one_part_of_a_purge_that_fails_keeps_no_other_from_its_work() {
     for TestStore { store, clock, .. } in &stores().await {
         let caller = answer(store).await;
-        let purge = Purge::default().with(Stuck).with(Answers);
+        let purge = Purge::default().with(Stuck).with(ANSWERS);
         let stop = CancellationToken::new();
         let task = tokio::spawn(
             Jobs::new(settings())
