@@ -131,7 +131,7 @@ impl Child {
 
     /// The processor time that it has used, in microseconds, to a hundredth of a second.
     pub fn cpu_micros(&self) -> f64 {
-        /// What the system counts in: `USER_HZ`, which is 100 on every architecture of Linux.
+        /// One clock tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture of Linux.
         const TICK_MICROS: f64 = 10_000.0;
         let path = format!("/proc/{}/stat", self.process.id());
         let stat = std::fs::read_to_string(path).expect("the process runs, on Linux");

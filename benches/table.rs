@@ -56,7 +56,7 @@ impl Row {
         self
     }
 
-    /// What it has to reach.
+    /// Sets the target of this figure.
     pub fn aim(&mut self, target: Target) {
         self.target = target;
     }
