@@ -7,11 +7,11 @@
 //! streams. The secret itself is nowhere kept.
 
 use std::{
-    collections::{BTreeSet, HashMap},
+    collections::{BTreeSet, HashMap, HashSet},
     fmt,
     sync::{
         Arc, Mutex as StdMutex, PoisonError, RwLock, RwLockWriteGuard, Weak,
-        atomic::{AtomicI64, Ordering},
+        atomic::{AtomicI64, AtomicUsize, Ordering},
     },
     time::Duration,
 };
@@ -70,6 +70,8 @@ pub struct Key {
     pub ended: CancellationToken,
     /// The turns of its calls that read many rows.
     pub lists: Semaphore,
+    /// Bytes of answers that its clients have not received.
+    pub unsent_bytes: Arc<AtomicUsize>,
 }
 
 impl Key {
@@ -114,7 +116,7 @@ struct Known {
     keys: HashMap<Digest, Arc<Key>>,
     /// Those that end by themselves, the next one first.
     ends: BTreeSet<(i64, Digest)>,
-    shops: HashMap<Arc<str>, Arc<str>>,
+    shops: HashSet<Arc<str>>,
 }
 
 /// The only shop of the database, as of the last query; none if there are several.
@@ -207,7 +209,7 @@ impl Keys {
             .0
             .store
             .read(|conn| async move { sql::shop(conn, &id).await }.boxed());
-        Ok(read.await?.map(|id| self.0.write().shop(&id)))
+        Ok(read.await?.map(|id| self.0.shop(&id)))
     }
 
     /// The shop, if there is just one at this moment. The database is asked: a second shop that was made
@@ -223,7 +225,7 @@ impl Keys {
             let asked = Instant::now();
             let read = self.0.store.read(|conn| sql::two_shops(conn).boxed());
             let shop = match read.await?.as_slice() {
-                [one] => Some(self.0.write().shop(one)),
+                [one] => Some(self.0.shop(one)),
                 _ => None,
             };
             *last = OnlyShop { asked, shop };
@@ -240,6 +242,12 @@ impl Inner {
     fn key(&self, digest: &[u8; 32]) -> Option<Arc<Key>> {
         let key = self.with_known(|known| known.keys.get(digest).cloned())?;
         (!key.is_expired(self.store.clock().now())).then_some(key)
+    }
+
+    /// The shop of this id, which there is, as it is shared by all calls.
+    fn shop(&self, id: &str) -> Arc<str> {
+        let known = self.with_known(|known| known.shops.get(id).cloned());
+        known.unwrap_or_else(|| self.write().shop(id))
     }
 
     fn write(&self) -> RwLockWriteGuard<'_, Known> {
@@ -285,11 +293,16 @@ impl Inner {
         let rows = read.await?;
         let now = self.store.clock().now();
         let at_once = turns::lists_of_one_key(self.store.connections_for(Purpose::Lists));
+        // Before the lock, which all calls need.
+        let rows = rows
+            .into_iter()
+            .map(|row| key(row, |id| self.shop(id), at_once));
+        let rows: Vec<_> = rows.collect();
         let mut known = self.write();
         let mut live = Vec::with_capacity(rows.len());
         let mut found = Vec::with_capacity(rows.len());
         for row in rows {
-            let (digest, key) = match key(row, &mut known, at_once) {
+            let (digest, key) = match row {
                 Ok(key) => key,
                 Err(error) => {
                     // The others are not to suffer from it.
@@ -353,9 +366,13 @@ impl Inner {
 impl Known {
     /// Holds a live key. What is held of it stays the same if it is unchanged, so that its end reaches all
     /// who hold it.
-    fn put(&mut self, digest: Digest, key: Key) {
-        if self.keys.get(&digest).is_some_and(|old| key.is_as(old)) {
-            return;
+    fn put(&mut self, digest: Digest, mut key: Key) {
+        if let Some(old) = self.keys.get(&digest) {
+            if key.is_as(old) {
+                return;
+            }
+            // However the key was changed, its clients still have to receive this.
+            key.unsent_bytes = Arc::clone(&old.unsent_bytes);
         }
         self.end(&digest);
         if let Some(expire_time) = key.expire_time {
@@ -390,16 +407,20 @@ impl Known {
             return Arc::clone(shop);
         }
         let shop: Arc<str> = Arc::from(id);
-        self.shops.insert(Arc::clone(&shop), Arc::clone(&shop));
+        self.shops.insert(Arc::clone(&shop));
         shop
     }
 }
 
-fn key(row: sql::KeyRow, known: &mut Known, lists_at_once: usize) -> Result<(Digest, Key)> {
+fn key(
+    row: sql::KeyRow,
+    shop: impl FnOnce(&str) -> Arc<str>,
+    lists_at_once: usize,
+) -> Result<(Digest, Key)> {
     let corrupt = |error: &dyn fmt::Display| Error::corrupt("api_keys", &row.id, error);
     let digest = Digest::try_from(row.digest.as_slice()).map_err(|error| corrupt(&error))?;
     let doc: ApiKeyDoc = serde_json::from_str(&row.doc).map_err(|error| corrupt(&error))?;
-    let shop = row.shop_id.as_deref().map(|id| known.shop(id));
+    let shop = row.shop_id.as_deref().map(shop);
     let mut roles = Roles::from_numbers(doc.roles);
     if shop.is_some() {
         // The one role that is not bound to a shop is never believed of a key that is.
@@ -413,6 +434,7 @@ fn key(row: sql::KeyRow, known: &mut Known, lists_at_once: usize) -> Result<(Dig
         expire_time: row.expire_time,
         ended: CancellationToken::new(),
         lists: Semaphore::new(lists_at_once),
+        unsent_bytes: Arc::default(),
     };
     Ok((digest, key))
 }

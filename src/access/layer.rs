@@ -171,7 +171,7 @@ impl Access {
         let connection = parts.extensions.get::<Connection>().cloned();
         let permit = if streams {
             let connection = connection.unwrap_or_default();
-            Some(self.side_streams.take(&connection)?)
+            Some(side::take(&self.side_streams, &connection)?)
         } else {
             None
         };
@@ -186,8 +186,7 @@ impl Access {
         let passed = pass(inner, Request::from_parts(parts, body));
         let response = before(deadline, passed).await?;
         if let Some(status) = Status::from_header_map(response.headers())
-            && status.code() != Code::Ok
-            && status.details().is_empty()
+            && is_undetailed(&status)
         {
             return Err(side::detailed(&status));
         }
@@ -233,8 +232,7 @@ impl Access {
             Err(error) => refusal(error),
         };
         if let Some(status) = response.extensions().get::<Status>()
-            && status.code() != Code::Ok
-            && status.details().is_empty()
+            && is_undetailed(status)
         {
             response = Status::from(undetailed(status)).into_http();
         }
@@ -275,7 +273,7 @@ impl Access {
         }
         let recipient = Recipient {
             connection: parts.extensions.get().cloned().unwrap_or_default(),
-            key: Arc::clone(&key.id),
+            of_key: Arc::clone(&key.unsent_bytes),
         };
         self.unsent.admit(&recipient)?;
         let caller = self.caller(method, &key, &parts.headers);
@@ -481,6 +479,11 @@ fn key_missing() -> Error {
 fn unimplemented() -> Error {
     let text = format!("the server has no such RPC of {PACKAGE}");
     Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
+}
+
+/// Whether a call was refused without a reason of the contract.
+fn is_undetailed(status: &Status) -> bool {
+    status.code() != Code::Ok && status.details().is_empty()
 }
 
 /// A status that no area made: an RPC that is not served, or a fault below the areas.

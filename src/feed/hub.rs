@@ -25,6 +25,7 @@ pub use lease::Lease;
 /// The channels of a process, and how far the log has been handed to them.
 pub struct Hub {
     state: Mutex<State>,
+    filters: Mutex<Filters>,
     position: watch::Sender<Position>,
     lag_micros: AtomicI64,
     /// The largest size of all rings together, in bytes.
@@ -44,7 +45,6 @@ struct State {
     oldest: BTreeMap<(i64, i64), Key>,
     /// Changes that streams have read before they were handed over, by place, with their marks.
     ahead: BTreeMap<(i64, i64), i64>,
-    filters: Filters,
 }
 
 /// A channel that has streams.
@@ -63,10 +63,15 @@ impl Hub {
         };
         Self {
             state: Mutex::new(state),
+            filters: Mutex::default(),
             position: watch::Sender::new(position),
             lag_micros: AtomicI64::new(0),
             bytes_max,
         }
+    }
+
+    fn filters(&self) -> MutexGuard<'_, Filters> {
+        self.filters.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -133,12 +138,12 @@ impl Hub {
 
     /// How many times a change was judged by a filter.
     pub fn judgements(&self) -> u64 {
-        self.state().filters.judgements()
+        self.filters().judgements()
     }
 
     /// The filter of a stream, which equal filters of other streams share.
     pub fn share_filter(&self, kind: Kind, filter: Filter) -> Shared {
-        self.state().filters.share(kind, filter)
+        self.filters().share(kind, filter)
     }
 
     /// Notes a change that a stream has read from the database. If the log turns out not to hold it when it

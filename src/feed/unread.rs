@@ -10,7 +10,7 @@
 
 use std::collections::HashMap;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::task::{Context, Poll, Wake, Waker};
 use std::time::Duration;
@@ -32,16 +32,17 @@ const LOOKS: u32 = 6;
 #[derive(Clone)]
 pub struct Unread(Arc<Inner>);
 
+/// Into how many parts the streams are divided, so that calls which begin and end do not wait for each other.
+const PARTS: usize = 16;
+
+type Slots = HashMap<usize, Weak<dyn Look>>;
+
 struct Inner {
     clock: Clock,
     limit: Duration,
-    open: Mutex<Open>,
-}
-
-#[derive(Default)]
-struct Open {
-    next: u64,
-    slots: HashMap<u64, Weak<dyn Look>>,
+    next: AtomicUsize,
+    /// The open streams by their numbers.
+    parts: [Mutex<Slots>; PARTS],
 }
 
 /// What the task does with a stream, of whatever kind.
@@ -53,12 +54,18 @@ trait Look: Send + Sync {
 impl Unread {
     /// Streams may be left unread for `limit`.
     pub fn new(clock: Clock, limit: Duration) -> Self {
-        let open = Mutex::default();
-        Self(Arc::new(Inner { clock, limit, open }))
+        Self(Arc::new(Inner {
+            clock,
+            limit,
+            next: AtomicUsize::new(0),
+            parts: Default::default(),
+        }))
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.0.open.lock().unwrap_or_else(PoisonError::into_inner)
+    /// The part in which the stream of this number is.
+    fn slots(&self, number: usize) -> MutexGuard<'_, Slots> {
+        let part = self.0.parts[number % PARTS].lock();
+        part.unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Looks the streams over until `stop`.
@@ -70,15 +77,16 @@ impl Unread {
                 () = stop.cancelled() => return,
                 () = self.0.clock.reach(next) => {}
             }
-            // Outside of the lock, as what is given up takes others.
-            let slots: Vec<_> = self
-                .open()
-                .slots
-                .values()
-                .filter_map(Weak::upgrade)
-                .collect();
-            for slot in slots {
-                slot.look();
+            for part in 0..PARTS {
+                // Outside of the lock, as what is given up takes others.
+                let slots: Vec<_> = self
+                    .slots(part)
+                    .values()
+                    .filter_map(Weak::upgrade)
+                    .collect();
+                for slot in slots {
+                    slot.look();
+                }
             }
         }
     }
@@ -109,11 +117,8 @@ impl Unread {
             }),
         });
         let look: Arc<dyn Look> = Arc::clone(&slot) as _;
-        let mut open = self.open();
-        let number = open.next;
-        open.next += 1;
-        open.slots.insert(number, Arc::downgrade(&look));
-        drop(open);
+        let number = self.0.next.fetch_add(1, Ordering::Relaxed);
+        self.slots(number).insert(number, Arc::downgrade(&look));
         Guarded {
             slot,
             unread: self.clone(),
@@ -203,7 +208,7 @@ impl<T, M: Copy + Send> Look for Slot<T, M> {
 pub struct Guarded<T, M> {
     slot: Arc<Slot<T, M>>,
     unread: Unread,
-    number: u64,
+    number: usize,
 }
 
 impl<T, M: Copy> Stream for Guarded<T, M> {
@@ -245,7 +250,7 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
 
 impl<T, M> Drop for Guarded<T, M> {
     fn drop(&mut self) {
-        self.unread.open().slots.remove(&self.number);
+        self.unread.slots(self.number).remove(&self.number);
         // Not by the task, should it be looking at it: what it holds is free from now on.
         let state = self.slot.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);

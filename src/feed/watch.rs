@@ -26,15 +26,14 @@ use std::sync::Arc;
 use tokio::time::Instant;
 use tonic::Status;
 
-use super::Feed;
 use super::frame::Frame;
 use super::history;
 use super::judgement::Shared;
 use super::position::{Position, Progress};
-use super::quota::Permit;
 use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::token::stream_digest;
+use super::{Feed, Permit};
 use crate::access::Caller;
 use crate::clock::Clock;
 use crate::error::Result;
@@ -81,7 +80,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         options,
     } = request;
     let options = Options::read(options.unwrap_or_default())?;
-    let permit = feed.0.quota.take(&caller.key_id)?;
+    let permit = feed.admit(&caller)?;
     let stream = stream_digest(
         parameters(&scope, filter.as_ref())
             .iter()

@@ -4,10 +4,8 @@
 //! stays in the system's queue, so that without the pause the next `accept` would fail at once, for ever.
 
 use std::{
-    collections::HashMap,
     io,
     net::{IpAddr, Ipv6Addr},
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
     time::Duration,
 };
 
@@ -18,6 +16,7 @@ use tokio::{
 };
 
 use crate::limits;
+use crate::quota::{Full, Permit, Quota};
 
 /// The first pause after an `accept` that failed, and the longest.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
@@ -88,7 +87,7 @@ impl Acceptor {
                             prepare(&stream);
                             return (stream, place);
                         }
-                        Err(Full(text)) => {
+                        Err(text) => {
                             if self.full.is_due() {
                                 tracing::warn!("{text}; further connections are closed");
                             }
@@ -149,73 +148,36 @@ impl Warning {
     }
 }
 
-/// The open connections; cheap to clone.
-#[derive(Clone)]
+/// A place among the open connections; free again when dropped.
+pub type Place = Permit<IpAddr>;
+
+/// The open connections.
 struct Table {
     limits: ConnectionLimits,
-    open: Arc<Mutex<Open>>,
-}
-
-#[derive(Default)]
-struct Open {
-    total: usize,
-    by_address: HashMap<IpAddr, usize>,
-}
-
-/// Why there is no place.
-#[derive(Debug)]
-struct Full(String);
-
-/// A place among the open connections; free again when dropped.
-pub struct Place {
-    table: Table,
-    address: IpAddr,
+    open: Quota<IpAddr>,
 }
 
 impl Table {
     fn new(limits: ConnectionLimits) -> Self {
-        let open = Arc::default();
+        let open = Quota::default();
         Self { limits, open }
     }
 
-    fn open(&self) -> MutexGuard<'_, Open> {
-        self.open.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    fn take(&self, peer: IpAddr) -> Result<Place, Full> {
+    /// Takes a place, or says why there is none.
+    fn take(&self, peer: IpAddr) -> Result<Place, String> {
         let address = counted_as(peer);
-        let max = self.limits.of(address);
-        let mut open = self.open();
-        if open.total >= self.limits.total {
-            return Err(Full(format!(
-                "{} connections are open, as many as may be (--max-connections)",
-                self.limits.total
-            )));
-        }
-        let count = open.by_address.entry(address).or_default();
-        if *count >= max {
-            return Err(Full(format!(
-                "{address} has {max} connections, as many as one address may have \
-                 (--max-connections-per-address)"
-            )));
-        }
-        *count += 1;
-        open.total += 1;
-        let table = self.clone();
-        Ok(Place { table, address })
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let mut open = self.table.open();
-        open.total -= 1;
-        if let Some(count) = open.by_address.get_mut(&self.address) {
-            *count -= 1;
-            if *count == 0 {
-                open.by_address.remove(&self.address);
-            }
-        }
+        let (total, max) = (self.limits.total, self.limits.of(address));
+        self.open
+            .take(address, total, max)
+            .map_err(|full| match full {
+                Full::All => {
+                    format!("{total} connections are open, as many as may be (--max-connections)")
+                }
+                Full::OfKey => format!(
+                    "{address} has {max} connections, as many as one address may have \
+                     (--max-connections-per-address)"
+                ),
+            })
     }
 }
 
@@ -276,16 +238,5 @@ mod tests {
         let told = table(total, Some(1));
         let _one = told.take(address("::1")).unwrap();
         assert!(told.take(address("::1")).is_err());
-    }
-
-    #[test]
-    fn places_that_are_given_back_leave_nothing() {
-        let table = table(2, None);
-        let place = table.take(address("192.0.2.1")).unwrap();
-
-        drop(place);
-
-        let open = table.open();
-        assert_eq!((open.total, open.by_address.len()), (0, 0));
     }
 }

@@ -53,6 +53,15 @@ impl Default for Shared {
 }
 
 impl Connection {
+    /// A connection that is also cut with all others. Its token is its own: one that all connections share
+    /// would have them queue at its locks whenever one of them wakes.
+    fn cut_with(all: &CancellationToken) -> Self {
+        Self(Arc::new(Shared {
+            cut: all.child_token(),
+            ..Shared::default()
+        }))
+    }
+
     /// A number that no other connection of the process has.
     #[must_use]
     pub fn number(&self) -> u64 {
@@ -75,6 +84,7 @@ impl Connection {
     }
 
     /// Whether it was cut.
+    #[cfg(test)]
     #[must_use]
     pub fn is_cut(&self) -> bool {
         self.0.cut.is_cancelled()
@@ -123,7 +133,8 @@ impl Serving {
 
     /// Serves one connection to its end, and keeps its place so long.
     pub async fn run(self, stream: TcpStream, place: Place) {
-        let connection = Connection::default();
+        let connection = Connection::cut_with(&self.cut);
+        let stop = self.stop.child_token();
         let io = TokioIo::new(Stalling::new(stream, self.stall_timeout));
         let (router, shared) = (self.router, connection.clone());
         let service = service_fn(move |request: Request<Incoming>| {
@@ -157,11 +168,10 @@ impl Serving {
                     takes_calls = false;
                     served.as_mut().graceful_shutdown();
                 }
-                () = self.stop.cancelled(), if takes_calls => {
+                () = stop.cancelled(), if takes_calls => {
                     takes_calls = false;
                     served.as_mut().graceful_shutdown();
                 }
-                () = self.cut.cancelled() => break,
                 () = connection.0.cut.cancelled() => break,
             }
         }

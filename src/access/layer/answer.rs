@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 use crate::{
     access::{
         Roles,
-        layer::{request::FRAME_HEAD_BYTES, undetailed},
+        layer::{is_undetailed, request::FRAME_HEAD_BYTES, undetailed},
         tables::MessageId,
         wire::{self, Malformed},
     },
@@ -84,11 +84,16 @@ impl Answer {
     /// The end of an answer that cannot go on.
     fn fail(&mut self, what: &'static str) -> Frame<Bytes> {
         self.ended = true;
-        let mut trailers = HeaderMap::new();
-        // The status was made here and fits into headers; without it the stream just ends.
-        let _ = Status::from(Error::internal(what)).add_header(&mut trailers);
-        Frame::trailers(trailers)
+        last_frame(&Status::from(Error::internal(what)))
     }
+}
+
+/// The frame with which an answer ends that is refused.
+pub fn last_frame(status: &Status) -> Frame<Bytes> {
+    let mut trailers = HeaderMap::new();
+    // The status was made here and fits into headers; without it the answer just ends.
+    let _ = status.add_header(&mut trailers);
+    Frame::trailers(trailers)
 }
 
 /// All of an answer that is one message, and its trailers.
@@ -106,8 +111,7 @@ pub async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Error> 
         }
     }
     if let Some(status) = trailers.as_ref().and_then(Status::from_header_map)
-        && status.code() != Code::Ok
-        && status.details().is_empty()
+        && is_undetailed(&status)
     {
         return Err(match status.code() {
             Code::OutOfRange => Error::answer_too_large(),

@@ -10,12 +10,11 @@ use std::{
 
 use axum::body::Body;
 use bytes::Bytes;
-use http::HeaderMap;
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
-use tonic::{Code, Status};
+use tonic::Status;
 
-use super::{deadline_passed, side};
+use super::{answer, deadline_passed, is_undetailed, side};
 use crate::{error::Error, proto::pb::ErrorReason};
 
 /// How long what the end itself brings, as the health NOT_SERVING, may take to come.
@@ -74,10 +73,7 @@ impl Ending {
 
     fn end(&mut self, error: Error) -> Frame<Bytes> {
         self.ended = true;
-        let mut trailers = HeaderMap::new();
-        // The status was made here and fits into headers; without it the stream just ends.
-        let _ = Status::from(error).add_header(&mut trailers);
-        Frame::trailers(trailers)
+        answer::last_frame(&Status::from(error))
     }
 }
 
@@ -98,7 +94,7 @@ impl http_body::Body for Ending {
                 _ => None,
             };
             return Poll::Ready(match refusal {
-                Some(status) if status.code() != Code::Ok && status.details().is_empty() => {
+                Some(status) if is_undetailed(&status) => {
                     Some(Ok(self.end(side::detailed(&status))))
                 }
                 _ => frame,

@@ -1,17 +1,12 @@
 //! Health and reflection: services that are not of the contract, with limits like those that are.
 
-use std::{
-    collections::HashMap,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-};
-
 use tonic::{Code, Status};
 
 use super::{undetailed, wire};
 use crate::{
     error::{Error, Result},
-    limits,
-    proto::pb::ErrorReason,
+    feed, limits,
+    quota::{self, Full, Quota},
     server::Connection,
 };
 
@@ -26,71 +21,29 @@ pub fn streams(path: &str) -> bool {
     path == WATCH || path.starts_with(REFLECTION)
 }
 
-/// Counts the open streams; cheap to clone.
-#[derive(Clone, Default)]
-pub struct Streams(Arc<Mutex<Counts>>);
-
-#[derive(Default)]
-struct Counts {
-    total: usize,
-    by_connection: HashMap<u64, usize>,
-}
-
+/// The open streams of each connection, by its number.
+pub type Streams = Quota<u64>;
 /// The right to one stream; given back when dropped.
-pub struct Permit {
-    streams: Streams,
-    connection: u64,
-}
+pub type Permit = quota::Permit<u64>;
 
-impl Streams {
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Takes the right to one more stream on the connection.
-    ///
-    /// # Errors
-    /// TOO_MANY_STREAMS.
-    pub fn take(&self, connection: &Connection) -> Result<Permit> {
-        let connection = connection.number();
-        let mut counts = self.counts();
-        let of_connection = counts.by_connection.get(&connection).copied().unwrap_or(0);
-        if of_connection >= limits::SIDE_STREAMS_PER_CONNECTION_MAX {
-            return Err(too_many(
-                limits::SIDE_STREAMS_PER_CONNECTION_MAX,
-                "the connection has as many streams of health and reflection as it may",
-            ));
+/// Takes the right to one more stream on the connection.
+///
+/// # Errors
+/// TOO_MANY_STREAMS.
+pub fn take(streams: &Streams, connection: &Connection) -> Result<Permit> {
+    let all = limits::SIDE_STREAMS_MAX;
+    let of_one = limits::SIDE_STREAMS_PER_CONNECTION_MAX;
+    let taken = streams.take(connection.number(), all, of_one);
+    taken.map_err(|full| match full {
+        Full::All => {
+            let text = "the server has as many streams of health and reflection as it may";
+            feed::too_many(all, text)
         }
-        if counts.total >= limits::SIDE_STREAMS_MAX {
-            return Err(too_many(
-                limits::SIDE_STREAMS_MAX,
-                "the server has as many streams of health and reflection as it may",
-            ));
+        Full::OfKey => {
+            let text = "the connection has as many streams of health and reflection as it may";
+            feed::too_many(of_one, text)
         }
-        counts.total += 1;
-        counts.by_connection.insert(connection, of_connection + 1);
-        Ok(Permit {
-            streams: self.clone(),
-            connection,
-        })
-    }
-}
-
-fn too_many(limit: usize, text: &'static str) -> Error {
-    Error::exhausted(ErrorReason::TooManyStreams, text).with("limit", limit.to_string())
-}
-
-impl Drop for Permit {
-    fn drop(&mut self) {
-        let mut counts = self.streams.counts();
-        counts.total -= 1;
-        if let Some(of_connection) = counts.by_connection.get_mut(&self.connection) {
-            *of_connection -= 1;
-            if *of_connection == 0 {
-                counts.by_connection.remove(&self.connection);
-            }
-        }
-    }
+    })
 }
 
 /// The refusal of such a service with a reason of the contract.

@@ -8,11 +8,10 @@
 //! be it sent, given up, or lost with its connection.
 
 use std::{
-    collections::HashMap,
     pin::Pin,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
-        atomic::{AtomicBool, Ordering},
+        Arc,
+        atomic::{AtomicBool, AtomicUsize, Ordering},
     },
     task::{Context, Poll, ready},
 };
@@ -25,6 +24,7 @@ use http_body::Frame;
 use http_body_util::BodyStream;
 use tonic::Status;
 
+use super::answer;
 use crate::{
     error::{Error, Result},
     feed::Feed,
@@ -38,26 +38,24 @@ const ROOM: usize = 1024 * 1024;
 
 /// The answers of a process that clients have not received; cheap to clone.
 #[derive(Clone, Default)]
-pub struct Unsent(Arc<Mutex<Counts>>);
+pub struct Unsent(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
-    total: usize,
-    by_key: HashMap<Arc<str>, usize>,
+    total: AtomicUsize,
+    /// Keys whose clients have something to receive.
+    keys: AtomicUsize,
 }
 
 /// The connection and the key to which an answer is sent.
 #[derive(Clone)]
 pub struct Recipient {
     pub connection: Connection,
-    pub key: Arc<str>,
+    /// Bytes of answers that clients of the key have not received.
+    pub of_key: Arc<AtomicUsize>,
 }
 
 impl Unsent {
-    fn counts(&self) -> MutexGuard<'_, Counts> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
     /// Whether `recipient` may begin a call: not when there is hardly room for the answer.
     ///
     /// # Errors
@@ -77,14 +75,14 @@ impl Unsent {
             let text = "the connection has not received the answers to earlier calls";
             return Err(unread(text, limits::UNSENT_BYTES_PER_CONNECTION_MAX));
         }
-        let counts = self.counts();
-        let of_key = counts.by_key.get(&recipient.key).copied().unwrap_or(0);
+        let of_key = recipient.of_key.load(Ordering::Relaxed);
         if is_over(of_key, more, limits::UNSENT_BYTES_PER_KEY_MAX) {
             let text = "clients of the key have not received the answers to earlier calls";
             return Err(unread(text, limits::UNSENT_BYTES_PER_KEY_MAX));
         }
-        let part = limits::UNSENT_BYTES_MAX / counts.by_key.len().max(1);
-        if is_over(counts.total, more, limits::UNSENT_BYTES_MAX) && of_key >= part {
+        let total = self.0.total.load(Ordering::Relaxed);
+        let part = limits::UNSENT_BYTES_MAX / self.0.keys.load(Ordering::Relaxed).max(1);
+        if is_over(total, more, limits::UNSENT_BYTES_MAX) && of_key >= part {
             let text = "clients have not received the answers to earlier calls";
             return Err(unread(text, limits::UNSENT_BYTES_MAX));
         }
@@ -93,15 +91,14 @@ impl Unsent {
 
     /// Counts `bytes` of an answer until the charge is dropped.
     pub fn charge(&self, recipient: Recipient, bytes: usize) -> Charge {
-        let of_connection = recipient.connection.unsent_bytes();
-        of_connection.fetch_add(bytes, Ordering::Relaxed);
-        let mut counts = self.counts();
-        counts.total += bytes;
-        match counts.by_key.get_mut(&recipient.key) {
-            Some(of_key) => *of_key += bytes,
-            None => drop(counts.by_key.insert(Arc::clone(&recipient.key), bytes)),
+        if bytes > 0 {
+            let of_connection = recipient.connection.unsent_bytes();
+            of_connection.fetch_add(bytes, Ordering::Relaxed);
+            self.0.total.fetch_add(bytes, Ordering::Relaxed);
+            if recipient.of_key.fetch_add(bytes, Ordering::AcqRel) == 0 {
+                self.0.keys.fetch_add(1, Ordering::Relaxed);
+            }
         }
-        drop(counts);
         Charge {
             unsent: self.clone(),
             recipient,
@@ -140,15 +137,21 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
+        // What was split off to the last byte leaves an empty charge.
+        if self.bytes == 0 {
+            return;
+        }
         let of_connection = self.recipient.connection.unsent_bytes();
         of_connection.fetch_sub(self.bytes, Ordering::Relaxed);
-        let mut counts = self.unsent.counts();
-        counts.total -= self.bytes;
-        if let Some(of_key) = counts.by_key.get_mut(&self.recipient.key) {
-            *of_key -= self.bytes;
-            if *of_key == 0 {
-                counts.by_key.remove(&self.recipient.key);
-            }
+        let counts = &self.unsent.0;
+        counts.total.fetch_sub(self.bytes, Ordering::Relaxed);
+        if self
+            .recipient
+            .of_key
+            .fetch_sub(self.bytes, Ordering::AcqRel)
+            == self.bytes
+        {
+            counts.keys.fetch_sub(1, Ordering::Relaxed);
         }
     }
 }
@@ -177,7 +180,7 @@ pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Ch
         left: Arc::clone(&left),
     };
     Body::new(Guarded {
-        frames: Box::pin(feed.guard(frames)),
+        frames: feed.guard(frames),
         left,
     })
 }
@@ -186,7 +189,7 @@ pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Ch
 pub fn stream(feed: &Feed, body: Body) -> Body {
     let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
     Body::new(Guarded {
-        frames: Box::pin(feed.guard(frames)),
+        frames: feed.guard(frames),
         left: Arc::default(),
     })
 }
@@ -243,13 +246,13 @@ impl Drop for Frames {
 
 /// The frames of an answer as a body.
 struct Guarded<S> {
-    frames: Pin<Box<S>>,
+    frames: S,
     left: Arc<AtomicBool>,
 }
 
 impl<S> http_body::Body for Guarded<S>
 where
-    S: Stream<Item = Result<Frame<Bytes>, Status>>,
+    S: Stream<Item = Result<Frame<Bytes>, Status>> + Unpin,
 {
     type Data = Bytes;
     type Error = axum::Error;
@@ -258,16 +261,13 @@ where
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        Poll::Ready(match ready!(self.frames.as_mut().poll_next(context)) {
-            Some(Ok(frame)) => Some(Ok(frame)),
-            Some(Err(status)) => {
-                let mut trailers = HeaderMap::new();
-                // The status was made here and fits into headers; without it the answer just ends.
-                let _ = status.add_header(&mut trailers);
-                Some(Ok(Frame::trailers(trailers)))
-            }
-            None => None,
-        })
+        Poll::Ready(
+            match ready!(Pin::new(&mut self.frames).poll_next(context)) {
+                Some(Ok(frame)) => Some(Ok(frame)),
+                Some(Err(status)) => Some(Ok(answer::last_frame(&status))),
+                None => None,
+            },
+        )
     }
 }
 
@@ -281,10 +281,19 @@ impl<S> Drop for Guarded<S> {
 mod tests {
     use super::*;
 
-    fn recipient(key: &str) -> Recipient {
+    /// A connection of a key of its own.
+    fn recipient() -> Recipient {
         Recipient {
             connection: Connection::default(),
-            key: Arc::from(key),
+            of_key: Arc::default(),
+        }
+    }
+
+    /// Another connection of the same key.
+    fn another(of: &Recipient) -> Recipient {
+        Recipient {
+            connection: Connection::default(),
+            of_key: Arc::clone(&of.of_key),
         }
     }
 
@@ -300,12 +309,12 @@ mod tests {
     }
 
     fn total(unsent: &Unsent) -> usize {
-        unsent.counts().total
+        unsent.0.total.load(Ordering::Relaxed)
     }
 
     #[test]
     fn a_byte_is_counted_until_its_piece_is_freed() {
-        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let (unsent, to) = (Unsent::default(), recipient());
         let length = 2 * limits::ANSWER_CHUNK_BYTES + 5;
         let mut frames = frames(&unsent, &to, vec![7; length]);
 
@@ -316,13 +325,13 @@ mod tests {
         drop(first);
 
         assert_eq!(total(&unsent), 0);
-        assert!(unsent.counts().by_key.is_empty());
+        assert_eq!(unsent.0.keys.load(Ordering::Relaxed), 0);
         assert_eq!(to.connection.unsent_bytes().load(Ordering::Relaxed), 0);
     }
 
     #[test]
     fn pieces_make_the_message() {
-        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let (unsent, to) = (Unsent::default(), recipient());
         let message: Vec<u8> = (0..100_000_u32).map(|at| at as u8).collect();
         let mut frames = frames(&unsent, &to, message.clone());
 
@@ -336,7 +345,7 @@ mod tests {
 
     #[test]
     fn a_connection_that_takes_nothing_gets_no_more() {
-        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let (unsent, to) = (Unsent::default(), recipient());
         let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
         unsent.check(&to, 2 * max).unwrap();
         let charge = unsent.charge(to.clone(), max);
@@ -344,12 +353,21 @@ mod tests {
         let refused = unsent.check(&to, 1).unwrap_err();
         assert_eq!(refused.reason(), ErrorReason::Overloaded);
         assert!(refused.is_retryable());
-        let other = Recipient {
-            connection: Connection::default(),
-            ..to.clone()
-        };
-        unsent.check(&other, 1).unwrap();
+        unsent.check(&another(&to), 1).unwrap();
         drop(charge);
+        unsent.check(&to, 1).unwrap();
+    }
+
+    #[test]
+    fn a_key_gets_no_more_by_further_connections() {
+        let (unsent, to) = (Unsent::default(), recipient());
+        let half = limits::UNSENT_BYTES_PER_KEY_MAX / 2;
+        let charges = [(), ()].map(|()| unsent.charge(another(&to), half));
+
+        let refused = unsent.check(&another(&to), 1).unwrap_err();
+        assert_eq!(refused.reason(), ErrorReason::Overloaded);
+        unsent.check(&recipient(), 1).unwrap();
+        drop(charges);
         unsent.check(&to, 1).unwrap();
     }
 
@@ -357,18 +375,18 @@ mod tests {
     fn a_full_process_refuses_the_keys_that_filled_it() {
         let unsent = Unsent::default();
         let held = limits::UNSENT_BYTES_MAX / 4;
-        let fillers = ["a", "b", "c", "d"].map(recipient);
+        let fillers = std::array::from_fn::<_, 4, _>(|_| recipient());
         let charges = fillers.clone().map(|filler| unsent.charge(filler, held));
 
         assert!(unsent.check(&fillers[0], 1).is_err());
-        unsent.check(&recipient("e"), 1).unwrap();
+        unsent.check(&recipient(), 1).unwrap();
         drop(charges);
         unsent.check(&fillers[0], 1).unwrap();
     }
 
     #[test]
     fn answers_that_are_given_up_end_their_connection_and_answers_of_who_left_do_not() {
-        let (unsent, to) = (Unsent::default(), recipient("a"));
+        let (unsent, to) = (Unsent::default(), recipient());
         for _ in 1..limits::ABANDONED_ANSWERS_MAX {
             drop(frames(&unsent, &to, vec![0; 5]));
             let answer = frames(&unsent, &to, vec![0; 5]);
