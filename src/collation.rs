@@ -5,11 +5,10 @@
 //! of different languages, or of different releases of `icu_collator`, do not compare: with an update of
 //! that crate raise `INDEX_VERSION` of the customers.
 
-use std::fmt::Write as _;
-
 use icu_collator::options::CollatorOptions;
 use icu_collator::{Collator, CollatorPreferences};
 
+use crate::ids;
 use crate::limits::SORT_KEY_BYTES_MAX;
 
 /// The sort key of a text in a language, given as a language tag. A language without an order of its own
@@ -28,11 +27,7 @@ pub fn sort_key(language: &str, text: &str) -> String {
     let Ok(()) = collator.write_sort_key_to(text, &mut key);
     // Texts that differ only behind this many bytes of their keys lie in the order of their names.
     key.truncate(SORT_KEY_BYTES_MAX);
-    key.iter()
-        .fold(String::with_capacity(2 * key.len()), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+    ids::hex(&key)
 }
 
 fn preferences(language: &str) -> CollatorPreferences {

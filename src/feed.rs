@@ -14,7 +14,6 @@ mod log;
 mod order;
 mod plant;
 mod position;
-mod quota;
 mod resource;
 mod runs;
 mod source;
@@ -53,10 +52,9 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
 use crate::proto::pb::{Draining, ErrorReason};
+use crate::quota::{self, Full, Quota};
 use crate::store::{Purpose, Store};
 use hub::Hub;
-pub use quota::Permit;
-use quota::Quota;
 use unread::{Guarded, Unread};
 
 /// By which part of it the age of a stream differs at random, so that not all end at once.
@@ -106,6 +104,14 @@ impl Default for FeedSettings {
     }
 }
 
+/// The right to one open stream; given back when dropped.
+pub type Permit = quota::Permit<Arc<str>>;
+
+/// Refuses a stream beyond a limit.
+pub(crate) fn too_many(limit: usize, text: &'static str) -> Error {
+    Error::exhausted(ErrorReason::TooManyStreams, text).with("limit", limit.to_string())
+}
+
 /// The feed of one process; cheap to clone.
 #[derive(Clone)]
 pub struct Feed(Arc<Inner>);
@@ -116,7 +122,7 @@ struct Inner {
     tokens: Tokens,
     hub: Arc<Hub>,
     readers: Semaphore,
-    quota: Quota,
+    quota: Quota<Arc<str>>,
     unread: Unread,
     draining: CancellationToken,
 }
@@ -227,7 +233,12 @@ impl Feed {
     /// # Errors
     /// TOO_MANY_STREAMS.
     pub fn admit(&self, caller: &Caller) -> Result<Permit> {
-        self.0.quota.take(&caller.key_id)
+        let (all, of_key) = (limits::WATCH_STREAMS_MAX, limits::WATCH_STREAMS_PER_KEY_MAX);
+        let taken = self.0.quota.take(Arc::clone(&caller.key_id), all, of_key);
+        taken.map_err(|full| match full {
+            Full::All => too_many(all, "the server has as many open streams as it may"),
+            Full::OfKey => too_many(of_key, "the key has as many open streams as it may"),
+        })
     }
 
     /// The messages of a stream of another kind, which is given up as all are when nobody reads it.

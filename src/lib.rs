@@ -26,6 +26,7 @@ pub mod numbers;
 pub mod operations;
 pub mod passwords;
 pub mod proto;
+pub mod quota;
 pub mod server;
 pub mod shops;
 pub mod store;

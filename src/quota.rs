@@ -1,69 +1,70 @@
-//! How many streams may be open, in all and per key.
+//! Counts what is open, in all and per key, and refuses what is beyond the limits.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::hash::Hash;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use crate::error::{Error, Result};
-use crate::limits;
-use crate::proto::pb::ErrorReason;
+/// Counts what is open.
+pub struct Quota<K>(Arc<Mutex<Counts<K>>>);
 
-/// Counts open streams.
-#[derive(Clone, Default)]
-pub struct Quota(Arc<Mutex<Counts>>);
-
-#[derive(Default)]
-struct Counts {
+struct Counts<K> {
     all: usize,
-    by_key: HashMap<Arc<str>, usize>,
+    by_key: HashMap<K, usize>,
 }
 
-/// The right to one open stream; given back when dropped.
-pub struct Permit {
-    quota: Quota,
-    key: Arc<str>,
+/// The limit that leaves no room.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Full {
+    /// That of all keys together.
+    All,
+    /// That of the key.
+    OfKey,
 }
 
-impl Quota {
-    /// Takes the right to one more stream.
+/// The right to one that is open; given back when dropped.
+pub struct Permit<K: Eq + Hash> {
+    counts: Arc<Mutex<Counts<K>>>,
+    key: K,
+}
+
+impl<K> Default for Quota<K> {
+    fn default() -> Self {
+        let (all, by_key) = (0, HashMap::new());
+        Self(Arc::new(Mutex::new(Counts { all, by_key })))
+    }
+}
+
+impl<K: Eq + Hash + Clone> Quota<K> {
+    /// Takes the right to one more, if there are fewer than `all_max` in all and fewer than `of_key_max` of the
+    /// key.
     ///
     /// # Errors
-    /// TOO_MANY_STREAMS.
-    pub fn take(&self, key: &Arc<str>) -> Result<Permit> {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        let of_key = counts.by_key.get(key).copied().unwrap_or(0);
-        if counts.all >= limits::WATCH_STREAMS_MAX {
-            return Err(too_many(
-                limits::WATCH_STREAMS_MAX,
-                "the server has as many open streams as it may",
-            ));
+    /// The limit that is reached.
+    pub fn take(&self, key: K, all_max: usize, of_key_max: usize) -> Result<Permit<K>, Full> {
+        let mut counts = locked(&self.0);
+        let of_key = counts.by_key.get(&key).copied().unwrap_or(0);
+        if counts.all >= all_max {
+            return Err(Full::All);
         }
-        if of_key >= limits::WATCH_STREAMS_PER_KEY_MAX {
-            return Err(too_many(
-                limits::WATCH_STREAMS_PER_KEY_MAX,
-                "the key has as many open streams as it may",
-            ));
+        if of_key >= of_key_max {
+            return Err(Full::OfKey);
         }
         counts.all += 1;
-        counts.by_key.insert(Arc::clone(key), of_key + 1);
-        Ok(Permit {
-            quota: self.clone(),
-            key: Arc::clone(key),
-        })
+        counts.by_key.insert(key.clone(), of_key + 1);
+        drop(counts);
+        let counts = Arc::clone(&self.0);
+        Ok(Permit { counts, key })
     }
 
-    /// How many streams are open.
+    /// How many are open.
     pub fn open(&self) -> usize {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).all
+        locked(&self.0).all
     }
 }
 
-fn too_many(limit: usize, text: &'static str) -> Error {
-    Error::exhausted(ErrorReason::TooManyStreams, text).with("limit", limit.to_string())
-}
-
-impl Drop for Permit {
+impl<K: Eq + Hash> Drop for Permit<K> {
     fn drop(&mut self) {
-        let mut counts = self.quota.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut counts = locked(&self.counts);
         counts.all -= 1;
         if let Some(of_key) = counts.by_key.get_mut(&self.key) {
             *of_key -= 1;
@@ -71,5 +72,41 @@ impl Drop for Permit {
                 counts.by_key.remove(&self.key);
             }
         }
+    }
+}
+
+fn locked<K>(counts: &Mutex<Counts<K>>) -> MutexGuard<'_, Counts<K>> {
+    counts.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn neither_all_together_nor_one_key_get_more_than_they_may() {
+        let quota = Quota::default();
+        let first = quota
+            .take("a", 2, 1)
+            .unwrap_or_else(|full| panic!("{full:?}"));
+        assert_eq!(quota.take("a", 2, 1).err(), Some(Full::OfKey));
+        let _second = quota
+            .take("b", 2, 1)
+            .unwrap_or_else(|full| panic!("{full:?}"));
+        assert_eq!(quota.take("c", 2, 1).err(), Some(Full::All));
+
+        drop(first);
+
+        assert!(quota.take("c", 2, 1).is_ok());
+    }
+
+    #[test]
+    fn rights_that_are_given_back_leave_nothing() {
+        let quota = Quota::default();
+
+        drop(quota.take("a", 2, 2));
+
+        let counts = locked(&quota.0);
+        assert_eq!((counts.all, counts.by_key.len()), (0, 0));
     }
 }

@@ -256,12 +256,6 @@ impl Store {
         self.0.write_meter.statements()
     }
 
-    /// Whether the store's files are whole and where they were opened, so that it takes writes.
-    #[must_use]
-    pub fn is_sound(&self) -> bool {
-        self.0.soundness.no_writes().is_none()
-    }
-
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
     /// another. A follower must also look by itself now and then: hints may be lost.
     #[must_use]

@@ -6,6 +6,7 @@ use quick_cache::sync::Cache;
 
 use super::model::{self, Owner};
 use crate::error::{Error, Result};
+use crate::ids;
 use crate::proto::pb;
 use crate::store::{LockKey, StoreMeta, keyed_digest};
 
@@ -59,16 +60,9 @@ impl Visitors {
 
     /// A visitor, by the token that the storefront gave out.
     pub fn owner(&self, shop: &str, token: &str) -> Owner {
-        use std::fmt::Write as _;
         // A shop's id has no slash, so the two cannot be told apart wrongly.
         let digest = keyed_digest(&self.0, format!("{shop}/{token}").as_bytes());
-        let digest = digest[..VISITOR_BYTES]
-            .iter()
-            .fold(String::new(), |mut text, byte| {
-                let _ = write!(text, "{byte:02x}");
-                text
-            });
-        Owner::Visitor(digest)
+        Owner::Visitor(ids::hex(&digest[..VISITOR_BYTES]))
     }
 
     /// Which cart a request means; `at` is the path of the target in it.

@@ -10,7 +10,6 @@ use sqlx::migrate::{MigrateError, Migrator};
 use super::Engine;
 use super::conn::{Conn, Meter, Native};
 use super::error::{self, Class};
-use super::types::hex;
 use crate::{ids, on};
 
 /// The version of the schema's meaning that this release understands. A release that changes a
@@ -273,7 +272,7 @@ pub(super) async fn identity(conn: &mut Conn) -> Result<StoreMeta, OpenError> {
     let made_up = [
         ("store_id", ids::new_id()),
         ("epoch", ids::new_id()),
-        ("secret", hex(&ids::random_bytes::<32>())),
+        ("secret", ids::hex(&ids::random_bytes::<32>())),
         ("minimum_reader_version", READER_VERSION.to_string()),
     ];
     for (key, value) in &made_up {

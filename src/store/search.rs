@@ -116,6 +116,7 @@ impl SearchTerms {
     }
 
     /// Whether a text made by [`index_text`] is found.
+    #[cfg(test)]
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
         !self.0.is_empty() && self.0.iter().all(|needle| text.contains(needle.as_str()))

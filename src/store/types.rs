@@ -6,6 +6,8 @@ use sqlx::postgres::{PgArgumentBuffer, PgTypeInfo, Postgres};
 use sqlx::sqlite::{Sqlite, SqliteArgumentsBuffer, SqliteTypeInfo};
 use sqlx::{Encode, Type};
 
+use crate::ids;
+
 /// A list of texts as one parameter: an array on PostgreSQL, JSON on SQLite.
 ///
 /// For use with [`dialect::any_of`](super::dialect::any_of) or `Engine::pick`.
@@ -55,7 +57,7 @@ impl Type<Postgres> for Digests<'_> {
 
 impl<'q> Encode<'q, Sqlite> for Digests<'_> {
     fn encode_by_ref(&self, buffer: &mut SqliteArgumentsBuffer) -> Result<IsNull, BoxDynError> {
-        let texts: Vec<String> = self.0.iter().map(|digest| hex(digest)).collect();
+        let texts: Vec<String> = self.0.iter().map(|digest| ids::hex(digest)).collect();
         <String as Encode<'_, Sqlite>>::encode(serde_json::to_string(&texts)?, buffer)
     }
 }
@@ -65,13 +67,4 @@ impl<'q> Encode<'q, Postgres> for Digests<'_> {
         let digests: Vec<&[u8]> = self.0.iter().map(<[u8; 32]>::as_slice).collect();
         <Vec<&[u8]> as Encode<'_, Postgres>>::encode(digests, buffer)
     }
-}
-
-/// Bytes as hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }

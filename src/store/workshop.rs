@@ -165,20 +165,17 @@ impl Workshop {
             return Err(silent());
         };
 
-        if outcome == Outcome::Whole && batch::is_rehearsal(&ran) {
-            if pool.heard(conn.rollback()).await.is_none() {
-                conn.give_up();
-            }
-            pooled.give_back(conn);
-            batch::answer(ran, None);
-            return Ok(false);
-        }
-        if outcome != Outcome::Whole {
+        let is_kept = outcome == Outcome::Whole && !batch::is_rehearsal(&ran);
+        if !is_kept {
             let lost = conn.was_contended();
             if !conn.is_broken() && pool.heard(conn.rollback()).await.is_none() {
                 conn.give_up();
             }
             pooled.give_back(conn);
+            if outcome == Outcome::Whole {
+                batch::answer(ran, None);
+                return Ok(false);
+            }
             queue.take_back(ran, outcome, lost && once_more);
             return Ok(lost);
         }

@@ -5,6 +5,8 @@
 use serde_json::{Map, Value};
 use sha2::{Digest as _, Sha256};
 
+use crate::ids;
+
 /// The id of the line of this product, variant and attributes: the same in every cart, whatever the
 /// order of the keys.
 pub fn item_id(product: &str, variant: &str, attributes: &Map<String, Value>) -> String {
@@ -16,13 +18,7 @@ pub fn item_id(product: &str, variant: &str, attributes: &Map<String, Value>) ->
     if !attributes.is_empty() {
         feed_canonical(&mut hash, &Value::Object(attributes.clone()));
     }
-    hash.finalize()[..ITEM_ID_BYTES]
-        .iter()
-        .fold(String::new(), |mut id, byte| {
-            use std::fmt::Write as _;
-            let _ = write!(id, "{byte:02x}");
-            id
-        })
+    ids::hex(&hash.finalize()[..ITEM_ID_BYTES])
 }
 
 /// Enough that two lines of a cart share an id only if they are the same.
