@@ -102,10 +102,15 @@ impl Watcher {
     /// Reads on until a version of a cart was told, or a later one.
     pub async fn until(&mut self, cart: &pb::Cart) {
         let deadline = Instant::now() + PATIENCE;
-        while self.told.get(&cart.name).copied().unwrap_or_default() < cart.version {
+        while !self.has_told(cart) {
             assert!(Instant::now() < deadline, "{} did not come", cart.name);
             self.next().await.unwrap();
         }
+    }
+
+    /// Whether a version of a cart was told, or a later one.
+    pub fn has_told(&self, cart: &pb::Cart) -> bool {
+        self.told.get(&cart.name).copied().unwrap_or_default() >= cart.version
     }
 
     /// Reads on until nothing was told between two heartbeats.
