@@ -1,5 +1,4 @@
-//! The promises of the store, on SQLite and, where `CLIENTELA_TEST_POSTGRES_URL` names one, on
-//! PostgreSQL.
+//! The promises of the store, on SQLite and on a throw-away PostgreSQL.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -13,8 +12,11 @@ use tonic::Code;
 use super::*;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
-use crate::{execute, ids, on};
+use crate::{execute, on};
 
+#[path = "../../tests/it/harness/postgres.rs"]
+#[expect(dead_code, reason = "the tests of the whole program use all of it")]
+mod cluster;
 mod group;
 mod opening;
 mod parity;
@@ -25,44 +27,35 @@ mod writes;
 struct Fixture {
     store: Store,
     config: StoreConfig,
-    _folder: Option<tempfile::TempDir>,
+    _place: Place,
 }
 
-/// One store of each engine that there is.
+/// Where a store lies; gone when dropped.
+#[expect(dead_code, reason = "each is only kept")]
+enum Place {
+    Folder(tempfile::TempDir),
+    Database(cluster::TestDatabase),
+}
+
+/// One store of each engine.
 async fn stores() -> Vec<Fixture> {
-    let mut stores = vec![sqlite().await];
-    stores.extend(postgres().await);
-    stores
+    vec![sqlite().await, postgres().await]
 }
 
 async fn sqlite() -> Fixture {
     let folder = tempfile::tempdir().unwrap();
     let config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
-    Fixture::open(config, Some(folder)).await
+    Fixture::open(config, Place::Folder(folder)).await
 }
 
-/// A schema of its own in the PostgreSQL of the tests.
-async fn postgres() -> Option<Fixture> {
-    let Ok(url) = std::env::var("CLIENTELA_TEST_POSTGRES_URL") else {
-        eprintln!("PostgreSQL is not tested: CLIENTELA_TEST_POSTGRES_URL is not set");
-        return None;
-    };
-    let schema = format!("t{}", ids::new_id().replace('-', ""));
-    let admin = sqlx::PgPool::connect(&url).await.unwrap();
-    // The extension is the database's, and lies where every schema finds it.
-    let prepare = sqlx::AssertSqlSafe(format!(
-        "BEGIN; SELECT pg_advisory_xact_lock(1); \
-         CREATE EXTENSION IF NOT EXISTS pg_trgm SCHEMA public; COMMIT; CREATE SCHEMA {schema}"
-    ));
-    sqlx::raw_sql(prepare).execute(&admin).await.unwrap();
-    admin.close().await;
-    let between = if url.contains('?') { '&' } else { '?' };
-    let url = format!("{url}{between}options=-csearch_path%3D{schema}%2Cpublic");
-    Some(Fixture::open(StoreConfig::new(DatabaseUrl::postgres(&url).unwrap()), None).await)
+async fn postgres() -> Fixture {
+    let database = cluster::database().await;
+    let config = StoreConfig::new(DatabaseUrl::postgres(&database.url).unwrap());
+    Fixture::open(config, Place::Database(database)).await
 }
 
 impl Fixture {
-    async fn open(config: StoreConfig, folder: Option<tempfile::TempDir>) -> Self {
+    async fn open(config: StoreConfig, place: Place) -> Self {
         let store = Store::open(&config, Clock::system()).await.unwrap();
         store
             .write(Locks::none(), |tx| {
@@ -77,7 +70,7 @@ impl Fixture {
         Self {
             store,
             config,
-            _folder: folder,
+            _place: place,
         }
     }
 

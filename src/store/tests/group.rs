@@ -81,7 +81,7 @@ async fn writes_that_wait_share_one_commit() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
     config.commit_delay = Some(Duration::from_millis(20));
-    let fixture = Fixture::open(config, Some(folder)).await;
+    let fixture = Fixture::open(config, Place::Folder(folder)).await;
     let started = std::time::Instant::now();
 
     join_all((0..256).map(|n| fixture.increment(if n % 2 == 0 { "even" } else { "odd" })))
@@ -168,7 +168,7 @@ async fn a_foreign_lock_on_the_file_is_told_as_not_available() {
     let folder = tempfile::tempdir().unwrap();
     let mut config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
     config.busy_timeout = Duration::from_millis(20);
-    let fixture = Fixture::open(config, Some(folder)).await;
+    let fixture = Fixture::open(config, Place::Folder(folder)).await;
     let DatabaseUrl::Embedded { data_dir } = &fixture.config.database else {
         unreachable!()
     };

@@ -14,7 +14,7 @@ async fn a_new_store_can_be_read_by_its_owner_only() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("deep").join("data");
     let config = StoreConfig::new(DatabaseUrl::embedded(&data_dir));
-    let fixture = Fixture::open(config, Some(folder)).await;
+    let fixture = Fixture::open(config, Place::Folder(folder)).await;
     fixture.increment("any").await.unwrap();
 
     assert_eq!(mode(&data_dir), 0o700);
@@ -127,9 +127,7 @@ async fn a_store_keeps_its_identity_and_no_two_share_one() {
 
 #[tokio::test]
 async fn replicas_that_start_at_once_agree_on_one_identity() {
-    let Some(fixture) = postgres().await else {
-        return;
-    };
+    let fixture = postgres().await;
 
     let replicas = join_all((0..4).map(|_| Store::open(&fixture.config, Clock::system()))).await;
 
@@ -143,9 +141,7 @@ async fn replicas_that_start_at_once_agree_on_one_identity() {
 
 #[tokio::test]
 async fn a_commit_at_one_replica_wakes_the_other() {
-    let Some(fixture) = postgres().await else {
-        return;
-    };
+    let fixture = postgres().await;
     let other = Store::open(&fixture.config, Clock::system()).await.unwrap();
     let mut woken = other.committed();
 
@@ -194,9 +190,7 @@ async fn a_database_that_is_away_is_told_at_opening() {
 
 #[tokio::test]
 async fn a_connection_that_the_server_ended_is_replaced() {
-    let Some(fixture) = postgres().await else {
-        return;
-    };
+    let fixture = postgres().await;
     let pid = |fixture: &Fixture| {
         let store = fixture.store.clone();
         async move {
@@ -241,9 +235,7 @@ async fn a_connection_that_the_server_ended_is_replaced() {
 
 #[tokio::test]
 async fn a_restored_copy_begins_a_new_epoch_and_keeps_its_order() {
-    let Some(fixture) = postgres().await else {
-        return;
-    };
+    let fixture = postgres().await;
     let before = fixture.store.meta().epoch().to_owned();
     fixture
         .store

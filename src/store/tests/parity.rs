@@ -50,9 +50,7 @@ async fn schema(fixture: &Fixture) -> Schema {
 
 #[tokio::test]
 async fn both_engines_have_the_same_tables_and_columns() {
-    let Some(postgres) = postgres().await else {
-        return;
-    };
+    let postgres = postgres().await;
 
     let (one, other) = (schema(&sqlite().await).await, schema(&postgres).await);
 
@@ -77,9 +75,7 @@ fn both_engines_have_the_same_migrations() {
 
 #[tokio::test]
 async fn texts_that_are_ordered_by_sort_alike() {
-    let Some(postgres) = postgres().await else {
-        return;
-    };
+    let postgres = postgres().await;
     let mut orders = Vec::new();
     for fixture in [sqlite().await, postgres] {
         for name in ["b", "A", "a", "_", "é", "Z", "10", "9"] {

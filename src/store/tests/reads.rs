@@ -20,7 +20,7 @@ async fn narrow(limit: Duration) -> Vec<Fixture> {
         (config.read_connections, config.list_connections) = (1, 1);
         config.statement_timeout = limit;
         fixture.store.close().await;
-        narrow.push(Fixture::open(config, fixture._folder).await);
+        narrow.push(Fixture::open(config, fixture._place).await);
     }
     narrow
 }
