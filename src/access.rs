@@ -43,6 +43,10 @@ impl Roles {
     pub const NONE: Self = Self(0);
     /// All roles.
     pub const ALL: Self = Self((1 << ROLES.len()) - 1);
+    /// The people of a shop and those that run the server.
+    pub const STAFF: Self = Self::of(pb::Role::Operator)
+        .with(Self::of(pb::Role::Admin))
+        .with(Self::of(pb::Role::Support));
 
     /// The set of one role; none for the unspecified.
     pub const fn of(role: pb::Role) -> Self {

@@ -106,7 +106,7 @@ pub async fn regroup(
     if after == *before {
         return Ok(());
     }
-    write::store(tx, caller, before, &mut after, now).await
+    write::store(tx, caller, None, before, &mut after, now).await
 }
 
 /// What carts show of their customer.

@@ -13,6 +13,7 @@
 mod compact;
 mod handler;
 mod hold;
+mod meta;
 mod model;
 mod purge;
 mod queue;

@@ -17,7 +17,7 @@ use crate::limits;
 use crate::proto::pb::{Count, CountMode, ErrorReason};
 use crate::store::{Bind, Conn, Engine, PageToken, RequestDigest, Statement, StoreMeta, page_size};
 
-pub use examine::{Examination, Way, by_name};
+pub use examine::{Examination, Way, by_name, push_ids, selected};
 pub use leads::{Entries, Index, Lead, Pairs, Table};
 
 /// A checked filter.

@@ -23,24 +23,16 @@ INSERT INTO temp.folds (character, letters)
     (1634, 50), (1635, 51), (1636, 52), (1637, 53), (1638, 54), (1639, 55),
     (1640, 56), (1641, 57), (1776, 48), (1777, 49), (1778, 50), (1779, 51),
     (1780, 52), (1781, 53), (1782, 54), (1783, 55), (1784, 56), (1785, 57));
-UPDATE carts SET note_folded = folded.text FROM (
-    WITH RECURSIVE step (row, position, text) AS (
-        SELECT c.rowid, 0, c.note_folded FROM carts c
-            WHERE EXISTS (SELECT 1 FROM temp.folds f WHERE instr(c.note_folded, f.character) > 0)
+UPDATE carts SET note_folded = folded.note, customer_name_folded = folded.name FROM (
+    WITH RECURSIVE step (row, position, note, name) AS (
+        SELECT c.rowid, 0, c.note_folded, c.customer_name_folded FROM carts c
+            WHERE EXISTS (SELECT 1 FROM temp.folds f WHERE instr(c.note_folded, f.character) > 0
+                OR instr(c.customer_name_folded, f.character) > 0)
         UNION ALL
-        SELECT s.row, f.position, replace(s.text, f.character, f.letters)
+        SELECT s.row, f.position, replace(s.note, f.character, f.letters),
+            replace(s.name, f.character, f.letters)
             FROM step s JOIN temp.folds f ON f.position = s.position + 1
     )
-    SELECT row, text FROM step WHERE position = (SELECT MAX(position) FROM temp.folds)
-) AS folded WHERE carts.rowid = folded.row;
-UPDATE carts SET customer_name_folded = folded.text FROM (
-    WITH RECURSIVE step (row, position, text) AS (
-        SELECT c.rowid, 0, c.customer_name_folded FROM carts c
-            WHERE EXISTS (SELECT 1 FROM temp.folds f WHERE instr(c.customer_name_folded, f.character) > 0)
-        UNION ALL
-        SELECT s.row, f.position, replace(s.text, f.character, f.letters)
-            FROM step s JOIN temp.folds f ON f.position = s.position + 1
-    )
-    SELECT row, text FROM step WHERE position = (SELECT MAX(position) FROM temp.folds)
+    SELECT row, note, name FROM step WHERE position = (SELECT MAX(position) FROM temp.folds)
 ) AS folded WHERE carts.rowid = folded.row;
 DROP TABLE temp.folds;

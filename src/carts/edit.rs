@@ -160,17 +160,14 @@ impl<'a> Edit<'a> {
         });
         let line = &mut self.cart.lines[place];
         // When it was given is no part of what it is.
-        let is_same = match (&line.price_override, &price_override) {
-            (Some(old), Some(new)) => {
-                let of = |by_hand: &PriceOverride| PriceOverride {
-                    time: 0,
-                    ..by_hand.clone()
-                };
-                of(old) == of(new)
-            }
-            (old, new) => old == new,
-        };
-        if !is_same {
+        let time = line
+            .price_override
+            .as_ref()
+            .map_or(self.now, |old| old.time);
+        let as_before = price_override
+            .clone()
+            .map(|new| PriceOverride { time, ..new });
+        if line.price_override != as_before {
             line.price_override = price_override;
             let quantity = line.quantity;
             self.note_line(Kind::ItemPriceChanged, place, quantity);

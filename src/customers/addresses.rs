@@ -202,7 +202,7 @@ impl Creation {
             after.default_shipping_address.clone_from(&address.id);
         }
         if after != before {
-            write::store(tx, caller, &before, &mut after, *now).await?;
+            write::store(tx, caller, None, &before, &mut after, *now).await?;
         }
         Ok(convert::message(&address))
     }
@@ -408,7 +408,7 @@ impl Deletion {
             }
         }
         if after != before {
-            write::store(tx, caller, &before, &mut after, *now).await?;
+            write::store(tx, caller, None, &before, &mut after, *now).await?;
         }
         Ok(())
     }

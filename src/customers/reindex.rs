@@ -52,11 +52,7 @@ impl Handler for Reindex {
             let shops = store
                 .read(|conn| shops::not_indexed_by(conn, INDEX_VERSION).boxed())
                 .await?;
-            let due = |shop: String| Due {
-                shop: Arc::from(shop),
-                subject: String::new(),
-            };
-            Ok(shops.into_iter().map(due).collect())
+            Ok(shops.into_iter().map(Due::of_shop).collect())
         }
         .boxed()
     }

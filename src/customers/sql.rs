@@ -8,7 +8,7 @@ mod write;
 pub(super) use account::{
     AccountRow, account, remove_credential, renew_credential, set_credential, visit,
 };
-pub(super) use index::{reindex, set_last_name_key};
+pub(super) use index::reindex;
 pub(super) use read::{
     DerivedRow, FoundRow, Holder, Key, derived, documents, external_holder, external_holders, find,
     find_all, get, get_many, holders, ids_after, ids_by_claim, last_visits, model, title_exists,

@@ -17,7 +17,7 @@ use crate::{
     filter::Filter,
     list,
     proto::pb,
-    store::{Bind, Conn, Statement, dialect},
+    store::Conn,
 };
 
 /// The resource of WatchCustomers.
@@ -53,40 +53,16 @@ async fn page(conn: &mut Conn, query: PageQuery) -> Result<Rows> {
             list::by_name(conn, &TABLE, "c.delete_time IS NULL", &query, filter).await?
         }
         Scope::Ids(ids) => {
-            let rows = named(conn, &query, ids).await?;
-            return Ok(Rows::up_to(query.limit, shown(rows)?));
+            let rows = list::selected(conn, &TABLE, &query, |statement| {
+                statement.push(" AND c.delete_time IS NULL");
+                list::push_ids(statement, ids);
+            });
+            return Ok(Rows::up_to(query.limit, shown(rows.await?)?));
         }
         Scope::Topic(_) => (Vec::new(), None),
     };
     let rows = shown(rows)?;
     Ok(Rows { rows, next })
-}
-
-/// The customers of these ids.
-async fn named(
-    conn: &mut Conn,
-    query: &PageQuery,
-    ids: &[String],
-) -> Result<Vec<(String, i64, String)>> {
-    let engine = conn.engine();
-    let select = "SELECT c.id, c.version, c.doc FROM customers c
-        WHERE c.delete_time IS NULL AND c.shop_id = ";
-    let mut statement = Statement::new(engine, select);
-    statement.bind(&*query.shop);
-    let ids = statement.keep(Bind::Texts(ids.to_vec()));
-    statement
-        .push(" AND ")
-        .push_piece(&dialect::any_of(engine, "c.id", &ids));
-    if let Some(filter) = &query.filter {
-        statement.push(" AND ").push_filter(filter, query.now);
-    }
-    if let Some(after) = &query.after {
-        statement.push(" AND c.id > ").bind(&**after);
-    }
-    statement
-        .push(" ORDER BY c.id LIMIT ")
-        .push_number(query.limit);
-    Ok(statement.fetch_all(conn).await?)
 }
 
 fn shown(rows: Vec<(String, i64, String)>) -> Result<Vec<Row>> {

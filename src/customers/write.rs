@@ -273,13 +273,14 @@ pub(super) async fn add(
 }
 
 /// Writes the next version of a customer: the row, the external ids, the change of the log, and the work
-/// that brings open carts up to date.
+/// that brings open carts up to date. A new last name needs the `language` of the shop's order.
 ///
 /// # Errors
 /// The database's.
 pub(super) async fn store(
     tx: &mut Tx,
     caller: &Caller,
+    language: Option<&str>,
     before: &Customer,
     after: &mut Customer,
     now: i64,
@@ -294,7 +295,7 @@ pub(super) async fn store(
         sql::set_external_id(tx, shop, &after.id, (system, id), true).await?;
     }
     let row = LogRow::new(tx, caller, now, change_of(after));
-    sql::update(tx, shop, before, after, &row).await?;
+    sql::update(tx, shop, before, after, language, &row).await?;
     let matters = matters_to_carts(before, after);
     if matters && !after.is_deleted() && carts::may_be_open(tx, shop, &after.id).await? {
         let job = NewJob::now(JobKind::RefreshCustomer, convert::name(&after.id), now);

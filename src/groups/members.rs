@@ -19,11 +19,11 @@ use super::memberships::{Grant, GrantRow, Source};
 use super::model::Group;
 use super::rpc::id;
 use super::write::existing;
-use crate::access::{Caller, format};
+use crate::access::{Caller, Roles, format};
 use crate::error::{Error, Result, Violation};
 use crate::feed;
 use crate::proto::pb::{self, member_result::Outcome};
-use crate::store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx};
+use crate::store::{Conn, Locks, PageToken, RequestDigest, Store, Tx};
 use crate::{customers, list};
 
 /// Customers that one transaction works on. Each costs a handful of statements, and on SQLite all other
@@ -104,9 +104,7 @@ pub(super) async fn remove(
 
 /// Whether the key is that of another system, and of nobody of the shop.
 fn is_ingest(caller: &Caller) -> bool {
-    use pb::Role;
-    let staff = [Role::Operator, Role::Admin, Role::Support];
-    caller.roles.has(Role::Ingest) && !staff.into_iter().any(|role| caller.roles.has(role))
+    caller.roles.has(pb::Role::Ingest) && !caller.roles.intersects(Roles::STAFF)
 }
 
 /// One transaction's share.
@@ -213,7 +211,7 @@ impl Batch {
         // Two calls with one request id do no share twice.
         let mut locks = feed::locks(&self.caller);
         for customer in &self.customers {
-            locks.insert(LockKey::of("customer", &self.caller.shop, customer));
+            locks.insert(customers::lock(&self.caller.shop, customer));
         }
         locks
     }

@@ -11,10 +11,11 @@ use futures::future::BoxFuture;
 use super::leave::leave;
 use super::memberships::sql::{self as memberships_sql, GrantRow};
 use super::{id_of, lock, sql};
+use crate::customers;
 use crate::error::{Error, Result};
 use crate::jobs::skips;
 use crate::jobs::{Due, Effect, Handler, Job, JobKind, Step, Upkeep};
-use crate::store::{LockKey, Locks, Store, Tx};
+use crate::store::{Conn, Locks, Store, Tx};
 
 /// Customers that one step works on.
 const BATCH: i64 = 32;
@@ -54,7 +55,7 @@ impl Handler for DeleteGroup {
                 store.read(|conn| {
                     async move {
                         // The members of a group that was made again stay.
-                        if sql::get(conn, &shop, &group).await?.is_some() {
+                        if is_made_again(conn, &shop, &group).await? {
                             return Ok(Vec::new());
                         }
                         memberships_sql::granted(conn, &shop, &group, now, BATCH).await
@@ -101,8 +102,8 @@ async fn end(tx: &mut Tx, job: &Job, group: &str, now: i64) -> Result<Step> {
 }
 
 /// Whether there is a group of this name. One can be made again only when the last member is out.
-async fn is_made_again(tx: &mut Tx, shop: &str, group: &str) -> Result<bool> {
-    Ok(sql::get(tx, shop, group).await?.is_some())
+async fn is_made_again(conn: &mut Conn, shop: &str, group: &str) -> Result<bool> {
+    Ok(sql::get(conn, shop, group).await?.is_some())
 }
 
 /// The reason for which grants are taken from customers.
@@ -150,10 +151,9 @@ impl Effect for Leave {
     }
 }
 
-fn locks(job: &Job, customers: &[String]) -> Locks {
-    customers
-        .iter()
-        .map(|id| LockKey::of("customer", &job.shop, id))
+fn locks(job: &Job, ids: &[String]) -> Locks {
+    ids.iter()
+        .map(|id| customers::lock(&job.shop, id))
         .collect()
 }
 
@@ -179,11 +179,7 @@ impl Handler for ExpireMemberships {
             let shops = store
                 .read(|conn| memberships_sql::shops_with_expired(conn, now).boxed())
                 .await?;
-            let due = |shop: String| Due {
-                shop: Arc::from(shop),
-                subject: String::new(),
-            };
-            Ok(shops.into_iter().map(due).collect())
+            Ok(shops.into_iter().map(Due::of_shop).collect())
         }
         .boxed()
     }
@@ -224,19 +220,23 @@ impl Upkeep for FoldCounts {
     fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
         async move {
             let seen = self.seen.load(Ordering::Relaxed);
-            let changed = store
-                .read(|conn| sql::counted_since(conn, seen, FOLD_LOOK_ROWS).boxed())
+            let (unfolded, last) = store
+                .read(|conn| {
+                    async move {
+                        let changed = sql::counted_since(conn, seen, FOLD_LOOK_ROWS).await?;
+                        let last = changed.iter().map(|(_, _, seq)| *seq).max();
+                        let mut unfolded = Vec::new();
+                        for (shop, id, _) in changed {
+                            if sql::is_unfolded(conn, &shop, &id, FOLD_FROM).await? {
+                                unfolded.push((shop, id));
+                            }
+                        }
+                        Ok((unfolded, last))
+                    }
+                    .boxed()
+                })
                 .await?;
-            let last = changed.iter().map(|(_, _, seq)| *seq).max();
-            for (shop, id, _) in changed {
-                let group = (shop, id);
-                let (shop, id) = group.clone();
-                let unfolded = store.read(|conn| {
-                    async move { sql::is_unfolded(conn, &shop, &id, FOLD_FROM).await }.boxed()
-                });
-                if !unfolded.await? {
-                    continue;
-                }
+            for group in unfolded {
                 let locks = Locks::none().and(lock(&group.0, &group.1));
                 store
                     .write_job_with(locks, group, |tx, (shop, id)| {

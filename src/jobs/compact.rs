@@ -6,7 +6,6 @@
 //!
 //! Invariant: only rows below the horizon are touched, so no row can appear behind the point reached.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -172,15 +171,8 @@ impl Handler for Compact {
 
     fn due<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<Vec<Due>>> {
         async move {
-            let whole_store = Due {
-                shop: Arc::from(""),
-                subject: String::new(),
-            };
-            Ok(if self.is_due(store).await? {
-                vec![whole_store]
-            } else {
-                Vec::new()
-            })
+            let due = self.is_due(store).await?;
+            Ok(due.then(|| Due::of_shop("")).into_iter().collect())
         }
         .boxed()
     }

@@ -44,6 +44,17 @@ pub struct Due {
     pub subject: String,
 }
 
+impl Due {
+    /// Work of a whole shop, or of the whole store where the shop is empty.
+    #[must_use]
+    pub fn of_shop(shop: impl Into<Arc<str>>) -> Self {
+        Self {
+            shop: shop.into(),
+            subject: String::new(),
+        }
+    }
+}
+
 /// Small housekeeping that recurs and that nobody would want to look at as an operation. Every
 /// replica does it, so it must not mind company.
 pub trait Upkeep: Send + Sync + 'static {

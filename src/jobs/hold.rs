@@ -17,9 +17,10 @@ use futures::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::handler::Upkeep;
+use super::meta;
 use crate::error::{Error, Result};
 use crate::store::{Conn, LockKey, Locks, Store, Tx};
-use crate::{clock, execute, on};
+use crate::{clock, on};
 
 /// The row of `store_meta` with the end of the hold.
 const HELD_UNTIL: &str = "retention_held_until";
@@ -170,14 +171,9 @@ impl Upkeep for Hold {
     }
 }
 
-const READ: &str = "SELECT value FROM store_meta WHERE key = $1";
-
 async fn read(conn: &mut Conn, key: &'static str) -> Result<Option<i64>> {
-    let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ)
-        .bind(key)
-        .fetch_optional(e)
-        .await)?;
-    value
+    meta::read(conn, key)
+        .await?
         .map(|value| {
             value
                 .parse()
@@ -209,12 +205,8 @@ async fn last_time(conn: &mut Conn) -> Result<Option<i64>> {
     }
 }
 
-const PUT: &str = "INSERT INTO store_meta (key, value) VALUES ($1, $2)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-
 async fn put(tx: &mut Tx, key: &'static str, value: i64) -> Result<()> {
-    execute!(tx, sqlx::query(PUT).bind(key).bind(value.to_string()))?;
-    Ok(())
+    meta::put(tx, key, &value.to_string()).await
 }
 
 #[cfg(test)]

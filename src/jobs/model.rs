@@ -1,6 +1,7 @@
 //! What a job is, and how far it is.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use serde_json::Value;
 use tonic::Code;
@@ -349,4 +350,10 @@ impl Job {
             })
             .await
     }
+}
+
+/// A pause that doubles with each failure before it.
+pub(super) fn doubled(least: Duration, failures: i64, most: Duration) -> Duration {
+    let doublings = u32::try_from(failures.clamp(0, 16)).unwrap_or_default();
+    least.saturating_mul(1 << doublings).min(most)
 }

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::handler::{Handler, Upkeep};
-use super::model::{Job, JobKind, Step};
+use super::model::{Job, JobKind, Step, doubled};
 use super::{schedule, sql, wake};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
@@ -330,8 +330,7 @@ enum Claim {
 
 /// The pause before the next attempt.
 fn pause(attempts: i64) -> Duration {
-    let doublings = u32::try_from(attempts.clamp(0, 16)).unwrap_or_default();
-    RETRY_MIN.saturating_mul(1 << doublings).min(RETRY_MAX)
+    doubled(RETRY_MIN, attempts, RETRY_MAX)
 }
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tonic::Code;
 
-use super::model::{Job, JobKind, Step};
+use super::model::{Job, JobKind, Step, doubled};
 use super::purge::Aged;
 use crate::clock;
 use crate::error::{Error, Result};
@@ -190,8 +190,7 @@ fn log(job: &Job, resource: &str, attempts: i64, error: &Error) {
 
 /// The pause after so many attempts.
 fn pause(attempts: i64) -> Duration {
-    let doublings = u32::try_from((attempts - 1).clamp(0, 16)).unwrap_or_default();
-    PAUSE_MIN.saturating_mul(1 << doublings).min(PAUSE_MAX)
+    doubled(PAUSE_MIN, attempts.saturating_sub(1), PAUSE_MAX)
 }
 
 /// Where a job has got to that walks through a set and then tries again what it skipped.

@@ -16,7 +16,7 @@ use crate::error::Result;
 use crate::feed::PageQuery;
 use crate::filter::Filter;
 use crate::limits;
-use crate::store::{Conn, Engine, SearchColumn, SearchTerms, Statement};
+use crate::store::{Bind, Conn, Engine, SearchColumn, SearchTerms, Statement, dialect};
 
 /// Rows that one page examines.
 const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
@@ -99,6 +99,40 @@ pub async fn by_name(
         last.map(|(id, ..)| id)
     };
     Ok((rows, next))
+}
+
+/// A page, in the order of names, of the rows to which a condition leads. `select` adds the condition, from
+/// ` AND ` on.
+///
+/// # Errors
+/// The database's.
+pub async fn selected(
+    conn: &mut Conn,
+    table: &'static Table,
+    query: &PageQuery,
+    select: impl FnOnce(&mut Statement),
+) -> Result<Vec<Document>> {
+    let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
+    statement.push(table.from).push(" WHERE c.shop_id = ");
+    statement.bind(&*query.shop);
+    select(&mut statement);
+    if let Some(filter) = &query.filter {
+        statement.push(" AND ").push_filter(filter, query.now);
+    }
+    if let Some(after) = &query.after {
+        statement.push(" AND c.id > ").bind(&**after);
+    }
+    statement
+        .push(" ORDER BY c.id LIMIT ")
+        .push_number(query.limit);
+    Ok(statement.fetch_all(conn).await?)
+}
+
+/// Adds the condition that a row has one of these ids.
+pub fn push_ids(statement: &mut Statement, ids: &[String]) {
+    let ids = statement.keep(Bind::Texts(ids.to_vec()));
+    let any = dialect::any_of(statement.engine(), "c.id", &ids);
+    statement.push(" AND ").push_piece(&any);
 }
 
 impl Examination<'_> {

@@ -69,11 +69,7 @@ impl Handler for AbandonCarts {
                     Some((shop.as_str(), before))
                 });
                 let due = sql::shops_left_alone(conn, looks, now).await?;
-                let due = due.into_iter().map(|shop| Due {
-                    shop: Arc::from(shop),
-                    subject: String::new(),
-                });
-                Ok(due.collect())
+                Ok(due.into_iter().map(Due::of_shop).collect())
             }
             .boxed()
         });

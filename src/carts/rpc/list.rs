@@ -8,7 +8,7 @@ use sqlx::FromRow;
 
 use super::Service;
 use crate::access::Caller;
-use crate::carts::schema::{CartRecord, SCHEMA, TABLE};
+use crate::carts::schema::{SCHEMA, TABLE};
 use crate::carts::sql;
 use crate::carts::work::{self, Work};
 use crate::error::Result;
@@ -109,15 +109,14 @@ impl List {
         rows.truncate(self.size);
         let ids: Vec<String> = rows.iter().map(|row| row.id.clone()).collect();
         let (carts, whole) = self.page(conn, &ids).await?;
-        let next_page_token = if more || !whole {
-            carts
-                .last()
-                .cloned()
-                .map(|cart| self.token_after(&CartRecord::new(cart)))
+        let last = if more || !whole {
+            // The page may have ended before the last of the rows.
+            let last = carts.len().checked_sub(1);
+            last.and_then(|last| rows.into_iter().nth(last))
         } else {
-            let last: Option<ExaminedRow> = examination.last(conn, &way, after).await?;
-            last.map(|row| self.token_after(&row))
+            examination.last(conn, &way, after).await?
         };
+        let next_page_token = last.map(|row| self.token_after(&row));
         let matching = examination.matching(conn.engine(), &way);
         let count = list::count(conn, self.count, &matching).await?;
         Ok(pb::ListCartsResponse {
@@ -127,7 +126,7 @@ impl List {
         })
     }
 
-    fn token_after(&self, row: &dyn Record) -> String {
+    fn token_after(&self, row: &ExaminedRow) -> String {
         PageToken::seal(&self.meta, &self.digest, &self.order.place(row))
     }
 

@@ -18,7 +18,7 @@ use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed::{self, Replay};
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
-use crate::proto::pb::{self, ErrorReason, Role, cart_cause};
+use crate::proto::pb::{self, ErrorReason, cart_cause};
 use crate::shops;
 use crate::store::{Conn, Tx};
 
@@ -195,16 +195,14 @@ pub(super) fn require_compatible(source: &Work, target: &Work) -> Result<()> {
 /// # Errors
 /// ROLE_NOT_ALLOWED.
 pub(super) fn require_may_move(caller: &Caller, from: &Owner, to: &Owner) -> Result<()> {
-    let staff = [Role::Operator, Role::Admin, Role::Support];
-    let is_staff = staff.into_iter().any(|role| caller.roles.has(role));
+    let is_staff = caller.roles.intersects(Roles::STAFF);
     if is_staff || from.customer().is_none() || from == to {
         return Ok(());
     }
-    let allowed = staff.into_iter().map(Roles::of);
-    let allowed = allowed.fold(Roles::NONE, Roles::with);
     let text = "the cart is that of another customer; only staff may give it away";
     let reason = ErrorReason::RoleNotAllowed;
-    Err(Error::new(Code::PermissionDenied, reason, text).with("allowed", allowed.names()))
+    let error = Error::new(Code::PermissionDenied, reason, text);
+    Err(error.with("allowed", Roles::STAFF.names()))
 }
 
 /// Lets one of two carts through that is to give or take lines, in the version that is meant.

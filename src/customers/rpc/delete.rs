@@ -111,7 +111,7 @@ async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
         after.delete_time = Some(*now);
         memberships::withdraw(tx, shop, id).await?;
     }
-    write::store(tx, caller, &before, &mut after, *now).await?;
+    write::store(tx, caller, None, &before, &mut after, *now).await?;
     if !before.is_deleted() {
         let job = NewJob::now(JobKind::DeleteCustomerCarts, convert::name(id), *now);
         jobs::enqueue(tx, caller, *now, job).await?;
@@ -143,6 +143,6 @@ async fn undelete(tx: &mut Tx, work: &Work) -> Result<pb::Customer> {
     if !after.groups.contains(&after.default_group) {
         after.default_group = memberships::default_of(tx, shop, &after.groups).await?;
     }
-    write::store(tx, caller, &before, &mut after, *now).await?;
+    write::store(tx, caller, None, &before, &mut after, *now).await?;
     Ok(convert::message(&after))
 }

@@ -16,7 +16,6 @@ use crate::{
         convert,
         derived::Derived,
         fields::{FIELDS, LAST_NAME_KEY, OF_THE_LIVING, SEARCH, TABLE, visible_to},
-        model::Customer,
         sql,
     },
     error::Result,
@@ -85,7 +84,7 @@ struct List {
 
 /// A page before it is made an answer.
 struct Page {
-    customers: Vec<Customer>,
+    customers: Vec<pb::Customer>,
     /// Where the next page begins; none on the last.
     next: Option<Vec<Key>>,
 }
@@ -119,7 +118,7 @@ impl Service {
             shop: Arc::clone(&caller.shop),
             now,
         };
-        let (page, count, derived) = self
+        let (mut page, count, derived) = self
             .store
             .snapshot(|conn| {
                 async move {
@@ -134,17 +133,11 @@ impl Service {
                 .boxed()
             })
             .await?;
-        let customers = page
-            .customers
-            .iter()
-            .zip(derived)
-            .map(|(customer, derived)| {
-                let mut customer = convert::message(customer);
-                derived.fill(&mut customer, today);
-                customer
-            });
+        for (customer, derived) in page.customers.iter_mut().zip(derived) {
+            derived.fill(customer, today);
+        }
         Ok(pb::ListCustomersResponse {
-            customers: customers.collect(),
+            customers: page.customers,
             next_page_token: match page.next {
                 Some(place) => PageToken::seal(meta, &digest, &(now, place)),
                 None => String::new(),
@@ -199,8 +192,8 @@ impl List {
         let (mut bytes, mut next) = (0, None);
         for row in rows {
             let after = self.order.place(&row);
-            let customer = sql::model(row.id, row.version, &row.doc)?;
-            bytes += convert::message(&customer).encoded_len();
+            let customer = convert::message(&sql::model(row.id, row.version, &row.doc)?);
+            bytes += customer.encoded_len();
             let is_full = customers.len() == self.size || bytes > PAGE_BYTES_MAX;
             if is_full && !customers.is_empty() {
                 return Ok(Page { customers, next });
@@ -222,7 +215,7 @@ impl List {
         let ids: Vec<String> = page
             .customers
             .iter()
-            .map(|customer| customer.id.clone())
+            .map(|customer| convert::id_of(&customer.name).to_owned())
             .collect();
         let visits = sql::last_visits(conn, &self.shop, &ids).await?;
         let zone = shops::settings(conn, &self.shop).await?.zone();

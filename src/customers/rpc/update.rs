@@ -315,10 +315,8 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     if after == *before && !sets_or_takes {
         return unchanged(tx, caller, before, *now).await;
     }
-    write::store(tx, caller, before, &mut after, *now).await?;
-    if after.last_name != before.last_name {
-        sql::set_last_name_key(tx, shop, &after, settings.language()).await?;
-    }
+    let language = Some(settings.language());
+    write::store(tx, caller, language, before, &mut after, *now).await?;
     Ok(convert::message(&after))
 }
 

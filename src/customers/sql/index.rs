@@ -23,26 +23,6 @@ pub(super) fn search_text(customer: &Customer) -> String {
     index_text(fields.chain(full_name.as_deref()).chain(ids))
 }
 
-const SET_LAST_NAME_KEY: &str =
-    "UPDATE customers SET last_name_key = $3 WHERE shop_id = $1 AND id = $2";
-
-/// Gives a customer whose last name has changed its place in the order of the shop's language.
-pub(in crate::customers) async fn set_last_name_key(
-    tx: &mut Tx,
-    shop: &str,
-    customer: &Customer,
-    language: &str,
-) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query(SET_LAST_NAME_KEY)
-            .bind(shop)
-            .bind(&customer.id)
-            .bind(sort_key(language, &customer.last_name))
-    )?;
-    Ok(())
-}
-
 const REINDEX: &str = "UPDATE customers SET
     (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
     = ($3, $4, $5, $6, $7, $8)

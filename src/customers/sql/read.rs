@@ -85,17 +85,9 @@ pub(in crate::customers) async fn get_many(
     shop: &str,
     ids: &[String],
 ) -> Result<Vec<Customer>> {
-    let any = dialect::any_of(conn.engine(), "id", "$2");
-    let text = format!("SELECT id, version, doc FROM customers WHERE shop_id = $1 AND {any}");
-    let rows: Vec<CustomerRow> = on!(conn, |e| sqlx::query_as(AssertSqlSafe(text.as_str()))
-        .bind(shop)
-        .bind(Texts(ids))
-        .fetch_all(e)
-        .await)?;
-    let mut found = HashMap::with_capacity(rows.len());
-    for row in rows {
-        found.insert(row.id.clone(), model(row.id, row.version, &row.doc)?);
-    }
+    let found = documents(conn, shop, ids).await?.into_iter();
+    let found = found.map(|(id, customer)| Ok((id, customer?)));
+    let mut found: HashMap<String, Customer> = found.collect::<Result<_>>()?;
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 

@@ -59,11 +59,11 @@ const UPDATE: &str = concat!(
     columns!(),
     ", ",
     found_by!(),
-    ") = (",
+    ", last_name_key) = (",
     values!(),
     ", ",
     found_by_values!(),
-    ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
+    ", COALESCE($41, last_name_key)) WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
 const UPDATE_FOUND_ALIKE: &str = concat!(
     "UPDATE customers SET (",
@@ -73,7 +73,7 @@ const UPDATE_FOUND_ALIKE: &str = concat!(
     ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
 static UPDATE_AND_APPEND: LazyLock<WithAppend> =
-    LazyLock::new(|| WithAppend::after("customers", UPDATE, 40));
+    LazyLock::new(|| WithAppend::after("customers", UPDATE, 41));
 static UPDATE_FOUND_ALIKE_AND_APPEND: LazyLock<WithAppend> =
     LazyLock::new(|| WithAppend::after("customers", UPDATE_FOUND_ALIKE, 34));
 
@@ -170,7 +170,8 @@ pub(in crate::customers) async fn insert(
     feed::append_row(tx, row).await
 }
 
-/// Writes the next version of a customer over the one before, and the row of the log that tells of it.
+/// Writes the next version of a customer over the one before, and the row of the log that tells of it. A new
+/// last name needs the `language` in whose order the shop's customers lie.
 ///
 /// # Errors
 /// Internal when the version before is not the stored one: the lock of the customer was not held. The
@@ -180,8 +181,14 @@ pub(in crate::customers) async fn update(
     shop: &str,
     before: &Customer,
     customer: &Customer,
+    language: Option<&str>,
     row: &LogRow<'_>,
 ) -> Result<()> {
+    let is_renamed = before.last_name != customer.last_name;
+    debug_assert!(
+        language.is_some() || !is_renamed,
+        "a new last name has its place in an order"
+    );
     let columns = Columns::of(customer)?;
     if is_found_alike(before, customer) {
         let text = UPDATE_FOUND_ALIKE_AND_APPEND.text(tx.engine());
@@ -192,11 +199,13 @@ pub(in crate::customers) async fn update(
         })?;
         return UPDATE_FOUND_ALIKE_AND_APPEND.settle(tx, row, place).await;
     }
+    let language = language.filter(|_| is_renamed);
+    let last_name_key = language.map(|language| sort_key(language, &customer.last_name));
     let text = UPDATE_AND_APPEND.text(tx.engine());
     let place = on_write!(tx, |e| {
         let query = sqlx::query_as(AssertSqlSafe(text));
         let query = bind_columns!(query, shop, customer, &columns);
-        let query = bind_found_by!(query, customer, columns);
+        let query = bind_found_by!(query, customer, columns).bind(last_name_key.as_deref());
         bind_log_row!(query, row).fetch_optional(e).await
     })?;
     UPDATE_AND_APPEND.settle(tx, row, place).await

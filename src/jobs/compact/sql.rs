@@ -5,6 +5,7 @@ use sqlx::{AssertSqlSafe, FromRow};
 use crate::error::{Error, Result};
 use crate::feed::Position;
 use crate::feed::history::{self, COMPACTED_THROUGH};
+use crate::jobs::meta;
 use crate::store::{Conn, Tx, dialect};
 use crate::{execute, on};
 
@@ -43,15 +44,9 @@ pub(super) async fn reached(conn: &mut Conn) -> Result<Position> {
     Ok(history::compacted(conn).await?.unwrap_or(Position::ORIGIN))
 }
 
-const READ: &str = "SELECT value FROM store_meta WHERE key = $1";
-
 /// Up to where the log was measured.
 pub(super) async fn measured(conn: &mut Conn) -> Result<Measured> {
-    let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ)
-        .bind(MEASURED)
-        .fetch_optional(e)
-        .await)?;
-    let Some(value) = value else {
+    let Some(value) = meta::read(conn, MEASURED).await? else {
         return Ok(Measured {
             through: Position::ORIGIN,
             bytes: 0,
@@ -144,31 +139,15 @@ pub(super) async fn delete_rows(
     Ok(())
 }
 
-const NOTE: &str = "INSERT INTO store_meta (key, value) VALUES ($1, $2)
-    ON CONFLICT (key) DO UPDATE SET value = excluded.value";
-
 /// Writes down up to where compaction is.
 pub(super) async fn note_reached(tx: &mut Tx, reached: Position) -> Result<()> {
-    note(
-        tx,
-        COMPACTED_THROUGH,
-        format!("{} {} {}", reached.xid, reached.seq, reached.mark),
-    )
-    .await
+    let value = format!("{} {} {}", reached.xid, reached.seq, reached.mark);
+    meta::put(tx, COMPACTED_THROUGH, &value).await
 }
 
 /// Writes down up to where the log was measured.
 pub(super) async fn note_measured(tx: &mut Tx, measured: Measured) -> Result<()> {
     let Measured { through, bytes } = measured;
-    note(
-        tx,
-        MEASURED,
-        format!("{} {} {bytes}", through.xid, through.seq),
-    )
-    .await
-}
-
-async fn note(tx: &mut Tx, key: &'static str, value: String) -> Result<()> {
-    execute!(tx, sqlx::query(NOTE).bind(key).bind(&value))?;
-    Ok(())
+    let value = format!("{} {} {bytes}", through.xid, through.seq);
+    meta::put(tx, MEASURED, &value).await
 }
