@@ -5,6 +5,7 @@ mod contention;
 mod delay;
 mod feed;
 mod kill;
+mod large;
 mod live;
 mod pages;
 mod passwords;
@@ -76,6 +77,7 @@ pub const FIGURES: &[(&str, Figure)] = &[
     }),
     ("passwords", |bench| passwords::storm(bench).boxed_local()),
     ("pages", |bench| pages::deep_page(bench).boxed_local()),
+    ("open_carts", |bench| large::open_carts(bench).boxed_local()),
     ("start", |bench| program::start(bench).boxed_local()),
     ("size", |_| program::size().boxed_local()),
 ];

@@ -22,11 +22,7 @@ pub enum With {
 
 /// Copies the first customer under further ids, numbers and addresses, until there are so many.
 pub async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()> {
-    let mut connection = options(data_dir)
-        .pragma("synchronous", "OFF")
-        .pragma("cache_size", "-1000000")
-        .connect()
-        .await?;
+    let mut connection = quick(data_dir).await?;
     copy(&mut connection, "customers", count, |column| {
         value(column, with)
     })
@@ -62,6 +58,14 @@ pub async fn wait_for_jobs(data_dir: &Path) {
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// A connection for very many rows, which no power failure need survive.
+pub async fn quick(data_dir: &Path) -> sqlx::Result<SqliteConnection> {
+    let options = options(data_dir)
+        .pragma("synchronous", "OFF")
+        .pragma("cache_size", "-1000000");
+    options.connect().await
 }
 
 fn options(data_dir: &Path) -> SqliteConnectOptions {

@@ -30,7 +30,7 @@ use figure::FIGURES;
 use table::{Machine, Row};
 
 /// How long one figure may take, beside loads whose length was chosen.
-const PATIENCE: Duration = Duration::from_secs(300);
+const PATIENCE: Duration = Duration::from_secs(1_800);
 /// How long those go on unless it was.
 const SECONDS: f64 = 3.0;
 /// As many of them as one figure has.
