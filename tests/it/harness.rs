@@ -11,6 +11,7 @@ mod refusal;
 mod setup;
 pub mod store;
 mod tables;
+pub mod taken;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};
