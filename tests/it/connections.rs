@@ -78,7 +78,7 @@ async fn two_more_and_no_third(shop: &Shop) {
 
 on_both_engines! {
     async fn a_connection_that_brings_no_request_is_closed(shop: Shop with impatient()) {
-        let mut busy = Raw::connect(shop.address, 65_535).await;
+        let busy = Raw::connect(shop.address, 65_535).await;
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
         for beginning in [b"".as_slice(), b"PRI *", PREFACE, &[PREFACE, HALF_A_REQUEST].concat(), b"POST / "] {
             let mut silent = TcpStream::connect(shop.address).await.unwrap();
