@@ -3,6 +3,7 @@
 mod attempts;
 mod compaction;
 mod queue;
+mod skips;
 mod turns;
 mod worker;
 
