@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+pub mod logged;
 mod places;
 pub mod pooler;
 pub mod postgres;
