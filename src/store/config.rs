@@ -125,6 +125,9 @@ pub struct StoreConfig {
     pub acquire_timeout: Duration,
     /// How long SQLite waits for a lock that a foreign program holds on the file.
     pub busy_timeout: Duration,
+    /// How long a start on SQLite may wait for the check of a file that was not closed; what is left is
+    /// checked while the server runs.
+    pub start_check_time: Duration,
     /// How long PostgreSQL works on one statement, and SQLite on one that reads.
     pub statement_timeout: Duration,
     /// How long PostgreSQL lets a statement wait for a lock.
@@ -165,6 +168,7 @@ impl StoreConfig {
             write_connections: POSTGRES_WRITERS,
             acquire_timeout: Duration::from_secs(5),
             busy_timeout: Duration::from_secs(5),
+            start_check_time: Duration::from_secs(5),
             statement_timeout: Duration::from_secs(5),
             lock_timeout: Duration::from_secs(2),
             silence_limit: Duration::from_secs(15),

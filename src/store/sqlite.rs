@@ -170,7 +170,8 @@ async fn open_file(
     // Damage that it meets refuses the start, and is told so.
     let mut reader = open::connect(&read_target, &Arc::default()).await?;
     check_owner(&mut reader, file).await?;
-    let unchecked = unclean && !check::at_start(&mut reader, file.to_owned()).await?;
+    let unchecked =
+        unclean && !check::at_start(&mut reader, file.to_owned(), config.start_check_time).await?;
     reader.close().await;
     // A start that is refused changes nothing.
     folder::close_to_others(data_dir).map_err(files::failed(data_dir))?;

@@ -17,6 +17,8 @@ from h2.settings import SettingCodes
 
 # More than a server sends of its own accord.
 BUFFER = 64 * 1024
+# The gRPC status of a call for which there is no room.
+RESOURCE_EXHAUSTED = 8
 
 
 class Deaf:
@@ -71,9 +73,10 @@ class Deaf:
             self._h2.reset_stream(stream, error_code=8)
             self._send()
 
-    def refused(self) -> int:
-        """How many calls were refused so far."""
-        return sum(status not in (None, 0) for status in list(self.statuses.values()))
+    def refused(self, *, overload: bool) -> int:
+        """How many calls were refused so far: for overload, or for anything else."""
+        refused = [status for status in list(self.statuses.values()) if status]
+        return sum((status == RESOURCE_EXHAUSTED) == overload for status in refused)
 
     def wait_for_answers(self, patience: float) -> None:
         """Waits until every call has begun to be answered, or the connection is closed."""

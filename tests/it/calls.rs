@@ -195,7 +195,7 @@ on_both_engines! {
 
     /// Its length comes first, and nothing after that is waited for.
     async fn a_request_that_is_too_large_is_refused_at_its_length(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         let head: &[u8] = &[0, 0, 0x20, 0, 0];
 
@@ -206,7 +206,7 @@ on_both_engines! {
     }
 
     async fn a_compressed_request_is_refused_by_what_is_wrong_with_it(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = ("authorization", bearer.as_str());
         let compressed: &[u8] = &[1, 0, 0, 0, 0];
@@ -226,7 +226,7 @@ on_both_engines! {
     }
 
     async fn a_call_whose_deadline_has_passed_does_nothing(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         let add = pb::AddItemRequest {
             target: Some(crate::watch::visitor("in no time")),
@@ -247,7 +247,7 @@ on_both_engines! {
 
     /// Whichever way it ends, it ends with a reason.
     async fn a_call_that_hardly_has_time_is_answered_or_refused_with_a_reason(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         for timeout in ["1u", "100u", "300u", "500u", "700u", "1m", "2m", "3m"].repeat(20) {
             let headers = [("authorization", bearer.as_str()), ("grpc-timeout", timeout)];

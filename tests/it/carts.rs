@@ -1,6 +1,6 @@
 //! Carts through the wire, on both engines.
 
-mod abandonment;
+pub mod abandonment;
 mod assign;
 mod concurrency;
 mod expiry;

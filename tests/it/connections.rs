@@ -60,6 +60,13 @@ fn three_in_all() -> Setup {
     }
 }
 
+fn soon_stalled() -> Setup {
+    Setup {
+        server: |server| server.stall_timeout = Duration::from_millis(500),
+        ..Setup::default()
+    }
+}
+
 /// One connection is the test's own.
 async fn two_more_and_no_third(shop: &Shop) {
     // It has been asked, so that it is counted.
@@ -78,7 +85,7 @@ async fn two_more_and_no_third(shop: &Shop) {
 
 on_both_engines! {
     async fn a_connection_that_brings_no_request_is_closed(shop: Shop with impatient()) {
-        let mut busy = Raw::connect(shop.address, 65_535).await;
+        let busy = Raw::connect(shop.address, 65_535).await;
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
         for beginning in [b"".as_slice(), b"PRI *", PREFACE, &[PREFACE, HALF_A_REQUEST].concat(), b"POST / "] {
             let mut silent = TcpStream::connect(shop.address).await.unwrap();
@@ -88,6 +95,24 @@ on_both_engines! {
 
         // One that has called may be silent for longer than all of those together were.
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
+    }
+
+    /// HTTP/1.1 knows no pings, so that only the bytes that wait tell that nobody reads.
+    async fn a_connection_that_reads_none_of_its_answers_is_closed(shop: Shop with soon_stalled()) {
+        let get = b"GET /monitor.js HTTP/1.1\r\nhost: shop\r\n\r\n";
+        let mut deaf = TcpStream::connect(shop.address).await.unwrap();
+        // More than the sockets of both ends take in together.
+        deaf.write_all(&get.repeat(64)).await.unwrap();
+
+        let refused = async {
+            // To write to a connection that is closed fails, although what came before is not read.
+            while deaf.write_all(get).await.is_ok() {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        let closed = tokio::time::timeout(PATIENCE, refused).await;
+
+        closed.expect("the server closes the connection");
     }
 
     async fn an_address_has_only_so_many_connections(shop: Shop with three_of_an_address()) {

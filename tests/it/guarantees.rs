@@ -7,6 +7,7 @@ mod ending;
 mod history;
 mod latest;
 mod memory;
+mod reserved;
 mod revision;
 mod rings;
 mod starved;

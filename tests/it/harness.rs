@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+pub mod logged;
 mod places;
 pub mod pooler;
 pub mod postgres;
@@ -11,6 +12,7 @@ mod refusal;
 mod setup;
 pub mod store;
 mod tables;
+pub mod taken;
 mod watching;
 
 use std::sync::atomic::{AtomicU64, Ordering};

@@ -1,7 +1,11 @@
 //! Background work on both engines: asked for once, done once, whoever dies on the way.
 
+mod attempts;
 mod compaction;
-mod work;
+mod queue;
+mod skips;
+mod turns;
+mod worker;
 
 use crate::harness::eventually;
 

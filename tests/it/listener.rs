@@ -1,6 +1,7 @@
 //! The port: gRPC, gRPC-Web with CORS, what is no gRPC, health and reflection.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
+use bytes::Bytes;
 use clientela::proto::pb::{self, ErrorReason, watch_carts_response::Signal};
 use http_body_util::{BodyExt as _, Full};
 use hyper_util::rt::TokioIo;
@@ -9,6 +10,7 @@ use tonic_health::pb::health_client::HealthClient;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 use tonic_types::StatusExt as _;
 
+use crate::harness::raw::framed;
 use crate::harness::{Engine, PATIENCE, Places, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
 use crate::watch::{add, every, visitor};
@@ -16,8 +18,8 @@ use crate::watch::{add, every, visitor};
 /// Sends one HTTP/1.1 request.
 pub async fn http(
     shop: &Shop,
-    request: http::Request<Full<bytes::Bytes>>,
-) -> (http::response::Parts, bytes::Bytes) {
+    request: http::Request<Full<Bytes>>,
+) -> (http::response::Parts, Bytes) {
     let stream = tokio::net::TcpStream::connect(shop.address).await.unwrap();
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream))
         .await
@@ -33,15 +35,6 @@ pub fn request(method: &str, path: &str) -> http::request::Builder {
         .method(method)
         .uri(path)
         .header("host", "localhost")
-}
-
-/// A gRPC frame around a message.
-fn framed(message: &impl prost::Message) -> Full<bytes::Bytes> {
-    let message = message.encode_to_vec();
-    let mut frame = vec![0];
-    frame.extend_from_slice(&u32::try_from(message.len()).unwrap().to_be_bytes());
-    frame.extend_from_slice(&message);
-    Full::new(frame.into())
 }
 
 /// A stream over gRPC-Web, as a page reads it.
@@ -105,7 +98,7 @@ on_both_engines! {
             .header("content-type", "application/grpc-web+proto")
             .header("x-grpc-web", "1")
             .header("authorization", format!("Bearer {}", shop.admin_key));
-        let (answer, body) = http(&shop, call.body(framed(&get)).unwrap()).await;
+        let (answer, body) = http(&shop, call.body(Full::new(Bytes::from(framed(&get)))).unwrap()).await;
 
         assert_eq!(answer.status, 200);
         assert_eq!(answer.headers["content-type"], "application/grpc-web+proto");
@@ -133,7 +126,7 @@ on_both_engines! {
             .await
             .unwrap();
         tokio::spawn(connection);
-        let answer = sender.send_request(watch.body(framed(&every())).unwrap()).await.unwrap();
+        let answer = sender.send_request(watch.body(Full::new(Bytes::from(framed(&every())))).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
         // nginx passes it on message by message for that.
         assert_eq!(answer.headers()["x-accel-buffering"], "no");

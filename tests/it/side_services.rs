@@ -38,7 +38,7 @@ fn open() -> Setup {
 
 on_both_engines! {
     async fn a_connection_has_only_so_many_streams_of_health_and_reflection(shop: Shop with open()) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let watch = framed(&HealthCheckRequest::default());
         let mut streams = Vec::new();
         for _ in 0..limits::SIDE_STREAMS_PER_CONNECTION_MAX {
@@ -51,7 +51,7 @@ on_both_engines! {
             assert!(status.get_details_retry_info().is_some());
         }
         drop(raw.call(CHECK, &[], watch.clone()).await.unwrap());
-        let mut other = Raw::connect(shop.address, 65_535).await;
+        let other = Raw::connect(shop.address, 65_535).await;
         drop(other.call(WATCH, &[], watch.clone()).await.unwrap());
 
         drop(streams.pop());
@@ -62,7 +62,7 @@ on_both_engines! {
     }
 
     async fn streams_of_health_and_reflection_end_at_their_age(shop: Shop with short_lived()) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let watch = raw.call(WATCH, &[], framed(&HealthCheckRequest::default())).await.unwrap();
         let (_, status) = read(watch).await;
         assert_refused(&status, Code::Unavailable, ErrorReason::Draining);
@@ -77,7 +77,7 @@ on_both_engines! {
     }
 
     async fn health_keeps_the_deadline_of_its_caller(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let soon = [("grpc-timeout", "100m")];
         // The rest of the request never comes.
         let begun = raw.begin(CHECK, &soon, &[0, 0, 0][..], false).await;
@@ -91,7 +91,7 @@ on_both_engines! {
     }
 
     async fn refusals_of_health_have_a_reason(shop: Shop) {
-        let mut raw = Raw::connect(shop.address, 65_535).await;
+        let raw = Raw::connect(shop.address, 65_535).await;
         let unknown = HealthCheckRequest { service: "clientela.v1.NoService".into() };
 
         let status = raw.call(CHECK, &[], framed(&unknown)).await.unwrap_err();

@@ -21,7 +21,7 @@ on_both_engines! {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
         let list = framed(&ListCartsRequest::default());
-        let mut deaf = Raw::connect(shop.address, 1024).await;
+        let deaf = Raw::connect(shop.address, 1024).await;
         let (mut unread, mut refusal) = (Vec::new(), None);
         while refusal.is_none() {
             assert!(unread.len() < 60, "every answer waits in memory");
@@ -58,7 +58,7 @@ on_both_engines! {
     async fn a_connection_that_reads_none_of_many_answers_is_cut(shop: Shop with Setup::held()) {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
-        let mut deaf = Raw::connect(shop.address, 0).await;
+        let deaf = Raw::connect(shop.address, 0).await;
         let mut unread = Vec::new();
         for _ in 0..limits::ABANDONED_ANSWERS_MAX {
             let settings = "/clientela.v1.AdminService/GetShopSettings";

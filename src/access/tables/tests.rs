@@ -165,6 +165,116 @@ fn rules_fit_the_kinds_of_their_fields() {
     }
 }
 
+/// The fields that people know something by, that identify something, or that are paid. A looser rule would
+/// take all that the tests of the limits send, as those send what the table says.
+const STRICT: &[(&str, &[&str])] = &[
+    (
+        "Key",
+        &[
+            "Address.tax_id",
+            "Address.vat_number",
+            "Customer.accounting_number",
+            "Customer.activity_code",
+            "Customer.registration_number",
+            "Customer.vat_number",
+            "ExternalId.id",
+            "ItemInput.category_ids",
+            "ItemInput.product",
+            "ItemInput.variant",
+            "OrderCartRequest.order_reference",
+            "UpdateItemPricesRequest.ProductPrice.product",
+            "UpdateItemPricesRequest.ProductPrice.variant",
+        ],
+    ),
+    (
+        "Token",
+        &[
+            "CartOwner.visitor",
+            "CreateCustomerRequest.visitor",
+            "RecoverCartRequest.token",
+            "RecoverCartRequest.visitor",
+        ],
+    ),
+    (
+        "Label",
+        &[
+            "ApiKey.display_name",
+            "Cart.display_name",
+            "Group.display_names",
+            "ItemInput.display_name",
+            "Shop.display_name",
+            "Title.display_names",
+        ],
+    ),
+    (
+        "Number",
+        &["Cart.number", "Customer.number", "CustomerKey.number"],
+    ),
+    (
+        "Id",
+        &[
+            "Adjustment.kind",
+            "CartOwner.slot",
+            "Charge.kind",
+            "CreateAddressRequest.address_id",
+            "CreateCartRequest.cart_id",
+            "CreateCustomerRequest.customer_id",
+            "CreateGroupRequest.group_id",
+            "CreateShopRequest.shop_id",
+            "CreateTitleRequest.title_id",
+            "ExternalId.system",
+        ],
+    ),
+    ("Paid", &["Charge.amount"]),
+    ("PaidOrTaken", &["Adjustment.amount"]),
+    (
+        "Price",
+        &[
+            "Customer.credit_limit",
+            "ItemPrice.list_price",
+            "PriceOverride.amount",
+            "Reduction.amount",
+        ],
+    ),
+];
+
+/// The name of the rule of a field's values.
+fn strict(rule: &Rule) -> &'static str {
+    match rule {
+        Rule::Key(_) => "Key",
+        Rule::Token(..) => "Token",
+        Rule::Label(_) => "Label",
+        Rule::Number => "Number",
+        Rule::Id => "Id",
+        Rule::Paid => "Paid",
+        Rule::PaidOrTaken => "PaidOrTaken",
+        Rule::Price => "Price",
+        Rule::List(_, values) | Rule::Map(_, _, values) => strict(values),
+        _ => "a looser rule",
+    }
+}
+
+#[test]
+fn what_identifies_something_or_is_paid_keeps_its_rule() {
+    let rule = |path: &str| {
+        let (message, field) = path.rsplit_once('.').unwrap();
+        let id = TABLES.find(message);
+        let message = TABLES.message(id.unwrap_or_else(|| panic!("there is no {message}")));
+        message.named(field).unwrap().rule
+    };
+
+    let mut wrong = Vec::new();
+    for (wanted, fields) in STRICT {
+        for path in *fields {
+            let found = rule(path);
+            if found.as_ref().map(strict) != Some(wanted) {
+                wrong.push(format!("{path} is to have {wanted}, and has {found:?}"));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+}
+
 #[test]
 fn the_comments_of_the_contract_name_the_same_limits() {
     let comment = |path: &str| {

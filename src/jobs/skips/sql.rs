@@ -108,8 +108,10 @@ impl Summary {
     }
 }
 
-const SUMMARY: &str = "SELECT COUNT(*) AS count, MIN(retry_time) AS retry_time,
-    MIN(id) AS id, MIN(error) AS error
+/// What is told of the first of them is of one row.
+const SUMMARY: &str = "SELECT COUNT(*) AS count, MIN(retry_time) AS retry_time, MIN(id) AS id,
+    (SELECT error FROM job_skips WHERE shop_id = $1 AND kind = $2 AND subject = $3
+     ORDER BY id LIMIT 1) AS error
     FROM job_skips WHERE shop_id = $1 AND kind = $2 AND subject = $3";
 
 /// Returns a summary of the resources that a job has skipped.

@@ -14,17 +14,19 @@ use crate::store::open::OpenError;
 use crate::store::soundness::Soundness;
 use crate::store::target::Target;
 
-/// How long a start may wait for the check; what is left is checked while the server runs.
-const START_CHECK_TIME: Duration = Duration::from_secs(5);
 /// Steps of the check between two looks at the time.
 const STEPS: i32 = 1000;
 
 const CHECK_ALL: &str = "PRAGMA quick_check(1)";
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
 
-/// Checks the whole file for as long as a start may take; false if that was not long enough.
-pub(super) async fn at_start(conn: &mut Conn, file: PathBuf) -> Result<bool, OpenError> {
-    let until = Instant::now() + START_CHECK_TIME;
+/// Checks the whole file for at most `limit`; false if that was not long enough.
+pub(super) async fn at_start(
+    conn: &mut Conn,
+    file: PathBuf,
+    limit: Duration,
+) -> Result<bool, OpenError> {
+    let until = Instant::now() + limit;
     while_it(conn, move || Instant::now() < until).await?;
     let finding = finding(conn, CHECK_ALL).await;
     always(conn).await?;

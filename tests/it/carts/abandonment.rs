@@ -16,11 +16,11 @@ use crate::harness::{CartWatch, Engine, PATIENCE, Setup, Shop, eventually, store
 use crate::on_both_engines;
 
 const MINUTE: Duration = Duration::from_secs(60);
-pub(super) const DAY: Duration = Duration::from_secs(24 * 60 * 60);
-pub(super) const MICRO: Duration = Duration::from_micros(1);
+pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
+pub const MICRO: Duration = Duration::from_micros(1);
 
 /// A watch that is told every version from now on.
-pub(super) async fn watch(shop: &Shop) -> CartWatch {
+pub async fn watch(shop: &Shop) -> CartWatch {
     let options = WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
         ..Default::default()
@@ -35,7 +35,7 @@ pub(super) async fn watch(shop: &Shop) -> CartWatch {
 }
 
 /// What the changes told of a cart, each with its causes.
-pub(super) fn told(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
+pub fn told(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
     let changes = watch.changes.iter().filter(|change| change.name == name);
     changes
         .map(|change| change.causes.iter().map(pb::CartCause::kind).collect())

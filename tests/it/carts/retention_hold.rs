@@ -2,9 +2,13 @@
 
 use std::time::Duration;
 
+use clientela::on;
+use clientela::proto::pb::WatchCartsRequest;
+use futures::FutureExt as _;
+
 use super::retention::{HOUR, gone, keep_days};
 use super::{Carts, item, named, of, visitor};
-use crate::harness::{Setup, Shop, eventually, store::START};
+use crate::harness::{CartWatch, Seen, Setup, Shop, eventually, store::START};
 use crate::on_both_engines;
 
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
@@ -24,7 +28,50 @@ async fn stays(shop: &Shop, name: &str) {
     shop.get(named(name)).await;
 }
 
+/// Whether the log still has the first change of a cart.
+async fn is_in_history(shop: &Shop, name: &str) -> bool {
+    let id = name.rsplit('/').next().unwrap().to_owned();
+    let found = shop.store().read(|conn| {
+        async move {
+            let rows: i64 = on!(conn, |e| sqlx::query_scalar(
+                "SELECT COUNT(*) FROM change_log WHERE resource_id = $1 AND version = 1"
+            )
+            .bind(&id)
+            .fetch_one(e)
+            .await)?;
+            Ok(rows == 1)
+        }
+        .boxed()
+    });
+    found.await.unwrap()
+}
+
 on_both_engines! {
+    async fn a_start_a_year_ahead_deletes_no_history_for_a_day(shop: Shop with Setup::held()) {
+        let mut shop = shop;
+        let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
+        let mut watch = CartWatch::open(&mut shop.carts(), WatchCartsRequest::default()).await.unwrap();
+        watch.snapshot().await;
+        let known = watch.point();
+        drop(watch);
+        shop.stop().await;
+        shop.start_again(later(YEAR)).await;
+
+        stays(&shop, &cart).await;
+        shop.clock.advance(DAY - HOUR);
+        stays(&shop, &cart).await;
+        assert!(is_in_history(&shop, &cart).await);
+        let watch = CartWatch::resume_at(known, &mut shop.carts(), WatchCartsRequest::default()).await;
+        let first = watch.unwrap().next().await.unwrap();
+        assert!(!matches!(first, Seen::SnapshotBegin(_)), "{first:?}");
+        shop.clock.advance(HOUR);
+
+        eventually("the end of the history", || async {
+            (!is_in_history(&shop, &cart).await).then_some(())
+        })
+        .await;
+    }
+
     async fn a_start_a_year_ahead_deletes_no_cart_for_a_day(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;

@@ -1,9 +1,12 @@
-//! A database file whose pages are damaged: found at the start after a process that was killed, else when
-//! a damaged page is met; told once; and then the server is not ready and takes no writes.
+//! A database file whose pages are damaged: found at the start after a process that was killed, or soon after it
+//! where the file is large, else when a damaged page is met; told once; and then the server is not ready and
+//! takes no writes.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::time::Duration;
 
 use clientela::proto::pb::customer_service_client::CustomerServiceClient;
 use clientela::proto::pb::{CreateTitleRequest, ListTitlesRequest, Title};
@@ -11,10 +14,12 @@ use clientela::store::DATABASE_FILE;
 use sqlx::{AssertSqlSafe, Connection as _};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::assert_unavailable;
 use super::disk::{add_line, list};
 use super::process::{Serve, Server};
-use super::start::{database, refused};
+use super::start::{database, refused, run};
+use super::{assert_unavailable, health_turns, read, write};
+use crate::harness::logged::Logged;
+use crate::harness::{Engine, Setup, Shop};
 
 fn serve() -> Serve {
     Serve::default().with(&["--log", "warn"])
@@ -115,4 +120,75 @@ async fn damage_that_is_met_is_told_once_and_ends_readiness_and_writes() {
     let told = log.lines().filter(|line| line.contains("file is damaged"));
     assert_eq!(told.count(), 1, "{log}");
     assert!(log.contains("restore the last backup"), "{log}");
+}
+
+/// Of another shop, and before those of the others, so that nothing but a check of the file reads the first.
+const MANY_TITLES: &str = "INSERT INTO titles (shop_id, id, version, doc, create_time, update_time)
+    WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 30000)
+    SELECT '0', 't' || n, 1, hex(zeroblob(100)), 1, 1 FROM c";
+
+/// Overwrites the first page of rows of a table, which a check reads after all its others. Gives how many pages
+/// the file has.
+async fn damage_the_first_rows(folder: &Path, table: &str) -> u64 {
+    let mut connection = database(folder).await;
+    let ask = async |connection: &mut sqlx::SqliteConnection, what: &str| -> u64 {
+        let found: i64 = sqlx::query_scalar(AssertSqlSafe(what))
+            .fetch_one(connection)
+            .await
+            .unwrap();
+        u64::try_from(found).unwrap()
+    };
+    let size = ask(&mut connection, "PRAGMA page_size").await;
+    let pages = ask(&mut connection, "PRAGMA page_count").await;
+    let root = format!("SELECT rootpage FROM sqlite_schema WHERE name = '{table}'");
+    let mut page = ask(&mut connection, &root).await;
+    connection.close().await.unwrap();
+    let file = File::options()
+        .read(true)
+        .write(true)
+        .open(folder.join(DATABASE_FILE))
+        .unwrap();
+    // A page that has others below it says at its beginning that it has, and where its first cell is, which
+    // begins with the first of them.
+    loop {
+        let (mut head, mut below) = ([0; 14], [0; 4]);
+        file.read_exact_at(&mut head, (page - 1) * size).unwrap();
+        if !matches!(head[0], 2 | 5) {
+            break;
+        }
+        let cell = u64::from(u16::from_be_bytes([head[12], head[13]]));
+        file.read_exact_at(&mut below, (page - 1) * size + cell)
+            .unwrap();
+        page = u64::from(u32::from_be_bytes(below));
+    }
+    let damage = vec![0xa5; usize::try_from(size).unwrap()];
+    file.write_all_at(&damage, (page - 1) * size).unwrap();
+    pages
+}
+
+/// All that is logged comes from the one thread of the test.
+#[tokio::test]
+async fn damage_that_a_start_has_no_time_to_find_is_told_once_and_ends_readiness_and_writes() {
+    let logged = Logged::here();
+    let told = || logged.saying("file is damaged");
+    let hurried = Setup {
+        store: |store| store.start_check_time = Duration::ZERO,
+        ..Setup::default()
+    };
+    let mut shop = Shop::start_with(Engine::Sqlite, hurried.clone()).await;
+    shop.stop().await;
+    let mut connection = database(shop.folder()).await;
+    run(&mut connection, MANY_TITLES).await;
+    connection.close().await.unwrap();
+    // A check looks at the time every thousand pages.
+    assert!(damage_the_first_rows(shop.folder(), "titles").await > 1_500);
+    File::create(shop.folder().join(format!("{DATABASE_FILE}-wal"))).unwrap();
+
+    shop.start_again(hurried).await;
+
+    health_turns(&shop, ServingStatus::NotServing).await;
+    assert_unavailable(&write(&shop).await.unwrap_err());
+    read(&shop).await.expect("what is whole is read");
+    shop.stop().await;
+    assert_eq!(told().len(), 1, "{:?}", told());
 }

@@ -4,11 +4,35 @@ use std::time::Duration;
 
 use super::process::Serve;
 use super::{assert_unavailable, comes_back, read, run, write};
+use clientela::error::Result;
+use clientela::on;
+use clientela::store::{Conn, Locks, Store};
+use futures::FutureExt as _;
+
 use crate::harness::pooler::Pooler;
 use crate::harness::postgres::{Cluster, Durability};
 use crate::harness::{CartWatch, Setup, Shop, eventually};
 use crate::watch::{add, every, visitor};
 use sqlx::{Connection as _, PgConnection};
+
+const LIMITS_OF_TIME: &str = "SELECT current_setting('statement_timeout'),
+    current_setting('lock_timeout'), current_setting('idle_in_transaction_session_timeout')";
+
+type Limits = (String, String, String);
+
+async fn limits_here(conn: &mut Conn) -> Result<Limits> {
+    Ok(on!(conn, |e| sqlx::query_as(LIMITS_OF_TIME)
+        .fetch_one(e)
+        .await)?)
+}
+
+/// The limits of a statement, of a wait for a lock and of an idle transaction, as they are in a session that
+/// reads and in one that writes.
+async fn limits_of_time(store: &Store) -> [Limits; 2] {
+    let read = store.read(|conn| limits_here(conn).boxed());
+    let write = store.write(Locks::none(), |tx| limits_here(tx).boxed());
+    [read.await.unwrap(), write.await.unwrap()]
+}
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_shop_behind_a_pooler_of_sessions_serves_with_its_limits_of_time() {
@@ -23,6 +47,10 @@ async fn a_shop_behind_a_pooler_of_sessions_serves_with_its_limits_of_time() {
         ..Setup::idle()
     };
     let shop = Shop::start_on(pooler.url(&cluster, "shop"), setup()).await;
+    for limits in limits_of_time(shop.store()).await {
+        let limits = (limits.0.as_str(), limits.1.as_str(), limits.2.as_str());
+        assert_eq!(limits, ("2s", "300ms", "5s"));
+    }
     let replica = shop.replica(setup()).await;
     let mut watch = CartWatch::open(&mut replica.carts_as(&shop.admin_key), every())
         .await

@@ -7,10 +7,11 @@ use std::time::Duration;
 
 use clientela::proto::pb::{self, AddItemRequest};
 use tokio::task::JoinHandle;
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::harness::{Shop, eventually, reason};
+use crate::harness::{PATIENCE, Shop, eventually, reason};
 use crate::watch::{item, visitor};
 
 /// Lines that one cart gets before the next is filled.
@@ -76,6 +77,7 @@ async fn write(
             request_id: format!("line {line}"),
             ..Default::default()
         };
+        let deadline = Instant::now() + PATIENCE;
         while let Err(status) = client.add_item(request.clone()).await {
             let passes = [
                 Code::Unavailable,
@@ -83,6 +85,10 @@ async fn write(
                 Code::DeadlineExceeded,
             ];
             assert!(passes.contains(&status.code()), "{status:?}");
+            assert!(
+                Instant::now() < deadline,
+                "line {line} is not taken: {status:?}"
+            );
             refusals.insert((format!("{:?}", status.code()), reason(&status)));
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

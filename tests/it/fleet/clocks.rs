@@ -9,7 +9,8 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use crate::carts::{item, named, of, visitor};
 use crate::faults::health_of_turns;
-use crate::harness::{Engine, Replica, Setup, Shop, assert_refused};
+use crate::harness::logged::Logged;
+use crate::harness::{Engine, Replica, Setup, Shop, assert_refused, eventually};
 
 const HOUR: i64 = 3_600_000_000;
 
@@ -78,4 +79,21 @@ async fn a_replica_whose_clock_is_far_off_does_not_say_that_it_serves() {
     health_of_turns(shop.channel(), ServingStatus::Serving).await;
     off.stop().await;
     far_off.stop().await;
+}
+
+/// All that is logged comes from the one thread of the test.
+#[tokio::test]
+async fn a_replica_whose_clock_is_off_says_so_once_and_serves() {
+    let logged = Logged::here();
+    let told = || logged.saying("this machine's clock differs from the database's");
+    let shop = Shop::start(Engine::Postgres).await;
+    health_of_turns(shop.channel(), ServingStatus::Serving).await;
+    assert!(told().is_empty(), "{:?}", told());
+
+    let off = replica(&shop, 5_000_000).await;
+
+    eventually("the warning", async || (!told().is_empty()).then_some(())).await;
+    health_of_turns(off.channel(), ServingStatus::Serving).await;
+    off.stop().await;
+    assert_eq!(told().len(), 1, "{:?}", told());
 }

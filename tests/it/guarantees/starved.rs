@@ -13,8 +13,9 @@ use h2::RecvStream;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use super::watched::{Door, Kind, Raw, Subject, Way};
+use super::watched::{Door, Kind, Subject, Way};
 use crate::faults::health_turns;
+use crate::harness::raw::Raw;
 use crate::harness::{Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
 use crate::watch::{add, visitor};
@@ -66,7 +67,7 @@ const MOST: [&str; 6] = [
 
 /// Opens a stream of each sort that a method has. Nobody reads them.
 async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStream> {
-    let path = format!("clientela.v1.{method}");
+    let path = format!("/clientela.v1.{method}");
     let mut bodies = Vec::new();
     for delivery in [DeliveryMode::Latest, DeliveryMode::Every] {
         let options = options(delivery, "");
@@ -77,7 +78,7 @@ async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStre
                         target: Some(target),
                         options: options.clone(),
                     };
-                    bodies.push(raw.call(key, &path, &request).await);
+                    bodies.push(raw.open(key, &path, &request).await);
                 }
             }
             "CartService/WatchCarts" => {
@@ -87,36 +88,36 @@ async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStre
                         names: Vec::new(),
                         options: options.clone(),
                     };
-                    bodies.push(raw.call(key, &path, &request).await);
+                    bodies.push(raw.open(key, &path, &request).await);
                 }
                 let resumed = WatchCartsRequest {
                     options: self::options(delivery, &world.token),
                     ..Default::default()
                 };
-                bodies.push(raw.call(key, &path, &resumed).await);
+                bodies.push(raw.open(key, &path, &resumed).await);
             }
             "CustomerService/WatchCustomers" => {
                 let request = WatchCustomersRequest {
                     options,
                     ..Default::default()
                 };
-                bodies.push(raw.call(key, &path, &request).await);
+                bodies.push(raw.open(key, &path, &request).await);
             }
             "GroupService/WatchGroups" => {
                 let request = WatchGroupsRequest {
                     options,
                     ..Default::default()
                 };
-                bodies.push(raw.call(key, &path, &request).await);
+                bodies.push(raw.open(key, &path, &request).await);
             }
             "CartService/WatchCartFigures" => {
                 let request = WatchCartFiguresRequest::default();
-                bodies.push(raw.call(key, &path, &request).await);
+                bodies.push(raw.open(key, &path, &request).await);
             }
             _ => {
                 let name = world.operation.clone();
                 let request = WatchOperationRequest { name };
-                bodies.push(raw.call(key, &path, &request).await);
+                bodies.push(raw.open(key, &path, &request).await);
             }
         }
     }
@@ -176,7 +177,7 @@ on_both_engines! {
                 }
                 let service = "clientela.v1.CartService".into();
                 let health = HealthCheckRequest { service };
-                unread.push(raw.call(&key, "grpc.health.v1.Health/Watch", &health).await);
+                unread.push(raw.open(&key, "/grpc.health.v1.Health/Watch", &health).await);
             }
         }
 

@@ -14,7 +14,8 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::watched::{Door, Raw, Subject};
+use super::watched::{Door, Subject};
+use crate::harness::raw::Raw;
 use crate::harness::{PATIENCE, Places, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
 
@@ -29,8 +30,8 @@ fn every(resume_token: &str) -> WatchOptions {
 /// The answer to a method of the cart service as bytes, of which no more come than is asked for.
 async fn raw(shop: &Shop, method: &str, request: &impl prost::Message) -> RecvStream {
     let raw = Raw::connect(shop.address, 8).await;
-    let method = format!("clientela.v1.CartService/{method}");
-    raw.call(&shop.admin_key, &method, request).await
+    let method = format!("/clientela.v1.CartService/{method}");
+    raw.open(&shop.admin_key, &method, request).await
 }
 
 on_both_engines! {

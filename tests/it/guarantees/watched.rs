@@ -2,7 +2,6 @@
 //! of those that match a filter; and something to change that each of them tells of.
 
 mod door;
-mod raw;
 mod told;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -15,7 +14,6 @@ use crate::harness::{Shop, unique};
 use crate::{customers, groups, watch};
 
 pub use door::Door;
-pub use raw::Raw;
 use told::told;
 pub use told::{Change, Signal, Told, Watch};
 

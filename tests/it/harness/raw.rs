@@ -43,7 +43,7 @@ impl Raw {
 
     /// Begins a call with these headers and this part of a request, which may go on if it is not the `end`.
     pub async fn begin(
-        &mut self,
+        &self,
         method: &str,
         headers: &[(&str, &str)],
         part: impl Into<Bytes>,
@@ -63,13 +63,22 @@ impl Raw {
 
     /// Makes a call and gives its refusal, or the answer that it begins to get.
     pub async fn call(
-        &mut self,
+        &self,
         method: &str,
         headers: &[(&str, &str)],
         request: impl Into<Bytes>,
     ) -> Result<RecvStream, Status> {
         let begun = self.begin(method, headers, request, true).await;
         begun.answered().await
+    }
+
+    /// Makes a call with a key, as `/clientela.v1.CartService/WatchCarts`, and gives the answer that it begins
+    /// to get.
+    pub async fn open(&self, key: &str, method: &str, request: &impl prost::Message) -> RecvStream {
+        let bearer = format!("Bearer {key}");
+        let headers = [("authorization", bearer.as_str())];
+        let opened = self.call(method, &headers, framed(request)).await;
+        opened.unwrap_or_else(|status| panic!("{method}: {status:?}"))
     }
 }
 

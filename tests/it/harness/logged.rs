@@ -1,0 +1,54 @@
+//! What servers of this process log.
+
+use std::io::{self, Write};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use tracing::Level;
+use tracing::subscriber::DefaultGuard;
+
+/// The warnings and errors that are logged by the present thread for as long as this is kept: in a test whose
+/// runtime has no other thread, those of its servers.
+pub struct Logged {
+    lines: Lines,
+    _kept: DefaultGuard,
+}
+
+#[derive(Clone, Default)]
+struct Lines(Arc<Mutex<Vec<u8>>>);
+
+impl Logged {
+    /// Begins to listen.
+    pub fn here() -> Self {
+        let lines = Lines::default();
+        let written = lines.clone();
+        let subscriber = tracing_subscriber::fmt()
+            .with_max_level(Level::WARN)
+            .with_ansi(false)
+            .with_writer(move || written.clone())
+            .finish();
+        Self {
+            lines,
+            _kept: tracing::subscriber::set_default(subscriber),
+        }
+    }
+
+    /// The lines so far that say this.
+    pub fn saying(&self, words: &str) -> Vec<String> {
+        let lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = String::from_utf8_lossy(&lines).into_owned();
+        let saying = lines.lines().filter(|line| line.contains(words));
+        saying.map(str::to_owned).collect()
+    }
+}
+
+impl Write for Lines {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let mut lines = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        lines.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
