@@ -52,6 +52,16 @@ pub const UNSENT_BYTES_PER_CONNECTION_MAX: usize = 32 * 1024 * 1024;
 pub const UNSENT_BYTES_PER_KEY_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of answers of the whole process that clients have not received.
 pub const UNSENT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Calls of one key under way, those that wait for their turn included; streams that are open do not count.
+pub const CALLS_PER_KEY_MAX: usize = 2_000;
+/// Writes of one key that are carried out at a time. Further ones wait.
+pub const WRITES_PER_KEY_MAX: usize = 128;
+/// Writes of the whole process that are carried out at a time.
+pub const WRITES_MAX: usize = 512;
+/// The room that a write keeps for its answer, among those that its key's clients have not received.
+pub const WRITE_ANSWER_ROOM: usize = CART_BYTES_MAX;
+/// From which size on a request counts among the bytes of its connection and its key.
+pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;
 /// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
 /// connection has room for it.
 pub const ANSWER_CHUNK_BYTES: usize = 16 * 1024;
@@ -252,6 +262,15 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "answers not received, in the process",
         Amount::Bytes(UNSENT_BYTES_MAX as u64),
     ),
+    (
+        "calls of a key under way",
+        Amount::Count(CALLS_PER_KEY_MAX as u64),
+    ),
+    (
+        "writes of a key at a time",
+        Amount::Count(WRITES_PER_KEY_MAX as u64),
+    ),
+    ("writes at a time", Amount::Count(WRITES_MAX as u64)),
     (
         "headers of a request",
         Amount::Bytes(HEADER_LIST_BYTES_MAX as u64),
