@@ -65,7 +65,8 @@ pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;
 /// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
 /// connection has room for it.
 pub const ANSWER_CHUNK_BYTES: usize = 16 * 1024;
-/// Answers of one connection that may be given up unread before the connection is cut.
+/// Answers of one connection that were given up unread and of which the transport may still hold a part, before
+/// the connection is cut.
 pub const ABANDONED_ANSWERS_MAX: usize = 64;
 
 /// The deadline of a call that names none.

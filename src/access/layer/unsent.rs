@@ -220,10 +220,43 @@ impl Drop for Charge {
     }
 }
 
+/// The end that an answer comes to. Whoever has a part of the answer has this.
+struct Fate {
+    connection: Connection,
+    /// The transport let go of the answer, as one does whose client has left.
+    is_left: AtomicBool,
+    /// It was given up unread.
+    is_abandoned: AtomicBool,
+}
+
+impl Fate {
+    fn of(charge: &Charge) -> Arc<Self> {
+        Arc::new(Self {
+            connection: charge.recipient.connection.clone(),
+            is_left: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
+        })
+    }
+
+    fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+        self.connection.abandon_answer();
+    }
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        if *self.is_abandoned.get_mut() {
+            self.connection.forget_answer();
+        }
+    }
+}
+
 /// Bytes that stay counted as long as anybody has them.
 struct Charged {
     bytes: Bytes,
     _charge: Charge,
+    _fate: Arc<Fate>,
 }
 
 impl AsRef<[u8]> for Charged {
@@ -234,18 +267,18 @@ impl AsRef<[u8]> for Charged {
 
 /// The body of an answer of one message, which is given up when its connection does not take it.
 pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Charge) -> Body {
-    let left = Arc::new(AtomicBool::new(false));
+    let fate = Fate::of(&charge);
     let frames = Frames {
         comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
         message,
         trailers,
         charge,
         is_done: false,
-        left: Arc::clone(&left),
+        fate: Arc::clone(&fate),
     };
     Body::new(Guarded {
         frames: feed.guard(frames),
-        left,
+        fate: Some(fate),
     })
 }
 
@@ -254,7 +287,7 @@ pub fn stream(feed: &Feed, body: Body) -> Body {
     let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
     Body::new(Guarded {
         frames: feed.guard(frames),
-        left: Arc::default(),
+        fate: None,
     })
 }
 
@@ -265,8 +298,7 @@ struct Frames {
     trailers: Option<HeaderMap>,
     charge: Charge,
     is_done: bool,
-    /// Set when the transport lets go of the answer.
-    left: Arc<AtomicBool>,
+    fate: Arc<Fate>,
 }
 
 impl Frames {
@@ -283,6 +315,7 @@ impl Frames {
         Bytes::from_owner(Charged {
             bytes,
             _charge: self.charge.split(length),
+            _fate: Arc::clone(&self.fate),
         })
     }
 }
@@ -302,8 +335,8 @@ impl Stream for Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        if !self.is_done && !self.left.load(Ordering::Relaxed) {
-            self.charge.recipient.connection.abandon_answer();
+        if !self.is_done && !self.fate.is_left.load(Ordering::Relaxed) {
+            self.fate.abandon();
         }
     }
 }
@@ -311,7 +344,7 @@ impl Drop for Frames {
 /// The frames of an answer as a body.
 struct Guarded<S> {
     frames: S,
-    left: Arc<AtomicBool>,
+    fate: Option<Arc<Fate>>,
 }
 
 impl<S> http_body::Body for Guarded<S>
@@ -337,7 +370,9 @@ where
 
 impl<S> Drop for Guarded<S> {
     fn drop(&mut self) {
-        self.left.store(true, Ordering::Relaxed);
+        if let Some(fate) = &self.fate {
+            fate.is_left.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -362,13 +397,14 @@ mod tests {
     }
 
     fn frames(unsent: &Unsent, to: &Recipient, message: Vec<u8>) -> Frames {
+        let charge = unsent.charge(to.clone(), message.len());
         Frames {
-            charge: unsent.charge(to.clone(), message.len()),
             comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
             message: message.into(),
             trailers: Some(HeaderMap::new()),
             is_done: false,
-            left: Arc::default(),
+            fate: Fate::of(&charge),
+            charge,
         }
     }
 
@@ -488,19 +524,36 @@ mod tests {
         take(&unsent, &fillers[0]).unwrap();
     }
 
+    /// An answer that is given up when the transport has a piece of it.
+    fn given_up(unsent: &Unsent, to: &Recipient) -> Bytes {
+        frames(unsent, to, vec![0; 5]).piece()
+    }
+
     #[test]
     fn answers_that_are_given_up_end_their_connection_and_answers_of_who_left_do_not() {
         let (unsent, to) = (Unsent::default(), recipient());
+        let mut held = Vec::new();
         for _ in 1..limits::ABANDONED_ANSWERS_MAX {
-            drop(frames(&unsent, &to, vec![0; 5]));
+            held.push(given_up(&unsent, &to));
             let answer = frames(&unsent, &to, vec![0; 5]);
-            answer.left.store(true, Ordering::Relaxed);
+            answer.fate.is_left.store(true, Ordering::Relaxed);
             drop(answer);
         }
         assert!(!to.connection.is_cut());
 
-        drop(frames(&unsent, &to, vec![0; 5]));
+        held.push(given_up(&unsent, &to));
 
         assert!(to.connection.is_cut());
+    }
+
+    #[test]
+    fn answers_of_which_nothing_is_left_do_not_end_their_connection() {
+        let (unsent, to) = (Unsent::default(), recipient());
+
+        for _ in 0..2 * limits::ABANDONED_ANSWERS_MAX {
+            drop(given_up(&unsent, &to));
+        }
+
+        assert!(!to.connection.is_cut());
     }
 }
