@@ -47,7 +47,7 @@ pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
 pub use token::Tokens;
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
-use crate::access::Caller;
+use crate::access::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -221,10 +221,13 @@ impl Feed {
 
     /// Waits for a turn to read for a stream.
     ///
-    /// There are as many turns as connections, and waiting for one has no limit of time: a stream that waits
-    /// goes on to send heartbeats.
-    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
-        self.0.readers.acquire().await.map_err(Error::internal)
+    /// There are as many turns as connections, of which a key has a part, and waiting for one has no limit of
+    /// time: a stream that waits goes on to send heartbeats.
+    pub(crate) async fn turn<'t>(
+        &'t self,
+        of_key: &'t Turns,
+    ) -> Result<(SemaphorePermit<'t>, SemaphorePermit<'t>)> {
+        of_key.page(&self.0.readers).await
     }
 
     /// Counts a stream of another kind, as that of an operation, among those that are open, until what

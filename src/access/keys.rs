@@ -289,7 +289,8 @@ impl Inner {
             .read(|conn| async move { sql::live_keys(conn, &asked).await }.boxed());
         let rows = read.await?;
         let now = self.store.clock().now();
-        let at_once = self.store.connections_for(Purpose::Lists);
+        let at_once = [Purpose::Lists, Purpose::Streams];
+        let at_once = at_once.map(|purpose| self.store.connections_for(purpose));
         // Before the lock, which all calls need.
         let rows = rows
             .into_iter()
@@ -413,7 +414,7 @@ impl Known {
 fn key(
     row: sql::KeyRow,
     shop: impl FnOnce(&str) -> Arc<str>,
-    lists_at_once: usize,
+    [lists_at_once, pages_at_once]: [usize; 2],
 ) -> Result<(Digest, Key)> {
     let corrupt = |error: &dyn fmt::Display| Error::corrupt("api_keys", &row.id, error);
     let digest = Digest::try_from(row.digest.as_slice()).map_err(|error| corrupt(&error))?;
@@ -431,7 +432,7 @@ fn key(
         may_act: doc.may_act,
         expire_time: row.expire_time,
         ended: CancellationToken::new(),
-        turns: Arc::new(Turns::new(lists_at_once)),
+        turns: Arc::new(Turns::new(lists_at_once, pages_at_once)),
         unsent_bytes: Arc::default(),
     };
     Ok((digest, key))

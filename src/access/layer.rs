@@ -386,6 +386,7 @@ impl Access {
             method: &method.path,
             revision: Reached::default(),
             key_ended: key.ended.clone(),
+            turns: Arc::clone(&key.turns),
         })
     }
 

@@ -26,6 +26,8 @@ fn of_one_key(at_once: usize) -> usize {
 pub struct Turns {
     /// Of its calls that read many rows.
     lists: Semaphore,
+    /// Of the reads of its streams.
+    pages: Semaphore,
     /// Of its writes.
     writes: Semaphore,
     /// Its calls that are under way or wait.
@@ -33,13 +35,32 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// The turns of a key where the process reads so many lists at a time.
-    pub fn new(lists_at_once: usize) -> Self {
+    /// The turns of a key where the process reads so many lists at a time, and so many pages of streams.
+    pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
         Self {
             lists: Semaphore::new(of_one_key(lists_at_once)),
+            pages: Semaphore::new(of_one_key(pages_at_once)),
             writes: Semaphore::new(limits::WRITES_PER_KEY_MAX),
             calls: AtomicUsize::new(0),
         }
+    }
+
+    /// The turns of the service itself, which has few streams and waits for none of its own.
+    pub fn of_service() -> Self {
+        Self::new(1, 1)
+    }
+
+    /// Waits for a turn to read for a stream: for one of the key's, and then for one of `all`.
+    ///
+    /// # Errors
+    /// When there are no turns any more.
+    pub async fn page<'t>(
+        &'t self,
+        all: &'t Semaphore,
+    ) -> Result<(SemaphorePermit<'t>, SemaphorePermit<'t>)> {
+        let of_key = self.pages.acquire().await.map_err(Error::internal)?;
+        let of_all = all.acquire().await.map_err(Error::internal)?;
+        Ok((of_key, of_all))
     }
 
     /// Counts a call until what is given back is dropped.
@@ -124,7 +145,7 @@ mod tests {
 
     #[test]
     fn a_key_has_only_so_many_calls_under_way() {
-        let turns = Turns::new(3);
+        let turns = Turns::new(3, 3);
         let under_way: Vec<_> = (0..limits::CALLS_PER_KEY_MAX)
             .map(|_| turns.begin().unwrap())
             .collect();

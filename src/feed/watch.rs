@@ -34,7 +34,7 @@ use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::token::stream_digest;
 use super::{Feed, Permit};
-use crate::access::Caller;
+use crate::access::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -117,6 +117,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     };
     let watch = Watch {
         feed: feed.clone(),
+        turns: Arc::clone(&caller.turns),
         stream_token: feed
             .0
             .tokens
@@ -192,6 +193,8 @@ enum Phase {
 /// One stream.
 pub(super) struct Watch {
     feed: Feed,
+    /// Its reads wait for these.
+    turns: Arc<Turns>,
     clock: Clock,
     shop: Arc<str>,
     resource: &'static dyn Resource,
@@ -260,7 +263,13 @@ impl Watch {
         match &self.phase {
             Phase::Resume(progress) => {
                 let topic = matches!(self.scope, Scope::Topic(_)).then(|| self.query(None));
-                self.reading = Some(reading::resume(&self.feed, self.resource, *progress, topic));
+                self.reading = Some(reading::resume(
+                    &self.feed,
+                    &self.turns,
+                    self.resource,
+                    *progress,
+                    topic,
+                ));
                 Ok(false)
             }
             Phase::Snapshot(_) => Ok(self.advance_snapshot()),
@@ -269,7 +278,7 @@ impl Watch {
                 Ok(true)
             }
             Phase::CatchUp => {
-                self.reading = Some(reading::log(&self.feed, self.position));
+                self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 Ok(false)
             }
             Phase::Live => self.take_changes(),
