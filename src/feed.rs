@@ -10,6 +10,7 @@ mod frame;
 pub mod history;
 mod hub;
 mod judgement;
+mod kept;
 mod log;
 mod order;
 mod plant;
@@ -55,6 +56,7 @@ use crate::proto::pb::{Draining, ErrorReason};
 use crate::quota::{self, Full, Quota};
 use crate::store::{Purpose, Store};
 use hub::Hub;
+use kept::KeptBytes;
 use unread::{Guarded, Unread};
 
 /// By which part of it the age of a stream differs at random, so that not all end at once.
@@ -73,6 +75,8 @@ pub struct FeedSettings {
     pub drain_grace: Duration,
     /// How many bytes of the latest changes are kept in memory for all streams together.
     pub rings_bytes_max: usize,
+    /// How many bytes of changes all streams together keep back for their `min_update_interval`.
+    pub paced_bytes_max: usize,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
     /// In which order the log is read; any but the default loses changes.
@@ -97,6 +101,7 @@ impl Default for FeedSettings {
             stall_limit: limits::WATCH_STALLED_MAX,
             drain_grace: Duration::from_secs(5),
             rings_bytes_max: limits::RINGS_BYTES_MAX,
+            paced_bytes_max: limits::PACED_BYTES_MAX,
             revision_wait: Duration::from_secs(2),
             order: LogOrder::default(),
             plant: Plant::default(),
@@ -121,6 +126,7 @@ struct Inner {
     settings: FeedSettings,
     tokens: Tokens,
     hub: Arc<Hub>,
+    kept: KeptBytes,
     readers: Semaphore,
     quota: Quota<Arc<str>>,
     unread: Unread,
@@ -161,6 +167,7 @@ impl Feed {
         let tokens = Tokens::new(*store.meta().secret());
         Ok(Self(Arc::new(Inner {
             store,
+            kept: KeptBytes::new(settings.paced_bytes_max),
             settings,
             tokens,
             hub,

@@ -187,6 +187,8 @@ pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
 pub const WATCH_MEMBERS_MAX: usize = 100_000;
 /// The latest changes that the process keeps in memory for all watch streams together.
 pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Changes that all watch streams together keep back for their `min_update_interval`.
+pub const PACED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a watch stream may not be read before it ends.
 pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 /// How often a watch sends something at least.
@@ -368,6 +370,10 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "latest changes kept in memory",
         Amount::Bytes(RINGS_BYTES_MAX as u64),
+    ),
+    (
+        "changes kept back for an interval",
+        Amount::Bytes(PACED_BYTES_MAX as u64),
     ),
     ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
     ("age of a watch stream", Amount::Time(WATCH_AGE)),

@@ -130,7 +130,11 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         scope,
         ids,
         filter: filter.map(|filter| feed.0.hub.share_filter(resource.kind(), filter)),
-        outbox: Outbox::new(options.delivery, options.min_update_interval),
+        outbox: Outbox::new(
+            options.delivery,
+            options.min_update_interval,
+            feed.0.kept.clone(),
+        ),
         beat_at: now + options.heartbeat,
         options,
         source,
