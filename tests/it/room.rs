@@ -54,7 +54,6 @@ async fn cart(shop: &Shop, name: &str) -> pb::Cart {
     let target = Some(Target::Cart(name.to_owned()));
     let request = pb::GetCartRequest {
         target: Some(CartTarget { target }),
-        ..Default::default()
     };
     let cart = shop.carts().get_cart(request).await;
     cart.unwrap().into_inner()
