@@ -14,6 +14,7 @@ pub mod wire;
 
 pub use keys::Keys;
 pub use layer::AccessLayer;
+pub use turns::Turns;
 
 use std::{fmt, sync::Arc, time::Instant};
 
@@ -135,6 +136,8 @@ pub struct Caller {
     pub revision: Reached,
     /// Cancelled when the key is revoked or expires.
     pub key_ended: CancellationToken,
+    /// The turns of the key's calls and streams.
+    pub turns: Arc<Turns>,
 }
 
 /// What makes a repeated call known.
@@ -162,6 +165,7 @@ impl Caller {
             method: "",
             revision: Reached::default(),
             key_ended: CancellationToken::new(),
+            turns: Arc::new(Turns::of_service()),
         }
     }
 

@@ -10,6 +10,7 @@ mod frame;
 pub mod history;
 mod hub;
 mod judgement;
+mod kept;
 mod log;
 mod order;
 mod plant;
@@ -47,7 +48,7 @@ pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
 pub use token::Tokens;
 pub use watch::{Ending, Stream, WatchRequest, heartbeat};
 
-use crate::access::Caller;
+use crate::access::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::limits;
@@ -55,6 +56,7 @@ use crate::proto::pb::{Draining, ErrorReason};
 use crate::quota::{self, Full, Quota};
 use crate::store::{Purpose, Store};
 use hub::Hub;
+use kept::KeptBytes;
 use unread::{Guarded, Unread};
 
 /// By which part of it the age of a stream differs at random, so that not all end at once.
@@ -73,6 +75,8 @@ pub struct FeedSettings {
     pub drain_grace: Duration,
     /// How many bytes of the latest changes are kept in memory for all streams together.
     pub rings_bytes_max: usize,
+    /// How many bytes of changes all streams together keep back for their `min_update_interval`.
+    pub paced_bytes_max: usize,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
     /// In which order the log is read; any but the default loses changes.
@@ -97,6 +101,7 @@ impl Default for FeedSettings {
             stall_limit: limits::WATCH_STALLED_MAX,
             drain_grace: Duration::from_secs(5),
             rings_bytes_max: limits::RINGS_BYTES_MAX,
+            paced_bytes_max: limits::PACED_BYTES_MAX,
             revision_wait: Duration::from_secs(2),
             order: LogOrder::default(),
             plant: Plant::default(),
@@ -121,6 +126,7 @@ struct Inner {
     settings: FeedSettings,
     tokens: Tokens,
     hub: Arc<Hub>,
+    kept: KeptBytes,
     readers: Semaphore,
     quota: Quota<Arc<str>>,
     unread: Unread,
@@ -161,6 +167,7 @@ impl Feed {
         let tokens = Tokens::new(*store.meta().secret());
         Ok(Self(Arc::new(Inner {
             store,
+            kept: KeptBytes::new(settings.paced_bytes_max),
             settings,
             tokens,
             hub,
@@ -221,10 +228,13 @@ impl Feed {
 
     /// Waits for a turn to read for a stream.
     ///
-    /// There are as many turns as connections, and waiting for one has no limit of time: a stream that waits
-    /// goes on to send heartbeats.
-    pub(crate) async fn turn(&self) -> Result<SemaphorePermit<'_>> {
-        self.0.readers.acquire().await.map_err(Error::internal)
+    /// There are as many turns as connections, of which a key has a part, and waiting for one has no limit of
+    /// time: a stream that waits goes on to send heartbeats.
+    pub(crate) async fn turn<'t>(
+        &'t self,
+        of_key: &'t Turns,
+    ) -> Result<(SemaphorePermit<'t>, SemaphorePermit<'t>)> {
+        of_key.page(&self.0.readers).await
     }
 
     /// Counts a stream of another kind, as that of an operation, among those that are open, until what

@@ -52,10 +52,21 @@ pub const UNSENT_BYTES_PER_CONNECTION_MAX: usize = 32 * 1024 * 1024;
 pub const UNSENT_BYTES_PER_KEY_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of answers of the whole process that clients have not received.
 pub const UNSENT_BYTES_MAX: usize = 128 * 1024 * 1024;
+/// Calls of one key under way, those that wait for their turn included; streams that are open do not count.
+pub const CALLS_PER_KEY_MAX: usize = 2_000;
+/// Writes of one key that are carried out at a time. Further ones wait.
+pub const WRITES_PER_KEY_MAX: usize = 128;
+/// Writes of the whole process that are carried out at a time.
+pub const WRITES_MAX: usize = 512;
+/// The room that a write keeps for its answer, among those that its key's clients have not received.
+pub const WRITE_ANSWER_ROOM: usize = CART_BYTES_MAX;
+/// From which size on a request counts among the bytes of its connection and its key.
+pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;
 /// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
 /// connection has room for it.
 pub const ANSWER_CHUNK_BYTES: usize = 16 * 1024;
-/// Answers of one connection that may be given up unread before the connection is cut.
+/// Answers of one connection that were given up unread and of which the transport may still hold a part, before
+/// the connection is cut.
 pub const ABANDONED_ANSWERS_MAX: usize = 64;
 
 /// The deadline of a call that names none.
@@ -176,6 +187,8 @@ pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
 pub const WATCH_MEMBERS_MAX: usize = 100_000;
 /// The latest changes that the process keeps in memory for all watch streams together.
 pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
+/// Changes that all watch streams together keep back for their `min_update_interval`.
+pub const PACED_BYTES_MAX: usize = 32 * 1024 * 1024;
 /// How long a watch stream may not be read before it ends.
 pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
 /// How often a watch sends something at least.
@@ -252,6 +265,15 @@ pub const PROGRAM: &[(&str, Amount)] = &[
         "answers not received, in the process",
         Amount::Bytes(UNSENT_BYTES_MAX as u64),
     ),
+    (
+        "calls of a key under way",
+        Amount::Count(CALLS_PER_KEY_MAX as u64),
+    ),
+    (
+        "writes of a key at a time",
+        Amount::Count(WRITES_PER_KEY_MAX as u64),
+    ),
+    ("writes at a time", Amount::Count(WRITES_MAX as u64)),
     (
         "headers of a request",
         Amount::Bytes(HEADER_LIST_BYTES_MAX as u64),
@@ -348,6 +370,10 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     (
         "latest changes kept in memory",
         Amount::Bytes(RINGS_BYTES_MAX as u64),
+    ),
+    (
+        "changes kept back for an interval",
+        Amount::Bytes(PACED_BYTES_MAX as u64),
     ),
     ("a watch that is not read", Amount::Time(WATCH_STALLED_MAX)),
     ("age of a watch stream", Amount::Time(WATCH_AGE)),

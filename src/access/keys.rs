@@ -18,14 +18,11 @@ use std::{
 
 use futures::FutureExt as _;
 use quick_cache::sync::Cache;
-use tokio::{
-    sync::{Mutex, Semaphore},
-    time::Instant,
-};
+use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Roles, sql, turns},
+    access::{Roles, sql, turns::Turns},
     clock::micros,
     error::{Error, Result},
     limits::{KEY_POLL_INTERVAL, REVOCATION_MAX},
@@ -68,8 +65,8 @@ pub struct Key {
     pub expire_time: Option<i64>,
     /// Cancelled when it has ended.
     pub ended: CancellationToken,
-    /// The turns of its calls that read many rows.
-    pub lists: Semaphore,
+    /// The turns of its calls.
+    pub turns: Arc<Turns>,
     /// Bytes of answers that its clients have not received.
     pub unsent_bytes: Arc<AtomicUsize>,
 }
@@ -292,7 +289,8 @@ impl Inner {
             .read(|conn| async move { sql::live_keys(conn, &asked).await }.boxed());
         let rows = read.await?;
         let now = self.store.clock().now();
-        let at_once = turns::lists_of_one_key(self.store.connections_for(Purpose::Lists));
+        let at_once = [Purpose::Lists, Purpose::Streams];
+        let at_once = at_once.map(|purpose| self.store.connections_for(purpose));
         // Before the lock, which all calls need.
         let rows = rows
             .into_iter()
@@ -371,8 +369,9 @@ impl Known {
             if key.is_as(old) {
                 return;
             }
-            // However the key was changed, its clients still have to receive this.
+            // However the key was changed, its clients still have to receive this, and these calls go on.
             key.unsent_bytes = Arc::clone(&old.unsent_bytes);
+            key.turns = Arc::clone(&old.turns);
         }
         self.end(&digest);
         if let Some(expire_time) = key.expire_time {
@@ -415,7 +414,7 @@ impl Known {
 fn key(
     row: sql::KeyRow,
     shop: impl FnOnce(&str) -> Arc<str>,
-    lists_at_once: usize,
+    [lists_at_once, pages_at_once]: [usize; 2],
 ) -> Result<(Digest, Key)> {
     let corrupt = |error: &dyn fmt::Display| Error::corrupt("api_keys", &row.id, error);
     let digest = Digest::try_from(row.digest.as_slice()).map_err(|error| corrupt(&error))?;
@@ -433,7 +432,7 @@ fn key(
         may_act: doc.may_act,
         expire_time: row.expire_time,
         ended: CancellationToken::new(),
-        lists: Semaphore::new(lists_at_once),
+        turns: Arc::new(Turns::new(lists_at_once, pages_at_once)),
         unsent_bytes: Arc::default(),
     };
     Ok((digest, key))

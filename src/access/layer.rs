@@ -26,6 +26,7 @@ use futures::FutureExt as _;
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use sha2::Sha256;
+use tokio::sync::Semaphore;
 use tonic::{Code, Status};
 use tower::{Layer, Service};
 
@@ -60,6 +61,8 @@ struct Access {
     feed: Feed,
     open_reflection: bool,
     unsent: Unsent,
+    /// The turns of all writes.
+    writes: Semaphore,
     side_streams: side::Streams,
 }
 
@@ -88,6 +91,7 @@ impl AccessLayer {
             feed,
             open_reflection,
             unsent: Unsent::default(),
+            writes: Semaphore::new(limits::WRITES_MAX),
             side_streams: side::Streams::default(),
         }))
     }
@@ -180,7 +184,8 @@ impl Access {
             body
         } else {
             let arrives = deadline.min(started + limits::REQUEST_BODY_TIME_MAX);
-            let received = request::receive(&parts.headers, body, limits::SIDE_REQUEST_BYTES_MAX);
+            let max = limits::SIDE_REQUEST_BYTES_MAX;
+            let received = request::receive(&parts.headers, body, max, |_| Ok(()));
             Body::from(before(arrives, received).await??.0)
         };
         let passed = pass(inner, Request::from_parts(parts, body));
@@ -271,6 +276,7 @@ impl Access {
                     .with("allowed", method.roles.names()),
             );
         }
+        let _under_way = key.turns.begin()?;
         let recipient = Recipient {
             connection: parts.extensions.get().cloned().unwrap_or_default(),
             of_key: Arc::clone(&key.unsent_bytes),
@@ -282,8 +288,10 @@ impl Access {
         caller.revision = reached.clone();
 
         let arrives = deadline.min(call.started + limits::REQUEST_BODY_TIME_MAX);
-        let received = request::receive(&parts.headers, body, limits::REQUEST_BYTES_MAX);
-        let (bytes, message) = before(arrives, received).await??;
+        let max = limits::REQUEST_BYTES_MAX;
+        let room = |bytes| self.unsent.take_request(&recipient, bytes);
+        let received = request::receive(&parts.headers, body, max, room);
+        let (bytes, message, _room) = before(arrives, received).await??;
         wire::check(method, &message, key.roles)?;
         caller.request = self.request_id(method, &message)?;
         if let Some(revision) = request::metadata(&parts.headers, "clientela-min-revision")? {
@@ -296,11 +304,17 @@ impl Access {
         }
         parts.extensions.insert(caller);
         let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
-        let handled = in_turn(&key, method, AssertUnwindSafe(handled).catch_unwind());
-        let response = before(deadline, handled)
-            .await?
-            .ok_or_else(key_missing)?
-            .map_err(|_| Error::internal("a handler panicked"))?;
+        let handled = async {
+            // What a write did stays done, and its caller has to know of it.
+            let room = match method.reads_only {
+                true => None,
+                false => Some(self.unsent.keep_room(&recipient)?),
+            };
+            Ok::<_, Error>((room, AssertUnwindSafe(handled).catch_unwind().await))
+        };
+        let handled = in_turn(&key, method, &self.writes, handled);
+        let (room, response) = before(deadline, handled).await?.ok_or_else(key_missing)??;
+        let response = response.map_err(|_| Error::internal("a handler panicked"))?;
         let answer = TABLES.message(method.response);
         let view = answer
             .is_narrowed_for(key.roles)
@@ -318,11 +332,12 @@ impl Access {
             body
         };
         let (message, trailers) = answer::whole(body).await?;
-        // What a write did stays done, and its caller has to know of it.
-        if method.reads_only {
-            self.unsent.check(&recipient, message.len())?;
-        }
-        let charge = self.unsent.charge(recipient, message.len());
+        let charge = match room {
+            None => self.unsent.take(recipient, message.len())?,
+            Some(_) => self.unsent.charge(recipient, message.len()),
+        };
+        // Only now, so that no other answer gets it meanwhile.
+        drop(room);
         let body = unsent::body(&self.feed, message, trailers, charge);
         Ok(Response::from_parts(parts, body))
     }
@@ -371,6 +386,7 @@ impl Access {
             method: &method.path,
             revision: Reached::default(),
             key_ended: key.ended.clone(),
+            turns: Arc::clone(&key.turns),
         })
     }
 

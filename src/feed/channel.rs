@@ -1,6 +1,9 @@
 //! Where changes wait for the streams of one shop and kind: a ring for those that watch everything,
 //! and an inbox for each that watches a few names, so that a change wakes only who could want it.
 //!
+//! Invariant: an inbox lets go of a change when the ring does, so that the budget of the rings is that of both.
+//! Where a change cannot be read the ring lets go of all, and inboxes that cannot want it keep theirs.
+//!
 //! Nothing here is the truth: who is outrun, or comes late, reads the change log.
 
 mod delivery;
@@ -246,6 +249,7 @@ impl State {
             self.bytes -= oldest.size();
             self.floor = oldest.position;
             self.first += 1;
+            self.take_back(&oldest);
         }
     }
 

@@ -3,6 +3,7 @@
 //! The watch responses of all services carry the same field numbers, so one encoder serves them all;
 //! a test holds that against the contract.
 
+use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
 
 use bytes::{BufMut, Bytes, BytesMut};
@@ -55,6 +56,8 @@ pub struct Entry {
     /// The verdicts of filters on this change.
     pub verdicts: Verdicts,
     token: OnceLock<Box<str>>,
+    /// How many streams keep it back.
+    pub(super) keepers: AtomicUsize,
 }
 
 impl Entry {
@@ -99,6 +102,7 @@ impl Entry {
             decoded: OnceLock::new(),
             verdicts: Verdicts::default(),
             token: OnceLock::new(),
+            keepers: AtomicUsize::new(0),
         })
     }
 

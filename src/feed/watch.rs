@@ -34,7 +34,7 @@ use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::token::stream_digest;
 use super::{Feed, Permit};
-use crate::access::Caller;
+use crate::access::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -117,6 +117,7 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
     };
     let watch = Watch {
         feed: feed.clone(),
+        turns: Arc::clone(&caller.turns),
         stream_token: feed
             .0
             .tokens
@@ -129,7 +130,11 @@ pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
         scope,
         ids,
         filter: filter.map(|filter| feed.0.hub.share_filter(resource.kind(), filter)),
-        outbox: Outbox::new(options.delivery, options.min_update_interval),
+        outbox: Outbox::new(
+            options.delivery,
+            options.min_update_interval,
+            feed.0.kept.clone(),
+        ),
         beat_at: now + options.heartbeat,
         options,
         source,
@@ -192,6 +197,8 @@ enum Phase {
 /// One stream.
 pub(super) struct Watch {
     feed: Feed,
+    /// Its reads wait for these.
+    turns: Arc<Turns>,
     clock: Clock,
     shop: Arc<str>,
     resource: &'static dyn Resource,
@@ -260,7 +267,13 @@ impl Watch {
         match &self.phase {
             Phase::Resume(progress) => {
                 let topic = matches!(self.scope, Scope::Topic(_)).then(|| self.query(None));
-                self.reading = Some(reading::resume(&self.feed, self.resource, *progress, topic));
+                self.reading = Some(reading::resume(
+                    &self.feed,
+                    &self.turns,
+                    self.resource,
+                    *progress,
+                    topic,
+                ));
                 Ok(false)
             }
             Phase::Snapshot(_) => Ok(self.advance_snapshot()),
@@ -269,7 +282,7 @@ impl Watch {
                 Ok(true)
             }
             Phase::CatchUp => {
-                self.reading = Some(reading::log(&self.feed, self.position));
+                self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 Ok(false)
             }
             Phase::Live => self.take_changes(),

@@ -1,6 +1,7 @@
 //! WatchOperation: the operation as it is, then whenever it changes, until it has ended.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
@@ -71,7 +72,8 @@ impl Watch {
         let (store, feed) = (self.store.clone(), self.feed.clone());
         let (caller, id) = (self.caller.clone(), self.id.clone());
         let read = Apart::start(async move {
-            let _turn = feed.turn().await?;
+            let turns = Arc::clone(&caller.turns);
+            let _turn = feed.turn(&turns).await?;
             let read =
                 store.read(|conn| async move { read::get(conn, &caller, &id).await }.boxed());
             read.await

@@ -74,13 +74,18 @@ impl Connection {
         &self.0.unsent_bytes
     }
 
-    /// Counts an answer that was given up unread. The transport keeps the last part of each, which only the
-    /// end of the connection frees, so that the connection is cut when there are too many.
+    /// Counts an answer that was given up unread. The transport keeps the last part of each until its client
+    /// takes it or gives the call up too, so that the connection is cut when there are too many.
     pub fn abandon_answer(&self) {
         let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
         if before + 1 >= limits::ABANDONED_ANSWERS_MAX {
             self.0.cut.cancel();
         }
+    }
+
+    /// Nothing is left of an answer that was given up unread.
+    pub fn forget_answer(&self) {
+        self.0.abandoned_answers.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// Whether it was cut.

@@ -24,6 +24,7 @@ mod monitor;
 mod operations;
 mod plans;
 mod request_ids;
+mod room;
 mod side_services;
 mod throwaway_postgres;
 mod unread_answers;

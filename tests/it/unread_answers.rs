@@ -54,7 +54,7 @@ on_both_engines! {
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
     }
 
-    /// Small answers are with the transport at once, which only the end of their connection frees.
+    /// Small answers are with the transport at once, which holds them as long as their client does nothing.
     async fn a_connection_that_reads_none_of_many_answers_is_cut(shop: Shop with Setup::held()) {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
@@ -75,5 +75,36 @@ on_both_engines! {
         assert!(ended.await.unwrap().is_some_and(|data| data.is_err()), "it was cut");
 
         shop.admin().get_shop_settings(pb::GetShopSettingsRequest {}).await.unwrap();
+    }
+
+    /// What it cancels in the end does not count any more.
+    async fn a_connection_that_gives_up_an_answer_now_and_then_goes_on(shop: Shop with Setup::held()) {
+        let bearer = format!("Bearer {}", shop.admin_key);
+        let key = [("authorization", bearer.as_str())];
+        let settings = "/clientela.v1.AdminService/GetShopSettings";
+        let mut slow = Raw::connect(shop.address, 0).await;
+        for _ in 0..3 {
+            let mut unread = Vec::new();
+            for _ in 0..limits::ABANDONED_ANSWERS_MAX / 2 {
+                unread.push(slow.call(settings, &key, vec![0; 5]).await.expect("it goes on"));
+            }
+            // One that came later and is cut tells that these were given up.
+            let mut deaf = Raw::connect(shop.address, 0).await;
+            let mut ignored = Vec::new();
+            for _ in 0..limits::ABANDONED_ANSWERS_MAX {
+                ignored.push(deaf.call(settings, &key, vec![0; 5]).await.unwrap());
+            }
+            let mut last = ignored.pop().unwrap();
+            let ended = tokio::spawn(async move { last.data().await });
+            eventually("the end of the other connection", async || {
+                shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
+                ended.is_finished().then_some(())
+            })
+            .await;
+            drop(unread);
+        }
+
+        let last = slow.call(settings, &key, vec![0; 5]).await;
+        assert!(last.is_ok(), "it goes on");
     }
 }

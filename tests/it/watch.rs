@@ -12,6 +12,7 @@ mod resume;
 mod snapshot;
 mod stage;
 mod tokens;
+mod turns;
 pub mod writers;
 
 use std::collections::BTreeMap;

@@ -92,15 +92,21 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
 
 /// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
 /// no frame is refused as soon as that is known, whatever its client goes on to send. Its message has at most
-/// `max` bytes.
-pub async fn receive(headers: &HeaderMap, mut body: Body, max: usize) -> Result<(Bytes, Bytes)> {
+/// `max` bytes. `keep_room` is asked when its length is known, before the rest of it comes; what it gives is
+/// handed back.
+pub async fn receive<R>(
+    headers: &HeaderMap,
+    mut body: Body,
+    max: usize,
+    keep_room: impl Fn(usize) -> Result<R>,
+) -> Result<(Bytes, Bytes, Option<R>)> {
     let encoding = headers.get(ENCODING);
     if let Some(encoding) = encoding.filter(|encoding| *encoding != IDENTITY) {
         return Err(compressed(encoding));
     }
     let mut received = Bytes::new();
     let mut pieces = BytesMut::new();
-    let mut length = None;
+    let (mut length, mut room) = (None, None);
     while let Some(frame) = body.frame().await {
         // A client that goes away in the middle gets no answer, whatever it is.
         let Ok(data) = frame.map_err(|_| wire::malformed())?.into_data() else {
@@ -122,6 +128,7 @@ pub async fn receive(headers: &HeaderMap, mut body: Body, max: usize) -> Result<
         };
         if length.is_none() {
             length = announced(so_far, max)?;
+            room = length.map(&keep_room).transpose()?;
         }
         if length.is_some_and(|length| so_far.len() > length + FRAME_HEAD_BYTES) {
             return Err(wire::malformed());
@@ -134,7 +141,7 @@ pub async fn receive(headers: &HeaderMap, mut body: Body, max: usize) -> Result<
         return Err(wire::malformed());
     }
     let message = received.slice(FRAME_HEAD_BYTES..);
-    Ok((received, message))
+    Ok((received, message, room))
 }
 
 /// The length of the message that a frame begins with, once that has come.
@@ -181,7 +188,8 @@ mod tests {
     use super::*;
 
     async fn receive(headers: &HeaderMap, body: Body) -> Result<(Bytes, Bytes)> {
-        super::receive(headers, body, limits::REQUEST_BYTES_MAX).await
+        let received = super::receive(headers, body, limits::REQUEST_BYTES_MAX, |_| Ok(()));
+        received.await.map(|(frame, message, _)| (frame, message))
     }
 
     fn headers(values: &[(&'static str, &'static str)]) -> HeaderMap {

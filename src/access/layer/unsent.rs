@@ -59,51 +59,122 @@ impl Unsent {
     /// Whether `recipient` may begin a call: not when there is hardly room for the answer.
     ///
     /// # Errors
-    /// As [`check`](Self::check).
+    /// As [`take`](Self::take).
     pub fn admit(&self, recipient: &Recipient) -> Result<()> {
-        self.check(recipient, ROOM)
+        check_connection(recipient, ROOM, 0)?;
+        self.check_key(recipient, ROOM, 0)
     }
 
-    /// Whether `recipient` may get an answer of `more` bytes.
+    /// Counts an answer of `bytes` until the charge is dropped, if `recipient` may get it.
     ///
     /// # Errors
     /// OVERLOADED when the connection or the key leaves as much unreceived as it may. When the process has as
     /// much as it may, keys that hold more than an equal part of it are refused.
-    pub fn check(&self, recipient: &Recipient, more: usize) -> Result<()> {
-        let of_connection = recipient.connection.unsent_bytes().load(Ordering::Relaxed);
-        if is_over(of_connection, more, limits::UNSENT_BYTES_PER_CONNECTION_MAX) {
-            let text = "the connection has not received the answers to earlier calls";
-            return Err(unread(text, limits::UNSENT_BYTES_PER_CONNECTION_MAX));
+    pub fn take(&self, recipient: Recipient, bytes: usize) -> Result<Charge> {
+        // Counted before it is judged, so that two at once do not both get the last room.
+        let charge = self.charge(recipient, bytes);
+        check_connection(&charge.recipient, bytes, bytes)?;
+        self.check_key(&charge.recipient, bytes, bytes)?;
+        Ok(charge)
+    }
+
+    /// Counts a request of `bytes` among the answers as long as its call is under way. A small one needs
+    /// hardly more room than its call does.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn take_request(&self, recipient: &Recipient, bytes: usize) -> Result<Option<Charge>> {
+        if bytes < limits::COUNTED_REQUEST_BYTES {
+            return Ok(None);
         }
-        let of_key = recipient.of_key.load(Ordering::Relaxed);
-        if is_over(of_key, more, limits::UNSENT_BYTES_PER_KEY_MAX) {
-            let text = "clients of the key have not received the answers to earlier calls";
-            return Err(unread(text, limits::UNSENT_BYTES_PER_KEY_MAX));
-        }
-        let total = self.0.total.load(Ordering::Relaxed);
-        let part = limits::UNSENT_BYTES_MAX / self.0.keys.load(Ordering::Relaxed).max(1);
-        if is_over(total, more, limits::UNSENT_BYTES_MAX) && of_key >= part {
-            let text = "clients have not received the answers to earlier calls";
-            return Err(unread(text, limits::UNSENT_BYTES_MAX));
-        }
-        Ok(())
+        self.take(recipient.clone(), bytes).map(Some)
+    }
+
+    /// Keeps room for the answer of a write until it is known how large that is.
+    ///
+    /// # Errors
+    /// As [`take`](Self::take).
+    pub fn keep_room(&self, recipient: &Recipient) -> Result<Room> {
+        let bytes = limits::WRITE_ANSWER_ROOM;
+        check_connection(recipient, bytes, 0)?;
+        self.0.add(&recipient.of_key, bytes);
+        let room = Room {
+            unsent: self.clone(),
+            of_key: Arc::clone(&recipient.of_key),
+        };
+        self.check_key(recipient, bytes, bytes)?;
+        Ok(room)
     }
 
     /// Counts `bytes` of an answer until the charge is dropped.
     pub fn charge(&self, recipient: Recipient, bytes: usize) -> Charge {
-        if bytes > 0 {
-            let of_connection = recipient.connection.unsent_bytes();
-            of_connection.fetch_add(bytes, Ordering::Relaxed);
-            self.0.total.fetch_add(bytes, Ordering::Relaxed);
-            if recipient.of_key.fetch_add(bytes, Ordering::AcqRel) == 0 {
-                self.0.keys.fetch_add(1, Ordering::Relaxed);
-            }
-        }
+        let of_connection = recipient.connection.unsent_bytes();
+        of_connection.fetch_add(bytes, Ordering::Relaxed);
+        self.0.total.fetch_add(bytes, Ordering::Relaxed);
+        self.0.add(&recipient.of_key, bytes);
         Charge {
             unsent: self.clone(),
             recipient,
             bytes,
         }
+    }
+
+    /// Whether the key of `recipient` may have `more`, of which `counted` are counted already.
+    fn check_key(&self, recipient: &Recipient, more: usize, counted: usize) -> Result<()> {
+        let there = |count: &AtomicUsize| count.load(Ordering::Relaxed).saturating_sub(counted);
+        let of_key = there(&recipient.of_key);
+        if is_over(of_key, more, limits::UNSENT_BYTES_PER_KEY_MAX) {
+            let text = "clients of the key have not received the answers to earlier calls";
+            return Err(unread(text, limits::UNSENT_BYTES_PER_KEY_MAX));
+        }
+        let part = limits::UNSENT_BYTES_MAX / self.0.keys.load(Ordering::Relaxed).max(1);
+        if is_over(there(&self.0.total), more, limits::UNSENT_BYTES_MAX) && of_key >= part {
+            let text = "clients have not received the answers to earlier calls";
+            return Err(unread(text, limits::UNSENT_BYTES_MAX));
+        }
+        Ok(())
+    }
+}
+
+/// Whether the connection of `recipient` may have `more`, of which `counted` are counted already.
+fn check_connection(recipient: &Recipient, more: usize, counted: usize) -> Result<()> {
+    let of_connection = recipient.connection.unsent_bytes().load(Ordering::Relaxed);
+    let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
+    if is_over(of_connection.saturating_sub(counted), more, max) {
+        let text = "the connection has not received the answers to earlier calls";
+        return Err(unread(text, max));
+    }
+    Ok(())
+}
+
+impl Counts {
+    fn add(&self, of_key: &AtomicUsize, bytes: usize) {
+        if bytes > 0 && of_key.fetch_add(bytes, Ordering::AcqRel) == 0 {
+            self.keys.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn take_away(&self, of_key: &AtomicUsize, bytes: usize) {
+        if bytes > 0 && of_key.fetch_sub(bytes, Ordering::AcqRel) == bytes {
+            self.keys.fetch_sub(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// Room that is kept for the answer of a write.
+///
+/// It counts for the key alone: a connection has room for answers that it can take, and the process for
+/// those of [`limits::WRITES_MAX`] writes beside its limit.
+pub struct Room {
+    unsent: Unsent,
+    of_key: Arc<AtomicUsize>,
+}
+
+impl Drop for Room {
+    fn drop(&mut self) {
+        self.unsent
+            .0
+            .take_away(&self.of_key, limits::WRITE_ANSWER_ROOM);
     }
 }
 
@@ -145,13 +216,38 @@ impl Drop for Charge {
         of_connection.fetch_sub(self.bytes, Ordering::Relaxed);
         let counts = &self.unsent.0;
         counts.total.fetch_sub(self.bytes, Ordering::Relaxed);
-        if self
-            .recipient
-            .of_key
-            .fetch_sub(self.bytes, Ordering::AcqRel)
-            == self.bytes
-        {
-            counts.keys.fetch_sub(1, Ordering::Relaxed);
+        counts.take_away(&self.recipient.of_key, self.bytes);
+    }
+}
+
+/// The end that an answer comes to. Whoever has a part of the answer has this.
+struct Fate {
+    connection: Connection,
+    /// The transport let go of the answer, as one does whose client has left.
+    is_left: AtomicBool,
+    /// It was given up unread.
+    is_abandoned: AtomicBool,
+}
+
+impl Fate {
+    fn of(charge: &Charge) -> Arc<Self> {
+        Arc::new(Self {
+            connection: charge.recipient.connection.clone(),
+            is_left: AtomicBool::new(false),
+            is_abandoned: AtomicBool::new(false),
+        })
+    }
+
+    fn abandon(&self) {
+        self.is_abandoned.store(true, Ordering::Relaxed);
+        self.connection.abandon_answer();
+    }
+}
+
+impl Drop for Fate {
+    fn drop(&mut self) {
+        if *self.is_abandoned.get_mut() {
+            self.connection.forget_answer();
         }
     }
 }
@@ -160,6 +256,7 @@ impl Drop for Charge {
 struct Charged {
     bytes: Bytes,
     _charge: Charge,
+    _fate: Arc<Fate>,
 }
 
 impl AsRef<[u8]> for Charged {
@@ -170,18 +267,18 @@ impl AsRef<[u8]> for Charged {
 
 /// The body of an answer of one message, which is given up when its connection does not take it.
 pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Charge) -> Body {
-    let left = Arc::new(AtomicBool::new(false));
+    let fate = Fate::of(&charge);
     let frames = Frames {
         comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
         message,
         trailers,
         charge,
         is_done: false,
-        left: Arc::clone(&left),
+        fate: Arc::clone(&fate),
     };
     Body::new(Guarded {
         frames: feed.guard(frames),
-        left,
+        fate: Some(fate),
     })
 }
 
@@ -190,7 +287,7 @@ pub fn stream(feed: &Feed, body: Body) -> Body {
     let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
     Body::new(Guarded {
         frames: feed.guard(frames),
-        left: Arc::default(),
+        fate: None,
     })
 }
 
@@ -201,8 +298,7 @@ struct Frames {
     trailers: Option<HeaderMap>,
     charge: Charge,
     is_done: bool,
-    /// Set when the transport lets go of the answer.
-    left: Arc<AtomicBool>,
+    fate: Arc<Fate>,
 }
 
 impl Frames {
@@ -219,6 +315,7 @@ impl Frames {
         Bytes::from_owner(Charged {
             bytes,
             _charge: self.charge.split(length),
+            _fate: Arc::clone(&self.fate),
         })
     }
 }
@@ -238,8 +335,8 @@ impl Stream for Frames {
 
 impl Drop for Frames {
     fn drop(&mut self) {
-        if !self.is_done && !self.left.load(Ordering::Relaxed) {
-            self.charge.recipient.connection.abandon_answer();
+        if !self.is_done && !self.fate.is_left.load(Ordering::Relaxed) {
+            self.fate.abandon();
         }
     }
 }
@@ -247,7 +344,7 @@ impl Drop for Frames {
 /// The frames of an answer as a body.
 struct Guarded<S> {
     frames: S,
-    left: Arc<AtomicBool>,
+    fate: Option<Arc<Fate>>,
 }
 
 impl<S> http_body::Body for Guarded<S>
@@ -273,7 +370,9 @@ where
 
 impl<S> Drop for Guarded<S> {
     fn drop(&mut self) {
-        self.left.store(true, Ordering::Relaxed);
+        if let Some(fate) = &self.fate {
+            fate.is_left.store(true, Ordering::Relaxed);
+        }
     }
 }
 
@@ -298,14 +397,19 @@ mod tests {
     }
 
     fn frames(unsent: &Unsent, to: &Recipient, message: Vec<u8>) -> Frames {
+        let charge = unsent.charge(to.clone(), message.len());
         Frames {
-            charge: unsent.charge(to.clone(), message.len()),
             comes_in_pieces: message.len() > limits::ANSWER_CHUNK_BYTES,
             message: message.into(),
             trailers: Some(HeaderMap::new()),
             is_done: false,
-            left: Arc::default(),
+            fate: Fate::of(&charge),
+            charge,
         }
+    }
+
+    fn take(unsent: &Unsent, to: &Recipient) -> Result<()> {
+        unsent.take(to.clone(), 1).map(drop)
     }
 
     fn total(unsent: &Unsent) -> usize {
@@ -347,15 +451,15 @@ mod tests {
     fn a_connection_that_takes_nothing_gets_no_more() {
         let (unsent, to) = (Unsent::default(), recipient());
         let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
-        unsent.check(&to, 2 * max).unwrap();
+        drop(unsent.take(to.clone(), 2 * max).unwrap());
         let charge = unsent.charge(to.clone(), max);
 
-        let refused = unsent.check(&to, 1).unwrap_err();
+        let refused = take(&unsent, &to).unwrap_err();
         assert_eq!(refused.reason(), ErrorReason::Overloaded);
         assert!(refused.is_retryable());
-        unsent.check(&another(&to), 1).unwrap();
+        take(&unsent, &another(&to)).unwrap();
         drop(charge);
-        unsent.check(&to, 1).unwrap();
+        take(&unsent, &to).unwrap();
     }
 
     #[test]
@@ -364,11 +468,47 @@ mod tests {
         let half = limits::UNSENT_BYTES_PER_KEY_MAX / 2;
         let charges = [(), ()].map(|()| unsent.charge(another(&to), half));
 
-        let refused = unsent.check(&another(&to), 1).unwrap_err();
+        let refused = take(&unsent, &another(&to)).unwrap_err();
         assert_eq!(refused.reason(), ErrorReason::Overloaded);
-        unsent.check(&recipient(), 1).unwrap();
+        take(&unsent, &recipient()).unwrap();
         drop(charges);
-        unsent.check(&to, 1).unwrap();
+        take(&unsent, &to).unwrap();
+    }
+
+    /// Counted before they are judged, no two get the last room; what is refused is not counted any more.
+    #[test]
+    fn what_is_refused_is_not_counted() {
+        let (unsent, to) = (Unsent::default(), recipient());
+        let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
+        let charge = unsent.take(to.clone(), max).unwrap();
+
+        assert!(unsent.take(to.clone(), 7).is_err());
+
+        assert_eq!(total(&unsent), max);
+        drop(charge);
+        assert_eq!(total(&unsent), 0);
+        assert_eq!(unsent.0.keys.load(Ordering::Relaxed), 0);
+    }
+
+    #[test]
+    fn writes_keep_room_of_their_key_until_they_are_answered() {
+        let (unsent, to) = (Unsent::default(), recipient());
+        let answers = limits::UNSENT_BYTES_PER_KEY_MAX / limits::WRITE_ANSWER_ROOM;
+        let mut rooms: Vec<_> = (0..answers)
+            .map(|_| unsent.keep_room(&another(&to)).unwrap())
+            .collect();
+
+        assert!(unsent.keep_room(&another(&to)).is_err());
+        assert!(take(&unsent, &another(&to)).is_err());
+        unsent.keep_room(&recipient()).unwrap();
+        let answer = unsent.charge(to.clone(), limits::WRITE_ANSWER_ROOM);
+        rooms.pop();
+        assert!(
+            unsent.keep_room(&another(&to)).is_err(),
+            "the answer has it"
+        );
+        drop((rooms, answer));
+        assert_eq!(unsent.0.keys.load(Ordering::Relaxed), 0);
     }
 
     #[test]
@@ -378,25 +518,42 @@ mod tests {
         let fillers = std::array::from_fn::<_, 4, _>(|_| recipient());
         let charges = fillers.clone().map(|filler| unsent.charge(filler, held));
 
-        assert!(unsent.check(&fillers[0], 1).is_err());
-        unsent.check(&recipient(), 1).unwrap();
+        assert!(take(&unsent, &fillers[0]).is_err());
+        take(&unsent, &recipient()).unwrap();
         drop(charges);
-        unsent.check(&fillers[0], 1).unwrap();
+        take(&unsent, &fillers[0]).unwrap();
+    }
+
+    /// An answer that is given up when the transport has a piece of it.
+    fn given_up(unsent: &Unsent, to: &Recipient) -> Bytes {
+        frames(unsent, to, vec![0; 5]).piece()
     }
 
     #[test]
     fn answers_that_are_given_up_end_their_connection_and_answers_of_who_left_do_not() {
         let (unsent, to) = (Unsent::default(), recipient());
+        let mut held = Vec::new();
         for _ in 1..limits::ABANDONED_ANSWERS_MAX {
-            drop(frames(&unsent, &to, vec![0; 5]));
+            held.push(given_up(&unsent, &to));
             let answer = frames(&unsent, &to, vec![0; 5]);
-            answer.left.store(true, Ordering::Relaxed);
+            answer.fate.is_left.store(true, Ordering::Relaxed);
             drop(answer);
         }
         assert!(!to.connection.is_cut());
 
-        drop(frames(&unsent, &to, vec![0; 5]));
+        held.push(given_up(&unsent, &to));
 
         assert!(to.connection.is_cut());
+    }
+
+    #[test]
+    fn answers_of_which_nothing_is_left_do_not_end_their_connection() {
+        let (unsent, to) = (Unsent::default(), recipient());
+
+        for _ in 0..2 * limits::ABANDONED_ANSWERS_MAX {
+            drop(given_up(&unsent, &to));
+        }
+
+        assert!(!to.connection.is_cut());
     }
 }

@@ -31,6 +31,28 @@ impl State {
         new
     }
 
+    /// Takes a change that the ring has let go of from the inboxes that still have it. Their streams read it
+    /// in the log.
+    pub(super) fn take_back(&self, entry: &Arc<Entry>) {
+        let is_held = || Arc::strong_count(entry) > 1;
+        // Nearly always all streams have taken it.
+        if !is_held() {
+            return;
+        }
+        for inbox in self.inboxes.get(&*entry.id).into_iter().flatten() {
+            inbox.let_go(entry);
+        }
+        if self.topics == 0 || !is_held() {
+            return;
+        }
+        // Its resource may have lost the topic since, and is not followed any more.
+        let topics = self.inboxes.iter();
+        let topics = topics.filter(|(key, _)| key.starts_with(TOPIC_SIGN));
+        for inbox in topics.flat_map(|(_, inboxes)| inboxes) {
+            inbox.let_go(entry);
+        }
+    }
+
     /// Puts a change into the inboxes that could want it.
     pub(super) fn deliver(&mut self, resource: &dyn Resource, entry: &Arc<Entry>) {
         if self.inboxes.is_empty() {

@@ -79,6 +79,18 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
+    /// Drops what waits if this change is the first of it.
+    pub(super) fn let_go(&self, entry: &Arc<Entry>) {
+        let waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
+        let first = waiting.entries.front();
+        let is_first = first.is_some_and(|first| Arc::ptr_eq(first, entry));
+        drop(waiting);
+        // Under the lock of the channel nothing is added meanwhile.
+        if is_first {
+            self.outrun();
+        }
+    }
+
     /// Takes what waits.
     pub fn take(&self) -> Taken {
         let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);

@@ -142,3 +142,32 @@ fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
     assert!(matches!(channel.read(end, 10), Taken::Outrun));
     assert!(ring.oldest.is_some(), "what came behind it is kept");
 }
+
+/// Those that have taken theirs go on.
+#[test]
+fn an_inbox_keeps_nothing_that_the_ring_let_go_of() {
+    let channel = channel();
+    let topic = open(&channel, Inbox::of_topic("ada"));
+    let named = open(&channel, Inbox::of_ids(&["a".to_owned()]));
+    let other = open(&channel, Inbox::of_ids(&["b".to_owned()]));
+    let first = change("a", 1, Some("ada"));
+    let Arrival::Entry(entry) = &first else {
+        panic!("it can be read");
+    };
+    let entry = Arc::downgrade(entry);
+    // After the second it is not followed any more.
+    channel.push(vec![
+        first,
+        change("a", 2, Some("nobody")),
+        change("b", 1, Some("nobody")),
+    ]);
+
+    channel.evict_oldest();
+
+    assert!(entry.upgrade().is_none(), "somebody keeps it");
+    assert!(matches!(topic.take(), Taken::Outrun));
+    assert!(matches!(named.take(), Taken::Outrun));
+    channel.evict_oldest();
+    assert_eq!(taken(&named), told(&[]));
+    assert_eq!(taken(&other), told(&[("b", 1)]));
+}

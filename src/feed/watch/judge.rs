@@ -196,7 +196,13 @@ impl Watch {
         }
         let due = self.timed.take_due(now, DUE_ROWS);
         let shop = Arc::clone(&self.shop);
-        self.reading = Some(reading::due(&self.feed, self.resource, shop, due));
+        self.reading = Some(reading::due(
+            &self.feed,
+            &self.turns,
+            self.resource,
+            shop,
+            due,
+        ));
     }
 
     /// Judges again what the clock has changed. What is newer than it was, or gone, has a change in the log

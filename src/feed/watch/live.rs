@@ -19,7 +19,7 @@ impl Watch {
                 self.floor = self.feed.0.hub.floor();
                 if self.feed.0.settings.plant.catches_up() {
                     // Also where nothing seems to be missing: only the log knows whether its rows can be had.
-                    self.reading = Some(reading::log(&self.feed, self.position));
+                    self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 } else {
                     self.move_to(self.floor);
                 }

@@ -8,6 +8,7 @@ use tokio::time::Instant;
 
 use super::paced::Paced;
 use crate::feed::entry::{Element, Entry};
+use crate::feed::kept::KeptBytes;
 use crate::feed::position::Position;
 use crate::feed::resource::Resource;
 use crate::proto::pb::DeliveryMode;
@@ -58,6 +59,7 @@ pub struct Batch {
 pub struct Outbox {
     delivery: DeliveryMode,
     interval: Duration,
+    kept: KeptBytes,
     every: Vec<Outgoing>,
     latest: IndexMap<Box<str>, Outgoing>,
     /// The latest instead, where an interval has to pass between two changes of a resource.
@@ -65,13 +67,14 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    pub fn new(delivery: DeliveryMode, interval: Duration) -> Self {
+    pub fn new(delivery: DeliveryMode, interval: Duration, kept: KeptBytes) -> Self {
         Self {
             delivery,
             interval,
             every: Vec::new(),
             latest: IndexMap::new(),
-            paced: (!interval.is_zero()).then(|| Paced::new(interval)),
+            paced: (!interval.is_zero()).then(|| Paced::new(interval, kept.clone())),
+            kept,
         }
     }
 
@@ -100,7 +103,7 @@ impl Outbox {
 
     /// Forgets what waits.
     pub fn clear(&mut self) {
-        *self = Self::new(self.delivery, self.interval);
+        *self = Self::new(self.delivery, self.interval, self.kept.clone());
     }
 
     /// Makes everything due from now on.

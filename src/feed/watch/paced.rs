@@ -9,14 +9,17 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::outbox::Outgoing;
+use crate::feed::kept::{Kept, KeptBytes};
 use crate::feed::position::Position;
 
-/// Beyond so many resources that wait for their interval, none is made to wait.
+/// Beyond so many resources that wait for their interval, none of the stream is made to wait.
 const WAITING_MAX: usize = 10_000;
 
 /// Changes that wait, and when each resource was sent last.
 pub struct Paced {
     interval: Duration,
+    /// Beyond what may be kept back, no stream makes any resource wait.
+    kept: KeptBytes,
     waiting: HashMap<Arc<str>, Waiting>,
     /// The resources that may be sent now, in the order of the changes.
     due: BTreeMap<u64, Arc<str>>,
@@ -32,6 +35,7 @@ pub struct Paced {
 
 struct Waiting {
     outgoing: Outgoing,
+    _kept: Kept,
     order: u64,
     /// From when on it may be sent; None if it may be now.
     at: Option<Instant>,
@@ -39,9 +43,10 @@ struct Waiting {
 
 impl Paced {
     /// Nothing waits yet. `interval` has to pass between two changes of a resource.
-    pub fn new(interval: Duration) -> Self {
+    pub fn new(interval: Duration, kept: KeptBytes) -> Self {
         Self {
             interval,
+            kept,
             waiting: HashMap::new(),
             due: BTreeMap::new(),
             later: BTreeMap::new(),
@@ -75,6 +80,7 @@ impl Paced {
         let before = outgoing.before;
         self.befores.entry(before.key()).or_insert((before, 0)).1 += 1;
         let waiting = Waiting {
+            _kept: self.kept.keep(&outgoing.entry),
             outgoing,
             order,
             at,
@@ -99,7 +105,7 @@ impl Paced {
 
     /// When the next change is due; None if none waits.
     pub fn due(&self, now: Instant) -> Option<Instant> {
-        if !self.due.is_empty() {
+        if !self.due.is_empty() || (!self.later.is_empty() && self.is_too_much()) {
             return Some(now);
         }
         self.later.first_key_value().map(|((at, _), _)| *at)
@@ -114,7 +120,7 @@ impl Paced {
 
     /// Takes what is due, in the order of the changes.
     pub fn take_due(&mut self, now: Instant) -> Vec<Outgoing> {
-        let too_many = self.waiting.len() > WAITING_MAX;
+        let too_many = self.is_too_much();
         while let Some(first) = self.later.first_entry()
             && (too_many || first.key().0 <= now)
         {
@@ -143,6 +149,10 @@ impl Paced {
             }
         }
         taken
+    }
+
+    fn is_too_much(&self) -> bool {
+        self.waiting.len() > WAITING_MAX || self.kept.is_over()
     }
 
     fn make_due(&mut self, order: u64, id: Arc<str>) {

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::{Phase, Watch, snapshot};
+use crate::access::Turns;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::feed::apart::Apart;
@@ -172,13 +173,14 @@ impl Watch {
 /// Whether history goes on where the reader is; for a stream with a topic with the query for what has it.
 pub fn resume(
     feed: &Feed,
+    turns: &Arc<Turns>,
     resource: &'static dyn Resource,
     progress: Progress,
     topic: Option<PageQuery>,
 ) -> Reading {
-    let feed = feed.clone();
+    let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
-        let _turn = feed.turn().await?;
+        let _turn = feed.turn(&turns).await?;
         let order = feed.0.settings.order;
         let checks = feed.0.settings.plant.checks_history();
         let read = feed.0.store.snapshot(|conn| {
@@ -212,10 +214,15 @@ pub fn resume(
 }
 
 /// A page of a snapshot.
-pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> Reading {
-    let feed = feed.clone();
+pub fn page(
+    feed: &Feed,
+    turns: &Arc<Turns>,
+    resource: &'static dyn Resource,
+    query: PageQuery,
+) -> Reading {
+    let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
-        let _turn = feed.turn().await?;
+        let _turn = feed.turn(&turns).await?;
         let order = feed.0.settings.order;
         let read = feed.0.store.snapshot(|conn| {
             async move {
@@ -246,10 +253,10 @@ pub fn page(feed: &Feed, resource: &'static dyn Resource, query: PageQuery) -> R
 }
 
 /// The change log after a position.
-pub fn log(feed: &Feed, after: Position) -> Reading {
-    let feed = feed.clone();
+pub fn log(feed: &Feed, turns: &Arc<Turns>, after: Position) -> Reading {
+    let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
-        let _turn = feed.turn().await?;
+        let _turn = feed.turn(&turns).await?;
         // Whatever was handed to the channels by now can be read below.
         let handed = feed.0.hub.position();
         let order = feed.0.settings.order;
@@ -276,13 +283,14 @@ pub fn log(feed: &Feed, after: Position) -> Reading {
 /// Resources of a shop as they are now; `versions` are those that a stream knows.
 pub fn due(
     feed: &Feed,
+    turns: &Arc<Turns>,
     resource: &'static dyn Resource,
     shop: Arc<str>,
     versions: HashMap<Box<str>, i64>,
 ) -> Reading {
-    let feed = feed.clone();
+    let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
-        let _turn = feed.turn().await?;
+        let _turn = feed.turn(&turns).await?;
         let query = PageQuery {
             shop,
             scope: Scope::Ids(versions.keys().map(ToString::to_string).collect()),

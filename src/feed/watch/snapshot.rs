@@ -95,11 +95,11 @@ impl Watch {
             None => {
                 let after = snapshot.after.clone();
                 let query = self.query(after);
-                self.reading = Some(reading::page(&self.feed, self.resource, query));
+                self.reading = Some(reading::page(&self.feed, &self.turns, self.resource, query));
                 false
             }
             Some(end) if end.is_after(self.position) => {
-                self.reading = Some(reading::log(&self.feed, self.position));
+                self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 false
             }
             Some(_) => {

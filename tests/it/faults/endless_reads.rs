@@ -3,17 +3,22 @@
 
 use std::time::Duration;
 
+use clientela::limits;
 use clientela::proto::pb::{self, ErrorReason, Role};
+use futures::FutureExt as _;
 use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{assert_unavailable, health_turns, run, somebody_else, write};
+use crate::harness::raw::Raw;
 use crate::harness::{Engine, Setup, Shop, assert_refused, eventually};
 use crate::watch::{add, visitor};
 
 /// More lists at once than there are connections for them.
 const MANY: usize = 40;
+/// Calls that are open on one connection.
+const CALLS_ON_A_CONNECTION: usize = 200;
 
 /// A shop whose titles are never listed to their end, and whose database lets a statement take its time.
 async fn shop(engine: Engine, store: fn(&mut clientela::store::StoreConfig)) -> Shop {
@@ -131,6 +136,38 @@ async fn the_lists_of_one_key_leave_room_for_others(shop: Shop) {
     health_turns(&shop, ServingStatus::Serving).await;
 }
 
+async fn a_key_has_only_so_many_calls_under_way(shop: Shop) {
+    let (greedy, good) = (
+        shop.key(&[Role::Support]).await,
+        shop.key(&[Role::Support]).await,
+    );
+    let bearer = format!("Bearer {greedy}");
+    let headers = [("authorization", bearer.as_str()), ("grpc-timeout", "60S")];
+    let list = "/clientela.v1.CustomerService/ListTitles";
+    let mut calls = Vec::new();
+    for _ in 0..=limits::CALLS_PER_KEY_MAX / CALLS_ON_A_CONNECTION {
+        let mut connection = Raw::connect(shop.address, 1024).await;
+        for _ in 0..CALLS_ON_A_CONNECTION {
+            let begun = connection.begin(list, &headers, vec![0; 5], true).await;
+            calls.push(begun.answered().boxed());
+        }
+    }
+
+    // No other can come to an end.
+    let (first, _, others) = futures::future::select_all(calls).await;
+
+    let refused = first.map(drop).expect_err("the list has no end");
+    assert_refused(&refused, Code::ResourceExhausted, ErrorReason::Overloaded);
+    other_list(&shop, &good)
+        .await
+        .expect("a list of another key");
+    drop(others);
+    eventually("the end of the calls", || async {
+        other_list(&shop, &greedy).await.ok()
+    })
+    .await;
+}
+
 async fn a_statement_that_takes_too_long_is_ended(shop: Shop) {
     let key = shop.key(&[Role::Support]).await;
 
@@ -161,6 +198,7 @@ macro_rules! on_both {
 on_both! {
     a_list_ends_with_its_caller, super::no_limit;
     the_lists_of_one_key_leave_room_for_others, super::no_limit;
+    a_key_has_only_so_many_calls_under_way, super::no_limit;
     a_statement_that_takes_too_long_is_ended, |store| {
         store.statement_timeout = std::time::Duration::from_millis(500);
     };

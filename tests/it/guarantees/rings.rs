@@ -26,6 +26,17 @@ fn small() -> Setup {
     Setup { feed, ..usual }
 }
 
+/// The rings hold nothing, and nothing can be kept back. The clock stands still.
+fn without_room() -> Setup {
+    let held = Setup::held();
+    let feed = FeedSettings {
+        rings_bytes_max: 1,
+        paced_bytes_max: 1,
+        ..held.feed.clone()
+    };
+    Setup { feed, ..held }
+}
+
 /// A key of each of several shops.
 async fn keys(shop: &Shop) -> Vec<String> {
     let mut keys = Vec::new();
@@ -124,6 +135,37 @@ on_both_engines! {
         for (mut watch, last) in watches.into_iter().zip(last) {
             watch.until("all changes", |watch| watch.carts == last).await;
             assert_eq!(watch.changes.len(), WRITES, "every version came once");
+        }
+    }
+
+    /// The ring lets go of each before the stream can look at it.
+    async fn a_stream_of_names_is_told_what_the_ring_let_go_of(shop: Shop with without_room()) {
+        let cart = write(&shop, &shop.admin_key, 0).await;
+        let request = WatchCartsRequest { names: vec![cart.name], ..every() };
+        let mut watch = CartWatch::open(&mut shop.carts(), request).await.unwrap().strict();
+        watch.snapshot().await;
+
+        for _ in 0..WRITES / 3 {
+            write(&shop, &shop.admin_key, 0).await;
+        }
+
+        watch.until("all changes", |watch| watch.changes.len() >= WRITES / 3).await;
+        assert_eq!(watch.changes.len(), WRITES / 3, "every version came once");
+    }
+
+    /// No interval comes to its end.
+    async fn changes_are_kept_back_only_where_there_is_room(shop: Shop with without_room()) {
+        let options = WatchOptions {
+            min_update_interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
+            ..Default::default()
+        };
+        let request = WatchCartsRequest { options: Some(options), ..Default::default() };
+        let mut watch = CartWatch::open(&mut shop.carts(), request).await.unwrap();
+        watch.snapshot().await;
+
+        for _ in 0..3 {
+            let cart = write(&shop, &shop.admin_key, 0).await;
+            watch.until("the change", |watch| watch.carts.values().any(|it| it == &cart)).await;
         }
     }
 

@@ -72,7 +72,10 @@ fn whatever_comes_is_sent_as_the_plain_way_sends_it() {
     let interval = Duration::from_millis(100);
     let mut random = rand::rng();
     for _ in 0..50 {
-        let (mut paced, mut plain) = (Paced::new(interval), Plain::default());
+        let (mut paced, mut plain) = (
+            Paced::new(interval, KeptBytes::new(usize::MAX)),
+            Plain::default(),
+        );
         let mut now = Instant::now();
         for seq in 1..400 {
             match random.random_range(0..10) {
@@ -107,7 +110,7 @@ fn whatever_comes_is_sent_as_the_plain_way_sends_it() {
 
 #[test]
 fn beyond_what_may_wait_none_is_made_to_wait() {
-    let mut paced = Paced::new(Duration::from_secs(60));
+    let mut paced = Paced::new(Duration::from_secs(60), KeptBytes::new(usize::MAX));
     let now = Instant::now();
     let put = |paced: &mut Paced, begin: i64| {
         for number in 0..=i64::try_from(WAITING_MAX).expect("it is small") {
@@ -125,4 +128,25 @@ fn beyond_what_may_wait_none_is_made_to_wait() {
 
     assert_eq!(paced.take_due(now).len(), WAITING_MAX + 1);
     assert_eq!((paced.before(), paced.due(now)), (None, None));
+}
+
+#[test]
+fn nothing_waits_where_too_much_is_kept_back() {
+    let one = change(1, "a").entry.size();
+    let kept = KeptBytes::new(one);
+    let interval = Duration::from_secs(60);
+    let [mut first, mut second] = [(), ()].map(|()| Paced::new(interval, kept.clone()));
+    let now = Instant::now();
+    for paced in [&mut first, &mut second] {
+        paced.put("a", change(1, "a"));
+        assert_eq!(paced.take_due(now).len(), 1);
+    }
+
+    first.put("a", change(2, "a"));
+    assert_eq!(first.take_due(now).len(), 0);
+    second.put("a", change(2, "a"));
+
+    assert_eq!(second.due(now), Some(now));
+    assert_eq!(second.take_due(now).len(), 1);
+    assert_eq!(first.take_due(now).len(), 0, "there is room again");
 }
