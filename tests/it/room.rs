@@ -33,7 +33,7 @@ fn announced(bytes: usize) -> Vec<u8> {
 }
 
 /// Calls that say how large their requests are, and do not send them.
-async fn announce(connection: &mut Raw, bearer: &str, requests: usize) -> Vec<Begun> {
+async fn announce(connection: &Raw, bearer: &str, requests: usize) -> Vec<Begun> {
     let headers = [("authorization", bearer)];
     let mut begun = Vec::new();
     for _ in 0..requests {
@@ -75,7 +75,7 @@ on_both_engines! {
         });
         let mut begun = Vec::new();
         for _ in 0..CONNECTIONS {
-            let mut deaf = Raw::connect(shop.address, 1024).await;
+            let deaf = Raw::connect(shop.address, 1024).await;
             for _ in 0..WRITES {
                 begun.push(deaf.begin(ADD, &headers, add.clone(), true).await);
             }
@@ -103,16 +103,16 @@ on_both_engines! {
     async fn requests_in_flight_are_bounded(shop: Shop with Setup::held()) {
         let bearer = format!("Bearer {}", shop.key(&[Role::Support]).await);
         let headers = [("authorization", bearer.as_str())];
-        let mut one = Raw::connect(shop.address, 1024).await;
-        let held = announce(&mut one, &bearer, 2 * REQUESTS).await;
+        let one = Raw::connect(shop.address, 1024).await;
+        let held = announce(&one, &bearer, 2 * REQUESTS).await;
         let refused = first_refusal(held).await;
         assert_refused(&refused, Code::ResourceExhausted, ErrorReason::Overloaded);
 
         // The calls before have ended with what was held of them; what the key has is spread now.
         let mut held = Vec::new();
         for _ in 0..CONNECTIONS {
-            let mut connection = Raw::connect(shop.address, 1024).await;
-            held.extend(announce(&mut connection, &bearer, REQUESTS).await);
+            let connection = Raw::connect(shop.address, 1024).await;
+            held.extend(announce(&connection, &bearer, REQUESTS).await);
         }
         let answers = held.into_iter().map(|call| call.answered().boxed());
         let (first, _, held) = select_all(answers).await;
@@ -123,7 +123,7 @@ on_both_engines! {
 
         eventually("room for the key", async || {
             let settings = "/clientela.v1.AdminService/GetShopSettings";
-            let mut fresh = Raw::connect(shop.address, 1024).await;
+            let fresh = Raw::connect(shop.address, 1024).await;
             fresh.call(settings, &headers, vec![0; 5]).await.ok().map(drop)
         })
         .await;

@@ -82,14 +82,14 @@ on_both_engines! {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
         let settings = "/clientela.v1.AdminService/GetShopSettings";
-        let mut slow = Raw::connect(shop.address, 0).await;
+        let slow = Raw::connect(shop.address, 0).await;
         for _ in 0..3 {
             let mut unread = Vec::new();
             for _ in 0..limits::ABANDONED_ANSWERS_MAX / 2 {
                 unread.push(slow.call(settings, &key, vec![0; 5]).await.expect("it goes on"));
             }
             // One that came later and is cut tells that these were given up.
-            let mut deaf = Raw::connect(shop.address, 0).await;
+            let deaf = Raw::connect(shop.address, 0).await;
             let mut ignored = Vec::new();
             for _ in 0..limits::ABANDONED_ANSWERS_MAX {
                 ignored.push(deaf.call(settings, &key, vec![0; 5]).await.unwrap());

@@ -146,7 +146,7 @@ async fn a_key_has_only_so_many_calls_under_way(shop: Shop) {
     let list = "/clientela.v1.CustomerService/ListTitles";
     let mut calls = Vec::new();
     for _ in 0..=limits::CALLS_PER_KEY_MAX / CALLS_ON_A_CONNECTION {
-        let mut connection = Raw::connect(shop.address, 1024).await;
+        let connection = Raw::connect(shop.address, 1024).await;
         for _ in 0..CALLS_ON_A_CONNECTION {
             let begun = connection.begin(list, &headers, vec![0; 5], true).await;
             calls.push(begun.answered().boxed());
