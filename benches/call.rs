@@ -7,7 +7,7 @@ use prost::{Message, Name};
 use prost_reflect::MethodDescriptor;
 use tonic::client::Grpc;
 use tonic::codegen::http::uri::PathAndQuery;
-use tonic::{Code, Request, Response, Status};
+use tonic::{Code, Request, Response, Status, Streaming};
 use tonic_prost::ProstCodec;
 
 use crate::shop::Transport;
@@ -73,21 +73,33 @@ pub fn later<Q: Message + Name + 'static>(transport: &Transport, rpc: &str, requ
     let answer = method.output();
     let has_snapshot = answer.get_field_by_name("snapshot_end").is_some();
     async move {
-        let mut client = Grpc::new(transport);
-        client.ready().await.expect("the server is there");
-        let codec = ProstCodec::<Q, Seen>::default();
-        let stream = client.server_streaming(Request::new(request), path, codec);
-        let mut stream = stream.await.expect("a stream").into_inner();
-        loop {
-            let seen = stream.message().await;
-            let seen = seen.unwrap_or_else(|refusal| panic!("{rpc}: {refusal}"));
-            let seen = seen.unwrap_or_else(|| panic!("{rpc}: a message comes"));
-            if !has_snapshot || seen.snapshot_end.is_some() {
-                return;
-            }
+        if !has_snapshot {
+            let mut stream = open::<Q, ()>(transport, request, path).await;
+            next(&mut stream, &rpc).await;
+            return;
         }
+        let mut stream = open::<Q, Seen>(transport, request, path).await;
+        while next(&mut stream, &rpc).await.snapshot_end.is_none() {}
     }
     .boxed()
+}
+
+async fn open<Q, A>(transport: Transport, request: Q, path: PathAndQuery) -> Streaming<A>
+where
+    Q: Message + 'static,
+    A: Message + Default + 'static,
+{
+    let mut client = Grpc::new(transport);
+    client.ready().await.expect("the server is there");
+    let codec = ProstCodec::<Q, A>::default();
+    let stream = client.server_streaming(Request::new(request), path, codec);
+    stream.await.expect("a stream").into_inner()
+}
+
+async fn next<A>(stream: &mut Streaming<A>, rpc: &str) -> A {
+    let message = stream.message().await;
+    let message = message.unwrap_or_else(|refusal| panic!("{rpc}: {refusal}"));
+    message.unwrap_or_else(|| panic!("{rpc}: a message comes"))
 }
 
 fn find<Q: Name>(rpc: &str) -> (MethodDescriptor, PathAndQuery) {
