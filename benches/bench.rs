@@ -23,6 +23,8 @@ pub struct Bench {
     databases: AtomicU32,
     /// How long loads go on whose length can be chosen, in seconds.
     pub seconds: f64,
+    /// How large the large shop is.
+    pub customers: usize,
 }
 
 /// What the rounds of a figure gave, in their order.
@@ -46,7 +48,7 @@ impl Rounds {
 
 impl Bench {
     /// A run with nothing started yet.
-    pub fn new(seconds: f64) -> anyhow::Result<Self> {
+    pub fn new(seconds: f64, customers: usize) -> anyhow::Result<Self> {
         // Cargo's own folder lies on a disk, which the system's folder for such files need not.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).context("no folder")?;
         Ok(Self {
@@ -54,6 +56,7 @@ impl Bench {
             folder,
             databases: AtomicU32::new(0),
             seconds,
+            customers,
         })
     }
 
@@ -93,9 +96,9 @@ impl Spent {
 
     /// Puts a server under a load.
     pub async fn measure(&self, child: &Child, load: impl Future<Output = Measured>) -> Measured {
-        let before = child.cpu_micros();
+        let before = child.cpu();
         let measured = load.await;
-        let spent = child.cpu_micros() - before;
+        let spent = child.cpu().micros_since(&before);
         self.0.borrow_mut().push(spent / measured.calls);
         measured
     }

@@ -12,6 +12,8 @@ use std::sync::Mutex;
 use serde::{Deserialize, Serialize};
 use tonic::transport::Channel;
 
+use crate::cpu::Cpu;
+
 pub use serve::serve;
 
 /// What a process serves.
@@ -129,20 +131,14 @@ impl Child {
             .expect("the system tells the memory of a process")
     }
 
-    /// The processor time that it has used, in microseconds, to a hundredth of a second.
-    pub fn cpu_micros(&self) -> f64 {
-        /// One clock tick of `/proc/PID/stat`: `USER_HZ` is 100 on every architecture of Linux.
-        const TICK_MICROS: f64 = 10_000.0;
-        let path = format!("/proc/{}/stat", self.process.id());
-        let stat = std::fs::read_to_string(path).expect("the process runs, on Linux");
-        // The name, in parentheses, may hold blanks.
-        let (_, after_name) = stat.rsplit_once(") ").expect("the name is in parentheses");
-        // utime and stime, the fields 14 and 15; the first after the name is 3.
-        let ticks = after_name.split(' ').skip(11).take(2);
-        let ticks: f64 = ticks
-            .map(|field| field.parse::<f64>().expect("a number"))
-            .sum();
-        ticks * TICK_MICROS
+    /// Its number in the system.
+    pub fn id(&self) -> u32 {
+        self.process.id()
+    }
+
+    /// The processor time that it has used.
+    pub fn cpu(&self) -> Cpu {
+        Cpu::of(&[self.id()])
     }
 
     /// A connection of its own.

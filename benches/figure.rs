@@ -4,6 +4,7 @@
 mod contention;
 mod delay;
 mod feed;
+mod growth;
 mod kill;
 mod large;
 mod live;
@@ -46,6 +47,9 @@ pub const FIGURES: &[(&str, Figure)] = &[
     }),
     ("create_customers", |bench| {
         registrations::on_sqlite(bench).boxed_local()
+    }),
+    ("growth", |bench| {
+        growth::on_both_engines(bench).boxed_local()
     }),
     ("hints", |bench| writes::with_hints(bench).boxed_local()),
     ("fan_out", |bench| feed::fan_out(bench).boxed_local()),

@@ -4,10 +4,12 @@
 use std::path::Path;
 use std::time::Duration;
 
+use clientela::clock::Clock;
 use sqlx::sqlite::SqliteConnectOptions;
-use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection};
+use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
-use crate::shop::customer_id;
+use crate::child::Product;
+use crate::shop::{Shop, customer_id};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
@@ -21,7 +23,7 @@ pub enum With {
 }
 
 /// Copies the first customer under further ids, numbers and addresses, until there are so many.
-pub async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()> {
+async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()> {
     let mut connection = quick(data_dir).await?;
     copy(&mut connection, "customers", count, |column| {
         value(column, with)
@@ -40,24 +42,62 @@ pub async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Resul
     connection.close().await
 }
 
-/// Waits until a running server has brought the carts of changed customers up to date.
-pub async fn wait_for_jobs(data_dir: &Path) {
-    let mut connection = options(data_dir)
-        .read_only(true)
-        .connect()
-        .await
-        .expect("others may read the file");
-    let left = "SELECT COUNT(*) FROM jobs WHERE kind = 2 AND state < 3";
-    loop {
-        let left: i64 = sqlx::query_scalar(left)
-            .fetch_one(&mut connection)
-            .await
-            .expect("the jobs can be read");
-        if left == 0 {
-            return;
+/// A running server whose shop has so many customers: one that it made itself, and copies.
+pub async fn shop(product: Product, count: usize, with: With) -> Shop {
+    let shop = Shop::start(product).await;
+    shop.customers(1).await;
+    let product = shop.product.clone();
+    shop.child.stop();
+    let filled = customers(&product.data_dir, count, with).await;
+    filled.expect("the tables are filled");
+    Shop::start(product).await
+}
+
+/// Waits until a running server has done the work that earlier calls left to it.
+pub async fn wait_for_jobs(product: &Product) {
+    /// Work that is put off longer does not belong to those calls.
+    const SOON: i64 = 10_000_000;
+    let left = "SELECT COUNT(*) FROM jobs WHERE state = 2 OR state = 1 AND run_at <= $1";
+    let soon = || Clock::system().now() + SOON;
+    match &product.database_url {
+        None => {
+            let file = options(&product.data_dir).read_only(true);
+            let mut connection = file.connect().await.expect("others may read the file");
+            nothing(async || {
+                let left = sqlx::query_scalar(left).bind(soon());
+                left.fetch_one(&mut connection).await
+            })
+            .await;
         }
+        Some(url) => {
+            let connection = PgConnection::connect(url).await;
+            let mut connection = connection.expect("others may read the database");
+            nothing(async || {
+                let left = sqlx::query_scalar(left).bind(soon());
+                left.fetch_one(&mut connection).await
+            })
+            .await;
+        }
+    }
+}
+
+/// Waits until nothing is left.
+async fn nothing(mut left: impl AsyncFnMut() -> sqlx::Result<i64>) {
+    while left().await.expect("the jobs can be read") > 0 {
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Brings what PostgreSQL knows of its tables up to date, which it would do by itself a little later.
+pub async fn analyze(product: &Product) -> sqlx::Result<()> {
+    if let Some(url) = &product.database_url {
+        let mut connection = PgConnection::connect(url).await?;
+        sqlx::raw_sql("VACUUM ANALYZE")
+            .execute(&mut connection)
+            .await?;
+        connection.close().await?;
+    }
+    Ok(())
 }
 
 /// A connection for very many rows, which no power failure need survive.

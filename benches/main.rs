@@ -1,12 +1,14 @@
 //! Prints the figures that the service promises, each beside a yardstick that is measured in turn
 //! with it: `cargo bench --bench figures`, or `-- NAME…` for some of them (`-- --list` names them). Loads whose
-//! length can be chosen go on for `--seconds=N`.
+//! length can be chosen go on for `--seconds=N`; a shop that is made large by calls has `--customers=N`.
 //!
 //! Servers run as processes of their own (this program, started with `serve`), so that the load does
 //! not share their memory or their runtime.
 
 mod bench;
+mod call;
 mod child;
+mod cpu;
 mod figure;
 mod fill;
 mod load;
@@ -20,6 +22,7 @@ mod watchers;
 mod yardstick;
 
 use std::panic::AssertUnwindSafe;
+use std::str::FromStr;
 use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
@@ -35,6 +38,10 @@ const PATIENCE: Duration = Duration::from_secs(1_800);
 const SECONDS: f64 = 3.0;
 /// As many of them as one figure has.
 const LOADS_MAX: f64 = 8.0;
+/// Customers of a shop that is made large by calls, unless their number was chosen.
+const CUSTOMERS: usize = 100_000;
+/// How long it may take to make one on each engine.
+const A_CUSTOMER: Duration = Duration::from_millis(20);
 
 fn main() -> anyhow::Result<()> {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -47,13 +54,8 @@ fn main() -> anyhow::Result<()> {
         }
         return Ok(());
     }
-    let seconds = arguments
-        .iter()
-        .find_map(|argument| argument.strip_prefix("--seconds="));
-    let seconds = match seconds {
-        Some(seconds) => seconds.parse().context("--seconds takes a number")?,
-        None => SECONDS,
-    };
+    let seconds = number(&arguments, "--seconds=", SECONDS)?;
+    let customers = number(&arguments, "--customers=", CUSTOMERS)?;
     // Cargo adds flags of its own.
     let asked: Vec<&String> = arguments
         .iter()
@@ -66,13 +68,28 @@ fn main() -> anyhow::Result<()> {
         );
     }
     let runtime = tokio::runtime::Runtime::new().context("no runtime")?;
-    runtime.block_on(run(&asked, seconds))
+    runtime.block_on(run(&asked, Bench::new(seconds, customers)?))
 }
 
-async fn run(asked: &[&String], seconds: f64) -> anyhow::Result<()> {
+/// The number behind a flag, if it is there.
+fn number<N>(arguments: &[String], flag: &str, otherwise: N) -> anyhow::Result<N>
+where
+    N: FromStr<Err: std::error::Error + Send + Sync + 'static>,
+{
+    let given = arguments
+        .iter()
+        .find_map(|argument| argument.strip_prefix(flag));
+    given.map_or(Ok(otherwise), |text| {
+        text.parse()
+            .with_context(|| format!("{flag} takes a number"))
+    })
+}
+
+async fn run(asked: &[&String], bench: Bench) -> anyhow::Result<()> {
     let before = Machine::look();
-    let bench = Bench::new(seconds)?;
-    let patience = PATIENCE + Duration::from_secs_f64(LOADS_MAX * seconds);
+    let patience = PATIENCE
+        + Duration::from_secs_f64(LOADS_MAX * bench.seconds)
+        + A_CUSTOMER.saturating_mul(u32::try_from(bench.customers).unwrap_or(u32::MAX));
     let mut rows = Vec::new();
     for (name, measure) in FIGURES {
         if !asked.is_empty() && !asked.iter().any(|asked| asked == name) {

@@ -18,7 +18,7 @@ use crate::child::{Child, Hinting, Product, Serving};
 /// Connections over which calls are spread.
 const CONNECTIONS: usize = 4;
 /// Calls in flight while a shop is filled.
-const FILLING: usize = 64;
+pub const FILLING: usize = 64;
 /// Lines of the carts that writes are measured on.
 pub const LINES: usize = 8;
 
@@ -130,6 +130,7 @@ pub struct Shop {
     pub child: Child,
     /// How it was started.
     pub product: Product,
+    operator_key: String,
     admin_key: String,
     /// Clients of a storefront.
     pub clients: Clients,
@@ -159,20 +160,31 @@ impl Shop {
     pub async fn start(product: Product) -> Self {
         let child = Child::start(&Serving::Product(product.clone()));
         let keys = std::fs::read_to_string(product.data_dir.join("keys")).expect("the key file");
-        let admin_key = keys
-            .lines()
-            .find_map(|line| line.strip_prefix("admin="))
-            .expect("the file has the admin's key")
-            .trim()
-            .to_owned();
+        let first_key = |role: &str| {
+            let mut lines = keys.lines();
+            let key = lines.find_map(|line| line.strip_prefix(role)?.strip_prefix('='));
+            key.expect("the file has a key").trim().to_owned()
+        };
+        let admin_key = first_key("admin");
         let key = key(&child, &admin_key, pb::Role::Storefront).await;
         let clients = Clients::connect(&child, &key).await;
         Self {
             child,
             product,
+            operator_key: first_key("operator"),
             admin_key,
             clients,
         }
+    }
+
+    /// A connection with the admin's key.
+    pub async fn as_admin(&self) -> Transport {
+        Transport::new(self.child.connect().await, Keyed::new(&self.admin_key))
+    }
+
+    /// A connection with the operator's key.
+    pub async fn as_operator(&self) -> Transport {
+        Transport::new(self.child.connect().await, Keyed::new(&self.operator_key))
     }
 
     /// A further key.

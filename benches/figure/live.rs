@@ -9,7 +9,7 @@ use clientela::proto::pb;
 use super::delay::{Audience, Delays, how};
 use super::source::Source;
 use crate::bench::{Bench, ROUNDS, alternate, repeat};
-use crate::fill;
+use crate::fill::{self, With};
 use crate::shop::{self, Clients, Keyed, Shop};
 use crate::table::{Row, Target, median};
 use crate::watchers::{self, Watched};
@@ -166,15 +166,8 @@ impl Bulk {
 pub async fn bulk(bench: &Bench) -> Vec<Row> {
     const CUSTOMERS: usize = 100_000;
     const WATCHERS: usize = 1_000;
-    let shop = Shop::start(shop::embedded(bench)).await;
-    shop.customers(1).await;
-    let stopped = shop.product.clone();
-    shop.child.stop();
-    let filled = fill::customers(&stopped.data_dir, CUSTOMERS, fill::With::Memberships).await;
-    filled.expect("the tables are filled");
-
-    let data_dir = stopped.data_dir.clone();
-    let shop = Shop::start(stopped).await;
+    let shop = fill::shop(shop::embedded(bench), CUSTOMERS, With::Memberships).await;
+    let product = shop.product.clone();
     let bulk = tokio::sync::Mutex::new(Bulk::new(&shop).await);
     let source = Source::of(shop, WATCHERS, 1, WATCHERS).await;
     let one_each = source.carts.iter().cloned().map(Watched::Cart).collect();
@@ -196,7 +189,7 @@ pub async fn bulk(bench: &Bench) -> Vec<Row> {
             let ((), delays) = futures::join!(change, measured);
             disturbed.push(delays);
             // The jobs that it left belong to it.
-            fill::wait_for_jobs(&data_dir).await;
+            fill::wait_for_jobs(&product).await;
             0.0
         },
         async || {

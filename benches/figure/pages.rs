@@ -5,8 +5,8 @@ use std::time::Instant;
 use clientela::proto::pb;
 
 use crate::bench::{Bench, alternate, repeat};
-use crate::fill;
-use crate::shop::{self, Clients, Shop};
+use crate::fill::{self, With};
+use crate::shop::{self, Clients};
 use crate::table::{Row, Target, median};
 
 const ROWS: usize = 1_000_000;
@@ -20,16 +20,7 @@ const READS: usize = 200;
 const FILTER: &str = "NOT state = ACTIVE";
 
 pub async fn deep_page(bench: &Bench) -> Vec<Row> {
-    let shop = Shop::start(shop::embedded(bench)).await;
-    shop.customers(1).await;
-    let product = shop.product.clone();
-    shop.child.stop();
-    let started = Instant::now();
-    let filled = fill::customers(&product.data_dir, ROWS, fill::With::Nothing).await;
-    filled.expect("the table is filled");
-    let filled = started.elapsed().as_secs_f64();
-
-    let shop = Shop::start(product).await;
+    let shop = fill::shop(shop::embedded(bench), ROWS, With::Nothing).await;
     let admin = shop.admin().await;
     let mut token = String::new();
     for _ in 0..(PAGE - 1) * PAGE_SIZE / STRIDE {
@@ -58,8 +49,7 @@ pub async fn deep_page(bench: &Bench) -> Vec<Row> {
     .beside("page 1", rounds.yardstick, ratios)
     .note(format!(
         "pages of {PAGE_SIZE}, SQLite, median of {READS} reads a round; the rows are copies of one \
-         customer of the API, inserted by SQL in {filled:.0} s without search text, which a list \
-         does not read"
+         customer of the API, inserted by SQL without search text, which a list does not read"
     ));
     let judged = repeat(async || time_of_a_row(&admin).await).await;
     let judged = Row::new(

@@ -6,9 +6,9 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use clientela::proto::pb;
 
 use crate::bench::{Bench, Spent, alternate};
-use crate::fill;
+use crate::fill::{self, With};
 use crate::load::closed_loop;
-use crate::shop::{self, LINES, Shop};
+use crate::shop::{self, LINES};
 use crate::table::{Row, Target};
 
 const IN_FLIGHT: usize = 64;
@@ -17,13 +17,7 @@ const CUSTOMERS: usize = 100_000;
 const CARTS: usize = 2_000;
 
 pub async fn on_sqlite(bench: &Bench) -> Vec<Row> {
-    let shop = Shop::start(shop::embedded(bench)).await;
-    shop.customers(1).await;
-    let stopped = shop.product.clone();
-    shop.child.stop();
-    let filled = fill::customers(&stopped.data_dir, CUSTOMERS, fill::With::Memberships).await;
-    filled.expect("the tables are filled");
-    let shop = Shop::start(stopped).await;
+    let shop = fill::shop(shop::embedded(bench), CUSTOMERS, With::Memberships).await;
     let carts = shop.carts(CARTS, LINES).await;
     let admin = shop.admin().await;
     let next = Arc::new(AtomicUsize::new(0));
