@@ -22,7 +22,7 @@ use std::{
 };
 
 use axum::body::Body;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::Either};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use sha2::Sha256;
@@ -183,7 +183,7 @@ impl Access {
             let received = request::receive(&parts.headers, body, limits::SIDE_REQUEST_BYTES_MAX);
             Body::from(before(arrives, received).await??.0)
         };
-        let passed = pass(inner, Request::from_parts(parts, body));
+        let passed = Box::pin(pass(inner, Request::from_parts(parts, body)));
         let response = before(deadline, passed).await?;
         if let Some(status) = Status::from_header_map(response.headers())
             && is_undetailed(&status)
@@ -295,7 +295,8 @@ impl Access {
             return Err(key_missing());
         }
         parts.extensions.insert(caller);
-        let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
+        // On the heap: each future around it would hold it several times over, and is moved.
+        let handled = Box::pin(pass(inner, Request::from_parts(parts, Body::from(bytes))));
         let handled = in_turn(&key, method, AssertUnwindSafe(handled).catch_unwind());
         let response = before(deadline, handled)
             .await?
@@ -418,12 +419,12 @@ impl Access {
 /// What `future` gives, unless the moment comes first. What was begun in the store goes on.
 ///
 /// After the moment nothing is begun.
-async fn before<T>(moment: Instant, future: impl Future<Output = T>) -> Result<T> {
+fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
     if moment <= Instant::now() {
-        return Err(deadline_passed());
+        return Either::Left(std::future::ready(Err(deadline_passed())));
     }
-    let passed = tokio::time::timeout_at(moment.into(), future).await;
-    passed.map_err(|_| deadline_passed())
+    let passed = tokio::time::timeout_at(moment.into(), future);
+    Either::Right(passed.map(|passed| passed.map_err(|_| deadline_passed())))
 }
 
 fn deadline_passed() -> Error {
