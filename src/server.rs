@@ -16,7 +16,7 @@ use axum::{
     Router,
     body::Body,
     extract::Request,
-    http::{HeaderName, HeaderValue, Method, StatusCode, header},
+    http::{HeaderName, HeaderValue, Method, StatusCode, Version, header},
     middleware::{self, Next},
     response::Response,
 };
@@ -89,9 +89,9 @@ pub async fn serve(
     stream_age: Duration,
     stop: CancellationToken,
 ) -> anyhow::Result<()> {
-    let router = router(grpc, &settings.cors_origins)?;
+    let routes = Routes::new(grpc, &settings.cors_origins)?;
     let age = settings.connection_age.unwrap_or(stream_age);
-    let serving = Serving::new(router, settings, age);
+    let serving = Serving::new(routes, settings, age);
     let mut acceptor = Acceptor::new(listener, settings.connections);
     let connections = TaskTracker::new();
     loop {
@@ -115,13 +115,39 @@ pub async fn serve(
     Ok(())
 }
 
-/// gRPC and gRPC-Web for requests that are one, the page for the rest.
-fn router(grpc: Router, origins: &[String]) -> anyhow::Result<Router> {
-    let grpc = grpc
-        .layer(GrpcWebLayer::new())
-        .layer(cors(origins)?)
-        .layer(middleware::from_fn(only_grpc));
-    Ok(monitor::router().fallback_service(grpc).with_state(()))
+/// Where requests go; cheap to clone.
+#[derive(Clone)]
+struct Routes {
+    grpc: Router,
+    /// gRPC-Web and gRPC for requests that are one, the page for the rest.
+    web: Router,
+}
+
+impl Routes {
+    fn new(grpc: Router, origins: &[String]) -> anyhow::Result<Self> {
+        let grpc = grpc.with_state(());
+        let web = grpc
+            .clone()
+            .layer(GrpcWebLayer::new())
+            .layer(cors(origins)?)
+            .layer(middleware::from_fn(only_grpc));
+        let web = monitor::router().fallback_service(web).with_state(());
+        Ok(Self { grpc, web })
+    }
+
+    /// The routes of a request: calls of gRPC that no page makes do without the layers for pages, which
+    /// would have no effect on them and cost more than many a call.
+    fn of(&self, request: &Request) -> Router {
+        let headers = request.headers();
+        let content_type = headers
+            .get(header::CONTENT_TYPE)
+            .and_then(|value| value.as_bytes().strip_prefix(GRPC));
+        let is_call = request.version() == Version::HTTP_2
+            && request.method() == Method::POST
+            && content_type.is_some_and(|rest| !rest.starts_with(b"-web"))
+            && !headers.contains_key(header::ORIGIN);
+        if is_call { &self.grpc } else { &self.web }.clone()
+    }
 }
 
 /// Requests that are no gRPC get a plain answer instead of a gRPC status. Those of gRPC-Web get theirs
@@ -138,7 +164,7 @@ async fn only_grpc(request: Request, next: Next) -> Response {
         response.headers_mut().insert(UNBUFFERED, no);
         return response;
     }
-    if content_type.starts_with(b"application/grpc") || request.method() == Method::OPTIONS {
+    if content_type.starts_with(GRPC) || request.method() == Method::OPTIONS {
         return next.run(request).await;
     }
     let (status, text) = if request.method() == Method::POST {
@@ -151,6 +177,9 @@ async fn only_grpc(request: Request, next: Next) -> Response {
     *response.status_mut() = status;
     response
 }
+
+/// What the content types of gRPC and of gRPC-Web begin with.
+const GRPC: &[u8] = b"application/grpc";
 
 /// Read by nginx, which does not buffer an answer that has it with the value `no`.
 const UNBUFFERED: HeaderName = HeaderName::from_static("x-accel-buffering");

@@ -106,8 +106,8 @@ impl CallId {
     }
 
     /// Runs a part of the call.
-    pub async fn cover<F: Future>(self, part: F) -> F::Output {
-        CALL.scope(self, part).await
+    pub fn cover<F: Future>(self, part: F) -> impl Future<Output = F::Output> {
+        CALL.scope(self, part)
     }
 
     /// Runs a part of the call that does not wait.

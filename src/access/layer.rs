@@ -22,7 +22,7 @@ use std::{
 };
 
 use axum::body::Body;
-use futures::FutureExt as _;
+use futures::{FutureExt as _, future::Either};
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
 use sha2::Sha256;
@@ -188,7 +188,7 @@ impl Access {
             let received = request::receive(&parts.headers, body, max, |_| Ok(()));
             Body::from(before(arrives, received).await??.0)
         };
-        let passed = pass(inner, Request::from_parts(parts, body));
+        let passed = Box::pin(pass(inner, Request::from_parts(parts, body)));
         let response = before(deadline, passed).await?;
         if let Some(status) = Status::from_header_map(response.headers())
             && is_undetailed(&status)
@@ -242,12 +242,14 @@ impl Access {
             response = Status::from(undetailed(status)).into_http();
         }
         let headers = response.headers_mut();
-        headers.insert("x-request-id", call.header());
+        headers.insert("x-request-id", of_one_answer(call.header()));
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {
             // A handler may know better, as for an answer of before.
-            headers.entry("clientela-revision").or_insert(revision);
+            headers
+                .entry("clientela-revision")
+                .or_insert(of_one_answer(revision));
         }
         call.answered(response)
     }
@@ -303,7 +305,8 @@ impl Access {
             return Err(key_missing());
         }
         parts.extensions.insert(caller);
-        let handled = pass(inner, Request::from_parts(parts, Body::from(bytes)));
+        // On the heap: each future around it would hold it several times over, and is moved.
+        let handled = Box::pin(pass(inner, Request::from_parts(parts, Body::from(bytes))));
         let handled = async {
             // What a write did stays done, and its caller has to know of it.
             let room = match method.reads_only {
@@ -434,12 +437,19 @@ impl Access {
 /// What `future` gives, unless the moment comes first. What was begun in the store goes on.
 ///
 /// After the moment nothing is begun.
-async fn before<T>(moment: Instant, future: impl Future<Output = T>) -> Result<T> {
+fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
     if moment <= Instant::now() {
-        return Err(deadline_passed());
+        return Either::Left(std::future::ready(Err(deadline_passed())));
     }
-    let passed = tokio::time::timeout_at(moment.into(), future).await;
-    passed.map_err(|_| deadline_passed())
+    let passed = tokio::time::timeout_at(moment.into(), future);
+    Either::Right(passed.map(|passed| passed.map_err(|_| deadline_passed())))
+}
+
+/// The value of a header that no other answer has. Unmarked, it would take the place of those that come again
+/// in the table by which a connection abbreviates headers, and be looked for there by every later answer.
+fn of_one_answer(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 fn deadline_passed() -> Error {

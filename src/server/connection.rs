@@ -9,7 +9,7 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, body::Body};
+use axum::body::Body;
 use http::Request;
 use hyper::{body::Incoming, service::service_fn};
 use hyper_util::{
@@ -20,7 +20,7 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::{ServerSettings, accept::Place, stalling::Stalling};
+use super::{Routes, ServerSettings, accept::Place, stalling::Stalling};
 use crate::limits;
 
 /// How long a connection that is closed for its silence may take to say so.
@@ -100,7 +100,7 @@ impl Connection {
 #[derive(Clone)]
 pub struct Serving {
     builder: Builder<TokioExecutor>,
-    router: Router,
+    routes: Routes,
     first_request_timeout: Duration,
     stall_timeout: Duration,
     age: Duration,
@@ -111,8 +111,8 @@ pub struct Serving {
 }
 
 impl Serving {
-    /// Serves `router` on connections that take no further calls from the age `age` on.
-    pub fn new(router: Router, settings: &ServerSettings, age: Duration) -> Self {
+    /// Serves `routes` on connections that take no further calls from the age `age` on.
+    pub fn new(routes: Routes, settings: &ServerSettings, age: Duration) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new());
         builder
@@ -127,7 +127,7 @@ impl Serving {
             .max_send_buf_size(limits::SEND_BUFFER_BYTES);
         Self {
             builder,
-            router,
+            routes,
             first_request_timeout: settings.first_request_timeout,
             stall_timeout: settings.stall_timeout,
             age,
@@ -141,12 +141,12 @@ impl Serving {
         let connection = Connection::cut_with(&self.cut);
         let stop = self.stop.child_token();
         let io = TokioIo::new(Stalling::new(stream, self.stall_timeout));
-        let (router, shared) = (self.router, connection.clone());
+        let (routes, shared) = (self.routes, connection.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             shared.0.has_called.store(true, Ordering::Relaxed);
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(shared.clone());
-            let answered = router.clone().call(request);
+            let answered = routes.of(&request).call(request);
             async move { Ok::<_, Infallible>(answered.await.unwrap_or_else(|never| match never {})) }
         });
         let mut served = std::pin::pin!(self.builder.serve_connection(io, service));

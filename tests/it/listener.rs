@@ -111,6 +111,26 @@ on_both_engines! {
         assert!(trailers.contains("grpc-status:0"), "{trailers}");
     }
 
+    /// Pages are told what they may read of an answer, and nobody else is. What each answer has anew is marked,
+    /// so that connections keep no room for it among the headers that come again.
+    async fn a_call_that_no_page_makes_has_no_headers_for_pages(shop: Shop) {
+        for origin in [None, Some(ORIGIN)] {
+            let mut get = tonic::Request::new(pb::GetTitleRequest { name: "titles/mr".into() });
+            if let Some(origin) = origin {
+                get.metadata_mut().insert("origin", origin.parse().unwrap());
+            }
+
+            let answer = shop.customers().get_title(get).await.unwrap();
+
+            let headers = answer.metadata();
+            let exposed = headers.contains_key("access-control-expose-headers");
+            assert_eq!(exposed, origin.is_some(), "{headers:?}");
+            for own in ["x-request-id", "clientela-revision"] {
+                assert!(headers.get(own).unwrap().is_sensitive(), "{own}");
+            }
+        }
+    }
+
     /// A page watches as any other client does: the stream comes message by message, and its end says
     /// where to go on.
     async fn a_page_can_watch_over_grpc_web(shop: Shop) {
