@@ -237,12 +237,14 @@ impl Access {
             response = Status::from(undetailed(status)).into_http();
         }
         let headers = response.headers_mut();
-        headers.insert("x-request-id", call.header());
+        headers.insert("x-request-id", of_one_answer(call.header()));
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {
             // A handler may know better, as for an answer of before.
-            headers.entry("clientela-revision").or_insert(revision);
+            headers
+                .entry("clientela-revision")
+                .or_insert(of_one_answer(revision));
         }
         call.answered(response)
     }
@@ -425,6 +427,13 @@ fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Ou
     }
     let passed = tokio::time::timeout_at(moment.into(), future);
     Either::Right(passed.map(|passed| passed.map_err(|_| deadline_passed())))
+}
+
+/// The value of a header that no other answer has. Unmarked, it would take the place of those that come again
+/// in the table by which a connection abbreviates headers, and be looked for there by every later answer.
+fn of_one_answer(mut value: HeaderValue) -> HeaderValue {
+    value.set_sensitive(true);
+    value
 }
 
 fn deadline_passed() -> Error {
