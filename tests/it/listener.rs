@@ -111,8 +111,7 @@ on_both_engines! {
         assert!(trailers.contains("grpc-status:0"), "{trailers}");
     }
 
-    /// Pages are told what they may read of an answer, and nobody else is. What each answer has anew is marked,
-    /// so that connections keep no room for it among the headers that come again.
+    /// Pages are told what they may read of an answer, and nobody else is.
     async fn a_call_that_no_page_makes_has_no_headers_for_pages(shop: Shop) {
         for origin in [None, Some(ORIGIN)] {
             let mut get = tonic::Request::new(pb::GetTitleRequest { name: "titles/mr".into() });
@@ -126,7 +125,7 @@ on_both_engines! {
             let exposed = headers.contains_key("access-control-expose-headers");
             assert_eq!(exposed, origin.is_some(), "{headers:?}");
             for own in ["x-request-id", "clientela-revision"] {
-                assert!(headers.get(own).unwrap().is_sensitive(), "{own}");
+                assert!(headers.contains_key(own), "{own}");
             }
         }
     }
