@@ -228,8 +228,8 @@ impl Feed {
 
     /// Waits for a turn to read for a stream.
     ///
-    /// There are as many turns as connections, of which a key has a part, and waiting for one has no limit of
-    /// time: a stream that waits goes on to send heartbeats.
+    /// There are as many turns as connections; a key has at most two thirds. The wait has no time limit: the
+    /// stream still sends heartbeats.
     pub(crate) async fn turn<'t>(
         &'t self,
         of_key: &'t Turns,

@@ -24,7 +24,8 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;
-    bytes.iter().fold(String::new(), |mut text, byte| {
+    let text = String::with_capacity(2 * bytes.len());
+    bytes.iter().fold(text, |mut text, byte| {
         let _ = write!(text, "{byte:02x}");
         text
     })

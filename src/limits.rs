@@ -58,7 +58,7 @@ pub const CALLS_PER_KEY_MAX: usize = 2_000;
 pub const WRITES_PER_KEY_MAX: usize = 128;
 /// Writes of the whole process that are carried out at a time.
 pub const WRITES_MAX: usize = 512;
-/// The room that a write keeps for its answer, among those that its key's clients have not received.
+/// Bytes that a write reserves for its answer. They count among the unreceived bytes of its key.
 pub const WRITE_ANSWER_ROOM: usize = CART_BYTES_MAX;
 /// From which size on a request counts among the bytes of its connection and its key.
 pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;

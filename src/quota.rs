@@ -1,4 +1,7 @@
 //! Counts what is open, in all and per key, and refuses what is beyond the limits.
+//!
+//! It serves connections (per address) and streams (per API key or per connection). A place is given back when
+//! its guard is dropped.
 
 use std::collections::HashMap;
 use std::hash::Hash;

@@ -119,7 +119,7 @@ pub async fn serve(
 #[derive(Clone)]
 struct Routes {
     grpc: Router,
-    /// gRPC-Web and gRPC for requests that are one, the page for the rest.
+    /// The page, gRPC-Web, and gRPC with an `Origin` or over HTTP/1.1.
     web: Router,
 }
 
@@ -135,8 +135,7 @@ impl Routes {
         Ok(Self { grpc, web })
     }
 
-    /// The routes of a request: calls of gRPC that no page makes do without the layers for pages, which
-    /// would have no effect on them and cost more than many a call.
+    /// The routes of a request. Calls of gRPC that do not come from a page skip the layers for pages.
     fn of(&self, request: &Request) -> Router {
         let headers = request.headers();
         let content_type = headers

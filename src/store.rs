@@ -56,7 +56,7 @@ pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
 pub use open::{OpenError, StoreMeta};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
-pub use purpose::{Purpose, reading_lists};
+pub use purpose::{Purpose, holding, reading_lists};
 pub use seal::Sealer;
 pub use search::{SearchColumn, SearchTerms, index_text, joined_name};
 pub use sqlite::{DATABASE_FILE, LOCK_FILE};

@@ -362,8 +362,8 @@ impl Inner {
 }
 
 impl Known {
-    /// Holds a live key. What is held of it stays the same if it is unchanged, so that its end reaches all
-    /// who hold it.
+    /// Holds a live key. Of an unchanged key the same is held as before, so that its end reaches every call. The
+    /// clients of a changed key still have the same unreceived answers and calls under way.
     fn put(&mut self, digest: Digest, mut key: Key) {
         if let Some(old) = self.keys.get(&digest) {
             if key.is_as(old) {

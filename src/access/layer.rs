@@ -62,7 +62,7 @@ struct Access {
     open_reflection: bool,
     unsent: Unsent,
     /// The turns of all writes.
-    writes: Semaphore,
+    writes: Arc<Semaphore>,
     side_streams: side::Streams,
 }
 
@@ -91,7 +91,7 @@ impl AccessLayer {
             feed,
             open_reflection,
             unsent: Unsent::default(),
-            writes: Semaphore::new(limits::WRITES_MAX),
+            writes: Arc::new(Semaphore::new(limits::WRITES_MAX)),
             side_streams: side::Streams::default(),
         }))
     }
@@ -242,14 +242,14 @@ impl Access {
             response = Status::from(undetailed(status)).into_http();
         }
         let headers = response.headers_mut();
-        headers.insert("x-request-id", of_one_answer(call.header()));
+        headers.insert("x-request-id", unique_header(call.header()));
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {
             // A handler may know better, as for an answer of before.
             headers
                 .entry("clientela-revision")
-                .or_insert(of_one_answer(revision));
+                .or_insert(unique_header(revision));
         }
         call.answered(response)
     }
@@ -291,9 +291,9 @@ impl Access {
 
         let arrives = deadline.min(call.started + limits::REQUEST_BODY_TIME_MAX);
         let max = limits::REQUEST_BYTES_MAX;
-        let room = |bytes| self.unsent.take_request(&recipient, bytes);
-        let received = request::receive(&parts.headers, body, max, room);
-        let (bytes, message, _room) = before(arrives, received).await??;
+        let count = |bytes| self.unsent.take_request(&recipient, bytes);
+        let received = request::receive(&parts.headers, body, max, count);
+        let (bytes, message, counted) = before(arrives, received).await??;
         wire::check(method, &message, key.roles)?;
         caller.request = self.request_id(method, &message)?;
         if let Some(revision) = request::metadata(&parts.headers, "clientela-min-revision")? {
@@ -305,7 +305,7 @@ impl Access {
             return Err(key_missing());
         }
         parts.extensions.insert(caller);
-        // On the heap: each future around it would hold it several times over, and is moved.
+        // Boxed: the futures around it would contain it by value, and moving them would copy it.
         let handled = Box::pin(pass(inner, Request::from_parts(parts, Body::from(bytes))));
         let handled = async {
             // What a write did stays done, and its caller has to know of it.
@@ -315,7 +315,7 @@ impl Access {
             };
             Ok::<_, Error>((room, AssertUnwindSafe(handled).catch_unwind().await))
         };
-        let handled = in_turn(&key, method, &self.writes, handled);
+        let handled = in_turn(&key, method, &self.writes, counted, handled);
         let (room, response) = before(deadline, handled).await?.ok_or_else(key_missing)??;
         let response = response.map_err(|_| Error::internal("a handler panicked"))?;
         let answer = TABLES.message(method.response);
@@ -445,9 +445,9 @@ fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Ou
     Either::Right(passed.map(|passed| passed.map_err(|_| deadline_passed())))
 }
 
-/// The value of a header that no other answer has. Unmarked, it would take the place of those that come again
-/// in the table by which a connection abbreviates headers, and be looked for there by every later answer.
-fn of_one_answer(mut value: HeaderValue) -> HeaderValue {
+/// Marks a value that no other answer has as sensitive, so that HPACK does not put it into its table. There it
+/// would evict the headers that repeat.
+fn unique_header(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
 }

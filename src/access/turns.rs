@@ -1,12 +1,16 @@
 //! Fairness between keys: what takes long, or much room, takes turns within its key.
 //!
 //! A key reads only so many lists and pages of streams at a time as leave connections for those of the
-//! others, and calls that read single rows have connections of their own. A key carries out only so many
-//! writes at a time as there is room for their answers.
+//! others, and calls that read single rows have connections of their own. A key carries out at most
+//! [`limits::WRITES_PER_KEY_MAX`] writes at a time, so that the room for their answers is bounded.
 
+use std::any::Any;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{Semaphore, SemaphorePermit};
+use tokio::sync::{
+    AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
+};
 
 use super::{keys::Key, tables::Method};
 use crate::{
@@ -16,7 +20,7 @@ use crate::{
     store,
 };
 
-/// Of what is read at a time, the part of one key.
+/// Returns how many of `at_once` reads one key may run: two thirds, at least one.
 fn of_one_key(at_once: usize) -> usize {
     (at_once * 2 / 3).max(1)
 }
@@ -29,7 +33,7 @@ pub struct Turns {
     /// Of the reads of its streams.
     pages: Semaphore,
     /// Of its writes.
-    writes: Semaphore,
+    writes: Arc<Semaphore>,
     /// Its calls that are under way or wait.
     calls: AtomicUsize,
 }
@@ -40,12 +44,12 @@ impl Turns {
         Self {
             lists: Semaphore::new(of_one_key(lists_at_once)),
             pages: Semaphore::new(of_one_key(pages_at_once)),
-            writes: Semaphore::new(limits::WRITES_PER_KEY_MAX),
+            writes: Arc::new(Semaphore::new(limits::WRITES_PER_KEY_MAX)),
             calls: AtomicUsize::new(0),
         }
     }
 
-    /// The turns of the service itself, which has few streams and waits for none of its own.
+    /// The turns of the service as a caller, which opens no streams.
     pub fn of_service() -> Self {
         Self::new(1, 1)
     }
@@ -90,36 +94,52 @@ impl Drop for UnderWay<'_> {
 }
 
 /// Runs a call. One that reads many rows waits for its turn first, and so does a write: for one of its key's,
-/// and then for one of `all_writes`. None if its key ended meanwhile.
+/// and then for one of `all_writes`. A write keeps its turns and `held` until it ends, even if its caller leaves
+/// before. None if its key ended meanwhile.
 pub async fn in_turn<T>(
     key: &Key,
     method: &Method,
-    all_writes: &Semaphore,
+    all_writes: &Arc<Semaphore>,
+    held: impl Any + Send + Sync,
     call: impl Future<Output = T>,
 ) -> Option<T> {
     if reads_many_rows(&method.path) {
-        let _turn = turn(key, &key.turns.lists).await?;
+        let _turn = turn(
+            key,
+            key.turns.lists.try_acquire(),
+            key.turns.lists.acquire(),
+        )
+        .await?;
         return Some(store::reading_lists(call).await);
     }
     if method.reads_only {
         return Some(call.await);
     }
-    let _of_key = turn(key, &key.turns.writes).await?;
-    let _of_all = turn(key, all_writes).await?;
-    Some(call.await)
+    let of_key = write_turn(key, &key.turns.writes).await?;
+    let of_all = write_turn(key, all_writes).await?;
+    Some(store::holding((of_key, of_all, held), call).await)
 }
 
-/// Waits for a turn. None if the key ended meanwhile.
-async fn turn<'t>(key: &Key, turns: &'t Semaphore) -> Option<SemaphorePermit<'t>> {
-    // The end of a key is listened to under a lock, which nobody needs who does not wait.
-    if let Ok(turn) = turns.try_acquire() {
+async fn write_turn(key: &Key, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
+    let now = Arc::clone(turns).try_acquire_owned();
+    turn(key, now, Arc::clone(turns).acquire_owned()).await
+}
+
+/// Waits for a turn, unless there is one `now`. None if the key ended meanwhile.
+async fn turn<T>(
+    key: &Key,
+    now: std::result::Result<T, TryAcquireError>,
+    later: impl Future<Output = std::result::Result<T, AcquireError>>,
+) -> Option<T> {
+    // Waiting for the key's end takes a lock, so it is done only if no turn is free.
+    if let Ok(turn) = now {
         return Some(turn);
     }
     tokio::select! {
         biased;
         () = key.ended.cancelled() => None,
         // It fails only when it is closed, which it never is.
-        turn = turns.acquire() => turn.ok(),
+        turn = later => turn.ok(),
     }
 }
 

@@ -1,12 +1,13 @@
-//! Changes that streams keep back: how many bytes they take, whoever keeps them.
+//! Changes that streams keep back for their `min_update_interval`, and how many bytes these take.
+//!
+//! Streams share a change, so it counts once however many of them keep it back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::entry::Entry;
 
-/// How many bytes the changes have that the streams of a process keep back. Each counts once, however many
-/// streams keep it. Cheap to clone.
+/// Counts the bytes of the changes that the streams of a process keep back. Cheap to clone.
 #[derive(Clone)]
 pub struct KeptBytes(Arc<Counted>);
 

@@ -32,7 +32,7 @@ const LOOKS: u32 = 6;
 #[derive(Clone)]
 pub struct Unread(Arc<Inner>);
 
-/// Into how many parts the streams are divided, so that calls which begin and end do not wait for each other.
+/// Number of parts of the table of streams, so that calls that begin or end rarely wait for one lock.
 const PARTS: usize = 16;
 
 type Slots = HashMap<usize, Weak<dyn Look>>;

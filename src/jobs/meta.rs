@@ -1,4 +1,7 @@
 //! The rows of `store_meta` that background work keeps.
+//!
+//! A row is one value under a key. Compaction keeps what it has removed, and the hold of retention until when it
+//! lasts.
 
 use crate::error::Result;
 use crate::store::{Conn, Tx};

@@ -27,6 +27,7 @@ use crate::store::{Conn, Store};
 const INTERVAL: Duration = Duration::from_secs(600);
 /// What has run out waits this long for company, so that a purge is worth its while.
 const SLACK: Duration = Duration::from_secs(3600);
+
 /// Removes one sort of thing.
 pub trait Sweeper: Send + Sync + 'static {
     /// The shops that have some of it.

@@ -53,8 +53,8 @@ impl Default for Shared {
 }
 
 impl Connection {
-    /// A connection that is also cut with all others. Its token is its own: one that all connections share
-    /// would have them queue at its locks whenever one of them wakes.
+    /// A connection that is also cut with all others. It has a child token: waiting on a token takes its lock,
+    /// and all connections would contend for a shared one.
     fn cut_with(all: &CancellationToken) -> Self {
         Self(Arc::new(Shared {
             cut: all.child_token(),

@@ -1,8 +1,9 @@
-//! Purposes of reads, each with connections of its own.
+//! The call that reads or writes, as far as it matters to the store.
 //!
-//! A caller that takes all connections of one purpose does not keep others from reading: a flood of calls
+//! Reads have a purpose, and each purpose has connections of its own. A caller that takes all connections of one purpose does not keep others from reading: a flood of calls
 //! does not stop the feed, the keys, the jobs or the health checks.
 
+use std::any::Any;
 use std::sync::Arc;
 
 use super::config::StoreConfig;
@@ -71,6 +72,24 @@ tokio::task_local! {
 /// Runs a call that reads many rows: its reads take the connections of [`Purpose::Lists`].
 pub async fn reading_lists<T>(call: impl Future<Output = T>) -> T {
     LISTING.scope((), call).await
+}
+
+tokio::task_local! {
+    /// What the writes of a call keep until they end.
+    static HELD: Held;
+}
+
+/// Anything that gives something back when it is dropped.
+pub(super) type Held = Arc<dyn Any + Send + Sync>;
+
+/// Runs a call. Each write that it begins keeps `held` until the write ends, even if the caller leaves before.
+pub async fn holding<T>(held: impl Any + Send + Sync, call: impl Future<Output = T>) -> T {
+    HELD.scope(Arc::new(held), call).await
+}
+
+/// What a write that begins here has to keep.
+pub(super) fn held_here() -> Option<Held> {
+    HELD.try_with(Arc::clone).ok()
 }
 
 /// The purpose of a read that names none.

@@ -9,6 +9,7 @@ use tracing::Instrument as _;
 
 use super::error::{StoreFault, Trouble, outrun};
 use super::locks::Locks;
+use super::purpose::{self, Held};
 use super::tx::{State, Tx};
 use crate::error::{Error, Result};
 use crate::telemetry;
@@ -59,6 +60,8 @@ pub(super) struct Closure<T, D, F> {
     run: F,
     rehearsal: bool,
     span: tracing::Span,
+    /// What its call gives back only when the write has ended.
+    _held: Option<Held>,
     answer: oneshot::Sender<Result<T>>,
     kept: Option<Result<T>>,
     state: State,
@@ -75,6 +78,7 @@ impl<T, D, F> Closure<T, D, F> {
             run,
             rehearsal: false,
             span: tracing::Span::current(),
+            _held: purpose::held_here(),
             answer,
             kept: None,
             state: State::default(),

@@ -92,21 +92,20 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
 
 /// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
 /// no frame is refused as soon as that is known, whatever its client goes on to send. Its message has at most
-/// `max` bytes. `keep_room` is asked when its length is known, before the rest of it comes; what it gives is
-/// handed back.
+/// `max` bytes. `count` is asked when its length is known, before the rest of it comes; its answer is handed back.
 pub async fn receive<R>(
     headers: &HeaderMap,
     mut body: Body,
     max: usize,
-    keep_room: impl Fn(usize) -> Result<R>,
-) -> Result<(Bytes, Bytes, Option<R>)> {
+    count: impl Fn(usize) -> Result<R>,
+) -> Result<(Bytes, Bytes, R)> {
     let encoding = headers.get(ENCODING);
     if let Some(encoding) = encoding.filter(|encoding| *encoding != IDENTITY) {
         return Err(compressed(encoding));
     }
     let mut received = Bytes::new();
     let mut pieces = BytesMut::new();
-    let (mut length, mut room) = (None, None);
+    let mut begun = None;
     while let Some(frame) = body.frame().await {
         // A client that goes away in the middle gets no answer, whatever it is.
         let Ok(data) = frame.map_err(|_| wire::malformed())?.into_data() else {
@@ -126,22 +125,27 @@ pub async fn receive<R>(
         } else {
             &pieces[..]
         };
-        if length.is_none() {
-            length = announced(so_far, max)?;
-            room = length.map(&keep_room).transpose()?;
+        if begun.is_none()
+            && let Some(length) = announced(so_far, max)?
+        {
+            begun = Some((length + FRAME_HEAD_BYTES, count(length)?));
         }
-        if length.is_some_and(|length| so_far.len() > length + FRAME_HEAD_BYTES) {
+        if begun
+            .as_ref()
+            .is_some_and(|(length, _)| so_far.len() > *length)
+        {
             return Err(wire::malformed());
         }
     }
     if !pieces.is_empty() {
         received = pieces.freeze();
     }
-    if length.map(|length| length + FRAME_HEAD_BYTES) != Some(received.len()) {
+    let (length, counted) = begun.ok_or_else(wire::malformed)?;
+    if length != received.len() {
         return Err(wire::malformed());
     }
     let message = received.slice(FRAME_HEAD_BYTES..);
-    Ok((received, message, room))
+    Ok((received, message, counted))
 }
 
 /// The length of the message that a frame begins with, once that has come.

@@ -4,8 +4,9 @@
 //! The transport keeps what it was given until the client has received it, however long that is. So it is
 //! given an answer piece by piece, and every byte is counted until the transport lets go of it.
 //!
-//! Invariant: the counts are those of bytes that are in memory. A byte leaves them when its buffer is freed,
-//! be it sent, given up, or lost with its connection.
+//! Invariant: every byte of an answer that is in memory is counted. It leaves the counts when its buffer is
+//! freed, be it sent, given up, or lost with its connection. Counted too are large requests under way and, for
+//! the key, the room that its writes reserve for their answers.
 
 use std::{
     pin::Pin,
@@ -33,7 +34,7 @@ use crate::{
     server::Connection,
 };
 
-/// The room that there must be for a call to begin. Most answers are much smaller, the largest four times so.
+/// The room that there must be for a call to begin. Most answers are much smaller; the largest have 4 MiB.
 const ROOM: usize = 1024 * 1024;
 
 /// The answers of a process that clients have not received; cheap to clone.
@@ -51,7 +52,8 @@ struct Counts {
 #[derive(Clone)]
 pub struct Recipient {
     pub connection: Connection,
-    /// Bytes of answers that clients of the key have not received.
+    /// Bytes of answers that clients of the key have not received, of its large requests under way, and of the
+    /// room that its writes reserve.
     pub of_key: Arc<AtomicUsize>,
 }
 
@@ -62,7 +64,7 @@ impl Unsent {
     /// As [`take`](Self::take).
     pub fn admit(&self, recipient: &Recipient) -> Result<()> {
         check_connection(recipient, ROOM, 0)?;
-        self.check_key(recipient, ROOM, 0)
+        self.check_key(recipient, ROOM, (0, 0))
     }
 
     /// Counts an answer of `bytes` until the charge is dropped, if `recipient` may get it.
@@ -74,7 +76,7 @@ impl Unsent {
         // Counted before it is judged, so that two at once do not both get the last room.
         let charge = self.charge(recipient, bytes);
         check_connection(&charge.recipient, bytes, bytes)?;
-        self.check_key(&charge.recipient, bytes, bytes)?;
+        self.check_key(&charge.recipient, bytes, (bytes, bytes))?;
         Ok(charge)
     }
 
@@ -102,7 +104,7 @@ impl Unsent {
             unsent: self.clone(),
             of_key: Arc::clone(&recipient.of_key),
         };
-        self.check_key(recipient, bytes, bytes)?;
+        self.check_key(recipient, bytes, (bytes, 0))?;
         Ok(room)
     }
 
@@ -119,18 +121,25 @@ impl Unsent {
         }
     }
 
-    /// Whether the key of `recipient` may have `more`, of which `counted` are counted already.
-    fn check_key(&self, recipient: &Recipient, more: usize, counted: usize) -> Result<()> {
-        let there = |count: &AtomicUsize| count.load(Ordering::Relaxed).saturating_sub(counted);
-        let of_key = there(&recipient.of_key);
+    /// Whether the key of `recipient` may have `more`. Of these, so many as `counted` says are in the count of the
+    /// key, and in that of the process, already.
+    fn check_key(&self, recipient: &Recipient, more: usize, counted: (usize, usize)) -> Result<()> {
+        let there = |count: &AtomicUsize, counted| {
+            let count = count.load(Ordering::Relaxed);
+            count.saturating_sub(counted)
+        };
+        let of_key = there(&recipient.of_key, counted.0);
         if is_over(of_key, more, limits::UNSENT_BYTES_PER_KEY_MAX) {
-            let text = "clients of the key have not received the answers to earlier calls";
-            return Err(unread(text, limits::UNSENT_BYTES_PER_KEY_MAX));
+            let text = "the key has too many bytes of requests and of unreceived answers under way: wait for \
+                        calls to end, and receive their answers";
+            return Err(overloaded(text, limits::UNSENT_BYTES_PER_KEY_MAX));
         }
+        let total = there(&self.0.total, counted.1);
         let part = limits::UNSENT_BYTES_MAX / self.0.keys.load(Ordering::Relaxed).max(1);
-        if is_over(there(&self.0.total), more, limits::UNSENT_BYTES_MAX) && of_key >= part {
-            let text = "clients have not received the answers to earlier calls";
-            return Err(unread(text, limits::UNSENT_BYTES_MAX));
+        if is_over(total, more, limits::UNSENT_BYTES_MAX) && of_key >= part {
+            let text = "the server holds as many bytes of requests and of unreceived answers as it may, and the \
+                        key at least an equal share of them";
+            return Err(overloaded(text, limits::UNSENT_BYTES_MAX));
         }
         Ok(())
     }
@@ -141,8 +150,9 @@ fn check_connection(recipient: &Recipient, more: usize, counted: usize) -> Resul
     let of_connection = recipient.connection.unsent_bytes().load(Ordering::Relaxed);
     let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
     if is_over(of_connection.saturating_sub(counted), more, max) {
-        let text = "the connection has not received the answers to earlier calls";
-        return Err(unread(text, max));
+        let text = "the connection has too many bytes of requests and of unreceived answers under way: wait for \
+                    calls to end, and receive their answers";
+        return Err(overloaded(text, max));
     }
     Ok(())
 }
@@ -183,7 +193,7 @@ fn is_over(there: usize, more: usize, max: usize) -> bool {
     there > 0 && there + more > max
 }
 
-fn unread(text: &'static str, limit: usize) -> Error {
+fn overloaded(text: &'static str, limit: usize) -> Error {
     Error::exhausted(ErrorReason::Overloaded, text).with("limit", limit.to_string())
 }
 

@@ -1,6 +1,7 @@
 //! Which inboxes a change goes into: those under its resource, and those under its topics.
 
 use std::sync::Arc;
+use std::sync::atomic::Ordering;
 
 use super::{Inbox, State, TOPIC_SIGN, topic_key};
 use crate::feed::entry::Entry;
@@ -34,7 +35,9 @@ impl State {
     /// Takes a change that the ring has let go of from the inboxes that still have it. Their streams read it
     /// in the log.
     pub(super) fn take_back(&self, entry: &Arc<Entry>) {
-        let is_held = || Arc::strong_count(entry) > 1;
+        // The ring's own, and two of each stream that keeps the change back: its message and its count.
+        let others = 1 + 2 * entry.keepers.load(Ordering::Relaxed);
+        let is_held = || Arc::strong_count(entry) > others;
         // Nearly always all streams have taken it.
         if !is_held() {
             return;
@@ -46,11 +49,16 @@ impl State {
             return;
         }
         // Its resource may have lost the topic since, and is not followed any more.
-        let topics = self.inboxes.iter();
-        let topics = topics.filter(|(key, _)| key.starts_with(TOPIC_SIGN));
-        for inbox in topics.flat_map(|(_, inboxes)| inboxes) {
+        for inbox in self.topic_inboxes() {
             inbox.let_go(entry);
         }
+    }
+
+    /// The inboxes of streams that follow a topic.
+    fn topic_inboxes(&self) -> impl Iterator<Item = &Arc<Inbox>> {
+        let topics = self.inboxes.iter();
+        let topics = topics.filter(|(key, _)| key.starts_with(TOPIC_SIGN));
+        topics.flat_map(|(_, inboxes)| inboxes)
     }
 
     /// Puts a change into the inboxes that could want it.
@@ -61,9 +69,7 @@ impl State {
         let mut reached = self.inboxes.get(&*entry.id).cloned().unwrap_or_default();
         if self.topics > 0 && entry.is_undecodable(resource) {
             // Nobody knows which topics it has.
-            let topics = self.inboxes.iter();
-            let topics = topics.filter(|(key, _)| key.starts_with(TOPIC_SIGN));
-            for inbox in topics.flat_map(|(_, inboxes)| inboxes) {
+            for inbox in self.topic_inboxes() {
                 inbox.outrun();
             }
         } else if self.topics > 0 {

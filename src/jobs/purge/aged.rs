@@ -18,7 +18,7 @@ const ROWS: i64 = 200;
 
 /// Rows of a table that go when they are old. The texts are parts of SQL statements.
 ///
-/// Two indexes lead to the oldest rows: one by `time`, and one by the shop and `time`.
+/// An index on `time` finds the shops. A table that grows also has one on `shop_id` and `time`.
 pub struct Aged {
     /// The table. Its rows have a `shop_id`.
     pub table: &'static str,
@@ -55,7 +55,7 @@ impl Aged {
         .await)?)
     }
 
-    /// A limit that the planner does not know may have it read the table as a whole, so it is in the text.
+    /// The limit is part of the text: PostgreSQL may read the whole table if it is a parameter.
     fn deletion(&self) -> String {
         let Self {
             table,

@@ -108,7 +108,7 @@ impl Summary {
     }
 }
 
-/// What is told of the first of them is of one row.
+/// `id` and `error` are of one row: the one with the least id.
 const SUMMARY: &str = "SELECT COUNT(*) AS count, MIN(retry_time) AS retry_time, MIN(id) AS id,
     (SELECT error FROM job_skips WHERE shop_id = $1 AND kind = $2 AND subject = $3
      ORDER BY id LIMIT 1) AS error

@@ -1,5 +1,7 @@
 //! What holds for a write on either engine.
 
+use tokio::sync::Notify;
+
 use super::*;
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -512,5 +514,45 @@ async fn a_rehearsal_that_fails_or_needs_a_lock_is_answered_alone() {
         assert_eq!(fixture.counter("gone").await, None);
         assert_eq!(fixture.counter("late").await, None);
         assert_eq!(fixture.increment("late").await.unwrap(), 1);
+    }
+}
+
+/// The turns of a call are given back when its write ends, not when its caller leaves.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_write_keeps_what_its_call_holds_until_it_ends() {
+    for fixture in stores().await {
+        let held = Arc::new(());
+        let (begun, may_end) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+        let (begins, ends) = (Arc::clone(&begun), Arc::clone(&may_end));
+        let store = fixture.store.clone();
+        let call = holding(Arc::clone(&held), async move {
+            store
+                .write(Locks::none(), move |_| {
+                    let (begins, ends) = (Arc::clone(&begins), Arc::clone(&ends));
+                    async move {
+                        begins.notify_one();
+                        ends.notified().await;
+                        Ok(())
+                    }
+                    .boxed()
+                })
+                .await
+        });
+        let call = tokio::spawn(call);
+        begun.notified().await;
+
+        call.abort();
+        assert!(call.await.unwrap_err().is_cancelled());
+
+        assert_eq!(Arc::strong_count(&held), 2, "the write goes on");
+        may_end.notify_one();
+        let given_back = async {
+            while Arc::strong_count(&held) > 1 {
+                tokio::task::yield_now().await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(60), given_back)
+            .await
+            .expect("the write ends");
     }
 }
