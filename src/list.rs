@@ -124,6 +124,13 @@ impl Order {
         Self { schema, keys }
     }
 
+    /// Whether a field is one of the order's.
+    #[must_use]
+    pub fn has(&self, path: &str) -> bool {
+        let mut fields = self.keys.iter();
+        fields.any(|(field, _)| self.schema.fields[*field].path == path)
+    }
+
     /// Whether rows lie in the order of their ids, up or down.
     fn is_by_id(&self) -> bool {
         self.keys.len() == 1

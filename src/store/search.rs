@@ -42,12 +42,12 @@ pub fn index_text<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// A name that is written without a blank where its script has none, as `王小明`; none for others.
+/// Two parts of a name, written without a blank where their script has none, as `王小明`; none for others.
 #[must_use]
-pub fn joined_name(last: &str, first: &str) -> Option<String> {
-    let (end, begin) = (last.trim().chars().last()?, first.trim().chars().next()?);
+pub fn joined_name(one: &str, other: &str) -> Option<String> {
+    let (end, begin) = (one.trim().chars().last()?, other.trim().chars().next()?);
     let joins = has_no_blanks(end) && has_no_blanks(begin);
-    joins.then(|| format!("{}{}", last.trim(), first.trim()))
+    joins.then(|| format!("{}{}", one.trim(), other.trim()))
 }
 
 fn push_word(text: &mut String, word: &str) {

@@ -18,8 +18,7 @@ pub fn has_invisible_character(text: &str) -> bool {
 /// Whether nothing of `text` can be seen: it is empty, or has only blanks, control characters and
 /// invisible characters.
 pub fn is_blank(text: &str) -> bool {
-    let prints_nothing =
-        |c: char| c.is_whitespace() || c.is_control() || c == BRAILLE_BLANK || is_invisible(c);
+    let prints_nothing = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
     text.chars().all(prints_nothing)
 }
 
@@ -34,7 +33,9 @@ fn is_invisible(c: char) -> bool {
         )
     };
     !c.is_ascii()
-        && (separates(c) || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
+        && (c == BRAILLE_BLANK
+            || separates(c)
+            || CodePointSetData::new::<DefaultIgnorableCodePoint>().contains(c))
 }
 
 #[cfg(test)]
@@ -42,7 +43,7 @@ mod tests {
     use super::*;
 
     /// One or two of each sort: format characters, separators, and fillers of other categories.
-    const INVISIBLE: [char; 14] = [
+    const INVISIBLE: [char; 15] = [
         '\u{ad}',
         '\u{200b}',
         '\u{200d}',
@@ -57,6 +58,7 @@ mod tests {
         '\u{115f}',
         '\u{3164}',
         '\u{fe0f}',
+        BRAILLE_BLANK,
     ];
 
     #[test]

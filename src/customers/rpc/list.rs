@@ -96,13 +96,18 @@ impl Service {
         request: pb::ListCustomersRequest,
     ) -> Result<pb::ListCustomersResponse> {
         let meta = self.store.meta();
-        let digest = RequestDigest::new("ListCustomers", &caller.shop)
+        let visible = visible_to(caller.roles);
+        let order = Order::parse(&request.order_by, &FIELDS, &visible)?;
+        let mut digest = RequestDigest::new("ListCustomers", &caller.shop)
             .field("filter", &request.filter)
             .field("order_by", &request.order_by)
             .field("query", &request.query)
             .field("show_deleted", [u8::from(request.show_deleted)]);
+        if order.has(LAST_NAME_KEY) {
+            // A place in the order of one language is none in that of another.
+            digest = digest.field("language", self.language(&caller.shop).await?);
+        }
         let position: Option<(i64, Vec<Key>)> = list::open(meta, &digest, &request.page_token)?;
-        let visible = visible_to(caller.roles);
         let today = self.store.clock().now();
         let (now, place) = match position {
             Some((now, place)) => (now, Some(place)),
@@ -112,7 +117,7 @@ impl Service {
             filter: list::filter(&request.filter, &FIELDS, &visible)?,
             terms: SearchTerms::of(&request.query),
             show_deleted: request.show_deleted,
-            order: Order::parse(&request.order_by, &FIELDS, &visible)?,
+            order,
             count: request.count,
             size: list::size(request.page_size)?,
             shop: Arc::clone(&caller.shop),
@@ -144,6 +149,17 @@ impl Service {
             },
             count,
         })
+    }
+}
+
+impl Service {
+    /// The language in whose order the last names of a shop lie.
+    async fn language(&self, shop: &Arc<str>) -> Result<String> {
+        let shop = Arc::clone(shop);
+        let read = self
+            .store
+            .read(|conn| async move { shops::settings(conn, &shop).await }.boxed());
+        Ok(read.await?.language().to_owned())
     }
 }
 

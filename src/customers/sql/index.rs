@@ -17,10 +17,16 @@ pub(super) fn search_text(customer: &Customer) -> String {
         &customer.phone,
         &customer.number,
     ];
-    let full_name = joined_name(&customer.last_name, &customer.first_name);
+    // Which of the two is first depends on the language, and the name may be of any.
+    let (first, last) = (&customer.first_name, &customer.last_name);
+    let full_names = [joined_name(last, first), joined_name(first, last)];
     let fields = fields.into_iter().map(String::as_str);
     let ids = customer.external_ids.values().map(String::as_str);
-    index_text(fields.chain(full_name.as_deref()).chain(ids))
+    index_text(
+        fields
+            .chain(full_names.iter().flatten().map(String::as_str))
+            .chain(ids),
+    )
 }
 
 const REINDEX: &str = "UPDATE customers SET
