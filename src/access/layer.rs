@@ -180,13 +180,16 @@ impl Access {
             None
         };
         // A client of reflection goes on sending as long as its stream is open.
-        let body = if reflects {
-            body
+        let (body, requests) = if reflects {
+            request::check_encoding(&parts.headers)?;
+            let requests = side::Requests::new(body);
+            let outcome = requests.outcome();
+            (Body::new(requests), Some(outcome))
         } else {
             let arrives = deadline.min(started + limits::REQUEST_BODY_TIME_MAX);
             let max = limits::SIDE_REQUEST_BYTES_MAX;
             let received = request::receive(&parts.headers, body, max, |_| Ok(()));
-            Body::from(before(arrives, received).await??.0)
+            (Body::from(before(arrives, received).await??.0), None)
         };
         let passed = Box::pin(pass(inner, Request::from_parts(parts, body)));
         let response = before(deadline, passed).await?;
@@ -204,7 +207,7 @@ impl Access {
             deadline: ends,
         };
         let guarded = |body| {
-            let body = Body::new(Ending::new(body, ends, permit));
+            let body = Body::new(Ending::new(body, ends, requests, permit));
             unsent::stream(&self.feed, body)
         };
         Ok(response.map(guarded))

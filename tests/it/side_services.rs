@@ -2,20 +2,25 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use clientela::feed::FeedSettings;
 use clientela::limits;
 use clientela::proto::pb::ErrorReason;
-use tonic::Code;
+use prost::Message as _;
+use tonic::{Code, Status};
 use tonic_health::pb::HealthCheckRequest;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::{ServerReflectionRequest, ServerReflectionResponse};
 use tonic_types::StatusExt as _;
 
-use crate::harness::raw::{Raw, framed, read};
+use crate::harness::raw::{Begun, Raw, framed, read};
 use crate::harness::{Setup, assert_refused, eventually};
 use crate::on_both_engines;
 
 const CHECK: &str = "/grpc.health.v1.Health/Check";
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 const REFLECT: &str = "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo";
+const OLD_REFLECT: &str = "/grpc.reflection.v1alpha.ServerReflection/ServerReflectionInfo";
 
 fn short_lived() -> Setup {
     let usual = Setup {
@@ -34,6 +39,31 @@ fn open() -> Setup {
         open_reflection: true,
         ..Setup::default()
     }
+}
+
+/// A request of reflection to list the services, with this many bytes in its `host`.
+fn list(host: usize) -> Vec<u8> {
+    framed(&ServerReflectionRequest {
+        host: "h".repeat(host),
+        message_request: Some(MessageRequest::ListServices(String::new())),
+    })
+}
+
+/// The `host` of each answer, and the status at the end.
+async fn hosts(begun: Begun) -> (Vec<usize>, Status) {
+    // The request stays as it is, open or not.
+    let (answer, _request) = begun.answered_open().await.unwrap();
+    let (received, status) = read(answer).await;
+    let (mut hosts, mut rest) = (Vec::new(), &received[..]);
+    while let Some((head, after)) = rest.split_first_chunk::<5>() {
+        let length = u32::from_be_bytes(head[1..].try_into().unwrap());
+        let (message, after) = after.split_at(usize::try_from(length).unwrap());
+        let answer = ServerReflectionResponse::decode(message).unwrap();
+        assert!(answer.message_response.is_some(), "{answer:?}");
+        hosts.push(answer.valid_host.len());
+        rest = after;
+    }
+    (hosts, status)
 }
 
 on_both_engines! {
@@ -100,5 +130,98 @@ on_both_engines! {
         assert_refused(&status, Code::InvalidArgument, ErrorReason::MalformedRequest);
         let status = raw.call("/grpc.health.v1.Health/Heal", &[], vec![0; 5]).await.unwrap_err();
         assert_refused(&status, Code::Unimplemented, ErrorReason::Unimplemented);
+    }
+
+    /// Its length comes first, and nothing after that is waited for.
+    async fn a_request_of_reflection_that_is_too_large_is_refused_at_its_length(shop: Shop with open()) {
+        let raw = Raw::connect(shop.address, 65_535).await;
+        let beyond = u32::try_from(limits::SIDE_REQUEST_BYTES_MAX + 1).unwrap();
+        let head = [&[0], &beyond.to_be_bytes()[..]].concat();
+        let after_others = [list(0), list(0), head.clone()].concat();
+        for method in [REFLECT, OLD_REFLECT] {
+            for (request, end) in [
+                (list(5 * 1024), true),
+                (list(5_000_000), true),
+                (head.clone(), false),
+                (after_others.clone(), false),
+            ] {
+                let begun = raw.begin(method, &[], request, end).await;
+                let (_, status) = hosts(begun).await;
+
+                assert_refused(&status, Code::ResourceExhausted, ErrorReason::RequestTooLarge);
+                let info = status.get_details_error_info().unwrap();
+                assert_eq!(info.metadata["limit"], "4096");
+            }
+        }
+    }
+
+    async fn a_request_of_reflection_that_is_no_message_is_refused(shop: Shop with open()) {
+        let raw = Raw::connect(shop.address, 65_535).await;
+        for (request, end, code) in [
+            (&[1, 0, 0, 0, 0][..], false, Code::Internal),
+            (&[7, 0, 0, 0, 0], false, Code::InvalidArgument),
+            (&[0, 0, 0, 0, 1, 0xff], false, Code::InvalidArgument),
+            (&[0, 0, 0, 0, 1, 0xff], true, Code::InvalidArgument),
+            (&[0, 0, 0, 0, 0], false, Code::InvalidArgument),
+            (&[0, 0, 0, 0, 2, 0x3a], true, Code::InvalidArgument),
+            (&[0, 0], true, Code::InvalidArgument),
+        ] {
+            let begun = raw.begin(REFLECT, &[], request, end).await;
+            let (answered, status) = hosts(begun).await;
+
+            assert_refused(&status, code, ErrorReason::MalformedRequest);
+            assert!(answered.is_empty(), "{request:?}");
+        }
+    }
+
+    async fn reflection_names_the_encoding_that_it_takes(shop: Shop with open()) {
+        let raw = Raw::connect(shop.address, 65_535).await;
+        let gzip = [("grpc-encoding", "gzip")];
+        for method in [REFLECT, OLD_REFLECT] {
+            let status = raw.call(method, &gzip, list(0)).await.unwrap_err();
+            assert_refused(&status, Code::Unimplemented, ErrorReason::Unimplemented);
+            let info = status.get_details_error_info().unwrap();
+            assert_eq!(info.metadata["accepted"], "identity");
+            let headers = raw.begin(method, &gzip, list(0), true).await.headers().await;
+            assert_eq!(headers["grpc-accept-encoding"], "identity");
+
+            let plain = [("grpc-encoding", "identity")];
+            let (answered, status) = hosts(raw.begin(method, &plain, list(3), true).await).await;
+            assert_eq!((answered, status.code()), (vec![3], Code::Ok));
+        }
+    }
+
+    async fn reflection_answers_requests_up_to_the_limit_however_they_come(shop: Shop with open()) {
+        let raw = Raw::connect(shop.address, 65_535).await;
+        // The head, and the key and the length of each field.
+        let around = list(1000).len() - 1000;
+        let largest = limits::SIDE_REQUEST_BYTES_MAX + 5 - around;
+        assert_eq!(list(largest).len(), limits::SIDE_REQUEST_BYTES_MAX + 5);
+        let sent = [list(1), list(largest), list(3)].concat();
+
+        let mut begun = raw.begin(REFLECT, &[], vec![], false).await;
+        for piece in sent.chunks(7) {
+            begun.request.send_data(piece.to_vec().into(), false).unwrap();
+        }
+        begun.request.send_data(Bytes::new(), true).unwrap();
+        let (answered, status) = hosts(begun).await;
+
+        assert_eq!((answered, status.code()), (vec![1, largest, 3], Code::Ok));
+    }
+
+    /// The rest of a request has to come; between two requests a client may take its time.
+    async fn half_a_request_of_reflection_is_not_waited_for(shop: Shop with open()) {
+        let raw = Raw::connect(shop.address, 65_535).await;
+        let mut patient = raw.begin(REFLECT, &[], list(1), false).await;
+
+        let whole_and_half = [&list(2)[..], &[0, 0, 0, 0, 0x14, 0]].concat();
+        let begun = raw.begin(REFLECT, &[], whole_and_half, false).await;
+        let (answered, status) = hosts(begun).await;
+
+        assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
+        assert_eq!(answered, [2]);
+        patient.request.send_data(list(3).into(), true).unwrap();
+        let (answered, status) = hosts(patient).await;
+        assert_eq!((answered, status.code()), (vec![1, 3], Code::Ok));
     }
 }

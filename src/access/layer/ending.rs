@@ -1,5 +1,6 @@
 //! Streams of the services that are not of the contract, health and reflection. By themselves they go on as
-//! long as their client likes; here they end at their age, at the client's deadline, and with the server.
+//! long as their client likes; here they end at their age, at the client's deadline, and with the server. One
+//! whose requests were refused ends with the refusal.
 
 use std::{
     future::Future,
@@ -12,7 +13,7 @@ use axum::body::Body;
 use bytes::Bytes;
 use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
-use tonic::Status;
+use tonic::{Code, Status};
 
 use super::{answer, deadline_passed, is_undetailed, side};
 use crate::{error::Error, proto::pb::ErrorReason};
@@ -25,6 +26,8 @@ pub struct Ending {
     inner: Body,
     end: Pin<Box<dyn Future<Output = Error> + Send>>,
     ended: bool,
+    /// What became of the requests, of a call that streams them.
+    requests: Option<side::Outcome>,
     _permit: side::Permit,
 }
 
@@ -62,18 +65,34 @@ impl Ends {
 
 impl Ending {
     /// The body `inner`, which keeps its permit until it ends.
-    pub fn new(inner: Body, ends: Ends, permit: side::Permit) -> Self {
+    pub fn new(
+        inner: Body,
+        ends: Ends,
+        requests: Option<side::Outcome>,
+        permit: side::Permit,
+    ) -> Self {
         Self {
             inner,
             end: Box::pin(ends.reached()),
             ended: false,
+            requests,
             _permit: permit,
         }
     }
 
-    fn end(&mut self, error: Error) -> Frame<Bytes> {
+    fn end(&mut self, status: &Status) -> Frame<Bytes> {
         self.ended = true;
-        answer::last_frame(&Status::from(error))
+        answer::last_frame(status)
+    }
+
+    /// What an answer ends with in place of the status that its service gives.
+    fn instead(&self, status: &Status) -> Option<Status> {
+        if is_undetailed(status) {
+            return Some(side::detailed(status).into());
+        }
+        let requests = self.requests.as_ref();
+        let requests = requests.filter(|_| status.code() == Code::Ok);
+        requests.and_then(side::Outcome::refusal)
     }
 }
 
@@ -89,19 +108,17 @@ impl http_body::Body for Ending {
             return Poll::Ready(None);
         }
         if let Poll::Ready(frame) = Pin::new(&mut self.inner).poll_frame(context) {
-            let refusal = match &frame {
+            let status = match &frame {
                 Some(Ok(frame)) => frame.trailers_ref().and_then(Status::from_header_map),
                 _ => None,
             };
-            return Poll::Ready(match refusal {
-                Some(status) if is_undetailed(&status) => {
-                    Some(Ok(self.end(side::detailed(&status))))
-                }
-                _ => frame,
+            return Poll::Ready(match status.and_then(|status| self.instead(&status)) {
+                Some(refusal) => Some(Ok(self.end(&refusal))),
+                None => frame,
             });
         }
         match self.end.as_mut().poll(context) {
-            Poll::Ready(error) => Poll::Ready(Some(Ok(self.end(error)))),
+            Poll::Ready(error) => Poll::Ready(Some(Ok(self.end(&error.into())))),
             Poll::Pending => Poll::Pending,
         }
     }

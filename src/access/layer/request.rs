@@ -90,6 +90,15 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
     Some(asked.saturating_sub((asked / 10).min(MARGIN_MAX)))
 }
 
+/// Refuses the messages of a call that are encoded.
+pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
+    let encoding = headers.get(ENCODING);
+    match encoding.filter(|encoding| *encoding != IDENTITY) {
+        Some(encoding) => Err(compressed(encoding)),
+        None => Ok(()),
+    }
+}
+
 /// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
 /// no frame is refused as soon as that is known, whatever its client goes on to send. Its message has at most
 /// `max` bytes. `count` is asked when its length is known, before the rest of it comes; its answer is handed back.
@@ -99,10 +108,7 @@ pub async fn receive<R>(
     max: usize,
     count: impl Fn(usize) -> Result<R>,
 ) -> Result<(Bytes, Bytes, R)> {
-    let encoding = headers.get(ENCODING);
-    if let Some(encoding) = encoding.filter(|encoding| *encoding != IDENTITY) {
-        return Err(compressed(encoding));
-    }
+    check_encoding(headers)?;
     let mut received = Bytes::new();
     let mut pieces = BytesMut::new();
     let mut begun = None;
@@ -149,7 +155,7 @@ pub async fn receive<R>(
 }
 
 /// The length of the message that a frame begins with, once that has come.
-fn announced(frame: &[u8], max: usize) -> Result<Option<usize>> {
+pub fn announced(frame: &[u8], max: usize) -> Result<Option<usize>> {
     let Some(([flag, length @ ..], _)) = frame.split_first_chunk::<FRAME_HEAD_BYTES>() else {
         return Ok(None);
     };

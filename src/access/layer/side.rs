@@ -1,5 +1,7 @@
 //! Health and reflection: services that are not of the contract, with limits like those that are.
 
+mod requests;
+
 use tonic::{Code, Status};
 
 use super::{undetailed, wire};
@@ -9,6 +11,8 @@ use crate::{
     quota::{self, Full, Quota},
     server::Connection,
 };
+
+pub use requests::{Outcome, Requests};
 
 /// The services' paths begin so.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
