@@ -54,7 +54,7 @@ pub use folder::{close_to_others, make_folder};
 pub use hints::{Hints, NatsUrls};
 pub use inspect::{Schema, inspect, schema};
 pub use locks::{LockKey, Locks, MAX_LOCKS};
-pub use open::{OpenError, StoreMeta};
+pub use open::{OpenError, StoreMeta, has_tables};
 pub use page::{BadPageToken, PageToken, RequestDigest, keyed_digest, page_size};
 pub use purpose::{Purpose, holding, reading_lists};
 pub use seal::Sealer;

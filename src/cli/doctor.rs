@@ -16,7 +16,7 @@ use clap::Args;
 
 use crate::clock::Clock;
 use crate::jobs::FeedLimits;
-use crate::store::{Conn, DatabaseUrl, Engine, inspect};
+use crate::store::{Conn, DatabaseUrl, Engine, has_tables, inspect};
 
 use self::finding::{Finding, Level, Report};
 use super::{failure::Failure, output};
@@ -102,10 +102,16 @@ macro_rules! check {
 }
 
 async fn examine(conn: &mut Conn, args: &Doctor, measures: &Measures, report: &mut Report) {
+    // Where this cannot be asked, the checks below say why.
+    let has_tables = has_tables(conn).await.unwrap_or(true);
     match conn.engine() {
         Engine::Sqlite => {
             check!(report, "engine", sqlite::engine(conn).await);
-            check!(report, "schema", store::schema(conn).await);
+            if has_tables {
+                check!(report, "schema", store::schema(conn).await);
+            } else {
+                report.add(store::no_tables());
+            }
             check!(report, "integrity", sqlite::integrity(conn).await);
             check!(
                 report,
@@ -115,12 +121,19 @@ async fn examine(conn: &mut Conn, args: &Doctor, measures: &Measures, report: &m
         }
         Engine::Postgres => {
             check!(report, "engine", postgres::engine(conn).await);
-            check!(report, "schema", store::schema(conn).await);
-            check!(report, "horizon", postgres::horizon(conn, measures).await);
+            if has_tables {
+                check!(report, "schema", store::schema(conn).await);
+                check!(report, "horizon", postgres::horizon(conn, measures).await);
+            } else {
+                report.add(store::no_tables());
+            }
             check!(report, "vacuum", postgres::slots(conn).await);
             check!(report, "settings", postgres::settings(conn).await);
             check!(report, "connections", postgres::connections(conn).await);
         }
+    }
+    if !has_tables {
+        return;
     }
     check!(report, "feed", store::feed(conn, measures).await);
     check!(report, "retention", store::retention(conn, measures).await);

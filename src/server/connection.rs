@@ -2,6 +2,7 @@
 
 use std::{
     convert::Infallible,
+    error::Error,
     sync::{
         Arc,
         atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
@@ -20,7 +21,11 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::{Routes, ServerSettings, accept::Place, stalling::Stalling};
+use super::{
+    Routes, ServerSettings,
+    accept::Place,
+    stalling::{GivenUp, Stalling},
+};
 use crate::limits;
 
 /// How long a connection that is closed for its silence may take to say so.
@@ -36,6 +41,7 @@ struct Shared {
     has_called: AtomicBool,
     unsent_bytes: AtomicUsize,
     abandoned_answers: AtomicUsize,
+    given_up: GivenUp,
     cut: CancellationToken,
 }
 
@@ -47,6 +53,7 @@ impl Default for Shared {
             has_called: AtomicBool::new(false),
             unsent_bytes: AtomicUsize::new(0),
             abandoned_answers: AtomicUsize::new(0),
+            given_up: GivenUp::default(),
             cut: CancellationToken::new(),
         }
     }
@@ -79,6 +86,7 @@ impl Connection {
     pub fn abandon_answer(&self) {
         let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
         if before + 1 >= limits::ABANDONED_ANSWERS_MAX {
+            self.0.given_up.set();
             self.0.cut.cancel();
         }
     }
@@ -140,7 +148,8 @@ impl Serving {
     pub async fn run(self, stream: TcpStream, place: Place) {
         let connection = Connection::cut_with(&self.cut);
         let stop = self.stop.child_token();
-        let io = TokioIo::new(Stalling::new(stream, self.stall_timeout));
+        let given_up = connection.0.given_up.clone();
+        let io = TokioIo::new(Stalling::new(stream, self.stall_timeout, given_up));
         let (routes, shared) = (self.routes, connection.clone());
         let service = service_fn(move |request: Request<Incoming>| {
             shared.0.has_called.store(true, Ordering::Relaxed);
@@ -158,6 +167,9 @@ impl Serving {
                 ended = served.as_mut() => {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection failed");
+                        if is_unanswered_ping(&*error) {
+                            connection.0.given_up.set();
+                        }
                     }
                     break;
                 }
@@ -182,4 +194,11 @@ impl Serving {
         }
         drop(place);
     }
+}
+
+/// Whether a connection ended because its client did not answer a ping. The other timeout of hyper is that of
+/// HTTP/1.1 for the headers of a request. It has no source, and ends a connection in order.
+fn is_unanswered_ping(error: &(dyn Error + 'static)) -> bool {
+    let error = error.downcast_ref::<hyper::Error>();
+    error.is_some_and(|error| error.is_timeout() && error.source().is_some())
 }

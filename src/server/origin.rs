@@ -1,6 +1,7 @@
 //! Origins as browsers send them.
 
 use http::Uri;
+use url::{Origin, ParseError, Url};
 
 /// Why a text is no origin.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -9,67 +10,62 @@ use http::Uri;
 )]
 pub struct NoOrigin {
     text: String,
-    why: &'static str,
+    why: String,
 }
 
 /// Checks that `text` is an origin exactly as a browser writes it. What differs in the least never matches.
 ///
 /// # Errors
-/// When it is none; the text says what is wrong with it.
+/// When it is none; the text says what is wrong with it, and how browsers write it where they have a spelling
+/// for it.
 pub fn origin(text: &str) -> Result<String, NoOrigin> {
-    match fault(text) {
-        None => Ok(text.to_owned()),
-        Some(why) => Err(NoOrigin {
-            text: text.to_owned(),
-            why,
-        }),
+    let why = match spelling(text) {
+        Ok(right) if right == text => return Ok(right),
+        Ok(right) => format!("browsers send {right}"),
+        Err(why) => why,
+    };
+    Err(NoOrigin {
+        text: text.to_owned(),
+        why,
+    })
+}
+
+/// How a browser writes the origin of the address `text`, or why it sends none.
+fn spelling(text: &str) -> Result<String, String> {
+    if text.contains('*') {
+        return Err("every origin is named by itself, without wildcards".into());
+    }
+    if text == "null" {
+        return Err("pages without an origin cannot be let in".into());
+    }
+    let url = Url::parse(text).map_err(|error| match error {
+        ParseError::RelativeUrlWithoutBase => "it has no scheme".into(),
+        error => error.to_string(),
+    })?;
+    let spelling = match url.origin() {
+        origin @ Origin::Tuple(..) => origin.ascii_serialization(),
+        Origin::Opaque(_) => of_an_app(&url)?,
+    };
+    match spelling.parse::<Uri>() {
+        Ok(_) => Ok(spelling),
+        Err(_) => Err("its host cannot be read".into()),
     }
 }
 
-fn fault(text: &str) -> Option<&'static str> {
-    if text.contains('*') {
-        return Some("every origin is named by itself, without wildcards");
+/// The origin of a page in an app or in an extension of a browser. These have schemes of their own, and are
+/// sent with the scheme and the host although the standard has no origin for them.
+fn of_an_app(url: &Url) -> Result<String, String> {
+    if url.scheme() == "file" {
+        return Err("pages without an origin cannot be let in".into());
     }
-    if text == "null" {
-        return Some("pages without an origin cannot be let in");
-    }
-    if !text.is_ascii() {
-        return Some("browsers send other letters than ASCII in their xn-- form");
-    }
-    let Some((scheme, rest)) = text.split_once("://") else {
-        return Some("it has no scheme");
-    };
-    if scheme.is_empty() {
-        return Some("it has no scheme");
-    }
-    if rest.contains(['/', '?', '#']) {
-        return Some("it ends after the host and the port, without a slash or a path");
-    }
-    if rest.contains('@') {
-        return Some("it names no user");
-    }
-    if text.bytes().any(|byte| byte.is_ascii_uppercase()) {
-        return Some("browsers send it in lower case");
-    }
-    let Ok(uri) = text.parse::<Uri>() else {
-        return Some("its host or its port cannot be read");
-    };
-    // An IPv6 address has colons of its own, in brackets.
-    let after_address = rest.rsplit(']').next().unwrap_or(rest);
-    let port = match after_address.split_once(':').map(|(_, port)| port) {
-        None => None,
-        Some(text) => match text.parse::<u16>() {
-            Ok(port) if port.to_string() == text => Some(port),
-            _ => return Some("its host or its port cannot be read"),
-        },
-    };
-    if uri.host().is_none_or(str::is_empty) {
-        return Some("it has no host");
-    }
-    if matches!((scheme, port), ("http", Some(80)) | ("https", Some(443))) {
-        return Some("browsers leave the usual port away");
-    }
-    None
+    let host = url.host_str().filter(|host| !host.is_empty());
+    let host = host.ok_or("it has no host")?.to_ascii_lowercase();
+    let port = url.port().map(|port| format!(":{port}"));
+    Ok(format!(
+        "{}://{host}{}",
+        url.scheme(),
+        port.unwrap_or_default()
+    ))
 }
 
 #[cfg(test)]
@@ -83,8 +79,11 @@ mod tests {
             "http://localhost:8080",
             "http://[::1]:3000",
             "http://127.0.0.1",
+            "http://10.0.0.1:8080",
             "https://xn--mller-kva.example",
+            "https://my_shop.example",
             "capacitor://localhost",
+            "chrome-extension://abcdefghijklmnop",
         ] {
             assert_eq!(origin(text).as_deref(), Ok(text));
         }
@@ -114,8 +113,49 @@ mod tests {
             "https://m\u{fc}ller.example",
             "https://shop.example https://other.example",
             "://shop.example",
+            "shop.example:8080",
+            "https://xn--zz",
+            "https://1.2.3.256",
+            "https://[::1",
+            "https://a{b}.example",
+            "file://shop.example",
+            "file:///shop.html",
+            "data:text/plain,shop.example",
+            "capacitor://",
+            "capacitor://*",
+            "capacitor://{b}",
         ] {
             assert!(origin(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_refusal_names_what_browsers_send() {
+        for (text, sent) in [
+            ("https://01.2.3.4", "https://1.2.3.4"),
+            ("https://1.2.3", "https://1.2.0.3"),
+            ("https://0x7f.1", "https://127.0.0.1"),
+            ("http://[0:0:0:0:0:0:0:1]:3000", "http://[::1]:3000"),
+            (
+                "https://m\u{fc}ller.example",
+                "https://xn--mller-kva.example",
+            ),
+            ("https://sh%6fp.example", "https://shop.example"),
+            ("https://Shop.example", "https://shop.example"),
+            ("HTTPS://shop.example", "https://shop.example"),
+            (" https://shop.example", "https://shop.example"),
+            ("https:shop.example", "https://shop.example"),
+            ("https://shop.example/monitor?x#y", "https://shop.example"),
+            ("https://anna@shop.example", "https://shop.example"),
+            ("https://shop.example:443", "https://shop.example"),
+            ("http://shop.example:080", "http://shop.example"),
+            ("http://shop.example:08080", "http://shop.example:8080"),
+            ("capacitor://Localhost/page", "capacitor://localhost"),
+            ("capacitor://localhost:080", "capacitor://localhost:80"),
+        ] {
+            let refusal = origin(text).unwrap_err();
+            assert_eq!(refusal.why, format!("browsers send {sent}"), "{text}");
+            assert_eq!(origin(sent).as_deref(), Ok(sent));
         }
     }
 }

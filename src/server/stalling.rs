@@ -1,34 +1,60 @@
 //! A socket that fails when its peer takes nothing of what waits to be sent.
 //!
 //! HTTP/2 finds such a peer out by its pings as well. HTTP/1.1 has none.
+//!
+//! A socket whose peer is given up is closed by a reset. After an orderly close the system would keep what
+//! waits to be sent for minutes, up to some MiB of each connection.
 
 use std::{
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     task::{Context, Poll},
     time::Duration,
 };
 
 use tokio::{
     io::{AsyncRead, AsyncWrite, ReadBuf},
+    net::TcpStream,
     time::Sleep,
 };
 
+/// Says that the peer of a socket is given up, so that its end is a reset; cheap to clone.
+#[derive(Debug, Clone, Default)]
+pub struct GivenUp(Arc<AtomicBool>);
+
+impl GivenUp {
+    /// Gives the peer up. The socket stays open until it is dropped.
+    pub fn set(&self) {
+        self.0.store(true, Ordering::Relaxed);
+    }
+
+    fn is_set(&self) -> bool {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 /// A socket whose writes fail when none of them got on for too long.
-pub struct Stalling<S> {
-    inner: S,
+pub struct Stalling {
+    inner: TcpStream,
     limit: Duration,
+    given_up: GivenUp,
     /// Runs while a write waits.
     waiting: Option<Pin<Box<Sleep>>>,
 }
 
-impl<S> Stalling<S> {
-    /// The socket `inner`, whose writes may wait for `limit`.
-    pub fn new(inner: S, limit: Duration) -> Self {
+impl Stalling {
+    /// The socket `inner`, whose writes may wait for `limit`. It is reset at its end if a write still waits
+    /// then, or if its peer was `given_up`.
+    pub fn new(inner: TcpStream, limit: Duration, given_up: GivenUp) -> Self {
         Self {
             inner,
             limit,
+            given_up,
             waiting: None,
         }
     }
@@ -54,7 +80,17 @@ impl<S> Stalling<S> {
     }
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
+impl Drop for Stalling {
+    fn drop(&mut self) {
+        if (self.waiting.is_some() || self.given_up.is_set())
+            && let Err(error) = self.inner.set_zero_linger()
+        {
+            tracing::debug!(%error, "a connection was not reset");
+        }
+    }
+}
+
+impl AsyncRead for Stalling {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -64,7 +100,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Stalling<S> {
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
+impl AsyncWrite for Stalling {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -98,17 +134,61 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Stalling<S> {
 
 #[cfg(test)]
 mod tests {
-    use tokio::io::AsyncWriteExt as _;
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    use tokio::net::TcpListener;
 
     use super::*;
 
-    #[tokio::test]
-    async fn a_write_that_nobody_takes_fails() {
-        let (ours, _theirs) = tokio::io::duplex(4);
-        let mut socket = Stalling::new(ours, Duration::from_millis(1));
+    /// A socket whose writes may wait for `limit`, and its peer.
+    async fn pair(limit: Duration) -> (Stalling, GivenUp, TcpStream) {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let peer = TcpStream::connect(listener.local_addr().unwrap()).await;
+        let (ours, _) = listener.accept().await.unwrap();
+        let given_up = GivenUp::default();
+        let socket = Stalling::new(ours, limit, given_up.clone());
+        (socket, given_up, peer.unwrap())
+    }
 
-        let failed = socket.write_all(b"too much").await.unwrap_err();
+    /// Reads to the end, whichever it is.
+    async fn end(mut peer: TcpStream) -> io::Result<usize> {
+        peer.read_to_end(&mut Vec::new()).await
+    }
+
+    #[tokio::test]
+    async fn a_write_that_nobody_takes_fails_and_its_socket_is_reset() {
+        let (mut socket, _, peer) = pair(Duration::from_millis(1)).await;
+
+        let failed = loop {
+            if let Err(error) = socket.write_all(&[0; 65_536]).await {
+                break error;
+            }
+        };
+        drop(socket);
 
         assert_eq!(failed.kind(), io::ErrorKind::TimedOut);
+        let end = end(peer).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_socket_whose_peer_is_given_up_is_reset() {
+        let (mut socket, given_up, peer) = pair(Duration::from_secs(60)).await;
+        socket.write_all(b"unread").await.unwrap();
+
+        given_up.set();
+        drop(socket);
+
+        let end = end(peer).await.unwrap_err();
+        assert_eq!(end.kind(), io::ErrorKind::ConnectionReset);
+    }
+
+    #[tokio::test]
+    async fn a_socket_on_which_nothing_waits_ends_in_order() {
+        let (mut socket, _, peer) = pair(Duration::from_secs(60)).await;
+        socket.write_all(b"all").await.unwrap();
+
+        drop(socket);
+
+        assert_eq!(end(peer).await.unwrap(), 3);
     }
 }

@@ -11,7 +11,7 @@ use sqlx::sqlite::SqliteConnectOptions;
 use super::config::DatabaseUrl;
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, READER_VERSION};
-use super::sqlite::DATABASE_FILE;
+use super::sqlite::{self, DATABASE_FILE};
 use super::target::{Session, Target};
 use crate::on;
 
@@ -33,7 +33,7 @@ pub struct Schema {
 /// Connects to a store that exists, to read only.
 ///
 /// # Errors
-/// When there is none, or it cannot be reached.
+/// When there is none, or it cannot be reached, or a start would refuse its file.
 pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
     let target = match database {
         DatabaseUrl::Embedded { data_dir } => Target::Sqlite(Box::new(embedded(data_dir)?)),
@@ -51,7 +51,11 @@ pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
             Target::Postgres(Box::new(session))
         }
     };
-    Ok(target.connect(&Arc::new(Meter::default())).await?)
+    let mut conn = target.connect(&Arc::new(Meter::default())).await?;
+    if let DatabaseUrl::Embedded { data_dir } = database {
+        sqlite::check_owner(&mut conn, &data_dir.join(DATABASE_FILE)).await?;
+    }
+    Ok(conn)
 }
 
 fn embedded(data_dir: &Path) -> Result<SqliteConnectOptions, OpenError> {
@@ -60,6 +64,7 @@ fn embedded(data_dir: &Path) -> Result<SqliteConnectOptions, OpenError> {
     if let Err(source) = std::fs::metadata(&path) {
         return Err(OpenError::File { path, source });
     }
+    sqlite::check_header(data_dir, &path)?;
     Ok(SqliteConnectOptions::new()
         .filename(path)
         .read_only(true)

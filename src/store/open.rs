@@ -208,14 +208,21 @@ impl StoreMeta {
     }
 }
 
-/// Refuses data of a newer release before anything is changed.
-pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenError> {
+/// Whether a database has tables of Clientela. The first start makes them.
+///
+/// # Errors
+/// The database's.
+pub async fn has_tables(conn: &mut Conn) -> sqlx::Result<bool> {
     let there = conn.engine().pick(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store_meta')",
         "SELECT to_regclass('store_meta') IS NOT NULL",
     );
-    let there: bool = on!(conn, |e| sqlx::query_scalar(there).fetch_one(e).await)?;
-    if !there {
+    on!(conn, |e| sqlx::query_scalar(there).fetch_one(e).await)
+}
+
+/// Refuses data of a newer release before anything is changed.
+pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenError> {
+    if !has_tables(conn).await? {
         return Ok(());
     }
     let needed: Option<String> = on!(conn, |e| {

@@ -19,7 +19,9 @@ use super::folder;
 use super::open::{self, OpenError, StoreMeta};
 use super::target::Target;
 use crate::on;
+
 pub(super) use check::in_background as check_in_background;
+pub(super) use files::check_header;
 pub(super) use files::{Places, is_file_size_limited};
 
 /// The name of the database in the data folder.
@@ -265,7 +267,7 @@ async fn settle_log(conn: &mut Conn) -> sqlx::Result<()> {
 const READ_APPLICATION_ID: &str = "PRAGMA application_id";
 
 /// Refuses the file of another program.
-async fn check_owner(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
+pub(super) async fn check_owner(conn: &mut Conn, file: &Path) -> Result<(), OpenError> {
     let id: i64 = on!(conn, |e| sqlx::query_scalar(READ_APPLICATION_ID)
         .fetch_one(e)
         .await)?;

@@ -1,13 +1,14 @@
 //! Connections: those that say nothing are closed, there are only so many, and a process that has no handles
 //! left waits for some.
 
+use std::io::ErrorKind;
 use std::net::SocketAddr;
 use std::time::Duration;
 
 use clientela::limits;
 use rustix::process::{Pid, Resource, Rlimit, prlimit};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
-use tokio::net::TcpStream;
+use tokio::net::{TcpSocket, TcpStream};
 
 use crate::faults::process::{Serve, Server};
 use crate::harness::raw::Raw;
@@ -17,6 +18,9 @@ use crate::on_both_engines;
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// SETTINGS without any, and a HEADERS frame of which only the beginning comes.
 const HALF_A_REQUEST: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 64, 1, 4, 0, 0, 0, 1, 0x83];
+/// SETTINGS without any, and a HEADERS frame that asks for `/monitor.js`.
+const GET_THE_PAGE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
+    \0\0\x15\x01\x05\0\0\0\x01\x82\x86\x04\x0b/monitor.js\x01\x04shop";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
 
 /// Waits until the server closes a connection.
@@ -25,6 +29,13 @@ async fn closed(mut stream: TcpStream) {
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
     // A connection that is reset is closed as well.
     let _ = ended.expect("the server closes the connection");
+}
+
+/// Waits until the server resets a connection of which nothing is read. An orderly end would be behind the
+/// bytes that wait.
+async fn reset(stream: &TcpStream) {
+    let error = eventually("a reset", async || stream.take_error().unwrap()).await;
+    assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
 /// A connection that has got an answer, and goes on.
@@ -67,6 +78,14 @@ fn soon_stalled() -> Setup {
     }
 }
 
+/// A server that soon asks its silent connections whether they live.
+fn attentive() -> Setup {
+    Setup {
+        keepalive: (Duration::from_millis(200), Duration::from_secs(3)),
+        ..Setup::default()
+    }
+}
+
 /// One connection is the test's own.
 async fn two_more_and_no_third(shop: &Shop) {
     // It has been asked, so that it is counted.
@@ -104,15 +123,18 @@ on_both_engines! {
         // More than the sockets of both ends take in together.
         deaf.write_all(&get.repeat(64)).await.unwrap();
 
-        let refused = async {
-            // To write to a connection that is closed fails, although what came before is not read.
-            while deaf.write_all(get).await.is_ok() {
-                tokio::time::sleep(Duration::from_millis(5)).await;
-            }
-        };
-        let closed = tokio::time::timeout(PATIENCE, refused).await;
+        reset(&deaf).await;
+    }
 
-        closed.expect("the server closes the connection");
+    /// What it is sent lies with the system, so that no write waits.
+    async fn a_connection_that_answers_no_ping_is_closed(shop: Shop with attentive()) {
+        let socket = TcpSocket::new_v4().unwrap();
+        socket.set_recv_buffer_size(4 * 1024).unwrap();
+        let mut mute = socket.connect(shop.address).await.unwrap();
+
+        mute.write_all(&[PREFACE, GET_THE_PAGE].concat()).await.unwrap();
+
+        reset(&mute).await;
     }
 
     async fn an_address_has_only_so_many_connections(shop: Shop with three_of_an_address()) {

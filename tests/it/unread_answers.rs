@@ -72,7 +72,9 @@ on_both_engines! {
             ended.is_finished().then_some(())
         })
         .await;
-        assert!(ended.await.unwrap().is_some_and(|data| data.is_err()), "it was cut");
+        let error = ended.await.unwrap().and_then(Result::err).expect("it was cut");
+        let kind = error.get_io().map(std::io::Error::kind);
+        assert_eq!(kind, Some(std::io::ErrorKind::ConnectionReset), "{error}");
 
         shop.admin().get_shop_settings(pb::GetShopSettingsRequest {}).await.unwrap();
     }

@@ -11,6 +11,13 @@ use crate::jobs::{JobKind, held_for};
 use crate::store::{Conn, OpenError, schema as read_schema};
 use crate::{limits, on};
 
+/// What there is to say of a database that no server has used.
+pub fn no_tables() -> Finding {
+    Finding::warn("schema", "the database has no tables of Clientela yet")
+        .advise("The first start of a server makes them.")
+        .with(json!({"version": 0}))
+}
+
 /// Which schema the store has, and whether this release can read it.
 pub async fn schema(conn: &mut Conn) -> Result<Vec<Finding>, OpenError> {
     const CHECK: &str = "schema";

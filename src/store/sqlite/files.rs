@@ -67,7 +67,7 @@ pub(super) fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
 
 /// A file that begins otherwise than SQLite's do is not touched. An empty or missing one is a fresh one,
 /// unless there are signs that the folder had a database.
-pub(super) fn check_header(data_dir: &Path, file: &Path) -> Result<(), OpenError> {
+pub(in crate::store) fn check_header(data_dir: &Path, file: &Path) -> Result<(), OpenError> {
     let mut start = Vec::new();
     match File::open(file) {
         Ok(open) => {

@@ -34,11 +34,24 @@ fn a_flag_that_is_not_understood_is_refused_before_anything_is_made() {
         "https://*.example",
         "https://Shop.example",
         "https://shop.example,*",
+        "https://xn--zz",
     ] {
         refused(
             &["--cors-origin", origin],
             &["--cors-origin", "is no origin"],
         );
+    }
+    for (origin, sent) in [
+        ("https://01.2.3.4", "https://1.2.3.4"),
+        ("https://1.2.3", "https://1.2.0.3"),
+        ("https://shop.example:443/page", "https://shop.example"),
+        (
+            "https://m\u{fc}ller.example",
+            "https://xn--mller-kva.example",
+        ),
+    ] {
+        let sent = format!("is no origin: browsers send {sent};");
+        refused(&["--cors-origin", origin], &["--cors-origin", &sent]);
     }
     refused(&["--listen", "localhost"], &["--listen"]);
     refused(&["--listen", "127.0.0.1:99999"], &["--listen"]);

@@ -2,6 +2,8 @@
 
 mod culprits;
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::process::Output;
 
 use serde_json::Value;
@@ -26,11 +28,42 @@ fn doctor(shop: &Shop, arguments: &[&str]) -> Output {
 
 /// What the doctor found, and the code it ended with.
 fn examined(shop: &Shop, arguments: &[&str]) -> (Value, Option<i32>) {
-    let output = doctor(shop, &[&["--json"], arguments].concat());
+    read(&doctor(shop, &[&["--json"], arguments].concat()))
+}
+
+/// The same of a database that no server has used.
+fn examined_unused(option: &str, database: impl AsRef<OsStr>) -> (Value, Option<i32>) {
+    let mut command = program();
+    command
+        .args(["doctor", "--json", option])
+        .arg(database.as_ref());
+    read(&command.output().expect("the program runs"))
+}
+
+fn read(output: &Output) -> (Value, Option<i32>) {
     let printed = String::from_utf8_lossy(&output.stdout);
     let report = serde_json::from_str(&printed)
         .unwrap_or_else(|error| panic!("{error}: {printed} {output:?}"));
     (report, output.status.code())
+}
+
+/// The one thing that is said of the tables of a database without any, and that only `others` were looked at.
+#[track_caller]
+fn assert_without_tables(report: &Value, others: &[&str]) {
+    let schema = one(report, "schema", "WARN");
+    assert_eq!(
+        schema["text"],
+        "the database has no tables of Clientela yet"
+    );
+    assert_eq!(schema["advice"], "The first start of a server makes them.");
+    let findings = report["findings"].as_array().expect("a list");
+    for finding in findings {
+        let check = finding["check"].as_str().expect("a name");
+        assert!(check == "schema" || others.contains(&check), "{report:#}");
+    }
+    for other in others {
+        assert!(!of(report, other).is_empty(), "{other}: {report:#}");
+    }
 }
 
 /// The findings of one check.
@@ -289,12 +322,77 @@ async fn a_database_that_does_not_hold_every_text_is_a_failure() {
         TEMPLATE template0";
     sqlx::raw_sql(make).execute(&mut postgres).await.unwrap();
 
-    let mut command = program();
-    command.args(["doctor", "--json", "--database-url", &cluster.url("bytes")]);
-    let output = command.output().expect("the program runs");
+    let (report, code) = examined_unused("--database-url", cluster.url("bytes"));
 
-    let report: Value = serde_json::from_slice(&output.stdout).expect("it prints JSON");
     let engine = one(&report, "engine", "FAIL");
     assert_eq!(engine["detail"]["encoding"], "SQL_ASCII", "{report:#}");
-    assert_eq!(output.status.code(), Some(1));
+    assert_eq!(code, Some(1));
+    assert_without_tables(&report, &UNUSED_SERVER);
+}
+
+/// What is looked at in a PostgreSQL that has no store.
+const UNUSED_SERVER: [&str; 4] = ["engine", "vacuum", "settings", "connections"];
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_database_that_no_server_has_used_is_told() {
+    let cluster = Cluster::start(Durability::Full, &[]).await;
+    cluster.create_database("shop", None).await;
+
+    let (report, code) = examined_unused("--database-url", cluster.url("shop"));
+
+    assert_without_tables(&report, &UNUSED_SERVER);
+    assert_eq!((&report["status"], code), (&Value::from("WARN"), Some(0)));
+}
+
+#[tokio::test]
+async fn a_file_that_no_server_has_used_is_told() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("clientela.db");
+    std::fs::write(&file, "").unwrap();
+
+    let (report, code) = examined_unused("--data-dir", folder.path());
+
+    assert_without_tables(&report, &["engine", "integrity", "journal"]);
+    assert_eq!((&report["status"], code), (&Value::from("WARN"), Some(0)));
+    let size = std::fs::metadata(&file).unwrap().len();
+    assert_eq!(size, 0, "nothing was made");
+}
+
+/// The next start makes no tables there, so that none are promised.
+#[tokio::test]
+async fn a_file_that_a_start_refuses_is_a_failure() {
+    let empty = |file: &Path| std::fs::write(file, "").unwrap();
+    let lost = tempfile::tempdir().unwrap();
+    empty(&lost.path().join("clientela.db"));
+    empty(&lost.path().join("keys"));
+    let strange = tempfile::tempdir().unwrap();
+    std::fs::write(
+        strange.path().join("clientela.db"),
+        "no database of any sort",
+    )
+    .unwrap();
+    let foreign = tempfile::tempdir().unwrap();
+    let file = foreign.path().join("clientela.db");
+    let url = format!("sqlite://{}?mode=rwc", file.display());
+    let mut connection = SqliteConnection::connect(&url).await.unwrap();
+    let make = sqlx::raw_sql("CREATE TABLE notes (text TEXT)");
+    make.execute(&mut connection).await.unwrap();
+    connection.close().await.unwrap();
+
+    for (folder, words) in [
+        (&lost, "keys lies beside it, so this is no first start"),
+        (&strange, "its header is wrong"),
+        (&foreign, "is a database of another program"),
+    ] {
+        let (report, code) = examined_unused("--data-dir", folder.path());
+
+        let told = one(&report, "connection", "FAIL");
+        assert!(told["text"].as_str().unwrap().contains(words), "{report:#}");
+        assert_eq!(
+            report["findings"].as_array().map(Vec::len),
+            Some(1),
+            "{report:#}"
+        );
+        assert_eq!(code, Some(1));
+    }
 }
