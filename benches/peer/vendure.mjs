@@ -1,9 +1,9 @@
 // Vendure as a process: better-sqlite3 with a write-ahead log, the schema made at the start, one product.
 // Prints a JSON line with its port and the ids that the load needs, and serves until its input closes.
 import {
-    bootstrap, ChannelService, CustomerService, dummyPaymentHandler, InMemoryJobQueueStrategy,
-    LanguageCode, ProductService, ProductVariantService, RequestContextService, TaxCategoryService, TaxRateService,
-    TransactionalConnection, ZoneService, CountryService, Customer,
+    bootstrap, ChannelService, CountryService, Customer, CustomerService, dummyPaymentHandler, LanguageCode,
+    ProductService, ProductVariantService, RequestContextService, TaxCategoryService, TaxRateService,
+    TransactionalConnection, ZoneService,
 } from '@vendure/core';
 
 const [port, database, customers] = [Number(process.argv[2]), process.argv[3], Number(process.argv[4])];
@@ -23,7 +23,6 @@ const app = await bootstrap({
         prepareDatabase: (db) => db.pragma('journal_mode = WAL'),
     },
     paymentOptions: { paymentMethodHandlers: [dummyPaymentHandler] },
-    jobQueueOptions: { jobQueueStrategy: new InMemoryJobQueueStrategy() },
     plugins: [],
 });
 
