@@ -15,7 +15,7 @@ use crate::shop::Transport;
 /// A call that is made when it is first polled. It fails if it is refused.
 pub type Call = BoxFuture<'static, ()>;
 
-/// What the answers of streams are read for.
+/// The part of a stream's answer that tells the end of its snapshot. All streams have it under this number.
 #[derive(Clone, PartialEq, Message)]
 struct Seen {
     #[prost(message, optional, tag = "4")]

@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 
-/// What each thread of some processes has used up to a moment, in nanoseconds.
+/// The processor time that each thread of some processes had used at a moment, in nanoseconds.
 pub struct Cpu(HashMap<OsString, u64>);
 
 impl Cpu {
@@ -23,7 +23,7 @@ impl Cpu {
         Self(used.collect())
     }
 
-    /// What was used since, in microseconds, but for threads that have ended in between.
+    /// The processor time used since `before`, in microseconds. Threads that ended in between do not count.
     pub fn micros_since(&self, before: &Self) -> f64 {
         let used = self.0.iter().map(|(thread, after)| {
             let before = before.0.get(thread).copied().unwrap_or_default();

@@ -24,7 +24,7 @@ const GOAL: f64 = 1.3;
 /// For how long nothing is called, to see what a server does by itself.
 const IDLE: Duration = Duration::from_secs(5);
 
-/// What is tried beside a plain request to each RPC.
+/// Requests beside the plain one to each RPC: the name of the RPC, and its filter, order or kind.
 const MORE: &[(&str, &str)] = &[
     ("ListCustomers", "last_name = \"Babbage 50\""),
     ("ListCustomers", "last_name:babbage"),
@@ -67,7 +67,7 @@ const MORE: &[(&str, &str)] = &[
     ),
 ];
 
-/// What a call costs, in microseconds, one value a round.
+/// The costs of a call, in microseconds, one value a round.
 #[derive(Default)]
 struct Costs {
     cpu: Vec<f64>,
@@ -163,7 +163,7 @@ async fn measure(world: &World, trials: &[(String, &str)]) -> Vec<Costs> {
                 call.await;
             }
             let wall = started.elapsed().as_secs_f64() * 1e6;
-            // What the calls leave to be done belongs to them.
+            // The jobs that the calls leave count as theirs.
             world.work_done().await;
             let cpu = world.cpu().micros_since(&before);
             if round > 0 {

@@ -14,7 +14,7 @@ use crate::table::{Row, Target};
 
 const ORDERED: usize = 3_000_000;
 const OPEN: usize = 10_000;
-/// What the monitors of staff watch.
+/// The filter of the monitors of staff.
 const FILTER: &str = "state = OPEN AND item_count > 0";
 
 pub async fn open_carts(bench: &Bench) -> Vec<Row> {
@@ -63,7 +63,7 @@ async fn first_page(product: Product, engine: &str) -> Row {
     ))
 }
 
-/// Opens a watch; milliseconds until the first cart is told, and until all are.
+/// Opens a watch and returns the milliseconds until the first cart has come, and until all have.
 async fn open(clients: &Clients) -> (f64, f64) {
     let started = Instant::now();
     let millis = || started.elapsed().as_secs_f64() * 1e3;
@@ -73,49 +73,44 @@ async fn open(clients: &Clients) -> (f64, f64) {
     };
     let answer = clients.carts(0).watch_carts(request).await;
     let mut stream = answer.expect("the watch opens").into_inner();
-    let (mut first, mut told) = (None, 0);
+    let (mut first, mut received) = (None, 0);
     loop {
         let message = stream.message().await.expect("a watch goes on");
         let message = message.expect("a watch never ends well");
         if !message.changes.is_empty() {
             first.get_or_insert_with(millis);
-            told += message.changes.len();
+            received += message.changes.len();
         }
         if matches!(message.signal, Some(Signal::SnapshotEnd(_))) {
-            assert_eq!(told, OPEN, "these are the open carts");
-            return (first.expect("a cart was told"), millis());
+            assert_eq!(received, OPEN, "these are the open carts");
+            return (first.expect("a cart has come"), millis());
         }
     }
 }
 
-/// Copies the open cart and the ordered one under further ids.
+/// Copies the open cart and the ordered one on a connection of either engine, and closes it.
+macro_rules! copy_carts {
+    ($connection:expr) => {{
+        let mut connection = $connection;
+        let row = sqlx::query("SELECT * FROM carts LIMIT 1");
+        let row = row.fetch_one(&mut connection).await?;
+        let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
+        for statement in statements(&columns) {
+            let statement = sqlx::raw_sql(AssertSqlSafe(statement));
+            statement.execute(&mut connection).await?;
+        }
+        connection.close().await
+    }};
+}
+
 async fn fill(product: &Product) -> sqlx::Result<()> {
     match &product.database_url {
-        None => {
-            let mut connection = fill::quick(&product.data_dir).await?;
-            let row = sqlx::query("SELECT * FROM carts LIMIT 1");
-            let row = row.fetch_one(&mut connection).await?;
-            let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
-            for statement in statements(&columns) {
-                let statement = sqlx::raw_sql(AssertSqlSafe(statement));
-                statement.execute(&mut connection).await?;
-            }
-            connection.close().await
-        }
-        Some(url) => {
-            let mut connection = url.parse::<PgConnectOptions>()?.connect().await?;
-            let row = sqlx::query("SELECT * FROM carts LIMIT 1");
-            let row = row.fetch_one(&mut connection).await?;
-            let columns: Vec<&str> = row.columns().iter().map(|column| column.name()).collect();
-            for statement in statements(&columns) {
-                let statement = sqlx::raw_sql(AssertSqlSafe(statement));
-                statement.execute(&mut connection).await?;
-            }
-            connection.close().await
-        }
+        None => copy_carts!(fill::quick(&product.data_dir).await?),
+        Some(url) => copy_carts!(url.parse::<PgConnectOptions>()?.connect().await?),
     }
 }
 
+/// The statements that copy each of the two carts under further ids.
 fn statements(columns: &[&str]) -> Vec<String> {
     let of = |state: u8, count: usize, prefix: &str| {
         let values: Vec<String> = columns

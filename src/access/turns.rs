@@ -8,9 +8,7 @@ use std::any::Any;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{
-    AcquireError, OwnedSemaphorePermit, Semaphore, SemaphorePermit, TryAcquireError,
-};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
 
 use super::{keys::Key, tables::Method};
 use crate::{
@@ -29,7 +27,7 @@ fn of_one_key(at_once: usize) -> usize {
 #[derive(Debug)]
 pub struct Turns {
     /// Of its calls that read many rows.
-    lists: Semaphore,
+    lists: Arc<Semaphore>,
     /// Of the reads of its streams.
     pages: Semaphore,
     /// Of its writes.
@@ -42,7 +40,7 @@ impl Turns {
     /// The turns of a key where the process reads so many lists at a time, and so many pages of streams.
     pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
         Self {
-            lists: Semaphore::new(of_one_key(lists_at_once)),
+            lists: Arc::new(Semaphore::new(of_one_key(lists_at_once))),
             pages: Semaphore::new(of_one_key(pages_at_once)),
             writes: Arc::new(Semaphore::new(limits::WRITES_PER_KEY_MAX)),
             calls: AtomicUsize::new(0),
@@ -104,42 +102,28 @@ pub async fn in_turn<T>(
     call: impl Future<Output = T>,
 ) -> Option<T> {
     if reads_many_rows(&method.path) {
-        let _turn = turn(
-            key,
-            key.turns.lists.try_acquire(),
-            key.turns.lists.acquire(),
-        )
-        .await?;
+        let _turn = turn(key, &key.turns.lists).await?;
         return Some(store::reading_lists(call).await);
     }
     if method.reads_only {
         return Some(call.await);
     }
-    let of_key = write_turn(key, &key.turns.writes).await?;
-    let of_all = write_turn(key, all_writes).await?;
+    let of_key = turn(key, &key.turns.writes).await?;
+    let of_all = turn(key, all_writes).await?;
     Some(store::holding((of_key, of_all, held), call).await)
 }
 
-async fn write_turn(key: &Key, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
-    let now = Arc::clone(turns).try_acquire_owned();
-    turn(key, now, Arc::clone(turns).acquire_owned()).await
-}
-
-/// Waits for a turn, unless there is one `now`. None if the key ended meanwhile.
-async fn turn<T>(
-    key: &Key,
-    now: std::result::Result<T, TryAcquireError>,
-    later: impl Future<Output = std::result::Result<T, AcquireError>>,
-) -> Option<T> {
+/// Waits for a turn. None if the key ended meanwhile.
+async fn turn(key: &Key, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     // Waiting for the key's end takes a lock, so it is done only if no turn is free.
-    if let Ok(turn) = now {
+    if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
         return Some(turn);
     }
     tokio::select! {
         biased;
         () = key.ended.cancelled() => None,
         // It fails only when it is closed, which it never is.
-        turn = later => turn.ok(),
+        turn = Arc::clone(turns).acquire_owned() => turn.ok(),
     }
 }
 

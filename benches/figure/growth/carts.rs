@@ -9,8 +9,8 @@ use crate::shop::{customer_name, item};
 /// Entries of a page.
 const PAGE_SIZE: i32 = 20;
 
-/// What a customer's only cart is asked for, or is changed by without becoming another's, or unlike those of
-/// other customers.
+/// The RPCs that read the one cart of a customer, or change it so that it stays as the carts of other customers
+/// are.
 const OF_THE_SHOP: &[&str] = &[
     "GetCart",
     "AddItem",
