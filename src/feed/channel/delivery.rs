@@ -1,7 +1,6 @@
 //! Which inboxes a change goes into: those under its resource, and those under its topics.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
 use super::{Inbox, State, TOPIC_SIGN, topic_key};
 use crate::feed::entry::Entry;
@@ -35,10 +34,9 @@ impl State {
     /// Takes a change that the ring has let go of from the inboxes that still have it. Their streams read it
     /// in the log.
     pub(super) fn take_back(&self, entry: &Arc<Entry>) {
-        // The ring's own, and two of each stream that keeps the change back: its message and its count.
-        let others = 1 + 2 * entry.keepers.load(Ordering::Relaxed);
-        let is_held = || Arc::strong_count(entry) > others;
-        // Nearly always all streams have taken it.
+        let is_held = || Arc::strong_count(entry) > 1;
+        // Nearly always all streams have taken it and sent it. One that keeps it back holds it, too, but the
+        // number of those cannot be taken off: it changes while the holders are counted.
         if !is_held() {
             return;
         }
