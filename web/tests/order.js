@@ -179,7 +179,8 @@ export async function order(trial) {
       const it = await tab({ key, url: server.url });
       await whole(it);
       const [, , aimed] = await carts(it);
-      await it.page.locator(".row", { hasText: aimed }).click();
+      const row = rowOf(it, aimed);
+      await row.click();
       await it.page.locator(".detail.open").waitFor();
       await it.page.locator(".detail-head").hover();
       await it.page.getByText("Last changed first").waitFor();
@@ -188,7 +189,6 @@ export async function order(trial) {
         const other = `shopper-${n}`;
         if (other !== owner) await server.add(other, "cake", { displayName: `Cake of ${n}` });
       }
-      const row = it.page.locator(".row", { hasText: aimed });
       await eventually("all others are before it", async () => (await row.getAttribute("aria-posinset")) === String(CARTS));
       // It may still glide there.
       await eventually("the row is in sight", async () => {
@@ -257,6 +257,11 @@ async function whole(it) {
 
 function numberIn(label) {
   return /Cart ([^\s,]+)/.exec(label)[0];
+}
+
+/** The row of a cart and no other: the text "Cart 1" is in that of the cart 10 as well. */
+function rowOf(it, cart) {
+  return it.page.locator(`.row[aria-label*=", ${cart}, "]`);
 }
 
 async function cartOf(row) {
