@@ -275,3 +275,27 @@ async fn a_restored_copy_begins_a_new_epoch_and_keeps_its_order() {
         .unwrap();
     assert_eq!(first, 0);
 }
+
+/// Without this SQLite plans a statement anew for each value, once its tables were analysed.
+#[tokio::test]
+async fn the_library_keeps_to_a_plan_whatever_the_values_are() {
+    let options: Vec<String> = sqlite()
+        .await
+        .store
+        .read(|conn| {
+            async move {
+                let options = on!(conn, |e| sqlx::query_scalar("PRAGMA compile_options")
+                    .fetch_all(e)
+                    .await)?;
+                Ok(options)
+            }
+            .boxed()
+        })
+        .await
+        .unwrap();
+
+    assert!(
+        options.iter().any(|option| option == "ENABLE_QPSG"),
+        "{options:?}"
+    );
+}
