@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use clientela::clock::Clock;
+use clientela::customers::INDEX_NOTED;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
 
@@ -38,6 +39,7 @@ async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()
             .await?;
         }
     }
+    run(&mut connection, INDEX_NOTED.to_owned()).await?;
     run(&mut connection, "ANALYZE".to_owned()).await?;
     connection.close().await
 }

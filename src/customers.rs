@@ -24,6 +24,7 @@ pub use fields::FIELDS;
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
 pub use reindex::{INDEX_VERSION, Reindex, reorder};
 pub use rpc::Service;
+pub use sql::INDEX_NOTED;
 pub use write::lock;
 
 use crate::{

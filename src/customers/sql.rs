@@ -8,6 +8,7 @@ mod write;
 pub(super) use account::{
     AccountRow, account, remove_credential, renew_credential, set_credential, visit,
 };
+pub use index::INDEX_NOTED;
 pub(super) use index::reindex;
 pub(super) use read::{
     DerivedRow, FoundRow, Holder, Key, derived, documents, external_holder, external_holders, find,

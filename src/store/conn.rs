@@ -10,6 +10,7 @@ use super::Engine;
 use super::error::{Class, class, ends_connection, is_read_only};
 use super::leash::Leash;
 use super::soundness::Soundness;
+use crate::on;
 
 /// Counts what the store sends to its database.
 #[derive(Debug, Default)]
@@ -72,6 +73,8 @@ pub struct Conn {
     process: Option<i32>,
     /// The leash that ends statements of SQLite; none for the writer and at the opening.
     leash: Option<Arc<Leash>>,
+    /// Statements that the transaction runs before its commit.
+    before_commit: Vec<&'static str>,
     made: Instant,
 }
 
@@ -87,6 +90,7 @@ impl Conn {
             read_only: false,
             process: None,
             leash: None,
+            before_commit: Vec::new(),
             made: Instant::now(),
         }
     }
@@ -222,6 +226,7 @@ impl Conn {
         self.failed = false;
         self.contended = false;
         self.in_transaction = true;
+        self.before_commit.clear();
         let begun = self.control(AssertSqlSafe(sql)).await;
         if begun.is_err() && !self.broken {
             self.rollback().await;
@@ -232,13 +237,30 @@ impl Conn {
     /// Commits. After an error nothing of the transaction stands, or, when the connection was lost
     /// on the way, it is unknown.
     pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
-        let committed = self.control("COMMIT").await;
+        let committed = match self.run_before_commit().await {
+            Ok(()) => self.control("COMMIT").await,
+            Err(error) => Err(error),
+        };
         match &committed {
             Ok(()) => self.in_transaction = false,
             Err(_) if !self.broken => self.rollback().await,
             Err(_) => {}
         }
         committed
+    }
+
+    /// Leaves a statement for the end of the transaction, where it runs once, however often it is left.
+    pub(super) fn before_commit(&mut self, statement: &'static str) {
+        if !self.before_commit.contains(&statement) {
+            self.before_commit.push(statement);
+        }
+    }
+
+    async fn run_before_commit(&mut self) -> sqlx::Result<()> {
+        for statement in std::mem::take(&mut self.before_commit) {
+            on!(self, |e| sqlx::query(statement).execute(e).await.map(drop))?;
+        }
+        Ok(())
     }
 
     /// Rolls back; a connection that cannot is broken.

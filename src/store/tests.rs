@@ -17,6 +17,7 @@ use crate::{execute, on};
 #[path = "../../tests/it/harness/postgres.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use all of it")]
 mod cluster;
+mod ends;
 mod group;
 mod opening;
 mod parity;

@@ -129,6 +129,12 @@ impl Tx {
         self.state.wrote
     }
 
+    /// Leaves a statement that writes for the end of the transaction. It runs once before the commit, for all
+    /// writes of the transaction that left it; none of them sees what it does.
+    pub fn before_commit(&mut self, statement: &'static str) {
+        self.conn.before_commit(statement);
+    }
+
     /// Runs `hook` after the commit and before the caller gets its answer; after a rollback it is
     /// dropped. It must be quick, as other answers wait for it.
     pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {

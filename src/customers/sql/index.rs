@@ -5,7 +5,7 @@ use crate::customers::model::Customer;
 use crate::error::Result;
 use crate::execute;
 use crate::filter::fold;
-use crate::store::{Tx, index_text, joined_name};
+use crate::store::{Engine, Tx, index_text, joined_name};
 
 /// Returns the text in which a search looks for a customer.
 pub(super) fn search_text(customer: &Customer) -> String {
@@ -27,6 +27,25 @@ pub(super) fn search_text(customer: &Customer) -> String {
             .chain(full_names.iter().flatten().map(String::as_str))
             .chain(ids),
     )
+}
+
+/// Brings the search index of SQLite up to date with the rows that triggers noted since it was last brought.
+///
+/// Each write of the service leaves it for the end of its transaction; a program that writes customers by SQL
+/// of its own has to run it. `CROSS JOIN` has SQLite begin with the rows that were noted.
+pub const INDEX_NOTED: &str = "INSERT INTO customers_search (customers_search, rowid, search_text)
+        SELECT 'delete', d.search_id, d.search_text FROM customers_search_due d
+        WHERE d.search_text IS NOT NULL;
+    INSERT INTO customers_search (rowid, search_text)
+        SELECT c.search_id, c.search_text FROM customers_search_due d
+        CROSS JOIN customers c ON c.search_id = d.search_id;
+    DELETE FROM customers_search_due";
+
+/// Says that the search text of a customer may have changed.
+pub(super) fn search_text_changed(tx: &mut Tx) {
+    if tx.engine() == Engine::Sqlite {
+        tx.before_commit(INDEX_NOTED);
+    }
 }
 
 const REINDEX: &str = "UPDATE customers SET
@@ -56,5 +75,6 @@ pub(in crate::customers) async fn reindex(
             .bind(search_text(customer))
             .bind(sort_key(language, &customer.last_name))
     )?;
+    search_text_changed(tx);
     Ok(())
 }

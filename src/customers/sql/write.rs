@@ -4,14 +4,14 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
-use super::index::search_text;
+use super::index::{search_text, search_text_changed};
 use crate::collation::sort_key;
 use crate::customers::model::{Consent, Customer, Risk};
 use crate::error::{Error, Result};
-use crate::feed::{self, LogRow, WithAppend};
+use crate::feed::{LogRow, WithAppend};
 use crate::filter::{fold, pack_list, pack_map};
 use crate::store::Tx;
-use crate::{attributes, bind_log_row, execute, on_write};
+use crate::{attributes, bind_log_row, on_write};
 
 /// The columns that every write sets, and their placeholders from `$3` on.
 macro_rules! columns {
@@ -72,6 +72,8 @@ const UPDATE_FOUND_ALIKE: &str = concat!(
     values!(),
     ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
+static INSERT_AND_APPEND: LazyLock<WithAppend> =
+    LazyLock::new(|| WithAppend::after("customers", INSERT, 41));
 static UPDATE_AND_APPEND: LazyLock<WithAppend> =
     LazyLock::new(|| WithAppend::after("customers", UPDATE, 41));
 static UPDATE_FOUND_ALIKE_AND_APPEND: LazyLock<WithAppend> =
@@ -163,11 +165,15 @@ pub(in crate::customers) async fn insert(
 ) -> Result<()> {
     let columns = Columns::of(customer)?;
     let last_name_key = sort_key(language, &customer.last_name);
-    execute!(tx, {
-        let query = bind_columns!(sqlx::query(INSERT), shop, customer, &columns);
-        bind_found_by!(query, customer, columns).bind(&last_name_key)
+    search_text_changed(tx);
+    let text = INSERT_AND_APPEND.text(tx.engine());
+    let place = on_write!(tx, |e| {
+        let query = sqlx::query_as(AssertSqlSafe(text));
+        let query = bind_columns!(query, shop, customer, &columns);
+        let query = bind_found_by!(query, customer, columns).bind(&last_name_key);
+        bind_log_row!(query, row).fetch_optional(e).await
     })?;
-    feed::append_row(tx, row).await
+    INSERT_AND_APPEND.settle(tx, row, place).await
 }
 
 /// Writes the next version of a customer over the one before, and the row of the log that tells of it. A new
@@ -201,6 +207,7 @@ pub(in crate::customers) async fn update(
     }
     let language = language.filter(|_| is_renamed);
     let last_name_key = language.map(|language| sort_key(language, &customer.last_name));
+    search_text_changed(tx);
     let text = UPDATE_AND_APPEND.text(tx.engine());
     let place = on_write!(tx, |e| {
         let query = sqlx::query_as(AssertSqlSafe(text));

@@ -34,7 +34,7 @@ fn placeholders(others: usize) -> String {
     all.join(", ")
 }
 
-/// A statement that writes the next version of a resource into its row, and the append of the change, in
+/// A statement that writes a version of a resource into its row, and the append of the change, in
 /// one message to the database: each message costs a hand-over, which is most of what a small write takes.
 #[derive(Debug)]
 pub struct WithAppend {
@@ -44,14 +44,15 @@ pub struct WithAppend {
 }
 
 impl WithAppend {
-    /// Of an `UPDATE` of the row in `table` that has the version before, with so many placeholders. The
-    /// row of the log is bound behind those, with [`bind_log_row!`](crate::bind_log_row).
+    /// Of an `INSERT` of a row into `table`, or of an `UPDATE` of the row that has the version before, with so
+    /// many placeholders. The row of the log is bound behind those, with
+    /// [`bind_log_row!`](crate::bind_log_row).
     #[must_use]
-    pub fn after(table: &str, update: &str, placeholders_of_it: usize) -> Self {
+    pub fn after(table: &str, write: &str, placeholders_of_it: usize) -> Self {
         let insert = format!("INSERT INTO change_log ({COLUMNS})");
         let values = placeholders(placeholders_of_it);
         let rest = format!("{ONCE} {PLACE}");
-        let text = |engine| dialect::write_then_insert(engine, update, &insert, &values, &rest);
+        let text = |engine| dialect::write_then_insert(engine, write, &insert, &values, &rest);
         Self {
             sqlite: text(Engine::Sqlite),
             postgres: text(Engine::Postgres),
@@ -59,7 +60,7 @@ impl WithAppend {
         }
     }
 
-    /// The text. It gives the place of the row in the log, if the row of the resource was changed and the
+    /// The text. It gives the place of the row in the log, if the row of the resource was written and the
     /// request id is not in use: hand that to [`settle`](Self::settle).
     #[must_use]
     pub fn text(&self, engine: Engine) -> &str {

@@ -258,6 +258,29 @@ on_both_engines! {
         assert_eq!(first_names(&mut client, searched("ada")).await, Vec::<String>::new());
     }
 
+    async fn a_search_finds_all_that_were_made_and_changed_at_once(shop: Shop) {
+        let made = join_all((0..40).map(|number| {
+            let mut client = shop.customers();
+            async move { create(&mut client, person(&format!("Twin{number:02}"))).await }
+        }));
+        let made = made.await;
+        let mut client = shop.customers();
+        assert_eq!(first_names(&mut client, searched("twin")).await.len(), 40);
+
+        let renamed = join_all(made.iter().enumerate().map(|(number, customer)| {
+            let mut client = shop.customers();
+            let first_name = format!("Other{number:02}");
+            let renamed = pb::Customer { first_name, ..customer.clone() };
+            async move { update(&mut client, renamed, &["first_name"]).await.unwrap() }
+        }));
+        renamed.await;
+        // Their addresses still have the names of before.
+        assert_eq!(first_names(&mut client, searched("other")).await.len(), 40);
+        assert_eq!(first_names(&mut client, searched("other07")).await, ["Other07"]);
+        assert_eq!(first_names(&mut client, searched("twin07 other07")).await, ["Other07"]);
+        assert_eq!(first_names(&mut client, searched("twin07 other08")).await, Vec::<String>::new());
+    }
+
     async fn orders_are_those_of_their_fields(shop: Shop) {
         let mut client = shop.customers();
         for (first, last) in [("Ada", "B"), ("Bob", "A"), ("Cem", "B"), ("Dan", "")] {

@@ -1,5 +1,6 @@
 //! A large shop: rows are copied by SQL, as their number only matters to what the database plans.
 
+use clientela::customers::INDEX_NOTED;
 use clientela::store::DatabaseUrl;
 use sqlx::sqlite::SqliteConnectOptions;
 use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, PgConnection, SqliteConnection};
@@ -123,9 +124,12 @@ pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
     for text in OTHERS {
         beside.run(&text.replace("{bytes}", bytes)).await;
     }
-    if shop.engine == Engine::Postgres {
-        beside.run("ANALYZE").await;
-    }
+    beside
+        .run(match shop.engine {
+            Engine::Sqlite => INDEX_NOTED,
+            Engine::Postgres => "ANALYZE",
+        })
+        .await;
     beside.close().await;
     shop.start_again(setup).await;
 }
