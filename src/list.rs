@@ -7,6 +7,8 @@
 mod examine;
 mod leads;
 
+use std::time::{Duration, Instant};
+
 use prost::Message;
 use serde::{Deserialize, Serialize};
 use tonic::Code;
@@ -53,6 +55,29 @@ pub fn size(asked: i32) -> Result<usize> {
     page_size(asked).ok_or_else(|| {
         Error::invalid_field("page_size", "OUT_OF_RANGE", "a page has no negative size")
     })
+}
+
+/// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps
+/// the calls waiting that are to run on the same thread.
+pub struct Pauses(Instant);
+
+impl Pauses {
+    /// How long a page computes at a time.
+    const AFTER: Duration = Duration::from_micros(500);
+
+    /// Begins to compute.
+    #[must_use]
+    pub fn begin() -> Self {
+        Self(Instant::now())
+    }
+
+    /// Pauses, if it is time to. To be called between two rows.
+    pub async fn take(&mut self) {
+        if self.0.elapsed() >= Self::AFTER {
+            tokio::task::yield_now().await;
+            self.0 = Instant::now();
+        }
+    }
 }
 
 /// An answer that clients accept.

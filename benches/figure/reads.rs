@@ -6,6 +6,7 @@ use prost::Message as _;
 
 use crate::bench::{Bench, Spent, alternate};
 use crate::child::{Child, Serving, Statements};
+use crate::fill;
 use crate::load::{Measured, closed_loop};
 use crate::shop::{self, Clients, Shop};
 use crate::table::{Row, Target};
@@ -63,6 +64,8 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
     let shop = Shop::start(shop::on_postgres(bench).await).await;
     let names = shop.customers(CUSTOMERS).await;
     let carts = shop.carts(1, 1).await;
+    let analyzed = fill::analyze(&shop.product).await;
+    analyzed.expect("the database counts its rows");
     let customer = shop.clients.get_customer(0, &names[0]).await;
     let cart = shop.clients.add_item(0, &carts[0], 0).await;
     let bare = Child::start(&Serving::Statements(Statements {

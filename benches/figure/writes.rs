@@ -9,6 +9,7 @@ use prost::Message as _;
 
 use crate::bench::{Bench, Spent, alternate};
 use crate::child::{Child, Hinting, Product, Serving, Statements};
+use crate::fill;
 use crate::load::{Measured, closed_loop};
 use crate::shop::{self, Clients, LINES, Shop};
 use crate::table::{Row, Target};
@@ -163,6 +164,8 @@ pub async fn on_postgres(bench: &Bench) -> Vec<Row> {
     let shop = Shop::start(shop::on_postgres(bench).await).await;
     let names = shop.customers(1).await;
     let carts = shop.carts(CARTS, LINES).await;
+    let analyzed = fill::analyze(&shop.product).await;
+    analyzed.expect("the database counts its rows");
     let customer = shop.clients.get_customer(0, &names[0]).await;
     let cart = shop.clients.add_item(0, &carts[0], 0).await;
     let bare = Child::start(&Serving::Statements(Statements {
@@ -219,6 +222,8 @@ pub async fn with_hints(bench: &Bench) -> Vec<Row> {
     let product = shop::on_postgres(bench).await;
     let on = Shop::start(product.clone()).await;
     let carts = on.carts(CARTS, LINES).await;
+    let analyzed = fill::analyze(&on.product).await;
+    analyzed.expect("the database counts its rows");
     // On the same tables, so that only the hints differ.
     let off = Shop::start(Product {
         hints: Hinting::Off,

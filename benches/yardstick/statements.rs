@@ -28,8 +28,9 @@ const FIND: &str = "SELECT c.id, c.version, c.doc,
             WHERE v.shop_id = c.shop_id AND v.customer_id = c.id) AS last_visit_time,
         CASE WHEN c.birth_date <> '' THEN (SELECT s.doc FROM shops s WHERE s.id = c.shop_id) END
             AS shop_doc,
-        (SELECT string_agg(g.id, ',') FROM groups g WHERE g.shop_id = c.shop_id AND g.state = 2)
-            AS hidden_groups
+        (SELECT string_agg(g.id, ',') FROM membership_grants m
+            JOIN groups g ON g.shop_id = m.shop_id AND g.id = m.group_id AND g.state <> 2
+            WHERE m.shop_id = c.shop_id AND m.customer_id = c.id) AS visible_groups
     FROM customers c WHERE c.shop_id = $1 AND c.id = $2";
 
 /// The two services.

@@ -14,7 +14,7 @@ use crate::carts::work::{self, Work};
 use crate::error::Result;
 use crate::filter::{Filter, Record, Value};
 use crate::limits;
-use crate::list::{self, Examination, Key, Order};
+use crate::list::{self, Examination, Key, Order, Pauses};
 use crate::proto::pb;
 use crate::store::{Conn, PageToken, RequestDigest, StoreMeta};
 
@@ -156,7 +156,9 @@ impl List {
     async fn load(&self, conn: &mut Conn, ids: &[String]) -> Result<Vec<pb::Cart>> {
         let found = sql::read_many(conn, &self.shop, ids).await?;
         let mut carts: Vec<Option<pb::Cart>> = vec![None; ids.len()];
+        let mut pauses = Pauses::begin();
         for priced in found {
+            pauses.take().await;
             let place = ids.iter().position(|id| *id == priced.cart.id);
             let mut work = Work::of(priced);
             work::view(&mut work)?;

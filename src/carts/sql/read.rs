@@ -10,6 +10,7 @@ use crate::carts::model::{Basis, Cart};
 use crate::customers::Summary;
 use crate::error::{Error, Result};
 use crate::feed::{self, Replay};
+use crate::list::Pauses;
 use crate::on;
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, dialect};
@@ -311,7 +312,9 @@ pub async fn read_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Ve
             .await
     })?;
     let mut carts = Vec::with_capacity(rows.len());
+    let mut pauses = Pauses::begin();
     for mut row in rows {
+        pauses.take().await;
         let (basis, customer) = (row.basis(), row.buyer()?);
         if let Some(cart) = row.cart()? {
             carts.push(Priced {

@@ -21,7 +21,7 @@ use crate::{
     error::Result,
     filter::{Filter, Record, Value},
     limits,
-    list::{self, Examination, Key, Order, Way},
+    list::{self, Examination, Key, Order, Pauses, Way},
     proto::pb,
     shops,
     store::{Conn, PageToken, RequestDigest, SearchTerms},
@@ -206,7 +206,9 @@ impl List {
         let rows: Vec<ExaminedRow> = examination.rows(conn, way, place.as_deref(), limit).await?;
         let mut customers = Vec::new();
         let (mut bytes, mut next) = (0, None);
+        let mut pauses = Pauses::begin();
         for row in rows {
+            pauses.take().await;
             let after = self.order.place(&row);
             let customer = convert::message(&sql::model(row.id, row.version, &row.doc)?);
             bytes += customer.encoded_len();
