@@ -2,8 +2,7 @@
 //!
 //! While somebody watches the figures of a shop, one task of this process keeps them: it follows the
 //! feed as any stream does, so that the figures are those of the log and of nothing else. Who begins to
-//! watch shares what is there. The task ends some time after the last watcher has gone: to begin it again
-//! takes a look at every open cart.
+//! watch shares what is there; when the last one goes, the task ends.
 
 mod follow;
 mod ledger;
@@ -11,7 +10,6 @@ mod window;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Duration;
 
 use tokio::sync::watch;
 use tokio_util::sync::{CancellationToken, DropGuard};
@@ -20,9 +18,6 @@ use crate::feed::Feed;
 use crate::proto::pb;
 use crate::store::Store;
 use ledger::Ledger;
-
-/// How often it is looked whether somebody watches; after two looks that found nobody the task ends.
-const LOOK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// The figures of all shops that are watched in this process; cheap to clone.
 #[derive(Clone)]
@@ -71,23 +66,7 @@ impl Figures {
             _stop: stop.drop_guard(),
         });
         shops.insert(Arc::clone(shop), Arc::downgrade(&watched));
-        let draining = self.0.feed.draining().clone();
-        let kept = keep(Arc::clone(&watched));
-        tokio::spawn(async move { draining.run_until_cancelled(kept).await });
         watched
-    }
-}
-
-/// Holds figures until nobody else has held them for a while.
-async fn keep(watched: Arc<Watched>) {
-    let mut unwatched = false;
-    loop {
-        tokio::time::sleep(LOOK_INTERVAL).await;
-        let alone = Arc::strong_count(&watched) == 1;
-        if alone && unwatched {
-            return;
-        }
-        unwatched = alone;
     }
 }
 
