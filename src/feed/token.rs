@@ -20,8 +20,7 @@ const POSITION_BYTES: usize = 3 * 8;
 const MAC_BYTES: usize = 12;
 const STREAM_BYTES: usize = 8;
 
-/// Makes and reads the tokens and revisions of one store.
-#[derive(Clone)]
+/// Makes and reads the tokens and revisions of one store. It has half a KiB of keys, and no stream has a copy.
 pub struct Tokens {
     secret: [u8; 32],
     sealer: Sealer,

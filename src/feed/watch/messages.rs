@@ -6,11 +6,11 @@ use bytes::Bytes;
 
 use super::{Phase, Watch};
 use crate::error::Error;
+use crate::feed::Feed;
 use crate::feed::entry::{timestamp, token_field};
 use crate::feed::frame::{Frame, Signal};
 use crate::feed::log::Kind;
 use crate::feed::position::Progress;
-use crate::feed::token::Tokens;
 use crate::proto::pb;
 
 /// A message that waits until it is asked for.
@@ -105,7 +105,7 @@ impl Watch {
     /// What makes the tokens of this stream.
     pub(super) fn place(&self) -> Place {
         Place {
-            tokens: self.feed.0.tokens.clone(),
+            feed: self.feed.clone(),
             shop: Arc::clone(&self.shop),
             kind: self.resource.kind(),
             stream_token: Arc::clone(&self.stream_token),
@@ -115,7 +115,7 @@ impl Watch {
 
 /// What makes the tokens of a stream, also when that is gone.
 pub(super) struct Place {
-    tokens: Tokens,
+    feed: Feed,
     shop: Arc<str>,
     kind: Kind,
     stream_token: Arc<str>,
@@ -126,7 +126,8 @@ impl Place {
     /// there would never be sent the rest of it.
     pub(super) fn with_token(&self, error: Error, sent: Option<Progress>) -> Error {
         let Some(sent) = sent else { return error };
-        let progress = self.tokens.seal_progress(&self.shop, self.kind, sent);
+        let tokens = &self.feed.0.tokens;
+        let progress = tokens.seal_progress(&self.shop, self.kind, sent);
         error.with("resume_token", progress + &self.stream_token)
     }
 }

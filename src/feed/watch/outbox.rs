@@ -63,7 +63,7 @@ pub struct Outbox {
     every: Vec<Outgoing>,
     latest: IndexMap<Box<str>, Outgoing>,
     /// The latest instead, where an interval has to pass between two changes of a resource.
-    paced: Option<Paced>,
+    paced: Option<Box<Paced>>,
 }
 
 impl Outbox {
@@ -73,7 +73,7 @@ impl Outbox {
             interval,
             every: Vec::new(),
             latest: IndexMap::new(),
-            paced: (!interval.is_zero()).then(|| Paced::new(interval, kept.clone())),
+            paced: (!interval.is_zero()).then(|| Box::new(Paced::new(interval, kept.clone()))),
             kept,
         }
     }
