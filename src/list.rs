@@ -58,7 +58,7 @@ pub fn size(asked: i32) -> Result<usize> {
 }
 
 /// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps
-/// the calls waiting that are to run on the same thread.
+/// the calls waiting that are to run on the same thread. Not for writes, whose transaction others wait for.
 pub struct Pauses(Instant);
 
 impl Pauses {

@@ -19,7 +19,7 @@ use tonic::server::NamedService;
 use super::row::{ALL, CartRow, READ_ON_POSTGRES, add_item};
 use super::{Answer, unary};
 
-/// As many connections as the product has.
+/// As many connections as the product has for the writes of calls; it has fewer for their reads.
 const CONNECTIONS: u32 = 16;
 
 /// How the product reads a customer for a storefront.

@@ -10,5 +10,5 @@ pub use due::{
     shops_untouched, untouched,
 };
 pub use find::{by_number, by_order, exists, open_in, open_of};
-pub use read::{Buyer, Found, Key, Priced, Query, parse, read, read_many};
+pub use read::{Buyer, Found, Key, Priced, Query, parse, read, read_many, read_page};
 pub use write::{buried, delete, insert, renew, update};

@@ -249,7 +249,7 @@ impl Conn {
         committed
     }
 
-    /// Leaves a statement for the end of the transaction, where it runs once, however often it is left.
+    /// Runs a statement once before the commit, however often it is given.
     pub(super) fn before_commit(&mut self, statement: &'static str) {
         if !self.before_commit.contains(&statement) {
             self.before_commit.push(statement);

@@ -129,8 +129,9 @@ impl Tx {
         self.state.wrote
     }
 
-    /// Leaves a statement that writes for the end of the transaction. It runs once before the commit, for all
-    /// writes of the transaction that left it; none of them sees what it does.
+    /// Runs a statement once before the commit, however many writes of the transaction give it. On SQLite the
+    /// text may hold several. If it fails, nothing is committed, and every write of the transaction gets the
+    /// error. A rehearsal does not run it.
     pub fn before_commit(&mut self, statement: &'static str) {
         self.conn.before_commit(statement);
     }

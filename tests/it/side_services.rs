@@ -100,7 +100,7 @@ on_both_engines! {
         // What a client goes on sending is no reason to go on.
         let list: &[u8] = &[0, 0, 0, 0, 2, 0x3a, 0];
         let mut begun = raw.begin(REFLECT, &[], list, false).await;
-        begun.request.send_data(list.into(), false).unwrap();
+        begun.send(list, false);
         let (answer, _request) = begun.answered_open().await.unwrap();
         let (_, status) = read(answer).await;
         assert_refused(&status, Code::Unavailable, ErrorReason::Draining);
@@ -201,9 +201,9 @@ on_both_engines! {
 
         let mut begun = raw.begin(REFLECT, &[], vec![], false).await;
         for piece in sent.chunks(7) {
-            begun.request.send_data(piece.to_vec().into(), false).unwrap();
+            begun.send(piece.to_vec(), false);
         }
-        begun.request.send_data(Bytes::new(), true).unwrap();
+        begun.send(Bytes::new(), true);
         let (answered, status) = hosts(begun).await;
 
         assert_eq!((answered, status.code()), (vec![1, largest, 3], Code::Ok));
@@ -220,7 +220,7 @@ on_both_engines! {
 
         assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
         assert_eq!(answered, [2]);
-        patient.request.send_data(list(3).into(), true).unwrap();
+        patient.send(list(3), true);
         let (answered, status) = hosts(patient).await;
         assert_eq!((answered, status.code()), (vec![1, 3], Code::Ok));
     }

@@ -154,9 +154,9 @@ impl List {
 
     /// The carts with these ids in their order, priced.
     async fn load(&self, conn: &mut Conn, ids: &[String]) -> Result<Vec<pb::Cart>> {
-        let found = sql::read_many(conn, &self.shop, ids).await?;
-        let mut carts: Vec<Option<pb::Cart>> = vec![None; ids.len()];
         let mut pauses = Pauses::begin();
+        let found = sql::read_page(conn, &self.shop, ids, &mut pauses).await?;
+        let mut carts: Vec<Option<pb::Cart>> = vec![None; ids.len()];
         for priced in found {
             pauses.take().await;
             let place = ids.iter().position(|id| *id == priced.cart.id);

@@ -183,6 +183,16 @@ impl PricedRow {
         }))
     }
 
+    fn priced(mut self) -> Result<Option<Priced>> {
+        let (basis, customer) = (self.basis(), self.buyer()?);
+        let priced = |cart| Priced {
+            cart,
+            customer,
+            basis,
+        };
+        Ok(self.cart()?.map(priced))
+    }
+
     fn cart(&mut self) -> Result<Option<Cart>> {
         match (self.cart_id.take(), self.cart_version, self.cart_doc.take()) {
             (Some(id), Some(version), Some(doc)) => Ok(Some(Cart {
@@ -300,29 +310,39 @@ pub struct Priced {
 /// # Errors
 /// The database's.
 pub async fn read_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<Priced>> {
+    let rows = priced_rows(conn, shop, ids).await?;
+    let carts = rows.into_iter().map(PricedRow::priced);
+    carts.filter_map(Result::transpose).collect()
+}
+
+/// As [`read_many`], for a page, which may be large.
+///
+/// # Errors
+/// As [`read_many`].
+pub async fn read_page(
+    conn: &mut Conn,
+    shop: &str,
+    ids: &[String],
+    pauses: &mut Pauses,
+) -> Result<Vec<Priced>> {
+    let mut carts = Vec::with_capacity(ids.len());
+    for row in priced_rows(conn, shop, ids).await? {
+        pauses.take().await;
+        carts.extend(row.priced()?);
+    }
+    Ok(carts)
+}
+
+async fn priced_rows(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<PricedRow>> {
     if ids.is_empty() {
         return Ok(Vec::new());
     }
     let statements = Statements::of(conn.engine());
-    let rows: Vec<PricedRow> = on!(conn, |e| {
+    Ok(on!(conn, |e| {
         sqlx::query_as(AssertSqlSafe(statements.read_many.as_str()))
             .bind(shop)
             .bind(Texts(ids))
             .fetch_all(e)
             .await
-    })?;
-    let mut carts = Vec::with_capacity(rows.len());
-    let mut pauses = Pauses::begin();
-    for mut row in rows {
-        pauses.take().await;
-        let (basis, customer) = (row.basis(), row.buyer()?);
-        if let Some(cart) = row.cart()? {
-            carts.push(Priced {
-                cart,
-                customer,
-                basis,
-            });
-        }
-    }
-    Ok(carts)
+    })?)
 }

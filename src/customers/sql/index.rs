@@ -29,10 +29,11 @@ pub(super) fn search_text(customer: &Customer) -> String {
     )
 }
 
-/// Brings the search index of SQLite up to date with the rows that triggers noted since it was last brought.
+/// Updates the search index of SQLite. Triggers note each changed row in `customers_search_due`; these
+/// statements index the rows and empty the table.
 ///
-/// Each write of the service leaves it for the end of its transaction; a program that writes customers by SQL
-/// of its own has to run it. `CROSS JOIN` has SQLite begin with the rows that were noted.
+/// The service runs them before each commit that changed a search text. A program that writes customers with
+/// its own SQL has to run them too. `CROSS JOIN` has SQLite begin with the rows that were noted.
 pub const INDEX_NOTED: &str = "INSERT INTO customers_search (customers_search, rowid, search_text)
         SELECT 'delete', d.search_id, d.search_text FROM customers_search_due d
         WHERE d.search_text IS NOT NULL;

@@ -1,8 +1,9 @@
 //! How customers are found and ordered by their names, in any script and language.
 
+use clientela::customers::INDEX_NOTED;
 use clientela::execute;
 use clientela::proto::pb::{self, ErrorReason};
-use clientela::store::Locks;
+use clientela::store::{Engine, Locks};
 use futures::FutureExt as _;
 use tonic::Code;
 
@@ -228,6 +229,9 @@ on_both_engines! {
                     let old = "UPDATE customers SET search_text = ' old', last_name_key = '',
                         last_name_folded = last_name";
                     execute!(tx, sqlx::query(old))?;
+                    if tx.engine() == Engine::Sqlite {
+                        tx.before_commit(INDEX_NOTED);
+                    }
                     execute!(tx, sqlx::query("UPDATE shops SET customers_index = ''"))?;
                     Ok(())
                 }

@@ -18,7 +18,7 @@ pub struct Raw {
 /// A call that was begun: its answer to be, and its request, which may go on.
 pub struct Begun {
     answer: ResponseFuture,
-    pub request: SendStream<Bytes>,
+    request: SendStream<Bytes>,
 }
 
 /// A message in its frame.
@@ -56,9 +56,10 @@ impl Raw {
             head = head.header(*name, *value);
         }
         let mut client = self.client.clone().ready().await.unwrap();
-        let (answer, mut request) = client.send_request(head.body(()).unwrap(), false).unwrap();
-        request.send_data(part.into(), end).unwrap();
-        Begun { answer, request }
+        let (answer, request) = client.send_request(head.body(()).unwrap(), false).unwrap();
+        let mut begun = Begun { answer, request };
+        begun.send(part, end);
+        begun
     }
 
     /// Makes a call and gives its refusal, or the answer that it begins to get.
@@ -83,6 +84,11 @@ impl Raw {
 }
 
 impl Begun {
+    /// Sends more of the request. The server may have ended the call already: the answer tells.
+    pub fn send(&mut self, part: impl Into<Bytes>, end: bool) {
+        let _ = self.request.send_data(part.into(), end);
+    }
+
     /// The refusal of the call, or the answer that it begins to get.
     pub async fn answered(self) -> Result<RecvStream, Status> {
         Ok(self.answered_open().await?.0)
