@@ -4,6 +4,7 @@
 mod contention;
 mod delay;
 mod feed;
+mod filtered;
 mod growth;
 mod kill;
 mod large;
@@ -70,6 +71,9 @@ pub const FIGURES: &[(&str, Figure)] = &[
     }),
     ("watchers_10k", |bench| {
         live::ten_thousand(bench).boxed_local()
+    }),
+    ("filtered_watches", |bench| {
+        filtered::watches(bench).boxed_local()
     }),
     ("stalled", |bench| live::stalled(bench).boxed_local()),
     ("bulk", |bench| live::bulk(bench).boxed_local()),

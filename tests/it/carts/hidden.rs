@@ -35,6 +35,9 @@ on_both_engines! {
         let stream = storefront.watch_cart(watch.clone()).await.unwrap().into_inner();
         let mut narrow = CartWatch::of(stream);
         let mut whole = CartWatch::of(shop.carts().watch_cart(watch).await.unwrap().into_inner());
+        // What follows comes as changes.
+        narrow.snapshot().await;
+        whole.snapshot().await;
 
         let add = |owner: &pb::CartOwner| pb::AddItemRequest {
             target: of(owner),

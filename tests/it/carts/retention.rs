@@ -54,6 +54,7 @@ on_both_engines! {
     async fn carts_of_visitors_and_of_customers_are_kept_as_long_as_the_shop_says(shop: Shop with Setup::held()) {
         keep_days(&shop, 2, 4).await;
         let mut watch = CartWatch::open(&mut shop.carts(), WatchCartsRequest::default()).await.unwrap();
+        watch.snapshot().await;
         let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
         let of_customer = a_customers(&shop).await;
         shop.clock.advance(2 * DAY);
