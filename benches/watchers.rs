@@ -33,6 +33,8 @@ const OPENING: usize = 32;
 pub enum Watched {
     /// All carts.
     Everything,
+    /// The carts that match a filter.
+    Matching(String),
     /// One cart, by name.
     Cart(String),
 }
@@ -196,8 +198,13 @@ where
         ..Default::default()
     });
     match watched {
-        Watched::Everything => {
+        Watched::Everything | Watched::Matching(_) => {
+            let filter = match watched {
+                Watched::Matching(filter) => filter,
+                _ => String::new(),
+            };
             let request = pb::WatchCartsRequest {
+                filter,
                 options,
                 ..Default::default()
             };

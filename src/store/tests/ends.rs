@@ -1,4 +1,4 @@
-//! What a write leaves for the end of its transaction.
+//! Statements that a write gives to run before its commit.
 
 use super::*;
 

@@ -83,3 +83,5 @@ def workspace(folder: Path, members: list[str]) -> None:
         f'[workspace]\nresolver = "3"\nmembers = {[*members, "beside"]}\n\n{profiles}'
     )
     shutil.copy(ROOT / "Cargo.lock", folder)
+    # Without it SQLite would be compiled otherwise than for the server, and then for the server again.
+    shutil.copytree(ROOT / ".cargo", folder / ".cargo")

@@ -35,7 +35,7 @@ on_both_engines! {
         let stream = storefront.watch_cart(watch.clone()).await.unwrap().into_inner();
         let mut narrow = CartWatch::of(stream);
         let mut whole = CartWatch::of(shop.carts().watch_cart(watch).await.unwrap().into_inner());
-        // What follows comes as changes.
+        // The streams tell the writes below as changes, and not within their snapshots.
         narrow.snapshot().await;
         whole.snapshot().await;
 

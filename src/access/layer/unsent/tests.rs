@@ -146,7 +146,7 @@ fn a_full_process_refuses_the_keys_that_filled_it() {
     take(&unsent, &fillers[0]).unwrap();
 }
 
-/// An answer that is given up when the transport has a piece of it.
+/// Gives up an answer once its first piece has gone to the transport, and returns that piece.
 fn given_up(unsent: &Unsent, to: &Recipient) -> Bytes {
     frames(unsent, to, vec![0; 5]).piece()
 }
