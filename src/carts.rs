@@ -26,7 +26,7 @@ pub use links::USED_LINKS;
 pub use rpc::Service;
 pub use schema::SCHEMA as FIELDS;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::Result;
 use crate::proto::pb::cart_cause;
 use crate::store::{Engine, StoreMeta, Tx};

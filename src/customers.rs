@@ -28,7 +28,7 @@ pub use sql::INDEX_NOTED;
 pub use write::lock;
 
 use crate::{
-    access::Caller,
+    caller::Caller,
     error::{Error, Result},
     groups,
     proto::pb,

@@ -30,7 +30,7 @@ pub use rpc::Service;
 pub use special::{Specials, hold_special, insert_special, locks_of_special, repoint};
 pub use work::{DeleteGroup, ExpireMemberships, FoldCounts};
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::{self, ErrorReason, customer::AccountType};

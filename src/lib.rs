@@ -5,6 +5,7 @@
 pub mod access;
 pub mod app;
 pub mod attributes;
+pub mod caller;
 pub mod carts;
 pub mod cli;
 pub mod clock;
@@ -27,6 +28,7 @@ pub mod operations;
 pub mod passwords;
 pub mod proto;
 pub mod quota;
+pub mod revision;
 pub mod server;
 pub mod shops;
 pub mod store;

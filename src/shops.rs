@@ -16,7 +16,7 @@ pub use model::{ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop, Sho
 pub use rpc::Service;
 pub use secret::digest as secret_digest;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
 use crate::store::{Conn, LockKey, Tx};

@@ -22,7 +22,8 @@ use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::{Roles, sql, turns::Turns},
+    access::sql,
+    caller::{Roles, Turns},
     clock::micros,
     error::{Error, Result},
     limits::{KEY_POLL_INTERVAL, REVOCATION_MAX},

@@ -32,16 +32,17 @@ use tower::{Layer, Service};
 
 use crate::{
     access::{
-        Caller, RequestId,
         keys::{Key, Keys},
         tables::{Method, PACKAGE, TABLES},
         turns::in_turn,
         wire,
     },
+    caller::{Caller, RequestId},
     error::{Error, Result},
-    feed::{Feed, Reached},
+    feed::Feed,
     limits,
     proto::pb::ErrorReason,
+    revision::Reached,
     server::Connection,
 };
 use answer::Answer;

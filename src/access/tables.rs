@@ -14,7 +14,7 @@ use prost_reflect::{
     MethodDescriptor, ReflectMessage as _, Value,
 };
 
-use crate::{access::Roles, limits::Rule, proto::POOL};
+use crate::{caller::Roles, limits::Rule, proto::POOL};
 
 /// The package whose RPCs the tables hold.
 pub const PACKAGE: &str = "clientela.v1";

@@ -2,94 +2,16 @@
 //!
 //! A key reads only so many lists and pages of streams at a time as leave connections for those of the
 //! others, and calls that read single rows have connections of their own. A key carries out at most
-//! [`limits::WRITES_PER_KEY_MAX`] writes at a time, so that the room for their answers is bounded.
+//! [`WRITES_PER_KEY_MAX`](crate::limits::WRITES_PER_KEY_MAX) writes at a time, so that the room for their answers
+//! is bounded.
 
 use std::any::Any;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, SemaphorePermit};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::{keys::Key, tables::Method};
-use crate::{
-    error::{Error, Result},
-    limits,
-    proto::pb::ErrorReason,
-    store,
-};
-
-/// Returns how many of `at_once` reads one key may run: two thirds, at least one.
-fn of_one_key(at_once: usize) -> usize {
-    (at_once * 2 / 3).max(1)
-}
-
-/// The turns of one key.
-#[derive(Debug)]
-pub struct Turns {
-    /// Of its calls that read many rows.
-    lists: Arc<Semaphore>,
-    /// Of the reads of its streams.
-    pages: Semaphore,
-    /// Of its writes.
-    writes: Arc<Semaphore>,
-    /// Its calls that are under way or wait.
-    calls: AtomicUsize,
-}
-
-impl Turns {
-    /// The turns of a key where the process reads so many lists at a time, and so many pages of streams.
-    pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
-        Self {
-            lists: Arc::new(Semaphore::new(of_one_key(lists_at_once))),
-            pages: Semaphore::new(of_one_key(pages_at_once)),
-            writes: Arc::new(Semaphore::new(limits::WRITES_PER_KEY_MAX)),
-            calls: AtomicUsize::new(0),
-        }
-    }
-
-    /// The turns of the service as a caller, which opens no streams.
-    pub fn of_service() -> Self {
-        Self::new(1, 1)
-    }
-
-    /// Waits for a turn to read for a stream: for one of the key's, and then for one of `all`.
-    ///
-    /// # Errors
-    /// When there are no turns any more.
-    pub async fn page<'t>(
-        &'t self,
-        all: &'t Semaphore,
-    ) -> Result<(SemaphorePermit<'t>, SemaphorePermit<'t>)> {
-        let of_key = self.pages.acquire().await.map_err(Error::internal)?;
-        let of_all = all.acquire().await.map_err(Error::internal)?;
-        Ok((of_key, of_all))
-    }
-
-    /// Counts a call until what is given back is dropped.
-    ///
-    /// # Errors
-    /// OVERLOADED when the key has as many calls under way as it may.
-    pub fn begin(&self) -> Result<UnderWay<'_>> {
-        let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        let call = UnderWay(self);
-        if before < limits::CALLS_PER_KEY_MAX {
-            return Ok(call);
-        }
-        let text = "the key has as many calls under way as it may";
-        let limit = limits::CALLS_PER_KEY_MAX.to_string();
-        Err(Error::exhausted(ErrorReason::Overloaded, text).with("limit", limit))
-    }
-}
-
-/// A call that is counted.
-#[must_use]
-pub struct UnderWay<'t>(&'t Turns);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        self.0.calls.fetch_sub(1, Ordering::Relaxed);
-    }
-}
+use crate::store;
 
 /// Runs a call. One that reads many rows waits for its turn first, and so does a write: for one of its key's,
 /// and then for one of `all_writes`. A write keeps its turns and `held` until it ends, even if its caller leaves
@@ -102,13 +24,13 @@ pub async fn in_turn<T>(
     call: impl Future<Output = T>,
 ) -> Option<T> {
     if reads_many_rows(&method.path) {
-        let _turn = turn(key, &key.turns.lists).await?;
+        let _turn = turn(key, key.turns.lists()).await?;
         return Some(store::reading_lists(call).await);
     }
     if method.reads_only {
         return Some(call.await);
     }
-    let of_key = turn(key, &key.turns.writes).await?;
+    let of_key = turn(key, key.turns.writes()).await?;
     let of_all = turn(key, all_writes).await?;
     Some(store::holding((of_key, of_all, held), call).await)
 }
@@ -143,22 +65,5 @@ mod tests {
             "/clientela.v1.CustomerService/BatchGetCustomers"
         ));
         assert!(!reads_many_rows("/clientela.v1.CartService/GetCart"));
-        assert_eq!(of_one_key(1), 1);
-        assert_eq!(of_one_key(3), 2);
-    }
-
-    #[test]
-    fn a_key_has_only_so_many_calls_under_way() {
-        let turns = Turns::new(3, 3);
-        let under_way: Vec<_> = (0..limits::CALLS_PER_KEY_MAX)
-            .map(|_| turns.begin().unwrap())
-            .collect();
-
-        for _ in 0..2 {
-            let refused = turns.begin().map(drop).unwrap_err();
-            assert_eq!(refused.reason(), ErrorReason::Overloaded);
-        }
-        drop(under_way);
-        assert!(turns.begin().is_ok());
     }
 }

@@ -16,7 +16,7 @@ use super::model::{Abandonment, Cart, State};
 use super::sql::{self, Herd, Kept};
 use super::targets::lock;
 use super::work::{Act, Work};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::Result;
 use crate::feed;
 use crate::jobs::skips::{self, Place};

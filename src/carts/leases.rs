@@ -14,7 +14,7 @@ use futures::future::BoxFuture;
 use super::sql;
 use super::targets::lock;
 use super::work::{Act, Work};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::Result;
 use crate::jobs::Upkeep;
 use crate::store::{Locks, Store, Tx};

@@ -25,7 +25,7 @@ use super::links::Links;
 use super::sql::{self, Key, Query};
 use super::targets::{Hints, Target, Visitors};
 use super::work::{self, Work};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Feed};
 use crate::numbers::Numbers;

@@ -22,7 +22,7 @@ use super::price::{TooLarge, price};
 use super::schema;
 use super::sql::{self, Buyer, Found};
 use super::targets::{Hints, Slot};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Kind, Replay};
 use crate::limits::CART_BYTES_MAX;

@@ -10,7 +10,8 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    access::{Caller, Keys, Roles, tables::TABLES, wire},
+    access::{Keys, tables::TABLES, wire},
+    caller::{Caller, Roles},
     clock::Clock,
     error::{Error, Result as StoreResult},
     proto::{

@@ -18,7 +18,7 @@ use super::{
     sql as customers_sql, tombstones, write,
 };
 use crate::{
-    access::Caller,
+    caller::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
     ids, limits, list, mask,

@@ -10,11 +10,7 @@ mod tests;
 pub(super) use fields::{IGNORED, WRITABLE, apply, is_set};
 
 use crate::{
-    access::{Caller, format},
-    attributes,
-    error::Violation,
-    feed, groups,
-    proto::pb,
+    access::format, attributes, caller::Caller, error::Violation, feed, groups, proto::pb,
 };
 
 use super::model::{AccountType, Consent, Customer, Kind};

@@ -3,8 +3,10 @@
 use std::borrow::Cow;
 
 use crate::{
-    access::{Roles, tables::TABLES},
-    attributes, feed,
+    access::tables::TABLES,
+    attributes,
+    caller::Roles,
+    feed,
     filter::{Field, Kind, Record, Schema, Value, pack_map},
     list::{Entries, Index, Lead, Pairs, Table},
     proto::pb,

@@ -11,7 +11,7 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use super::{sql, write};
 use crate::{
-    access::Caller,
+    caller::Caller,
     error::Result,
     jobs::{self, Due, Handler, Job, JobKind, NewJob, Step},
     shops,

@@ -16,7 +16,7 @@ use tonic::{Request, Response, Status};
 
 use super::{addresses, cache::Customers, convert, derived::Derived, sql, titles};
 use crate::{
-    access::Caller,
+    caller::Caller,
     error::{Error, Result},
     feed::{self, Feed, Replay},
     groups,

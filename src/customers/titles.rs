@@ -15,7 +15,8 @@ use super::{
     tombstones,
 };
 use crate::{
-    access::{Caller, format},
+    access::format,
+    caller::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
     ids, list, mask,

@@ -15,7 +15,7 @@ use quick_cache::sync::Cache;
 
 use super::sql;
 use crate::{
-    access::Caller,
+    caller::Caller,
     epochs,
     error::Result,
     feed,

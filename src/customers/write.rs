@@ -12,7 +12,7 @@ use super::{
     sql,
 };
 use crate::{
-    access::Caller,
+    caller::Caller,
     carts,
     error::{Error, Result},
     feed::{self, Change, LogRow},

@@ -16,9 +16,9 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::entry::Entry;
-use super::position::Position;
 use super::resource::Resource;
 use super::runs::{Run, Runs, View};
+use crate::revision::Position;
 pub use inbox::Inbox;
 
 /// How much a ring keeps: entries, and bytes of them.

@@ -13,11 +13,12 @@ use prost_types::Timestamp;
 
 use super::judgement::Verdicts;
 use super::log::Payload;
-use super::position::{Position, Progress};
+use super::progress::Progress;
 use super::resource::{Decoded, Resource, Row};
 use super::token::Tokens;
 use crate::error::{Error, Result};
 use crate::proto::pb::ChangeKind;
+use crate::revision::Position;
 
 /// Field numbers of `WatchCartsResponse` and its sisters.
 mod response {

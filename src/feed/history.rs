@@ -5,10 +5,11 @@ use tonic::Code;
 
 use super::log::Kind;
 use super::order::LogOrder;
-use super::position::{Position, Progress};
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::on;
 use crate::proto::pb::ErrorReason;
+use crate::revision::Position;
 use crate::store::{Conn, Engine, dialect};
 
 /// The row of `store_meta` that says up to where the log was compacted: `xid seq mark`.

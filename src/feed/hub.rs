@@ -15,11 +15,11 @@ use super::channel::{Arrival, Channel, Ring};
 use super::history::{self, LogRow};
 use super::judgement::{Filters, Shared};
 use super::log::Kind;
-use super::position::Position;
 use super::resource::Resource;
 use super::tail;
 use crate::error::Result;
 use crate::filter::Filter;
+use crate::revision::Position;
 pub use lease::Lease;
 
 /// The channels of a process, and how far the log has been handed to them.

@@ -57,9 +57,9 @@ impl Drop for Kept {
 
 #[cfg(test)]
 mod tests {
-    use super::super::position::Position;
     use super::super::things::{Things, payload};
     use super::*;
+    use crate::revision::Position;
 
     #[test]
     fn a_change_counts_once_as_long_as_anybody_keeps_it() {

@@ -4,9 +4,9 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::position::Position;
 use super::watch::Message;
 use crate::proto::pb::DeliveryMode;
+use crate::revision::Position;
 
 /// Runs that are kept: a little more than streams are apart while they keep up.
 const RUNS: usize = 8;

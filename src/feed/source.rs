@@ -7,9 +7,9 @@ use tokio::sync::watch;
 use super::channel::{Channel, Inbox, Taken};
 use super::entry::Entry;
 use super::hub::Lease;
-use super::position::Position;
 use super::resource::Scope;
 use super::runs::{Run, View};
+use crate::revision::Position;
 
 /// Entries that a stream takes at once.
 const BATCH: usize = 256;

@@ -11,9 +11,10 @@ use subtle::ConstantTimeEq as _;
 use tonic::Code;
 
 use super::log::Kind;
-use super::position::{Position, Progress};
+use super::progress::Progress;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
+use crate::revision::Position;
 use crate::store::{Sealer, keyed_digest};
 
 const POSITION_BYTES: usize = 3 * 8;

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use super::memberships::sql::{self, GrantRow};
 use super::memberships::{self, Grant};
 use super::special_customer_group;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::customers;
 use crate::error::Result;
 use crate::store::Tx;

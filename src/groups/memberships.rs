@@ -13,7 +13,7 @@ pub(super) mod sql;
 use std::collections::BTreeSet;
 
 use super::{model::next_default, special_customer_group, sql as groups_sql};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::proto::pb;
 use crate::store::{Conn, Tx};

@@ -7,7 +7,7 @@ use super::fields::{self, GroupRecord, SCHEMA};
 use super::model::Group;
 use super::sql::{self, GroupRow};
 use super::{convert, id_of, sees_hidden};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::filter::Filter;
 use crate::list::{self, Key, Order};

@@ -10,7 +10,7 @@ use tonic::{Request, Response, Status};
 use super::fields::{self, SCHEMA};
 use super::watch::Groups;
 use super::{convert, lock, members, read, write};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, Feed, Scope, WatchRequest};
 use crate::proto::pb;

@@ -2,7 +2,7 @@
 
 use super::model::{Group, Special};
 use super::{convert, lock, reprice, sql};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
 use crate::store::{LockKey, Tx};

@@ -5,7 +5,7 @@ use tonic::Code;
 use super::memberships::sql as memberships_sql;
 use super::model::{Group, State, name};
 use super::{convert, reprice, sql};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind, Replay};
 use crate::jobs::{self, JobKind, NewJob};

@@ -15,7 +15,7 @@ use super::handler::{Due, Handler};
 use super::hold::Hold;
 use super::model::{Job, JobKind, Step};
 use crate::error::Result;
-use crate::feed::Position;
+use crate::revision::Position;
 use crate::store::{LockKey, Locks, Store, Tx};
 use crate::{clock, limits};
 

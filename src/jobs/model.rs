@@ -7,7 +7,7 @@ use serde_json::Value;
 use tonic::Code;
 
 use super::{sql, wake};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::proto::pb::{ErrorReason, operation};
 use crate::store::{Store, Tx};

@@ -2,7 +2,7 @@
 
 use super::model::{JobKind, NewJob};
 use super::{sql, wake};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::Result;
 use crate::ids;
 use crate::store::{Conn, Tx};

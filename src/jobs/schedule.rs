@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::handler::{Due, Handler, Upkeep};
 use super::model::{JobKind, NewJob};
 use super::{queue, sql};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::store::{Locks, Store};
 

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::model::{Job, JobKind, JobState, NewJob, Step};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Engine, Tx, dialect};
 use crate::{execute, on, on_write};

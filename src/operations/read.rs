@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed;
 use crate::filter::{Field, Filter, Kind, Schema};

@@ -4,7 +4,7 @@ use futures::FutureExt as _;
 use tonic::{Code, Request, Response, Status};
 
 use super::{id_of, read, state_text, watch};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Feed, Kind};
 use crate::jobs;

@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::read;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{Apart, Feed, Permit};
 use crate::jobs;

@@ -9,7 +9,7 @@ use std::{
     sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError},
 };
 
-use crate::access::Caller;
+use crate::caller::Caller;
 
 /// The shop and the key for which a password is hashed.
 #[derive(Debug, Clone, PartialEq, Eq)]

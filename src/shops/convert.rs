@@ -1,6 +1,7 @@
 //! Between the contract's messages and what is stored.
 
-use crate::access::{Roles, format};
+use crate::access::format;
+use crate::caller::Roles;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, timestamp};
 use crate::mask;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 
 use super::model::{ApiKey, ApiKeyDoc};
 use super::{DEFAULT_SHOP, keys, lock, locks, rpc, secret, sql};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::error::Error;
 use crate::ids;
 use crate::proto::pb::Role;

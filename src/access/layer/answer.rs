@@ -15,11 +15,11 @@ use tonic::{Code, Status};
 
 use crate::{
     access::{
-        Roles,
         layer::{is_undetailed, request::FRAME_HEAD_BYTES, undetailed},
         tables::MessageId,
         wire::{self, Malformed},
     },
+    caller::Roles,
     error::Error,
 };
 

@@ -13,7 +13,6 @@ use path::Path;
 
 use crate::{
     access::{
-        Roles,
         tables::{FIELDS_MAX, Field, FieldSet, Kind, Message, Method, Shape, TABLES, Tables},
         wire::{
             Malformed,
@@ -21,6 +20,7 @@ use crate::{
             value::{self, Broken},
         },
     },
+    caller::Roles,
     error::{Error, Result, Violation},
     limits::{Rule, VIOLATIONS_MAX},
     proto::pb::ErrorReason,

@@ -7,10 +7,8 @@ use tonic_types::{FieldViolation, StatusExt as _};
 
 use super::*;
 use crate::{
-    access::{
-        Roles,
-        tables::{MessageId, Method, TABLES},
-    },
+    access::tables::{MessageId, Method, TABLES},
+    caller::Roles,
     limits,
     proto::pb,
 };

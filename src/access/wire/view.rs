@@ -1,13 +1,13 @@
 //! Takes out of an answer what its reader may not see.
 
 use crate::access::{
-    Roles,
     tables::{Kind, Message, MessageId, TABLES},
     wire::{
         Malformed,
         read::{Reader, put_varint},
     },
 };
+use crate::caller::Roles;
 
 /// The message as these roles see it; none if they see all of it, as nearly always.
 pub fn view(message: MessageId, bytes: &[u8], roles: Roles) -> Result<Option<Vec<u8>>, Malformed> {

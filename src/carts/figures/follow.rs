@@ -16,7 +16,7 @@ use tonic::{Code, Status};
 
 use super::Board;
 use super::ledger::{Counted, Ledger};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::feed::CARTS;
 use crate::carts::{model, sql};
 use crate::clock;

@@ -9,8 +9,8 @@ use super::Service;
 use super::merge::{
     leave_slot, merge_into, names, remember, repeated, replayed, require_may_move, shop_choice,
 };
-use crate::access::Caller;
 use crate::access::format::ID_BYTES_MAX;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::merging::Policy;
 use crate::carts::model::{Owner, State};

@@ -7,7 +7,7 @@ use tonic::Code;
 
 use super::Service;
 use super::update::{Patch, WRITABLE};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::convert::{self, Faults};
 use crate::carts::edit::NewLine;
 use crate::carts::model;

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use tonic::Code;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::convert::{self, Faults};
 use crate::carts::edit::{Edit, NewLine};
 use crate::carts::targets::{Hints, Slot, Target, item_ids};

@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use tonic::Status;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::figures::Watched;
 use crate::clock::Clock;
 use crate::error::{Error, Result};

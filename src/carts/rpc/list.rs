@@ -7,7 +7,7 @@ use prost::Message as _;
 use sqlx::FromRow;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::schema::{SCHEMA, TABLE};
 use crate::carts::sql;
 use crate::carts::work::{self, Work};

@@ -11,7 +11,7 @@ use tonic::Code;
 
 use super::Service;
 use super::freeze::Holding;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::Lock;
 use crate::carts::sql;

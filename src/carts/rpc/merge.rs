@@ -7,7 +7,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::Service;
-use crate::access::{Caller, Roles};
+use crate::caller::{Caller, Roles};
 use crate::carts::edit::Cause;
 use crate::carts::merging::{Policy, merge};
 use crate::carts::model::{Owner, State};

@@ -6,7 +6,7 @@ use futures::FutureExt as _;
 use tonic::Code;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::convert;
 use crate::carts::edit::Cause;
 use crate::carts::model::{self, Cart, Freeze, State};

@@ -7,7 +7,7 @@ use futures::FutureExt as _;
 
 use super::Service;
 use super::merge::leave_slot;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::links::{self, Link};
 use crate::carts::model::{self, Owner};

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::work::{self, Act, Got};
 use crate::error::{Error, Result};

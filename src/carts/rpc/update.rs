@@ -6,8 +6,9 @@ use serde_json::{Map, Value};
 
 use super::Service;
 use super::edit::EditCall;
-use crate::access::{Caller, format};
+use crate::access::format;
 use crate::attributes;
+use crate::caller::Caller;
 use crate::carts::convert::{self, ExtraInput, Faults};
 use crate::carts::edit::{Cause, Edit};
 use crate::carts::model::{Address, Cart};

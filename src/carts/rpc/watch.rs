@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::Service;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::feed::CARTS;
 use crate::carts::schema::{SCHEMA, topic};
 use crate::carts::targets::{Target, cart_id};

@@ -5,7 +5,7 @@ use std::sync::LazyLock;
 
 use sqlx::AssertSqlSafe;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::model::{Basis, Cart};
 use crate::customers::Summary;
 use crate::error::{Error, Result};

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use tonic::Code;
 
 use super::Work;
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::Cart;
 use crate::carts::sql::{self, Buyer, Found, Key, Query};

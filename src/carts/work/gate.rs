@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use tonic::Code;
 
 use super::{Work, state_name};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::{self, Cart, Freeze, Lock};
 use crate::error::{Error, Result};

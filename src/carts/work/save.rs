@@ -3,7 +3,7 @@
 use prost::Message as _;
 
 use super::{Work, cart_too_large, name_taken, topic};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::carts::convert;
 use crate::carts::edit::Cause;
 use crate::carts::model::Abandonment;

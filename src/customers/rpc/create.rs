@@ -9,7 +9,7 @@ use super::{
     secret::{self, Secret},
 };
 use crate::{
-    access::Caller,
+    caller::Caller,
     carts::{self, Visitor},
     customers::{
         addresses, convert,

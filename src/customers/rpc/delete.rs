@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::{Service, not_found, replayed};
 use crate::{
-    access::Caller,
+    caller::Caller,
     customers::{convert, sql, write},
     error::{Error, Result},
     feed,

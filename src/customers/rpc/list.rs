@@ -11,7 +11,7 @@ use sqlx::FromRow;
 
 use super::Service;
 use crate::{
-    access::Caller,
+    caller::Caller,
     customers::{
         convert,
         derived::Derived,

@@ -8,7 +8,8 @@ use zeroize::Zeroizing;
 
 use super::Service;
 use crate::{
-    access::{Caller, format},
+    access::format,
+    caller::Caller,
     customers::{
         convert,
         sql::{self, AccountRow},

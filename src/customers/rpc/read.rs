@@ -9,7 +9,8 @@ use futures::FutureExt as _;
 
 use super::{Service, not_found};
 use crate::{
-    access::{Caller, format},
+    access::format,
+    caller::Caller,
     customers::{
         cache::{Entry, Epochs},
         convert,

@@ -11,7 +11,7 @@ use prost::Message;
 
 use super::Service;
 use crate::{
-    access::Caller,
+    caller::Caller,
     customers::convert,
     error::Result,
     feed,

@@ -10,7 +10,7 @@ use super::{
     secret::{self, Secret},
 };
 use crate::{
-    access::Caller,
+    caller::Caller,
     customers::{
         addresses, convert,
         derived::day,

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::{
-    access::Caller,
+    caller::Caller,
     customers::{
         convert,
         fields::{FIELDS, visible_to},

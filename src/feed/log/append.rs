@@ -7,9 +7,9 @@ use prost::Message as _;
 use sqlx::AssertSqlSafe;
 
 use super::{Change, Kind, MAX_CAUSES, Payload};
-use crate::access::{Caller, RequestId};
+use crate::caller::{Caller, RequestId};
 use crate::error::{Error, Result};
-use crate::feed::position::Position;
+use crate::revision::Position;
 use crate::store::{Engine, Tx, dialect};
 use crate::{clock, epochs, execute, ids, limits, on, on_write};
 

@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::{Change, Kind, Payload, append};
-use crate::access::{Caller, RequestId};
+use crate::caller::{Caller, RequestId};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::{Conn, LockKey, Locks, Tx};

@@ -13,7 +13,7 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::Code;
 
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::clock::{Alarm, Clock};
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;

@@ -99,7 +99,7 @@ impl Watch {
         Ok(())
     }
 
-    fn put(&mut self, entry: Arc<Entry>, sending: Sending, before: crate::feed::Position) {
+    fn put(&mut self, entry: Arc<Entry>, sending: Sending, before: crate::revision::Position) {
         let id = entry.id.clone();
         let outgoing = Outgoing {
             entry,

@@ -10,7 +10,7 @@ use crate::feed::Feed;
 use crate::feed::entry::{timestamp, token_field};
 use crate::feed::frame::{Frame, Signal};
 use crate::feed::log::Kind;
-use crate::feed::position::Progress;
+use crate::feed::progress::Progress;
 use crate::proto::pb;
 
 /// A message that waits until it is asked for.

@@ -9,9 +9,9 @@ use tokio::time::Instant;
 use super::paced::Paced;
 use crate::feed::entry::{Element, Entry};
 use crate::feed::kept::KeptBytes;
-use crate::feed::position::Position;
 use crate::feed::resource::Resource;
 use crate::proto::pb::DeliveryMode;
+use crate::revision::Position;
 
 /// A message holds so many changes, and so many bytes of them, at the most (one change may be larger).
 pub const MESSAGE_CHANGES: usize = 256;

@@ -10,7 +10,7 @@ use tokio::time::Instant;
 
 use super::outbox::Outgoing;
 use crate::feed::kept::{Kept, KeptBytes};
-use crate::feed::position::Position;
+use crate::revision::Position;
 
 /// Beyond so many resources that wait for their interval, none of the stream is made to wait.
 const WAITING_MAX: usize = 10_000;

@@ -9,15 +9,16 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use super::{Phase, Watch, snapshot};
-use crate::access::Turns;
+use crate::caller::Turns;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::feed::apart::Apart;
 use crate::feed::history::{self, LogRow};
-use crate::feed::position::{Position, Progress};
+use crate::feed::progress::Progress;
 use crate::feed::resource::{PageQuery, Resource, Row, Rows, Scope};
 use crate::feed::tail;
 use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
+use crate::revision::Position;
 
 /// Rows of the log that are read at once.
 const LOG_ROWS: i64 = 500;

@@ -14,11 +14,11 @@ use crate::error::Result;
 use crate::feed::entry::{Element, Entry};
 use crate::feed::frame::Signal;
 use crate::feed::judgement::Shared;
-use crate::feed::position::Position;
 use crate::feed::resource::Row;
 use crate::feed::watch::judge::Members;
 use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
 use crate::proto::pb::{self, snapshot_begin::Cause};
+use crate::revision::Position;
 
 /// Rows that are read at once.
 pub const PAGE_ROWS: i64 = 200;

@@ -3,7 +3,7 @@
 use super::super::leave::leave;
 use super::super::memberships::{self, Grant, Source, sql};
 use super::super::model::{Audience, Group};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::customers::{self, AccountType, Customer};
 use crate::error::Result;
 use crate::limits;

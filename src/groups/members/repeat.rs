@@ -5,7 +5,7 @@ use futures::FutureExt as _;
 
 use super::super::write::existing;
 use super::{Batch, Entry, claim};
-use crate::access::Caller;
+use crate::caller::Caller;
 use crate::customers;
 use crate::error::Result;
 use crate::feed;

@@ -3,9 +3,9 @@
 use sqlx::{AssertSqlSafe, FromRow};
 
 use crate::error::{Error, Result};
-use crate::feed::Position;
 use crate::feed::history::{self, COMPACTED_THROUGH};
 use crate::jobs::meta;
+use crate::revision::Position;
 use crate::store::{Conn, Tx, dialect};
 use crate::{execute, on};
 

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use clientela::access::Caller;
+use clientela::caller::Caller;
 use clientela::clock::Clock;
 use clientela::error::Error;
 use clientela::groups::memberships::{self, Grant};

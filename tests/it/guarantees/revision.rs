@@ -4,8 +4,9 @@
 use std::time::Duration;
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
-use clientela::feed::{FeedSettings, Position, Tokens};
+use clientela::feed::{FeedSettings, Tokens};
 use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions};
+use clientela::revision::Position;
 use tonic::{Code, Status};
 
 use super::watched::{Door, Subject};

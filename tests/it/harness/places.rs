@@ -1,6 +1,7 @@
 //! The places in the log that tokens say: two tokens of one place do not look alike.
 
-use clientela::feed::{Kind, Position, Progress, Tokens};
+use clientela::feed::{Kind, Progress, Tokens};
+use clientela::revision::Position;
 use clientela::store::Store;
 
 /// Reads the tokens of a shop.

@@ -1,6 +1,6 @@
 //! Stores of their own for tests that need no server: one of each engine, with a clock that is held.
 
-use clientela::access::Caller;
+use clientela::caller::Caller;
 use clientela::clock::Clock;
 use clientela::store::{DatabaseUrl, Store, StoreConfig};
 

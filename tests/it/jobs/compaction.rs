@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use clientela::access::{Caller, RequestId};
+use clientela::caller::{Caller, RequestId};
 use clientela::error::{Error, Result};
 use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
 use clientela::jobs::{

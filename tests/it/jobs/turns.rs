@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use clientela::access::Caller;
+use clientela::caller::Caller;
 use clientela::error::Result;
 use clientela::jobs::{self, Handler, Job, JobKind, Jobs, JobsSettings, NewJob, Step, Upkeep};
 use clientela::store::{Locks, Store};

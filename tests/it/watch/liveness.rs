@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
-use clientela::access::Caller;
+use clientela::caller::Caller;
 use clientela::clock::Clock;
 use clientela::feed::FeedSettings;
 use clientela::proto::pb::{

@@ -6,15 +6,16 @@ use std::ops::Bound::{Excluded, Unbounded};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use clientela::access::Caller;
+use clientela::caller::Caller;
 use clientela::error::Result;
 use clientela::feed::{
-    self, Change, Decoded, Feed, FeedSettings, Kind, LogOrder, PageQuery, Position, Resource, Row,
-    Rows, Scope, WatchRequest, history,
+    self, Change, Decoded, Feed, FeedSettings, Kind, LogOrder, PageQuery, Resource, Row, Rows,
+    Scope, WatchRequest, history,
 };
 use clientela::filter::{Record, Value};
 use clientela::limits;
 use clientela::proto::pb::{self, WatchCartsResponse, WatchOptions};
+use clientela::revision::Position;
 use clientela::store::{Conn, Locks};
 use futures::future::BoxFuture;
 use futures::{FutureExt as _, StreamExt as _};
