@@ -11,6 +11,7 @@ use prost::Message;
 use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, key_len};
 use prost_types::Timestamp;
 
+use super::history::{self, LogRow};
 use super::judgement::Verdicts;
 use super::log::Payload;
 use super::progress::Progress;
@@ -111,6 +112,33 @@ impl Entry {
     pub fn leaving(mut self, topic: Option<String>) -> Self {
         self.left_topic = topic.map(String::into_boxed_str);
         self
+    }
+
+    /// An entry of a row of the log.
+    ///
+    /// # Errors
+    /// When the payload is gone or cannot be read.
+    pub fn of_log(resource: &dyn Resource, row: LogRow) -> Result<Self> {
+        let position = row.position();
+        let payload = row.payload.ok_or_else(history::expired)?;
+        let LogRow {
+            resource_id,
+            version,
+            deleted,
+            commit_time,
+            left_topic,
+            ..
+        } = row;
+        let entry = Self::new(
+            resource,
+            position,
+            resource_id,
+            version,
+            deleted,
+            &payload,
+            commit_time,
+        )?;
+        Ok(entry.leaving(left_topic))
     }
 
     /// An entry of a row of a snapshot, as if it had changed just before `position`.

@@ -1,11 +1,12 @@
-//! A message of a watch stream as it goes onto the wire.
+//! Messages of a watch stream as they go onto the wire.
 
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use prost::{
-    DecodeError, Message,
+    DecodeError,
     encoding::{DecodeContext, WireType},
 };
 
+use super::progress::Progress;
 use crate::proto::pb;
 
 /// One message of a watch stream as finished bytes: pieces that streams share and pieces of its own.
@@ -45,7 +46,7 @@ impl Default for Frame {
     }
 }
 
-impl Message for Frame {
+impl prost::Message for Frame {
     fn encode_raw(&self, buffer: &mut impl BufMut) {
         for piece in self.pieces() {
             buffer.put_slice(piece);
@@ -68,6 +69,24 @@ impl Message for Frame {
 
     fn clear(&mut self) {
         *self = Self::default();
+    }
+}
+
+/// A message that waits until it is asked for.
+#[derive(Clone)]
+pub struct Message {
+    pub frame: Frame,
+    /// How far its reader is with it; None if it has no token.
+    pub progress: Option<Progress>,
+}
+
+impl Message {
+    /// The same message in one piece, for streams that share all of it.
+    pub fn joined(&self) -> Self {
+        Self {
+            frame: self.frame.joined(),
+            progress: self.progress,
+        }
     }
 }
 
@@ -95,7 +114,7 @@ impl Signal {
     }
 }
 
-fn field(number: u32, message: &impl Message) -> Bytes {
+fn field(number: u32, message: &impl prost::Message) -> Bytes {
     let mut bytes = BytesMut::with_capacity(message.encoded_len() + 8);
     prost::encoding::message::encode(number, message, &mut bytes);
     bytes.freeze()

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use tokio::sync::watch;
 
 use super::channel::{Arrival, Channel, Ring};
+use super::entry::Entry;
 use super::history::{self, LogRow};
 use super::judgement::{Filters, Shared};
 use super::log::Kind;
 use super::resource::Resource;
-use super::tail;
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::revision::Position;
@@ -300,7 +300,7 @@ impl Arrival {
     fn of(resource: &dyn Resource, row: LogRow) -> Self {
         let position = row.position();
         let id = row.resource_id.clone();
-        match tail::entry(resource, row) {
+        match Entry::of_log(resource, row) {
             Ok(entry) => Self::Entry(Arc::new(entry)),
             Err(error) => {
                 tracing::error!(%error, cause = error.cause(), id, "a change in the log cannot be read; its streams end");

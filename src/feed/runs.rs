@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::watch::Message;
+use super::frame::Message;
 use crate::proto::pb::DeliveryMode;
 use crate::revision::Position;
 

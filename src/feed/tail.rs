@@ -7,11 +7,9 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use tokio_util::sync::CancellationToken;
 
-use super::entry::Entry;
-use super::history::{self, LogRow};
+use super::history;
 use super::hub::Hub;
 use super::order::LogOrder;
-use super::resource::Resource;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::{Engine, Store};
@@ -25,33 +23,6 @@ const FIRST_LOOK: Duration = Duration::from_millis(1);
 const RETRY_MAX: Duration = Duration::from_millis(250);
 /// How often the hold-up by writes in progress is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
-
-/// An entry of a row.
-///
-/// # Errors
-/// When the payload is gone or cannot be read.
-pub fn entry(resource: &dyn Resource, row: LogRow) -> Result<Entry> {
-    let position = row.position();
-    let payload = row.payload.ok_or_else(history::expired)?;
-    let LogRow {
-        resource_id,
-        version,
-        deleted,
-        commit_time,
-        left_topic,
-        ..
-    } = row;
-    let entry = Entry::new(
-        resource,
-        position,
-        resource_id,
-        version,
-        deleted,
-        &payload,
-        commit_time,
-    )?;
-    Ok(entry.leaving(left_topic))
-}
 
 /// Follows the log until `stop`: looks when told of a commit, and at least every `poll`.
 pub async fn follow(

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use super::outbox::{Outgoing, Sending};
+use super::outgoing::{Outgoing, Sending};
 use super::reading::{self, Due};
 use super::{Phase, Watch};
 use crate::error::{Error, Result};

@@ -8,28 +8,10 @@ use super::{Phase, Watch};
 use crate::error::Error;
 use crate::feed::Feed;
 use crate::feed::entry::{timestamp, token_field};
-use crate::feed::frame::{Frame, Signal};
+use crate::feed::frame::{Frame, Message, Signal};
 use crate::feed::log::Kind;
 use crate::feed::progress::Progress;
 use crate::proto::pb;
-
-/// A message that waits until it is asked for.
-#[derive(Clone)]
-pub struct Message {
-    pub frame: Frame,
-    /// How far its reader is with it; None if it has no token.
-    pub progress: Option<Progress>,
-}
-
-impl Message {
-    /// The same message in one piece, for streams that share all of it.
-    pub fn joined(&self) -> Self {
-        Self {
-            frame: self.frame.joined(),
-            progress: self.progress,
-        }
-    }
-}
 
 impl Watch {
     /// Makes messages of what is due.

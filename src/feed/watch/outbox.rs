@@ -6,45 +6,16 @@ use std::time::Duration;
 use indexmap::IndexMap;
 use tokio::time::Instant;
 
+use super::outgoing::Outgoing;
 use super::paced::Paced;
-use crate::feed::entry::{Element, Entry};
+use crate::feed::entry::Entry;
 use crate::feed::kept::KeptBytes;
-use crate::feed::resource::Resource;
 use crate::proto::pb::DeliveryMode;
 use crate::revision::Position;
 
 /// A message holds so many changes, and so many bytes of them, at the most (one change may be larger).
 pub const MESSAGE_CHANGES: usize = 256;
 pub const MESSAGE_BYTES: usize = 256 * 1024;
-
-/// As what a change is sent.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Sending {
-    /// As it is: the resource, or that it is gone.
-    Whole,
-    /// Only that it does not match any more.
-    Left,
-}
-
-/// A change that is to be sent.
-pub struct Outgoing {
-    pub entry: Arc<Entry>,
-    pub sending: Sending,
-    /// The stream's position before the first change that this one stands for.
-    pub before: Position,
-    /// How many earlier changes it replaces.
-    pub conflated: i32,
-}
-
-impl Outgoing {
-    /// The change as it goes onto the wire.
-    pub fn element(&self, resource: &dyn Resource) -> Element {
-        match self.sending {
-            Sending::Whole => self.entry.element(self.conflated),
-            Sending::Left => Element::left(resource, &self.entry.id, self.entry.version),
-        }
-    }
-}
 
 /// Changes that go into one message.
 pub struct Batch {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::outbox::Outgoing;
+use super::outgoing::Outgoing;
 use crate::feed::kept::{Kept, KeptBytes};
 use crate::revision::Position;
 

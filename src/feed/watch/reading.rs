@@ -8,18 +8,20 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
-use super::{Phase, Watch, snapshot};
+use super::{Phase, Watch};
 use crate::caller::Turns;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
 use crate::feed::apart::Apart;
+use crate::feed::entry::Entry;
 use crate::feed::history::{self, LogRow};
 use crate::feed::progress::Progress;
 use crate::feed::resource::{PageQuery, Resource, Row, Rows, Scope};
-use crate::feed::tail;
 use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
 use crate::revision::Position;
 
+/// Rows of a snapshot that are read at once.
+const PAGE_ROWS: i64 = 200;
 /// Rows of the log that are read at once.
 const LOG_ROWS: i64 = 500;
 
@@ -121,7 +123,7 @@ impl Watch {
         let end = rows.last().map(LogRow::position);
         for row in rows {
             if self.may_concern(&row) {
-                self.consider(Arc::new(tail::entry(self.resource, row)?))?;
+                self.consider(Arc::new(Entry::of_log(self.resource, row)?))?;
             }
         }
         self.move_to(end.unwrap_or(self.position));
@@ -166,7 +168,7 @@ impl Watch {
             filter,
             now: self.clock.now(),
             after,
-            limit: snapshot::PAGE_ROWS,
+            limit: PAGE_ROWS,
         }
     }
 }

@@ -20,9 +20,6 @@ use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
 use crate::proto::pb::{self, snapshot_begin::Cause};
 use crate::revision::Position;
 
-/// Rows that are read at once.
-pub const PAGE_ROWS: i64 = 200;
-
 /// How far a snapshot is.
 pub struct Snapshot {
     /// Why it is sent; None if it is not.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use rand::RngExt as _;
 
-use super::super::outbox::Sending;
+use super::super::outgoing::Sending;
 use super::*;
 use crate::feed::entry::Entry;
 use crate::feed::things::{Things, payload};
