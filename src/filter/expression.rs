@@ -7,8 +7,8 @@
 use std::cmp::Ordering;
 use std::fmt::{self, Formatter, Write as _};
 
+use super::literal;
 use super::schema::{Kind, Schema};
-use super::{literal, syntax};
 
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Expression {
@@ -279,7 +279,7 @@ fn print_number(kind: Kind, value: i64, out: &mut Formatter<'_>) -> fmt::Result 
 
 fn print_key(key: &str, out: &mut Formatter<'_>) -> fmt::Result {
     out.write_char('.')?;
-    if !key.is_empty() && key.chars().all(syntax::is_segment_character) {
+    if !key.is_empty() && key.chars().all(literal::is_segment_character) {
         out.write_str(key)
     } else {
         print_quoted(key, out)

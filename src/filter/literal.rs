@@ -23,6 +23,11 @@ const UNITS: [(char, i64); 5] = [
     ('s', 1),
 ];
 
+/// Characters of a name without quotes.
+pub(super) fn is_segment_character(character: char) -> bool {
+    character.is_alphanumeric() || matches!(character, '_' | '-')
+}
+
 /// Hundredths of a number with at most two decimals.
 pub(super) fn hundredths(text: &str) -> Option<i64> {
     decimal(text, 2, HUNDREDTHS)

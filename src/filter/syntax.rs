@@ -6,6 +6,7 @@
 
 use super::error::{FilterError, echo};
 use super::expression::Comparison;
+use super::literal;
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX};
 
 /// A part of a filter, as written.
@@ -155,7 +156,7 @@ impl<'a> Parser<'a> {
             if matches!(self.peek(), Some('"' | '\'')) {
                 segments.push(self.quoted()?);
             } else {
-                let segment = self.take_while(is_segment_character);
+                let segment = self.take_while(literal::is_segment_character);
                 if segment.is_empty() {
                     return Err(self.fault("expected the name of a field"));
                 }
@@ -346,11 +347,6 @@ fn only_or(mut parts: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     } else {
         many(parts)
     }
-}
-
-/// Characters of a name without quotes.
-pub(super) fn is_segment_character(character: char) -> bool {
-    character.is_alphanumeric() || matches!(character, '_' | '-')
 }
 
 /// Characters of a value without quotes: those of names, times, e-mail addresses and numbers.
