@@ -5,7 +5,7 @@
 
 use prost_types::FieldMask;
 
-use super::model::{Audience, Group, PriceDisplay, State};
+use super::model::{self, Audience, Group, PriceDisplay, State};
 use crate::access::format;
 use crate::error::{Error, Result, Violation};
 use crate::feed;
@@ -34,6 +34,15 @@ const IGNORED: [&str; 7] = [
     "update_time",
     "etag",
 ];
+
+/// The id in a group's name.
+///
+/// # Errors
+/// INVALID_FIELD where a name is missing; text that is no name was refused by the access layer.
+pub(super) fn id(name: &str) -> Result<String> {
+    let id = model::id_of(name).map(str::to_owned);
+    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
+}
 
 /// The group of a CreateGroup, without id, version and times.
 pub(super) fn new_group(message: Option<pb::Group>) -> Result<Group> {

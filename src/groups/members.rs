@@ -14,10 +14,10 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
+use super::convert;
 use super::memberships::sql as memberships_sql;
 use super::memberships::{Grant, GrantRow, Source};
 use super::model::Group;
-use super::rpc::id;
 use super::write::existing;
 use crate::access::format;
 use crate::caller::{Caller, Roles};
@@ -85,7 +85,14 @@ pub(super) async fn add(
         grant,
         make_default: request.make_default,
     };
-    run(store, caller, id(&request.group)?, request.members, work).await
+    run(
+        store,
+        caller,
+        convert::id(&request.group)?,
+        request.members,
+        work,
+    )
+    .await
 }
 
 pub(super) async fn remove(
@@ -100,7 +107,14 @@ pub(super) async fn remove(
     let work = Work::Remove {
         include_rules: request.include_rules,
     };
-    run(store, caller, id(&request.group)?, request.members, work).await
+    run(
+        store,
+        caller,
+        convert::id(&request.group)?,
+        request.members,
+        work,
+    )
+    .await
 }
 
 /// Whether the key is that of another system, and of nobody of the shop.
@@ -345,7 +359,7 @@ pub(super) async fn list(
     request: pb::ListMembersRequest,
 ) -> Result<pb::ListMembersResponse> {
     let shop = Arc::clone(&caller.shop);
-    let group = id(&request.group)?;
+    let group = convert::id(&request.group)?;
     let size = list::size(request.page_size)?;
     let digest = RequestDigest::new("ListMembers", &shop).field("group", &group);
     let after: Option<String> = list::open(store.meta(), &digest, &request.page_token)?;

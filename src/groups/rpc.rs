@@ -111,7 +111,7 @@ impl GroupService for Service {
     ) -> Result<Response<pb::Group>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = id(&request.name)?;
+        let id = convert::id(&request.name)?;
         let group = {
             let caller = caller.clone();
             self.store
@@ -154,7 +154,7 @@ impl GroupService for Service {
         let (name, etag) = sent
             .map(|group| (group.name.as_str(), group.etag.clone()))
             .unwrap_or_default();
-        let id = self::id(name)?;
+        let id = convert::id(name)?;
         let update = convert::Update::new(request.group, request.update_mask.as_ref())?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
         let update = write::Update {
@@ -177,7 +177,7 @@ impl GroupService for Service {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = id(&request.name)?;
+        let id = convert::id(&request.name)?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
         let delete = write::Delete {
             caller,
@@ -246,7 +246,12 @@ impl GroupService for Service {
         let scope = if names.is_empty() {
             Scope::All
         } else {
-            Scope::Ids(names.iter().map(|name| id(name)).collect::<Result<_>>()?)
+            Scope::Ids(
+                names
+                    .iter()
+                    .map(|name| convert::id(name))
+                    .collect::<Result<_>>()?,
+            )
         };
         let filter = list::filter(&filter, &SCHEMA, &fields::visible)?;
         let filter = (!filter.is_everything()).then_some(filter);
@@ -259,10 +264,4 @@ impl GroupService for Service {
         };
         Ok(Response::new(self.feed.watch(request)?))
     }
-}
-
-/// The id in a group's name. What is no name was refused before it came here.
-pub(super) fn id(name: &str) -> Result<String> {
-    let id = super::id_of(name).map(str::to_owned);
-    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
 }
