@@ -4,14 +4,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use serde_json::Value;
-use tonic::Code;
 
-use super::{sql, wake};
 use crate::caller::Caller;
-use crate::error::{Error, Result};
-use crate::proto::pb::{ErrorReason, operation};
-use crate::store::{Store, Tx};
-use crate::{clock, limits};
+use crate::proto::pb::operation;
 
 /// What a job does. The numbers are stored, and are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -315,40 +310,6 @@ impl Job {
     /// The name of one of the resources that it works on.
     pub(super) fn resource(&self, id: &str) -> String {
         format!("{}/{id}", self.kind.collection())
-    }
-
-    /// Writes down how far a step came, in the transaction of its effect, and renews the lease.
-    ///
-    /// # Errors
-    /// CONFLICT when the job was cancelled or belongs to another worker by now: the effect must not
-    /// stand, so pass the error on.
-    pub async fn advance(&self, tx: &mut Tx, now: i64, step: &Step) -> Result<()> {
-        let lease_until = now.saturating_add(clock::micros(limits::JOB_LEASE));
-        if !sql::advance(tx, self, now, lease_until, step).await? {
-            let text = "the job was cancelled, or another worker has it";
-            return Err(Error::new(Code::Aborted, ErrorReason::Conflict, text));
-        }
-        tx.after_commit(wake::progressed);
-        Ok(())
-    }
-
-    /// Writes down a step that had no effect.
-    ///
-    /// # Errors
-    /// As [`advance`](Self::advance).
-    pub async fn advance_only(&self, store: &Store, step: Step) -> Result<Step> {
-        use futures::FutureExt as _;
-        let now = store.clock().now();
-        let data = (self.clone(), step);
-        store
-            .write_job_with(crate::store::Locks::none(), data, move |tx, (job, step)| {
-                async move {
-                    job.advance(tx, now, step).await?;
-                    Ok(step.clone())
-                }
-                .boxed()
-            })
-            .await
     }
 }
 
