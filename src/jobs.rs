@@ -10,6 +10,7 @@
 //! Invariant: a job is done only when its effect is whole, also when a process is killed between any
 //! two statements. A step may be run again, so its effect must be the same the second time.
 
+mod aged;
 mod compact;
 mod handler;
 mod hold;
@@ -23,11 +24,12 @@ pub mod skips;
 pub(crate) mod sql;
 mod wake;
 
+pub use aged::Aged;
 pub use compact::{Compact, FeedLimits};
-pub use handler::{Due, Handler, Upkeep};
+pub use handler::{Due, Handler, Sweeper, Upkeep};
 pub use hold::{Hold, held_for};
 pub use model::{Job, JobKind, JobState, NewJob, Step};
-pub use purge::{ANSWERS, Aged, Purge, Sweeper};
+pub use purge::{ANSWERS, Purge};
 pub use queue::{cancel, enqueue, latest};
 pub use runner::{Jobs, JobsSettings};
 pub use skips::Effect;

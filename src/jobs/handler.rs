@@ -7,7 +7,7 @@ use futures::future::BoxFuture;
 
 use super::model::{Job, JobKind, Step};
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::{Conn, Store};
 
 /// Does the work of one kind.
 pub trait Handler: Send + Sync + 'static {
@@ -53,6 +53,17 @@ impl Due {
             subject: String::new(),
         }
     }
+}
+
+/// Removes one sort of thing in a purge.
+pub trait Sweeper: Send + Sync + 'static {
+    /// The shops that have some of it.
+    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>>;
+
+    /// Removes up to 64 aggregates or 200 rows of `job.shop` and advances the job by a step with the
+    /// cursor that it has, in the same transaction. False if there was nothing, and nothing was
+    /// written.
+    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>>;
 }
 
 /// Small housekeeping that recurs and that nobody would want to look at as an operation. Every

@@ -3,8 +3,6 @@
 //! Each area brings a [`Sweeper`] for what is its own; those of requests and of jobs are here.
 //! Tombstones are not removed: a name made again goes on at the version after its last, for ever.
 
-mod aged;
-
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,31 +11,19 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tonic::Code;
 
-pub use aged::Aged;
-
-use super::handler::{Due, Handler};
+use super::aged::Aged;
+use super::handler::{Due, Handler, Sweeper};
 use super::hold::Hold;
 use super::model::{Job, JobKind, Step};
 use super::skips;
 use crate::error::{Error, Result};
 use crate::limits;
-use crate::store::{Conn, Store};
+use crate::store::Store;
 
 /// How often it is looked for what has run out.
 const INTERVAL: Duration = Duration::from_secs(600);
 /// What has run out waits this long for company, so that a purge is worth its while.
 const SLACK: Duration = Duration::from_secs(3600);
-
-/// Removes one sort of thing.
-pub trait Sweeper: Send + Sync + 'static {
-    /// The shops that have some of it.
-    fn due<'a>(&'a self, conn: &'a mut Conn, now: i64) -> BoxFuture<'a, Result<Vec<String>>>;
-
-    /// Removes up to 64 aggregates or 200 rows of `job.shop` and advances the job by a step with the
-    /// cursor that it has, in the same transaction. False if there was nothing, and nothing was
-    /// written.
-    fn sweep<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<bool>>;
-}
 
 /// The work of purging.
 #[derive(Default)]

@@ -11,8 +11,8 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use tonic::Code;
 
+use super::aged::Aged;
 use super::model::{Job, JobKind, Step, doubled};
-use super::purge::Aged;
 use crate::clock;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;

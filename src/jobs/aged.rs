@@ -6,10 +6,10 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 use sqlx::AssertSqlSafe;
 
-use super::Sweeper;
+use super::handler::Sweeper;
+use super::model::{Job, Step};
 use crate::clock;
 use crate::error::Result;
-use crate::jobs::model::{Job, Step};
 use crate::store::{Conn, Locks, Store};
 use crate::{execute, on};
 
