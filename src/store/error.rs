@@ -8,7 +8,7 @@ use sqlx::error::ErrorKind;
 use tonic::Code;
 
 use super::sqlite::is_file_size_limited;
-use crate::error::Error;
+use crate::error::{Error, Redacted};
 use crate::proto::pb::ErrorReason;
 use crate::telemetry;
 
@@ -232,7 +232,7 @@ pub(super) struct StoreFault(pub String);
 impl From<sqlx::Error> for Error {
     fn from(error: sqlx::Error) -> Self {
         match class(&error) {
-            Class::Fault => Error::internal(error),
+            Class::Fault => Error::internal(Redacted(described(&error))),
             Class::Away | Class::Contended | Class::Full | Class::Damaged => {
                 tracing::debug!(error = described(&error), "the database refused");
                 Trouble::of(&error).to_error()
