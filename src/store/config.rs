@@ -1,5 +1,7 @@
 //! Where the store lies and how large its pools are.
 
+mod hints;
+
 use std::fmt;
 use std::net::IpAddr;
 use std::path::PathBuf;
@@ -9,10 +11,9 @@ use std::time::Duration;
 use log::LevelFilter;
 use sqlx::postgres::{PgConnectOptions, PgSslMode};
 
-use super::hints::Hints;
+pub use hints::{Hints, NatsUrls};
+
 use super::open::OpenError;
-use super::purpose;
-use super::workshop::JOBS_AT_ONCE;
 use crate::limits::CONNECTION_AGE;
 
 /// Where the data is: in a folder of this machine, or in a PostgreSQL.
@@ -92,22 +93,11 @@ impl fmt::Debug for DatabaseUrl {
 }
 
 /// Connections of a replica for the reads of calls, for lists, and for the pages of streams.
-const POSTGRES_READERS: usize = 10;
-const POSTGRES_LISTS: usize = 7;
-const POSTGRES_STREAMS: usize = 4;
+pub(super) const POSTGRES_READERS: usize = 10;
+pub(super) const POSTGRES_LISTS: usize = 7;
+pub(super) const POSTGRES_STREAMS: usize = 4;
 /// Connections of a replica for the writes of calls.
-const POSTGRES_WRITERS: usize = 16;
-/// All connections of one replica to PostgreSQL, with the reserved ones, the writers of the jobs, two for
-/// hints, and one that cancels statements.
-pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
-    + POSTGRES_LISTS
-    + POSTGRES_STREAMS
-    + purpose::FIXED
-    + POSTGRES_WRITERS
-    + JOBS_AT_ONCE
-    + 2
-    + 1;
-
+pub(super) const POSTGRES_WRITERS: usize = 16;
 /// How to open a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {

@@ -7,7 +7,7 @@ use std::fmt;
 use sqlx::error::ErrorKind;
 use tonic::Code;
 
-use super::sqlite::is_file_size_limited;
+use super::file_size;
 use crate::error::{Error, Redacted};
 use crate::proto::pb::ErrorReason;
 use crate::telemetry;
@@ -56,7 +56,7 @@ fn sqlite_class(extended: i32) -> Class {
         libsqlite3_sys::SQLITE_FULL => Class::Full,
         libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Damaged,
         // SQLite does not tell a file that may not grow (EFBIG) from a write that failed.
-        _ if extended == libsqlite3_sys::SQLITE_IOERR_WRITE && is_file_size_limited() => {
+        _ if extended == libsqlite3_sys::SQLITE_IOERR_WRITE && file_size::is_limited() => {
             Class::Full
         }
         // Without waiting: the waiting was done by the busy timeout.

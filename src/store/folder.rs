@@ -3,6 +3,11 @@
 use std::io;
 use std::path::Path;
 
+/// The name of the database in the data folder.
+pub const DATABASE_FILE: &str = "clientela.db";
+/// The name of the file whose lock keeps a second process out.
+pub const LOCK_FILE: &str = "clientela.lock";
+
 /// Makes a folder that only its owner may enter, or makes sure that one that is there can be closed to
 /// others by [`close_to_others`].
 ///
@@ -79,7 +84,6 @@ fn check_openness(path: &Path) -> io::Result<()> {
 /// Whether nothing lies in the folder but what Clientela puts there.
 #[cfg(unix)]
 fn is_ours(path: &Path) -> io::Result<bool> {
-    use super::sqlite::DATABASE_FILE;
     if path.join(DATABASE_FILE).exists() {
         return Ok(true);
     }

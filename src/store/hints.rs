@@ -12,9 +12,7 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-pub use nats::NatsUrls;
-
-use super::config::StoreConfig;
+use super::config::{Hints, StoreConfig};
 use super::target::Session;
 use super::wake::Wake;
 use crate::ids;
@@ -23,17 +21,6 @@ use crate::ids;
 const SPACING: Duration = Duration::from_millis(5);
 /// Between two attempts to reach who passes hints on.
 const RETRY: Duration = Duration::from_millis(500);
-
-/// By what replicas tell each other of their commits.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Hints {
-    /// They do not; each looks by itself.
-    Off,
-    /// The database passes them on (`LISTEN`, `NOTIFY`).
-    Notify,
-    /// A NATS server does, or a cluster of them.
-    Nats(NatsUrls),
-}
 
 /// Sends a hint for the commits of this process and wakes it for those of others, until stopped.
 pub(super) fn start(

@@ -10,8 +10,9 @@ use sqlx::sqlite::SqliteConnectOptions;
 
 use super::config::DatabaseUrl;
 use super::conn::{Conn, Meter};
+use super::folder::DATABASE_FILE;
 use super::open::{self, OpenError, READER_VERSION};
-use super::sqlite::{self, DATABASE_FILE};
+use super::sqlite;
 use super::target::{Session, Target};
 use crate::on;
 

@@ -3,7 +3,6 @@
 //! A token is a place in an order, sealed and bound to the request that it continues: it cannot be read,
 //! made up, or carried to another request or another store, and it gives no access by itself.
 
-use hmac::{Hmac, KeyInit as _, Mac as _};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use sha2::{Digest as _, Sha256};
@@ -29,14 +28,6 @@ pub fn page_size(asked: i32) -> Option<usize> {
         asked => asked.min(MAX_PAGE_SIZE),
     };
     usize::try_from(size).ok()
-}
-
-/// HMAC-SHA-256.
-#[must_use]
-pub fn keyed_digest(key: &[u8; 32], data: &[u8]) -> [u8; 32] {
-    let mut mac = Hmac::<Sha256>::new_from_slice(key).expect("HMAC takes a key of any length");
-    mac.update(data);
-    mac.finalize().into_bytes().into()
 }
 
 /// All that a page token is bound to: the call and each field that decides what its pages hold.

@@ -7,16 +7,31 @@ use sqlx::postgres::PgConnectOptions;
 use sqlx::{ConnectOptions as _, Connection as _, Row as _};
 
 use super::condition;
-use super::config::StoreConfig;
+use super::config::{
+    POSTGRES_LISTS, POSTGRES_READERS, POSTGRES_STREAMS, POSTGRES_WRITERS, StoreConfig,
+};
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
+use super::purpose;
 use super::target::{Session, Target};
+use super::workshop::JOBS_AT_ONCE;
 use crate::clock::Clock;
 use crate::{ids, on};
 
 /// Held while a process checks and migrates; the number is arbitrary and never changes.
 const OPENING: i64 = 0x436c_7461_6f70_656e;
 const OLDEST: i64 = 150_000;
+
+/// All connections of one replica to PostgreSQL, with the reserved ones, the writers of the jobs, two for
+/// hints, and one that cancels statements.
+pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
+    + POSTGRES_LISTS
+    + POSTGRES_STREAMS
+    + purpose::FIXED
+    + POSTGRES_WRITERS
+    + JOBS_AT_ONCE
+    + 2
+    + 1;
 
 /// A store in PostgreSQL that has been opened.
 pub(super) struct Opened {

@@ -5,7 +5,7 @@
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{Class, Trouble, class, described};
-use super::sqlite::LOCK_FILE;
+use super::folder::LOCK_FILE;
 
 /// How sound a store's files are; without faults, as PostgreSQL's always is here.
 #[derive(Debug, Default)]

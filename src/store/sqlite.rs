@@ -15,19 +15,15 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
 use super::error::{Class, Trouble, class, described};
-use super::folder;
+use super::file_size;
+use super::folder::{self, DATABASE_FILE};
 use super::open::{self, OpenError, StoreMeta};
 use super::target::Target;
 use crate::on;
 
 pub(super) use check::in_background as check_in_background;
+pub(super) use files::Places;
 pub(super) use files::check_header;
-pub(super) use files::{Places, is_file_size_limited};
-
-/// The name of the database in the data folder.
-pub const DATABASE_FILE: &str = "clientela.db";
-/// The name of the file whose lock keeps a second process out.
-pub const LOCK_FILE: &str = "clientela.lock";
 
 /// Marks the file as Clientela's ("Clta").
 const APPLICATION_ID: i32 = 0x436c_7461;
@@ -126,7 +122,7 @@ pub(super) async fn open(
     let lock = files::take_lock(data_dir)?;
     files::check_header(data_dir, &file)?;
     files::make_private_file(&file)?;
-    files::survive_the_file_size_limit();
+    file_size::survive_the_limit();
     open_file(data_dir, &file, lock, config, meter)
         .await
         .map_err(|error| match error {

@@ -171,3 +171,34 @@ impl DerefMut for Tx {
         &mut self.conn
     }
 }
+
+/// Runs one statement that writes and gives back no rows; the result is how many it changed.
+///
+/// ```text
+/// let deleted = execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
+/// ```
+#[macro_export]
+macro_rules! execute {
+    ($tx:expr, $query:expr) => {
+        $crate::on_write!($tx, |executor| {
+            $query
+                .execute(executor)
+                .await
+                .map(|done| done.rows_affected())
+        })
+    };
+}
+
+/// Runs one statement that writes and gives back rows; like [`on!`](crate::on), on a [`Tx`](crate::store::Tx).
+///
+/// From here on the transaction takes no further lock.
+#[macro_export]
+macro_rules! on_write {
+    ($tx:expr, |$executor:ident| $body:expr) => {{
+        let tx: &mut $crate::store::Tx = &mut *$tx;
+        match tx.begin_write() {
+            Ok(()) => $crate::on!(tx, |$executor| $body),
+            Err(error) => Err(error),
+        }
+    }};
+}

@@ -3,8 +3,6 @@
 //! A connection is used until it is lost and then made anew, to whichever server of the list answers:
 //! there is one way to begin, and everybody looks at the log once on it.
 
-use std::fmt;
-use std::str::FromStr;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
@@ -17,51 +15,13 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 
 use super::{Outage, RETRY, SPACING};
-use crate::store::open::OpenError;
+use crate::store::config::NatsUrls;
 use crate::store::wake::Wake;
 
 /// How often a silent connection is asked whether it lives.
 const PING: Duration = Duration::from_secs(10);
 /// Hints that wait to be heard; more are dropped, as one says as much as a thousand.
 const UNHEARD_MAX: usize = 256;
-
-/// The servers of one NATS, or of its cluster.
-#[derive(Clone, PartialEq, Eq)]
-pub struct NatsUrls(Vec<ServerAddr>);
-
-impl NatsUrls {
-    /// Reads the URLs, `nats://…` or `tls://…`, of which one is enough.
-    ///
-    /// # Errors
-    /// When there is none, or one cannot be read.
-    pub fn read<T: AsRef<str>>(urls: &[T]) -> Result<Self, OpenError> {
-        let mut servers = Vec::new();
-        for url in urls {
-            let url = url.as_ref().trim();
-            if !url.starts_with("nats://") && !url.starts_with("tls://") {
-                let text = "each must begin with nats:// or tls://";
-                return Err(OpenError::BadNatsUrl(text.into()));
-            }
-            let server = ServerAddr::from_str(url)
-                .map_err(|error| OpenError::BadNatsUrl(error.to_string()))?;
-            servers.push(server);
-        }
-        if servers.is_empty() {
-            return Err(OpenError::BadNatsUrl("there is none".into()));
-        }
-        Ok(Self(servers))
-    }
-}
-
-/// Never shows a password.
-impl fmt::Debug for NatsUrls {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let servers = self.0.iter();
-        f.debug_list()
-            .entries(servers.map(|server| format!("{}:{}", server.host(), server.port())))
-            .finish()
-    }
-}
 
 /// Passes hints on for ever.
 pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wake) {
@@ -97,7 +57,7 @@ struct Link {
 impl Link {
     /// Connects to one of the servers, whichever answers first of those asked in a random order.
     async fn open(urls: &NatsUrls, subject: &str) -> Result<Self, async_nats::Error> {
-        let mut servers = urls.0.clone();
+        let mut servers = urls.servers().to_vec();
         servers.shuffle(&mut rand::rng());
         let mut failed = async_nats::Error::from("no server is known");
         for server in servers {
@@ -197,35 +157,5 @@ fn watch_over(event: Event, lost: &Notify, refused: &AtomicBool) {
             tracing::warn!(%error, "NATS refuses hints; replicas look by themselves");
         }
         _ => {}
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_password_is_never_shown() {
-        let urls = NatsUrls::read(&["nats://u:hunter2@127.0.0.1:4222", "tls://other.test"]);
-
-        let shown = format!("{:?}", urls.unwrap());
-
-        assert_eq!(shown, r#"["127.0.0.1:4222", "other.test:4222"]"#);
-    }
-
-    #[test]
-    fn what_is_no_url_of_nats_is_refused() {
-        for bad in [
-            "",
-            "127.0.0.1:4222",
-            "http://127.0.0.1",
-            "nats://[",
-            "ws://a",
-        ] {
-            let refused = NatsUrls::read(&[bad]);
-
-            assert!(matches!(refused, Err(OpenError::BadNatsUrl(_))), "{bad}");
-        }
-        assert!(NatsUrls::read::<&str>(&[]).is_err());
     }
 }

@@ -132,7 +132,8 @@ mod tests {
 
     use super::*;
     use crate::store::config::{DatabaseUrl, StoreConfig};
-    use crate::store::sqlite::{DATABASE_FILE, open};
+    use crate::store::folder::DATABASE_FILE;
+    use crate::store::sqlite::open;
 
     #[tokio::test]
     async fn damage_that_the_start_had_no_time_to_find_is_found_in_the_background() {

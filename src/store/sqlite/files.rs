@@ -9,11 +9,9 @@ use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 
-use crate::store::folder;
+use crate::store::folder::{self, DATABASE_FILE, LOCK_FILE};
 use crate::store::open::OpenError;
 use crate::store::soundness::Soundness;
-
-use super::{DATABASE_FILE, LOCK_FILE};
 
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
 /// SQLite takes no path that is longer, with the longest ending that it adds (`-journal`).
@@ -107,31 +105,6 @@ pub(super) fn make_private_file(file: &Path) -> Result<(), OpenError> {
     }
     drop(open);
     Ok(())
-}
-
-/// Has a write beyond the process's limit of file sizes fail, instead of ending the process.
-pub(super) fn survive_the_file_size_limit() {
-    #[cfg(unix)]
-    {
-        use tokio::signal::unix::{SignalKind, signal};
-        let number = rustix::process::Signal::XFSZ.as_raw();
-        // The handler stays for the life of the process, also when nobody listens any more.
-        if let Err(error) = signal(SignalKind::from_raw(number)) {
-            tracing::warn!(%error, "a limit of file sizes would end this process");
-        }
-    }
-}
-
-/// Whether the process may not write files of any size.
-pub(in crate::store) fn is_file_size_limited() -> bool {
-    #[cfg(unix)]
-    {
-        rustix::process::getrlimit(rustix::process::Resource::Fsize)
-            .current
-            .is_some()
-    }
-    #[cfg(not(unix))]
-    false
 }
 
 /// Which file lies behind a path: its device and number.
