@@ -4,7 +4,6 @@
 //! the bytes are walked against the descriptor, and only then does an area see them. Handlers find who
 //! calls in [`Caller`](crate::caller::Caller) and never look at headers.
 
-pub mod format;
 pub mod keys;
 mod layer;
 mod sql;

@@ -16,6 +16,7 @@ pub mod epochs;
 pub mod error;
 pub mod feed;
 pub mod filter;
+pub mod format;
 pub mod groups;
 pub mod ids;
 pub mod jobs;

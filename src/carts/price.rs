@@ -13,7 +13,7 @@
 mod tests;
 
 use super::model::{Amounts, Basis, Cart, DiscountReason, Line, Reduction, Totals};
-use crate::access::format::currency_places;
+use crate::format::currency_places;
 use crate::limits::MICROS_MAX;
 
 /// A whole in hundredths of a percent, as discounts and reductions are counted.

@@ -9,9 +9,7 @@ mod tests;
 
 pub(super) use fields::{IGNORED, WRITABLE, apply, is_set};
 
-use crate::{
-    access::format, attributes, caller::Caller, error::Violation, feed, groups, proto::pb,
-};
+use crate::{attributes, caller::Caller, error::Violation, feed, format, groups, proto::pb};
 
 use super::model::{AccountType, Consent, Customer, Kind};
 

@@ -15,11 +15,10 @@ use super::{
     tombstones,
 };
 use crate::{
-    access::format,
     caller::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
-    ids, list, mask,
+    format, ids, list, mask,
     proto::pb::{self, ErrorReason},
     store::{Conn, LockKey, Locks, PageToken, RequestDigest, Store, Tx},
 };

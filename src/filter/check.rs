@@ -7,7 +7,7 @@ use super::literal::Instant;
 use super::schema::{Field, Kind, Schema};
 use super::syntax::{Argument, Literal, Node, Operator, Restriction};
 use super::{fold, literal};
-use crate::access::format;
+use crate::format;
 
 type Visible<'a> = &'a dyn Fn(&str) -> bool;
 

@@ -6,9 +6,9 @@
 use prost_types::FieldMask;
 
 use super::model::{self, Audience, Group, PriceDisplay, State};
-use crate::access::format;
 use crate::error::{Error, Result, Violation};
 use crate::feed;
+use crate::format;
 use crate::mask;
 use crate::proto::pb;
 

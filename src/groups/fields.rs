@@ -74,7 +74,7 @@ impl Record for GroupRecord {
                 Value::Packed(pack_map(names.map(|(k, v)| (k.as_str(), v.as_str()))).into())
             }
             DISCOUNT_PERCENT => {
-                let hundredths = crate::access::format::decimal(&group.discount_percent, 2);
+                let hundredths = crate::format::decimal(&group.discount_percent, 2);
                 Value::Int(hundredths.unwrap_or_default())
             }
             PRICE_DISPLAY_FIELD => Value::Int(group.price_display.into()),

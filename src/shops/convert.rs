@@ -1,9 +1,9 @@
 //! Between the contract's messages and what is stored.
 
-use crate::access::format;
 use crate::caller::Roles;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, timestamp};
+use crate::format;
 use crate::mask;
 use crate::proto::pb::{self, Role};
 

@@ -9,9 +9,9 @@ use http_body_util::BodyExt as _;
 use tonic::Code;
 
 use crate::{
-    access::{format, wire},
+    access::wire,
     error::{Error, Result},
-    limits,
+    format, limits,
     proto::pb::ErrorReason,
 };
 

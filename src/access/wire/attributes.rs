@@ -1,14 +1,12 @@
 //! Whether a free structure is what JSON can say, and no deeper than it may be.
 
 use crate::{
-    access::{
-        format,
-        wire::{
-            Malformed,
-            read::{Reader, Wire},
-            value::{Broken, CONTROL_CHARACTER, INVISIBLE_CHARACTER},
-        },
+    access::wire::{
+        Malformed,
+        read::{Reader, Wire},
+        value::{Broken, CONTROL_CHARACTER, INVISIBLE_CHARACTER},
     },
+    format,
     limits::ATTRIBUTE_NESTING_MAX,
 };
 

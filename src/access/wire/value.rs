@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 
 use crate::{
-    access::format,
+    format,
     limits::{PASSWORD_BYTES_MAX, Rule, fields::EMAIL_CHARS_MAX},
 };
 

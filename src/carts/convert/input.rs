@@ -1,11 +1,11 @@
 //! What a request brings, as the model has it; all that is wrong with it is collected.
 
 use super::{Faults, REDUCTION_PLACES, TAX_PLACES};
-use crate::access::format;
 use crate::attributes;
 use crate::carts::edit::{NewLine, NewPrice, OverrideInput, ProductPrice};
 use crate::carts::model::{Address, Extra, Price, Reduction};
 use crate::error::{Error, Result};
+use crate::format;
 use crate::limits::QUANTITY_MAX;
 use crate::proto::pb;
 

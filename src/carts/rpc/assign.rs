@@ -9,7 +9,6 @@ use super::Service;
 use super::merge::{
     leave_slot, merge_into, names, remember, repeated, replayed, require_may_move, shop_choice,
 };
-use crate::access::format::ID_BYTES_MAX;
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::merging::Policy;
@@ -21,6 +20,7 @@ use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
+use crate::format::ID_BYTES_MAX;
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};

@@ -6,7 +6,6 @@ use serde_json::{Map, Value};
 
 use super::Service;
 use super::edit::EditCall;
-use crate::access::format;
 use crate::attributes;
 use crate::caller::Caller;
 use crate::carts::convert::{self, ExtraInput, Faults};
@@ -15,6 +14,7 @@ use crate::carts::model::{Address, Cart};
 use crate::carts::targets::{Target, cart_id};
 use crate::carts::work::Act;
 use crate::error::{Error, Result};
+use crate::format;
 use crate::mask;
 use crate::proto::pb::{self, cart_cause};
 

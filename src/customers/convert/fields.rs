@@ -3,11 +3,10 @@
 use std::collections::BTreeMap;
 
 use crate::{
-    access::format,
     attributes,
     customers::model::{AccountType, Consent, Customer, Kind, Money, Risk, State},
     error::Violation,
-    feed, groups,
+    feed, format, groups,
     proto::pb,
 };
 

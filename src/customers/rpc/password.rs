@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 
 use super::Service;
 use crate::{
-    access::format,
     caller::Caller,
     customers::{
         convert,
@@ -16,6 +15,7 @@ use crate::{
         visits,
     },
     error::{Error, Result},
+    format,
     passwords::{Owner, Verdict},
     proto::pb::{self, ErrorReason},
 };

@@ -9,7 +9,6 @@ use futures::FutureExt as _;
 
 use super::{Service, not_found};
 use crate::{
-    access::format,
     caller::Caller,
     customers::{
         cache::{Entry, Epochs},
@@ -19,7 +18,7 @@ use crate::{
         sql::{self, FoundRow, Key},
     },
     error::{Error, Result, Violation},
-    groups, list,
+    format, groups, list,
     proto::pb::{self, customer_key},
     store::Conn,
 };
