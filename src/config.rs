@@ -1,10 +1,14 @@
 //! What `clientela serve` can be told, by flag or by environment.
 
+mod origin;
+
 use std::{net::SocketAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, ValueEnum, value_parser};
 
-use crate::{limits, server};
+pub use origin::origin;
+
+use crate::limits;
 
 /// The longest time that the server may take to stop.
 const DRAIN_TIMEOUT_MAX: u64 = 60 * 60;
@@ -45,7 +49,7 @@ pub struct ServeArgs {
     pub drain_timeout: Duration,
 
     /// Origins whose pages may call over gRPC-Web, as `https://shop.example`; may be repeated.
-    #[arg(long, env = "CLIENTELA_CORS_ORIGIN", value_delimiter = ',', value_parser = server::origin)]
+    #[arg(long, env = "CLIENTELA_CORS_ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<String>,
 
     /// How many connections may be open; further ones are closed at once.

@@ -6,7 +6,6 @@
 
 mod accept;
 mod connection;
-mod origin;
 mod readiness;
 mod stalling;
 
@@ -29,9 +28,9 @@ use accept::Acceptor;
 pub use accept::ConnectionLimits;
 pub use connection::Connection;
 use connection::Serving;
-pub use origin::origin;
 pub use readiness::{Health, watch_readiness};
 
+use crate::config::origin;
 use crate::{limits, monitor};
 
 /// How the server behaves beside what it serves.
