@@ -11,6 +11,7 @@ pub mod cli;
 pub mod clock;
 pub mod collation;
 pub mod config;
+pub mod connection;
 pub mod customers;
 pub mod epochs;
 pub mod error;

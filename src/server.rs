@@ -26,7 +26,6 @@ use tower_http::cors::{AllowOrigin, CorsLayer};
 
 use accept::Acceptor;
 pub use accept::ConnectionLimits;
-pub use connection::Connection;
 use connection::Serving;
 pub use readiness::{Health, watch_readiness};
 

@@ -38,12 +38,12 @@ use crate::{
         wire,
     },
     caller::{Caller, RequestId},
+    connection::Connection,
     error::{Error, Result},
     feed::Feed,
     limits,
     proto::pb::ErrorReason,
     revision::Reached,
-    server::Connection,
 };
 use answer::Answer;
 use call::Call;

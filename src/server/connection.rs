@@ -1,14 +1,6 @@
 //! One connection, from its first byte to its end.
 
-use std::{
-    convert::Infallible,
-    error::Error,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering},
-    },
-    time::Duration,
-};
+use std::{convert::Infallible, error::Error, time::Duration};
 
 use axum::body::Body;
 use http::Request;
@@ -21,88 +13,12 @@ use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 use tower::Service as _;
 
-use super::{
-    Routes, ServerSettings,
-    accept::Place,
-    stalling::{GivenUp, Stalling},
-};
+use super::{Routes, ServerSettings, accept::Place, stalling::Stalling};
+use crate::connection::Connection;
 use crate::limits;
 
 /// How long a connection that is closed for its silence may take to say so.
 const LAST_WORDS: Duration = Duration::from_secs(1);
-
-/// State that the calls of one connection share. Every request has it among its extensions; cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct Connection(Arc<Shared>);
-
-#[derive(Debug)]
-struct Shared {
-    number: u64,
-    has_called: AtomicBool,
-    unsent_bytes: AtomicUsize,
-    abandoned_answers: AtomicUsize,
-    given_up: GivenUp,
-    cut: CancellationToken,
-}
-
-impl Default for Shared {
-    fn default() -> Self {
-        static NEXT: AtomicU64 = AtomicU64::new(1);
-        Self {
-            number: NEXT.fetch_add(1, Ordering::Relaxed),
-            has_called: AtomicBool::new(false),
-            unsent_bytes: AtomicUsize::new(0),
-            abandoned_answers: AtomicUsize::new(0),
-            given_up: GivenUp::default(),
-            cut: CancellationToken::new(),
-        }
-    }
-}
-
-impl Connection {
-    /// A connection that is also cut with all others. It has a child token: waiting on a token takes its lock,
-    /// and all connections would contend for a shared one.
-    fn cut_with(all: &CancellationToken) -> Self {
-        Self(Arc::new(Shared {
-            cut: all.child_token(),
-            ..Shared::default()
-        }))
-    }
-
-    /// A number that no other connection of the process has.
-    #[must_use]
-    pub fn number(&self) -> u64 {
-        self.0.number
-    }
-
-    /// Bytes of answers that the client has not received.
-    #[must_use]
-    pub fn unsent_bytes(&self) -> &AtomicUsize {
-        &self.0.unsent_bytes
-    }
-
-    /// Counts an answer that was given up unread. The transport keeps the last part of each until its client
-    /// takes it or gives the call up too, so that the connection is cut when there are too many.
-    pub fn abandon_answer(&self) {
-        let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
-        if before + 1 >= limits::ABANDONED_ANSWERS_MAX {
-            self.0.given_up.set();
-            self.0.cut.cancel();
-        }
-    }
-
-    /// Nothing is left of an answer that was given up unread.
-    pub fn forget_answer(&self) {
-        self.0.abandoned_answers.fetch_sub(1, Ordering::Relaxed);
-    }
-
-    /// Whether it was cut.
-    #[cfg(test)]
-    #[must_use]
-    pub fn is_cut(&self) -> bool {
-        self.0.cut.is_cancelled()
-    }
-}
 
 /// The service and the settings with which a process serves its connections.
 #[derive(Clone)]
@@ -148,11 +64,11 @@ impl Serving {
     pub async fn run(self, stream: TcpStream, place: Place) {
         let connection = Connection::cut_with(&self.cut);
         let stop = self.stop.child_token();
-        let given_up = connection.0.given_up.clone();
+        let given_up = connection.given_up().clone();
         let io = TokioIo::new(Stalling::new(stream, self.stall_timeout, given_up));
         let (routes, shared) = (self.routes, connection.clone());
         let service = service_fn(move |request: Request<Incoming>| {
-            shared.0.has_called.store(true, Ordering::Relaxed);
+            shared.note_call();
             let mut request = request.map(Body::new);
             request.extensions_mut().insert(shared.clone());
             let answered = routes.of(&request).call(request);
@@ -168,14 +84,14 @@ impl Serving {
                     if let Err(error) = ended {
                         tracing::debug!(%error, "a connection failed");
                         if is_unanswered_ping(&*error) {
-                            connection.0.given_up.set();
+                            connection.given_up().set();
                         }
                     }
                     break;
                 }
                 () = first_request.as_mut(), if is_new => {
                     is_new = false;
-                    if !connection.0.has_called.load(Ordering::Relaxed) {
+                    if !connection.has_called() {
                         served.as_mut().graceful_shutdown();
                         let _ = tokio::time::timeout(LAST_WORDS, served).await;
                         break;
@@ -189,7 +105,7 @@ impl Serving {
                     takes_calls = false;
                     served.as_mut().graceful_shutdown();
                 }
-                () = connection.0.cut.cancelled() => break,
+                () = connection.cut() => break,
             }
         }
         drop(place);

@@ -9,10 +9,6 @@ use std::{
     future::Future as _,
     io::{self, IoSlice},
     pin::Pin,
-    sync::{
-        Arc,
-        atomic::{AtomicBool, Ordering},
-    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -23,20 +19,7 @@ use tokio::{
     time::Sleep,
 };
 
-/// Says that the peer of a socket is given up, so that its end is a reset; cheap to clone.
-#[derive(Debug, Clone, Default)]
-pub struct GivenUp(Arc<AtomicBool>);
-
-impl GivenUp {
-    /// Gives the peer up. The socket stays open until it is dropped.
-    pub fn set(&self) {
-        self.0.store(true, Ordering::Relaxed);
-    }
-
-    fn is_set(&self) -> bool {
-        self.0.load(Ordering::Relaxed)
-    }
-}
+use crate::connection::GivenUp;
 
 /// A socket whose writes fail when none of them got on for too long.
 pub struct Stalling {

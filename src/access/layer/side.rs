@@ -6,10 +6,10 @@ use tonic::{Code, Status};
 
 use super::{undetailed, wire};
 use crate::{
+    connection::Connection,
     error::{Error, Result},
     feed, limits,
     quota::{self, Full, Quota},
-    server::Connection,
 };
 
 pub use requests::{Outcome, Requests};

@@ -27,11 +27,11 @@ use tonic::Status;
 
 use super::answer;
 use crate::{
+    connection::Connection,
     error::{Error, Result},
     feed::Feed,
     limits,
     proto::pb::ErrorReason,
-    server::Connection,
 };
 
 /// The room that there must be for a call to begin. Most answers are much smaller; the largest have 4 MiB.
