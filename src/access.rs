@@ -4,6 +4,7 @@
 //! the bytes are walked against the descriptor, and only then does an area see them. Handlers find who
 //! calls in [`Caller`](crate::caller::Caller) and never look at headers.
 
+pub mod api_keys;
 pub mod keys;
 mod layer;
 mod sql;

@@ -9,6 +9,7 @@ use std::{sync::Arc, time::Instant};
 
 use tokio_util::sync::CancellationToken;
 
+use crate::proto::pb;
 use crate::revision::Reached;
 use crate::{clock, limits};
 
@@ -78,6 +79,12 @@ impl Caller {
     #[must_use]
     pub fn is_system(&self) -> bool {
         self.method.is_empty()
+    }
+
+    /// Whether the key is an operator's, which is not bound to a shop.
+    #[must_use]
+    pub fn is_operator(&self) -> bool {
+        self.roles.has(pb::Role::Operator)
     }
 
     /// A request id that was used at this moment or before may be used again.

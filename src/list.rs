@@ -57,6 +57,12 @@ pub fn size(asked: i32) -> Result<usize> {
     })
 }
 
+/// How many rows to read for a page of `size`: one more tells whether another page follows.
+#[must_use]
+pub fn more(size: usize) -> i64 {
+    i64::try_from(size + 1).expect("a page has at most 1,000 entries")
+}
+
 /// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps
 /// the calls waiting that are to run on the same thread. Not for writes, whose transaction others wait for.
 pub struct Pauses(Instant);

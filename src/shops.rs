@@ -5,16 +5,13 @@
 
 mod convert;
 mod first_start;
-mod keys;
 mod model;
 mod rpc;
-mod secret;
 mod sql;
 
 pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
-pub use model::{ApiKeyDoc, NewCustomerState, ReRegistration, Settings, Shop, ShopDoc};
+pub use model::{NewCustomerState, ReRegistration, Settings, Shop, ShopDoc};
 pub use rpc::Service;
-pub use secret::digest as secret_digest;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};

@@ -22,12 +22,14 @@ use tokio::{sync::Mutex, time::Instant};
 use tokio_util::sync::CancellationToken;
 
 use crate::{
-    access::sql,
+    access::{
+        api_keys::{ApiKeyDoc, secret},
+        sql,
+    },
     caller::{Roles, Turns},
     clock::micros,
     error::{Error, Result},
     limits::{KEY_POLL_INTERVAL, REVOCATION_MAX},
-    shops::{self, ApiKeyDoc},
     store::{Purpose, Store},
 };
 
@@ -172,7 +174,7 @@ impl Keys {
             return Ok(None);
         }
         // Finding by digest takes no time that would tell of another secret.
-        let digest = shops::secret_digest(secret);
+        let digest = secret::digest(secret);
         if let Some(key) = self.0.key(&digest) {
             return Ok(Some(key));
         }

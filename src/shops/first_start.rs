@@ -12,8 +12,8 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use zeroize::Zeroizing;
 
-use super::model::{ApiKey, ApiKeyDoc};
-use super::{DEFAULT_SHOP, keys, lock, locks, rpc, secret, sql};
+use super::{DEFAULT_SHOP, lock, locks, rpc, sql};
+use crate::access::api_keys::{self, ApiKey, ApiKeyDoc, secret};
 use crate::caller::Caller;
 use crate::error::Error;
 use crate::ids;
@@ -153,7 +153,7 @@ async fn insert(store: &Store, made: &Keys) -> Result<bool, Error> {
             }
             super::insert(tx, caller, shop).await?;
             for (key, digest) in keys {
-                keys::insert(tx, caller, key, digest).await?;
+                api_keys::insert(tx, caller, key, digest).await?;
             }
             Ok(true)
         }
@@ -174,7 +174,7 @@ async fn finish(store: &Store, data_dir: &Path, pending: &Path) -> Result<(), Fi
     for (_, secret) in text.lines().filter_map(|line| line.split_once('=')) {
         let digest = secret::digest(secret);
         stored |= store
-            .read(|conn| async move { sql::knows_digest(conn, &digest).await }.boxed())
+            .read(|conn| async move { api_keys::knows_digest(conn, &digest).await }.boxed())
             .await?;
     }
     if stored {

@@ -1,4 +1,4 @@
-//! What is stored of a shop, its settings and its keys.
+//! What is stored of a shop and its settings.
 //!
 //! Fields that this release does not know are kept, so that releases may run side by side.
 
@@ -168,38 +168,6 @@ impl From<ReRegistration> for pb::delete_customer_request::ReRegistration {
             ReRegistration::Forbid => Self::Forbid,
         }
     }
-}
-
-/// An API key as it is stored.
-#[derive(Debug, Clone, PartialEq)]
-pub struct ApiKey {
-    /// The last part of its name.
-    pub id: String,
-    /// The shop that it opens; none for an operator's.
-    pub shop: Option<String>,
-    /// What it is for and what it may do.
-    pub doc: ApiKeyDoc,
-    /// When it ends by itself.
-    pub expire_time: Option<i64>,
-    /// When it was revoked.
-    pub revoke_time: Option<i64>,
-    /// When it was made.
-    pub create_time: i64,
-}
-
-/// The document of a row of `api_keys`.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct ApiKeyDoc {
-    /// What the key is for.
-    pub display_name: String,
-    /// What it may do, as the numbers of [`pb::Role`].
-    pub roles: Vec<i32>,
-    /// Whether it may name the acting person.
-    pub may_act: bool,
-    /// What a newer release added.
-    #[serde(flatten)]
-    pub other: Map<String, Value>,
 }
 
 #[cfg(test)]

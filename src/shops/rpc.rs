@@ -5,16 +5,16 @@ use tonic::{Code, Request, Response, Status};
 
 use super::convert;
 use super::model::{Shop, ShopDoc};
-use super::{keys, lock, sql};
-use crate::access::Keys;
+use super::{lock, sql};
+use crate::access::{Keys, api_keys};
 use crate::caller::Caller;
 use crate::epochs;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::proto::pb::{self, ErrorReason, Role};
+use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
-use crate::store::{Locks, PageToken, RequestDigest, Store, page_size};
-use crate::{customers, groups};
+use crate::store::{Locks, PageToken, RequestDigest, Store};
+use crate::{customers, groups, list};
 
 /// AdminService over a store.
 #[derive(Clone)]
@@ -74,7 +74,7 @@ impl Service {
 
     async fn get(&self, caller: Caller, name: String) -> Result<pb::Shop> {
         let id = convert::id_of(&name).to_owned();
-        if !sees_all(&caller) && *caller.shop != *id {
+        if !caller.is_operator() && *caller.shop != *id {
             return Err(Error::not_found("shop"));
         }
         let shop = self
@@ -93,11 +93,15 @@ impl Service {
             page_size: asked,
             page_token,
         } = request;
-        let size = size(asked)?;
-        let scope = if sees_all(&caller) { "" } else { &*caller.shop };
+        let size = list::size(asked)?;
+        let scope = if caller.is_operator() {
+            ""
+        } else {
+            &*caller.shop
+        };
         let digest = RequestDigest::new("ListShops", scope);
-        let after: Option<String> = open(&self.store, &digest, &page_token)?;
-        if !sees_all(&caller) {
+        let after: Option<String> = list::open(self.store.meta(), &digest, &page_token)?;
+        if !caller.is_operator() {
             let own = convert::shop_name(&caller.shop);
             let shops = vec![self.get(caller, own).await?];
             return Ok(pb::ListShopsResponse {
@@ -108,7 +112,9 @@ impl Service {
         let mut shops = self
             .store
             .read(|conn| {
-                async move { sql::list(conn, after.as_deref().unwrap_or(""), more(size)).await }
+                async move {
+                        sql::list(conn, after.as_deref().unwrap_or(""), list::more(size)).await
+                    }
                     .boxed()
             })
             .await?;
@@ -229,33 +235,6 @@ async fn present(conn: &mut crate::store::Conn, id: &str) -> Result<Shop> {
         .ok_or_else(|| Error::not_found("shop"))
 }
 
-/// Whether the caller's key is not bound to a shop.
-pub(super) fn sees_all(caller: &Caller) -> bool {
-    caller.roles.has(Role::Operator)
-}
-
-/// How many entries a page has.
-pub(super) fn size(asked: i32) -> Result<usize> {
-    page_size(asked)
-        .ok_or_else(|| Error::invalid_field("page_size", "OUT_OF_RANGE", "is below zero"))
-}
-
-/// One row more than a page has tells whether another page follows.
-pub(super) fn more(size: usize) -> i64 {
-    i64::try_from(size + 1).expect("a page has at most 1,000 entries")
-}
-
-/// The id after which the page begins.
-pub(super) fn open(store: &Store, digest: &RequestDigest, token: &str) -> Result<Option<String>> {
-    PageToken::open(store.meta(), digest, token).map_err(|error| {
-        Error::new(
-            Code::InvalidArgument,
-            ErrorReason::InvalidPageToken,
-            error.to_string(),
-        )
-    })
-}
-
 #[tonic::async_trait]
 impl AdminService for Service {
     async fn create_shop(
@@ -312,7 +291,7 @@ impl AdminService for Service {
     ) -> Result<Response<pb::CreateApiKeyResponse>, Status> {
         let caller = Caller::of(&request).clone();
         Ok(Response::new(
-            keys::create(&self.store, caller, request.into_inner()).await?,
+            api_keys::create(&self.store, caller, request.into_inner()).await?,
         ))
     }
 
@@ -322,7 +301,7 @@ impl AdminService for Service {
     ) -> Result<Response<pb::ListApiKeysResponse>, Status> {
         let caller = Caller::of(&request).clone();
         Ok(Response::new(
-            keys::list(&self.store, caller, request.into_inner()).await?,
+            api_keys::list(&self.store, caller, request.into_inner()).await?,
         ))
     }
 
@@ -331,7 +310,7 @@ impl AdminService for Service {
         request: Request<pb::RevokeApiKeyRequest>,
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
-        keys::revoke(&self.store, &self.api_keys, caller, request.into_inner()).await?;
+        api_keys::revoke(&self.store, &self.api_keys, caller, request.into_inner()).await?;
         Ok(Response::new(()))
     }
 }

@@ -1,20 +1,25 @@
-//! API keys: made, listed, revoked. The access layer reads them for itself.
+//! API keys: made, listed, revoked. Calls read them through [`Keys`].
+
+mod convert;
+mod model;
+pub mod secret;
+mod sql;
 
 use futures::FutureExt as _;
 use tonic::Code;
 
-use super::convert::{self, NewKey};
-use super::model::ApiKey;
-use super::rpc::{more, open, sees_all, size};
-use super::secret;
-use super::sql::{self, KeyQuery};
-use crate::access::Keys;
+use super::Keys;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
-use crate::ids;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::store::{Conn, LockKey, PageToken, RequestDigest, Store, Tx};
+use crate::{ids, list};
+use convert::NewKey;
+use sql::KeyQuery;
+
+pub use model::{ApiKey, ApiKeyDoc};
+pub use sql::knows_digest;
 
 /// CreateApiKey.
 pub async fn create(
@@ -45,13 +50,8 @@ pub async fn create(
 }
 
 /// Adds a key and tells the log.
-pub(super) async fn insert(
-    tx: &mut Tx,
-    caller: &Caller,
-    key: &ApiKey,
-    digest: &[u8],
-) -> Result<()> {
-    sql::insert_key(tx, key, digest).await?;
+pub async fn insert(tx: &mut Tx, caller: &Caller, key: &ApiKey, digest: &[u8]) -> Result<()> {
+    sql::insert(tx, key, digest).await?;
     let change = Change::upserted(Kind::ApiKey, &*key.id, 1, &convert::api_key(key));
     feed::append(tx, caller, key.create_time, change).await
 }
@@ -59,7 +59,7 @@ pub(super) async fn insert(
 /// The key that the caller makes, bound to the caller's shop unless it is an operator's.
 fn owned(caller: &Caller, new: NewKey, now: i64) -> Result<ApiKey> {
     let shop = if new.is_operator() {
-        if !sees_all(caller) {
+        if !caller.is_operator() {
             let text = "only an operator key makes operator keys";
             return Err(
                 Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
@@ -105,23 +105,23 @@ pub async fn list(
         page_token,
         show_revoked,
     } = request;
-    let size = size(page_size)?;
+    let size = list::size(page_size)?;
     let digest = RequestDigest::new("ListApiKeys", &caller.shop)
         .field("show_revoked", [u8::from(show_revoked)])
-        .field("operators", [u8::from(sees_all(&caller))]);
-    let before = open(store, &digest, &page_token)?;
+        .field("operators", [u8::from(caller.is_operator())]);
+    let before: Option<String> = list::open(store.meta(), &digest, &page_token)?;
     let now = store.clock().now();
     let read = store.read(|conn| {
         async move {
             let query = KeyQuery {
                 shop: &caller.shop,
-                operators: sees_all(&caller),
+                operators: caller.is_operator(),
                 ended: show_revoked,
                 now,
                 before: before.as_deref().unwrap_or(""),
-                limit: more(size),
+                limit: list::more(size),
             };
-            sql::list_keys(conn, query).await
+            sql::list(conn, query).await
         }
         .boxed()
     });
@@ -158,7 +158,7 @@ pub async fn revoke(
             let mut key = visible(tx, caller, id).await?;
             if key.revoke_time.is_none() {
                 key.revoke_time = Some(now);
-                sql::revoke_key(tx, id, now).await?;
+                sql::revoke(tx, id, now).await?;
                 let change = Change::upserted(Kind::ApiKey, &**id, 2, &convert::api_key(&key));
                 feed::append(tx, caller, now, change).await?;
                 let (api_keys, id) = (api_keys.clone(), id.clone());
@@ -173,8 +173,8 @@ pub async fn revoke(
 
 /// A key that the caller may know of.
 async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<ApiKey> {
-    let key = sql::get_key(conn, id).await?;
-    key.filter(|key| sees_all(caller) || key.shop.as_deref() == Some(&*caller.shop))
+    let key = sql::get(conn, id).await?;
+    key.filter(|key| caller.is_operator() || key.shop.as_deref() == Some(&*caller.shop))
         .ok_or_else(|| Error::not_found("apiKey"))
 }
 
