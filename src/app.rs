@@ -196,7 +196,7 @@ impl Program {
             self.passwords.clone(),
             self.numbers.clone(),
         );
-        let groups = groups::Service::new(store.clone(), self.feed.clone());
+        let groups = groups::Service::new(store.clone(), self.feed.clone(), customers::Members);
         let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
         let operations = operations::Service::new(store.clone(), self.feed.clone());
         let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
@@ -234,8 +234,8 @@ impl Program {
         Jobs::new(self.options.jobs.clone())
             .with(compact)
             .with(purge)
-            .with(groups::DeleteGroup)
-            .with(groups::ExpireMemberships)
+            .with(customers::DeleteGroup)
+            .with(customers::ExpireMemberships)
             .with_upkeep(self.hold.clone())
             .with_upkeep(customers::visits::Flush)
             .with_upkeep(groups::FoldCounts::default())

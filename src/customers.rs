@@ -9,6 +9,7 @@ mod cache;
 mod convert;
 mod derived;
 mod fields;
+mod members;
 mod model;
 mod reindex;
 mod rpc;
@@ -21,6 +22,7 @@ mod write;
 
 pub use convert::{COLLECTION, id_of, message, name};
 pub use fields::FIELDS;
+pub use members::{DeleteGroup, ExpireMemberships, Members};
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
 pub use reindex::{INDEX_VERSION, Reindex, reorder};
 pub use rpc::Service;

@@ -5,9 +5,8 @@
 //! are read by carts from the columns `state`, `discount_hundredths` and `pricing_revision`.
 
 mod convert;
+mod counts;
 mod fields;
-mod leave;
-mod members;
 pub mod memberships;
 mod model;
 mod read;
@@ -15,20 +14,22 @@ mod rpc;
 mod special;
 mod sql;
 mod watch;
-mod work;
 mod write;
 
 use std::collections::HashMap;
 
 use tonic::Code;
 
+pub(crate) use convert::required_id;
+pub use counts::FoldCounts;
 pub use fields::SCHEMA as FIELDS;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
-pub use rpc::Service;
+pub use rpc::{Members, Service};
 pub use special::{Specials, hold_special, insert_special, locks_of_special, repoint};
-pub use work::{DeleteGroup, ExpireMemberships, FoldCounts};
+pub(crate) use sql::forget_count;
+pub(crate) use write::existing;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
@@ -121,7 +122,10 @@ pub fn sees_hidden(caller: &Caller) -> bool {
 }
 
 /// The shop's special group `customer`, in which everybody is who has no other.
-async fn special_customer_group(conn: &mut Conn, shop: &str) -> Result<String> {
+///
+/// # Errors
+/// The database's; INTERNAL where the shop has none.
+pub(crate) async fn special_customer_group(conn: &mut Conn, shop: &str) -> Result<String> {
     let special = sql::special(conn, shop).await?;
     special
         .into_iter()

@@ -39,7 +39,7 @@ const IGNORED: [&str; 7] = [
 ///
 /// # Errors
 /// INVALID_FIELD where a name is missing; text that is no name was refused by the access layer.
-pub(super) fn id(name: &str) -> Result<String> {
+pub(crate) fn required_id(name: &str) -> Result<String> {
     let id = model::id_of(name).map(str::to_owned);
     id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
 }

@@ -8,7 +8,7 @@
 //! least one. A membership begins only of a group whose row is held, so nobody joins a group while it
 //! is being deleted.
 
-pub(super) mod sql;
+pub(crate) mod sql;
 
 use std::collections::BTreeSet;
 
@@ -18,7 +18,7 @@ use crate::error::{Error, Result};
 use crate::proto::pb;
 use crate::store::{Conn, Tx};
 
-pub(super) use sql::GrantRow;
+use sql::GrantRow;
 
 /// Where a grant comes from. The numbers are stored, and are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -192,7 +192,7 @@ pub async fn grant(
 }
 
 /// Grants memberships and lets those begin that were not there.
-pub(super) async fn join(
+pub(crate) async fn join(
     tx: &mut Tx,
     shop: &str,
     customer: &str,

@@ -9,7 +9,7 @@ use tonic::{Request, Response, Status};
 
 use super::fields::{self, SCHEMA};
 use super::watch::Groups;
-use super::{convert, lock, members, read, write};
+use super::{convert, lock, read, write};
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, Feed, Scope, WatchRequest};
@@ -21,18 +21,52 @@ use crate::{ids, list};
 /// In which answers of DeleteGroup name the operation that goes on.
 const OPERATION: &str = "clientela-operation";
 
+/// The members of groups. A membership is also a field of its customer, so the area of the customers provides
+/// this part of GroupService.
+#[tonic::async_trait]
+pub trait Members: Send + Sync + 'static {
+    /// AddMembers.
+    async fn add(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::AddMembersRequest,
+    ) -> Result<Vec<pb::MemberResult>>;
+
+    /// RemoveMembers.
+    async fn remove(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::RemoveMembersRequest,
+    ) -> Result<Vec<pb::MemberResult>>;
+
+    /// ListMembers.
+    async fn list(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::ListMembersRequest,
+    ) -> Result<pb::ListMembersResponse>;
+}
+
 /// GroupService.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
     feed: Feed,
+    members: Arc<dyn Members>,
 }
 
 impl Service {
-    /// The service over a store and its feed.
+    /// The service over a store and its feed, with the area that changes members.
     #[must_use]
-    pub fn new(store: Store, feed: Feed) -> Self {
-        Self { store, feed }
+    pub fn new(store: Store, feed: Feed, members: impl Members) -> Self {
+        Self {
+            store,
+            feed,
+            members: Arc::new(members),
+        }
     }
 
     /// Writes, or tries whether it could.
@@ -111,7 +145,7 @@ impl GroupService for Service {
     ) -> Result<Response<pb::Group>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = convert::id(&request.name)?;
+        let id = convert::required_id(&request.name)?;
         let group = {
             let caller = caller.clone();
             self.store
@@ -154,7 +188,7 @@ impl GroupService for Service {
         let (name, etag) = sent
             .map(|group| (group.name.as_str(), group.etag.clone()))
             .unwrap_or_default();
-        let id = convert::id(name)?;
+        let id = convert::required_id(name)?;
         let update = convert::Update::new(request.group, request.update_mask.as_ref())?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
         let update = write::Update {
@@ -177,7 +211,7 @@ impl GroupService for Service {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = convert::id(&request.name)?;
+        let id = convert::required_id(&request.name)?;
         let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
         let delete = write::Delete {
             caller,
@@ -205,7 +239,10 @@ impl GroupService for Service {
         request: Request<pb::AddMembersRequest>,
     ) -> Result<Response<pb::AddMembersResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let results = members::add(&self.store, &caller, request.into_inner()).await?;
+        let results = self
+            .members
+            .add(&self.store, &caller, request.into_inner())
+            .await?;
         Ok(Response::new(pb::AddMembersResponse { results }))
     }
 
@@ -214,7 +251,10 @@ impl GroupService for Service {
         request: Request<pb::RemoveMembersRequest>,
     ) -> Result<Response<pb::RemoveMembersResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let results = members::remove(&self.store, &caller, request.into_inner()).await?;
+        let results = self
+            .members
+            .remove(&self.store, &caller, request.into_inner())
+            .await?;
         Ok(Response::new(pb::RemoveMembersResponse { results }))
     }
 
@@ -223,7 +263,10 @@ impl GroupService for Service {
         request: Request<pb::ListMembersRequest>,
     ) -> Result<Response<pb::ListMembersResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let answer = members::list(&self.store, &caller, request.into_inner()).await?;
+        let answer = self
+            .members
+            .list(&self.store, &caller, request.into_inner())
+            .await?;
         Ok(Response::new(answer))
     }
 
@@ -249,7 +292,7 @@ impl GroupService for Service {
             Scope::Ids(
                 names
                     .iter()
-                    .map(|name| convert::id(name))
+                    .map(|name| convert::required_id(name))
                     .collect::<Result<_>>()?,
             )
         };

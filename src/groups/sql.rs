@@ -266,7 +266,7 @@ pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result
 const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND group_id = $2";
 
 /// Removes what was counted for a group that is gone and has no members left.
-pub(super) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
+pub(crate) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
     execute!(tx, sqlx::query(FORGET_COUNT).bind(shop).bind(id))?;
     Ok(())
 }

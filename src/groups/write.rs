@@ -149,7 +149,7 @@ fn special(group: &Group, text: &'static str) -> Error {
 }
 
 /// The group, which has to be there.
-pub(super) async fn existing(conn: &mut Conn, shop: &str, id: &str) -> Result<Group> {
+pub(crate) async fn existing(conn: &mut Conn, shop: &str, id: &str) -> Result<Group> {
     sql::get(conn, shop, id)
         .await?
         .ok_or_else(|| Error::not_found("group"))

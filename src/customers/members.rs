@@ -6,6 +6,8 @@
 //! goes on where it ended and answers as the first call would have. The answer is stored with
 //! the last transaction.
 
+mod jobs;
+mod leave;
 mod one;
 mod repeat;
 
@@ -14,15 +16,13 @@ use std::sync::Arc;
 
 use futures::FutureExt as _;
 
-use super::convert;
-use super::memberships::sql as memberships_sql;
-use super::memberships::{Grant, GrantRow, Source};
-use super::model::Group;
-use super::write::existing;
 use crate::caller::{Caller, Roles};
 use crate::error::{Error, Result, Violation};
 use crate::feed;
 use crate::format;
+use crate::groups::memberships::sql::{self as memberships_sql, GrantRow};
+use crate::groups::memberships::{Grant, Source};
+use crate::groups::{self, Group, existing};
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, Locks, PageToken, RequestDigest, Store, Tx};
 use crate::{customers, list};
@@ -31,6 +31,41 @@ use crate::{customers, list};
 /// writes wait meanwhile.
 const BATCH: usize = 8;
 
+pub use jobs::{DeleteGroup, ExpireMemberships};
+
+/// The part of GroupService that is about members.
+pub struct Members;
+
+#[tonic::async_trait]
+impl groups::Members for Members {
+    async fn add(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::AddMembersRequest,
+    ) -> Result<Vec<pb::MemberResult>> {
+        add(store, caller, request).await
+    }
+
+    async fn remove(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::RemoveMembersRequest,
+    ) -> Result<Vec<pb::MemberResult>> {
+        remove(store, caller, request).await
+    }
+
+    async fn list(
+        &self,
+        store: &Store,
+        caller: &Caller,
+        request: pb::ListMembersRequest,
+    ) -> Result<pb::ListMembersResponse> {
+        list(store, caller, request).await
+    }
+}
+
 /// What is done to each customer.
 #[derive(Clone)]
 enum Work {
@@ -38,7 +73,7 @@ enum Work {
     Remove { include_rules: bool },
 }
 
-pub(super) async fn add(
+async fn add(
     store: &Store,
     caller: &Caller,
     request: pb::AddMembersRequest,
@@ -88,14 +123,14 @@ pub(super) async fn add(
     run(
         store,
         caller,
-        convert::id(&request.group)?,
+        groups::required_id(&request.group)?,
         request.members,
         work,
     )
     .await
 }
 
-pub(super) async fn remove(
+async fn remove(
     store: &Store,
     caller: &Caller,
     request: pb::RemoveMembersRequest,
@@ -110,7 +145,7 @@ pub(super) async fn remove(
     run(
         store,
         caller,
-        convert::id(&request.group)?,
+        groups::required_id(&request.group)?,
         request.members,
         work,
     )
@@ -353,13 +388,13 @@ async fn resolve(conn: &mut Conn, shop: &str, members: Vec<String>) -> Result<Ve
         .collect())
 }
 
-pub(super) async fn list(
+async fn list(
     store: &Store,
     caller: &Caller,
     request: pb::ListMembersRequest,
 ) -> Result<pb::ListMembersResponse> {
     let shop = Arc::clone(&caller.shop);
-    let group = convert::id(&request.group)?;
+    let group = groups::required_id(&request.group)?;
     let size = list::size(request.page_size)?;
     let digest = RequestDigest::new("ListMembers", &shop).field("group", &group);
     let after: Option<String> = list::open(store.meta(), &digest, &request.page_token)?;

@@ -3,12 +3,12 @@
 
 use futures::FutureExt as _;
 
-use super::super::write::existing;
 use super::{Batch, Entry, claim};
 use crate::caller::Caller;
 use crate::customers;
 use crate::error::Result;
 use crate::feed;
+use crate::groups::existing;
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::store::{Conn, Store, Tx};
 

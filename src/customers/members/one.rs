@@ -1,11 +1,11 @@
 //! What becomes of one customer, under its lock.
 
-use super::super::leave::leave;
-use super::super::memberships::{self, Grant, Source, sql};
-use super::super::model::{Audience, Group};
+use super::leave::leave;
 use crate::caller::Caller;
 use crate::customers::{self, AccountType, Customer};
 use crate::error::Result;
+use crate::groups::memberships::{self, Grant, Source, sql};
+use crate::groups::{Audience, Group};
 use crate::limits;
 use crate::proto::pb::member_result::Outcome;
 use crate::store::Tx;

@@ -1,34 +1,25 @@
-//! The background work of groups: taking the members out of a deleted one, ending memberships that
-//! have run out, and folding the numbers of members.
+//! The background work of memberships: taking the members out of a deleted group, and ending memberships that
+//! have run out.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicI64, Ordering};
 use std::time::Duration;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::leave::leave;
-use super::memberships::sql::{self as memberships_sql, GrantRow};
-use super::{id_of, lock, sql};
 use crate::customers;
 use crate::error::{Error, Result};
+use crate::groups;
+use crate::groups::memberships::sql::{self as memberships_sql, GrantRow};
 use crate::jobs::skips;
-use crate::jobs::{Due, Effect, Handler, Job, JobKind, Step, Upkeep};
+use crate::jobs::{Due, Effect, Handler, Job, JobKind, Step};
 use crate::store::{Conn, Locks, Store, Tx};
 
 /// Customers that one step works on.
 const BATCH: i64 = 32;
 /// How often it is looked for memberships that have run out.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
-/// How often the numbers of members are folded.
-const FOLD_INTERVAL: Duration = Duration::from_secs(5);
-/// Rows in which a number of members may lie.
-const FOLD_FROM: i64 = 64;
-/// Rows that are folded at a time.
-const FOLD_ROWS: i64 = 1_000;
-/// Rows that one look goes through.
-const FOLD_LOOK_ROWS: i64 = 10_000;
 
 /// Takes the members out of a deleted group.
 ///
@@ -47,7 +38,7 @@ impl Handler for DeleteGroup {
 
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
         async move {
-            let group = id_of(&job.subject).map(str::to_owned);
+            let group = groups::id_of(&job.subject).map(str::to_owned);
             let group = group.ok_or_else(|| Error::corrupt("jobs", &job.id, "no group"))?;
             let (shop, now) = (Arc::clone(&job.shop), store.clock().now());
             let members = {
@@ -68,7 +59,7 @@ impl Handler for DeleteGroup {
                 let step = Step::more("", i64::try_from(members.len()).unwrap_or(BATCH));
                 return skips::apply(store, job, members, Leave::Group(group), step).await;
             }
-            let locks = Locks::none().and(lock(&job.shop, &group));
+            let locks = Locks::none().and(groups::lock(&job.shop, &group));
             let data = (job.clone(), group, now);
             store
                 .write_job_with(locks, data, |tx, (job, group, now)| {
@@ -93,7 +84,7 @@ async fn end(tx: &mut Tx, job: &Job, group: &str, now: i64) -> Result<Step> {
     } else {
         let step = skips::ending(tx, job).await?;
         if step.done && step.skipped == 0 {
-            sql::forget_count(tx, shop, group).await?;
+            groups::forget_count(tx, shop, group).await?;
         }
         step
     };
@@ -103,7 +94,7 @@ async fn end(tx: &mut Tx, job: &Job, group: &str, now: i64) -> Result<Step> {
 
 /// Whether there is a group of this name. One can be made again only when the last member is out.
 async fn is_made_again(conn: &mut Conn, shop: &str, group: &str) -> Result<bool> {
-    Ok(sql::get(conn, shop, group).await?.is_some())
+    Ok(groups::load(conn, shop, group).await?.is_some())
 }
 
 /// The reason for which grants are taken from customers.
@@ -119,7 +110,7 @@ impl Effect for Leave {
     fn locks(&self, job: &Job, customers: &[String]) -> Locks {
         let locks = locks(job, customers);
         match self {
-            Self::Group(group) => locks.and(lock(&job.shop, group)),
+            Self::Group(group) => locks.and(groups::lock(&job.shop, group)),
             Self::Expired => locks,
         }
     }
@@ -199,54 +190,6 @@ impl Handler for ExpireMemberships {
             }
             let step = Step::more("", i64::try_from(members.len()).unwrap_or(BATCH));
             skips::apply(store, job, members, Leave::Expired, step).await
-        }
-        .boxed()
-    }
-}
-
-/// Folds the rows in which the numbers of members lie. A look goes through the rows that came since the last
-/// one, the first look of a process through all.
-#[derive(Debug, Default)]
-pub struct FoldCounts {
-    /// The last row that was looked at.
-    seen: AtomicI64,
-}
-
-impl Upkeep for FoldCounts {
-    fn interval(&self) -> Duration {
-        FOLD_INTERVAL
-    }
-
-    fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
-        async move {
-            let seen = self.seen.load(Ordering::Relaxed);
-            let (unfolded, last) = store
-                .read(|conn| {
-                    async move {
-                        let changed = sql::counted_since(conn, seen, FOLD_LOOK_ROWS).await?;
-                        let last = changed.iter().map(|(_, _, seq)| *seq).max();
-                        let mut unfolded = Vec::new();
-                        for (shop, id, _) in changed {
-                            if sql::is_unfolded(conn, &shop, &id, FOLD_FROM).await? {
-                                unfolded.push((shop, id));
-                            }
-                        }
-                        Ok((unfolded, last))
-                    }
-                    .boxed()
-                })
-                .await?;
-            for group in unfolded {
-                let locks = Locks::none().and(lock(&group.0, &group.1));
-                store
-                    .write_job_with(locks, group, |tx, (shop, id)| {
-                        sql::fold(tx, shop, id, FOLD_ROWS).boxed()
-                    })
-                    .await?;
-            }
-            // The row that a fold has put is looked at next time, for what is left of its group.
-            self.seen.store(last.unwrap_or(seen), Ordering::Relaxed);
-            Ok(())
         }
         .boxed()
     }

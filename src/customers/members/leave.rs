@@ -5,12 +5,12 @@
 
 use std::collections::BTreeSet;
 
-use super::memberships::sql::{self, GrantRow};
-use super::memberships::{self, Grant};
-use super::special_customer_group;
 use crate::caller::Caller;
 use crate::customers;
 use crate::error::Result;
+use crate::groups::memberships::sql::{self, GrantRow};
+use crate::groups::memberships::{self, Grant};
+use crate::groups::special_customer_group;
 use crate::store::Tx;
 
 /// Takes the grants from a customer that `goes` names; gives the groups in which it is no member any
