@@ -27,7 +27,7 @@ pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
 pub use rpc::{Members, Service};
-pub use special::{Specials, hold_special, insert_special, locks_of_special, repoint};
+pub use special::{hold_special, insert_special, locks_of_special, repoint};
 pub(crate) use sql::forget_count;
 pub(crate) use write::existing;
 

@@ -10,7 +10,7 @@ mod rpc;
 mod sql;
 
 pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
-pub use model::{NewCustomerState, ReRegistration, Settings, Shop, ShopDoc};
+pub use model::{NewCustomerState, ReRegistration, Settings, Shop, ShopDoc, Specials};
 pub use rpc::Service;
 
 use crate::caller::Caller;

@@ -5,43 +5,15 @@ use super::{convert, lock, reprice, sql};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
+use crate::shops::Specials;
 use crate::store::{LockKey, Tx};
 
-/// Which groups a shop's settings name, by their ids. They may coincide.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Specials {
-    /// For carts without a customer.
-    pub visitor: String,
-    /// For guests.
-    pub guest: String,
-    /// For registered customers, and for everybody who would have no group.
-    pub customer: String,
-}
-
-impl Default for Specials {
-    fn default() -> Self {
-        let [visitor, guest, customer] = ["visitor", "guest", "customer"].map(str::to_owned);
-        Self {
-            visitor,
-            guest,
-            customer,
-        }
-    }
-}
-
-impl Specials {
-    fn of(&self, id: &str) -> Special {
-        Special {
-            visitor: self.visitor == id,
-            guest: self.guest == id,
-            customer: self.customer == id,
-        }
-    }
-
-    /// The ids of the three groups.
-    #[must_use]
-    pub fn ids(&self) -> [&str; 3] {
-        [&self.visitor, &self.guest, &self.customer]
+/// What the group `id` is special for.
+fn special(specials: &Specials, id: &str) -> Special {
+    Special {
+        visitor: specials.visitor == id,
+        guest: specials.guest == id,
+        customer: specials.customer == id,
     }
 }
 
@@ -66,7 +38,7 @@ pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) 
             id: id.to_owned(),
             version: 1,
             display_names: [("en".to_owned(), display_name.to_owned())].into(),
-            special: Specials::default().of(id),
+            special: special(&Specials::default(), id),
             pricing_revision: 1,
             create_time: now,
             update_time: now,
@@ -104,7 +76,7 @@ pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64
         }
     }
     for group in groups {
-        let special = specials.of(&group.id);
+        let special = special(specials, &group.id);
         if special == group.special {
             continue;
         }

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use crate::{groups, proto::pb};
+use crate::proto::pb;
 
 /// A shop as it is stored.
 #[derive(Debug, Clone, PartialEq)]
@@ -109,8 +109,8 @@ impl Settings {
     }
 
     /// The ids of the special groups.
-    pub fn specials(&self) -> groups::Specials {
-        groups::Specials {
+    pub fn specials(&self) -> Specials {
+        Specials {
             visitor: self.visitor_group.clone(),
             guest: self.guest_group.clone(),
             customer: self.customer_group.clone(),
@@ -129,6 +129,36 @@ impl Settings {
         .filter(|(id, _)| *id == group)
         .map(|(_, kind)| kind)
         .collect()
+    }
+}
+
+/// Which groups a shop's settings name, by their ids. They may coincide.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Specials {
+    /// For carts without a customer.
+    pub visitor: String,
+    /// For guests.
+    pub guest: String,
+    /// For registered customers, and for everybody who would have no group.
+    pub customer: String,
+}
+
+impl Default for Specials {
+    fn default() -> Self {
+        let [visitor, guest, customer] = ["visitor", "guest", "customer"].map(str::to_owned);
+        Self {
+            visitor,
+            guest,
+            customer,
+        }
+    }
+}
+
+impl Specials {
+    /// The ids of the three groups.
+    #[must_use]
+    pub fn ids(&self) -> [&str; 3] {
+        [&self.visitor, &self.guest, &self.customer]
     }
 }
 
