@@ -20,6 +20,8 @@ pub mod filter;
 pub mod format;
 pub mod groups;
 pub mod ids;
+#[cfg(test)]
+mod import_order;
 pub mod jobs;
 pub mod limits;
 pub mod list;
