@@ -344,6 +344,16 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     // A test connects before it has anything to ask.
     options.server.first_request_timeout = PATIENCE;
     (setup.server)(&mut options.server);
+    // A busy machine may keep the database waiting for longer than a shop would.
+    for limit in [
+        &mut options.store.acquire_timeout,
+        &mut options.store.busy_timeout,
+        &mut options.store.statement_timeout,
+        &mut options.store.lock_timeout,
+        &mut options.store.silence_limit,
+    ] {
+        *limit = PATIENCE;
+    }
     (setup.store)(&mut options.store);
     options.server.cors_origins = vec!["https://shop.example".into()];
     let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
