@@ -8,7 +8,6 @@ pub mod api_keys;
 pub mod keys;
 mod layer;
 mod sql;
-pub mod tables;
 mod turns;
 pub mod wire;
 

@@ -6,6 +6,8 @@ use std::borrow::Cow;
 use prost_types::{ListValue, Struct, Value as WireValue, value::Kind};
 use serde_json::{Map, Number, Value};
 
+use crate::filter::pack_map;
+
 /// A structure as documents hold it. Numbers that JSON does not have become null.
 #[must_use]
 pub fn to_map(fields: &Struct) -> Map<String, Value> {
@@ -35,7 +37,7 @@ pub fn to_struct_if_any(map: &Map<String, Value>) -> Option<Struct> {
 
 /// The fields that filters can name, with their values as text: those of the first level that hold
 /// one value.
-pub fn first_level(map: &Map<String, Value>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
+fn first_level(map: &Map<String, Value>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     map.iter().filter_map(|(key, value)| {
         let text = match value {
             Value::Bool(true) => Cow::Borrowed("true"),
@@ -46,6 +48,20 @@ pub fn first_level(map: &Map<String, Value>) -> impl Iterator<Item = (&str, Cow<
         };
         Some((key.as_str(), text))
     })
+}
+
+/// The text of a column in which filters find the fields of a structure.
+#[must_use]
+pub fn packed(fields: Option<&Struct>) -> String {
+    let map = fields.map(to_map).unwrap_or_default();
+    packed_map(&map)
+}
+
+/// As [`packed`], of a structure as documents hold it.
+#[must_use]
+pub fn packed_map(map: &Map<String, Value>) -> String {
+    let fields: Vec<_> = first_level(map).collect();
+    pack_map(fields.iter().map(|(key, text)| (*key, text.as_ref())))
 }
 
 /// A number as people write it: 12 and not 12.0, the same however it was stored.

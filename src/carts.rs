@@ -2,11 +2,10 @@
 //!
 //! The face for the other areas: a visitor's carts become a customer's ([`adoptable`], [`adopt`]), the
 //! work on carts that other areas only ask for ([`jobs`]), and what filters of carts may name
-//! ([`FIELDS`]).
+//! ([`TABLE`]).
 
 mod convert;
 mod edit;
-mod feed;
 mod figures;
 pub mod jobs;
 pub mod leases;
@@ -24,7 +23,7 @@ mod work;
 
 pub use links::USED_LINKS;
 pub use rpc::Service;
-pub use schema::SCHEMA as FIELDS;
+pub use schema::TABLE;
 
 use crate::caller::Caller;
 use crate::error::Result;

@@ -15,13 +15,11 @@ mod reindex;
 mod rpc;
 mod sql;
 pub mod titles;
-mod tombstones;
 pub mod visits;
-mod watch;
 mod write;
 
 pub use convert::{COLLECTION, id_of, message, name};
-pub use fields::FIELDS;
+pub use fields::TABLE;
 pub use members::{DeleteGroup, ExpireMemberships, Members};
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
 pub use reindex::{INDEX_VERSION, Reindex, reorder};

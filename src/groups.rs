@@ -4,37 +4,35 @@
 //! ([`memberships`]), and the special groups that a shop's settings name. The privileges themselves
 //! are read by carts from the columns `state`, `discount_hundredths` and `pricing_revision`.
 
-mod convert;
 mod counts;
 mod fields;
 pub mod memberships;
 mod model;
 mod read;
 mod rpc;
+mod rules;
 mod special;
 mod sql;
-mod watch;
-mod write;
 
 use std::collections::HashMap;
 
 use tonic::Code;
 
-pub(crate) use convert::required_id;
 pub use counts::FoldCounts;
-pub use fields::SCHEMA as FIELDS;
+pub use fields::TABLE;
+pub(crate) use model::required_id;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
 pub use rpc::{Members, Service};
 pub use special::{hold_special, insert_special, locks_of_special, repoint};
 pub(crate) use sql::forget_count;
-pub(crate) use write::existing;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::{self, ErrorReason, customer::AccountType};
+use crate::resource;
 use crate::store::{Conn, LockKey, Tx};
 
 /// The lock of a group's row.
@@ -48,7 +46,7 @@ pub fn lock(shop: &str, id: &str) -> LockKey {
 /// # Errors
 /// The database's.
 pub async fn load(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
-    sql::get(conn, shop, id).await
+    resource::load(conn, shop, id).await
 }
 
 /// Checks that all these groups exist and are for accounts of this type. `path` says where an id stands

@@ -11,10 +11,10 @@ use sources::{Crate, Names};
 
 /// The areas, lowest first. An area imports only from those before it.
 const AREAS: &str = "
-    proto limits format ids collation clock config telemetry error mask attributes revision quota connection
-    caller passwords
-    filter store epochs numbers
-    feed jobs list access
+    proto limits format ids collation clock config telemetry error revision quota connection
+    caller contract mask passwords
+    filter attributes store epochs numbers
+    feed jobs resource access
     shops groups customers carts operations
     monitor server app cli";
 

@@ -1,8 +1,59 @@
 //! Which fields an update changes: those that the mask names, or without a mask those that are set.
 
+use prost::{Message, Name};
 use prost_types::FieldMask;
 
+use crate::contract::records::Reader;
+use crate::contract::{Field, TABLES};
 use crate::error::{Error, Result};
+
+/// The fields of a resource that a caller may set, in the order of their numbers.
+pub fn writable<M: Name>() -> Vec<&'static str> {
+    fields::<M>(true)
+}
+
+/// The writable fields of a resource that an update changes, by its mask or by what was sent.
+///
+/// # Errors
+/// As [`changed`].
+pub fn of<M: Message + Name>(mask: Option<&FieldMask>, sent: &M) -> Result<Vec<&'static str>> {
+    of_also(mask, sent, |_| false)
+}
+
+/// As [`of`], where fields may have been sent that are not in the message any more.
+///
+/// # Errors
+/// As [`changed`].
+pub fn of_also<M: Message + Name>(
+    mask: Option<&FieldMask>,
+    sent: &M,
+    is_sent: impl Fn(&str) -> bool,
+) -> Result<Vec<&'static str>> {
+    let message = TABLES.find(M::NAME).map(|id| TABLES.message(id));
+    // Fields that are not set are not on the wire.
+    let bytes = sent.encode_to_vec();
+    let mut records = Reader::new(&bytes);
+    let mut set = Vec::new();
+    while let Ok(Some(record)) = records.next() {
+        let field = message.and_then(|message| message.field(record.number));
+        set.extend(field.map(|field| field.name.as_str()));
+    }
+    let (writable, ignored) = (fields::<M>(true), fields::<M>(false));
+    changed(mask, &writable, &ignored, |path| {
+        is_sent(path) || set.contains(&path)
+    })
+}
+
+fn fields<M: Name>(writable: bool) -> Vec<&'static str> {
+    let message = TABLES.find(M::NAME).map(|id| TABLES.message(id));
+    let message = message.expect("a message of the contract");
+    let is_writable =
+        |field: &&Field| !field.output_only && !["name", "etag"].contains(&field.name.as_str());
+    let fields = message
+        .fields()
+        .filter(|field| is_writable(field) == writable);
+    fields.map(|field| field.name.as_str()).collect()
+}
 
 /// The paths of `writable` that an update changes, in the order of that table.
 ///

@@ -12,9 +12,10 @@ use super::Keys;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
+use crate::ids;
 use crate::proto::pb::{self, ErrorReason, Role};
+use crate::resource::page;
 use crate::store::{Conn, LockKey, PageToken, RequestDigest, Store, Tx};
-use crate::{ids, list};
 use convert::NewKey;
 use sql::KeyQuery;
 
@@ -105,11 +106,11 @@ pub async fn list(
         page_token,
         show_revoked,
     } = request;
-    let size = list::size(page_size)?;
+    let size = page::size(page_size)?;
     let digest = RequestDigest::new("ListApiKeys", &caller.shop)
         .field("show_revoked", [u8::from(show_revoked)])
         .field("operators", [u8::from(caller.is_operator())]);
-    let before: Option<String> = list::open(store.meta(), &digest, &page_token)?;
+    let before: Option<String> = page::open(store.meta(), &digest, &page_token)?;
     let now = store.clock().now();
     let read = store.read(|conn| {
         async move {
@@ -119,7 +120,7 @@ pub async fn list(
                 ended: show_revoked,
                 now,
                 before: before.as_deref().unwrap_or(""),
-                limit: list::more(size),
+                limit: page::more(size),
             };
             sql::list(conn, query).await
         }

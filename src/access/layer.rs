@@ -10,6 +10,7 @@ mod request;
 mod side;
 mod unsent;
 
+use crate::contract::{Method, PACKAGE, TABLES};
 use std::{
     convert::Infallible,
     fmt,
@@ -33,7 +34,6 @@ use tower::{Layer, Service};
 use crate::{
     access::{
         keys::{Key, Keys},
-        tables::{Method, PACKAGE, TABLES},
         turns::in_turn,
         wire,
     },

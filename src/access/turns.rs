@@ -10,7 +10,8 @@ use std::sync::Arc;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::{keys::Key, tables::Method};
+use super::keys::Key;
+use crate::contract::Method;
 use crate::store;
 
 /// Runs a call. One that reads many rows waits for its turn first, and so does a write: for one of its key's,

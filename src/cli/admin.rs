@@ -10,9 +10,10 @@ use tonic::body::Body;
 use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
-    access::{Keys, tables::TABLES, wire},
+    access::{Keys, wire},
     caller::{Caller, Roles},
     clock::Clock,
+    contract::TABLES,
     error::{Error, Result as StoreResult},
     proto::{
         pb::{Role, admin_service_client::AdminServiceClient},

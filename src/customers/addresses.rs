@@ -15,14 +15,15 @@ use tonic::Code;
 use super::{
     convert::{address_ids, address_name, id_of},
     model::{Address, Customer},
-    sql as customers_sql, tombstones, write,
+    sql as customers_sql, write,
 };
 use crate::{
     caller::Caller,
     error::{Error, Result},
     feed::{self, Change, Kind},
-    ids, limits, list, mask,
+    ids, limits, mask,
     proto::pb::{self, ErrorReason},
+    resource::{page, tombstone},
     store::{Conn, Locks, PageToken, RequestDigest, Store, Tx},
 };
 
@@ -50,7 +51,7 @@ fn new_address(customer: &str, id: &str, sent: &pb::Address, now: i64) -> Addres
         update_time: now,
         ..Address::default()
     };
-    convert::apply(&mut address, sent, convert::WRITABLE);
+    convert::apply(&mut address, sent, &mask::writable::<pb::Address>());
     address
 }
 
@@ -190,7 +191,7 @@ impl Creation {
                 .with("limit", limits::ADDRESSES_MAX.to_string()));
         }
         let log_id = log_id(&before.id, &address.id);
-        let last = tombstones::last_version(tx, shop, Kind::Address, &log_id).await?;
+        let last = tombstone::last_version(tx, shop, Kind::Address, &log_id).await?;
         address.version = last + 1;
         address.position = others.iter().map(|other| other.position).max().unwrap_or(0) + 1;
         insert(tx, caller, &address, *now).await?;
@@ -226,10 +227,10 @@ pub(super) async fn list(
     caller: &Caller,
     request: pb::ListAddressesRequest,
 ) -> Result<pb::ListAddressesResponse> {
-    let size = list::size(request.page_size)?;
+    let size = page::size(request.page_size)?;
     let digest =
         RequestDigest::new("ListAddresses", &caller.shop).field("customer", &request.customer);
-    let after: Option<(i64, String)> = list::open(store.meta(), &digest, &request.page_token)?;
+    let after: Option<(i64, String)> = page::open(store.meta(), &digest, &request.page_token)?;
     let (shop, customer) = (
         Arc::clone(&caller.shop),
         id_of(&request.customer).to_owned(),
@@ -280,10 +281,7 @@ pub(super) async fn update(
             "a name is required",
         ));
     }
-    let mask = request.update_mask.as_ref();
-    let paths = mask::changed(mask, convert::WRITABLE, convert::IGNORED, |path| {
-        convert::is_set(&sent, path)
-    })?;
+    let paths = mask::of(request.update_mask.as_ref(), &sent)?;
     let now = store.clock().now();
     let locks = locks(&caller, address_ids(&sent.name).0);
     let update = Update {
@@ -385,7 +383,7 @@ impl Deletion {
         feed::check_etag(&self.etag, name, address.version)?;
         sql::delete(tx, shop, customer, id).await?;
         let (version, log_id) = (address.version + 1, log_id(customer, id));
-        tombstones::bury(tx, shop, Kind::Address, &log_id, version, *now).await?;
+        tombstone::bury(tx, shop, Kind::Address, &log_id, version, *now).await?;
         feed::append(
             tx,
             caller,

@@ -7,7 +7,7 @@ mod fields;
 #[cfg(test)]
 mod tests;
 
-pub(super) use fields::{IGNORED, WRITABLE, apply, is_set};
+pub(super) use fields::apply;
 
 use crate::{attributes, caller::Caller, error::Violation, feed, format, groups, proto::pb};
 

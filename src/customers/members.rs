@@ -17,15 +17,17 @@ use std::sync::Arc;
 use futures::FutureExt as _;
 
 use crate::caller::{Caller, Roles};
+use crate::customers;
 use crate::error::{Error, Result, Violation};
 use crate::feed;
 use crate::format;
 use crate::groups::memberships::sql::{self as memberships_sql, GrantRow};
 use crate::groups::memberships::{Grant, Source};
-use crate::groups::{self, Group, existing};
+use crate::groups::{self, Group};
 use crate::proto::pb::{self, member_result::Outcome};
+use crate::resource::existing;
+use crate::resource::page;
 use crate::store::{Conn, Locks, PageToken, RequestDigest, Store, Tx};
-use crate::{customers, list};
 
 /// Customers that one transaction works on. Each costs a handful of statements, and on SQLite all other
 /// writes wait meanwhile.
@@ -199,7 +201,7 @@ async fn run(
                 }
                 // Before any share is done: the id may be that of another call.
                 feed::replay(conn, &caller).await?;
-                existing(conn, &caller.shop, &group).await?;
+                existing::<Group>(conn, &caller.shop, &group).await?;
                 let begun = repeat::begun(conn, &caller).await?;
                 match begun {
                     Some(entries) => Ok(Ok(entries)),
@@ -274,7 +276,7 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
     if let Some(done) = repeat::done_before(tx, batch).await? {
         return Ok(Done::Share(done));
     }
-    let group = existing(tx, &batch.caller.shop, &batch.group).await?;
+    let group: Group = existing(tx, &batch.caller.shop, &batch.group).await?;
     if batch.last.is_some() {
         claim(tx, &batch.caller, &group, batch.now).await?;
     }
@@ -395,13 +397,13 @@ async fn list(
 ) -> Result<pb::ListMembersResponse> {
     let shop = Arc::clone(&caller.shop);
     let group = groups::required_id(&request.group)?;
-    let size = list::size(request.page_size)?;
+    let size = page::size(request.page_size)?;
     let digest = RequestDigest::new("ListMembers", &shop).field("group", &group);
-    let after: Option<String> = list::open(store.meta(), &digest, &request.page_token)?;
+    let after: Option<String> = page::open(store.meta(), &digest, &request.page_token)?;
     let (members, next) = store
         .snapshot(|conn| {
             async move {
-                let group = existing(conn, &shop, &group).await?;
+                let group: Group = existing(conn, &shop, &group).await?;
                 let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
                 let after = after.unwrap_or_default();
                 let mut ids =

@@ -7,14 +7,15 @@ mod password;
 mod read;
 mod secret;
 mod update;
-mod watch;
 
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
-use super::{addresses, cache::Customers, convert, derived::Derived, sql, titles};
+use super::{
+    addresses, cache::Customers, convert, derived::Derived, fields::TABLE, model::Title, sql,
+};
 use crate::{
     caller::Caller,
     error::{Error, Result},
@@ -23,6 +24,7 @@ use crate::{
     numbers::Numbers,
     passwords::Passwords,
     proto::{pb, server::customer_service_server::CustomerService},
+    resource::{self, Query},
     store::{Conn, Engine, Store},
 };
 
@@ -237,9 +239,14 @@ impl CustomerService for Service {
         request: Request<pb::CreateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(
-            titles::create(&self.store, caller, request).await?,
-        ))
+        let pb::CreateTitleRequest {
+            title,
+            title_id,
+            validate_only,
+            ..
+        } = request;
+        let title = resource::create::<Title>(&self.store, caller, title_id, title, validate_only);
+        Ok(Response::new(title.await?))
     }
 
     async fn get_title(
@@ -247,9 +254,8 @@ impl CustomerService for Service {
         request: Request<pb::GetTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(
-            titles::get(&self.store, &caller, &request.name).await?,
-        ))
+        let title = resource::get::<Title>(&self.store, &caller, &request.name);
+        Ok(Response::new(title.await?))
     }
 
     async fn list_titles(
@@ -257,9 +263,16 @@ impl CustomerService for Service {
         request: Request<pb::ListTitlesRequest>,
     ) -> Result<Response<pb::ListTitlesResponse>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(
-            titles::list(&self.store, &caller, request).await?,
-        ))
+        let query = Query {
+            page_size: request.page_size,
+            page_token: &request.page_token,
+            ..Query::default()
+        };
+        let page = resource::list::<Title>(&self.store, &caller, "ListTitles", &query).await?;
+        Ok(Response::new(pb::ListTitlesResponse {
+            titles: page.items,
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn update_title(
@@ -267,9 +280,15 @@ impl CustomerService for Service {
         request: Request<pb::UpdateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(
-            titles::update(&self.store, caller, request).await?,
-        ))
+        let pb::UpdateTitleRequest {
+            title,
+            update_mask,
+            validate_only,
+            ..
+        } = request;
+        let mask = update_mask.as_ref();
+        let title = resource::update::<Title>(&self.store, caller, title, mask, validate_only);
+        Ok(Response::new(title.await?))
     }
 
     async fn delete_title(
@@ -277,9 +296,9 @@ impl CustomerService for Service {
         request: Request<pb::DeleteTitleRequest>,
     ) -> Result<Response<()>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(
-            titles::delete(&self.store, caller, request).await?,
-        ))
+        let pb::DeleteTitleRequest { name, etag, .. } = request;
+        resource::delete::<Title>(&self.store, caller, &name, etag).await?;
+        Ok(Response::new(()))
     }
 
     type WatchCustomersStream = feed::Stream;
@@ -289,6 +308,13 @@ impl CustomerService for Service {
         request: Request<pb::WatchCustomersRequest>,
     ) -> Result<Response<Self::WatchCustomersStream>, Status> {
         let (caller, request) = parts(request);
-        Ok(Response::new(self.watch(caller, request)?))
+        let pb::WatchCustomersRequest {
+            filter,
+            names,
+            options,
+        } = request;
+        let caller = Arc::new(caller);
+        let stream = resource::watch(&self.feed, &TABLE, caller, &filter, &names, options)?;
+        Ok(Response::new(stream))
     }
 }

@@ -238,7 +238,7 @@ impl State {
         }
     }
 
-    fn add(&mut self, resource: &dyn Resource, entry: Arc<Entry>) {
+    fn add(&mut self, resource: &'static dyn Resource, entry: Arc<Entry>) {
         self.deliver(resource, &entry);
         self.bytes += entry.size();
         self.entries.push_back(entry);

@@ -68,7 +68,7 @@ impl Entry {
     /// # Errors
     /// When the payload cannot be read.
     pub fn new(
-        resource: &dyn Resource,
+        resource: &'static dyn Resource,
         position: Position,
         id: String,
         version: i64,
@@ -118,7 +118,7 @@ impl Entry {
     ///
     /// # Errors
     /// When the payload is gone or cannot be read.
-    pub fn of_log(resource: &dyn Resource, row: LogRow) -> Result<Self> {
+    pub fn of_log(resource: &'static dyn Resource, row: LogRow) -> Result<Self> {
         let position = row.position();
         let payload = row.payload.ok_or_else(history::expired)?;
         let LogRow {
@@ -145,7 +145,7 @@ impl Entry {
     ///
     /// # Errors
     /// When the row cannot be read.
-    pub fn of_row(resource: &dyn Resource, position: Position, row: &Row) -> Result<Self> {
+    pub fn of_row(resource: &'static dyn Resource, position: Position, row: &Row) -> Result<Self> {
         let payload = Payload {
             resource: Some(row.body.clone()),
             causes: Vec::new(),
@@ -163,7 +163,7 @@ impl Entry {
     }
 
     /// The resource for filters, decoded at its first use; None if it is gone or cannot be decoded.
-    pub fn decoded(&self, resource: &dyn Resource) -> Option<&Arc<dyn Decoded>> {
+    pub fn decoded(&self, resource: &'static dyn Resource) -> Option<&Arc<dyn Decoded>> {
         let decode = || match resource.decode(self.body.as_deref()?) {
             Ok(decoded) => Some(decoded),
             Err(error) => {
@@ -175,12 +175,12 @@ impl Entry {
     }
 
     /// Whether there is a resource and it cannot be decoded.
-    pub fn is_undecodable(&self, resource: &dyn Resource) -> bool {
+    pub fn is_undecodable(&self, resource: &'static dyn Resource) -> bool {
         self.body.is_some() && self.decoded(resource).is_none()
     }
 
     /// The first half of the token of this entry's position, signed at its first use.
-    pub fn token(&self, tokens: &Tokens, shop: &str, resource: &dyn Resource) -> &str {
+    pub fn token(&self, tokens: &Tokens, shop: &str, resource: &'static dyn Resource) -> &str {
         let seal = || {
             tokens
                 .seal_progress(shop, resource.kind(), Progress::at(self.position))
@@ -227,7 +227,7 @@ pub struct Element {
 
 impl Element {
     /// A resource as a snapshot sends it.
-    pub fn snapshot(resource: &dyn Resource, id: &str, version: i64, body: &[u8]) -> Self {
+    pub fn snapshot(resource: &'static dyn Resource, id: &str, version: i64, body: &[u8]) -> Self {
         let mut content = Vec::with_capacity(body.len() + 64);
         put_head(
             &mut content,
@@ -246,7 +246,7 @@ impl Element {
     }
 
     /// A resource that does not match any more; without its body, as it may not be seen.
-    pub fn left(resource: &dyn Resource, id: &str, version: i64) -> Self {
+    pub fn left(resource: &'static dyn Resource, id: &str, version: i64) -> Self {
         let mut content = Vec::with_capacity(64);
         put_head(
             &mut content,

@@ -297,7 +297,7 @@ impl State {
 
 impl Arrival {
     /// The arrival of a row of the log.
-    fn of(resource: &dyn Resource, row: LogRow) -> Self {
+    fn of(resource: &'static dyn Resource, row: LogRow) -> Self {
         let position = row.position();
         let id = row.resource_id.clone();
         match Entry::of_log(resource, row) {

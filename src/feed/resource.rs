@@ -22,10 +22,11 @@ pub trait Resource: Send + Sync + 'static {
     ///
     /// # Errors
     /// When the bytes are not such a message.
-    fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>>;
+    fn decode(&'static self, body: &[u8]) -> Result<Arc<dyn Decoded>>;
 
     /// A page of a snapshot: rows in the order of their ids.
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>>;
+    fn page<'c>(&'static self, conn: &'c mut Conn, query: PageQuery)
+    -> BoxFuture<'c, Result<Rows>>;
 }
 
 /// A decoded resource.

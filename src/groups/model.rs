@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::error::{Error, Result};
 use crate::proto::pb;
 
 /// The first part of a group's name.
@@ -21,6 +22,15 @@ pub fn name(id: &str) -> String {
 pub fn id_of(name: &str) -> Option<&str> {
     name.strip_prefix("groups/")
         .filter(|id| !id.is_empty() && !id.contains('/'))
+}
+
+/// The id in a group's name.
+///
+/// # Errors
+/// INVALID_FIELD where a name is missing; text that is no name was refused by the access layer.
+pub(crate) fn required_id(name: &str) -> Result<String> {
+    let id = id_of(name).map(str::to_owned);
+    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
 }
 
 /// A set of customers with privileges. The document of a row of `groups`.

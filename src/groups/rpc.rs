@@ -3,20 +3,20 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
-use futures::future::BoxFuture;
 use tonic::metadata::MetadataValue;
 use tonic::{Request, Response, Status};
 
-use super::fields::{self, SCHEMA};
-use super::watch::Groups;
-use super::{convert, lock, read, write};
+use super::fields::TABLE;
+use super::model::{Group, name, required_id};
+use super::read;
 use crate::caller::Caller;
-use crate::error::{Error, Result, Violation};
-use crate::feed::{self, Feed, Scope, WatchRequest};
+use crate::error::{Error, Result};
+use crate::feed::{self, Feed};
+use crate::jobs::{self, JobKind};
 use crate::proto::pb;
 use crate::proto::server::group_service_server::GroupService;
-use crate::store::{Locks, Store, Tx};
-use crate::{ids, list};
+use crate::resource;
+use crate::store::Store;
 
 /// In which answers of DeleteGroup name the operation that goes on.
 const OPERATION: &str = "clientela-operation";
@@ -69,24 +69,6 @@ impl Service {
         }
     }
 
-    /// Writes, or tries whether it could.
-    async fn write<T, D, F>(&self, validate_only: bool, locks: Locks, data: D, f: F) -> Result<T>
-    where
-        T: Send + 'static,
-        D: Send + Sync + 'static,
-        F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + Sync + 'static,
-    {
-        if validate_only {
-            self.store.rehearse(locks, data, f).await
-        } else {
-            self.store.write_with(locks, data, f).await
-        }
-    }
-
-    fn now(&self) -> i64 {
-        self.store.clock().now()
-    }
-
     /// Fills in what is derived.
     async fn complete(
         &self,
@@ -119,23 +101,15 @@ impl GroupService for Service {
     ) -> Result<Response<pb::Group>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let group = convert::new_group(request.group)?;
-        let id = if request.group_id.is_empty() {
-            ids::new_id()
-        } else {
-            request.group_id
-        };
-        let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let create = write::Create {
-            caller: caller.clone(),
-            now: self.now(),
-            id,
+        let pb::CreateGroupRequest {
             group,
-        };
-        let run = self.write(request.validate_only, locks, create, |tx, create| {
-            write::create(tx, create).boxed()
-        });
-        let answer = run.await?;
+            group_id,
+            validate_only,
+            ..
+        } = request;
+        let create =
+            resource::create::<Group>(&self.store, caller.clone(), group_id, group, validate_only);
+        let answer = create.await?;
         Ok(self.complete_one(&caller, String::new(), answer).await?)
     }
 
@@ -145,7 +119,7 @@ impl GroupService for Service {
     ) -> Result<Response<pb::Group>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = convert::required_id(&request.name)?;
+        let id = required_id(&request.name)?;
         let group = {
             let caller = caller.clone();
             self.store
@@ -162,19 +136,18 @@ impl GroupService for Service {
     ) -> Result<Response<pb::ListGroupsResponse>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let list = read::List::new(&self.store, &caller, &request)?;
-        let read::Page {
-            groups,
-            next_page_token,
-            count,
-        } = self.store.read(|conn| list.read(conn).boxed()).await?;
-        let groups = self
-            .complete(&caller, request.language_code, groups)
+        let list = read::list(&self.store, &caller, &request)?;
+        let page = self
+            .store
+            .snapshot(|conn| async move { list.read(conn).await }.boxed())
             .await?;
-        Ok(Response::new(list::fits(pb::ListGroupsResponse {
+        let groups = self
+            .complete(&caller, request.language_code, page.items)
+            .await?;
+        Ok(Response::new(resource::fits(pb::ListGroupsResponse {
             groups,
-            next_page_token,
-            count,
+            next_page_token: page.next_page_token,
+            count: page.count,
         })?))
     }
 
@@ -184,24 +157,16 @@ impl GroupService for Service {
     ) -> Result<Response<pb::Group>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let sent = request.group.as_ref();
-        let (name, etag) = sent
-            .map(|group| (group.name.as_str(), group.etag.clone()))
-            .unwrap_or_default();
-        let id = convert::required_id(name)?;
-        let update = convert::Update::new(request.group, request.update_mask.as_ref())?;
-        let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let update = write::Update {
-            caller: caller.clone(),
-            now: self.now(),
-            id,
-            etag,
-            update,
-        };
-        let run = self.write(request.validate_only, locks, update, |tx, update| {
-            write::update(tx, update).boxed()
-        });
-        let answer = run.await?;
+        let pb::UpdateGroupRequest {
+            group,
+            update_mask,
+            validate_only,
+            ..
+        } = request;
+        let mask = update_mask.as_ref();
+        let update =
+            resource::update::<Group>(&self.store, caller.clone(), group, mask, validate_only);
+        let answer = update.await?;
         Ok(self.complete_one(&caller, String::new(), answer).await?)
     }
 
@@ -211,18 +176,18 @@ impl GroupService for Service {
     ) -> Result<Response<()>, Status> {
         let caller = Caller::of(&request).clone();
         let request = request.into_inner();
-        let id = convert::required_id(&request.name)?;
-        let locks = feed::locks(&caller).and(lock(&caller.shop, &id));
-        let delete = write::Delete {
-            caller,
-            now: self.now(),
-            id,
-            etag: request.etag,
-        };
+        let id = required_id(&request.name)?;
+        let now = self.store.clock().now();
+        let locks = resource::locks::<Group>(&caller, &id);
+        let work = (caller, id, request.etag, now);
         let operation = self
             .store
-            .write_with(locks, delete, |tx, delete| {
-                write::delete(tx, delete).boxed()
+            .write_with(locks, work, |tx, (caller, id, etag, now)| {
+                async move {
+                    resource::delete_row::<Group>(tx, caller, id, etag, *now).await?;
+                    jobs::latest(tx, &caller.shop, JobKind::DeleteGroup, &name(id)).await
+                }
+                .boxed()
             })
             .await?;
         let mut response = Response::new(());
@@ -282,29 +247,7 @@ impl GroupService for Service {
             names,
             options,
         } = request.into_inner();
-        if !filter.is_empty() && !names.is_empty() {
-            let violation = Violation::new("names", "CONFLICT", "not together with a filter");
-            return Err(Error::invalid(vec![violation]).into());
-        }
-        let scope = if names.is_empty() {
-            Scope::All
-        } else {
-            Scope::Ids(
-                names
-                    .iter()
-                    .map(|name| convert::required_id(name))
-                    .collect::<Result<_>>()?,
-            )
-        };
-        let filter = list::filter(&filter, &SCHEMA, &fields::visible)?;
-        let filter = (!filter.is_everything()).then_some(filter);
-        let request = WatchRequest {
-            caller,
-            resource: &Groups,
-            scope,
-            filter,
-            options,
-        };
-        Ok(Response::new(self.feed.watch(request)?))
+        let stream = resource::watch(&self.feed, &TABLE, caller, &filter, &names, options)?;
+        Ok(Response::new(stream))
     }
 }

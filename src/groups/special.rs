@@ -1,10 +1,10 @@
 //! The special groups: those that every shop begins with, and those that its settings name.
 
 use super::model::{Group, Special};
-use super::{convert, lock, reprice, sql};
+use super::{lock, reprice, sql};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind};
+use crate::resource;
 use crate::shops::Specials;
 use crate::store::{LockKey, Tx};
 
@@ -44,13 +44,11 @@ pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) 
             update_time: now,
             ..Group::default()
         };
-        sql::put(tx, shop, &group).await?;
         let caller = Caller {
             shop: shop.into(),
             ..caller.clone()
         };
-        let change = Change::upserted(Kind::Group, id, 1, &convert::message(&group));
-        feed::append(tx, &caller, now, change).await?;
+        resource::insert_row(tx, &caller, &group, now).await?;
     }
     Ok(())
 }
@@ -71,25 +69,18 @@ pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64
         .map(|group| group.id.clone());
     for id in specials.ids() {
         if groups.iter().all(|group| group.id != id) {
-            let group = sql::get(tx, shop, id).await?;
+            let group = resource::load::<Group>(tx, shop, id).await?;
             groups.push(group.ok_or_else(|| Error::not_found("group"))?);
         }
     }
     for group in groups {
-        let special = special(specials, &group.id);
-        if special == group.special {
-            continue;
-        }
-        let version = group.version + 1;
-        let group = Group {
-            special,
-            version,
-            update_time: now,
-            ..group
+        let after = Group {
+            special: special(specials, &group.id),
+            ..group.clone()
         };
-        sql::put(tx, shop, &group).await?;
-        let change = Change::upserted(Kind::Group, &*group.id, version, &convert::message(&group));
-        feed::append(tx, caller, now, change).await?;
+        if after != group {
+            resource::change(tx, caller, &group, after, now).await?;
+        }
     }
     if let Some(before) = before.filter(|before| *before != specials.visitor) {
         reprice(tx, caller, &before, now).await?;
@@ -114,7 +105,7 @@ pub async fn hold_special(tx: &mut Tx, shop: &str, specials: &Specials) -> Resul
     let fields = ["visitor_group", "guest_group", "customer_group"];
     let mut violations = Vec::new();
     for (id, field) in specials.ids().into_iter().zip(fields) {
-        let problem = match sql::get(tx, shop, id).await? {
+        let problem = match resource::load::<Group>(tx, shop, id).await? {
             None => Some(("NOT_FOUND", "there is no such group")),
             Some(group) if group.audience != super::Audience::Customer => {
                 Some(("WRONG_AUDIENCE", "the group is for staff"))

@@ -3,42 +3,16 @@
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::model::Group;
-use crate::error::{Error, Result};
-use crate::feed::Kind;
-use crate::filter::pack_map;
+use crate::error::Result;
+use crate::resource::parse;
 use crate::store::{Conn, Texts, Tx, dialect};
 use crate::{execute, on, on_write};
 
-/// A group as it lies in its row.
-#[derive(Debug, FromRow)]
-pub(super) struct GroupRow {
-    pub(super) id: String,
-    pub(super) version: i64,
-    pub(super) doc: String,
-}
+/// The id, the version and the document of a group.
+type GroupRow = (String, i64, String);
 
-impl GroupRow {
-    pub(super) fn model(self) -> Result<Group> {
-        let group: Group = serde_json::from_str(&self.doc)
-            .map_err(|error| Error::corrupt("groups", &self.id, error))?;
-        Ok(Group {
-            id: self.id,
-            version: self.version,
-            ..group
-        })
-    }
-}
-
-const GET: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AND id = $2";
-
-/// One group.
-pub(super) async fn get(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
-    let row: Option<GroupRow> = on!(conn, |e| sqlx::query_as(GET)
-        .bind(shop)
-        .bind(id)
-        .fetch_optional(e)
-        .await)?;
-    row.map(GroupRow::model).transpose()
+fn of_row((id, version, doc): GroupRow) -> Result<Group> {
+    parse(id, version, &doc)
 }
 
 /// What is known of a group where only its members matter.
@@ -73,7 +47,7 @@ pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
         .bind(shop)
         .fetch_all(e)
         .await)?;
-    rows.into_iter().map(GroupRow::model).collect()
+    rows.into_iter().map(of_row).collect()
 }
 
 /// The condition must read like the index `groups_visible`, which has no entry for the id of a hidden
@@ -88,7 +62,7 @@ pub(super) async fn get_visible(conn: &mut Conn, shop: &str, id: &str) -> Result
         .bind(id)
         .fetch_optional(e)
         .await)?;
-    row.map(GroupRow::model).transpose()
+    row.map(of_row).transpose()
 }
 
 /// Of these groups the ones that exist and are not hidden.
@@ -104,89 +78,6 @@ pub(super) async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Resu
     .bind(Texts(ids))
     .fetch_all(e)
     .await)?)
-}
-
-const PUT: &str = "INSERT INTO groups
-    (shop_id, id, version, doc, display_names, discount_hundredths, price_display, show_prices,
-     state, audience, special, priority, pricing_revision, create_time, update_time)
-    VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15)
-    ON CONFLICT (shop_id, id) DO UPDATE SET version = excluded.version, doc = excluded.doc,
-        display_names = excluded.display_names,
-        discount_hundredths = excluded.discount_hundredths,
-        price_display = excluded.price_display, show_prices = excluded.show_prices,
-        state = excluded.state, special = excluded.special, priority = excluded.priority,
-        pricing_revision = excluded.pricing_revision, update_time = excluded.update_time";
-
-/// Writes a group, new or changed.
-pub(super) async fn put(tx: &mut Tx, shop: &str, group: &Group) -> Result<()> {
-    let doc = serde_json::to_string(group).map_err(Error::internal)?;
-    let names = pack_map(
-        group
-            .display_names
-            .iter()
-            .map(|(k, v)| (k.as_str(), v.as_str())),
-    );
-    execute!(
-        tx,
-        sqlx::query(PUT)
-            .bind(shop)
-            .bind(&group.id)
-            .bind(group.version)
-            .bind(&doc)
-            .bind(&names)
-            .bind(group.discount_hundredths)
-            .bind(group.price_display.message() as i64)
-            .bind(group.show_prices)
-            .bind(group.state.message() as i64)
-            .bind(group.audience.message() as i64)
-            .bind(group.special.bits())
-            .bind(group.priority)
-            .bind(group.pricing_revision)
-            .bind(group.create_time)
-            .bind(group.update_time)
-    )?;
-    Ok(())
-}
-
-const DELETE: &str = "DELETE FROM groups WHERE shop_id = $1 AND id = $2";
-
-/// Removes a group. On PostgreSQL this waits for everybody who is granting a membership of it.
-pub(super) async fn delete(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
-    execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
-    Ok(())
-}
-
-const TOMBSTONE: &str =
-    "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
-
-/// The last version of a deleted group of this name; 0 if there never was one.
-pub(super) async fn last_version(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
-    let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(TOMBSTONE)
-        .bind(shop)
-        .bind(Kind::Group.number())
-        .bind(id)
-        .fetch_optional(e)
-        .await)?;
-    Ok(version.unwrap_or_default())
-}
-
-const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
-    VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (shop_id, kind, id)
-    DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
-
-/// Keeps the last version of a deleted group.
-pub(super) async fn bury(tx: &mut Tx, shop: &str, id: &str, version: i64, now: i64) -> Result<()> {
-    execute!(
-        tx,
-        sqlx::query(BURY)
-            .bind(shop)
-            .bind(Kind::Group.number())
-            .bind(id)
-            .bind(version)
-            .bind(now)
-    )?;
-    Ok(())
 }
 
 /// How many members each of these groups has; those without any are left out.

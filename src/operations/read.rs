@@ -11,8 +11,8 @@ use crate::feed;
 use crate::filter::{Field, Filter, Kind, Schema};
 use crate::jobs::{JobKind, JobState, sql::JobRow};
 use crate::limits;
-use crate::list;
 use crate::proto::pb;
+use crate::resource::page;
 use crate::store::{Conn, PageToken, RequestDigest, Statement, Store, StoreMeta};
 
 /// Rows that a page examines in each of its scopes.
@@ -146,9 +146,9 @@ impl List {
             meta: store.meta().clone(),
             caller: caller.clone(),
             now: store.clock().now(),
-            filter: list::filter(&request.filter, &SCHEMA, &|_| true)?,
-            size: list::size(request.page_size)?,
-            after: list::open(store.meta(), &digest, &request.page_token)?,
+            filter: page::filter(&request.filter, &SCHEMA, &|_| true)?,
+            size: page::size(request.page_size)?,
+            after: page::open(store.meta(), &digest, &request.page_token)?,
             digest,
         })
     }

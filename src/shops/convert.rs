@@ -79,35 +79,12 @@ pub fn hide_groups(settings: &mut pb::ShopSettings, visible: &[String]) {
     }
 }
 
-/// The fields of the settings that an update may change.
-const WRITABLE: [&str; 15] = [
-    "default_currency_code",
-    "language_codes",
-    "time_zone",
-    "visitor_group",
-    "guest_group",
-    "customer_group",
-    "guest_checkout",
-    "new_customer_state",
-    "re_registration",
-    "visitor_cart_retention_days",
-    "customer_cart_retention_days",
-    "empty_cart_retention_hours",
-    "cart_idle_after_minutes",
-    "cart_abandoned_after_minutes",
-    "if_open_cart_exists",
-];
-/// Fields that an update may name, as clients send back what they read, and that change nothing.
-const IGNORED: [&str; 3] = ["name", "update_time", "etag"];
-
 /// Takes the fields that the update names over into the settings. A named field that is not set
 /// goes back to what it is in a new shop.
 pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {
     let absent = pb::ShopSettings::default();
     let sent = request.settings.as_ref().unwrap_or(&absent);
-    let paths = mask::changed(request.update_mask.as_ref(), &WRITABLE, &IGNORED, |path| {
-        is_set(sent, path)
-    })?;
+    let paths = mask::of(request.update_mask.as_ref(), sent)?;
     let first = Settings::default();
     let text = |sent: &String, first: String| if sent.is_empty() { first } else { sent.clone() };
     let group = |sent: &String, first: String| match sent.as_str() {
@@ -192,7 +169,7 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
                     number => number,
                 };
             }
-            other => unreachable!("{other} is not in WRITABLE"),
+            other => unreachable!("{other} is no writable field"),
         }
     }
     let mut languages = settings.languages.clone();
@@ -206,27 +183,6 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
         Ok(())
     } else {
         Err(Error::invalid(violations))
-    }
-}
-
-fn is_set(sent: &pb::ShopSettings, path: &str) -> bool {
-    match path {
-        "default_currency_code" => !sent.default_currency_code.is_empty(),
-        "language_codes" => !sent.language_codes.is_empty(),
-        "time_zone" => !sent.time_zone.is_empty(),
-        "visitor_group" => !sent.visitor_group.is_empty(),
-        "guest_group" => !sent.guest_group.is_empty(),
-        "customer_group" => !sent.customer_group.is_empty(),
-        "guest_checkout" => sent.guest_checkout.is_some(),
-        "new_customer_state" => sent.new_customer_state != 0,
-        "re_registration" => sent.re_registration != 0,
-        "visitor_cart_retention_days" => sent.visitor_cart_retention_days.is_some(),
-        "customer_cart_retention_days" => sent.customer_cart_retention_days.is_some(),
-        "empty_cart_retention_hours" => sent.empty_cart_retention_hours.is_some(),
-        "cart_idle_after_minutes" => sent.cart_idle_after_minutes.is_some(),
-        "cart_abandoned_after_minutes" => sent.cart_abandoned_after_minutes.is_some(),
-        "if_open_cart_exists" => sent.if_open_cart_exists != 0,
-        other => unreachable!("{other} is not in WRITABLE"),
     }
 }
 

@@ -13,8 +13,9 @@ use crate::error::{Error, Result};
 use crate::feed::{self, Change, Kind};
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
+use crate::resource::page;
 use crate::store::{Locks, PageToken, RequestDigest, Store};
-use crate::{customers, groups, list};
+use crate::{customers, groups};
 
 /// AdminService over a store.
 #[derive(Clone)]
@@ -93,14 +94,14 @@ impl Service {
             page_size: asked,
             page_token,
         } = request;
-        let size = list::size(asked)?;
+        let size = page::size(asked)?;
         let scope = if caller.is_operator() {
             ""
         } else {
             &*caller.shop
         };
         let digest = RequestDigest::new("ListShops", scope);
-        let after: Option<String> = list::open(self.store.meta(), &digest, &page_token)?;
+        let after: Option<String> = page::open(self.store.meta(), &digest, &page_token)?;
         if !caller.is_operator() {
             let own = convert::shop_name(&caller.shop);
             let shops = vec![self.get(caller, own).await?];
@@ -113,7 +114,7 @@ impl Service {
             .store
             .read(|conn| {
                 async move {
-                        sql::list(conn, after.as_deref().unwrap_or(""), list::more(size)).await
+                        sql::list(conn, after.as_deref().unwrap_or(""), page::more(size)).await
                     }
                     .boxed()
             })

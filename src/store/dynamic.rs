@@ -8,9 +8,10 @@ use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
 use super::types::Texts;
-use super::{Conn, Engine};
+use super::{Conn, Engine, Tx};
+use crate::error::Result;
 use crate::filter::{self, Filter};
-use crate::on;
+use crate::{execute, on};
 
 /// A value for a placeholder.
 #[derive(Clone, Debug, PartialEq)]
@@ -25,6 +26,10 @@ pub enum Bind {
     Bytes(Vec<u8>),
     /// A list of texts, for [`dialect::any_of`](super::dialect::any_of).
     Texts(Vec<String>),
+    /// No number.
+    NoInt,
+    /// No text.
+    NoText,
 }
 
 impl From<&str> for Bind {
@@ -153,18 +158,41 @@ impl Statement {
             binds,
         } = self;
         debug_assert_eq!(engine, conn.engine(), "a statement of the other engine");
-        on!(conn, |e| {
-            let mut query = sqlx::query_as(AssertSqlSafe(text));
-            for bind in &binds {
-                query = match bind {
-                    Bind::Text(text) => query.bind(text.as_str()),
-                    Bind::Int(number) => query.bind(*number),
-                    Bind::Bool(value) => query.bind(*value),
-                    Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
-                    Bind::Texts(texts) => query.bind(Texts(texts)),
-                };
-            }
-            query.fetch_all(e).await
-        })
+        on!(conn, |e| bound!(
+            sqlx::query_as(AssertSqlSafe(text)),
+            &binds
+        )
+        .fetch_all(e)
+        .await)
+    }
+
+    /// Runs a statement that writes.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn execute(self, tx: &mut Tx) -> Result<()> {
+        let Self { text, binds, .. } = self;
+        execute!(tx, bound!(sqlx::query(AssertSqlSafe(text)), &binds))?;
+        Ok(())
     }
 }
+
+/// A query with its values.
+macro_rules! bound {
+    ($query:expr, $binds:expr) => {{
+        let mut query = $query;
+        for bind in $binds {
+            query = match bind {
+                Bind::Text(text) => query.bind(text.as_str()),
+                Bind::Int(number) => query.bind(*number),
+                Bind::Bool(value) => query.bind(*value),
+                Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
+                Bind::Texts(texts) => query.bind(Texts(texts)),
+                Bind::NoInt => query.bind(None::<i64>),
+                Bind::NoText => query.bind(None::<&str>),
+            };
+        }
+        query
+    }};
+}
+use bound;

@@ -67,6 +67,42 @@ fn reasons() -> String {
     page
 }
 
+/// `docs/FILTERS.md` with the fields of the program's tables.
+fn filters(page: &str) -> String {
+    const BEGIN: &str = "<!-- fields -->\n";
+    const END: &str = "<!-- end of fields -->";
+    let (before, rest) = page.split_once(BEGIN).expect("the page marks the fields");
+    let (_, after) = rest
+        .split_once(END)
+        .expect("the page marks the end of the fields");
+    let tables = [
+        ("Customers", clientela::customers::TABLE.describe()),
+        ("Groups", clientela::groups::TABLE.describe()),
+        ("Carts", clientela::carts::TABLE.describe()),
+    ];
+    let mut fields = String::new();
+    for (title, table) in tables {
+        writeln!(fields, "### {title}\n\n{table}").unwrap();
+    }
+    format!("{before}{BEGIN}\n{fields}{END}{after}")
+}
+
+#[test]
+fn the_fields_of_filters_are_those_of_the_program() {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/FILTERS.md");
+    let written = std::fs::read_to_string(&path).unwrap();
+    let generated = filters(&written);
+    if std::env::var_os("CLIENTELA_WRITE_DOCUMENTS").is_some() {
+        std::fs::write(&path, &generated).unwrap();
+        return;
+    }
+
+    assert!(
+        written == generated,
+        "docs/FILTERS.md is out of date; see the head of this file"
+    );
+}
+
 #[test]
 fn the_table_of_reasons_is_as_the_contract_says() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ERRORS.md");

@@ -1,5 +1,6 @@
 //! The body of an answer: what its reader may not see is taken out, and a panic becomes a status.
 
+use crate::contract::MessageId;
 use std::{
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
@@ -16,7 +17,6 @@ use tonic::{Code, Status};
 use crate::{
     access::{
         layer::{is_undetailed, request::FRAME_HEAD_BYTES, undetailed},
-        tables::MessageId,
         wire::{self, Malformed},
     },
     caller::Roles,
@@ -186,7 +186,7 @@ mod tests {
     use prost::Message as _;
 
     use super::*;
-    use crate::{access::tables::TABLES, proto::pb};
+    use crate::{contract::TABLES, proto::pb};
 
     fn frame(customer: &pb::Customer) -> Vec<u8> {
         let message = customer.encode_to_vec();

@@ -14,10 +14,7 @@ use http_body::{Frame, SizeHint};
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-use crate::{
-    access::{keys::Key, tables::Method},
-    telemetry::CallId,
-};
+use crate::{access::keys::Key, contract::Method, telemetry::CallId};
 
 /// A call from its beginning to its line in the log.
 pub struct Call {

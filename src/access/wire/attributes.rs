@@ -1,9 +1,9 @@
 //! Whether a free structure is what JSON can say, and no deeper than it may be.
 
+use crate::contract::records::{Reader, Wire};
 use crate::{
     access::wire::{
         Malformed,
-        read::{Reader, Wire},
         value::{Broken, CONTROL_CHARACTER, INVISIBLE_CHARACTER},
     },
     format,

@@ -7,18 +7,16 @@ mod mask;
 mod path;
 mod values;
 
+use crate::contract::records::{Reader, Record};
+use crate::contract::{FIELDS_MAX, Field, FieldSet, Kind, Message, Method, Shape, TABLES, Tables};
 use tonic::Code;
 
 use path::Path;
 
 use crate::{
-    access::{
-        tables::{FIELDS_MAX, Field, FieldSet, Kind, Message, Method, Shape, TABLES, Tables},
-        wire::{
-            Malformed,
-            read::{Reader, Record},
-            value::{self, Broken},
-        },
+    access::wire::{
+        Malformed,
+        value::{self, Broken},
     },
     caller::Roles,
     error::{Error, Result, Violation},

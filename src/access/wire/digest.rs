@@ -1,15 +1,8 @@
 //! What of a request its digest is taken of, so that a repeated request is known as the same.
 
-use crate::{
-    access::{
-        tables::{Kind, Message, Method, Shape, TABLES},
-        wire::{
-            Malformed,
-            read::{Reader, put_varint},
-        },
-    },
-    limits::Rule,
-};
+use crate::contract::records::{Reader, put_varint};
+use crate::contract::{Kind, Message, Method, Shape, TABLES};
+use crate::{access::wire::Malformed, limits::Rule};
 
 /// The request's own id, if it has one.
 pub fn request_id<'a>(method: &Method, request: &'a [u8]) -> Result<Option<&'a str>, Malformed> {

@@ -7,8 +7,8 @@ use tonic_types::{FieldViolation, StatusExt as _};
 
 use super::*;
 use crate::{
-    access::tables::{MessageId, Method, TABLES},
     caller::Roles,
+    contract::{MessageId, Method, TABLES},
     limits,
     proto::pb,
 };

@@ -1,13 +1,9 @@
 //! Takes out of an answer what its reader may not see.
 
-use crate::access::{
-    tables::{Kind, Message, MessageId, TABLES},
-    wire::{
-        Malformed,
-        read::{Reader, put_varint},
-    },
-};
+use crate::access::wire::Malformed;
 use crate::caller::Roles;
+use crate::contract::records::{Reader, put_varint};
+use crate::contract::{Kind, Message, MessageId, TABLES};
 
 /// The message as these roles see it; none if they see all of it, as nearly always.
 pub fn view(message: MessageId, bytes: &[u8], roles: Roles) -> Result<Option<Vec<u8>>, Malformed> {

@@ -17,7 +17,7 @@ use tonic::{Code, Status};
 use super::Board;
 use super::ledger::{Counted, Ledger};
 use crate::caller::Caller;
-use crate::carts::feed::CARTS;
+use crate::carts::schema::TABLE;
 use crate::carts::{model, sql};
 use crate::clock;
 use crate::error::{Error, Result};
@@ -198,18 +198,22 @@ static COUNTED: CountedCarts = CountedCarts;
 
 impl Resource for CountedCarts {
     fn kind(&self) -> Kind {
-        CARTS.kind()
+        TABLE.kind
     }
 
     fn collection(&self) -> &'static str {
-        CARTS.collection()
+        TABLE.collection
     }
 
-    fn decode(&self, body: &[u8]) -> Result<Arc<dyn Decoded>> {
-        CARTS.decode(body)
+    fn decode(&'static self, body: &[u8]) -> Result<Arc<dyn Decoded>> {
+        Ok(Arc::new(TABLE.decode(body)?))
     }
 
-    fn page<'c>(&self, conn: &'c mut Conn, query: PageQuery) -> BoxFuture<'c, Result<Rows>> {
+    fn page<'c>(
+        &'static self,
+        conn: &'c mut Conn,
+        query: PageQuery,
+    ) -> BoxFuture<'c, Result<Rows>> {
         async move {
             let after = query.after.unwrap_or_default();
             let rows = sql::counted(conn, &query.shop, &after, query.limit).await?;

@@ -4,13 +4,12 @@ use std::sync::Arc;
 
 use super::Service;
 use crate::caller::Caller;
-use crate::carts::feed::CARTS;
-use crate::carts::schema::{SCHEMA, topic};
-use crate::carts::targets::{Target, cart_id};
-use crate::error::{Error, Result};
+use crate::carts::schema::{TABLE, topic};
+use crate::carts::targets::Target;
+use crate::error::Result;
 use crate::feed::{Scope, Stream, WatchRequest};
-use crate::list;
 use crate::proto::pb;
+use crate::resource;
 
 impl Service {
     pub(super) fn watch_one(
@@ -25,7 +24,7 @@ impl Service {
         let options = request.options;
         self.feed.watch(WatchRequest {
             caller,
-            resource: &CARTS,
+            resource: &*TABLE,
             scope,
             filter: None,
             options,
@@ -37,30 +36,11 @@ impl Service {
         caller: Arc<Caller>,
         request: pb::WatchCartsRequest,
     ) -> Result<Stream> {
-        if !request.names.is_empty() && !request.filter.is_empty() {
-            let text = "a watch has a filter or names, not both";
-            return Err(Error::invalid_field("names", "CONFLICT", text));
-        }
-        let filter = list::filter(&request.filter, &SCHEMA, &|_| true)?;
-        let filter = (!filter.is_everything()).then_some(filter);
-        let scope = if request.names.is_empty() {
-            Scope::All
-        } else {
-            Scope::Ids(
-                request
-                    .names
-                    .iter()
-                    .map(|name| cart_id(name))
-                    .collect::<Result<_>>()?,
-            )
-        };
-        let options = request.options;
-        self.feed.watch(WatchRequest {
-            caller,
-            resource: &CARTS,
-            scope,
+        let pb::WatchCartsRequest {
             filter,
+            names,
             options,
-        })
+        } = request;
+        resource::watch(&self.feed, &TABLE, caller, &filter, &names, options)
     }
 }

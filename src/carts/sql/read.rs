@@ -10,8 +10,8 @@ use crate::carts::model::{Basis, Cart};
 use crate::customers::Summary;
 use crate::error::{Error, Result};
 use crate::feed::{self, Replay};
-use crate::list::Pauses;
 use crate::on;
+use crate::resource::Pauses;
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, dialect};
 

@@ -9,7 +9,7 @@ use crate::carts::model::Cart;
 use crate::carts::schema::packed_products;
 use crate::error::{Error, Result};
 use crate::feed::{Kind, LogRow, WithAppend};
-use crate::filter::{fold, pack_list, pack_map};
+use crate::filter::{fold, pack_list};
 use crate::store::{Conn, Tx};
 use crate::{bind_log_row, execute, on, on_write};
 
@@ -35,13 +35,12 @@ impl<'c> Columns<'c> {
         let summary = cart.customer.as_ref();
         let groups = summary.map(|who| who.groups.as_slice()).unwrap_or_default();
         let name = summary.map_or("", |who| who.display_name.as_str());
-        let attributes: Vec<_> = attributes::first_level(&cart.attributes).collect();
         Ok(Self {
             owner: cart.owner.key(),
             customer_id: cart.owner.customer().unwrap_or_default(),
             visitor_id: cart.owner.visitor().unwrap_or_default(),
             products: packed_products(cart.lines.iter().map(|line| line.product.as_str())),
-            attributes: pack_map(attributes.iter().map(|(key, text)| (*key, text.as_ref()))),
+            attributes: attributes::packed_map(&cart.attributes),
             order_reference: (!cart.order_reference.is_empty())
                 .then_some(cart.order_reference.as_str()),
             note_folded: fold(&cart.note),

@@ -8,8 +8,9 @@ use crate::caller::Caller;
 use crate::customers;
 use crate::error::Result;
 use crate::feed;
-use crate::groups::existing;
+use crate::groups::Group;
 use crate::proto::pb::{self, member_result::Outcome};
+use crate::resource::existing;
 use crate::store::{Conn, Store, Tx};
 
 /// The part of a call that holds the resolved members; the shares of the customers come behind it.
@@ -50,7 +51,7 @@ pub(super) async fn begin(
                 if let Some(begun) = begun {
                     return Ok(begun);
                 }
-                let group = existing(tx, &caller.shop, group).await?;
+                let group: Group = existing(tx, &caller.shop, group).await?;
                 claim(tx, caller, &group, *now).await?;
                 let names = names(&members.results);
                 feed::answer_part(tx, caller, MEMBERS_PART, *now, members, &names).await?;

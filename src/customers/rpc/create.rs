@@ -104,7 +104,12 @@ impl Service {
         // There are no addresses yet that it could name; the first one becomes the default.
         sent.default_billing_address.clear();
         sent.default_shipping_address.clear();
-        let violations = convert::apply(&mut customer, &sent, convert::WRITABLE, now);
+        let violations = convert::apply(
+            &mut customer,
+            &sent,
+            &crate::mask::writable::<pb::Customer>(),
+            now,
+        );
         if !violations.is_empty() {
             return Err(Error::invalid(violations));
         }

@@ -18,8 +18,9 @@ use crate::{
         sql::{self, FoundRow, Key},
     },
     error::{Error, Result, Violation},
-    format, groups, list,
+    format, groups,
     proto::pb::{self, customer_key},
+    resource::page,
     store::Conn,
 };
 
@@ -122,7 +123,7 @@ impl Service {
             .iter()
             .map(|id| Ok(found.remove(id).ok_or_else(not_found)?.answer(caller, now)))
             .collect::<Result<_>>()?;
-        list::fits(pb::BatchGetCustomersResponse { customers })
+        page::fits(pb::BatchGetCustomersResponse { customers })
     }
 
     pub(super) async fn lookup(
@@ -147,7 +148,7 @@ impl Service {
         let found = self.look_up(caller, &keys, "keys").await?;
         let result = |customer| pb::batch_lookup_customers_response::Result { customer };
         let results = found.into_iter().map(result).collect();
-        list::fits(pb::BatchLookupCustomersResponse { results })
+        page::fits(pb::BatchLookupCustomersResponse { results })
     }
 
     /// The customer of each key. `field` is where the keys stand in the request.

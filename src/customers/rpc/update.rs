@@ -120,15 +120,9 @@ impl Service {
         let now = self.store.clock().now();
         let sent = customer.unwrap_or_default();
         let target = target(&sent.name, r#match, allow_missing)?;
-        let paths = mask::changed(
-            update_mask.as_ref(),
-            convert::WRITABLE,
-            convert::IGNORED,
-            |path| match path {
-                "password" => password.is_some(),
-                path => convert::is_set(&sent, path),
-            },
-        )?;
+        let paths = mask::of_also(update_mask.as_ref(), &sent, |path| {
+            path == "password" && password.is_some()
+        })?;
         let creation = match &target {
             Target::External(external) if allow_missing => {
                 let whole = with_external_id(sent.clone(), external);
@@ -345,7 +339,7 @@ fn keep_what_cannot_go(update: &Update, before: &Customer, after: &mut Customer)
             .or_insert_with(|| id.clone());
     }
     // Who was invited has now done what was missing.
-    let invited = after.state == State::Invited && !convert::is_set(&update.sent, "state");
+    let invited = after.state == State::Invited && update.sent.state == 0;
     if invited && matches!(update.password, NewPassword::Becomes(_)) {
         after.state = State::Active;
     }

@@ -235,10 +235,9 @@ impl Columns {
                 .iter()
                 .map(|(k, v)| (k.as_str(), v.as_str()))
         };
-        let attributes: Vec<_> = attributes::first_level(&customer.attributes).collect();
         Ok(Self {
             external_ids: pack_map(external_ids()),
-            attributes: pack_map(attributes.iter().map(|(key, value)| (*key, value.as_ref()))),
+            attributes: attributes::packed_map(&customer.attributes),
             search_text: search_text(customer),
             summary: serde_json::to_string(&customer.summary()).map_err(Error::internal)?,
             doc: serde_json::to_string(customer).map_err(Error::internal)?,

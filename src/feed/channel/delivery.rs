@@ -60,7 +60,7 @@ impl State {
     }
 
     /// Puts a change into the inboxes that could want it.
-    pub(super) fn deliver(&mut self, resource: &dyn Resource, entry: &Arc<Entry>) {
+    pub(super) fn deliver(&mut self, resource: &'static dyn Resource, entry: &Arc<Entry>) {
         if self.inboxes.is_empty() {
             return;
         }

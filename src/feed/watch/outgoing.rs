@@ -27,7 +27,7 @@ pub struct Outgoing {
 
 impl Outgoing {
     /// The change as it goes onto the wire.
-    pub fn element(&self, resource: &dyn Resource) -> Element {
+    pub fn element(&self, resource: &'static dyn Resource) -> Element {
         match self.sending {
             Sending::Whole => self.entry.element(self.conflated),
             Sending::Left => Element::left(resource, &self.entry.id, self.entry.version),

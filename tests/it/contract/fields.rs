@@ -5,7 +5,7 @@ mod filters;
 
 use std::collections::BTreeSet;
 
-use clientela::access::tables::PACKAGE;
+use clientela::contract::PACKAGE;
 use clientela::proto::POOL;
 use clientela::proto::pb::{self, ErrorReason, Role};
 use prost::Message as _;

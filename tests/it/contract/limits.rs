@@ -5,7 +5,7 @@ mod probes;
 
 use std::collections::BTreeSet;
 
-use clientela::access::tables::{Field, Kind, Known, MessageId, Shape, TABLES};
+use clientela::contract::{Field, Kind, Known, MessageId, Shape, TABLES};
 use clientela::proto::pb::{self, ErrorReason};
 use futures::{StreamExt as _, stream};
 use tonic::{Code, Status};

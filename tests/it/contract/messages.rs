@@ -1,6 +1,6 @@
 //! Messages of the contract by the names of their fields.
 
-use clientela::access::tables::{Message, PACKAGE, TABLES};
+use clientela::contract::{Message, PACKAGE, TABLES};
 use clientela::limits::Rule;
 use clientela::proto::POOL;
 use prost_reflect::{

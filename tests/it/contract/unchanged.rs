@@ -2,7 +2,7 @@
 //! answered as it was: generated from the contract and from a good request for each RPC.
 
 use bytes::Bytes;
-use clientela::access::tables::TABLES;
+use clientela::contract::TABLES;
 use clientela::on;
 use clientela::proto::pb::{self, ErrorReason, Role, cart_edit};
 use futures::FutureExt as _;

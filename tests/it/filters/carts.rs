@@ -4,7 +4,7 @@ mod made;
 
 use std::time::Duration;
 
-use clientela::carts::FIELDS;
+use clientela::carts::TABLE;
 use clientela::filter::Schema;
 use clientela::proto::pb::{
     self, CreateCartRequest, assign_cart_request::IfOpenCartExists, cart::State,
@@ -84,7 +84,7 @@ impl Sort for Carts {
     const LAST: &'static str = "carts/last";
 
     fn schema() -> &'static Schema {
-        &FIELDS
+        TABLE.schema()
     }
 
     fn literals(path: &str) -> &'static [&'static str] {

@@ -4,7 +4,7 @@ mod made;
 
 use std::time::Duration;
 
-use clientela::customers::FIELDS;
+use clientela::customers::TABLE;
 use clientela::filter::Schema;
 use clientela::proto::pb::{
     self, customer::AccountType, customer::Kind, watch_customers_response::Signal,
@@ -37,7 +37,7 @@ impl Sort for Customers {
     const LAST: &'static str = "customers/last";
 
     fn schema() -> &'static Schema {
-        &FIELDS
+        TABLE.schema()
     }
 
     fn literals(path: &str) -> &'static [&'static str] {

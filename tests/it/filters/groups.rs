@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientela::filter::Schema;
-use clientela::groups::FIELDS;
+use clientela::groups::TABLE;
 use clientela::proto::pb::{self, watch_groups_response::Signal};
 use futures::StreamExt as _;
 use prost_types::FieldMask;
@@ -72,7 +72,7 @@ impl Sort for Groups {
     const LAST: &'static str = "groups/last";
 
     fn schema() -> &'static Schema {
-        &FIELDS
+        TABLE.schema()
     }
 
     fn literals(path: &str) -> &'static [&'static str] {

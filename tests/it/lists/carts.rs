@@ -1,6 +1,6 @@
 //! ListCarts while carts are filled, opened and deleted.
 
-use clientela::carts::FIELDS;
+use clientela::carts::TABLE;
 use clientela::filter::Schema;
 use clientela::proto::pb;
 
@@ -14,7 +14,7 @@ impl Listing for Carts {
     const MOVING: &'static [&'static str] = &["update_time"];
 
     fn schema() -> Option<&'static Schema> {
-        Some(&FIELDS)
+        Some(TABLE.schema())
     }
 
     async fn prepare(&self, _: &Shop) {}

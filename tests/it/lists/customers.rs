@@ -1,7 +1,7 @@
 //! ListCustomers while customers are changed, created and deleted.
 
 use clientela::collation::sort_key;
-use clientela::customers::FIELDS;
+use clientela::customers::TABLE;
 use clientela::filter::Schema;
 use clientela::proto::pb;
 
@@ -15,7 +15,7 @@ impl Listing for Customers {
     const MOVING: &'static [&'static str] = &["last_name", "email", "update_time"];
 
     fn schema() -> Option<&'static Schema> {
-        Some(&FIELDS)
+        Some(TABLE.schema())
     }
 
     async fn prepare(&self, _: &Shop) {}

@@ -1,7 +1,7 @@
 //! ListGroups while groups are changed, created and deleted.
 
 use clientela::filter::Schema;
-use clientela::groups::FIELDS;
+use clientela::groups::TABLE;
 use clientela::proto::pb;
 use prost_types::FieldMask;
 
@@ -21,7 +21,7 @@ impl Listing for Groups {
         &["discount_percent", "state", "priority", "update_time"];
 
     fn schema() -> Option<&'static Schema> {
-        Some(&FIELDS)
+        Some(TABLE.schema())
     }
 
     async fn prepare(&self, _: &Shop) {}

@@ -1,10 +1,8 @@
 //! The mask of an update: it names fields that there are, and that the key may set.
 
 use super::{Malformed, Mode, Path, Walk};
-use crate::access::{
-    tables::{Field, Message},
-    wire::read::Reader,
-};
+use crate::contract::records::Reader;
+use crate::contract::{Field, Message};
 
 /// Paths that a mask may have.
 const MASK_PATHS_MAX: usize = 100;

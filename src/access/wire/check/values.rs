@@ -1,14 +1,12 @@
 //! The values of a field: one, a list, or the entries of a map.
 
 use super::{Malformed, Mode, Path, Walk};
+use crate::contract::records::{Reader, Wire};
+use crate::contract::{Field, Kind, Known, Message};
 use crate::{
-    access::{
-        tables::{Field, Kind, Known, Message},
-        wire::{
-            attributes,
-            read::{Reader, Wire},
-            value::{self, Broken},
-        },
+    access::wire::{
+        attributes,
+        value::{self, Broken},
     },
     error::Violation,
     limits::Rule,

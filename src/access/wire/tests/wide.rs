@@ -11,13 +11,8 @@ use prost_reflect::{
 };
 
 use super::*;
-use crate::{
-    access::{
-        tables::{PACKAGE, Tables},
-        wire::check::check_by,
-    },
-    proto::POOL,
-};
+use crate::contract::{PACKAGE, Tables};
+use crate::{access::wire::check::check_by, proto::POOL};
 
 /// Fields of text and their numbers; the comment of the first two says that they are required.
 const TEXTS: [(&str, i32); 5] = [

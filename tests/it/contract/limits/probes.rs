@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use std::fmt;
 
 use bytes::Bytes;
-use clientela::access::tables::Field;
+use clientela::contract::Field;
 use clientela::limits::Rule;
 use prost::Message as _;
 use prost_reflect::{

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use clientela::access::tables::{Field, Kind, MessageId, Shape, TABLES};
+use clientela::contract::{Field, Kind, MessageId, Shape, TABLES};
 use clientela::limits::Rule;
 use clientela::proto::pb::Role;
 use prost::Message as _;

@@ -4,6 +4,8 @@
 //! Nothing here reflects during a call. What the contract does not grant is not in the tables, and what
 //! is not in the tables is refused.
 
+pub(crate) mod records;
+
 use std::{
     collections::{HashMap, HashSet},
     sync::{Arc, LazyLock},
@@ -188,6 +190,20 @@ impl Tables {
     /// The place of the message of this name without the package.
     pub fn find(&self, name: &str) -> Option<MessageId> {
         self.ids.get(&format!("{PACKAGE}.{name}")).copied()
+    }
+
+    /// Whether these roles see the field at a path of a message.
+    pub fn may_read(&self, message: MessageId, path: &str, roles: Roles) -> bool {
+        let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+        let Some(field) = self.message(message).named(first) else {
+            return false;
+        };
+        let nested = match field.kind {
+            _ if rest.is_empty() => true,
+            Kind::Message(nested) => self.may_read(nested, rest, roles),
+            _ => false,
+        };
+        nested && field.readers.intersects(roles)
     }
 
     pub(super) fn build(pool: &DescriptorPool) -> Self {

@@ -6,17 +6,13 @@
 
 use std::cmp::Ordering;
 
-use sqlx::FromRow;
-use sqlx::postgres::PgRow;
-use sqlx::sqlite::SqliteRow;
-
-use super::leads::{Candidate, Index};
-use super::{Key, Order, Table};
+use super::Row;
+use super::leads::{Candidate, Index, Source};
+use super::order::{Key, Order};
 use crate::error::Result;
-use crate::feed::PageQuery;
 use crate::filter::Filter;
 use crate::limits;
-use crate::store::{Bind, Conn, Engine, SearchColumn, SearchTerms, Statement, dialect};
+use crate::store::{Conn, Engine, SearchColumn, SearchTerms, Statement};
 
 /// Rows that one page examines.
 const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
@@ -27,11 +23,9 @@ const GATHERED: i64 = 2_000;
 /// The query of a list: its table, filter, search and order.
 #[derive(Debug)]
 pub struct Examination<'e> {
-    /// The table.
-    pub table: &'static Table,
-    /// The columns that [`rows`](Self::rows) reads, each with its name in the result.
-    pub columns: &'static [(&'static str, &'static str)],
-    /// Whether the document of a row is read too, as `doc`.
+    /// The table and its indexes.
+    pub source: Source,
+    /// Whether the document of a row is read too.
     pub documents: bool,
     /// The shop.
     pub shop: &'e str,
@@ -60,81 +54,6 @@ pub enum Way {
     Gathered(Candidate),
 }
 
-/// A row with its document.
-pub type Document = (String, i64, String);
-
-/// A page of a table in the order of names, and after which id the next one begins.
-///
-/// # Errors
-/// The database's.
-pub async fn by_name(
-    conn: &mut Conn,
-    table: &'static Table,
-    condition: &'static str,
-    query: &PageQuery,
-    filter: &Filter,
-) -> Result<(Vec<Document>, Option<String>)> {
-    let order = Order::by_name(filter.schema());
-    let examination = Examination {
-        table,
-        columns: &[("c.id", "id"), ("c.version", "version")],
-        documents: true,
-        shop: &query.shop,
-        filter,
-        now: query.now,
-        condition,
-        search: None,
-        without: &[],
-        order: &order,
-    };
-    let way = examination.way(conn).await?;
-    let after = query.after.clone().map(Key::Text);
-    let after = after.as_ref().map(std::slice::from_ref);
-    let limit = usize::try_from(query.limit).unwrap_or_default();
-    let rows: Vec<Document> = examination.rows(conn, &way, after, limit).await?;
-    let next = if rows.len() == limit {
-        rows.last().map(|(id, ..)| id.clone())
-    } else {
-        let last: Option<Document> = examination.last(conn, &way, after).await?;
-        last.map(|(id, ..)| id)
-    };
-    Ok((rows, next))
-}
-
-/// A page, in the order of names, of the rows to which a condition leads. `select` adds the condition, from
-/// ` AND ` on.
-///
-/// # Errors
-/// The database's.
-pub async fn selected(
-    conn: &mut Conn,
-    table: &'static Table,
-    query: &PageQuery,
-    select: impl FnOnce(&mut Statement),
-) -> Result<Vec<Document>> {
-    let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
-    statement.push(table.from).push(" WHERE c.shop_id = ");
-    statement.bind(&*query.shop);
-    select(&mut statement);
-    if let Some(filter) = &query.filter {
-        statement.push(" AND ").push_filter(filter, query.now);
-    }
-    if let Some(after) = &query.after {
-        statement.push(" AND c.id > ").bind(&**after);
-    }
-    statement
-        .push(" ORDER BY c.id LIMIT ")
-        .push_number(query.limit);
-    Ok(statement.fetch_all(conn).await?)
-}
-
-/// Adds the condition that a row has one of these ids.
-pub fn push_ids(statement: &mut Statement, ids: &[String]) {
-    let ids = statement.keep(Bind::Texts(ids.to_vec()));
-    let any = dialect::any_of(statement.engine(), "c.id", &ids);
-    statement.push(" AND ").push_piece(&any);
-}
-
 impl Examination<'_> {
     /// Chooses the rows that a page scans.
     ///
@@ -142,7 +61,7 @@ impl Examination<'_> {
     /// The database's.
     pub async fn way(&self, conn: &mut Conn) -> Result<Way> {
         let search = self.search.map(|(_, terms)| terms);
-        let mut candidates = self.table.candidates(self.filter, self.now, search);
+        let mut candidates = self.source.candidates(self.filter, self.now, search);
         candidates.retain(|candidate| !self.without.contains(&candidate.lead.path));
         if let Some(unique) = candidates.iter().position(Candidate::is_unique) {
             return Ok(Way::Along(candidates.swap_remove(unique)));
@@ -186,7 +105,7 @@ impl Examination<'_> {
             statement.push("SELECT CAST(");
             statement.push_number(i64::try_from(index).unwrap_or_default());
             statement.push(" AS BIGINT) AS lead, COUNT(*) AS found FROM (");
-            candidate.push_rows(self.table, self.shop, GATHERED + 1, &mut statement);
+            candidate.push_rows(self.source, self.shop, GATHERED + 1, &mut statement);
             statement.push(") AS f");
         }
         let mut rows: Vec<(i64, i64)> = statement.fetch_all(conn).await?;
@@ -198,30 +117,28 @@ impl Examination<'_> {
     ///
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
-    pub async fn rows<R>(
+    pub async fn rows(
         &self,
         conn: &mut Conn,
         way: &Way,
         place: Option<&[Key]>,
         limit: usize,
-    ) -> Result<Vec<R>>
-    where
-        R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
-        let mut statement = Statement::new(conn.engine(), "SELECT ");
-        for (index, (_, name)) in self.columns.iter().enumerate() {
-            statement.push(if index == 0 { "e." } else { ", e." });
-            statement.push(name);
-        }
+    ) -> Result<Vec<Row>> {
+        let mut statement = Statement::new(conn.engine(), "SELECT e.id, e.version, ");
         if self.documents {
             statement
-                .push(", (SELECT d.doc FROM ")
-                .push(self.table.documents);
-            statement.push(" WHERE d.id = e.id AND d.shop_id = ");
-            statement.bind(self.shop).push(") AS doc");
+                .push("(SELECT d.doc FROM ")
+                .push(self.source.table);
+            statement.push(" d WHERE d.id = e.id AND d.shop_id = ");
+            statement.bind(self.shop).push(")");
+        } else {
+            statement.push("''");
+        }
+        for index in 0..self.order.columns() {
+            statement.push(", e.key").push_number(index);
         }
         statement.push(" FROM (");
-        self.push_select(&mut statement);
+        self.push_select(&mut statement, "");
         statement.push(", (");
         self.push_matches(&mut statement);
         statement.push(") AS fits");
@@ -237,23 +154,17 @@ impl Examination<'_> {
     ///
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
-    pub async fn last<R>(
+    pub async fn last(
         &self,
         conn: &mut Conn,
         way: &Way,
         place: Option<&[Key]>,
-    ) -> Result<Option<R>>
-    where
-        R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
-    {
+    ) -> Result<Option<Row>> {
         if matches!(way, Way::Gathered(_)) || self.is_unjudged() {
             return Ok(None);
         }
         let mut statement = Statement::new(conn.engine(), "");
-        self.push_select(&mut statement);
-        if self.documents {
-            statement.push(", '' AS doc");
-        }
+        self.push_select(&mut statement, ", ''");
         self.push_after(&mut statement, way, place)?;
         // This passes over what was just examined, which is bounded: no page costs more than the first.
         statement.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
@@ -274,11 +185,12 @@ impl Examination<'_> {
         self.filter.is_everything() && self.condition.is_empty() && self.search.is_none()
     }
 
-    fn push_select(&self, statement: &mut Statement) {
-        for (index, (column, name)) in self.columns.iter().enumerate() {
-            statement.push(if index == 0 { "SELECT " } else { ", " });
-            statement.push(column).push(" AS ").push(name);
-        }
+    /// Adds the `SELECT` of a row without its document.
+    fn push_select(&self, statement: &mut Statement, between: &'static str) {
+        statement
+            .push("SELECT c.id AS id, c.version AS version")
+            .push(between);
+        self.order.push_columns(statement);
     }
 
     /// Adds the FROM clause.
@@ -286,8 +198,8 @@ impl Examination<'_> {
         let shop = self.shop;
         match way {
             Way::Whole => {
-                statement.push(" FROM ").push(self.table.from);
-                statement.push(" WHERE c.shop_id = ").bind(shop);
+                statement.push(" FROM ").push(self.source.table);
+                statement.push(" c WHERE c.shop_id = ").bind(shop);
             }
             Way::Along(candidate) => {
                 // `CROSS JOIN` has SQLite keep the order of the tables.
@@ -301,32 +213,32 @@ impl Examination<'_> {
                     statement
                         .push(from)
                         .push(" CROSS JOIN ")
-                        .push(self.table.from);
+                        .push(self.source.table);
                     statement
-                        .push(" WHERE ")
+                        .push(" c WHERE ")
                         .push(of_shop)
                         .push(" = ")
                         .bind(shop);
                     statement.push(" AND c.id = ").push(id);
                     statement.push(" AND c.shop_id = ").bind(shop);
                 } else {
-                    statement.push(self.table.from);
-                    statement.push(" WHERE c.shop_id = ").bind(shop);
+                    statement.push(self.source.table);
+                    statement.push(" c WHERE c.shop_id = ").bind(shop);
                 }
                 candidate.push_condition(statement);
             }
             Way::Gathered(candidate) => match statement.engine() {
                 Engine::Sqlite => {
                     statement.push(" FROM (");
-                    candidate.push_ids(self.table, shop, EXAMINED, statement);
-                    statement.push(") AS f CROSS JOIN ").push(self.table.from);
-                    statement.push(" WHERE c.id = f.id AND c.shop_id = ");
+                    candidate.push_ids(self.source, shop, EXAMINED, statement);
+                    statement.push(") AS f CROSS JOIN ").push(self.source.table);
+                    statement.push(" c WHERE c.id = f.id AND c.shop_id = ");
                     statement.bind(shop);
                 }
                 Engine::Postgres => {
-                    statement.push(" FROM ").push(self.table.from);
-                    statement.push(" WHERE c.id = ANY(ARRAY(");
-                    candidate.push_ids(self.table, shop, EXAMINED, statement);
+                    statement.push(" FROM ").push(self.source.table);
+                    statement.push(" c WHERE c.id = ANY(ARRAY(");
+                    candidate.push_ids(self.source, shop, EXAMINED, statement);
                     statement.push(")) AND c.shop_id = ").bind(shop);
                 }
             },

@@ -1,102 +1,15 @@
-//! What the lists of all areas share: filters and orders as refusals of the contract, pages by keyset,
-//! and counts.
+//! The order of a list.
 //!
 //! Invariant: an order always ends with the name, so every row has one place in it, and a page begins
 //! right after the last row of the page before, whatever was written in between.
 
-mod examine;
-mod leads;
-
-use std::time::{Duration, Instant};
-
-use prost::Message;
 use serde::{Deserialize, Serialize};
-use tonic::Code;
 
+use super::page::{bad_token, refusal};
 use crate::error::{Error, Result};
-use crate::filter::{self, Direction, Filter, FilterError, Kind, Record, Schema, Value};
-use crate::limits;
-use crate::proto::pb::{Count, CountMode, ErrorReason};
-use crate::store::{Bind, Conn, Engine, PageToken, RequestDigest, Statement, StoreMeta, page_size};
-
-pub use examine::{Examination, Way, by_name, push_ids, selected};
-pub use leads::{Entries, Index, Lead, Pairs, Table};
-
-/// A checked filter.
-///
-/// # Errors
-/// INVALID_FILTER.
-pub fn filter(
-    text: &str,
-    schema: &'static Schema,
-    visible: &dyn Fn(&str) -> bool,
-) -> Result<Filter> {
-    Filter::parse(text, schema, visible).map_err(|e| refusal(ErrorReason::InvalidFilter, e))
-}
-
-fn refusal(reason: ErrorReason, error: FilterError) -> Error {
-    let position = error.position.to_string();
-    let refusal = Error::new(Code::InvalidArgument, reason, error.to_string());
-    let mut refusal = refusal.with("position", position);
-    if let Some(nearest) = error.nearest {
-        refusal = refusal.with("nearest", nearest);
-    }
-    if !error.allowed.is_empty() {
-        refusal = refusal.with("allowed", error.allowed.join(", "));
-    }
-    refusal
-}
-
-/// How many entries a page has at the most.
-///
-/// # Errors
-/// INVALID_FIELD for a size below zero.
-pub fn size(asked: i32) -> Result<usize> {
-    page_size(asked).ok_or_else(|| {
-        Error::invalid_field("page_size", "OUT_OF_RANGE", "a page has no negative size")
-    })
-}
-
-/// How many rows to read for a page of `size`: one more tells whether another page follows.
-#[must_use]
-pub fn more(size: usize) -> i64 {
-    i64::try_from(size + 1).expect("a page has at most 1,000 entries")
-}
-
-/// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps
-/// the calls waiting that are to run on the same thread. Not for writes, whose transaction others wait for.
-pub struct Pauses(Instant);
-
-impl Pauses {
-    /// How long a page computes at a time.
-    const AFTER: Duration = Duration::from_micros(500);
-
-    /// Begins to compute.
-    #[must_use]
-    pub fn begin() -> Self {
-        Self(Instant::now())
-    }
-
-    /// Pauses, if it is time to. To be called between two rows.
-    pub async fn take(&mut self) {
-        if self.0.elapsed() >= Self::AFTER {
-            tokio::task::yield_now().await;
-            self.0 = Instant::now();
-        }
-    }
-}
-
-/// An answer that clients accept.
-///
-/// # Errors
-/// ANSWER_TOO_LARGE.
-pub fn fits<M: Message>(answer: M) -> Result<M> {
-    if answer.encoded_len() <= limits::RESPONSE_BYTES_MAX {
-        Ok(answer)
-    } else {
-        Err(Error::answer_too_large())
-    }
-}
+use crate::filter::{self, Direction, Kind, Schema};
+use crate::proto::pb::ErrorReason;
+use crate::store::{Bind, Engine, Statement};
 
 /// The value of a column by which rows are ordered, as a page token carries it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -163,40 +76,31 @@ impl Order {
     }
 
     /// Whether rows lie in the order of their ids, up or down.
-    fn is_by_id(&self) -> bool {
+    pub(super) fn is_by_id(&self) -> bool {
         self.keys.len() == 1
     }
 
     /// Whether rows lie in the order of a field, and of their ids where that is alike.
-    fn is_by(&self, path: &str) -> bool {
+    pub(super) fn is_by(&self, path: &str) -> bool {
         self.keys.len() == 2 && self.first() == path
     }
 
     /// The field that decides first.
-    fn first(&self) -> &'static str {
+    pub(super) fn first(&self) -> &'static str {
         self.schema.fields[self.keys[0].0].path
     }
 
-    /// The place of a row; ids stand for names.
-    #[must_use]
-    pub fn place(&self, row: &dyn Record) -> Vec<Key> {
-        self.keys
-            .iter()
-            .map(|(field, _)| match row.value(*field) {
-                Value::Int(number) => Key::Int(number),
-                Value::Bool(value) => Key::Bool(value),
-                Value::Text(text) => {
-                    let id = text.rsplit('/').next().unwrap_or_default();
-                    let is_name = *field == self.schema.index("name");
-                    Key::Text(if is_name {
-                        id.to_owned()
-                    } else {
-                        text.into_owned()
-                    })
-                }
-                _ => Key::Text(String::new()),
-            })
-            .collect()
+    /// The number of columns that say the place of a row beside its id.
+    pub(super) fn columns(&self) -> i64 {
+        i64::try_from(self.keys.len() - 1).unwrap_or_default()
+    }
+
+    /// Adds these columns, as `key0` and so on.
+    pub(super) fn push_columns(&self, statement: &mut Statement) {
+        for (number, (field, _)) in (0..self.columns()).zip(&self.keys) {
+            statement.push(", ").push(self.schema.fields[*field].column);
+            statement.push(" AS key").push_number(number);
+        }
     }
 
     /// Adds the condition that a row comes after a place.
@@ -242,7 +146,7 @@ impl Order {
     /// Adds a condition that each row meets. It leads SQLite to the index of the first field where no index
     /// has the whole order: it then sorts only rows that are alike in that field. PostgreSQL finds this way
     /// by itself.
-    fn push_from_first(&self, statement: &mut Statement) {
+    pub(super) fn push_from_first(&self, statement: &mut Statement) {
         let [(field, _), _, _, ..] = self.keys[..] else {
             return;
         };
@@ -264,7 +168,7 @@ impl Order {
     ///
     /// # Errors
     /// INVALID_PAGE_TOKEN when the place is none of this order.
-    fn push_by_id(
+    pub(super) fn push_by_id(
         &self,
         statement: &mut Statement,
         column: &'static str,
@@ -301,53 +205,9 @@ impl Order {
     }
 }
 
-/// The position in a page token; none for the first page.
-///
-/// # Errors
-/// INVALID_PAGE_TOKEN.
-pub fn open<P: serde::de::DeserializeOwned>(
-    meta: &StoreMeta,
-    request: &RequestDigest,
-    token: &str,
-) -> Result<Option<P>> {
-    PageToken::open(meta, request, token).map_err(|_| bad_token())
-}
-
-fn bad_token() -> Error {
-    Error::new(
-        Code::InvalidArgument,
-        ErrorReason::InvalidPageToken,
-        "the page token does not belong to this request",
-    )
-}
-
-/// Counts what `matching` selects, as far as the caller wants it counted. `matching` has no `LIMIT`.
-///
-/// # Errors
-/// The database's; INVALID_FIELD for a mode that does not exist.
-pub async fn count(conn: &mut Conn, mode: i32, matching: &Statement) -> Result<Option<Count>> {
-    let limit = match CountMode::try_from(mode) {
-        Ok(CountMode::Unspecified | CountMode::None) => return Ok(None),
-        Ok(CountMode::Estimate) => limits::COUNT_ESTIMATE_MAX,
-        Ok(CountMode::Exact) => limits::COUNT_EXACT_MAX,
-        Err(_) => return Err(Error::invalid_field("count", "INVALID", "no such mode")),
-    };
-    let mut statement = matching.clone();
-    statement.enclose("SELECT COUNT(*) FROM (");
-    statement
-        .push(" LIMIT ")
-        .push_number(limit + 1)
-        .push(") AS matching");
-    let rows: Vec<(i64,)> = statement.fetch_all(conn).await?;
-    let counted = rows.first().map_or(0, |row| row.0);
-    Ok(Some(Count {
-        value: counted.min(limit),
-        at_least: counted > limit,
-    }))
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::page::filter;
     use super::*;
     use crate::filter::Field;
 
@@ -358,18 +218,6 @@ mod tests {
         ],
     };
 
-    struct Thing;
-
-    impl Record for Thing {
-        fn value(&self, field: usize) -> Value<'_> {
-            if field == 0 {
-                Value::text("things/a")
-            } else {
-                Value::Int(3)
-            }
-        }
-    }
-
     fn order(text: &str) -> Result<Order> {
         Order::parse(text, &SCHEMA, &|_| true)
     }
@@ -377,13 +225,12 @@ mod tests {
     #[test]
     fn a_page_begins_after_the_last_row_in_every_key() {
         let order = order("size desc").unwrap();
-        let place = order.place(&Thing);
+        let place = [Key::Int(3), Key::Text("a".to_owned())];
         let mut statement = Statement::new(Engine::Sqlite, "");
 
         order.push_after(&mut statement, &place).unwrap();
         order.push(&mut statement);
 
-        assert_eq!(place, [Key::Int(3), Key::Text("a".to_owned())]);
         assert_eq!(
             statement.text(),
             "t.size <= $1 AND (t.size < $2 OR t.size = $3 AND (t.id > $4)) \
@@ -416,6 +263,5 @@ mod tests {
         let mut statement = Statement::new(Engine::Sqlite, "");
 
         assert!(order("").unwrap().push_after(&mut statement, &[]).is_err());
-        assert!(size(-1).is_err());
     }
 }

@@ -3,17 +3,15 @@
 //! Invariant: whatever matches a filter is among the rows of each of its [`Candidate`]s, so a page may
 //! begin with any of them.
 
-use super::Order;
+use super::order::Order;
 use crate::filter::{Bind as Literal, Filter};
 use crate::store::{Bind, Engine, SearchColumn, SearchTerms, Statement};
 
-/// A table whose rows are listed. Its columns are named by the alias `c`.
-#[derive(Debug)]
-pub struct Table {
-    /// The table with its alias, as `customers c`.
-    pub from: &'static str,
-    /// The table with the alias `d`, from which documents are read.
-    pub documents: &'static str,
+/// Where rows are examined: a table of the database, named by the alias `c`, and its indexes.
+#[derive(Clone, Copy, Debug)]
+pub struct Source {
+    /// The table.
+    pub table: &'static str,
     /// The indexes that may lead to rows; of one field the better first.
     pub leads: &'static [Lead],
 }
@@ -102,7 +100,7 @@ impl From<Literal> for Bind {
     }
 }
 
-impl Table {
+impl Source {
     /// Returns the indexes that can serve a filter or a search.
     pub(super) fn candidates(
         &self,
@@ -188,7 +186,13 @@ impl Candidate {
     }
 
     /// Adds a `SELECT` of the ids of at most so many rows, as `id`.
-    pub(super) fn push_ids(&self, table: &Table, shop: &str, most: i64, statement: &mut Statement) {
+    pub(super) fn push_ids(
+        &self,
+        source: Source,
+        shop: &str,
+        most: i64,
+        statement: &mut Statement,
+    ) {
         statement.push("SELECT ");
         match (&self.lead.index, &self.asked) {
             (Index::Pairs(pairs), _) => {
@@ -205,15 +209,15 @@ impl Candidate {
             }
             (Index::Words(column), Asked::Words(terms)) if statement.engine() == Engine::Sqlite => {
                 statement.push("c.id AS id FROM ").push(column.fts);
-                statement.push(" CROSS JOIN ").push(table.from);
+                statement.push(" CROSS JOIN ").push(source.table).push(" c");
                 terms.push_indexed(column, statement.push(" WHERE "));
                 statement.push(" AND ").push(column.id).push(" = ");
                 statement.push(column.fts).push(".rowid AND c.shop_id = ");
                 statement.bind(shop);
             }
             _ => {
-                statement.push("c.id AS id FROM ").push(table.from);
-                statement.push(" WHERE c.shop_id = ").bind(shop);
+                statement.push("c.id AS id FROM ").push(source.table);
+                statement.push(" c WHERE c.shop_id = ").bind(shop);
             }
         }
         self.push_condition(statement);
@@ -224,7 +228,7 @@ impl Candidate {
     /// of a search may lie in rows of other shops too.
     pub(super) fn push_rows(
         &self,
-        table: &Table,
+        source: Source,
         shop: &str,
         most: i64,
         statement: &mut Statement,
@@ -236,7 +240,7 @@ impl Candidate {
             terms.push_indexed(column, statement.push(" WHERE "));
             statement.push(" LIMIT ").push_number(most);
         } else {
-            self.push_ids(table, shop, most, statement);
+            self.push_ids(source, shop, most, statement);
         }
     }
 

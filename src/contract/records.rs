@@ -1,6 +1,8 @@
 //! Reads protobuf records one after the other.
 
-use crate::access::wire::Malformed;
+/// The bytes are not the message that they should be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Malformed;
 
 /// The largest number that a field can have.
 const NUMBER_MAX: u64 = (1 << 29) - 1;

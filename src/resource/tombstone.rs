@@ -1,16 +1,17 @@
-//! The last versions of deleted names, from which a name created again goes on.
+//! The last versions of deleted names, from which a name that is created again goes on.
 
-use crate::{
-    error::Result,
-    feed::Kind,
-    on, on_write,
-    store::{Conn, Tx},
-};
+use crate::error::Result;
+use crate::feed::Kind;
+use crate::store::{Conn, Tx};
+use crate::{execute, on};
 
 const LAST: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
 
 /// The last version of a deleted name; 0 if there never was one.
-pub(super) async fn last_version(conn: &mut Conn, shop: &str, kind: Kind, id: &str) -> Result<i64> {
+///
+/// # Errors
+/// The database's.
+pub async fn last_version(conn: &mut Conn, shop: &str, kind: Kind, id: &str) -> Result<i64> {
     let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(LAST)
         .bind(shop)
         .bind(kind.number())
@@ -26,7 +27,10 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
     DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
 
 /// Keeps the last version of a deleted name.
-pub(super) async fn bury(
+///
+/// # Errors
+/// The database's.
+pub async fn bury(
     tx: &mut Tx,
     shop: &str,
     kind: Kind,
@@ -34,14 +38,14 @@ pub(super) async fn bury(
     version: i64,
     now: i64,
 ) -> Result<()> {
-    on_write!(tx, |e| sqlx::query(BURY)
-        .bind(shop)
-        .bind(kind.number())
-        .bind(id)
-        .bind(version)
-        .bind(now)
-        .execute(e)
-        .await
-        .map(drop))?;
+    execute!(
+        tx,
+        sqlx::query(BURY)
+            .bind(shop)
+            .bind(kind.number())
+            .bind(id)
+            .bind(version)
+            .bind(now)
+    )?;
     Ok(())
 }

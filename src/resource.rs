@@ -1,0 +1,30 @@
+//! The kit: what all resources share, so that an area adds rules and no plumbing.
+//!
+//! A [`Table`] has one row for each field that filters and orders may name. From it follow the filter's schema,
+//! the field's value in memory, the indexes that lead to rows, the pages of lists and the snapshots of watches.
+
+mod describe;
+mod examine;
+mod leads;
+mod list;
+mod order;
+pub mod page;
+mod read;
+mod row;
+mod stored;
+mod table;
+pub mod tombstone;
+mod watch;
+mod write;
+
+pub use leads::{Entries, Index, Pairs};
+pub use list::{List, PAGE_BYTES_MAX, Page, Query, list};
+pub use page::{Pauses, fits};
+pub use read::get;
+pub use row::Row;
+pub use stored::{Faults, Head, Resource, load, name_of, not_found, parse, put};
+pub use table::{Column, Seen, Table};
+pub use watch::watch;
+pub use write::{
+    change, create, delete, delete_row, existing, insert_row, locks, name_taken, update, write,
+};

@@ -1,0 +1,267 @@
+//! Lists: pages of a table, by filter, order and search.
+
+use std::sync::Arc;
+
+use futures::FutureExt as _;
+use prost::{Message, Name};
+
+use super::examine::{Examination, Way};
+use super::order::{Key, Order};
+use super::page::{self, Pauses};
+use super::{Resource, Row, Table};
+use crate::caller::Caller;
+use crate::error::Result;
+use crate::filter::Filter;
+use crate::limits;
+use crate::proto::pb::Count;
+use crate::store::{Conn, PageToken, RequestDigest, SearchColumn, SearchTerms, Store, StoreMeta};
+
+/// A page ends before its answer becomes larger than this.
+pub const PAGE_BYTES_MAX: usize = limits::RESPONSE_BYTES_MAX * 3 / 4;
+
+/// What the requests of all lists have.
+#[derive(Debug, Default)]
+pub struct Query<'q> {
+    /// The filter.
+    pub filter: &'q str,
+    /// The order; empty for that of names.
+    pub order_by: &'q str,
+    /// The most entries of the page; 0 for the default.
+    pub page_size: i32,
+    /// Where the page begins; empty for the first.
+    pub page_token: &'q str,
+    /// How all that match are counted, a [`CountMode`](crate::proto::pb::CountMode).
+    pub count: i32,
+}
+
+/// A list that was asked for, checked but for its token.
+pub struct List<M: 'static> {
+    table: &'static Table<M>,
+    shop: Arc<str>,
+    filter: Filter,
+    order: Order,
+    size: usize,
+    count: i32,
+    token: String,
+    digest: RequestDigest,
+    meta: StoreMeta,
+    now: i64,
+    condition: &'static str,
+    search: Option<(&'static SearchColumn, SearchTerms)>,
+    without: &'static [&'static str],
+}
+
+/// A page of a list.
+#[derive(Debug)]
+pub struct Page<M> {
+    /// The resources.
+    pub items: Vec<M>,
+    /// Where the next page begins; empty if this is the last.
+    pub next_page_token: String,
+    /// How many match, if that was asked.
+    pub count: Option<Count>,
+}
+
+/// The rows of a page, before their resources are made.
+pub struct Found {
+    /// The rows, at most as many as the page has.
+    pub rows: Vec<Row>,
+    way: Way,
+    place: Option<Vec<Key>>,
+    /// Whether rows follow that the page has no room for.
+    more: bool,
+    /// Whether no row can match.
+    nothing: bool,
+    now: i64,
+}
+
+impl<M: Message + Name + Default> List<M> {
+    /// The list of a call. Its token belongs to the RPC, the shop, the filter and the order.
+    ///
+    /// # Errors
+    /// INVALID_FILTER, INVALID_ORDER_BY, INVALID_FIELD.
+    pub fn new(
+        store: &Store,
+        table: &'static Table<M>,
+        caller: &Caller,
+        rpc: &'static str,
+        query: &Query<'_>,
+    ) -> Result<Self> {
+        let visible = table.visible_to(caller.roles);
+        Ok(Self {
+            table,
+            shop: Arc::clone(&caller.shop),
+            filter: page::filter(query.filter, table.schema(), &visible)?,
+            order: Order::parse(query.order_by, table.schema(), &visible)?,
+            size: page::size(query.page_size)?,
+            count: query.count,
+            token: query.page_token.to_owned(),
+            digest: RequestDigest::new(rpc, &caller.shop)
+                .field("filter", query.filter)
+                .field("order_by", query.order_by),
+            meta: store.meta().clone(),
+            now: store.clock().now(),
+            condition: table.living,
+            search: None,
+            without: &[],
+        })
+    }
+
+    /// The list with a further value to which its tokens belong.
+    #[must_use]
+    pub fn bound_to(self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
+        let digest = self.digest.field(name, value);
+        Self { digest, ..self }
+    }
+
+    /// The list of the rows that meet a condition, in place of those that exist for callers. Some indexes may not
+    /// lead to all of them.
+    #[must_use]
+    pub fn condition(self, condition: &'static str, without: &'static [&'static str]) -> Self {
+        Self {
+            condition,
+            without,
+            ..self
+        }
+    }
+
+    /// The list of rows in which these words occur.
+    #[must_use]
+    pub fn searching(self, column: &'static SearchColumn, terms: Option<SearchTerms>) -> Self {
+        let search = terms.map(|terms| (column, terms));
+        Self { search, ..self }
+    }
+
+    /// Whether the order names a field.
+    pub fn is_ordered_by(&self, path: &str) -> bool {
+        self.order.has(path)
+    }
+
+    /// What `now` is in the filter of a page.
+    pub fn now(&self) -> i64 {
+        self.now
+    }
+
+    /// Reads a page of resources that are made from their documents.
+    ///
+    /// # Errors
+    /// The database's; INVALID_PAGE_TOKEN.
+    pub async fn read(&self, conn: &mut Conn) -> Result<Page<M>> {
+        let mut found = self.find(conn, true).await?;
+        let mut items: Vec<M> = Vec::with_capacity(found.rows.len());
+        let mut bytes = 0;
+        let mut pauses = Pauses::begin();
+        for row in &mut found.rows {
+            pauses.take().await;
+            let doc = std::mem::take(&mut row.doc);
+            let item = (self.table.read)(row.id.clone(), row.version, &doc)?;
+            bytes += item.encoded_len();
+            if bytes > PAGE_BYTES_MAX && !items.is_empty() {
+                break;
+            }
+            items.push(item);
+        }
+        self.page(conn, found, items).await
+    }
+
+    /// Finds the rows of a page, with or without their documents.
+    ///
+    /// # Errors
+    /// The database's; INVALID_PAGE_TOKEN.
+    pub async fn find(&self, conn: &mut Conn, documents: bool) -> Result<Found> {
+        let position: Option<(i64, Vec<Key>)> = page::open(&self.meta, &self.digest, &self.token)?;
+        let (now, place) = match position {
+            Some((now, place)) => (now, Some(place)),
+            None => (self.now, None),
+        };
+        let examination = self.examination(now, documents);
+        let way = examination.way(conn).await?;
+        let nothing = self
+            .search
+            .as_ref()
+            .is_some_and(|(_, terms)| terms.find_nothing());
+        let mut rows = if nothing {
+            Vec::new()
+        } else {
+            // One more than the page has, so that it knows whether it is the last.
+            examination
+                .rows(conn, &way, place.as_deref(), self.size + 1)
+                .await?
+        };
+        let more = rows.len() > self.size;
+        rows.truncate(self.size);
+        Ok(Found {
+            rows,
+            way,
+            place,
+            more,
+            nothing,
+            now,
+        })
+    }
+
+    /// The page of the resources that were made of the first rows.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn page(&self, conn: &mut Conn, found: Found, items: Vec<M>) -> Result<Page<M>> {
+        let Found {
+            rows,
+            way,
+            place,
+            more,
+            nothing,
+            now,
+        } = found;
+        let examination = self.examination(now, false);
+        let last = if more || items.len() < rows.len() {
+            let last = items.len().checked_sub(1);
+            last.and_then(|last| rows.into_iter().nth(last))
+        } else if nothing {
+            None
+        } else {
+            examination.last(conn, &way, place.as_deref()).await?
+        };
+        let next_page_token = last.map_or_else(String::new, |row| {
+            PageToken::seal(&self.meta, &self.digest, &(now, row.place()))
+        });
+        let matching = examination.matching(conn.engine(), &way);
+        let count = page::count(conn, self.count, &matching).await?;
+        Ok(Page {
+            items,
+            next_page_token,
+            count,
+        })
+    }
+
+    fn examination(&self, now: i64, documents: bool) -> Examination<'_> {
+        let search = self.search.as_ref();
+        Examination {
+            source: self.table.source(),
+            documents,
+            shop: &self.shop,
+            filter: &self.filter,
+            now,
+            condition: self.condition,
+            search: search.map(|(column, terms)| (*column, terms)),
+            without: self.without,
+            order: &self.order,
+        }
+    }
+}
+
+/// A page of the resources that exist for callers.
+///
+/// # Errors
+/// Those of [`List::new`] and [`List::read`].
+pub async fn list<R: Resource>(
+    store: &Store,
+    caller: &Caller,
+    rpc: &'static str,
+    query: &Query<'_>,
+) -> Result<Page<R::Message>> {
+    let list = List::new(store, R::table(), caller, rpc, query)?;
+    store
+        .snapshot(|conn| async move { list.read(conn).await }.boxed())
+        .await
+}

@@ -1,0 +1,214 @@
+//! Resources as they are stored: a row with a document, and columns for what is filtered and ordered by.
+
+use std::future::Future;
+
+use prost::{Message, Name};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::{Row, Table};
+use crate::caller::Caller;
+use crate::error::{Error, Result, Violation};
+use crate::store::{Bind, Conn, LockKey, Statement, Tx};
+
+/// A resource that the kit reads and writes. An area adds its rules.
+pub trait Resource:
+    Clone + PartialEq + Default + Serialize + DeserializeOwned + Send + Sync + 'static
+{
+    /// Its message in the contract.
+    type Message: Message + Name + Default + Send + Sync;
+
+    /// What refusals and requests call it, as `title`.
+    const NOUN: &'static str;
+
+    /// Its table.
+    fn table() -> &'static Table<Self::Message>;
+
+    /// Its id and its version.
+    fn head(&self) -> (&str, i64);
+
+    /// What the kit sets of it.
+    fn head_mut(&mut self) -> Head<'_>;
+
+    /// Its message, without derived fields.
+    fn message(&self) -> Self::Message;
+
+    /// The etag in a message that a caller sent; empty for any version.
+    fn etag_in(sent: &Self::Message) -> &str;
+
+    /// Gives a field the value that was sent, or its default where none was.
+    fn set(&mut self, sent: &Self::Message, path: &str, faults: &mut Faults);
+
+    /// The columns that no field has, with their values.
+    fn columns(&self) -> Vec<(&'static str, Bind)> {
+        Vec::new()
+    }
+
+    /// The lock of its row.
+    fn lock(shop: &str, id: &str) -> LockKey {
+        LockKey::of(Self::NOUN, shop, id)
+    }
+
+    /// Refuses a new or changed resource for what the database says, and sets what follows from that. `before` is
+    /// None for a new one.
+    fn check(
+        tx: &mut Tx,
+        caller: &Caller,
+        before: Option<&Self>,
+        after: &mut Self,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (tx, caller, before, after);
+        std::future::ready(Ok(()))
+    }
+
+    /// Refuses to delete a resource that has to stay.
+    ///
+    /// # Errors
+    /// The area's.
+    fn may_be_deleted(&self) -> Result<()> {
+        Ok(())
+    }
+
+    /// Does what follows from a write: in its transaction, after the row and its change. `before` is None for a new
+    /// resource, `after` for one that is gone.
+    fn written(
+        tx: &mut Tx,
+        caller: &Caller,
+        before: Option<&Self>,
+        after: Option<&Self>,
+        now: i64,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (tx, caller, before, after, now);
+        std::future::ready(Ok(()))
+    }
+}
+
+/// What the kit sets of a resource.
+pub struct Head<'r> {
+    /// The last part of its name.
+    pub id: &'r mut String,
+    /// Grows by one with each change.
+    pub version: &'r mut i64,
+    /// When it was created, in microseconds.
+    pub create_time: &'r mut i64,
+    /// When it last changed, in microseconds.
+    pub update_time: &'r mut i64,
+}
+
+/// What is wrong with the fields of a request.
+#[derive(Debug)]
+pub struct Faults {
+    noun: &'static str,
+    violations: Vec<Violation>,
+}
+
+impl Faults {
+    pub(super) fn none(noun: &'static str) -> Self {
+        let violations = Vec::new();
+        Self { noun, violations }
+    }
+
+    /// Adds that a field is refused.
+    pub fn refuse(&mut self, path: &str, reason: &'static str, text: impl Into<String>) {
+        let path = format!("{}.{path}", self.noun);
+        self.violations.push(Violation::new(path, reason, text));
+    }
+
+    pub(super) fn into_result(self) -> Result<()> {
+        if self.violations.is_empty() {
+            Ok(())
+        } else {
+            Err(Error::invalid(self.violations))
+        }
+    }
+}
+
+/// The full name of a resource.
+pub fn name_of<R: Resource>(id: &str) -> String {
+    format!("{}/{id}", R::table().collection)
+}
+
+/// There is no such resource, or the caller may not know of it.
+pub fn not_found<R: Resource>() -> Error {
+    Error::not_found(R::NOUN)
+}
+
+/// The resource of a row.
+///
+/// # Errors
+/// When the document is damaged.
+pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
+    let mut resource: R = serde_json::from_str(doc)
+        .map_err(|error| Error::corrupt(R::table().collection, &id, error))?;
+    let head = resource.head_mut();
+    *head.id = id;
+    *head.version = version;
+    Ok(resource)
+}
+
+/// One resource of a shop; None if there is none of this id.
+///
+/// # Errors
+/// The database's.
+pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<R>> {
+    let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
+    statement
+        .push(R::table().collection)
+        .push(" c WHERE c.shop_id = ");
+    statement.bind(shop).push(" AND c.id = ").bind(id);
+    let row: Option<Row> = statement.fetch_all(conn).await?.pop();
+    row.map(|row| parse(row.id, row.version, &row.doc))
+        .transpose()
+}
+
+/// Writes a row, new or changed.
+///
+/// # Errors
+/// The database's.
+pub async fn put<R: Resource>(tx: &mut Tx, shop: &str, resource: &R) -> Result<()> {
+    let table = R::table();
+    let doc = serde_json::to_string(resource).map_err(Error::internal)?;
+    let (id, version) = resource.head();
+    let mut columns: Vec<(&'static str, Bind)> = vec![
+        ("shop_id", shop.into()),
+        ("id", id.into()),
+        ("version", version.into()),
+        ("doc", doc.into()),
+    ];
+    columns.extend(table.values(&resource.message()));
+    columns.extend(resource.columns());
+    let mut statement = Statement::new(tx.engine(), "INSERT INTO ");
+    statement.push(table.collection);
+    for (place, (column, _)) in columns.iter().enumerate() {
+        statement
+            .push(if place == 0 { " (" } else { ", " })
+            .push(column);
+    }
+    statement.push(") VALUES ");
+    for (place, (_, value)) in columns.iter().enumerate() {
+        statement
+            .push(if place == 0 { "(" } else { ", " })
+            .bind(value.clone());
+    }
+    statement.push(") ON CONFLICT (shop_id, id) DO UPDATE SET ");
+    for (place, (column, _)) in columns.iter().skip(2).enumerate() {
+        statement
+            .push(if place == 0 { "" } else { ", " })
+            .push(column);
+        statement.push(" = excluded.").push(column);
+    }
+    statement.execute(tx).await
+}
+
+/// Removes a row.
+///
+/// # Errors
+/// The database's.
+pub async fn remove<R: Resource>(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
+    let mut statement = Statement::new(tx.engine(), "DELETE FROM ");
+    statement
+        .push(R::table().collection)
+        .push(" WHERE shop_id = ");
+    statement.bind(shop).push(" AND id = ").bind(id);
+    statement.execute(tx).await
+}

@@ -1,0 +1,449 @@
+//! The table of a resource: one row for each field that filters and orders may name.
+
+use prost::{Message, Name};
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use prost_types::Timestamp;
+
+use super::leads::{Index, Lead, Source};
+use crate::caller::Roles;
+use crate::contract::TABLES;
+use crate::error::{Error, Result};
+use crate::feed::{Decoded, Kind as LogKind, micros};
+use crate::filter::{Field, Kind, Record, Schema, Value, pack_list};
+use crate::proto::{POOL, pb};
+use crate::store::{Bind, Statement};
+
+/// A stored resource whose message is `M`: its rows, and its fields.
+pub struct Table<M: 'static> {
+    /// Its number in the change log.
+    pub kind: LogKind,
+    /// The first part of its names, and its table in the database.
+    pub collection: &'static str,
+    /// Makes the message of a row from its id, version and document.
+    pub read: fn(String, i64, &str) -> Result<M>,
+    /// An SQL condition of the rows that exist for callers, on the alias `c`; empty for all.
+    pub living: &'static str,
+    /// The topics under which a resource is watched, as the owner of a cart, and how a statement finds the rows
+    /// of a topic.
+    pub topics: Option<Topics<M>>,
+    columns: Vec<Get<M>>,
+    /// Fields that are none of the message, each with the field of which it is made.
+    made: Vec<(&'static str, &'static str)>,
+    schema: Schema,
+    pub(super) leads: Vec<Lead>,
+}
+
+/// How a resource is watched by something else than its name.
+pub struct Topics<M> {
+    /// The topics of a resource.
+    pub of: fn(&M) -> Vec<String>,
+    /// Adds the condition that a row has a topic, from ` AND ` on.
+    pub push: fn(&mut Statement, &str),
+}
+
+/// One field of a resource.
+pub struct Column<M> {
+    field: Field,
+    get: Get<M>,
+    leads: Vec<(Index, &'static str)>,
+    made_of: Option<&'static str>,
+}
+
+/// How a message answers for a field. It must be what the column of its row holds.
+enum Get<M> {
+    Text(fn(&M) -> &str),
+    Number(fn(&M) -> Option<i64>),
+    Flag(fn(&M) -> bool),
+    Time(fn(&M) -> Option<&Timestamp>),
+    Money(fn(&M) -> Option<&pb::Money>),
+    Names(fn(&M) -> &[String]),
+    Packed(fn(&M) -> String),
+    /// Only in the database.
+    Nothing,
+}
+
+impl<M> Table<M> {
+    /// The fields, for filters and orders.
+    pub fn schema(&self) -> &Schema {
+        &self.schema
+    }
+}
+
+impl<M: Message + Name + Default> Table<M> {
+    /// The table of the resources of a collection. Its rows lie in the table of the database with that name, with
+    /// the columns `shop_id`, `id`, `version` and `doc`.
+    ///
+    /// # Panics
+    /// If a field is none of the contract.
+    pub fn new(
+        kind: LogKind,
+        collection: &'static str,
+        read: fn(String, i64, &str) -> Result<M>,
+        columns: impl IntoIterator<Item = Column<M>>,
+    ) -> Self {
+        let name = M::full_name();
+        let message = POOL
+            .get_message_by_name(&name)
+            .expect("a message of the contract");
+        let mut fields = Vec::new();
+        let mut leads = Vec::new();
+        let mut getters = Vec::new();
+        let mut made = Vec::new();
+        for Column {
+            mut field,
+            get,
+            leads: led,
+            made_of,
+        } in columns
+        {
+            let path = field.path;
+            leads.extend(led.into_iter().map(|(index, condition)| Lead {
+                path,
+                index,
+                condition,
+            }));
+            made.extend(made_of.map(|source| (path, source)));
+            let described = field_at(&message, made_of.or(field.sorts).unwrap_or(path));
+            if let Kind::Enum(values) = &mut field.kind {
+                *values = values_of(&described);
+            }
+            fields.push(field);
+            getters.push(get);
+        }
+        Self {
+            kind,
+            collection,
+            read,
+            living: "",
+            topics: None,
+            columns: getters,
+            made,
+            // A table is made once and stays as long as the program runs.
+            schema: Schema {
+                fields: fields.leak(),
+            },
+            leads,
+        }
+    }
+
+    /// The same table, in which only rows that meet a condition exist for callers.
+    #[must_use]
+    pub fn living(self, condition: &'static str) -> Self {
+        Self {
+            living: condition,
+            ..self
+        }
+    }
+
+    /// The same table, whose resources are also watched by topics.
+    #[must_use]
+    pub fn with_topics(self, of: fn(&M) -> Vec<String>, push: fn(&mut Statement, &str)) -> Self {
+        Self {
+            topics: Some(Topics { of, push }),
+            ..self
+        }
+    }
+
+    /// The name in a message that a caller sent.
+    pub(super) fn name_in<'m>(&self, sent: &'m M) -> &'m str {
+        match self.columns.get(self.schema.index("name")) {
+            Some(Get::Text(get)) => get(sent),
+            _ => "",
+        }
+    }
+
+    /// The columns of a resource, with their values, but for that of its name.
+    pub(super) fn values(&self, message: &M) -> Vec<(&'static str, Bind)> {
+        let mut values = Vec::new();
+        for (field, get) in self.schema.fields.iter().zip(&self.columns) {
+            if field.path != "name" {
+                get.push(field, message, &mut values);
+            }
+        }
+        values
+    }
+
+    /// The last part of a resource's name. A request's names were checked when they came.
+    pub(super) fn id_of<'n>(&self, name: &'n str) -> &'n str {
+        bare(name)
+    }
+
+    /// Where its rows are examined.
+    pub(super) fn source(&'static self) -> Source {
+        Source {
+            table: self.collection,
+            leads: &self.leads,
+        }
+    }
+
+    /// The resource as filters see it.
+    pub fn seen(&'static self, message: M) -> Seen<M> {
+        Seen {
+            table: self,
+            message,
+        }
+    }
+
+    /// The resource as filters see it, from its bytes in the change log.
+    ///
+    /// # Errors
+    /// When the bytes are not such a message.
+    pub fn decode(&'static self, body: &[u8]) -> Result<Seen<M>> {
+        let message = M::decode(body)
+            .map_err(|error| Error::corrupt("change_log", self.collection, error))?;
+        Ok(self.seen(message))
+    }
+
+    /// Whether these roles see a field; a field that they do not see does not exist for them.
+    pub fn visible_to(&self, roles: Roles) -> impl Fn(&str) -> bool + use<M> {
+        let message = TABLES.find(M::NAME);
+        let made = self.made.clone();
+        move |path| {
+            let source = made.iter().find(|(field, _)| *field == path);
+            let path = source.map_or(path, |(_, source)| source);
+            message.is_some_and(|message| TABLES.may_read(message, path, roles))
+        }
+    }
+}
+
+/// The field at a path of a message.
+///
+/// # Panics
+/// If there is none.
+fn field_at(message: &MessageDescriptor, path: &str) -> FieldDescriptor {
+    let (first, rest) = path.split_once('.').unwrap_or((path, ""));
+    let field = message.get_field_by_name(first);
+    let field = field.unwrap_or_else(|| panic!("{} has no {first}", message.full_name()));
+    match field.kind().as_message() {
+        Some(nested) if !rest.is_empty() => field_at(nested, rest),
+        _ => field,
+    }
+}
+
+/// The values of a field that is an enum, as filters name them: without the name of the enum, and without the value
+/// that stands for none.
+///
+/// # Panics
+/// If it is no enum.
+fn values_of(field: &FieldDescriptor) -> &'static [(&'static str, i64)] {
+    let kind = field.kind();
+    let of = kind.as_enum().expect("an enum of the contract");
+    let none = of.default_value();
+    let prefix = none.name().strip_suffix("UNSPECIFIED").unwrap_or_default();
+    let values = of.values().filter(|value| value.number() != none.number());
+    let values = values.map(|value| {
+        let name = value.name().strip_prefix(prefix).unwrap_or(value.name());
+        (&*name.to_owned().leak(), i64::from(value.number()))
+    });
+    values.collect::<Vec<_>>().leak()
+}
+
+/// A resource as filters see it.
+pub struct Seen<M: 'static> {
+    table: &'static Table<M>,
+    message: M,
+}
+
+impl<M> Record for Seen<M> {
+    fn value(&self, field: usize) -> Value<'_> {
+        let message = &self.message;
+        match &self.table.columns[field] {
+            Get::Text(get) => Value::text(get(message)),
+            Get::Number(get) => get(message).map_or(Value::Absent, Value::Int),
+            Get::Flag(get) => Value::Bool(get(message)),
+            Get::Time(get) => get(message).map_or(Value::Absent, |time| Value::Int(micros(time))),
+            Get::Money(get) => get(message).map_or(Value::Absent, |money| Value::Money {
+                micros: money.micros,
+                currency: money.currency_code.as_str().into(),
+            }),
+            Get::Names(get) => Value::List(get(message)),
+            Get::Packed(get) => Value::Packed(get(message).into()),
+            Get::Nothing => Value::Absent,
+        }
+    }
+}
+
+impl<M> Get<M> {
+    /// Adds the columns of a field with their values.
+    fn push(&self, field: &Field, message: &M, values: &mut Vec<(&'static str, Bind)>) {
+        let column = field.column.strip_prefix("c.").unwrap_or(field.column);
+        let number = |number: Option<i64>| number.map_or(Bind::NoInt, Bind::Int);
+        let value = match self {
+            Self::Nothing => return,
+            Self::Text(get) => match field.kind {
+                Kind::Name(_) => bare(get(message)).into(),
+                _ => get(message).into(),
+            },
+            Self::Number(get) => number(get(message)),
+            Self::Flag(get) => get(message).into(),
+            Self::Time(get) => number(get(message).map(micros)),
+            Self::Names(get) => pack_list(get(message).iter().map(|name| bare(name))).into(),
+            Self::Packed(get) => get(message).into(),
+            Self::Money(_) => unreachable!("amounts are in resources that write their rows"),
+        };
+        values.push((column, value));
+    }
+}
+
+/// The last part of a name.
+fn bare(name: &str) -> &str {
+    name.rsplit('/').next().unwrap_or_default()
+}
+
+impl<M: Send + Sync> Decoded for Seen<M> {
+    fn topics(&self) -> Vec<String> {
+        let topics = self.table.topics.as_ref();
+        topics.map_or_else(Vec::new, |topics| (topics.of)(&self.message))
+    }
+}
+
+impl<M> Column<M> {
+    fn new(path: &'static str, kind: Kind, get: Get<M>) -> Self {
+        let field = Field::new(path, kind, qualified(path));
+        Self {
+            field,
+            get,
+            leads: Vec::new(),
+            made_of: None,
+        }
+    }
+
+    /// The name of the resource itself.
+    pub fn name(collection: &'static str, get: fn(&M) -> &str) -> Self {
+        let name = Self::new("name", Kind::Name(collection), Get::Text(get));
+        name.column("id").sortable().index(Index::Unique)
+    }
+
+    /// A text; empty is absent.
+    pub fn text(path: &'static str, get: fn(&M) -> &str) -> Self {
+        Self::new(path, Kind::Text, Get::Text(get))
+    }
+
+    /// The sort key of a text field in the language of the shop, which only the database has. An order by the field
+    /// means it.
+    pub fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
+        let field = Field::sort_key(own, path, qualified(column));
+        Self {
+            field,
+            get: Get::Nothing,
+            leads: Vec::new(),
+            made_of: None,
+        }
+    }
+
+    /// The name of another resource.
+    pub fn reference(path: &'static str, collection: &'static str, get: fn(&M) -> &str) -> Self {
+        Self::new(path, Kind::Name(collection), Get::Text(get))
+    }
+
+    /// A date; empty is absent.
+    pub fn date(path: &'static str, get: fn(&M) -> &str) -> Self {
+        Self::new(path, Kind::Date, Get::Text(get))
+    }
+
+    /// A whole number.
+    pub fn number(path: &'static str, get: fn(&M) -> Option<i64>) -> Self {
+        Self::new(path, Kind::Int, Get::Number(get))
+    }
+
+    /// A number with two decimals, as hundredths.
+    pub fn decimal(path: &'static str, get: fn(&M) -> Option<i64>) -> Self {
+        Self::new(path, Kind::Decimal2, Get::Number(get))
+    }
+
+    /// A value of an enum of the contract, whose number is in the column.
+    pub fn one_of(path: &'static str, get: fn(&M) -> Option<i64>) -> Self {
+        Self::new(path, Kind::Enum(&[]), Get::Number(get))
+    }
+
+    /// True or false.
+    pub fn flag(path: &'static str, get: fn(&M) -> bool) -> Self {
+        Self::new(path, Kind::Bool, Get::Flag(get))
+    }
+
+    /// An instant.
+    pub fn time(path: &'static str, get: fn(&M) -> Option<&Timestamp>) -> Self {
+        Self::new(path, Kind::Time, Get::Time(get))
+    }
+
+    /// An amount, in the column `<column>_micros` and a column of the currency.
+    pub fn money(
+        path: &'static str,
+        currency_column: &'static str,
+        get: fn(&M) -> Option<&pb::Money>,
+    ) -> Self {
+        let currency_column = qualified(currency_column);
+        Self::new(path, Kind::Money { currency_column }, Get::Money(get))
+    }
+
+    /// A list of names of other resources.
+    pub fn names(path: &'static str, collection: &'static str, get: fn(&M) -> &[String]) -> Self {
+        Self::new(path, Kind::NameList(collection), Get::Names(get))
+    }
+
+    /// A list of texts, packed as the column has it.
+    pub fn texts(path: &'static str, get: fn(&M) -> String) -> Self {
+        Self::new(path, Kind::TextList, Get::Packed(get))
+    }
+
+    /// A map from text to text, packed as the column has it.
+    pub fn map(path: &'static str, get: fn(&M) -> String) -> Self {
+        Self::new(path, Kind::TextMap, Get::Packed(get))
+    }
+
+    /// The same field, in a column of another name.
+    #[must_use]
+    pub fn column(mut self, column: &'static str) -> Self {
+        self.field.column = qualified(column);
+        self
+    }
+
+    /// The same field, by which lists are ordered. Its column is never NULL, and an index has it.
+    #[must_use]
+    pub fn sortable(mut self) -> Self {
+        self.field = self.field.sortable();
+        self
+    }
+
+    /// The same field, searched with `:` in the column of the same name that ends with `_folded`.
+    #[must_use]
+    pub fn searchable(mut self) -> Self {
+        let folded = format!("{}_folded", self.field.column);
+        self.field = self.field.searchable(folded.leak());
+        self
+    }
+
+    /// The same field, whose value or keys are language tags.
+    #[must_use]
+    pub fn of_languages(mut self) -> Self {
+        self.field = self.field.of_languages();
+        self
+    }
+
+    /// The same field, which is none of the message but made of the field at a path. It is visible to those that see
+    /// that one.
+    #[must_use]
+    pub fn made_of(mut self, source: &'static str) -> Self {
+        self.made_of = Some(source);
+        self
+    }
+
+    /// The same field, served by an index. Of several the better comes first.
+    #[must_use]
+    pub fn index(self, index: Index) -> Self {
+        self.index_of(index, "")
+    }
+
+    /// The same field, served by an index that has only the rows which meet a condition. A statement repeats it,
+    /// from ` AND ` on.
+    #[must_use]
+    pub fn index_of(mut self, index: Index, condition: &'static str) -> Self {
+        self.leads.push((index, condition));
+        self
+    }
+}
+
+/// A column of the database with the alias of its table.
+fn qualified(column: &str) -> &'static str {
+    format!("c.{column}").leak()
+}
