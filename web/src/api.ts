@@ -8,11 +8,14 @@ import {
   Code,
   connect,
   DeliveryMode,
+  type Cart,
   type CartChange,
   type CartFigures,
   type Client,
+  type Customer,
   type WatchEvent,
 } from "clientela/browser";
+import type { Edits, Rights } from "./actions";
 import { serverTime } from "./time";
 
 export type CartEvent = WatchEvent<CartChange>;
@@ -30,8 +33,12 @@ const LIST_INTERVAL = { nanos: 200_000_000 };
 /** How long to wait before a stream that is no watch is opened again. */
 const WAIT_FIRST = 250;
 const WAIT_LONGEST = 10_000;
+/** How long one call that is no stream may take. */
+const CALL = { timeoutMs: 15_000 };
+/** For how long staff locks a cart, in seconds: the longest that the contract has. */
+const LEASE = { seconds: 900n };
 
-export class Server {
+export class Server implements Edits {
   private readonly client: Client;
 
   constructor(key: string) {
@@ -87,6 +94,49 @@ export class Server {
       }
       await sleep(wait * (0.5 + Math.random() / 2), signal);
     }
+  }
+
+  /**
+   * Returns the rights of the key. The contract has no call for them, so the page sends a request that every
+   * key is refused: UnlockCart without a name. The reason of the refusal tells the rights apart.
+   */
+  async rights(signal: AbortSignal): Promise<Rights> {
+    for (let wait = WAIT_FIRST; !signal.aborted; wait = Math.min(WAIT_LONGEST, wait * 2)) {
+      const { reason, code } = await this.client.carts.unlockCart({ name: "", force: true }, { ...CALL, signal }).then(
+        () => ({ reason: "", code: Code.Unknown }),
+        (failure: unknown) => ClientelaError.from(failure),
+      );
+      if (reason === "FIELD_NOT_WRITABLE") return "edit";
+      if (code === Code.InvalidArgument) return "force";
+      if (code === Code.PermissionDenied) return "look";
+      await sleep(wait * (0.5 + Math.random() / 2), signal);
+    }
+    return "look";
+  }
+
+  read(name: string): Promise<Cart> {
+    return this.client.carts.getCart({ target: { target: { case: "cart", value: name } } }, CALL);
+  }
+
+  lock({ name, etag }: Cart, purpose: string): Promise<Cart> {
+    const target = { target: { case: "cart", value: name } } as const;
+    return this.client.carts.lockCart({ target, purpose, etag, lease: LEASE }, CALL);
+  }
+
+  renewLock(name: string): Promise<Cart> {
+    return this.client.carts.renewCartLock({ name, lease: LEASE }, CALL);
+  }
+
+  unlock(name: string, force: boolean): Promise<Cart> {
+    return this.client.carts.unlockCart({ name, force }, CALL);
+  }
+
+  writeNote({ name, etag }: Cart, note: string): Promise<Cart> {
+    return this.client.carts.updateCart({ cart: { name, etag, note }, updateMask: { paths: ["note"] } }, CALL);
+  }
+
+  customer(name: string, signal: AbortSignal): Promise<Customer> {
+    return this.client.customers.getCustomer({ name }, { ...CALL, signal });
   }
 
   /** What the groups are called, in each language, by their names. */

@@ -179,8 +179,9 @@ export class Carts {
       return;
     }
     let row = this.rows.get(change.name);
-    if (row) row.take(cart);
-    else this.rows.set(change.name, (row = new Row(cart)));
+    if (!row) this.rows.set(change.name, (row = new Row(cart)));
+    // The opened cart may be newer by its own stream or an answer. A snapshot replaces any version.
+    else if (this.fresh || cart.version >= row.cart.version) row.take(cart);
     row.remember(happenings(change));
   }
 

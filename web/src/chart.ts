@@ -20,6 +20,9 @@ export class Chart {
   private readonly bars = svg("path", { class: "bars" });
   private readonly mark = svg("line", { class: "mark", y1: "0", y2: String(HEIGHT) });
   private readonly said = h("p", { class: "said" });
+  /** Stands in place of the drawing while there is nothing to draw. */
+  private readonly nothing = h("p", { class: "nothing" });
+  private warning = "";
   private readonly drawing: SVGElement;
   private pointed: number | null = null;
   private changesAtStart = 0;
@@ -37,7 +40,7 @@ export class Chart {
     this.drawing.addEventListener("pointermove", (event) => this.point(event));
     this.drawing.addEventListener("pointerleave", () => this.point(null));
     const label = h("h3", { text: t("chart") });
-    this.element = h("div", { class: "card chart" }, label, this.drawing, this.said);
+    this.element = h("div", { class: "card chart" }, label, this.drawing, this.nothing, this.said);
     this.draw(Date.now());
   }
 
@@ -59,8 +62,19 @@ export class Chart {
     this.draw(time);
   }
 
+  /** Says a warning in place of the summary; empty ends it. */
+  warn(warning: string): void {
+    if (warning === this.warning) return;
+    this.warning = warning;
+    this.draw(Date.now());
+  }
+
   private draw(time: number): void {
     const { samples } = this;
+    const empty = samples.every(({ filling, changes }) => filling + changes === 0);
+    setAttribute(this.drawing, "hidden", empty ? "" : null);
+    this.nothing.hidden = !empty;
+    setText(this.nothing, empty ? t("chart_nothing", { since: minute(samples[0]?.time ?? time) }) : "");
     const most = Math.max(1, ...samples.map((sample) => sample.filling));
     const busiest = Math.max(1, ...samples.map((sample) => sample.changes));
     const x = (sample: Sample) => (WIDTH * (HOUR - (time - sample.time))) / HOUR;
@@ -73,7 +87,8 @@ export class Chart {
       const next = samples[index + 1];
       const broken = !before || sample.time - before.time > GAP;
       const at = `${x(sample).toFixed(1)} ${y(sample).toFixed(1)}`;
-      line += `${broken ? "M" : "L"}${at}`;
+      // A point without neighbours is a dot.
+      line += broken ? `M${at}h0` : `L${at}`;
       area += broken ? `M${x(sample).toFixed(1)} ${HEIGHT}L${at}` : `L${at}`;
       if (!next || next.time - sample.time > GAP) area += `L${x(sample).toFixed(1)} ${HEIGHT}Z`;
       const height = ((HEIGHT - 8) * sample.changes) / busiest / 2;
@@ -98,15 +113,16 @@ export class Chart {
       wanted === undefined
         ? undefined
         : samples.findLast((sample) => sample.time <= wanted + STEP / 2) ?? samples[0];
+    this.said.classList.toggle("warning", this.warning !== "");
     setText(
       this.said,
-      sample
+      this.warning || (samples.length === 0 ? "" : sample
         ? t("chart_point", {
             time: minute(sample.time),
             filling: number(sample.filling),
             changes: number(sample.changes),
           })
-        : summary,
+        : summary),
     );
     const at = String((this.pointed ?? 0) * WIDTH);
     setAttribute(this.mark, "x1", at);

@@ -1,62 +1,66 @@
-// One cart in full, with what happened to it, as it happens.
+// One cart in full, with what happened to it, as it happens. It lies over the page and moves nothing of it.
 
-import { Carts, type Row } from "./carts";
-import { inWords, type Happening } from "./causes";
+import { Actions, lockId, type Edits } from "./actions";
+import { Row, type Carts } from "./carts";
+import { happenings } from "./causes";
 import { h, icon, ICONS, setText, theirs } from "./dom";
-import type { Cart, Item } from "clientela/browser";
-import type { Address } from "clientela/browser";
+import { facts } from "./facts";
+import { History } from "./history";
+import { Lines } from "./lines";
+import { ChangeKind, type Cart, type CartChange, type Customer } from "clientela/browser";
 import { owner, states } from "./row";
-import { clock, count, date, duration, money, number, t } from "./text";
+import { duration, money, t } from "./text";
 import { milliseconds, now } from "./time";
-import type { Word } from "./words";
 
-/** How many things that happened are kept of the cart that is looked at. */
-const HISTORY_MAX = 200;
+/** How long to wait before it is asked again until when a cart is locked. */
+const LEASE_EVERY = 5000;
 
 export class Detail {
   readonly element: HTMLElement;
+  readonly actions: Actions;
   name = "";
   private row: Row | null = null;
   private drawn: Cart | null = null;
-  private history: Happening[] = [];
-  private told = new Set<bigint>();
-  private quantities = new Map<string, number>();
-  private readonly head = h("div", { class: "detail-head" });
+  private isGone = false;
+  /** Until when which lock holds, as far as an answer said; streams do not tell it. */
+  private lease = { lock: "", until: 0 };
+  private leaseAsked = 0;
   private readonly badges = h("div", { class: "badges" });
-  private readonly lines = h("div", { class: "lines" });
+  private readonly contact = h("div", { class: "contact" });
+  private readonly lines = new Lines();
+  private readonly history = new History();
   private readonly facts = h("dl", { class: "facts" });
-  private readonly log = h("ol", { class: "history" });
-  private readonly logHint = h("p", { class: "hint" });
   private readonly body: HTMLElement;
   private readonly title = h("h2", { attributes: { id: "detail-title", tabindex: "-1" } });
   private readonly under = h("p", { class: "under" });
   private readonly total = h("p", { class: "detail-total" });
   private readonly groups: (name: string) => string;
+  private readonly edits: Edits;
 
-  constructor(groups: (name: string) => string, close: () => void) {
+  constructor(groups: (name: string) => string, edits: Edits, close: () => void) {
     this.groups = groups;
+    this.edits = edits;
+    this.actions = new Actions(edits, (cart) => this.answered(cart), (version) => this.history.since(version));
     const button = h(
       "button",
       { class: "quiet close", attributes: { type: "button", "aria-label": t("close"), title: t("close") }, on: { click: close } },
       icon(ICONS.close),
     );
-    this.head.append(h("div", { class: "detail-who" }, this.title, this.under), this.total, button);
+    const who = h("div", { class: "detail-who" }, this.title, this.under);
     this.body = h(
       "div",
       { class: "detail-body", attributes: { tabindex: "-1" } },
       this.badges,
-      h("h3", { text: t("lines") }),
-      this.lines,
-      h("h3", { text: t("history") }),
-      this.logHint,
-      this.log,
-      h("h3", { text: t("details") }),
-      this.facts,
+      this.contact,
+      this.actions.element,
+      this.lines.element,
+      this.history.element,
+      h("section", {}, h("h3", { text: t("details") }), this.facts),
     );
     this.element = h(
       "aside",
       { class: "detail", attributes: { "aria-labelledby": "detail-title" } },
-      this.head,
+      h("div", { class: "detail-head" }, who, this.total, button),
       this.body,
     );
     this.close();
@@ -66,18 +70,24 @@ export class Detail {
     return this.name !== "";
   }
 
-  /** Shows a cart from what the list knows of it. */
-  show(row: Row): void {
-    this.name = row.name;
+  /** Whose cart it is: `customers/{id}`, or empty. */
+  get customer(): string {
+    return this.row?.cart.customer ?? "";
+  }
+
+  /** Shows a cart: from what the list knows of it, else as soon as its own stream tells it. */
+  show(name: string, row: Row | null): void {
+    this.name = name;
     this.row = row;
     this.drawn = null;
-    this.quantities.clear();
-    this.history = [...row.happened];
-    this.told = new Set(this.history.map((one) => one.version));
+    this.isGone = false;
+    this.actions.begin();
+    this.lines.begin();
+    this.history.begin(row?.happened ?? []);
     this.element.classList.add("open");
     this.element.inert = false;
     this.body.scrollTop = 0;
-    this.drawLog();
+    if (!row) this.clear(t("loading_cart"));
     this.draw();
     this.title.focus({ preventScroll: true });
   }
@@ -87,183 +97,102 @@ export class Detail {
     this.row = null;
     this.element.classList.remove("open");
     this.element.inert = true;
+    this.contact.replaceChildren();
   }
 
-  /**
-   * Takes what happened to the cart, from its own stream, which tells each version, and from that of the
-   * list, which may have told one before the cart's began. What was told already is passed over.
-   */
-  tell(happened: Happening[]): void {
-    const news = happened.filter((one) => !this.told.has(one.version));
-    if (news.length === 0) return;
-    const last = this.history.at(-1)?.version ?? 0n;
-    for (const one of news) this.told.add(one.version);
-    this.history.push(...news);
-    if (news[0]!.version < last) {
-      this.history.sort((a, b) => Number(a.version - b.version));
-      this.drawLog();
-    } else for (const one of news) this.log.prepend(this.entry(one, true));
-    while (this.history.length > HISTORY_MAX) {
-      this.told.delete(this.history.shift()!.version);
-      this.log.lastElementChild?.remove();
-    }
+  /** Takes what the cart's own stream tells: each version, sooner than the list. */
+  change(change: CartChange): void {
+    if (change.kind !== ChangeKind.UPSERTED || !change.cart) return this.gone();
+    this.isGone = false;
+    this.take(change.cart);
+    this.history.tell(happenings(change));
+    this.draw();
   }
 
-  private drawLog(): void {
-    this.log.replaceChildren(...this.history.map((one) => this.entry(one, false)).reverse());
-  }
-
-  /** The cart is not there any more. */
+  /** The cart is not there, or not any more. */
   gone(): void {
     if (!this.open) return;
-    this.row = null;
-    this.badges.replaceChildren(h("p", { class: "notice", text: t("gone") }));
+    this.isGone = true;
+    if (!this.row) this.clear(t("no_such_cart"));
+    else this.notice(t("gone"));
+    this.actions.draw(null);
+  }
+
+  /** Shows how to reach the customer. */
+  reach({ email, phone }: Pick<Customer, "email" | "phone">): void {
+    const link = (href: string, label: string, value: string) =>
+      h("a", { attributes: { href, "aria-label": `${label}: ${value}` } }, theirs(value));
+    this.contact.replaceChildren();
+    if (email) {
+      const to = encodeURIComponent(email).replace("%40", "@");
+      this.contact.append(link(`mailto:${to}`, t("email"), email));
+    }
+    if (phone) this.contact.append(link(`tel:${phone.replace(/[^\d+]/g, "")}`, t("phone"), phone));
   }
 
   /** Draws what changed since it was drawn. */
   draw(carts?: Carts): void {
-    if (!this.open) return;
-    if (carts) {
-      const row = carts.rows.get(this.name) ?? null;
-      if (!row && this.row) return this.gone();
-      this.row = row ?? this.row;
-    }
+    if (!this.open || this.isGone) return;
+    this.row = carts?.rows.get(this.name) ?? this.row;
     const { row } = this;
     if (!row) return;
-    this.tell(row.happened);
+    this.history.tell(row.happened);
     const at = now();
     const badges = states(row, at).map(({ kind, text }) => theirs(text, `badge ${kind}`));
     const key = badges.map((badge) => badge.className + badge.textContent).join("\n");
-    if (this.badges.dataset["key"] !== key || this.badges.querySelector(".notice")) {
+    if (this.badges.dataset["key"] !== key) {
       this.badges.dataset["key"] = key;
       this.badges.replaceChildren(...badges);
     }
-    setText(this.under, `${t("cart_number", { number: row.cart.number })} · ${t("opened", { time: duration(at - row.opened) })}`);
-    this.logHint.textContent = t(this.history.length > 0 ? "history_hint" : "history_none");
+    const number = t("cart_number", { number: row.cart.number });
+    setText(this.under, `${number} · ${t("opened", { time: duration(at - row.opened) })}`);
+    this.actions.draw(row.cart);
+    this.askLease(row.cart, at);
     if (this.drawn === row.cart) return;
     this.drawn = row.cart;
-    this.whole(row.cart);
+    this.title.replaceChildren(theirs(owner(row.cart)));
+    setText(this.total, money(row.cart.total?.micros ?? 0n, row.cart.currencyCode));
+    this.lines.draw(row.cart);
+    this.facts.replaceChildren(...facts(row.cart, this.leaseOf(row.cart), this.groups));
   }
 
-  private whole(cart: Cart): void {
-    const amount = (micros: bigint | undefined) => money(micros ?? 0n, cart.currencyCode);
-    this.title.replaceChildren(theirs(owner(cart)));
-    setText(this.total, amount(cart.total?.micros));
-    const body = h("tbody", {}, ...cart.items.map((item) => this.line(cart, item)));
-    this.quantities = new Map(cart.items.map((item) => [item.name, item.quantity]));
-    const foot = h("tfoot");
-    const sum = (label: string, micros: bigint | undefined, kind = "") => {
-      if (micros === undefined || (micros === 0n && kind !== "sum")) return;
-      foot.append(
-        h(
-          "tr",
-          { class: kind },
-          h("th", { attributes: { scope: "row", colspan: "2" } }, theirs(label)),
-          h("td", { class: "amount", text: amount(micros) }),
-        ),
-      );
-    };
-    if (cart.discount && cart.discount.micros !== 0n) {
-      sum(t("subtotal"), cart.subtotal?.micros);
-      sum(t("discount"), -cart.discount.micros);
+  /** Until when the cart is locked; 0 if it is not, or if that is not known. */
+  private leaseOf({ lock }: Cart): number {
+    return lock && lockId(lock) === this.lease.lock ? this.lease.until : 0;
+  }
+
+  private askLease(cart: Cart, at: number): void {
+    if (!cart.lock || this.leaseOf(cart) > at || at < this.leaseAsked + LEASE_EVERY) return;
+    this.leaseAsked = at;
+    this.edits.read(cart.name).then((cart) => this.answered(cart)).catch(() => {});
+  }
+
+  /** An action answered with the cart as it is, before any stream tells it. */
+  private answered(cart: Cart): void {
+    if (cart.name !== this.name) return;
+    if (cart.lock?.expireTime) {
+      this.lease = { lock: lockId(cart.lock), until: milliseconds(cart.lock.expireTime) };
+      this.drawn = null;
     }
-    for (const charge of cart.charges) sum(charge.label || charge.kind, charge.amount?.micros);
-    for (const one of cart.adjustments) sum(one.label || one.kind, one.amount?.micros);
-    sum(t("total"), cart.total?.micros ?? 0n, "sum");
-    sum(t("tax_included"), cart.tax?.micros, "tax");
-    const head = h(
-      "thead",
-      {},
-      h(
-        "tr",
-        {},
-        h("th", { text: t("quantity"), attributes: { scope: "col" } }),
-        h("th", { text: t("lines"), attributes: { scope: "col" } }),
-        h("th", { text: t("total"), attributes: { scope: "col" } }),
-      ),
-    );
-    const columns = h("colgroup", {}, ...["quantity", "", "amount"].map((name) => h("col", { class: name })));
-    this.lines.replaceChildren(h("table", {}, columns, head, body, foot));
-    this.facts.replaceChildren(...this.known(cart));
+    this.take(cart);
+    this.draw();
   }
 
-  private line(cart: Cart, item: Item): HTMLElement {
-    const before = this.quantities.get(item.name);
-    const changed = this.quantities.size > 0 && before !== item.quantity;
-    const notes = [item.variant, t("each", { price: money(item.unitPrice?.micros ?? 0n, cart.currencyCode) })];
-    if (item.priceOverride) notes.push(`${t("by_hand")}: ${item.priceOverride.reason}`);
-    notes.push(...pairs(item.attributes).map(([name, value]) => `${name}: ${value}`));
-    // Each in a direction of its own: one that is written from right to left stays in its place.
-    const under = notes.filter(Boolean).flatMap((note, n) => (n > 0 ? [" · ", theirs(note)] : [theirs(note)]));
-    return h(
-      "tr",
-      { class: changed ? "changed" : "" },
-      h("td", { class: "quantity", text: number(item.quantity) }),
-      h("td", {}, theirs(item.displayName || item.product), h("span", { class: "under" }, ...under)),
-      h("td", { class: "amount", text: money(item.total?.micros ?? 0n, cart.currencyCode) }),
-    );
+  private take(cart: Cart): void {
+    if (!this.row) this.row = new Row(cart);
+    else if (cart.version > this.row.cart.version) this.row.take(cart);
   }
 
-  private known(cart: Cart): HTMLElement[] {
-    const facts: HTMLElement[] = [];
-    const fact = (word: Word, ...values: string[]) => {
-      const texts = values.filter(Boolean);
-      if (texts.length === 0) return;
-      facts.push(h("dt", { text: t(word) }), h("dd", {}, ...texts.map((text) => theirs(text))));
-    };
-    const time = (word: Word, stamp: Cart["createTime"]) =>
-      stamp && fact(word, date(milliseconds(stamp)));
-    fact("customer", cart.customer);
-    fact("groups", ...(cart.customerSummary?.groups ?? []).map(this.groups));
-    fact("order_reference", cart.orderReference);
-    fact("cart_name", cart.displayName);
-    fact("slot", cart.slot === "main" ? "" : cart.slot);
-    fact("storefront", cart.storefront);
-    fact("language_code", cart.languageCode);
-    fact("shipping_method", cart.shippingMethod);
-    fact("delivery_address", address(cart.deliveryAddress));
-    fact("billing_address", address(cart.billingAddress));
-    fact("note", cart.note);
-    for (const [name, value] of pairs(cart.attributes)) {
-      facts.push(h("dt", {}, theirs(name)), h("dd", {}, theirs(value)));
-    }
-    time("created", cart.createTime);
-    time("changed", cart.updateTime);
-    fact("version", number(Number(cart.version)));
-    return facts;
+  private clear(notice: string): void {
+    this.title.replaceChildren(t("cart"));
+    for (const element of [this.under, this.total]) setText(element, "");
+    for (const element of [this.lines.element, this.facts, this.contact]) element.replaceChildren();
+    this.notice(notice);
+    this.actions.draw(null);
   }
 
-  private entry(one: Happening, fresh: boolean): HTMLElement {
-    // Versions follow each other by one: what is missing between two was told by neither stream.
-    const before = this.history[this.history.indexOf(one) - 1];
-    const skipped = before ? Number(one.version - before.version) - 1 : 0;
-    return h(
-      "li",
-      { class: fresh ? "fresh" : "" },
-      h("time", { text: clock(one.time), attributes: { datetime: new Date(one.time).toISOString() } }),
-      h(
-        "span",
-        {},
-        theirs(inWords(one)),
-        one.actor && theirs(t("by", { actor: one.actor }), "under"),
-        skipped > 0 && h("span", { class: "under skipped", text: count("skipped", skipped) }),
-      ),
-    );
+  private notice(text: string): void {
+    delete this.badges.dataset["key"];
+    this.badges.replaceChildren(h("p", { class: "notice", text }));
   }
-}
-
-/** The fields that a shop has put there itself, as text. */
-function pairs(object: Record<string, unknown> | undefined): [string, string][] {
-  return Object.entries(object ?? {}).map(([name, value]) => [
-    name,
-    typeof value === "string" ? value : JSON.stringify(value),
-  ]);
-}
-
-function address(address: Address | undefined): string {
-  if (!address) return "";
-  const person = [address.firstName, address.lastName].filter(Boolean).join(" ");
-  const city = [address.postalCode, address.city].filter(Boolean).join(" ");
-  const { company, line1, line2, region, countryCode } = address;
-  return [person, company, line1, line2, city, region, countryCode].filter(Boolean).join(", ");
 }

@@ -3,13 +3,17 @@
 import { Chart } from "./chart";
 import { h, setText } from "./dom";
 import type { CartFigures } from "clientela/browser";
-import { money, number, t } from "./text";
+import { minute, money, number, t } from "./text";
 import type { Word } from "./words";
+
+/** Figures come every five seconds at least: older ones are not those of now. */
+const STALE_AFTER = 20_000;
 
 export class Figures {
   readonly element: HTMLElement;
   private readonly values = new Map<string, { value: HTMLElement; more: HTMLElement }>();
   private readonly chart = new Chart();
+  private shownAt = 0;
 
   constructor() {
     const card = (name: Word, kind = "") => {
@@ -22,13 +26,13 @@ export class Figures {
       "section",
       // Wider than a telephone it does not scroll; there it is scrolled with the keyboard too.
       { class: "figures", attributes: { "aria-label": t("figures"), tabindex: "0" } },
+      card("open_carts", "open"),
       card("filling_carts", "filling"),
-      card("open_carts"),
       card("idle_carts"),
       card("abandoned_carts", "abandoned"),
       card("online"),
       card("open_value", "amount"),
-      card("at_risk", "amount abandoned"),
+      card("at_risk", "amount at-risk"),
       this.chart.element,
     );
   }
@@ -49,7 +53,23 @@ export class Figures {
         .map((amount) => money(amount.micros, amount.currencyCode, true));
       this.set(name, amounts[0] ?? number(0), amounts.slice(1).join(" · "));
     }
+    this.warn("abandoned_carts", figures.abandonedCarts > 0n);
+    this.warn("at_risk", figures.values.some(({ atRisk }) => atRisk && atRisk.micros > 0n));
+    this.shownAt = Date.now();
     this.chart.add(Number(figures.fillingCarts), told);
+    this.tick();
+  }
+
+  /** Says so if the figures are not those of now. */
+  tick(): void {
+    const stale = this.shownAt > 0 && Date.now() - this.shownAt > STALE_AFTER;
+    this.element.classList.toggle("stale", stale);
+    this.chart.warn(stale ? t("figures_stale", { time: minute(this.shownAt) }) : "");
+  }
+
+  /** Only what is to be looked at has a colour. */
+  private warn(name: string, warn: boolean): void {
+    this.values.get(name)!.value.classList.toggle("warning", warn);
   }
 
   private set(name: string, value: string, more = ""): void {

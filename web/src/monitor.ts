@@ -2,8 +2,10 @@
 
 import { ClientelaError } from "clientela/browser";
 import { Server, sleep, type CartEvent, type Connection } from "./api";
-import { Carts, CLOSED_FOR, type Row, type Selection } from "./carts";
-import { happenings } from "./causes";
+import type { Rights } from "./actions";
+import { Carts, CLOSED_FOR, type Selection } from "./carts";
+import { keyRefusal } from "./refusals";
+import { cartInAddress, forgetCart, onAddress } from "./route";
 import * as session from "./session";
 import { SignIn } from "./signin";
 import { language, minute, t } from "./text";
@@ -30,6 +32,7 @@ export class Monitor {
   private life = new AbortController();
   private figures: AbortController | null = null;
   private detail: AbortController | null = null;
+  private rights: Rights = "look";
   private groupNames = new Map<string, Record<string, string>>();
   private groupsAsked = 0;
   private status: Status = "connecting";
@@ -43,6 +46,7 @@ export class Monitor {
     setInterval(() => this.carts.prune(), 30_000);
     document.addEventListener("visibilitychange", () => this.seen());
     matchMedia("(max-width: 1023px)").addEventListener("change", () => this.view?.cover());
+    onAddress((cart) => this.view?.go(cart));
     const key = session.key();
     if (key) {
       this.show();
@@ -55,25 +59,38 @@ export class Monitor {
     document.documentElement.lang = language();
     document.title = `Clientela · ${t("title")}`;
     if (this.entrance && !this.server) return this.ask("");
-    const open = this.view?.detail.name;
     this.detail?.abort();
     this.entrance = null;
     this.view = new View(
       this.carts,
       this.selection,
       {
-        open: (row) => this.openCart(row),
+        open: (name) => this.follow(name),
         close: () => this.detail?.abort(),
         togglePause: () => this.togglePause(),
         groups: (name) => this.groupName(name),
+        edits: {
+          read: (name) => this.signedIn().read(name),
+          lock: (cart, purpose) => this.signedIn().lock(cart, purpose),
+          renewLock: (name) => this.signedIn().renewLock(name),
+          unlock: (name, force) => this.signedIn().unlock(name, force),
+          writeNote: (cart, note) => this.signedIn().writeNote(cart, note),
+        },
       },
-      tools(() => this.show(), () => this.leave("")),
+      tools(() => this.show(), () => this.signOut()),
     );
     document.body.replaceChildren(this.view.element);
     this.view.setStatus(this.status, this.message);
     this.view.tick();
-    if (open) this.view.open(open);
-    if (this.figures) this.watchFigures();
+    this.view.detail.actions.allow(this.rights);
+    if (!this.figures) return;
+    this.watchFigures();
+    this.view.go(cartInAddress());
+  }
+
+  private signOut(): void {
+    forgetCart();
+    this.leave("");
   }
 
   private ask(message: string, key = ""): void {
@@ -105,6 +122,7 @@ export class Monitor {
     this.groupsAsked = this.narrow = 0;
     this.status = "connecting";
     this.message = "";
+    this.rights = "look";
   }
 
   private begin(key: string): void {
@@ -133,7 +151,7 @@ export class Monitor {
         const refused = ClientelaError.from(error);
         if (refused.reason === "WATCH_TOO_WIDE" && !this.narrow) this.narrow = now() - CLOSED_FOR;
         else if (refused.reason === "TOO_MANY_STREAMS") await this.crowded(signal);
-        else return this.leave(refusal(refused), key);
+        else return this.leave(keyRefusal(refused), key);
       }
     }
   }
@@ -151,6 +169,14 @@ export class Monitor {
     this.show();
   }
 
+  private askForRights(server: Server, signal: AbortSignal): void {
+    void server.rights(signal).then((rights) => {
+      if (signal.aborted) return;
+      this.rights = rights;
+      this.view?.detail.actions.allow(rights);
+    });
+  }
+
   /** Open carts, and those that ceased to be open while somebody may look. */
   private filter(): string {
     const since = new Date(now() - CLOSED_FOR).toISOString();
@@ -166,13 +192,20 @@ export class Monitor {
       case "ready":
         this.carts.ready();
         this.tell("live");
-        if (!this.figures) this.watchFigures();
+        if (!this.figures) this.begun();
         this.view?.tick();
         break;
       case "change":
         this.carts.change(event.change);
         this.view?.changed();
     }
+  }
+
+  /** The list is whole for the first time. */
+  private begun(): void {
+    this.watchFigures();
+    this.view?.go(cartInAddress());
+    if (this.server) this.askForRights(this.server, this.life.signal);
   }
 
   private connected(): void {
@@ -202,6 +235,9 @@ export class Monitor {
     this.view?.setStatus(this.status, this.message);
     if (caughtUp) this.view?.draw(true);
     else this.view?.changed();
+    // What its stream told meanwhile was passed over.
+    const open = this.view?.detail.name;
+    if (caughtUp && open) this.follow(open);
   }
 
   private watchFigures(): void {
@@ -218,20 +254,40 @@ export class Monitor {
     follow().catch(() => this.view?.figures.element.remove());
   }
 
-  private openCart(row: Row): void {
+  /** Follows the opened cart by a stream of its own. */
+  private follow(name: string): void {
     this.detail?.abort();
     const { server, view } = this;
     if (!server || !view) return;
-    const stop = (this.detail = new AbortController());
+    const { detail } = view;
+    const { signal } = (this.detail = new AbortController());
+    let reached = "";
+    /** Asks how to reach the customer, once their name is known. A refused key sees nothing. */
+    const reach = () => {
+      const { customer } = detail;
+      if (!customer || customer === reached) return;
+      reached = customer;
+      server
+        .customer(customer, signal)
+        .then((found) => signal.aborted || detail.reach(found))
+        .catch(() => {});
+    };
     const follow = async () => {
-      for await (const event of server.watchCart(row.name, stop.signal)) {
+      for await (const event of server.watchCart(name, signal)) {
         if (event.type !== "change" || this.carts.paused) continue;
-        view.detail.tell(happenings(event.change));
+        detail.change(event.change);
+        reach();
       }
     };
+    reach();
     follow().catch((error: unknown) => {
-      if (ClientelaError.from(error).reason === "NOT_FOUND") view.detail.gone();
+      if (ClientelaError.from(error).reason === "NOT_FOUND") detail.gone();
     });
+  }
+
+  private signedIn(): Server {
+    if (!this.server) throw new Error("no key");
+    return this.server;
   }
 
   private groupName(name: string): string {
@@ -267,28 +323,12 @@ export class Monitor {
       return;
     }
     if (this.figures?.signal.aborted) this.watchFigures();
-    const row = this.carts.rows.get(this.view?.detail.name ?? "");
-    if (this.detail?.signal.aborted && row) this.openCart(row);
+    const open = this.view?.detail.name;
+    if (this.detail?.signal.aborted && open) this.follow(open);
     this.view?.changed();
   }
 
   private tick(): void {
     if (!document.hidden) this.view?.tick();
-  }
-}
-
-/** What a refusal means to the person at the page. */
-function refusal({ reason, message }: ClientelaError): string {
-  switch (reason) {
-    case "KEY_MISSING":
-      return t("key_wrong");
-    case "KEY_REVOKED":
-      return t("key_revoked");
-    case "ROLE_NOT_ALLOWED":
-      return t("key_not_allowed");
-    case "SHOP_REQUIRED":
-      return t("key_shop");
-    default:
-      return t("failed", { message });
   }
 }

@@ -26,7 +26,7 @@ export class OrderBar {
       icon(ICONS.update),
       h("span", { text: t("order_update") }),
     );
-    this.element = h("div", { class: "order" }, this.state, this.pending, this.button, this.said, this.hint);
+    this.element = h("div", { class: "order" }, this.state, this.button, this.pending, this.said, this.hint);
   }
 
   /** Whether the control has the focus. It loses it with the next drawing if there is nothing left to do. */

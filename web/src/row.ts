@@ -6,27 +6,43 @@ import { foremost, inWords } from "./causes";
 import { h, setAttribute, setText, theirs } from "./dom";
 import { Cart_Abandonment as Abandonment, Cart_Freeze as Freeze, type Cart } from "clientela/browser";
 import { Customer_Kind } from "clientela/browser";
-import { ago, count, duration, money, t } from "./text";
+import { ago, count, duration, money, number, t } from "./text";
 import type { Word } from "./words";
 
 /** Within which time after a change a cart's dot beats. */
 const BEATS_FOR = 20_000;
-const CHIPS = 3;
+/** States that somebody is to look at. Only these have a colour. */
+const EXCEPTIONS = new Set(["abandoned", "held", "gone"]);
 
-/** Who a cart belongs to, as people call them. */
+/** The columns in their order. The first has no head: its dot repeats the state. */
+const COLUMNS = ["dot", "who", "total", "items", "what", "when", "state", "groups", "number", "age"] as const;
+type Column = (typeof COLUMNS)[number];
+
+/**
+ * The heads of the columns. Only for the eye: to a screen reader each row says in its label what its values
+ * are.
+ */
+export function heads(): HTMLElement {
+  const cells = COLUMNS.map((column) =>
+    h("span", { class: `cell ${column}`, text: column === "dot" ? "" : t(`column_${column}` as Word) }),
+  );
+  return h("div", { class: "heads", attributes: { "aria-hidden": "true" } }, ...cells);
+}
+
+/** The name of a cart's owner as people know it. */
 export function owner(cart: Cart): string {
   const name = cart.customerSummary?.displayName || cart.customer.replace("customers/", "");
   return name || t("visitor", { id: cart.visitorId.slice(0, 8) });
 }
 
-/** What is to be known of a cart at a glance, most important first. */
+/** The states of a cart. The first is its place in its life; the others are holds and recovery. */
 export function states(row: Row, at: number): { kind: string; text: string }[] {
   const { cart } = row;
   const condition = row.condition(at);
   const states = [{ kind: condition as string, text: t(`state_${condition}` as Word) }];
   if (row.held && cart.lock) {
     const { holder } = cart.lock;
-    states.push({ kind: "held", text: holder ? t("state_held", { holder }) : t("state_held_staff") });
+    states.push({ kind: "held", text: holder ? t("state_locked", { holder }) : t("state_locked_staff") });
   }
   if (row.held && cart.freeze !== Freeze.UNSPECIFIED) states.push({ kind: "held", text: t("state_frozen") });
   if (cart.abandonment === Abandonment.RECOVERED) {
@@ -46,26 +62,17 @@ export class RowView {
   private top = -1;
   /** When the order last put it where it is. */
   moved = 0;
-  private readonly who = theirs("", "who");
-  private readonly under = h("span", { class: "under" });
-  private readonly state = h("span", { class: "state" });
-  private readonly chips = h("span", { class: "chips" });
-  private readonly what = h("bdi", { class: "what" });
-  private readonly when = h("span", { class: "when" });
-  private readonly items = h("span", { class: "items" });
-  private readonly total = h("span", { class: "total" });
-  private readonly age = h("span", { class: "age" });
+  private readonly cells: Record<Column, HTMLElement>;
+  private readonly who = theirs();
+  private readonly guest = h("span", { class: "note" });
+  private readonly what = theirs();
 
   constructor() {
-    this.element = h(
-      "div",
-      { class: "row", attributes: { role: "option" } },
-      h("span", { class: "dot" }),
-      h("span", { class: "cell person" }, this.who, h("span", { class: "line" }, this.state, this.under)),
-      h("span", { class: "cell did" }, this.what, this.when),
-      h("span", { class: "cell groups" }, this.chips),
-      h("span", { class: "cell sum" }, this.total, h("span", { class: "under" }, this.items, this.age)),
-    );
+    const cells = COLUMNS.map((column) => [column, h("span", { class: `cell ${column}` })] as const);
+    this.cells = Object.fromEntries(cells) as Record<Column, HTMLElement>;
+    this.cells.who.append(this.who, this.guest);
+    this.cells.what.append(this.what);
+    this.element = h("div", { class: "row", attributes: { role: "option" } }, ...Object.values(this.cells));
   }
 
   get name(): string {
@@ -107,48 +114,52 @@ export class RowView {
 
   private draw(row: Row, groups: (name: string) => string): void {
     const { cart } = row;
+    const { cells } = this;
     setText(this.who, owner(cart));
-    const kind = cart.customerSummary?.kind === Customer_Kind.GUEST ? ` · ${t("guest")}` : "";
-    const where = cart.storefront ? ` · ${cart.storefront}` : "";
-    setText(this.under, t("cart_number", { number: cart.number }) + kind + where);
-    const names = (cart.customerSummary?.groups ?? []).map(groups);
-    const chips = names.slice(0, CHIPS).map((name) => theirs(name, "chip"));
-    if (names.length > CHIPS) chips.push(theirs(`+${names.length - CHIPS}`, "chip more"));
-    this.chips.replaceChildren(...chips);
+    const guest = cart.customerSummary?.kind === Customer_Kind.GUEST;
+    setText(this.guest, guest ? ` · ${t("guest")}` : "");
+    setText(cells.total, money(cart.total?.micros ?? 0n, cart.currencyCode));
+    setText(cells.items, number(Number(cart.itemCount)));
     const happened = foremost(row.happened);
     setText(this.what, happened ? inWords(happened) : lastLine(cart));
-    const items = Number(cart.itemCount);
-    setText(this.items, items > 0 ? count("items", items) : t("empty"));
-    setText(this.total, money(cart.total?.micros ?? 0n, cart.currencyCode));
+    const names = (cart.customerSummary?.groups ?? []).map(groups);
+    cells.groups.replaceChildren(...names.flatMap((name, n) => (n > 0 ? [", ", theirs(name)] : [theirs(name)])));
+    const where = cart.storefront ? ` · ${cart.storefront}` : "";
+    setText(cells.number, cart.number + where);
   }
 
   private tick(row: Row, mark: Mark, at: number): void {
-    const known = states(row, at);
-    const [state, ...others] = mark === "gone" ? [{ kind: "gone", text: t("mark_gone") }] : known;
-    const { element } = this;
-    setAttribute(element, "data-state", state!.kind);
-    setAttribute(element, "data-mark", mark || null);
-    setAttribute(element, "data-beats", state!.kind === "filling" && at - row.active < BEATS_FOR ? "" : null);
-    const badges = [state!, ...others].map(({ kind, text }) => `${kind}\t${text}`).join("\n");
-    if (this.state.dataset["badges"] !== badges) {
-      this.state.dataset["badges"] = badges;
-      this.state.replaceChildren(
-        ...[state!, ...others].map(({ kind, text }) => theirs(text, `badge ${kind}`)),
-      );
-    }
-    const since = (milliseconds: number) =>
-      mark === "changed" ? t("mark_changed", { when: ago(milliseconds) }) : ago(milliseconds);
-    setText(this.when, since(at - row.changed));
-    setText(this.age, t("open_since", { time: duration(at - row.opened) }));
     const { cart } = row;
+    const { cells, element } = this;
+    const known = mark === "gone" ? [{ kind: "gone", text: t("mark_gone") }] : states(row, at);
+    const { kind } = known[0]!;
+    setAttribute(element, "data-state", kind);
+    setAttribute(element, "data-mark", mark || null);
+    setAttribute(element, "data-beats", kind === "filling" && at - row.active < BEATS_FOR ? "" : null);
+    // An exception says more than the state, for which there is the dot.
+    const exceptions = known.filter(({ kind }) => EXCEPTIONS.has(kind));
+    const shown = exceptions.length > 0 ? exceptions : known.slice(0, 1);
+    setAttribute(element, "data-exception", exceptions.length > 0 ? "" : null);
+    const badges = shown.map(({ kind, text }) => `${kind}\t${text}`).join("\n");
+    if (cells.state.dataset["badges"] !== badges) {
+      cells.state.dataset["badges"] = badges;
+      cells.state.replaceChildren(...shown.map(({ kind, text }) => theirs(text, `badge ${kind}`)));
+    }
+    setText(cells.when, (mark === "changed" ? "↑ " : "") + ago(at - row.changed));
+    const age = duration(at - row.opened);
+    setText(cells.age, age);
+    // Read out at most every ten seconds anew.
+    const when = ago(Math.floor((at - row.changed) / 10_000) * 10_000);
+    const items = Number(cart.itemCount);
     const label = [
       owner(cart),
       t("cart_number", { number: cart.number }),
-      ...[state!, ...others].map(({ text }) => text),
-      this.items.textContent,
-      this.total.textContent,
+      ...known.map(({ text }) => text),
+      items > 0 ? count("items", items) : "",
+      cells.total.textContent,
       this.what.textContent,
-      since(Math.floor((at - row.changed) / 10_000) * 10_000),
+      mark === "changed" ? t("mark_changed", { when }) : when,
+      t("opened", { time: age }),
     ];
     setAttribute(element, "aria-label", label.filter(Boolean).join(", ").slice(0, 500));
   }
@@ -160,7 +171,7 @@ export class RowView {
   }
 }
 
-/** What a cart says that was there before the page was opened: its last line. */
+/** Stands for the last change of a cart that has not changed since the page was opened: its last line. */
 function lastLine(cart: Cart): string {
   const item = cart.items.at(-1);
   if (!item) return "";

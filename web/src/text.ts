@@ -54,21 +54,14 @@ export function number(n: number): string {
   return forms.number.format(n);
 }
 
-/** Millionths of a currency's unit, as people write them. */
+/** Millionths of a currency's unit, as people write them; `whole`: without what is smaller than the unit. */
 export function money(micros: bigint | number, currency: string, whole = false): string {
-  const kind = `${currency} ${whole}`;
-  let format = forms.money.get(kind);
-  if (!format) {
-    const digits = whole ? { maximumFractionDigits: 0 } : {};
-    try {
-      format = new Intl.NumberFormat(forms.tag, { style: "currency", currency, ...digits });
-    } catch {
-      // Of no cart's currency, as when there is no amount.
-      format = forms.number;
-    }
-    forms.money.set(kind, format);
-  }
-  return format.format(Number(micros) / 1e6);
+  return moneyFormat(currency, whole ? { maximumFractionDigits: 0 } : {}).format(Number(micros) / 1e6);
+}
+
+/** Millionths of a currency's unit with all their places, as the price of one piece may have six. */
+export function exactMoney(micros: bigint | number, currency: string): string {
+  return moneyFormat(currency, { maximumFractionDigits: 6 }).format(Number(micros) / 1e6);
 }
 
 /** How long, to the largest unit: `45s`, `12m`, `3h`, `5d`. */
@@ -100,4 +93,19 @@ export function date(time: number): string {
 /** A text by which others are found: without case and accents. */
 export function folded(text: string): string {
   return text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
+}
+
+function moneyFormat(currency: string, digits: { maximumFractionDigits?: number }): Intl.NumberFormat {
+  const kind = `${currency} ${digits.maximumFractionDigits}`;
+  let format = forms.money.get(kind);
+  if (!format) {
+    try {
+      format = new Intl.NumberFormat(forms.tag, { style: "currency", currency, ...digits });
+    } catch {
+      // Of no cart's currency, as when there is no amount.
+      format = forms.number;
+    }
+    forms.money.set(kind, format);
+  }
+  return format;
 }

@@ -1,6 +1,7 @@
 // The page once somebody has signed in: what it is made of, and how it is drawn when something changed.
 
-import type { Condition, Carts, Row, Selection } from "./carts";
+import type { Edits } from "./actions";
+import type { Condition, Carts, Selection } from "./carts";
 import { Detail } from "./detail";
 import { h, icon, ICONS, setAttribute, setText } from "./dom";
 import { Figures } from "./figures";
@@ -9,6 +10,8 @@ import { options } from "./options";
 import { Order } from "./order";
 import { OrderBar } from "./orderbar";
 import { Presence } from "./presence";
+import { nameCart } from "./route";
+import { heads } from "./row";
 import { count, number, t } from "./text";
 import type { Word } from "./words";
 
@@ -16,10 +19,12 @@ export type Status = "connecting" | "loading" | "live" | "away";
 
 /** What the page can be told to do. */
 export interface Orders {
-  open(row: Row): void;
+  /** Follows a cart that was opened. */
+  open(name: string): void;
   close(): void;
   togglePause(): void;
   groups(name: string): string;
+  edits: Edits;
 }
 
 const CONDITIONS = ["all", "filling", "idle", "abandoned", "held", "ordered"] as const;
@@ -49,7 +54,8 @@ export class View {
   private readonly storefront: HTMLSelectElement;
   private readonly shown = h("p", { class: "shown" });
   private readonly empty = h("div", { class: "none" });
-  private readonly main: HTMLElement;
+  /** What the opened cart covers on a narrow window. */
+  private readonly covered: HTMLElement[];
   private due = false;
   private drawnAt = 0;
   private toldBefore = 0;
@@ -59,7 +65,7 @@ export class View {
     this.carts = carts;
     this.selection = selection;
     this.orders = orders;
-    this.detail = new Detail(orders.groups, () => this.close());
+    this.detail = new Detail(orders.groups, orders.edits, () => this.close());
     this.list = new ListView(this.order, t("list"), orders.groups, (name) => this.open(name));
     this.pause = h("button", {
       class: "pause",
@@ -110,32 +116,28 @@ export class View {
       this.pause,
       tools,
     );
-    const lists = h("div", { class: "lists" }, this.orderBar.element, this.list.element, this.empty);
+    this.orderBar.element.prepend(this.shown);
+    const lists = h("div", { class: "lists" }, this.orderBar.element, heads(), this.list.element, this.empty);
     this.presence = new Presence(lists, () => {
       lists.classList.toggle("still", this.presence.here);
       this.changed();
     });
-    this.main = h(
-      "main",
-      {},
-      this.figures.element,
-      h(
-        "div",
-        { class: "filters" },
-        h("label", { class: "search" }, icon(ICONS.search), this.search),
-        chips,
-        this.group,
-        this.storefront,
-        this.shown,
-      ),
-      lists,
+    const filters = h(
+      "div",
+      { class: "filters" },
+      h("label", { class: "search" }, icon(ICONS.search), this.search),
+      chips,
+      this.group,
+      this.storefront,
     );
+    this.covered = [this.figures.element, filters, lists];
+    const below = h("div", { class: "below" }, lists, this.detail.element);
     this.element = h(
       "div",
       { class: "page", on: { keydown: (event) => this.key(event as KeyboardEvent) } },
       header,
       this.notice,
-      h("div", { class: "content" }, this.main, this.detail.element),
+      h("main", {}, this.figures.element, filters, below),
     );
     this.draw();
   }
@@ -209,32 +211,39 @@ export class View {
     options(this.group, t("any_group"), named, this.selection.group);
     const places = storefronts.map((name) => [name, name] as const);
     options(this.storefront, t("any_storefront"), places, this.selection.storefront);
+    this.figures.tick();
     this.changed();
   }
 
-  /** Opens a cart. */
-  open(name: string): void {
-    // A cart that is gone may still have its row, while the order is held.
-    const row = this.carts.rows.get(name) ?? this.order.rows.find((row) => row.name === name);
-    if (!row) return;
-    this.list.select(name);
-    this.detail.show(row);
-    this.element.classList.add("with-detail");
-    this.cover();
-    this.orders.open(row);
+  /** Shows the cart that the address names, or none. */
+  go(name: string): void {
+    if (name === this.detail.name) return;
+    if (name) this.open(name);
+    else this.close();
   }
 
-  close(): void {
+  private open(name: string): void {
+    // A cart that is gone may still have its row, while the order is held.
+    const row = this.carts.rows.get(name) ?? this.order.rows.find((row) => row.name === name);
+    this.list.select(name);
+    this.detail.show(name, row ?? null);
+    nameCart(name);
+    this.cover();
+    this.orders.open(name);
+  }
+
+  private close(): void {
     this.detail.close();
-    this.element.classList.remove("with-detail");
+    nameCart("");
     this.cover();
     this.orders.close();
     this.list.focus();
   }
 
-  /** Where the cart that is looked at covers the list, the list is out of reach. */
+  /** Where the opened cart covers the page, the page is out of reach. */
   cover(): void {
-    this.main.inert = this.detail.open && matchMedia("(max-width: 1023px)").matches;
+    const covers = this.detail.open && matchMedia("(max-width: 1023px)").matches;
+    for (const element of this.covered) element.inert = covers;
   }
 
   private choose(choice: Partial<Selection>): void {

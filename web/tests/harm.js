@@ -81,7 +81,7 @@ export async function harm(trial) {
       }, its.secret);
       await it.page.reload();
       await it.live();
-      await it.page.getByText("No carts yet.").waitFor();
+      await it.page.getByText("There are no carts yet.").waitFor();
       assertEqual(await it.row("Map of here").count(), 0, "carts of another shop are shown");
 
       for (const rubbish of ["{", "null", "[]", '"x"', '{"key":5}', '{"key":"clé"}', '{"key":"a\\nb"}', '{"key":""}']) {
@@ -232,6 +232,7 @@ export async function harm(trial) {
     await server.kill();
     for (let second = 0; second < 600; second += 2) await it.page.clock.runFor(2000);
     await it.page.locator(".status[data-status=away]").waitFor();
+    await it.page.locator(".chart").getByText("Not up to date: as of").waitFor();
     console.log(`        asked ${asked} times in ten minutes`);
     assert(asked >= 20 && asked <= 180, `asked ${asked} times`);
     await server.run();
@@ -241,5 +242,9 @@ export async function harm(trial) {
       return (await it.row("Patient clock").count()) === 1;
     });
     await it.live();
+    await eventually("the figures are those of now", async () => {
+      await it.page.clock.runFor(2000);
+      return (await it.page.getByText("Not up to date").count()) === 0;
+    });
   });
 }

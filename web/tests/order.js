@@ -208,7 +208,7 @@ export async function order(trial) {
       await it.row("Ice").getByText("gone").waitFor();
       assertEqual(await carts(it), before, "rows moved under the pointer");
       await it.row("Ice").click();
-      await it.page.getByText("This cart is gone").waitFor();
+      await it.page.getByText("This cart was deleted").waitFor();
       await it.page.keyboard.press("Escape");
       await it.page.getByRole("heading", { name: "Carts, live" }).click();
       await it.row("Ice").waitFor({ state: "detached" });

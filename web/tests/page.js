@@ -1,7 +1,8 @@
 // What the page shows and does, while all is well.
 
-import { assert, assertEqual, eventually, PHONE } from "./trial.js";
+import { faults } from "./faults.js";
 import { ownerOf } from "./server.js";
+import { assert, assertEqual, eventually, PHONE } from "./trial.js";
 
 export async function page(trial) {
   const { server } = trial;
@@ -86,11 +87,11 @@ export async function page(trial) {
     await row.getByText("+2 Enamel mug").waitFor();
     await row.getByText("Wholesale").waitFor();
     const text = await row.innerText();
-    for (const part of ["being filled", "€25.00", "2 items", "Wholesale", "paris", "old"]) {
+    for (const part of ["being filled", "€25.00", "Wholesale", "paris"]) {
       assert(text.includes(part), `${part} is not in ${text}`);
     }
     const label = await row.getAttribute("aria-label");
-    for (const part of ["Ada Keller", "Cart ", "being filled", "€25.00", "+2 Enamel mug"]) {
+    for (const part of ["Ada Keller", "Cart ", "being filled", "2 items", "€25.00", "+2 Enamel mug", "opened "]) {
       assert(label.includes(part), `${part} is not in ${label}`);
     }
     await server.add("first", "lamp");
@@ -140,7 +141,7 @@ export async function page(trial) {
     await found("noel brand", "Noël Brandão");
     await found("wholesale", "Ada Keller");
     await search.fill("nothing is called so");
-    await it.page.getByText("No cart is like that now.").waitFor();
+    await it.page.getByText("No cart matches.").waitFor();
     await it.picture("nothing found light");
     await it.page.getByRole("button", { name: "Show all" }).click();
     await it.row("Ada Keller").waitFor();
@@ -149,7 +150,7 @@ export async function page(trial) {
     await it.row("Ada Keller").waitFor();
     // A cart that comes to match appears.
     await search.fill("torch");
-    await it.page.getByText("No cart is like that now.").waitFor();
+    await it.page.getByText("No cart matches.").waitFor();
     await server.add(ada, "torch", { displayName: "Crème brûlée torch" });
     await it.row("Ada Keller").waitFor();
   });
@@ -172,7 +173,7 @@ export async function page(trial) {
     await detail.getByText("Please ring twice").waitFor();
     await it.picture("cart light");
     await server.carts.deleteCart({ target: ownerOf("opened") });
-    await detail.getByText("This cart is gone").waitFor();
+    await detail.getByText("This cart was deleted").waitFor();
     await it.page.keyboard.press("Escape");
     await detail.waitFor({ state: "hidden" });
   });
@@ -265,7 +266,7 @@ export async function page(trial) {
         await it.signIn(key);
         await server.carts.deleteCart({ target: ownerOf("mover") }).catch(() => {});
         await server.add(ada, "mug", { displayName: "Enamel mug" });
-        await it.row("Ada Keller").getByText("Wholesale").waitFor();
+        await it.row("Ada Keller").waitFor();
         await eventually("figures", async () => (await it.page.locator(".card.filling .value").innerText()) !== "–");
         await it.picture(`list ${name} ${theme}`);
         assertEqual(await it.page.evaluate(faults), []);
@@ -286,46 +287,4 @@ export async function page(trial) {
       });
     }
   }
-}
-
-/** Runs in the page: controls without a name, and texts whose contrast is below 4.5 to 1. */
-function faults() {
-  const found = [];
-  const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
-  const colour = (text) => {
-    canvas.clearRect(0, 0, 1, 1);
-    canvas.fillStyle = text;
-    canvas.fillRect(0, 0, 1, 1);
-    const [r, g, b, a] = canvas.getImageData(0, 0, 1, 1).data;
-    return [r, g, b, a / 255];
-  };
-  const behind = (element) => {
-    for (let at = element; at; at = at.parentElement) {
-      const it = colour(getComputedStyle(at).backgroundColor);
-      if (it[3] > 0.99) return it;
-    }
-    return [255, 255, 255, 1];
-  };
-  const light = ([r, g, b]) => {
-    const [x, y, z] = [r, g, b].map((part) => {
-      const share = part / 255;
-      return share <= 0.04045 ? share / 12.92 : ((share + 0.055) / 1.055) ** 2.4;
-    });
-    return 0.2126 * x + 0.7152 * y + 0.0722 * z;
-  };
-  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
-  for (let node = walk.nextNode(); node; node = walk.nextNode()) {
-    const element = node.parentElement;
-    if (!node.textContent.trim() || !element.checkVisibility() || element.closest("noscript, option, [inert]")) continue;
-    const [a, b] = [light(colour(getComputedStyle(element).color)), light(behind(element))];
-    const contrast = (Math.max(a, b) + 0.05) / (Math.min(a, b) + 0.05);
-    if (contrast < 4.5) found.push(`${contrast.toFixed(2)}: ${node.textContent.trim().slice(0, 40)}`);
-  }
-  for (const control of document.querySelectorAll("button, input, select, [role=listbox], [role=option], [role=img]")) {
-    if (!control.checkVisibility()) continue;
-    const named =
-      control.getAttribute("aria-label") || control.textContent.trim() || (control.labels && control.labels[0]?.textContent.trim());
-    if (!named) found.push(`no name: ${control.outerHTML.slice(0, 80)}`);
-  }
-  return [...new Set(found)];
 }
