@@ -1,10 +1,13 @@
 // Runs the tests of the page: `main.js [--only TEXT] [--figures] [--seconds N] [--writes]`.
 
 import { parseArgs } from "node:util";
+import { address } from "./address.js";
 import { harm } from "./harm.js";
+import { layout } from "./layout.js";
 import { load } from "./load.js";
 import { order } from "./order.js";
 import { page } from "./page.js";
+import { staff } from "./staff.js";
 import { Trial } from "./trial.js";
 
 const { values } = parseArgs({
@@ -19,6 +22,9 @@ const trial = new Trial(values.only, values.figures);
 try {
   await trial.start();
   await page(trial);
+  await layout(trial);
+  await address(trial);
+  await staff(trial);
   await order(trial);
   await harm(trial);
   await load(trial, Number(values.seconds), values.writes);
