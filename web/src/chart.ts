@@ -75,10 +75,10 @@ export class Chart {
     setAttribute(this.drawing, "hidden", empty ? "" : null);
     this.nothing.hidden = !empty;
     setText(this.nothing, empty ? t("chart_nothing", { since: minute(samples[0]?.time ?? time) }) : "");
-    const most = Math.max(1, ...samples.map((sample) => sample.filling));
+    const most = Math.max(0, ...samples.map((sample) => sample.filling));
     const busiest = Math.max(1, ...samples.map((sample) => sample.changes));
     const x = (sample: Sample) => (WIDTH * (HOUR - (time - sample.time))) / HOUR;
-    const y = (sample: Sample) => HEIGHT - 2 - ((HEIGHT - 8) * sample.filling) / most;
+    const y = (sample: Sample) => HEIGHT - 2 - ((HEIGHT - 8) * sample.filling) / Math.max(1, most);
     let line = "";
     let area = "";
     let bars = "";
@@ -104,7 +104,7 @@ export class Chart {
     const { samples } = this;
     const summary = t("chart_summary", {
       now: number(samples.at(-1)?.filling ?? 0),
-      max: number(samples.length > 0 ? most : 0),
+      max: number(most),
       since: minute(samples[0]?.time ?? time),
     });
     setAttribute(this.drawing, "aria-label", `${t("chart")}: ${summary}`);
@@ -116,7 +116,7 @@ export class Chart {
     this.said.classList.toggle("warning", this.warning !== "");
     setText(
       this.said,
-      this.warning || (samples.length === 0 ? "" : sample
+      this.warning || (!this.nothing.hidden ? "" : sample
         ? t("chart_point", {
             time: minute(sample.time),
             filling: number(sample.filling),

@@ -27,6 +27,7 @@ export async function layout(trial) {
       const it = await tab({ key, url: server.url });
       await it.page.locator(".chart").getByText("No cart has been filled since").waitFor();
       assertEqual(await it.page.locator(".chart svg").isVisible(), false, "an empty drawing is shown");
+      assertEqual(await it.page.locator(".chart .said").innerText(), "", "figures of nothing are shown");
       await it.picture("empty shop light");
       await server.add("shopper-0", "tea", { displayName: "Tea of 0" });
       await it.page.getByRole("img", { name: /Now 1/ }).waitFor();
@@ -224,7 +225,7 @@ function addsUp(text) {
   const quantity = number(/^\s*(\d+)/);
   const each = number(/€([\d.,]+) each/);
   const discount = number(/−€([\d.,]+) discount/);
-  const tax = number(/\+€([\d.,]+) tax/);
+  const tax = number(/\+\u2060?€([\d.,]+) tax/);
   const total = number(/€([\d.,]+)\s*$/);
   const reckoned = Math.round(quantity * each * 100 + 1e-6) / 100 - discount + tax;
   assert(quantity > 0 && each > 0, `no quantity or price in ${text}`);

@@ -125,7 +125,7 @@ export const en = {
   total: "Total",
   each: "{price} each",
   line_discount: "−{amount} discount",
-  line_tax: "+{amount} tax",
+  line_tax: "+\u2060{amount} tax",
   by_hand: "price set by staff",
   lines_total: "Lines",
   not_below_zero: "Rest of the voucher, not used",

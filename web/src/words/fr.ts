@@ -127,7 +127,7 @@ export const fr: Words = {
   total: "Total",
   each: "{price} pièce",
   line_discount: "−{amount} de remise",
-  line_tax: "+{amount} de taxes",
+  line_tax: "+\u2060{amount} de taxes",
   by_hand: "prix fixé par l’équipe",
   lines_total: "Lignes",
   not_below_zero: "Reste du bon, non utilisé",
