@@ -273,8 +273,14 @@ export class Monitor {
         .catch(() => {});
     };
     const follow = async () => {
+      let exists = false;
       for await (const event of server.watchCart(name, signal)) {
-        if (event.type !== "change" || this.carts.paused) continue;
+        if (event.type === "reset") exists = false;
+        // The snapshot of a cart that does not exist has no change.
+        if (event.type === "ready" && !exists) detail.gone();
+        if (event.type !== "change") continue;
+        exists = true;
+        if (this.carts.paused) continue;
         detail.change(event.change);
         reach();
       }
