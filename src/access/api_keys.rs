@@ -15,7 +15,7 @@ use crate::feed::{self, Change, Kind};
 use crate::ids;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::resource::page;
-use crate::store::{Conn, LockKey, PageToken, RequestDigest, Store, Tx};
+use crate::store::{Conn, LockKey, RequestDigest, Store, Tx};
 use convert::NewKey;
 use sql::KeyQuery;
 
@@ -127,12 +127,7 @@ pub async fn list(
         .boxed()
     });
     let mut keys = read.await?;
-    let cut = keys.len() > size;
-    keys.truncate(size);
-    let next_page_token = match keys.last() {
-        Some(last) if cut => PageToken::seal(store.meta(), &digest, &last.id),
-        _ => String::new(),
-    };
+    let next_page_token = page::cut(store.meta(), &digest, &mut keys, size, |key| key.id.clone());
     let api_keys = keys.iter().map(convert::api_key).collect();
     Ok(pb::ListApiKeysResponse {
         api_keys,

@@ -24,7 +24,7 @@ use crate::{
     ids, limits, mask,
     proto::pb::{self, ErrorReason},
     resource::{page, tombstone},
-    store::{Conn, Locks, PageToken, RequestDigest, Store, Tx},
+    store::{Conn, Locks, RequestDigest, Store, Tx},
 };
 
 /// Addresses to be made with a new customer.
@@ -244,25 +244,12 @@ pub(super) async fn list(
             .boxed()
         })
         .await?;
-    let is_after = |address: &&Address| {
-        after.as_ref().is_none_or(|(position, id)| {
-            (address.position, address.id.as_str()) > (*position, id.as_str())
-        })
-    };
-    let rest: Vec<&Address> = addresses.iter().filter(is_after).collect();
-    let page = &rest[..rest.len().min(size)];
-    let next_page_token = match page.last() {
-        Some(last) if rest.len() > size => {
-            PageToken::seal(store.meta(), &digest, &(last.position, &last.id))
-        }
-        _ => String::new(),
-    };
-    let addresses = page
-        .iter()
-        .map(|address| convert::message(address))
-        .collect();
+    let place = |address: &Address| (address.position, address.id.clone());
+    let mut rest = addresses;
+    rest.retain(|address| after.as_ref().is_none_or(|after| place(address) > *after));
+    let next_page_token = page::cut(store.meta(), &digest, &mut rest, size, place);
     Ok(pb::ListAddressesResponse {
-        addresses,
+        addresses: rest.iter().map(convert::message).collect(),
         next_page_token,
     })
 }

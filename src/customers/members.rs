@@ -27,7 +27,7 @@ use crate::groups::{self, Group};
 use crate::proto::pb::{self, member_result::Outcome};
 use crate::resource::existing;
 use crate::resource::page;
-use crate::store::{Conn, Locks, PageToken, RequestDigest, Store, Tx};
+use crate::store::{Conn, Locks, RequestDigest, Store, Tx};
 
 /// Customers that one transaction works on. Each costs a handful of statements, and on SQLite all other
 /// writes wait meanwhile.
@@ -400,26 +400,23 @@ async fn list(
     let size = page::size(request.page_size)?;
     let digest = RequestDigest::new("ListMembers", &shop).field("group", &group);
     let after: Option<String> = page::open(store.meta(), &digest, &request.page_token)?;
-    let (members, next) = store
+    let meta = store.meta().clone();
+    let (members, next_page_token) = store
         .snapshot(|conn| {
             async move {
                 let group: Group = existing(conn, &shop, &group).await?;
-                let limit = i64::try_from(size + 1).unwrap_or(i64::MAX);
-                let after = after.unwrap_or_default();
+                let (limit, after) = (page::more(size), after.unwrap_or_default());
                 let mut ids =
                     memberships_sql::members(conn, &shop, &group.id, &after, limit).await?;
-                let more = ids.len() > size;
-                ids.truncate(size);
-                let next = ids.last().filter(|_| more).cloned();
+                let next = page::cut(&meta, &digest, &mut ids, size, String::clone);
                 Ok((read(conn, &shop, &group, &ids).await?, next))
             }
             .boxed()
         })
         .await?;
-    let seal = |last: String| PageToken::seal(store.meta(), &digest, &last);
     Ok(pb::ListMembersResponse {
         members,
-        next_page_token: next.map(seal).unwrap_or_default(),
+        next_page_token,
     })
 }
 

@@ -34,8 +34,7 @@ pub enum Index {
     Unique,
     /// By its value; rows of the same value lie in the order of their ids.
     Equal,
-    /// By one value alone, which the [`condition`](Lead::condition) has; the rows lie in the order of
-    /// their ids.
+    /// By one value alone, which the condition of the index has; the rows lie in the order of their ids.
     Value(i64),
     /// By bounds; rows lie in the order of the field.
     Range,

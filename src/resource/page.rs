@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use prost::Message;
+use serde::Serialize;
 use tonic::Code;
 
 use crate::error::{Error, Result};
@@ -50,6 +51,23 @@ pub fn size(asked: i32) -> Result<usize> {
 #[must_use]
 pub fn more(size: usize) -> i64 {
     i64::try_from(size + 1).expect("a page has at most 1,000 entries")
+}
+
+/// Cuts the rows that were read down to a page, and gives the token of the next one; empty if there is none. `place`
+/// says where a row lies in the order of the list.
+pub fn cut<T, P: Serialize>(
+    meta: &StoreMeta,
+    request: &RequestDigest,
+    rows: &mut Vec<T>,
+    size: usize,
+    place: impl FnOnce(&T) -> P,
+) -> String {
+    if rows.len() <= size {
+        return String::new();
+    }
+    rows.truncate(size);
+    let last = rows.last().map(place);
+    last.map_or_else(String::new, |last| PageToken::seal(meta, request, &last))
 }
 
 /// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps

@@ -14,7 +14,7 @@ use crate::feed::{self, Change, Kind};
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::resource::page;
-use crate::store::{Locks, PageToken, RequestDigest, Store};
+use crate::store::{Locks, RequestDigest, Store};
 use crate::{customers, groups};
 
 /// AdminService over a store.
@@ -114,17 +114,15 @@ impl Service {
             .store
             .read(|conn| {
                 async move {
-                        sql::list(conn, after.as_deref().unwrap_or(""), page::more(size)).await
-                    }
-                    .boxed()
+                    let after = after.unwrap_or_default();
+                    sql::list(conn, &after, page::more(size)).await
+                }
+                .boxed()
             })
             .await?;
-        let cut = shops.len() > size;
-        shops.truncate(size);
-        let next_page_token = match shops.last() {
-            Some(last) if cut => PageToken::seal(self.store.meta(), &digest, &last.id),
-            _ => String::new(),
-        };
+        let next_page_token = page::cut(self.store.meta(), &digest, &mut shops, size, |shop| {
+            shop.id.clone()
+        });
         let shops = shops.iter().map(convert::shop).collect();
         Ok(pb::ListShopsResponse {
             shops,
