@@ -27,6 +27,7 @@ pub use schema::TABLE;
 
 use crate::caller::Caller;
 use crate::error::Result;
+use crate::feed;
 use crate::proto::pb::cart_cause;
 use crate::store::{Engine, StoreMeta, Tx};
 use edit::Cause;
@@ -34,6 +35,9 @@ use model::Owner;
 use sql::{Herd, Key, Query};
 use targets::{Visitors, lock};
 use work::{Act, Work};
+
+/// Carts in the change log.
+pub const KIND: feed::Kind = feed::Kind::new(3);
 
 /// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
 const ADOPTED_MAX: i64 = 16;

@@ -30,10 +30,17 @@ pub use write::lock;
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    groups,
+    feed, groups,
     proto::pb,
     store::{Conn, Tx},
 };
+
+/// Customers in the change log.
+pub const KIND: feed::Kind = feed::Kind::new(1);
+/// Addresses of customers in the change log.
+const ADDRESS: feed::Kind = feed::Kind::new(4);
+/// Titles in the change log.
+const TITLE: feed::Kind = feed::Kind::new(5);
 
 /// A customer, deleted or not; None if there is none of this id.
 ///

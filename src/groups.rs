@@ -30,10 +30,14 @@ pub(crate) use sql::forget_count;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
+use crate::feed;
 use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::{self, ErrorReason, customer::AccountType};
 use crate::resource;
 use crate::store::{Conn, LockKey, Tx};
+
+/// Groups in the change log.
+pub const KIND: feed::Kind = feed::Kind::new(2);
 
 /// The lock of a group's row.
 #[must_use]

@@ -9,7 +9,11 @@ mod watch;
 
 pub use rpc::Service;
 
+use crate::feed;
 use crate::jobs::JobState;
+
+/// Operations in the change log.
+const KIND: feed::Kind = feed::Kind::new(9);
 
 /// The first part of an operation's name.
 pub const COLLECTION: &str = "operations";

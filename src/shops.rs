@@ -15,9 +15,14 @@ pub use rpc::Service;
 
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind};
+use crate::feed::{self, Change};
 use crate::store::{Conn, LockKey, Tx};
 use crate::{customers, groups};
+
+/// Shops in the change log.
+const KIND: feed::Kind = feed::Kind::new(6);
+/// The settings of shops in the change log.
+pub const SETTINGS: feed::Kind = feed::Kind::new(7);
 
 /// The shop that the first start makes.
 pub const DEFAULT_SHOP: &str = "default";
@@ -63,7 +68,12 @@ fn locks(shop: &str) -> impl Iterator<Item = LockKey> {
 async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
     let now = shop.create_time;
     sql::insert(tx, shop).await?;
-    let change = Change::upserted(Kind::Shop, &*shop.id, shop.version, &convert::shop(shop));
+    let change = Change::upserted(
+        crate::shops::KIND,
+        &*shop.id,
+        shop.version,
+        &convert::shop(shop),
+    );
     feed::append(tx, caller, now, change).await?;
     groups::insert_special(tx, caller, &shop.id, now).await?;
     customers::titles::insert_defaults(tx, caller, &shop.id, now).await

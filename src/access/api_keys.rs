@@ -11,7 +11,7 @@ use tonic::Code;
 use super::Keys;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind};
+use crate::feed::{self, Change};
 use crate::ids;
 use crate::proto::pb::{self, ErrorReason, Role};
 use crate::resource::page;
@@ -21,6 +21,9 @@ use sql::KeyQuery;
 
 pub use model::{ApiKey, ApiKeyDoc};
 pub use sql::knows_digest;
+
+/// API keys in the change log.
+const KIND: feed::Kind = feed::Kind::new(8);
 
 /// CreateApiKey.
 pub async fn create(
@@ -53,7 +56,7 @@ pub async fn create(
 /// Adds a key and tells the log.
 pub async fn insert(tx: &mut Tx, caller: &Caller, key: &ApiKey, digest: &[u8]) -> Result<()> {
     sql::insert(tx, key, digest).await?;
-    let change = Change::upserted(Kind::ApiKey, &*key.id, 1, &convert::api_key(key));
+    let change = Change::upserted(KIND, &*key.id, 1, &convert::api_key(key));
     feed::append(tx, caller, key.create_time, change).await
 }
 
@@ -155,7 +158,7 @@ pub async fn revoke(
             if key.revoke_time.is_none() {
                 key.revoke_time = Some(now);
                 sql::revoke(tx, id, now).await?;
-                let change = Change::upserted(Kind::ApiKey, &**id, 2, &convert::api_key(&key));
+                let change = Change::upserted(KIND, &**id, 2, &convert::api_key(&key));
                 feed::append(tx, caller, now, change).await?;
                 let (api_keys, id) = (api_keys.clone(), id.clone());
                 tx.after_commit(move || api_keys.revoked(&id));

@@ -4,7 +4,6 @@ use std::sync::LazyLock;
 
 use super::{convert, model::COLLECTION, sql};
 use crate::attributes;
-use crate::feed::Kind;
 use crate::filter::pack_list;
 use crate::proto::pb;
 use crate::resource::{Column, Index, Table};
@@ -16,7 +15,7 @@ type Field = Column<pb::Cart>;
 pub static TABLE: LazyLock<Table<pb::Cart>> = LazyLock::new(|| {
     let read = |id, version, doc: &str| Ok(convert::message(&sql::parse(id, version, doc)?));
     Table::new(
-        Kind::Cart,
+        crate::carts::KIND,
         COLLECTION,
         read,
         [

@@ -218,7 +218,7 @@ fn topic(cart: &Cart) -> Option<String> {
 /// # Errors
 /// NOT_FOUND if nothing is left to answer with.
 pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<pb::Cart> {
-    if !matches!(replay.kind, Kind::Cart | Kind::Request) || replay.deleted {
+    if !matches!(replay.kind, crate::carts::KIND | Kind::REQUEST) || replay.deleted {
         return Err(Error::not_found("cart"));
     }
     if let Some(answer) = replay.answer::<pb::Cart>()? {

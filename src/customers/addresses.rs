@@ -20,7 +20,7 @@ use super::{
 use crate::{
     caller::Caller,
     error::{Error, Result},
-    feed::{self, Change, Kind},
+    feed::{self, Change},
     ids, limits, mask,
     proto::pb::{self, ErrorReason},
     resource::{page, tombstone},
@@ -78,7 +78,7 @@ async fn append(tx: &mut Tx, caller: &Caller, address: &Address, now: i64) -> Re
         tx,
         caller,
         now,
-        Change::upserted(Kind::Address, id, address.version, &body),
+        Change::upserted(crate::customers::ADDRESS, id, address.version, &body),
     )
     .await
 }
@@ -191,7 +191,7 @@ impl Creation {
                 .with("limit", limits::ADDRESSES_MAX.to_string()));
         }
         let log_id = log_id(&before.id, &address.id);
-        let last = tombstone::last_version(tx, shop, Kind::Address, &log_id).await?;
+        let last = tombstone::last_version(tx, shop, crate::customers::ADDRESS, &log_id).await?;
         address.version = last + 1;
         address.position = others.iter().map(|other| other.position).max().unwrap_or(0) + 1;
         insert(tx, caller, &address, *now).await?;
@@ -370,12 +370,12 @@ impl Deletion {
         feed::check_etag(&self.etag, name, address.version)?;
         sql::delete(tx, shop, customer, id).await?;
         let (version, log_id) = (address.version + 1, log_id(customer, id));
-        tombstone::bury(tx, shop, Kind::Address, &log_id, version, *now).await?;
+        tombstone::bury(tx, shop, crate::customers::ADDRESS, &log_id, version, *now).await?;
         feed::append(
             tx,
             caller,
             *now,
-            Change::deleted(Kind::Address, log_id, version),
+            Change::deleted(crate::customers::ADDRESS, log_id, version),
         )
         .await?;
         let oldest = addresses

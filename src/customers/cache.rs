@@ -11,7 +11,7 @@ use std::{
 use quick_cache::{Equivalent, Weighter, sync::Cache};
 
 use super::derived::Derived;
-use crate::{epochs::Slot, feed, proto::pb};
+use crate::{epochs::Slot, proto::pb};
 
 /// What the cache may hold, about.
 const BYTES: u64 = 64 * 1024 * 1024;
@@ -33,9 +33,9 @@ impl Epochs {
     /// The present epochs; to be noted before the customer is read.
     pub(super) fn now(shop: &str, id: &str) -> Self {
         Self([
-            Slot::of(feed::Kind::Customer.number(), shop, id).epoch(),
-            Slot::of_all(feed::Kind::Group.number(), shop).epoch(),
-            Slot::of_all(feed::Kind::Settings.number(), shop).epoch(),
+            Slot::of(crate::customers::KIND.number(), shop, id).epoch(),
+            Slot::of_all(crate::groups::KIND.number(), shop).epoch(),
+            Slot::of_all(crate::shops::SETTINGS.number(), shop).epoch(),
         ])
     }
 }
@@ -119,7 +119,7 @@ mod tests {
         let shop: Arc<str> = "race".into();
 
         let before = Epochs::now(&shop, "ada");
-        crate::epochs::tests::move_on(feed::Kind::Customer.number(), &shop, "ada");
+        crate::epochs::tests::move_on(crate::customers::KIND.number(), &shop, "ada");
         cache.keep(&shop, "ada", before, entry("old"));
 
         assert!(cache.get(&shop, "ada").is_none());
@@ -134,7 +134,7 @@ mod tests {
         let shop: Arc<str> = "groups".into();
         cache.keep(&shop, "ada", Epochs::now(&shop, "ada"), entry("Ada"));
 
-        crate::epochs::tests::move_on(feed::Kind::Group.number(), &shop, "vip");
+        crate::epochs::tests::move_on(crate::groups::KIND.number(), &shop, "vip");
 
         assert!(cache.get(&shop, "ada").is_none());
     }

@@ -3,7 +3,7 @@
 use std::sync::LazyLock;
 
 use crate::{
-    attributes, feed,
+    attributes,
     filter::pack_map,
     proto::pb,
     resource::{Column, Entries, Index, Pairs, Table},
@@ -21,7 +21,7 @@ type Field = Column<pb::Customer>;
 pub static TABLE: LazyLock<Table<pb::Customer>> = LazyLock::new(|| {
     let read = |id, version, doc: &str| Ok(convert::message(&sql::model(id, version, doc)?));
     Table::new(
-        feed::Kind::Customer,
+        crate::customers::KIND,
         convert::COLLECTION,
         read,
         [

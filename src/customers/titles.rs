@@ -11,8 +11,7 @@ use super::{
 use crate::{
     caller::Caller,
     error::Result,
-    feed::{self, Kind},
-    format,
+    feed, format,
     proto::pb,
     resource::{self, Column, Faults, Head, Resource, Table, parse},
     store::Tx,
@@ -23,7 +22,7 @@ type Field = Column<pb::Title>;
 static TABLE: LazyLock<Table<pb::Title>> = LazyLock::new(|| {
     let read = |id, version, doc: &str| Ok(parse::<Title>(id, version, doc)?.message());
     Table::new(
-        Kind::Title,
+        crate::customers::TITLE,
         "titles",
         read,
         [

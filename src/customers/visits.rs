@@ -18,7 +18,6 @@ use crate::{
     caller::Caller,
     epochs,
     error::Result,
-    feed,
     jobs::Upkeep,
     store::{Locks, Store},
 };
@@ -65,7 +64,7 @@ pub(super) async fn signed_in(
                     sql::renew_credential(tx, shop, customer, old, new).await?;
                 }
                 sql::visit(tx, &[(&**shop, customer, now)]).await?;
-                epochs::changed(tx, feed::Kind::Customer.number(), shop, customer);
+                epochs::changed(tx, crate::customers::KIND.number(), shop, customer);
                 Ok(())
             }
             .boxed()
@@ -134,7 +133,7 @@ async fn write(store: &Store, visits: Vec<((Arc<str>, String), i64)>) -> Result<
                 .collect();
             sql::visit(tx, &rows).await?;
             for (shop, customer, _) in rows {
-                epochs::changed(tx, feed::Kind::Customer.number(), shop, customer);
+                epochs::changed(tx, crate::customers::KIND.number(), shop, customer);
             }
             Ok(())
         }

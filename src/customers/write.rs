@@ -15,7 +15,7 @@ use crate::{
     caller::Caller,
     carts,
     error::{Error, Result},
-    feed::{self, Change, LogRow},
+    feed::{Change, LogRow},
     groups::{self, memberships},
     jobs::{self, JobKind, NewJob},
     limits,
@@ -305,7 +305,7 @@ pub(super) async fn store(
 }
 
 fn change_of(customer: &Customer) -> Change {
-    let (kind, id, version) = (feed::Kind::Customer, &customer.id, customer.version);
+    let (kind, id, version) = (crate::customers::KIND, &customer.id, customer.version);
     if customer.is_deleted() {
         Change::deleted(kind, id, version)
     } else {

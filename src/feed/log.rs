@@ -18,40 +18,28 @@ use prost::Message;
 use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
-use crate::proto::pb::CartCause;
 
-/// What a row of the change log is about. The numbers are stored.
+/// What a row of the change log is about. Each area has numbers of its own. They are stored, so a number that was
+/// given up is never used again: 1 customers, 2 groups, 3 carts, 4 addresses, 5 titles, 6 shops, 7 settings, 8 API keys,
+/// 9 operations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
-#[repr(i64)]
-pub enum Kind {
-    /// A customer.
-    Customer = 1,
-    /// A group.
-    Group = 2,
-    /// A cart.
-    Cart = 3,
-    /// An address of a customer.
-    Address = 4,
-    /// A title.
-    Title = 5,
-    /// A shop.
-    Shop = 6,
-    /// The settings of a shop.
-    Settings = 7,
-    /// An API key.
-    ApiKey = 8,
-    /// An operation.
-    Operation = 9,
-    /// The record of a request id that no change carries: nothing changed, or several resources did. No
-    /// stream tells of it.
-    Request = 10,
-}
+pub struct Kind(i64);
 
 impl Kind {
+    /// The record of a request id that no change carries: nothing changed, or several resources did. No
+    /// stream tells of it.
+    pub const REQUEST: Self = Self(10);
+
+    /// The kind of this number.
+    #[must_use]
+    pub const fn new(number: i64) -> Self {
+        Self(number)
+    }
+
     /// The number that is stored.
     #[must_use]
     pub const fn number(self) -> i64 {
-        self as i64
+        self.0
     }
 }
 
@@ -71,8 +59,8 @@ pub struct Change {
     pub deleted: bool,
     /// The encoded resource without its derived fields; empty if it is gone.
     pub body: Vec<u8>,
-    /// What happened, for carts; what is beyond [`MAX_CAUSES`] is left out.
-    pub causes: Vec<CartCause>,
+    /// What happened: messages of the area, encoded. What is beyond [`MAX_CAUSES`] is left out.
+    pub causes: Vec<Vec<u8>>,
     /// The topic under which it was watched until now, if it is not any more.
     pub left_topic: Option<String>,
 }
@@ -108,8 +96,8 @@ impl Change {
 
     /// The change with what happened.
     #[must_use]
-    pub fn because(mut self, causes: Vec<CartCause>) -> Self {
-        self.causes = causes;
+    pub fn because<M: Message>(mut self, causes: &[M]) -> Self {
+        self.causes = causes.iter().map(Message::encode_to_vec).collect();
         self
     }
 
@@ -130,8 +118,8 @@ pub(super) struct Payload {
     #[prost(bytes = "bytes", optional, tag = "4")]
     pub(super) resource: Option<Bytes>,
     /// `CartChange.causes`.
-    #[prost(message, repeated, tag = "7")]
-    pub(super) causes: Vec<CartCause>,
+    #[prost(bytes = "vec", repeated, tag = "7")]
+    pub(super) causes: Vec<Vec<u8>>,
 }
 
 /// The etag of a version of a resource, quoted as in RFC 9110. `name` is the full name.

@@ -16,7 +16,7 @@ pub struct Things;
 
 impl Resource for Things {
     fn kind(&self) -> Kind {
-        Kind::Cart
+        Kind::new(3)
     }
 
     fn collection(&self) -> &'static str {

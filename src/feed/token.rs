@@ -158,7 +158,13 @@ impl Tokens {
 
 /// Returns the data to which a half of a token is bound.
 fn bound(purpose: &[u8], shop: &str, kind: Kind) -> Vec<u8> {
-    [purpose, shop.as_bytes(), &[0xff, kind as u8]].concat()
+    [
+        purpose,
+        shop.as_bytes(),
+        &[0xff],
+        &kind.number().to_be_bytes(),
+    ]
+    .concat()
 }
 
 fn read_position(bytes: [u8; POSITION_BYTES]) -> Position {
@@ -196,10 +202,10 @@ mod tests {
     fn each(shop: &str) -> [(Progress, String); 2] {
         let stream = stream_digest(["state = OPEN", ""]);
         [Progress::at(HERE), Progress::new(HERE, AHEAD)].map(|progress| {
-            let first = tokens().seal_progress(shop, Kind::Cart, progress);
+            let first = tokens().seal_progress(shop, Kind::new(3), progress);
             (
                 progress,
-                first + &tokens().seal_stream(shop, Kind::Cart, stream),
+                first + &tokens().seal_stream(shop, Kind::new(3), stream),
             )
         })
     }
@@ -207,7 +213,7 @@ mod tests {
     #[test]
     fn a_token_says_what_was_sealed_in_it() {
         for (progress, token) in each("s") {
-            let opened = tokens().open("s", Kind::Cart, &token).unwrap();
+            let opened = tokens().open("s", Kind::new(3), &token).unwrap();
 
             assert_eq!(opened.progress, progress);
             assert_eq!(opened.stream, stream_digest(["state = OPEN", ""]));
@@ -216,7 +222,7 @@ mod tests {
 
     #[test]
     fn what_was_seen_before_the_place_itself_is_not_in_the_token() {
-        let sealed = |progress| tokens().seal_progress("s", Kind::Cart, progress);
+        let sealed = |progress| tokens().seal_progress("s", Kind::new(3), progress);
 
         assert_eq!(
             sealed(Progress::new(AHEAD, HERE)).len(),
@@ -233,7 +239,7 @@ mod tests {
         assert_eq!(opened.key(), HERE.key());
         assert!(Tokens::new([4; 32]).open_revision(&revision).is_err());
         assert!(tokens().open_revision(&revision[1..]).is_err());
-        let token = tokens().seal_progress("s", Kind::Cart, Progress::at(HERE));
+        let token = tokens().seal_progress("s", Kind::new(3), Progress::at(HERE));
         assert!(tokens().open_revision(&token).is_err());
     }
 
@@ -250,7 +256,7 @@ mod tests {
             // The version, and what chance makes equal.
             same.count() > 8
         };
-        let seal = |at: Position| tokens().seal_progress("s", Kind::Cart, Progress::at(at));
+        let seal = |at: Position| tokens().seal_progress("s", Kind::new(3), Progress::at(at));
         let pairs = [
             (tokens().seal_revision(HERE), tokens().seal_revision(HERE)),
             (tokens().seal_revision(HERE), tokens().seal_revision(far)),
@@ -266,9 +272,13 @@ mod tests {
     #[test]
     fn a_token_of_another_shop_kind_or_store_is_refused() {
         for (_, token) in each("s") {
-            assert!(tokens().open("t", Kind::Cart, &token).is_err());
-            assert!(tokens().open("s", Kind::Group, &token).is_err());
-            assert!(Tokens::new([4; 32]).open("s", Kind::Cart, &token).is_err());
+            assert!(tokens().open("t", Kind::new(3), &token).is_err());
+            assert!(tokens().open("s", Kind::new(2), &token).is_err());
+            assert!(
+                Tokens::new([4; 32])
+                    .open("s", Kind::new(3), &token)
+                    .is_err()
+            );
         }
     }
 
@@ -280,10 +290,10 @@ mod tests {
                 altered[place] = if altered[place] == b'A' { b'B' } else { b'A' };
                 let altered = String::from_utf8(altered).unwrap();
                 assert!(
-                    tokens().open("s", Kind::Cart, &altered).is_err(),
+                    tokens().open("s", Kind::new(3), &altered).is_err(),
                     "{altered}"
                 );
-                assert!(tokens().open("s", Kind::Cart, &whole[..place]).is_err());
+                assert!(tokens().open("s", Kind::new(3), &whole[..place]).is_err());
             }
         }
     }

@@ -3,7 +3,6 @@
 use std::sync::LazyLock;
 
 use super::model::{COLLECTION, Group};
-use crate::feed::Kind;
 use crate::filter::pack_map;
 use crate::format;
 use crate::proto::pb;
@@ -15,7 +14,7 @@ type Field = Column<pb::Group>;
 pub static TABLE: LazyLock<Table<pb::Group>> = LazyLock::new(|| {
     let read = |id, version, doc: &str| Ok(parse::<Group>(id, version, doc)?.message());
     Table::new(
-        Kind::Group,
+        crate::groups::KIND,
         COLLECTION,
         read,
         [

@@ -6,7 +6,7 @@ use tonic::{Code, Request, Response, Status};
 use super::{id_of, read, state_text, watch};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Feed, Kind};
+use crate::feed::{self, Change, Feed};
 use crate::jobs;
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::operation_service_server::OperationService;
@@ -126,7 +126,7 @@ async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::
         tx,
         caller,
         now,
-        Change::upserted(Kind::Operation, id, now, &cancelled),
+        Change::upserted(crate::operations::KIND, id, now, &cancelled),
     )
     .await?;
     Ok(cancelled)

@@ -10,7 +10,7 @@ use crate::access::{Keys, api_keys};
 use crate::caller::Caller;
 use crate::epochs;
 use crate::error::{Error, Result};
-use crate::feed::{self, Change, Kind};
+use crate::feed::{self, Change};
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::resource::page;
@@ -195,9 +195,10 @@ impl Service {
                     if request.validate_only {
                         return Ok(answer);
                     }
-                    epochs::changed(tx, Kind::Settings.number(), &shop.id, &shop.id);
+                    epochs::changed(tx, crate::shops::SETTINGS.number(), &shop.id, &shop.id);
                     sql::update(tx, &shop).await?;
-                    let change = Change::upserted(Kind::Settings, &*shop.id, shop.version, &answer);
+                    let change =
+                        Change::upserted(crate::shops::SETTINGS, &*shop.id, shop.version, &answer);
                     feed::append(tx, caller, now, change).await?;
                     if specials != before {
                         groups::repoint(tx, caller, &specials, now).await?;

@@ -8,7 +8,7 @@ use crate::attributes;
 use crate::carts::model::Cart;
 use crate::carts::schema::packed_products;
 use crate::error::{Error, Result};
-use crate::feed::{Kind, LogRow, WithAppend};
+use crate::feed::{LogRow, WithAppend};
 use crate::filter::{fold, pack_list};
 use crate::store::{Conn, Tx};
 use crate::{bind_log_row, execute, on, on_write};
@@ -183,7 +183,7 @@ pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()
         tx,
         sqlx::query(BURY)
             .bind(shop)
-            .bind(Kind::Cart.number())
+            .bind(crate::carts::KIND.number())
             .bind(&cart.id)
             .bind(cart.version)
             .bind(now)
@@ -200,7 +200,7 @@ const BURIED: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind
 pub async fn buried(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
     let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(BURIED)
         .bind(shop)
-        .bind(Kind::Cart.number())
+        .bind(crate::carts::KIND.number())
         .bind(id)
         .fetch_optional(e)
         .await)?;

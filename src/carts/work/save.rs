@@ -9,7 +9,7 @@ use crate::carts::edit::Cause;
 use crate::carts::model::Abandonment;
 use crate::carts::sql;
 use crate::error::Result;
-use crate::feed::{self, Change, Kind, LogRow};
+use crate::feed::{self, Change, LogRow};
 use crate::limits::CART_BYTES_MAX;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::Tx;
@@ -57,8 +57,8 @@ impl Work {
         if message.encoded_len() > CART_BYTES_MAX {
             return Err(cart_too_large());
         }
-        let change = Change::upserted(Kind::Cart, cart.id.clone(), cart.version, &message)
-            .because(self.told(caller, now));
+        let change = Change::upserted(crate::carts::KIND, cart.id.clone(), cart.version, &message)
+            .because(&self.told(caller, now));
         let present = topic(cart);
         let before = std::mem::replace(&mut self.topic, present);
         let left = before.filter(|before| self.topic.as_ref() != Some(before));
@@ -96,9 +96,9 @@ impl Work {
         self.require_admitted(caller)?;
         self.cart.version += 1;
         sql::delete(tx, &caller.shop, &self.cart, now).await?;
-        let change = Change::deleted(Kind::Cart, self.cart.id.clone(), self.cart.version);
+        let change = Change::deleted(crate::carts::KIND, self.cart.id.clone(), self.cart.version);
         Ok(change
-            .because(self.told(caller, now))
+            .because(&self.told(caller, now))
             .leaving(self.topic.take()))
     }
 

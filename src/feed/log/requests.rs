@@ -97,19 +97,6 @@ pub fn replayed(
     payload: Option<Vec<u8>>,
 ) -> Result<Replay> {
     check_digest(caller, digest)?;
-    let kind = match kind {
-        1 => Kind::Customer,
-        2 => Kind::Group,
-        3 => Kind::Cart,
-        4 => Kind::Address,
-        5 => Kind::Title,
-        6 => Kind::Shop,
-        7 => Kind::Settings,
-        8 => Kind::ApiKey,
-        9 => Kind::Operation,
-        10 => Kind::Request,
-        other => return Err(Error::corrupt("change_log", &id, format!("kind {other}"))),
-    };
     let body = match payload {
         Some(payload) => {
             Payload::decode(&*payload)
@@ -119,7 +106,7 @@ pub fn replayed(
         None => None,
     };
     Ok(Replay {
-        kind,
+        kind: Kind::new(kind),
         id,
         version,
         deleted,
@@ -165,7 +152,7 @@ pub async fn remember(
         tx,
         caller,
         now,
-        Change::upserted(Kind::Request, id, 0, answer),
+        Change::upserted(Kind::REQUEST, id, 0, answer),
     )
     .await
 }

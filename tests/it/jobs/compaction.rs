@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientela::caller::{Caller, RequestId};
 use clientela::error::{Error, Result};
-use clientela::feed::{self, Change, Kind, LogOrder, Progress, history};
+use clientela::feed::{self, Change, LogOrder, Progress, history};
 use clientela::jobs::{
     ANSWERS, Compact, FeedLimits, Hold, Job, Jobs, JobsSettings, Purge, Sweeper,
 };
@@ -69,7 +69,7 @@ async fn append(store: &Store, id: &str, request: Option<&str>) {
         company: "x".repeat(100),
         ..pb::Customer::default()
     };
-    let change = Change::upserted(Kind::Customer, id, 1, &customer);
+    let change = Change::upserted(clientela::customers::KIND, id, 1, &customer);
     let data = (caller, change, store.clock().now());
     let appended = store.write_with(Locks::none(), data, |tx, (caller, change, now)| {
         async move { feed::append(tx, caller, *now, change.clone()).await }.boxed()

@@ -94,7 +94,7 @@ impl Stage {
     pub async fn put(&self, id: &str, version: i64) {
         self.things.rows().insert(id.into(), version);
         self.append(Change::upserted(
-            Kind::Cart,
+            clientela::carts::KIND,
             id,
             version,
             &thing(id, version),
@@ -105,7 +105,8 @@ impl Stage {
     /// Takes a thing away.
     pub async fn remove(&self, id: &str) {
         let version = self.things.rows().remove(id).expect("it is there") + 1;
-        self.append(Change::deleted(Kind::Cart, id, version)).await;
+        self.append(Change::deleted(clientela::carts::KIND, id, version))
+            .await;
     }
 
     /// Waits until the log is complete up to its last row: on PostgreSQL any transaction of the cluster
@@ -206,7 +207,7 @@ impl Things {
 
 impl Resource for Things {
     fn kind(&self) -> Kind {
-        Kind::Cart
+        clientela::carts::KIND
     }
 
     fn collection(&self) -> &'static str {
