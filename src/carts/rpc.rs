@@ -14,6 +14,7 @@ mod recover;
 mod remove;
 mod update;
 mod watch;
+mod write;
 
 use std::sync::Arc;
 

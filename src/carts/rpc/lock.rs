@@ -10,12 +10,12 @@ use futures::FutureExt as _;
 use tonic::Code;
 
 use super::Service;
-use super::freeze::Holding;
+use super::write::Write;
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::Lock;
 use crate::carts::sql;
-use crate::carts::targets::cart_id;
+use crate::carts::targets::{Target, cart_id};
 use crate::carts::work::{self, Act, Got, Route, Work};
 use crate::clock::{self, Clock};
 use crate::error::{Error, Result};
@@ -61,7 +61,7 @@ impl Service {
         request: pb::RenewCartLockRequest,
     ) -> Result<pb::Cart> {
         let taking = Taking {
-            route: route(&request.name)?,
+            route: Route::Id(named(&request.name)?),
             caller,
             purpose: String::new(),
             lease: lease(request.lease)?,
@@ -84,21 +84,16 @@ impl Service {
         } else {
             Act::Lock
         };
-        let apply = |work: &mut Work, _: i64| {
+        let apply = |work: &mut Work, _: &Caller, _: i64| {
             if work.cart.lock.take().is_some() {
                 work.cart.lock_expire_time = None;
                 work.causes.push(Cause::of_cart(cart_cause::Kind::Unlocked));
             }
-            work.settle()
+            Ok(())
         };
-        self.change_hold(Holding {
-            route: route(&request.name)?,
-            caller,
-            etag: String::new(),
-            act,
-            apply: Arc::new(apply),
-        })
-        .await
+        let target = Target::Cart(named(&request.name)?);
+        self.run(Write::new(caller, target, act, String::new(), apply))
+            .await
     }
 }
 
@@ -182,11 +177,12 @@ async fn renew(tx: &mut Tx, taking: &Taking) -> Result<pb::Cart> {
     Ok(work.shown(now))
 }
 
-fn route(name: &str) -> Result<Route> {
+/// The id in the name of a cart, which has to be there.
+fn named(name: &str) -> Result<String> {
     if name.is_empty() {
         return Err(Error::invalid_field("name", "REQUIRED", "is required"));
     }
-    cart_id(name).map(Route::Id)
+    cart_id(name)
 }
 
 /// A lease in microseconds.

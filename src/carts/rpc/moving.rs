@@ -7,8 +7,8 @@ use futures::FutureExt as _;
 use tonic::Code;
 
 use super::Service;
-use super::edit::{ATTEMPTS, Opens, moved_too_often};
 use super::merge::{admit_at, names, replayed, require_compatible, same_cart, write_both};
+use super::write::{ATTEMPTS, Opens, moved_too_often};
 use crate::caller::Caller;
 use crate::carts::convert::Faults;
 use crate::carts::moving::{Move, move_lines};

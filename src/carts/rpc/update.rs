@@ -5,7 +5,7 @@ use std::sync::Arc;
 use serde_json::{Map, Value};
 
 use super::Service;
-use super::edit::EditCall;
+use super::write::Write;
 use crate::attributes;
 use crate::caller::Caller;
 use crate::carts::convert::{self, ExtraInput, Faults};
@@ -201,16 +201,10 @@ impl Service {
             }
             Ok(())
         };
-        self.run(EditCall {
-            caller,
-            target: Target::Cart(id),
-            opens: None,
-            etag,
-            validate_only: request.validate_only,
-            cancels: false,
-            act: Act::Edit,
-            apply: Arc::new(apply),
-        })
+        self.run(
+            Write::edit(caller, Target::Cart(id), Act::Edit, etag, apply)
+                .trying(request.validate_only),
+        )
         .await
     }
 }
