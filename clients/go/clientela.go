@@ -5,6 +5,7 @@
 package clientela
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -27,7 +28,8 @@ import (
 
 // Options are the options of Connect. The zero value is the server on this machine, with the key in the environment.
 type Options struct {
-	// The host and the port, for example shop.example.com:443; 127.0.0.1:50051 if empty.
+	// The host and the port, for example shop.example.com:443. If it is empty, the environment variable
+	// CLIENTELA_SERVER; without that, 127.0.0.1:50051.
 	Address string
 	// The API key; the environment variable CLIENTELA_API_KEY if empty.
 	Key string
@@ -62,12 +64,8 @@ type Client struct {
 // there is therefore an error of the call (codes.Unavailable). Connect itself returns an error if there is no API key
 // (KEY_MISSING) or if the address is malformed.
 func Connect(options Options) (*Client, error) {
-	if options.Address == "" {
-		options.Address = "127.0.0.1:50051"
-	}
-	if options.Key == "" {
-		options.Key = os.Getenv("CLIENTELA_API_KEY")
-	}
+	options.Address = cmp.Or(options.Address, os.Getenv("CLIENTELA_SERVER"), "127.0.0.1:50051")
+	options.Key = cmp.Or(options.Key, os.Getenv("CLIENTELA_API_KEY"))
 	if options.Key == "" {
 		return nil, newError(codes.Unauthenticated, pb.ErrorReason_KEY_MISSING,
 			"there is no API key: set Options.Key or the environment variable CLIENTELA_API_KEY")
@@ -90,8 +88,9 @@ func Connect(options Options) (*Client, error) {
 	conn, err := grpc.NewClient(options.Address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		// Shorter than the retries of a call, so that one of them finds a server that has come back.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: waitMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: waitMax},
+			Backoff:           backoff.Config{BaseDelay: waitMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithUnaryInterceptor(calls.unary),

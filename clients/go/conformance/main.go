@@ -276,6 +276,9 @@ func (s *story) keyless(said step) error {
 
 // parse reads a message from the JSON of the story.
 func parse(request object, message proto.Message) error {
+	if request == nil {
+		return nil
+	}
 	filled, err := helped(request)
 	if err != nil {
 		return err
