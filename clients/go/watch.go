@@ -149,16 +149,19 @@ func heartbeat(asked *durationpb.Duration) time.Duration {
 	return min(time.Minute, max(time.Second, asked.AsDuration()))
 }
 
-// dropToken discards a resume token that the server cannot continue from, and reports whether there was one.
+// dropToken discards a resume token that the server cannot continue from, and reports whether a stream without one may
+// work.
 func dropToken(err error, options *pb.WatchOptions) bool {
 	var typed *Error
-	if !errors.As(err, &typed) || typed.Code != codes.OutOfRange && typed.Code != codes.Aborted &&
-		typed.Reason != pb.ErrorReason_INVALID_RESUME_TOKEN {
+	if !errors.As(err, &typed) {
 		return false
 	}
-	had := options.ResumeToken != ""
-	options.ResumeToken = ""
-	return had
+	stale := typed.Code == codes.OutOfRange || typed.Code == codes.Aborted ||
+		typed.Reason == pb.ErrorReason_INVALID_RESUME_TOKEN && options.ResumeToken != ""
+	if stale {
+		options.ResumeToken = ""
+	}
+	return stale
 }
 
 // take yields the events of one message.

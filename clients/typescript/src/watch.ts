@@ -65,12 +65,11 @@ export async function* watch<Change extends AnyChange, Request extends DescMessa
       },
       isCurable(failure) {
         const { code, reason } = failure;
-        const stale = code === Code.OutOfRange || code === Code.Aborted || reason === "INVALID_RESUME_TOKEN";
-        if (!stale) return isTransient(failure);
+        const invalid = reason === "INVALID_RESUME_TOKEN" && token !== "";
+        if (code !== Code.OutOfRange && code !== Code.Aborted && !invalid) return isTransient(failure);
         // The server cannot continue from the token: begin again without it.
-        const had = token !== "";
         token = "";
-        return had;
+        return true;
       },
     },
     control,

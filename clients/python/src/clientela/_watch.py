@@ -108,11 +108,10 @@ class Resources(Following[Event]):
 
     def is_curable(self, error: Error) -> bool:
         stale = error.code in (grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.ABORTED)
-        if stale or error.reason == "INVALID_RESUME_TOKEN":
+        if stale or (error.reason == "INVALID_RESUME_TOKEN" and self._options.resume_token):
             # The server cannot continue from the token: begin again without it.
-            had_token = bool(self._options.resume_token)
             self._options.ClearField("resume_token")
-            return had_token
+            return True
         return super().is_curable(error)
 
     def _is_news(self, change: Any) -> bool:

@@ -88,14 +88,13 @@ public final class Watch<C> extends Following<Event<C>, Watch<C>> {
     @Override
     boolean isCurable(ClientelaException why) {
         Status.Code code = why.getStatus().getCode();
-        if (code != Status.Code.OUT_OF_RANGE && code != Status.Code.ABORTED
-                && why.reason() != ErrorReason.INVALID_RESUME_TOKEN) {
+        boolean invalid = why.reason() == ErrorReason.INVALID_RESUME_TOKEN && !received.isEmpty();
+        if (code != Status.Code.OUT_OF_RANGE && code != Status.Code.ABORTED && !invalid) {
             return super.isCurable(why);
         }
         // The server cannot continue from the token: begin again without it.
-        boolean had = !received.isEmpty();
         received = "";
-        return had;
+        return true;
     }
 
     private static WatchOptions options(Message request) {
