@@ -89,8 +89,9 @@ impl Follower {
         let stream = match &mut self.stream {
             Some(stream) => stream,
             none => {
-                let answer = self.client.carts().watch_cart_figures(self.request.clone());
-                none.insert(answer.await?.into_inner())
+                let mut carts = self.client.carts();
+                let answer = carts.watch_cart_figures(self.request.clone()).await?;
+                none.insert(answer.into_inner())
             }
         };
         let message = stream.message().await?;

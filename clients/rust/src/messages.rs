@@ -6,7 +6,7 @@ use crate::{
 };
 
 /// The largest amount of the contract, in millionths.
-const MICROS_MAX: u64 = (1 << 53) - 1;
+const MICROS_MAX: i64 = (1 << 53) - 1;
 const PLACES: usize = 6;
 
 /// Returns the target of the cart with this name, for example `carts/019a`.
@@ -58,10 +58,9 @@ pub fn money(currency: impl Into<String>, amount: &str) -> Result<Money, Error> 
         )));
     }
     format!("{whole}{places:0<PLACES$}")
-        .parse()
+        .parse::<i64>()
         .ok()
         .filter(|micros| *micros <= MICROS_MAX)
-        .and_then(|micros| i64::try_from(micros).ok())
         .map(|micros| Money {
             currency_code: currency.into(),
             micros: sign * micros,

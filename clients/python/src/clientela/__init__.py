@@ -7,7 +7,7 @@
 from __future__ import annotations
 
 from clientela._calls import Options
-from clientela._client import AsyncClient, Client, connect, connect_async
+from clientela._client import AsyncClient, Client, Services, connect, connect_async
 from clientela._errors import Error, Violation
 from clientela._messages import cart, customer_cart, money, visitor_cart
 from clientela._reconnect import Notify, Watch
@@ -28,6 +28,7 @@ __all__ = [
     "Ready",
     "Reason",
     "Reset",
+    "Services",
     "Violation",
     "Watch",
     "Watching",
@@ -40,7 +41,7 @@ __all__ = [
 ]
 
 # Tracebacks and API pages name the public module.
-for _public in (AsyncClient, Change, Client, Error, Ready, Reset, Violation, Watch):
+for _public in (AsyncClient, Change, Client, Error, Ready, Reset, Services, Violation, Watch):
     _public.__module__ = __name__
 for _function in (cart, connect, connect_async, customer_cart, money, visitor_cart):
     _function.__module__ = __name__

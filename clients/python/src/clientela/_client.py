@@ -66,7 +66,7 @@ _P = TypeVar("_P", bound=_Page)
 _R = TypeVar("_R")
 
 
-class _Services(Generic[_W, _F]):
+class Services(Generic[_W, _F]):
     """The common part of both clients: the stubs and the watches."""
 
     def __init__(self, calls: Any) -> None:
@@ -143,7 +143,7 @@ class _Services(Generic[_W, _F]):
         raise NotImplementedError
 
 
-class Client(_Services[Watch[Event], Watch[carts_pb2.CartFigures]]):
+class Client(Services[Watch[Event], Watch[carts_pb2.CartFigures]]):
     """The services of the contract on one connection. Several threads may use it."""
 
     customers: customer_service_pb2_grpc.CustomerServiceStub
@@ -194,7 +194,7 @@ class Client(_Services[Watch[Event], Watch[carts_pb2.CartFigures]]):
         self.close()
 
 
-class AsyncClient(_Services[AsyncGenerator[Event, None], AsyncGenerator[carts_pb2.CartFigures, None]]):
+class AsyncClient(Services[AsyncGenerator[Event, None], AsyncGenerator[carts_pb2.CartFigures, None]]):
     """The services of the contract on one connection, for asyncio."""
 
     customers: customer_service_pb2_grpc.CustomerServiceAsyncStub
