@@ -31,7 +31,10 @@ pub fn of_also<M: Message + Name>(
 ) -> Result<Vec<&'static str>> {
     let message = TABLES.find(M::NAME).map(|id| TABLES.message(id));
     // Fields that are not set are not on the wire.
-    let bytes = sent.encode_to_vec();
+    let bytes = match mask {
+        None => sent.encode_to_vec(),
+        Some(_) => Vec::new(),
+    };
     let mut records = Reader::new(&bytes);
     let mut set = Vec::new();
     while let Ok(Some(record)) = records.next() {

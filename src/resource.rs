@@ -22,9 +22,9 @@ pub use list::{List, PAGE_BYTES_MAX, Page, Query, list};
 pub use page::{Pauses, fits};
 pub use read::get;
 pub use row::Row;
-pub use stored::{Faults, Head, Resource, load, name_of, not_found, parse, put};
+pub use stored::{Faults, Head, Resource, load, parse};
 pub use table::{Column, Seen, Table};
 pub use watch::watch;
 pub use write::{
-    change, create, delete, delete_row, existing, insert_row, locks, name_taken, update, write,
+    change, create, delete, delete_row, existing, insert_row, locks, name_taken, update,
 };

@@ -30,6 +30,7 @@ pub static TABLE: LazyLock<Table<pb::Cart>> = LazyLock::new(|| {
             Field::text("storefront", |c| &c.storefront),
             Field::text("slot", |c| &c.slot),
             Field::one_of("state", |c| Some(c.state.into()))
+                .without(&["DELETED"])
                 .index_of(Index::Value(1), " AND c.state = 1")
                 .index_of(Index::Value(3), " AND c.state = 3"),
             Field::text("currency_code", |c| &c.currency_code).column("currency"),

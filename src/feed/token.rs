@@ -158,13 +158,8 @@ impl Tokens {
 
 /// Returns the data to which a half of a token is bound.
 fn bound(purpose: &[u8], shop: &str, kind: Kind) -> Vec<u8> {
-    [
-        purpose,
-        shop.as_bytes(),
-        &[0xff],
-        &kind.number().to_be_bytes(),
-    ]
-    .concat()
+    let [.., kind] = kind.number().to_be_bytes();
+    [purpose, shop.as_bytes(), &[0xff, kind]].concat()
 }
 
 fn read_position(bytes: [u8; POSITION_BYTES]) -> Position {

@@ -1,5 +1,5 @@
-//! The table of a resource's fields as filters and orders see them. It is written once per
-//! resource, as a constant, and is the only source of column names in generated SQL.
+//! The table of a resource's fields as filters and orders see them. It is made once for each resource, from words of
+//! the program, and is the only source of the column names in filters and orders.
 
 /// The fields of one resource that a filter or an order may name.
 #[derive(Debug, PartialEq, Eq)]
@@ -65,8 +65,7 @@ pub enum Kind {
 }
 
 impl Schema {
-    /// The index of a field, for constants that a `match` in [`super::Record::value`] can name.
-    /// In a constant an unknown path does not compile.
+    /// The index of a field. In a constant an unknown path does not compile.
     ///
     /// # Panics
     /// If there is no such field.

@@ -139,16 +139,16 @@ impl GroupService for Service {
         let list = read::list(&self.store, &caller, &request)?;
         let page = self
             .store
-            .snapshot(|conn| async move { list.read(conn).await }.boxed())
+            .read(|conn| async move { list.read(conn).await }.boxed())
             .await?;
         let groups = self
             .complete(&caller, request.language_code, page.items)
             .await?;
-        Ok(Response::new(resource::fits(pb::ListGroupsResponse {
+        Ok(Response::new(pb::ListGroupsResponse {
             groups,
             next_page_token: page.next_page_token,
             count: page.count,
-        })?))
+        }))
     }
 
     async fn update_group(

@@ -262,6 +262,6 @@ pub async fn list<R: Resource>(
 ) -> Result<Page<R::Message>> {
     let list = List::new(store, R::table(), caller, rpc, query)?;
     store
-        .snapshot(|conn| async move { list.read(conn).await }.boxed())
+        .read(|conn| async move { list.read(conn).await }.boxed())
         .await
 }

@@ -17,8 +17,6 @@ use crate::store::{Bind, Engine, Statement};
 pub enum Key {
     /// A number, a time, an enum.
     Int(i64),
-    /// True or false.
-    Bool(bool),
     /// A text or an id.
     Text(String),
 }
@@ -27,7 +25,6 @@ impl From<Key> for Bind {
     fn from(key: Key) -> Self {
         match key {
             Key::Int(number) => Self::Int(number),
-            Key::Bool(value) => Self::Bool(value),
             Key::Text(text) => Self::Text(text),
         }
     }

@@ -1,5 +1,7 @@
 //! The table of a resource: one row for each field that filters and orders may name.
 
+use std::sync::OnceLock;
+
 use prost::{Message, Name};
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use prost_types::Timestamp;
@@ -47,6 +49,7 @@ pub struct Column<M> {
     get: Get<M>,
     leads: Vec<(Index, &'static str)>,
     made_of: Option<&'static str>,
+    without: &'static [&'static str],
 }
 
 /// How a message answers for a field. It must be what the column of its row holds.
@@ -57,7 +60,8 @@ enum Get<M> {
     Time(fn(&M) -> Option<&Timestamp>),
     Money(fn(&M) -> Option<&pb::Money>),
     Names(fn(&M) -> &[String]),
-    Packed(fn(&M) -> String),
+    /// With its place among the packed fields of the table.
+    Packed(fn(&M) -> String, usize),
     /// Only in the database.
     Nothing,
 }
@@ -89,11 +93,13 @@ impl<M: Message + Name + Default> Table<M> {
         let mut leads = Vec::new();
         let mut getters = Vec::new();
         let mut made = Vec::new();
+        let mut packed = 0..;
         for Column {
             mut field,
-            get,
+            mut get,
             leads: led,
             made_of,
+            without,
         } in columns
         {
             let path = field.path;
@@ -105,7 +111,10 @@ impl<M: Message + Name + Default> Table<M> {
             made.extend(made_of.map(|source| (path, source)));
             let described = field_at(&message, made_of.or(field.sorts).unwrap_or(path));
             if let Kind::Enum(values) = &mut field.kind {
-                *values = values_of(&described);
+                *values = values_of(&described, without);
+            }
+            if let Get::Packed(_, place) = &mut get {
+                *place = packed.next().unwrap_or_default();
             }
             fields.push(field);
             getters.push(get);
@@ -178,9 +187,14 @@ impl<M: Message + Name + Default> Table<M> {
 
     /// The resource as filters see it.
     pub fn seen(&'static self, message: M) -> Seen<M> {
+        let columns = self.columns.iter();
+        let packed = columns
+            .filter(|column| matches!(column, Get::Packed(..)))
+            .count();
         Seen {
             table: self,
             message,
+            packed: std::iter::repeat_with(OnceLock::new).take(packed).collect(),
         }
     }
 
@@ -220,12 +234,12 @@ fn field_at(message: &MessageDescriptor, path: &str) -> FieldDescriptor {
     }
 }
 
-/// The values of a field that is an enum, as filters name them: without the name of the enum, and without the value
-/// that stands for none.
+/// The values of a field that is an enum, as filters name them: without the name of the enum, without the value that
+/// stands for none, and without those that no stored resource has.
 ///
 /// # Panics
 /// If it is no enum.
-fn values_of(field: &FieldDescriptor) -> &'static [(&'static str, i64)] {
+fn values_of(field: &FieldDescriptor, without: &[&str]) -> &'static [(&'static str, i64)] {
     let kind = field.kind();
     let of = kind.as_enum().expect("an enum of the contract");
     let none = of.default_value();
@@ -235,13 +249,15 @@ fn values_of(field: &FieldDescriptor) -> &'static [(&'static str, i64)] {
         let name = value.name().strip_prefix(prefix).unwrap_or(value.name());
         (&*name.to_owned().leak(), i64::from(value.number()))
     });
+    let values = values.filter(|(name, _)| !without.contains(name));
     values.collect::<Vec<_>>().leak()
 }
 
-/// A resource as filters see it.
+/// A resource as filters see it. It packs a list or a map once, when the first filter asks for it.
 pub struct Seen<M: 'static> {
     table: &'static Table<M>,
     message: M,
+    packed: Box<[OnceLock<String>]>,
 }
 
 impl<M> Record for Seen<M> {
@@ -257,7 +273,10 @@ impl<M> Record for Seen<M> {
                 currency: money.currency_code.as_str().into(),
             }),
             Get::Names(get) => Value::List(get(message)),
-            Get::Packed(get) => Value::Packed(get(message).into()),
+            Get::Packed(get, place) => {
+                let packed = self.packed[*place].get_or_init(|| get(message));
+                Value::Packed(packed.as_str().into())
+            }
             Get::Nothing => Value::Absent,
         }
     }
@@ -278,7 +297,7 @@ impl<M> Get<M> {
             Self::Flag(get) => get(message).into(),
             Self::Time(get) => number(get(message).map(micros)),
             Self::Names(get) => pack_list(get(message).iter().map(|name| bare(name))).into(),
-            Self::Packed(get) => get(message).into(),
+            Self::Packed(get, _) => get(message).into(),
             Self::Money(_) => unreachable!("amounts are in resources that write their rows"),
         };
         values.push((column, value));
@@ -305,6 +324,7 @@ impl<M> Column<M> {
             get,
             leads: Vec::new(),
             made_of: None,
+            without: &[],
         }
     }
 
@@ -328,6 +348,7 @@ impl<M> Column<M> {
             get: Get::Nothing,
             leads: Vec::new(),
             made_of: None,
+            without: &[],
         }
     }
 
@@ -383,12 +404,12 @@ impl<M> Column<M> {
 
     /// A list of texts, packed as the column has it.
     pub fn texts(path: &'static str, get: fn(&M) -> String) -> Self {
-        Self::new(path, Kind::TextList, Get::Packed(get))
+        Self::new(path, Kind::TextList, Get::Packed(get, 0))
     }
 
     /// A map from text to text, packed as the column has it.
     pub fn map(path: &'static str, get: fn(&M) -> String) -> Self {
-        Self::new(path, Kind::TextMap, Get::Packed(get))
+        Self::new(path, Kind::TextMap, Get::Packed(get, 0))
     }
 
     /// The same field, in a column of another name.
@@ -398,7 +419,8 @@ impl<M> Column<M> {
         self
     }
 
-    /// The same field, by which lists are ordered. Its column is never NULL, and an index has it.
+    /// The same field, by which lists are ordered: a text, a number or a time, never a flag. Its column is never NULL;
+    /// in a table that grows, an index has it.
     #[must_use]
     pub fn sortable(mut self) -> Self {
         self.field = self.field.sortable();
@@ -425,6 +447,13 @@ impl<M> Column<M> {
     #[must_use]
     pub fn made_of(mut self, source: &'static str) -> Self {
         self.made_of = Some(source);
+        self
+    }
+
+    /// The same field, an enum of which no stored resource has these values.
+    #[must_use]
+    pub fn without(mut self, values: &'static [&'static str]) -> Self {
+        self.without = values;
         self
     }
 

@@ -109,7 +109,7 @@ pub async fn delete<R: Resource>(
 ///
 /// # Errors
 /// Those of the closure, and of the store.
-pub async fn write<T, D, F>(
+async fn write<T, D, F>(
     store: &Store,
     validate_only: bool,
     locks: Locks,

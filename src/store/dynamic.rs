@@ -1,7 +1,7 @@
 //! Statements that are put together at run time: filters, orders, searches.
 //!
-//! Text enters only as words of the program; every value of a caller is bound. The one place where
-//! assembled text becomes a query is [`Statement::fetch_all`].
+//! Text enters only as words of the program; every value of a caller is bound. Assembled text becomes a query only
+//! in [`Statement::fetch_all`] and [`Statement::execute`].
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -28,8 +28,6 @@ pub enum Bind {
     Texts(Vec<String>),
     /// No number.
     NoInt,
-    /// No text.
-    NoText,
 }
 
 impl From<&str> for Bind {
@@ -171,7 +169,12 @@ impl Statement {
     /// # Errors
     /// The database's.
     pub async fn execute(self, tx: &mut Tx) -> Result<()> {
-        let Self { text, binds, .. } = self;
+        let Self {
+            engine,
+            text,
+            binds,
+        } = self;
+        debug_assert_eq!(engine, tx.engine(), "a statement of the other engine");
         execute!(tx, bound!(sqlx::query(AssertSqlSafe(text)), &binds))?;
         Ok(())
     }
@@ -189,7 +192,6 @@ macro_rules! bound {
                 Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
                 Bind::Texts(texts) => query.bind(Texts(texts)),
                 Bind::NoInt => query.bind(None::<i64>),
-                Bind::NoText => query.bind(None::<&str>),
             };
         }
         query

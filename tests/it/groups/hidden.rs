@@ -165,7 +165,7 @@ on_both_engines! {
     }
 
     /// Other work of the server may add statements to a try, never take any away.
-    async fn a_hidden_a_deleted_and_an_absent_group_take_the_same_statements(shop: Shop) {
+    async fn a_hidden_a_deleted_and_an_absent_group_take_the_same_statements(shop: Shop with Setup::quiet()) {
         create_group(&shop, SECRET, group(State::Hidden)).await;
         create_group(&shop, "gone", group(State::Hidden)).await;
         let request = pb::DeleteGroupRequest { name: "groups/gone".to_owned(), ..Default::default() };

@@ -82,6 +82,26 @@ impl Setup {
         }
     }
 
+    /// As usual, but no statement runs that no call asked for: nobody looks for work, changes or revoked keys by
+    /// themselves.
+    pub fn quiet() -> Self {
+        const NEVER: Duration = Duration::from_secs(60 * 60);
+        let idle = Self::idle();
+        Self {
+            feed: FeedSettings {
+                poll_interval: NEVER,
+                ..idle.feed.clone()
+            },
+            jobs: JobsSettings {
+                poll_interval: NEVER,
+                schedule_interval_max: NEVER,
+                ..idle.jobs.clone()
+            },
+            key_poll_interval: NEVER,
+            ..idle
+        }
+    }
+
     /// As usual, but nobody does the work that is asked for.
     pub fn idle() -> Self {
         let usual = Self::default();
