@@ -26,7 +26,7 @@ export * from "./gen/clientela/v1/operation_service_pb.js";
 export { Code };
 export { ClientelaError, type Violation } from "./error.js";
 export { cart, customerCart, money, visitorCart } from "./messages.js";
-export { all, type Item } from "./pages.js";
+export { all, type ItemOf } from "./pages.js";
 export type { WatchControl } from "./reconnect.js";
 export type { WatchEvent } from "./watch.js";
 export { create, fromJson, toJson } from "@bufbuild/protobuf";

@@ -9,7 +9,7 @@ interface Page {
 type Fields<P> = Exclude<keyof P, "$typeName" | "$unknown">;
 
 /** What the page of a List call has many of. */
-export type Item<P> = { [K in Fields<P>]: P[K] extends readonly (infer R)[] ? R : never }[Fields<P>];
+export type ItemOf<P> = { [K in Fields<P>]: P[K] extends readonly (infer R)[] ? R : never }[Fields<P>];
 
 /**
  * Yields the resources of a List call, page after page. It fetches a page when the loop has used up the one before.
@@ -23,12 +23,12 @@ export async function* all<Q extends { pageToken?: string }, P extends Page>(
   list: (request: Q, call?: CallOptions) => Promise<P>,
   request: Q,
   call?: CallOptions,
-): AsyncGenerator<Item<P>, void, undefined> {
+): AsyncGenerator<ItemOf<P>, void, undefined> {
   let asked = request;
   for (;;) {
     const page = await list(asked, call);
     const items = Object.entries(page).find(([name, value]) => name !== "$unknown" && Array.isArray(value));
-    yield* (items?.[1] ?? []) as Item<P>[];
+    yield* (items?.[1] ?? []) as ItemOf<P>[];
     if (page.nextPageToken === "") return;
     asked = { ...request, pageToken: page.nextPageToken };
   }
