@@ -229,6 +229,8 @@ export async function harm(trial) {
     await it.signIn(key);
     let asked = 0;
     it.page.on("requestfailed", (request) => (asked += request.url().endsWith("WatchCarts") ? 1 : 0));
+    const open = it.page.locator(".card.open .value");
+    await eventually("the figures come", async () => /\d/.test(await open.innerText()));
     await server.kill();
     for (let second = 0; second < 600; second += 2) await it.page.clock.runFor(2000);
     await it.page.locator(".status[data-status=away]").waitFor();
