@@ -1,10 +1,10 @@
-// Errors: why a call failed, as values that a program can decide by.
+// Errors: what a call that did not succeed says, as values to decide by.
 
 package clientela
 
 import (
 	"errors"
-	"strings"
+	"fmt"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -12,74 +12,55 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	pb "clientela.dev/clientela/v1"
+	pb "clientela/v1"
 )
 
-// Violation is one field of a request that breaks a rule.
-type Violation struct {
-	// The path of the field, for example customer.email.
-	Field string
-	// The rule, for example TOO_LONG.
-	Reason string
-	// What is wrong, in English.
-	Description string
-}
+// Violation is what is wrong with one field of a request: its path, as customer.email, why in a word, and
+// in a sentence.
+type Violation struct{ Field, Reason, Description string }
 
-// Error is a call that failed. Every error of a service is one. Decide by Code and Reason, not by the text.
+// Error is a call that did not succeed; every error of the services is one. Decide by Code and Reason,
+// never by the text.
 type Error struct {
 	Code codes.Code
-	// ERROR_REASON_UNSPECIFIED if the server did not answer, or if its contract is newer than this module.
+	// ERROR_REASON_UNSPECIFIED if the error is not the server's, or of a newer contract.
 	Reason pb.ErrorReason
-	// The message of the server, in English.
+	// For people, in English.
 	Message string
-	// Values that belong to the reason; docs/ERRORS.md of the server lists them. Nil if there are none.
+	// What belongs to the reason, as docs/ERRORS.md of the server says; nil if there is none.
 	Metadata map[string]string
-	// All fields of the request that break a rule; empty if the error is about something else.
+	// All that is wrong with the request, if that is what the error is about.
 	Violations []Violation
-	// How long to wait before the next attempt; zero if the server does not say.
+	// How long to wait before trying again; zero if the server does not say so.
 	RetryAfter time.Duration
 	status     *status.Status
 }
 
-// newError returns an error that this module finds without asking the server.
-func newError(code codes.Code, reason pb.ErrorReason, message string) *Error {
-	return &Error{Code: code, Reason: reason, Message: message, status: status.New(code, message)}
-}
-
-// Error returns the reason, or the code if there is none, and every violation, or the message if there are none.
 func (e *Error) Error() string {
-	text := e.Code.String()
-	if e.Reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
-		text = e.Reason.String()
+	if e.Reason == pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		return fmt.Sprintf("%v: %s", e.Code, e.Message)
 	}
-	if len(e.Violations) == 0 {
-		return text + ": " + e.Message
-	}
-	fields := make([]string, len(e.Violations))
-	for n, violation := range e.Violations {
-		fields[n] = violation.Field + ": " + violation.Description
-	}
-	return text + ": " + strings.Join(fields, "; ")
+	return fmt.Sprintf("%v: %s", e.Reason, e.Message)
 }
 
-// GRPCStatus makes status.FromError and status.Code work with an Error.
+// GRPCStatus is for status.FromError and status.Code.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-// HasReason reports whether err is an Error with this reason.
+// HasReason says whether an error is a refusal for this reason.
 func HasReason(err error, reason pb.ErrorReason) bool {
 	var typed *Error
 	return errors.As(err, &typed) && typed.Reason == reason
 }
 
-// typed converts an error of gRPC to an *Error. It returns nil, io.EOF and errors of other packages unchanged.
+// typed gives what a failed call of gRPC says; io.EOF and nil as they are.
 func typed(err error) error {
 	var already *Error
-	received, ok := status.FromError(err)
+	said, ok := status.FromError(err)
 	if err == nil || errors.As(err, &already) || !ok {
 		return err
 	}
-	made := &Error{Code: received.Code(), Message: received.Message(), status: received}
-	for _, detail := range received.Details() {
+	made := &Error{Code: said.Code(), Message: said.Message(), status: said}
+	for _, detail := range said.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			made.Reason = pb.ErrorReason(pb.ErrorReason_value[detail.Reason])
@@ -95,7 +76,7 @@ func typed(err error) error {
 	return made
 }
 
-// typedStream converts the errors of a stream.
+// typedStream is a stream whose errors are typed.
 type typedStream struct{ grpc.ClientStream }
 
 func (s typedStream) RecvMsg(message any) error { return typed(s.ClientStream.RecvMsg(message)) }

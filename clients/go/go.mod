@@ -1,4 +1,4 @@
-module clientela.dev/clientela
+module clientela
 
 go 1.26.0
 

@@ -1,17 +1,13 @@
 package dev.clientela;
 
-import com.google.protobuf.Message;
 import dev.clientela.v1.AdminServiceGrpc;
 import dev.clientela.v1.CartChange;
 import dev.clientela.v1.CartServiceGrpc;
-import dev.clientela.v1.CartTarget;
 import dev.clientela.v1.CustomerChange;
 import dev.clientela.v1.CustomerServiceGrpc;
 import dev.clientela.v1.GroupChange;
 import dev.clientela.v1.GroupServiceGrpc;
 import dev.clientela.v1.OperationServiceGrpc;
-import dev.clientela.v1.WatchCartFiguresRequest;
-import dev.clientela.v1.WatchCartRequest;
 import dev.clientela.v1.WatchCartsRequest;
 import dev.clientela.v1.WatchCustomersRequest;
 import dev.clientela.v1.WatchGroupsRequest;
@@ -31,12 +27,11 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
-import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * The services of the contract on one connection. It adds the key to every call, retries calls so that the server
- * applies them once, types the errors, and keeps watches open across outages. Several threads may use it.
+ * A connection to Clientela: the generated stubs with a key on every call, retries that do nothing
+ * twice, refusals as values, and watches that go on by themselves. Safe for use by many threads.
  */
 public final class Clientela implements AutoCloseable {
     private static final Duration KEEPALIVE_INTERVAL = Duration.ofSeconds(20);
@@ -54,91 +49,83 @@ public final class Clientela implements AutoCloseable {
         channel = ClientInterceptors.intercept(connection, new Caller(connection, headers));
     }
 
-    /** Returns a client with the defaults of {@link Builder}. */
+    /** Connects to the server on this machine with the key in {@code CLIENTELA_API_KEY}. */
     public static Clientela connect() {
         return new Builder().connect();
     }
 
-    /** Returns a builder with the defaults. */
+    /** Where to connect to and as whom. */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** The options of a connection. */
+    /** What is said of the connection; everything has a default. */
     public static final class Builder {
-        private String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:50051");
+        private String address = "127.0.0.1:50051";
         private String key = System.getenv("CLIENTELA_API_KEY");
         private ChannelCredentials credentials;
         private final Metadata headers = new Metadata();
 
         private Builder() {}
 
-        /**
-         * Sets the address, {@code host:port}. The default is the environment variable {@code CLIENTELA_SERVER};
-         * without that, {@code 127.0.0.1:50051}.
-         */
+        /** {@code host:port}; {@code 127.0.0.1:50051} by default. */
         public Builder address(String address) {
             this.address = address;
             return this;
         }
 
-        /** Sets the API key. The default is the environment variable {@code CLIENTELA_API_KEY}. */
+        /** The API key; that in the environment's {@code CLIENTELA_API_KEY} by default. */
         public Builder key(String key) {
             this.key = key;
             return this;
         }
 
-        /** Sets the shop of every call, for example {@code shops/berlin}. Only operator keys need it. */
+        /** The shop, where there are several; needs an operator key. */
         public Builder shop(String shop) {
             return header("clientela-shop", shop);
         }
 
-        /** Sets the acting person, for example {@code staff/anna}. Only keys that may name the actor can set it. */
+        /** Who is acting, as {@code staff/anna}; for keys that may say so. */
         public Builder actor(String actor) {
             return header("clientela-actor", actor);
         }
 
-        /** Sets the person for whom the actor acts. */
+        /** For whom the actor acts. */
         public Builder onBehalfOf(String person) {
             return header("clientela-on-behalf-of", person);
         }
 
-        /** Sets the credentials, for example with other authorities than the JDK's. */
+        /** TLS of your own making, as with your own authorities; by default those of the system. */
         public Builder tls(ChannelCredentials credentials) {
             this.credentials = credentials;
             return this;
         }
 
-        /** Sends the key and all data without encryption. By default only connections to loopback do that. */
+        /** No TLS, although the server is on another machine: the key and all data can be read. */
         public Builder plaintext() {
             return tls(InsecureChannelCredentials.create());
         }
 
-        /**
-         * Returns a client. It connects at the first call, and again after an outage.
-         *
-         * @throws ClientelaException if there is no key (KEY_MISSING)
-         * @throws IllegalArgumentException if the key or the address is malformed
-         */
+        /** Makes the connection, which opens with the first call. */
         public Clientela connect() {
             if (key == null || key.isEmpty()) {
-                throw ClientelaException.withoutKey();
+                throw new IllegalArgumentException("no key: give one, or set CLIENTELA_API_KEY");
             }
             header("authorization", "Bearer " + key);
             if (address == null || !address.matches("(\\[[0-9a-fA-F:.]+\\]|[^\\s:/\\[\\]]+):\\d{1,5}")) {
-                throw new IllegalArgumentException("the address is malformed: write it as 127.0.0.1:50051");
+                throw new IllegalArgumentException("no address; write it as 127.0.0.1:50051");
             }
             ChannelCredentials chosen = credentials != null ? credentials
                     : isLoopback(address) ? InsecureChannelCredentials.create() : TlsChannelCredentials.create();
-            // The path of a URI cannot have the brackets of IPv6.
+            // The brackets of IPv6 have no place in the path of a URI.
             String target = "dns:///" + address.replace("[", "%5B").replace("]", "%5D");
             return new Clientela(Grpc.newChannelBuilder(target, chosen), headers);
         }
 
         private Builder header(String name, String value) {
-            // The text does not repeat the value: it may be the key.
+            // The value is left out of the text: it may be the key.
             if (!value.matches("[ -~]+")) {
-                throw new IllegalArgumentException(name + " has characters other than printable ASCII");
+                throw new IllegalArgumentException(name + " takes printable ASCII only");
             }
             Metadata.Key<String> header = Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
             headers.removeAll(header);
@@ -151,36 +138,37 @@ public final class Clientela implements AutoCloseable {
         return address.matches("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\]):\\d+");
     }
 
-    /** Returns the stub of the customers. */
+    /** The customers of the shop. */
     public CustomerServiceGrpc.CustomerServiceBlockingStub customers() {
         return CustomerServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Returns the stub of the groups. */
+    /** The groups of the shop. */
     public GroupServiceGrpc.GroupServiceBlockingStub groups() {
         return GroupServiceGrpc.newBlockingStub(channel);
     }
-    /** Returns the stub of the carts. */
+
+    /** The carts of the shop. */
     public CartServiceGrpc.CartServiceBlockingStub carts() {
         return CartServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Returns the stub of shops, settings and API keys. */
+    /** Shops, keys and the audit. */
     public AdminServiceGrpc.AdminServiceBlockingStub admin() {
         return AdminServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Returns the stub of long-running operations. */
+    /** Long work. */
     public OperationServiceGrpc.OperationServiceBlockingStub operations() {
         return OperationServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Returns the channel of the stubs, for generated stubs of other kinds. */
+    /** What the stubs call through; for the other sorts of generated stubs. */
     public Channel channel() {
         return channel;
     }
 
-    /** Runs a call of a stub. Throws a {@link ClientelaException} if it fails. */
+    /** Runs a call of a stub; a refusal is thrown with its reason. */
     public static <T> T call(Supplier<T> call) throws ClientelaException {
         try {
             return call.get();
@@ -189,45 +177,17 @@ public final class Clientela implements AutoCloseable {
         }
     }
 
-    /**
-     * Returns the resources of a List call, page after page. It fetches a page when the loop has used up the one
-     * before. The page size and the first page are those of the request: {@code Clientela.all(client.carts()::listCarts,
-     * ListCartsRequest.getDefaultInstance(), ListCartsResponse::getCartsList)}.
-     */
-    public static <Q extends Message, P extends Message, R> Iterable<R> all(
-            Function<Q, P> list, Q request, Function<P, List<R>> items) {
-        return () -> new Pages<>(list, request, items);
-    }
-
-    /** Watches the carts of a filter or of names; all without either. */
+    /** Follows carts, for ever: by a filter, by names, or all. */
     public Watch<CartChange> watchCarts(WatchCartsRequest request) {
         return new Watch<>(channel, connection::isShutdown, CartServiceGrpc.getWatchCartsMethod(), request);
     }
 
-    /**
-     * Watches one cart, or the open carts of an owner: after an order it continues with the owner's next cart. {@link
-     * Messages} has short ways to write the target.
-     */
-    public Watch<CartChange> watchCart(CartTarget target) {
-        return watchCart(WatchCartRequest.newBuilder().setTarget(target).build());
-    }
-
-    /** Watches one cart with the options of a request. */
-    public Watch<CartChange> watchCart(WatchCartRequest request) {
-        return new Watch<>(channel, connection::isShutdown, CartServiceGrpc.getWatchCartMethod(), request);
-    }
-
-    /** Watches the figures of the shop's open carts: at once, and whenever they change. */
-    public Figures watchCartFigures(WatchCartFiguresRequest request) {
-        return new Figures(channel, connection::isShutdown, request);
-    }
-
-    /** Watches customers as {@link #watchCarts} watches carts. */
+    /** Follows customers, for ever. */
     public Watch<CustomerChange> watchCustomers(WatchCustomersRequest request) {
         return new Watch<>(channel, connection::isShutdown, CustomerServiceGrpc.getWatchCustomersMethod(), request);
     }
 
-    /** Watches groups as {@link #watchCarts} watches carts. */
+    /** Follows groups, for ever. */
     public Watch<GroupChange> watchGroups(WatchGroupsRequest request) {
         return new Watch<>(channel, connection::isShutdown, GroupServiceGrpc.getWatchGroupsMethod(), request);
     }
@@ -239,16 +199,15 @@ public final class Clientela implements AutoCloseable {
     }
 
     private static Map<String, ?> serviceConfig() {
-        // gRPC fails with UNKNOWN if a connection breaks at the beginning of a call; the server never does.
+        // gRPC says UNKNOWN of a call that meets a connection that is just breaking; the server never does.
         Map<String, ?> retry = Map.of("maxAttempts", 5.0, "initialBackoff", "0.1s", "maxBackoff", "2s",
                 "backoffMultiplier", 2.0, "retryableStatusCodes", List.of("UNAVAILABLE", "UNKNOWN"));
         List<Map<String, String>> watches = new ArrayList<>();
         for (MethodDescriptor<?, ?> watch : List.of(CartServiceGrpc.getWatchCartsMethod(),
-                CartServiceGrpc.getWatchCartMethod(), CartServiceGrpc.getWatchCartFiguresMethod(),
                 CustomerServiceGrpc.getWatchCustomersMethod(), GroupServiceGrpc.getWatchGroupsMethod())) {
             watches.add(Map.of("service", watch.getServiceName(), "method", watch.getBareMethodName()));
         }
-        // A watch has retries of its own.
+        // A watch has waits of its own.
         return Map.of("methodConfig", List.of(Map.of("name", List.of(Map.of()), "retryPolicy", retry),
                 Map.of("name", watches)));
     }
