@@ -16,12 +16,12 @@ use crate::{clock, limits};
 pub use roles::Roles;
 pub use turns::{Turns, UnderWay};
 
-/// Who calls, for whom, and until when: what the layer found out before the handler.
+/// The caller of an RPC: its key, shop, actor and deadline, as the access layer found them before the handler runs.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The id of the key.
     pub key_id: Arc<str>,
-    /// What the key may do.
+    /// The roles of the key.
     pub roles: Roles,
     /// The id of the shop the call is about. Empty only where an operator key named none though there
     /// are several, in RPCs that do without.

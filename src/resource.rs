@@ -19,7 +19,7 @@ mod write;
 
 pub use leads::{Entries, Index, Pairs};
 pub use list::{List, PAGE_BYTES_MAX, Page, Query, list};
-pub use page::{Pauses, fits};
+pub use page::Pauses;
 pub use read::get;
 pub use row::Row;
 pub use stored::{Faults, Head, Resource, load, parse};

@@ -11,4 +11,4 @@ pub use due::{
 };
 pub use find::{by_number, by_order, exists, open_in, open_of};
 pub use read::{Buyer, Found, Key, Priced, Query, parse, read, read_many, read_page};
-pub use write::{buried, delete, insert, renew, update};
+pub use write::{delete, insert, renew, update};

@@ -161,11 +161,16 @@ pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<
         .transpose()
 }
 
-/// Writes a row, new or changed.
+/// Writes the row of a resource, new or changed; `message` is its message.
 ///
 /// # Errors
 /// The database's.
-pub async fn put<R: Resource>(tx: &mut Tx, shop: &str, resource: &R) -> Result<()> {
+pub async fn put<R: Resource>(
+    tx: &mut Tx,
+    shop: &str,
+    resource: &R,
+    message: &R::Message,
+) -> Result<()> {
     let table = R::table();
     let doc = serde_json::to_string(resource).map_err(Error::internal)?;
     let (id, version) = resource.head();
@@ -175,7 +180,7 @@ pub async fn put<R: Resource>(tx: &mut Tx, shop: &str, resource: &R) -> Result<(
         ("version", version.into()),
         ("doc", doc.into()),
     ];
-    columns.extend(table.values(&resource.message()));
+    columns.extend(table.values(message));
     columns.extend(resource.columns());
     let mut statement = Statement::new(tx.engine(), "INSERT INTO ");
     statement.push(table.collection);

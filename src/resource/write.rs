@@ -105,10 +105,7 @@ pub async fn delete<R: Resource>(
         .await
 }
 
-/// Writes, or tries whether it could.
-///
-/// # Errors
-/// Those of the closure, and of the store.
+/// Writes, or rehearses the write.
 async fn write<T, D, F>(
     store: &Store,
     validate_only: bool,
@@ -227,9 +224,9 @@ async fn append<R: Resource>(
     resource: &R,
     now: i64,
 ) -> Result<R::Message> {
-    stored::put(tx, &caller.shop, resource).await?;
     let (id, version) = resource.head();
     let message = resource.message();
+    stored::put(tx, &caller.shop, resource, &message).await?;
     let change = Change::upserted(R::table().kind, id, version, &message);
     feed::append(tx, caller, now, change).await?;
     Ok(message)

@@ -37,7 +37,7 @@ pub fn api_key(key: &ApiKey) -> pb::ApiKey {
 /// A key that someone asks for: what it may do, and until when.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKey {
-    /// What it is for and what it may do.
+    /// Its purpose and its roles.
     pub doc: ApiKeyDoc,
     /// When it ends by itself.
     pub expire_time: Option<i64>,

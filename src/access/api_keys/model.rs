@@ -1,4 +1,4 @@
-//! What is stored of an API key.
+//! An API key as it is stored.
 //!
 //! Fields that this release does not know are kept, so that releases may run side by side.
 
@@ -12,7 +12,7 @@ pub struct ApiKey {
     pub id: String,
     /// The shop that it opens; none for an operator's.
     pub shop: Option<String>,
-    /// What it is for and what it may do.
+    /// Its purpose and its roles.
     pub doc: ApiKeyDoc,
     /// When it ends by itself.
     pub expire_time: Option<i64>,
@@ -26,9 +26,9 @@ pub struct ApiKey {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ApiKeyDoc {
-    /// What the key is for.
+    /// The purpose of the key, for people.
     pub display_name: String,
-    /// What it may do, as the numbers of [`Role`](crate::proto::pb::Role).
+    /// Its roles, as the numbers of [`Role`](crate::proto::pb::Role).
     pub roles: Vec<i32>,
     /// Whether it may name the acting person.
     pub may_act: bool,

@@ -8,6 +8,7 @@ use tonic::Code;
 use super::Service;
 use super::update::{Patch, WRITABLE};
 use crate::caller::Caller;
+use crate::carts::KIND;
 use crate::carts::convert::{self, Faults};
 use crate::carts::edit::NewLine;
 use crate::carts::model;
@@ -19,6 +20,7 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::numbers::Sequence;
 use crate::proto::pb::{self, ErrorReason};
+use crate::resource::tombstone;
 use crate::store::Tx;
 
 /// How often a number is drawn that somebody chose for another cart.
@@ -138,7 +140,7 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
         if sql::exists(tx, shop, &work.cart.id).await? {
             return Err(work::name_taken(&work.cart.id));
         }
-        work.cart.version = sql::buried(tx, shop, &work.cart.id).await?;
+        work.cart.version = tombstone::last_version(tx, shop, KIND, &work.cart.id).await?;
     }
     if creation.number_chosen
         && let Some(other) = sql::by_number(tx, shop, &work.cart.number).await?

@@ -5,13 +5,15 @@ use std::sync::LazyLock;
 use sqlx::AssertSqlSafe;
 
 use crate::attributes;
+use crate::carts::KIND;
 use crate::carts::model::Cart;
 use crate::carts::schema::packed_products;
 use crate::error::{Error, Result};
 use crate::feed::{LogRow, WithAppend};
 use crate::filter::{fold, pack_list};
-use crate::store::{Conn, Tx};
-use crate::{bind_log_row, execute, on, on_write};
+use crate::resource::tombstone;
+use crate::store::Tx;
+use crate::{bind_log_row, execute, on_write};
 
 /// What a row holds beside the document.
 struct Columns<'c> {
@@ -168,10 +170,6 @@ pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
 }
 
 const DELETE: &str = "DELETE FROM carts WHERE shop_id = $1 AND id = $2";
-const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
-    VALUES ($1, $2, $3, $4, $5)
-    ON CONFLICT (shop_id, kind, id) DO UPDATE
-        SET version = excluded.version, delete_time = excluded.delete_time";
 
 /// Removes a cart; its name goes on from `cart.version`.
 ///
@@ -179,32 +177,7 @@ const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_t
 /// The database's.
 pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()> {
     execute!(tx, sqlx::query(DELETE).bind(shop).bind(&cart.id))?;
-    execute!(
-        tx,
-        sqlx::query(BURY)
-            .bind(shop)
-            .bind(crate::carts::KIND.number())
-            .bind(&cart.id)
-            .bind(cart.version)
-            .bind(now)
-    )?;
-    Ok(())
-}
-
-const BURIED: &str = "SELECT version FROM tombstones WHERE shop_id = $1 AND kind = $2 AND id = $3";
-
-/// The last version of a deleted cart of this name; 0 if there was none.
-///
-/// # Errors
-/// The database's.
-pub async fn buried(conn: &mut Conn, shop: &str, id: &str) -> Result<i64> {
-    let version: Option<i64> = on!(conn, |e| sqlx::query_scalar(BURIED)
-        .bind(shop)
-        .bind(crate::carts::KIND.number())
-        .bind(id)
-        .fetch_optional(e)
-        .await)?;
-    Ok(version.unwrap_or_default())
+    tombstone::bury(tx, shop, KIND, &cart.id, cart.version, now).await
 }
 
 const RENEW: &str = "UPDATE carts SET lock_expire_time = $3 WHERE shop_id = $1 AND id = $2";
