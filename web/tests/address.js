@@ -79,6 +79,8 @@ export async function address(trial) {
       else await open.waitFor({ state: "detached" });
     }
     await server.carts.deleteCart({ target: ownerOf("bearer-of-Sextant") });
+    // As long as the list has the cart, the page shows it with the notice that it was deleted.
+    await eventually("the list has forgotten the cart", async () => (await other.row("Sextant").count()) === 0);
     await other.page.evaluate((name) => (location.hash = `#/${name}`), carts.Sextant);
     await other.page.locator(".detail.open .notice").waitFor();
     assert(!(await other.page.locator(".detail").innerText()).includes("Sextant"), "a deleted cart is shown");
