@@ -21,6 +21,9 @@ const POSITION_BYTES: usize = 3 * 8;
 const MAC_BYTES: usize = 12;
 const STREAM_BYTES: usize = 8;
 
+/// What tells one stream's parameters (filter, names, target) from another's.
+pub type StreamDigest = [u8; STREAM_BYTES];
+
 /// Makes and reads the tokens and revisions of one store. It has half a KiB of keys, and no stream has a copy.
 pub struct Tokens {
     secret: [u8; 32],
@@ -33,12 +36,12 @@ pub struct Token {
     /// How far the reader is.
     pub progress: Progress,
     /// The stream's parameters, as [`stream_digest`] made them.
-    pub stream: [u8; STREAM_BYTES],
+    pub stream: StreamDigest,
 }
 
-/// What tells one stream's parameters (filter, names, target) from another's.
+/// The digest of a stream's parameters.
 #[must_use]
-pub fn stream_digest<'a>(parameters: impl IntoIterator<Item = &'a str>) -> [u8; STREAM_BYTES] {
+pub fn stream_digest<'a>(parameters: impl IntoIterator<Item = &'a str>) -> StreamDigest {
     let mut hash = Sha256::new();
     for parameter in parameters {
         hash.update((parameter.len() as u64).to_be_bytes());
@@ -72,7 +75,7 @@ impl Tokens {
 
     /// The second half of a token, with the dot before it.
     #[must_use]
-    pub fn seal_stream(&self, shop: &str, kind: Kind, stream: [u8; STREAM_BYTES]) -> String {
+    pub fn seal_stream(&self, shop: &str, kind: Kind, stream: StreamDigest) -> String {
         let mut bytes = [0; STREAM_BYTES + MAC_BYTES];
         bytes[..STREAM_BYTES].copy_from_slice(&stream);
         bytes[STREAM_BYTES..].copy_from_slice(&self.mac(b"stream", shop, kind, &stream));

@@ -1,6 +1,6 @@
 //! The watch stream: a snapshot, then changes, for ever.
 //!
-//! The way of a stream: [`open`] checks the request; [`Watch::next`] then goes from snapshot to
+//! The way of a stream: [`open()`] checks the request; [`Watch::next`] then goes from snapshot to
 //! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
 //! no queue of its own: it is asked for a message when the connection has room for one.
 //!
@@ -10,6 +10,7 @@ mod bell;
 mod judge;
 mod live;
 mod messages;
+mod open;
 mod options;
 mod outbox;
 mod outgoing;
@@ -33,17 +34,15 @@ use super::judgement::Shared;
 use super::progress::Progress;
 use super::resource::{Resource, Scope};
 use super::source::Source;
-use super::token::stream_digest;
 use super::{Feed, Permit};
-use crate::caller::{Caller, Turns};
+use crate::caller::Turns;
 use crate::clock::Clock;
 use crate::error::Result;
-use crate::filter::Filter;
-use crate::proto::pb::{self, snapshot_begin::Cause};
 use crate::revision::Position;
 use bell::Bell;
 pub use bell::Ending;
 use judge::Members;
+pub use open::{WatchRequest, open};
 use options::Options;
 pub use options::heartbeat;
 use outbox::Outbox;
@@ -53,133 +52,6 @@ use timed::Timed;
 
 /// The messages of a watch.
 pub type Stream = Pin<Box<dyn futures::Stream<Item = Result<Frame, Status>> + Send>>;
-
-/// What a watch is asked for.
-pub struct WatchRequest {
-    /// Who asks.
-    pub caller: Arc<Caller>,
-    /// Of what kind.
-    pub resource: &'static dyn Resource,
-    /// Of which resources.
-    pub scope: Scope,
-    /// Which of them.
-    pub filter: Option<Filter>,
-    /// How.
-    pub options: Option<pb::WatchOptions>,
-}
-
-/// Checks a request and opens its stream.
-///
-/// # Errors
-/// What is wrong with the request, or TOO_MANY_STREAMS.
-pub fn open(feed: &Feed, request: WatchRequest) -> Result<Stream> {
-    let WatchRequest {
-        caller,
-        resource,
-        scope,
-        filter,
-        options,
-    } = request;
-    let options = Options::read(options.unwrap_or_default())?;
-    let permit = feed.admit(&caller)?;
-    let stream = stream_digest(
-        parameters(&scope, filter.as_ref())
-            .iter()
-            .map(String::as_str),
-    );
-    let shop = Arc::clone(&caller.shop);
-    let token = match options.resume_token.as_str() {
-        "" => None,
-        token => Some(feed.0.tokens.open(&shop, resource.kind(), token)?),
-    };
-    let clock = feed.0.store.clock().clone();
-    let by_clock = filter.as_ref().is_some_and(Filter::uses_clock);
-    let phase = match token {
-        // Where the clock decides what matches, nobody knows what did when the token was given.
-        Some(token) if token.stream == stream && !by_clock => Phase::Resume(token.progress),
-        Some(_) => Phase::Snapshot(Snapshot::new(Cause::FilterChanged, clock.now())),
-        None if options.skip_snapshot && by_clock => Phase::Snapshot(Snapshot::unsent(clock.now())),
-        None if options.skip_snapshot => Phase::CatchUp,
-        None => Phase::Snapshot(Snapshot::new(Cause::Initial, clock.now())),
-    };
-    let source = Source::new(feed.0.hub.lend(&shop, resource), &scope);
-    // After the source: what is handed over from here on is found in it.
-    let floor = feed.0.hub.floor();
-    let age = feed.stream_age();
-    let now = clock.instant();
-    let ids = match &scope {
-        Scope::Ids(ids) => ids.iter().cloned().collect(),
-        Scope::All | Scope::Topic(_) => HashSet::new(),
-    };
-    let members = filter.is_some() || matches!(scope, Scope::Topic(_));
-    let (resumed, progress) = match phase {
-        Phase::Resume(progress) => (true, progress),
-        _ => (false, Progress::at(floor)),
-    };
-    let watch = Watch {
-        feed: feed.clone(),
-        turns: Arc::clone(&caller.turns),
-        stream_token: feed
-            .0
-            .tokens
-            .seal_stream(&shop, resource.kind(), stream)
-            .into(),
-        bell: Bell::new(clock.clone(), caller, feed.0.draining.clone()),
-        clock,
-        shop,
-        resource,
-        scope,
-        ids,
-        filter: filter.map(|filter| feed.0.hub.share_filter(resource.kind(), filter)),
-        outbox: Outbox::new(
-            options.delivery,
-            options.min_update_interval,
-            feed.0.kept.clone(),
-        ),
-        beat_at: now + options.heartbeat,
-        options,
-        source,
-        floor,
-        phase,
-        reading: None,
-        position: progress.up_to,
-        seen: progress.seen,
-        progress_token: None,
-        overlap: None,
-        members: members.then(|| Members::new(resumed)),
-        timed: Timed::default(),
-        ready: VecDeque::new(),
-        sent: resumed.then_some(progress),
-        ends_at: now + age,
-        _permit: permit,
-    };
-    let (sent, place) = (watch.sent, watch.place());
-    let messages = futures::stream::unfold(Some(Box::new(watch)), |watch| async move {
-        let mut watch = watch?;
-        match watch.next().await {
-            Ok(frame) => Some((Ok((frame, watch.sent)), Some(watch))),
-            Err(error) => Some((Err(Status::from(watch.come_back(error))), None)),
-        }
-    });
-    let unread = &feed.0.unread;
-    let ending = move |error, sent| place.with_token(error, sent);
-    Ok(Box::pin(unread.guard(messages, sent, ending)))
-}
-
-fn parameters(scope: &Scope, filter: Option<&Filter>) -> Vec<String> {
-    let mut parameters = vec![filter.map(Filter::to_string).unwrap_or_default()];
-    match scope {
-        Scope::All => {}
-        Scope::Ids(ids) => {
-            let mut ids = ids.clone();
-            ids.sort_unstable();
-            ids.dedup();
-            parameters.extend(ids);
-        }
-        Scope::Topic(topic) => parameters.push(format!(":{topic}")),
-    }
-    parameters
-}
 
 /// Where a stream is in its life.
 enum Phase {

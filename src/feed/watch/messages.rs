@@ -68,7 +68,7 @@ impl Watch {
 
     /// Whether the reader has got a part of a snapshot, which no token can go on with.
     pub(super) fn is_amid_snapshot(&self) -> bool {
-        matches!(&self.phase, Phase::Snapshot(snapshot) if snapshot.is_sent())
+        matches!(&self.phase, Phase::Snapshot(snapshot) if snapshot.cause().is_some())
     }
 
     fn token_piece(&mut self, progress: Progress) -> Bytes {

@@ -22,7 +22,6 @@ use crate::revision::Position;
 
 /// How far a snapshot is.
 pub struct Snapshot {
-    /// Why it is sent; None if it is not.
     cause: Option<Cause>,
     /// When it was asked for. What the clock changes since then is told after it.
     time: i64,
@@ -52,9 +51,9 @@ impl Snapshot {
         }
     }
 
-    /// Whether the reader is sent it.
-    pub fn is_sent(&self) -> bool {
-        self.cause.is_some()
+    /// Why it is sent; None if it is not.
+    pub fn cause(&self) -> Option<Cause> {
+        self.cause
     }
 }
 
