@@ -1,12 +1,14 @@
-//! Faults that tests plant into the feed of a server in their own process, to see that whoever judges its
-//! streams would notice them.
+//! Faults that tests plant into the feed of a server in their own process, to see that a judge of its streams
+//! notices them.
 //!
-//! Like the wrong [`LogOrder`](super::LogOrder), a fault is a value of the settings: no option, variable or
-//! feature of the build leads to it.
+//! A fault is no setting: only [`Feed::start_faulty`](super::Feed::start_faulty) takes one, and no option,
+//! variable or feature of the build leads there.
 
 use std::sync::Arc;
 
 use tokio::sync::Barrier;
+
+use super::LogOrder;
 
 /// A fault of the feed.
 #[derive(Clone, Debug, Default)]
@@ -21,11 +23,21 @@ pub enum Plant {
     LatePosition(Arc<Barrier>),
     /// A filtered stream is not told what leaves.
     LostLeaving,
+    /// The log is read by number alone: on PostgreSQL a change that commits late is never told.
+    OrderOfNumbers,
     /// A stream that was outrun goes on with what comes now.
     SkippedLag,
 }
 
 impl Plant {
+    /// In which order the log is read.
+    pub(super) const fn order(&self) -> LogOrder {
+        match self {
+            Self::OrderOfNumbers => LogOrder::Numbers,
+            _ => LogOrder::Transactions,
+        }
+    }
+
     /// Whether the history of a token is to be looked for.
     pub(super) const fn checks_history(&self) -> bool {
         !matches!(self, Self::ForgottenMark)

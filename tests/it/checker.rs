@@ -5,17 +5,3 @@ mod late_commit;
 mod plants;
 mod recording;
 mod watcher;
-
-use clientela::feed::{FeedSettings, Plant};
-
-use crate::harness::Setup;
-
-/// A server whose feed has a fault, or none.
-fn with(plant: Plant) -> Setup {
-    let setup = Setup::default();
-    let feed = FeedSettings {
-        plant,
-        ..setup.feed
-    };
-    Setup { feed, ..setup }
-}

@@ -361,7 +361,9 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
         .local_addr()
         .expect("a bound socket has an address");
     let stop = CancellationToken::new();
-    let program = Program::start(options).await.expect("the server starts");
+    let program = Program::start_faulty(options, setup.plant)
+        .await
+        .expect("the server starts");
     let (store, feed) = (program.store().clone(), program.feed().clone());
     let task = tokio::spawn(program.serve(listener, stop.clone()));
     let running = Running {

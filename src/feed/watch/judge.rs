@@ -150,7 +150,7 @@ impl Watch {
         if entry.deleted {
             return Ok(Some(Sending::Whole));
         }
-        let told = self.feed.0.settings.plant.tells_leaving();
+        let told = self.feed.0.plant.tells_leaving();
         Ok(told.then_some(Sending::Left))
     }
 

@@ -1,6 +1,6 @@
 //! The order by number alone, in which a change that commits late is lost. Only PostgreSQL has such commits.
 
-use clientela::feed::{FeedSettings, LogOrder};
+use clientela::feed::Plant;
 
 use super::recording::{Recording, Verdict};
 use super::watcher::{Of, Watcher};
@@ -9,13 +9,9 @@ use crate::watch::order::{GATE, WAITS};
 use crate::watch::writers::{connection, in_each_transaction};
 
 /// Of two carts the one that is written first commits last.
-async fn a_change_that_commits_late(order: LogOrder) -> Verdict {
-    let setup = Setup::default();
-    let feed = FeedSettings {
-        order,
-        ..setup.feed
-    };
-    let shop = Shop::start_with(Engine::Postgres, Setup { feed, ..setup }).await;
+async fn a_change_that_commits_late(plant: Plant) -> Verdict {
+    let is_faulty = matches!(plant, Plant::OrderOfNumbers);
+    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(plant)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let first = recording.add(&mut client, "writes-first", "mug").await;
@@ -41,7 +37,7 @@ async fn a_change_that_commits_late(order: LogOrder) -> Verdict {
     })
     .await;
     let second = recording.add(&mut client, "commits-first", "mug").await;
-    if order == LogOrder::Numbers {
+    if is_faulty {
         // Nothing holds it back.
         watcher.until(&second).await;
     }
@@ -56,14 +52,14 @@ async fn a_change_that_commits_late(order: LogOrder) -> Verdict {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_of_the_log_is_accepted() {
-    let verdict = a_change_that_commits_late(LogOrder::Transactions).await;
+    let verdict = a_change_that_commits_late(Plant::None).await;
 
     verdict.assert_accepted();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_by_number_alone_is_seen() {
-    let verdict = a_change_that_commits_late(LogOrder::Numbers).await;
+    let verdict = a_change_that_commits_late(Plant::OrderOfNumbers).await;
 
     verdict.assert_refused("gap");
 }

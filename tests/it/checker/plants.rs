@@ -13,8 +13,7 @@ use tonic::transport::Channel;
 
 use super::recording::{Recording, Verdict, addition};
 use super::watcher::{Of, Watcher};
-use super::with;
-use crate::harness::{Engine, PATIENCE, Shop, Transport, eventually};
+use crate::harness::{Engine, PATIENCE, Setup, Shop, Transport, eventually};
 
 /// Carts that a stalled reader watches, and how often something is put into each: more than what fits
 /// between a stream and its reader, and into the inbox of the stream.
@@ -32,7 +31,7 @@ async fn narrow(shop: &Shop) -> CartServiceClient<Transport> {
 
 /// A reader of some carts does not read while these are written to, and goes on later.
 async fn a_reader_that_stalls(engine: Engine, plant: Plant) -> Verdict {
-    let shop = Shop::start_with(engine, with(plant)).await;
+    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
     let recording = Recording::new();
     let slots: Vec<String> = (0..CARTS).map(|number| format!("cart-{number}")).collect();
     let first = slots.iter().map(|slot| {
@@ -71,7 +70,7 @@ async fn a_reader_that_stalls(engine: Engine, plant: Plant) -> Verdict {
 
 /// A cart is ordered and opened again under a reader of open carts.
 async fn a_cart_that_leaves_and_comes_back(engine: Engine, plant: Plant) -> Verdict {
-    let shop = Shop::start_with(engine, with(plant)).await;
+    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let mut all = Watcher::new(&recording, "all", Of::All);
@@ -95,7 +94,7 @@ async fn a_cart_that_leaves_and_comes_back(engine: Engine, plant: Plant) -> Verd
 /// A cart is written to between the reading of a snapshot's rows and of its position, if that is later.
 async fn a_write_amid_a_snapshot(engine: Engine, barrier: Option<Arc<Barrier>>) -> Verdict {
     let plant = barrier.clone().map_or(Plant::None, Plant::LatePosition);
-    let shop = Shop::start_with(engine, with(plant)).await;
+    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let cart = recording.add(&mut client, "written-to", "mug").await;
@@ -143,12 +142,12 @@ async fn settled(shop: &Shop) {
 
 /// The store is put back to a copy, and a reader comes with a token from after it.
 async fn a_store_that_was_restored(engine: Engine, plant: Plant) -> Verdict {
-    let mut shop = Shop::start_with(engine, with(plant.clone())).await;
+    let mut shop = Shop::start_with(engine, Setup::faulty(plant.clone())).await;
     let recording = Recording::new();
     recording.add(&mut shop.carts(), "restored", "mug").await;
     shop.stop().await;
     let copy = shop.back_up().await;
-    shop.start_again(with(plant.clone())).await;
+    shop.start_again(Setup::faulty(plant.clone())).await;
     let mut watcher = Watcher::new(&recording, "all", Of::All);
     watcher.open(&mut shop.carts()).await;
     watcher.snapshot().await;
@@ -162,7 +161,7 @@ async fn a_store_that_was_restored(engine: Engine, plant: Plant) -> Verdict {
 
     shop.restore(&copy).await;
     recording.restored();
-    shop.start_again(with(plant)).await;
+    shop.start_again(Setup::faulty(plant)).await;
     let mut client = shop.carts();
     for _ in 0..4 {
         recording.add(&mut client, "restored", "jug").await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientela::clock::Clock;
-use clientela::feed::FeedSettings;
+use clientela::feed::{FeedSettings, Plant};
 use clientela::jobs::{FeedLimits, JobsSettings};
 use clientela::limits;
 use clientela::server::ServerSettings;
@@ -16,6 +16,8 @@ use super::store;
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
+    /// A fault in the feed.
+    pub plant: Plant,
     pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
     pub key_poll_interval: Duration,
@@ -42,6 +44,7 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
+            plant: Plant::None,
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings {
                 poll_interval: Duration::from_millis(50),
@@ -63,6 +66,14 @@ impl Default for Setup {
 }
 
 impl Setup {
+    /// As usual, with a fault in the feed, or none.
+    pub fn faulty(plant: Plant) -> Self {
+        Self {
+            plant,
+            ..Self::default()
+        }
+    }
+
     /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
     /// end for their age.
     pub fn held() -> Self {

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clientela::feed::{FeedSettings, LogOrder};
+use clientela::feed::Plant;
 use clientela::proto::pb::{self, CartChange};
 
 use super::writers::{Writers, connection, in_each_transaction};
@@ -14,16 +14,6 @@ use crate::on_both_engines;
 const WRITERS: usize = 12;
 const CARTS: usize = 5;
 const WRITES: usize = 25;
-
-/// A server whose feed reads the log in this order.
-fn in_order(order: LogOrder) -> Setup {
-    let setup = Setup::default();
-    let feed = FeedSettings {
-        order,
-        ..setup.feed
-    };
-    Setup { feed, ..setup }
-}
 
 /// What a watch told of random writes to a fresh shop, and what was there in the end.
 struct Outcome {
@@ -85,7 +75,7 @@ on_both_engines! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
-    let shop = Shop::start_with(Engine::Postgres, in_order(LogOrder::Numbers)).await;
+    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(Plant::OrderOfNumbers)).await;
 
     let outcome = Outcome::of(&shop).await;
 
@@ -102,8 +92,9 @@ pub const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep')";
 
 /// What a watch tells of two carts where the transaction that wrote first commits last.
-async fn told_of_a_late_commit(order: LogOrder) -> Vec<&'static str> {
-    let shop = Shop::start_with(Engine::Postgres, in_order(order)).await;
+async fn told_of_a_late_commit(plant: Plant) -> Vec<&'static str> {
+    let is_faulty = matches!(plant, Plant::OrderOfNumbers);
+    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(plant)).await;
     let mut client = shop.carts();
     let first = add(&mut client, &visitor("who writes first"), "a").await;
     let mut database = connection(&shop).await.expect("it is PostgreSQL");
@@ -128,7 +119,7 @@ async fn told_of_a_late_commit(order: LogOrder) -> Vec<&'static str> {
     })
     .await;
     let second = add(&mut client, &visitor("who commits first"), "a").await;
-    if order == LogOrder::Numbers {
+    if is_faulty {
         // Nothing holds it back.
         let told = |watch: &CartWatch| watch.carts.contains_key(&second.name);
         watch.until("the second", told).await;
@@ -151,14 +142,14 @@ async fn told_of_a_late_commit(order: LogOrder) -> Vec<&'static str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_commits_late_is_told_in_its_place() {
-    let told = told_of_a_late_commit(LogOrder::Transactions).await;
+    let told = told_of_a_late_commit(Plant::None).await;
 
     assert_eq!(told, ["first", "second", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_order_of_numbers_a_change_that_commits_late_would_never_be_told() {
-    let told = told_of_a_late_commit(LogOrder::Numbers).await;
+    let told = told_of_a_late_commit(Plant::OrderOfNumbers).await;
 
     assert_eq!(told, ["second", "last"]);
 }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clientela::feed::{FeedSettings, Plant};
+use clientela::feed::Plant;
 use clientela::proto::pb::{Role, WatchCartsRequest};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -20,15 +20,10 @@ const MANY: usize = 60;
 
 /// A page keeps its turn until as many have theirs as one key may have, and one more.
 fn held() -> Setup {
-    let usual = Setup::default();
     let barrier = Arc::new(Barrier::new(TURNS_OF_ONE + 1));
     Setup {
-        feed: FeedSettings {
-            plant: Plant::LatePosition(barrier),
-            ..usual.feed.clone()
-        },
         store: |store| store.stream_connections = TURNS,
-        ..usual
+        ..Setup::faulty(Plant::LatePosition(barrier))
     }
 }
 
