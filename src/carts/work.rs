@@ -8,7 +8,7 @@ mod find;
 mod gate;
 mod save;
 
-pub use find::{Got, Opening, Route, find, require_customer};
+pub use find::{Got, Opening, Route, find, require_customer, require_free};
 pub use gate::Act;
 
 use std::sync::Arc;
@@ -111,6 +111,24 @@ impl Work {
         edit.causes.append(&mut self.causes);
         apply(&mut edit)?;
         self.causes = edit.causes;
+        Ok(())
+    }
+
+    /// Edits the cart in several steps: where they leave it as it was, nothing happened.
+    ///
+    /// # Errors
+    /// The edit's own.
+    pub fn edit_at_once(
+        &mut self,
+        caller: &Caller,
+        now: i64,
+        apply: impl FnOnce(&mut Edit<'_>) -> Result<()>,
+    ) -> Result<()> {
+        let (before, met) = (self.cart.clone(), self.causes.len());
+        self.edit(caller, now, apply)?;
+        if before == self.cart {
+            self.causes.truncate(met);
+        }
         Ok(())
     }
 

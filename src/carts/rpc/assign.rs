@@ -9,6 +9,7 @@ use super::Service;
 use super::merge::{
     leave_slot, merge_into, names, remember, repeated, replayed, require_may_move, shop_choice,
 };
+use super::write::route_to;
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::merging::Policy;
@@ -51,7 +52,7 @@ impl Service {
         if request.customer.is_empty() {
             return Err(Error::invalid_field("customer", "REQUIRED", "is required"));
         }
-        let route = Self::route_to(target);
+        let route = route_to(target);
         let locks = route.locks(&caller);
         let assignment = Assignment {
             caller,

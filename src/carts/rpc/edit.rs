@@ -112,7 +112,6 @@ impl Service {
             .map(|(at, edit)| Step::read(at, edit))
             .collect::<Result<Vec<_>>>()?;
         let currency = edits.iter().find_map(Step::currency).unwrap_or_default();
-        let steps = edits.len();
         let apply = move |edit: &mut Edit<'_>| {
             edits
                 .iter()
@@ -120,9 +119,14 @@ impl Service {
                 .try_for_each(|(at, step)| step.apply(at, edit))
         };
         self.run(
-            Write::edit(caller, target, Act::Edit, request.etag, apply)
-                .opening(request.storefront, currency)
-                .of_steps(steps),
+            Write::new(
+                caller,
+                target,
+                Act::Edit,
+                request.etag,
+                move |work, caller, now| work.edit_at_once(caller, now, &apply),
+            )
+            .opening(request.storefront, currency),
         )
         .await
     }

@@ -7,17 +7,18 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tonic::Code;
 
 use super::Service;
-use super::write::Write;
+use super::write::{At, End, Step, Write, named};
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::Lock;
 use crate::carts::sql;
-use crate::carts::targets::{Target, cart_id};
-use crate::carts::work::{self, Act, Got, Route, Work};
-use crate::clock::{self, Clock};
+use crate::carts::targets::Target;
+use crate::carts::work::{self, Act, Work};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::feed::{micros, timestamp};
 use crate::limits::{LOCK_LEASE_DEFAULT, LOCK_LEASE_MAX, LOCK_LEASE_MIN};
@@ -26,12 +27,14 @@ use crate::store::Tx;
 
 /// A hold that is asked for.
 struct Taking {
-    caller: Arc<Caller>,
-    route: Route,
     purpose: String,
     lease: i64,
     etag: String,
-    clock: Clock,
+}
+
+/// A hold that is asked to go on.
+struct Renewal {
+    lease: i64,
 }
 
 impl Service {
@@ -40,19 +43,15 @@ impl Service {
         caller: Arc<Caller>,
         request: pb::LockCartRequest,
     ) -> Result<pb::Cart> {
-        let route = Self::route_to(self.target(&caller, request.target)?);
-        let locks = route.locks(&caller);
+        let target = self.target(&caller, request.target)?;
+        let lease = lease(request.lease)?;
         let taking = Taking {
-            caller,
-            route,
             purpose: request.purpose,
-            lease: lease(request.lease)?,
+            lease,
             etag: request.etag,
-            clock: self.store.clock().clone(),
         };
-        self.store
-            .write_with(locks, taking, |tx, taking| take(tx, taking).boxed())
-            .await
+        let answer = self.run(Write::of(caller, target, taking)).await?;
+        Ok(as_first_answered(answer, lease))
     }
 
     pub(super) async fn renew_lock(
@@ -60,18 +59,9 @@ impl Service {
         caller: Arc<Caller>,
         request: pb::RenewCartLockRequest,
     ) -> Result<pb::Cart> {
-        let taking = Taking {
-            route: Route::Id(named(&request.name)?),
-            caller,
-            purpose: String::new(),
-            lease: lease(request.lease)?,
-            etag: String::new(),
-            clock: self.store.clock().clone(),
-        };
-        let locks = taking.route.locks(&taking.caller);
-        self.store
-            .write_with(locks, taking, |tx, taking| renew(tx, taking).boxed())
-            .await
+        let target = Target::Cart(named(&request.name)?);
+        let lease = lease(request.lease)?;
+        self.run(Write::of(caller, target, Renewal { lease })).await
     }
 
     pub(super) async fn unlock(
@@ -97,50 +87,50 @@ impl Service {
     }
 }
 
-async fn take(tx: &mut Tx, taking: &Taking) -> Result<pb::Cart> {
-    let Taking {
-        caller,
-        route,
-        purpose,
-        lease,
-        ..
-    } = taking;
-    let now = taking.clock.now();
-    let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay) => {
-            let answer = work::replayed(tx, caller, &replay).await?;
-            return Ok(as_first_answered(answer, *lease));
-        }
-        Got::Work(work) => work,
-        Got::Moved => return Err(Error::not_found("cart")),
-    };
-    work.admit(caller, now, Act::Lock)?;
-    work.check_etag(&taking.etag)?;
-    // As the time of the version that this makes, so that the answer can be given again.
-    let begin = now.max(work.cart.update_time);
-    let held = work.cart.lock.as_ref();
-    if held.is_none_or(|lock| lock.purpose != *purpose) {
-        let acquire_time = held.map_or(begin, |lock| lock.acquire_time);
-        work.cart.lock = Some(Lock {
-            holder: caller.actor.as_deref().unwrap_or_default().to_owned(),
-            key_id: caller.key_id.to_string(),
-            purpose: purpose.clone(),
-            acquire_time,
-        });
-        work.causes.push(Cause::of_cart(cart_cause::Kind::Locked));
+impl Step for Taking {
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>> {
+        self.take(tx, work, at).boxed()
     }
-    let end = begin.saturating_add(*lease);
-    work.cart.lock_expire_time = Some(end);
-    work.settle()?;
-    if work.is_idle() {
-        sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
-        return work.leave(tx, caller, now, work.shown(now)).await;
-    }
-    work.save(tx, caller, now).await?;
-    Ok(work.shown(now))
 }
 
-/// The answer that the log holds, with the end of the lease as it was then.
+impl Taking {
+    async fn take(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<End> {
+        let At { caller, now, .. } = at;
+        work.admit(caller, now, Act::Lock)?;
+        work.check_etag(&self.etag)?;
+        // As the time of the version that this makes, so that the answer can be given again.
+        let begin = now.max(work.cart.update_time);
+        let held = work.cart.lock.as_ref();
+        if held.is_none_or(|lock| lock.purpose != self.purpose) {
+            let acquire_time = held.map_or(begin, |lock| lock.acquire_time);
+            work.cart.lock = Some(Lock {
+                holder: caller.actor.as_deref().unwrap_or_default().to_owned(),
+                key_id: caller.key_id.to_string(),
+                purpose: self.purpose.clone(),
+                acquire_time,
+            });
+            work.causes.push(Cause::of_cart(cart_cause::Kind::Locked));
+        }
+        let end = begin.saturating_add(self.lease);
+        work.cart.lock_expire_time = Some(end);
+        work.settle()?;
+        let answer = if work.is_idle() {
+            sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
+            work.leave(tx, caller, now, work.shown(now)).await?
+        } else {
+            work.save(tx, caller, now).await?;
+            work.shown(now)
+        };
+        Ok(End::Done(Box::new(answer)))
+    }
+}
+
+/// The answer with the end of the lease as it was then: the log, which answers a repeated request, has none.
 fn as_first_answered(mut answer: pb::Cart, lease: i64) -> pb::Cart {
     let begin = answer.update_time.as_ref().map(micros);
     if let (Some(lock), Some(begin)) = (&mut answer.lock, begin)
@@ -151,38 +141,33 @@ fn as_first_answered(mut answer: pb::Cart, lease: i64) -> pb::Cart {
     answer
 }
 
-async fn renew(tx: &mut Tx, taking: &Taking) -> Result<pb::Cart> {
-    let Taking {
-        caller,
-        route,
-        lease,
-        ..
-    } = taking;
-    let now = taking.clock.now();
-    let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Work(work) => work,
-        Got::Replay(_) | Got::Moved => return Err(Error::not_found("cart")),
-    };
-    // A lease that ran out is no hold; that it ended is told by who writes next.
-    work.admit(caller, now, Act::Lock)?;
-    if work.cart.lock.is_none() {
-        let text = "nobody holds the cart";
-        let code = Code::FailedPrecondition;
-        return Err(Error::new(code, ErrorReason::CartNotLocked, text));
+impl Step for Renewal {
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>> {
+        self.renew(tx, work, at).boxed()
     }
-    let end = now.saturating_add(*lease);
-    sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
-    work.cart.lock_expire_time = Some(end);
-    work::view(&mut work)?;
-    Ok(work.shown(now))
 }
 
-/// The id in the name of a cart, which has to be there.
-fn named(name: &str) -> Result<String> {
-    if name.is_empty() {
-        return Err(Error::invalid_field("name", "REQUIRED", "is required"));
+impl Renewal {
+    async fn renew(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<End> {
+        let At { caller, now, .. } = at;
+        // A lease that ran out is no hold; that it ended is told by who writes next.
+        work.admit(caller, now, Act::Lock)?;
+        if work.cart.lock.is_none() {
+            let text = "nobody holds the cart";
+            let code = Code::FailedPrecondition;
+            return Err(Error::new(code, ErrorReason::CartNotLocked, text));
+        }
+        let end = now.saturating_add(self.lease);
+        sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
+        work.cart.lock_expire_time = Some(end);
+        work::view(work)?;
+        Ok(End::Done(Box::new(work.shown(now))))
     }
-    cart_id(name)
 }
 
 /// A lease in microseconds.

@@ -7,6 +7,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::Service;
+use super::write::route_to;
 use crate::caller::{Caller, Roles};
 use crate::carts::edit::Cause;
 use crate::carts::merging::{Policy, merge};
@@ -43,7 +44,7 @@ impl Service {
         let shop = Arc::clone(&caller.shop);
         let route = |target, at| {
             let target = self.visitors.target(&shop, target, at)?;
-            Ok::<_, Error>(Self::route_to(target))
+            Ok::<_, Error>(route_to(target))
         };
         let source = route(request.source, "source")?;
         let target = route(request.target, "target")?;

@@ -8,7 +8,7 @@ use tonic::Code;
 
 use super::Service;
 use super::merge::{admit_at, names, replayed, require_compatible, same_cart, write_both};
-use super::write::{ATTEMPTS, Opens, moved_too_often};
+use super::write::{ATTEMPTS, Opens, moved_too_often, route_to};
 use crate::caller::Caller;
 use crate::carts::convert::Faults;
 use crate::carts::moving::{Move, move_lines};
@@ -65,7 +65,7 @@ impl Service {
         };
         let call = Arc::new(Call {
             caller: Arc::clone(&caller),
-            source: Self::route_to(source),
+            source: route_to(source),
             items: read_items(request.items)?,
             source_etag: request.source_etag,
             target_etag: request.target_etag,

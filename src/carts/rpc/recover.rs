@@ -4,30 +4,30 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::Service;
 use super::merge::leave_slot;
+use super::write::{At, End, Step, Write};
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::links::{self, Link};
 use crate::carts::model::{self, Owner};
 use crate::carts::sql;
-use crate::carts::targets::{Hints, Slot, Target};
-use crate::carts::work::{self, Act, Got, Route, Work};
-use crate::clock::{self, Clock};
+use crate::carts::targets::{Slot, Target};
+use crate::carts::work::{self, Act, Work};
+use crate::clock;
 use crate::error::{Error, Result};
 use crate::feed::timestamp;
 use crate::limits::{LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_LIFE_MIN};
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};
 
+/// A visitor or customer comes back to a cart with a link.
 struct Recovery {
-    caller: Arc<Caller>,
     link: Link,
-    /// Who came with it; none if that was not said.
+    /// The visitor who came; none if that was not said.
     visitor: Option<Owner>,
-    clock: Clock,
-    hints: Hints,
 }
 
 impl Service {
@@ -64,20 +64,10 @@ impl Service {
         let link = self.links.open(&caller.shop, &request.token)?;
         let visitor = (!request.visitor.is_empty())
             .then(|| self.visitors.owner(&caller.shop, &request.visitor));
-        let locks = Route::Id(link.cart.clone()).locks(&caller);
-        let recovery = Recovery {
-            caller: Arc::clone(&caller),
-            link,
-            visitor,
-            clock: self.store.clock().clone(),
-            hints: self.hints.clone(),
-        };
-        let cart = self
-            .store
-            .write_with(locks, recovery, |tx, recovery| once(tx, recovery).boxed())
-            .await?;
-        self.note_visit(&caller, &cart);
-        Ok(cart)
+        let target = Target::Cart(link.cart.clone());
+        let recovery = Recovery { link, visitor };
+        self.run(Write::of(caller, target, recovery).of_shopper())
+            .await
     }
 }
 
@@ -105,64 +95,59 @@ async fn look(conn: &mut Conn, shop: &str, target: &Target) -> Result<Work> {
     found.map(Work::of).ok_or_else(|| Error::not_found("cart"))
 }
 
-async fn once(tx: &mut Tx, recovery: &Recovery) -> Result<pb::Cart> {
-    let Recovery {
-        caller,
-        link,
-        hints,
-        ..
-    } = recovery;
-    let shop = &*caller.shop;
-    let now = recovery.clock.now();
-    let route = Route::Id(link.cart.clone());
-    let mut work = match work::find(tx, caller, &route, None, now).await? {
-        Got::Replay(replay) => return work::replayed(tx, caller, &replay).await,
-        Got::Work(work) => work,
-        Got::Moved => return Err(Error::not_found("cart")),
-    };
-    if link.expire_time <= now {
-        return Err(links::expired());
+impl Step for Recovery {
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>> {
+        self.recover(tx, work, at).boxed()
     }
-    if links::is_used(tx, shop, link).await? {
-        return Err(links::used());
-    }
-    work.admit(caller, now, Act::Edit)?;
-    if work.cart.owner.visitor().is_some() {
-        hand_over(tx, recovery, &mut work).await?;
-    }
-    work.settle()?;
-    if !links::redeem(tx, shop, link).await? {
-        return Err(links::used());
-    }
-    // Also where nothing else changed: who comes back with a link is active, and any change that
-    // somebody makes recovers an abandoned cart.
-    let answer = work.save(tx, caller, now).await?;
-    work.hint(tx, caller, hints);
-    answer.ok_or_else(|| Error::internal("an old cart was added"))
 }
 
-/// Gives a visitor's cart to the visitor who came.
-async fn hand_over(tx: &mut Tx, recovery: &Recovery, work: &mut Work) -> Result<()> {
-    let shop = &*recovery.caller.shop;
-    let Some(visitor) = &recovery.visitor else {
-        let text = "is required for the cart of a visitor";
-        return Err(Error::invalid_field("visitor", "REQUIRED", text));
-    };
-    if work.cart.owner == *visitor {
-        return Ok(());
+impl Recovery {
+    async fn recover(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<End> {
+        let (link, shop) = (&self.link, &*at.caller.shop);
+        if link.expire_time <= at.now {
+            return Err(links::expired());
+        }
+        if links::is_used(tx, shop, link).await? {
+            return Err(links::used());
+        }
+        work.admit(at.caller, at.now, Act::Edit)?;
+        if work.cart.owner.visitor().is_some() {
+            self.hand_over(tx, work, at).await?;
+        }
+        work.settle()?;
+        if !links::redeem(tx, shop, link).await? {
+            return Err(links::used());
+        }
+        work.hint(tx, at.caller, at.hints);
+        // Also where nothing else changed: the holder of a link is active, and any change that somebody makes
+        // recovers an abandoned cart.
+        Ok(End::Save)
     }
-    let slot = Slot {
-        owner: visitor.clone(),
-        slot: work.cart.slot.clone(),
-    };
-    tx.require(slot.lock(shop))?;
-    if let Some(other) = sql::open_in(tx, shop, &slot.owner.key(), &slot.slot).await? {
-        return Err(work::open_cart_exists(&other));
+
+    /// Gives a visitor's cart to the visitor who came.
+    async fn hand_over(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<()> {
+        let Some(visitor) = &self.visitor else {
+            let text = "is required for the cart of a visitor";
+            return Err(Error::invalid_field("visitor", "REQUIRED", text));
+        };
+        if work.cart.owner == *visitor {
+            return Ok(());
+        }
+        let slot = Slot {
+            owner: visitor.clone(),
+            slot: work.cart.slot.clone(),
+        };
+        work::require_free(tx, &at.caller.shop, &slot).await?;
+        leave_slot(work, at.caller, at.hints);
+        work.cart.owner = slot.owner;
+        work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
+        Ok(())
     }
-    leave_slot(work, &recovery.caller, &recovery.hints);
-    work.cart.owner = slot.owner;
-    work.causes.push(Cause::of_cart(cart_cause::Kind::Assigned));
-    Ok(())
 }
 
 #[cfg(test)]

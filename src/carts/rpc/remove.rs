@@ -3,14 +3,22 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 
 use super::Service;
+use super::write::{At, End, Step, Write};
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
-use crate::carts::work::{self, Act, Got};
-use crate::error::{Error, Result};
+use crate::carts::work::{Act, Work};
+use crate::error::Result;
 use crate::feed;
 use crate::proto::pb::{self, cart_cause};
+use crate::store::Tx;
+
+/// A cart goes.
+struct Deletion {
+    etag: String,
+}
 
 impl Service {
     pub(super) async fn delete(
@@ -18,29 +26,29 @@ impl Service {
         caller: Arc<Caller>,
         request: pb::DeleteCartRequest,
     ) -> Result<()> {
-        let route = Self::route_to(self.target(&caller, request.target)?);
-        let locks = route.locks(&caller);
-        let (clock, hints) = (self.store.clock().clone(), self.hints.clone());
-        let data = (caller, route, request.etag);
-        self.store
-            .write_with(locks, data, move |tx, (caller, route, etag)| {
-                let (now, hints) = (clock.now(), hints.clone());
-                async move {
-                    let mut work = match work::find(tx, caller, route, None, now).await? {
-                        Got::Replay(_) => return Ok(()),
-                        Got::Work(work) => work,
-                        Got::Moved => return Err(Error::not_found("cart")),
-                    };
-                    work.admit(caller, now, Act::Delete)?;
-                    work.check_etag(etag)?;
-                    work.causes.push(Cause::of_cart(cart_cause::Kind::Deleted));
-                    let deletion = work.remove(tx, caller, now).await?;
-                    feed::append(tx, caller, now, deletion).await?;
-                    hints.forget(&caller.shop, &work.slot());
-                    Ok(())
-                }
-                .boxed()
-            })
-            .await
+        let target = self.target(&caller, request.target)?;
+        let etag = request.etag;
+        let write = Write::of(caller, target, Deletion { etag }).silent();
+        self.run(write).await.map(|_| ())
+    }
+}
+
+impl Step for Deletion {
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>> {
+        async move {
+            work.admit(at.caller, at.now, Act::Delete)?;
+            work.check_etag(&self.etag)?;
+            work.causes.push(Cause::of_cart(cart_cause::Kind::Deleted));
+            let deletion = work.remove(tx, at.caller, at.now).await?;
+            feed::append(tx, at.caller, at.now, deletion).await?;
+            at.hints.forget(&at.caller.shop, &work.slot());
+            Ok(End::Done(Box::default()))
+        }
+        .boxed()
     }
 }

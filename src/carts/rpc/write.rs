@@ -1,15 +1,17 @@
 //! The one way of a write to one cart: it finds the cart or opens one, passes the gate, changes it in memory, and
 //! writes it once.
 
+use std::future::ready;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use futures::future::BoxFuture;
 use tonic::Code;
 
 use super::Service;
 use crate::caller::Caller;
 use crate::carts::edit::Edit;
-use crate::carts::targets::{Hints, Slot, Target};
+use crate::carts::targets::{Hints, Slot, Target, cart_id};
 use crate::carts::work::{self, Act, Got, Opening, Route, Work};
 use crate::clock::Clock;
 use crate::customers;
@@ -17,35 +19,105 @@ use crate::error::{Error, Result};
 use crate::ids;
 use crate::numbers::Sequence;
 use crate::proto::pb::{self, ErrorReason};
-use crate::store::Tx;
+use crate::store::{LockKey, Locks, Tx};
 
 /// How often a call looks for its cart again after others moved it.
 pub(super) const ATTEMPTS: usize = 8;
-
-/// What a write does to a cart at a moment; run again whenever the write is.
-type Apply = Arc<dyn Fn(&mut Work, &Caller, i64) -> Result<()> + Send + Sync>;
 
 /// A write of one cart.
 pub(super) struct Write {
     caller: Arc<Caller>,
     target: Target,
     opens: Option<Opens>,
-    etag: String,
+    locks: Locks,
     validate_only: bool,
-    cancels: bool,
-    act: Act,
-    apply: Apply,
+    is_silent: bool,
+    notes_visit: bool,
+    step: Arc<dyn Step>,
 }
 
-/// How a cart is opened if there is none.
-#[derive(Clone)]
-pub(super) struct Opens {
-    pub(super) storefront: String,
-    pub(super) currency: String,
+/// What a write does to its cart, in its transaction; it runs again whenever the transaction does.
+pub(super) trait Step: Send + Sync + 'static {
+    /// Looks for an answer that holds whether the cart is there or not.
+    fn answer<'t>(
+        &'t self,
+        _tx: &'t mut Tx,
+        _at: At<'t>,
+    ) -> Option<BoxFuture<'t, Result<Option<pb::Cart>>>> {
+        None
+    }
+
+    /// Passes the gate and changes the cart.
+    fn apply<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>>;
+}
+
+/// Whose write it is, when, and how it finds its cart.
+#[derive(Clone, Copy)]
+pub(super) struct At<'t> {
+    pub(super) caller: &'t Caller,
+    pub(super) now: i64,
+    pub(super) route: &'t Route,
+    pub(super) hints: &'t Hints,
+}
+
+/// What is left to do when a step has been taken.
+pub(super) enum End {
+    /// The cart is priced, and written if something happened to it.
+    Settle,
+    /// The cart is written.
+    Save,
+    /// Nothing; this is the answer.
+    Done(Box<pb::Cart>),
+}
+
+/// A step that needs nothing but the cart: most are of this kind.
+struct Change<F> {
+    act: Act,
+    etag: String,
+    apply: F,
+}
+
+impl<F> Step for Change<F>
+where
+    F: Fn(&mut Work, &Caller, i64) -> Result<()> + Send + Sync + 'static,
+{
+    fn apply<'t>(
+        &'t self,
+        _: &'t mut Tx,
+        work: &'t mut Work,
+        at: At<'t>,
+    ) -> BoxFuture<'t, Result<End>> {
+        let mut change = || {
+            work.admit(at.caller, at.now, self.act)?;
+            work.check_etag(&self.etag)?;
+            (self.apply)(work, at.caller, at.now)?;
+            Ok(End::Settle)
+        };
+        ready(change()).boxed()
+    }
 }
 
 impl Write {
-    /// A write of the cart that is meant, if its etag is this one; an empty one is that of any version.
+    /// A write of the cart that is meant.
+    pub(super) fn of(caller: Arc<Caller>, target: Target, step: impl Step) -> Self {
+        Self {
+            caller,
+            target,
+            opens: None,
+            locks: Locks::none(),
+            validate_only: false,
+            is_silent: false,
+            notes_visit: false,
+            step: Arc::new(step),
+        }
+    }
+
+    /// A write that changes the cart in memory, if its etag is this one; an empty one is that of any version.
     pub(super) fn new(
         caller: Arc<Caller>,
         target: Target,
@@ -53,15 +125,10 @@ impl Write {
         etag: String,
         apply: impl Fn(&mut Work, &Caller, i64) -> Result<()> + Send + Sync + 'static,
     ) -> Self {
-        Self {
-            caller,
-            target,
-            opens: None,
-            etag,
-            validate_only: false,
-            cancels: false,
-            act,
-            apply: Arc::new(apply),
+        let write = Self::of(caller, target, Change { act, etag, apply });
+        match act {
+            Act::Edit | Act::Price => write.of_shopper(),
+            _ => write,
         }
     }
 
@@ -87,6 +154,12 @@ impl Write {
         Self { opens, ..self }
     }
 
+    /// The same write, which takes this lock, too.
+    pub(super) fn locking(self, lock: LockKey) -> Self {
+        let locks = self.locks.and(lock);
+        Self { locks, ..self }
+    }
+
     /// The same write; `validate_only` checks everything and changes nothing.
     pub(super) fn trying(self, validate_only: bool) -> Self {
         Self {
@@ -95,11 +168,28 @@ impl Write {
         }
     }
 
-    /// The same write, of several steps of which one may undo another.
-    pub(super) fn of_steps(self, steps: usize) -> Self {
-        let cancels = steps > 1;
-        Self { cancels, ..self }
+    /// The same write, whose answer is empty: repeated, it need not be found again.
+    pub(super) fn silent(self) -> Self {
+        Self {
+            is_silent: true,
+            ..self
+        }
     }
+
+    /// The same write; that the shopper makes it is a visit.
+    pub(super) fn of_shopper(self) -> Self {
+        Self {
+            notes_visit: true,
+            ..self
+        }
+    }
+}
+
+/// How a cart is opened if there is none.
+#[derive(Clone)]
+pub(super) struct Opens {
+    pub(super) storefront: String,
+    pub(super) currency: String,
 }
 
 /// How one attempt ended.
@@ -114,11 +204,9 @@ enum Outcome {
 struct Attempt {
     caller: Arc<Caller>,
     route: Route,
-    etag: String,
     validate_only: bool,
-    cancels: bool,
-    act: Act,
-    apply: Apply,
+    is_silent: bool,
+    step: Arc<dyn Step>,
     clock: Clock,
     hints: Hints,
 }
@@ -130,23 +218,21 @@ impl Service {
             caller,
             target,
             opens,
-            etag,
+            locks,
             validate_only,
-            cancels,
-            act,
-            apply,
+            is_silent,
+            notes_visit,
+            step,
         } = write;
         for _ in 0..ATTEMPTS {
             let route = self.route(&caller, &target, opens.as_ref()).await?;
-            let locks = route.locks(&caller);
+            let locks = route.locks(&caller).with(&locks);
             let attempt = Attempt {
                 caller: Arc::clone(&caller),
                 route,
-                etag: etag.clone(),
                 validate_only,
-                cancels,
-                act,
-                apply: Arc::clone(&apply),
+                is_silent,
+                step: Arc::clone(&step),
                 clock: self.store.clock().clone(),
                 hints: self.hints.clone(),
             };
@@ -155,7 +241,7 @@ impl Service {
                 .write_with(locks, attempt, |tx, attempt| once(tx, attempt).boxed());
             match outcome.await? {
                 Outcome::Done(cart) => {
-                    if matches!(act, Act::Edit | Act::Price) {
+                    if notes_visit {
                         self.note_visit(&caller, &cart);
                     }
                     return Ok(*cart);
@@ -211,6 +297,22 @@ impl Service {
     }
 }
 
+/// The id in the name of a cart, which has to be there.
+pub(super) fn named(name: &str) -> Result<String> {
+    if name.is_empty() {
+        return Err(Error::invalid_field("name", "REQUIRED", "is required"));
+    }
+    cart_id(name)
+}
+
+/// How a write that opens nothing finds its cart where no hint is asked.
+pub(super) fn route_to(target: Target) -> Route {
+    match target {
+        Target::Cart(id) => Route::Id(id),
+        Target::Slot(slot) => Route::Open(slot),
+    }
+}
+
 /// Others moved the cart as often as it is looked for.
 pub(super) fn moved_too_often() -> Error {
     Error::new(
@@ -224,50 +326,62 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
     let Attempt {
         caller,
         route,
-        etag,
-        validate_only,
-        cancels,
-        act,
-        apply,
-        clock,
+        step,
         hints,
+        ..
     } = attempt;
-    let now = clock.now();
-    let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay) => {
-            let answer = work::replayed(tx, caller, &replay).await?;
-            return Ok(Outcome::Done(Box::new(answer)));
-        }
-        Got::Moved => {
-            return match route {
-                Route::Hint(slot, _) => Ok(Outcome::Moved(slot.clone())),
-                _ => Err(Error::internal(
-                    "a cart moved that was found without a hint",
-                )),
-            };
-        }
-        Got::Work(work) => work,
+    let now = attempt.clock.now();
+    let at = At {
+        caller,
+        now,
+        route,
+        hints,
     };
-    work.admit(caller, now, *act)?;
-    work.check_etag(etag)?;
-    let (before, met) = (cancels.then(|| work.cart.clone()), work.causes.len());
-    apply(&mut work, caller, now)?;
-    if before.is_some_and(|before| before == work.cart) {
-        work.causes.truncate(met);
+    let found = match work::find(tx, caller, route, None, now).await {
+        Ok(Got::Replay(_)) if attempt.is_silent => return Ok(done(pb::Cart::default())),
+        Ok(Got::Replay(replay)) => return Ok(done(work::replayed(tx, caller, &replay).await?)),
+        Ok(Got::Moved) => return moved(route),
+        Ok(Got::Work(work)) => Ok(work),
+        Err(error) if error.reason() == ErrorReason::NotFound => Err(error),
+        Err(error) => return Err(error),
+    };
+    if let Some(answer) = step.answer(tx, at)
+        && let Some(answer) = answer.await?
+    {
+        return Ok(done(answer));
     }
-    work.settle()?;
-    if *validate_only {
-        return Ok(Outcome::Done(Box::new(work.answer())));
+    let mut work = found?;
+    let end = step.apply(tx, &mut work, at).await?;
+    match end {
+        End::Settle => work.settle()?,
+        End::Save => {}
+        End::Done(answer) => return Ok(Outcome::Done(answer)),
     }
-    if work.is_idle() {
-        let answer = work.leave(tx, caller, now, work.answer()).await?;
-        return Ok(Outcome::Done(Box::new(answer)));
+    if attempt.validate_only {
+        return Ok(done(work.answer()));
+    }
+    if matches!(end, End::Settle) && work.is_idle() {
+        return Ok(done(work.leave(tx, caller, now, work.answer()).await?));
     }
     let Some(answer) = work.save(tx, caller, now).await? else {
         return Ok(Outcome::NumberTaken);
     };
-    if !matches!(route, Route::Id(_) | Route::Hint(..)) {
+    if matches!(route, Route::Open(_) | Route::OpenOrNew(..)) && work.cart.is_open() {
         work.hint(tx, caller, hints);
     }
-    Ok(Outcome::Done(Box::new(answer)))
+    Ok(done(answer))
+}
+
+fn done(answer: pb::Cart) -> Outcome {
+    Outcome::Done(Box::new(answer))
+}
+
+/// The cart is not where it was last seen.
+fn moved(route: &Route) -> Result<Outcome> {
+    match route {
+        Route::Hint(slot, _) => Ok(Outcome::Moved(slot.clone())),
+        _ => Err(Error::internal(
+            "a cart moved that was found without a hint",
+        )),
+    }
 }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use super::Work;
+use super::{Work, open_cart_exists};
 use crate::caller::Caller;
 use crate::carts::edit::Cause;
 use crate::carts::model::Cart;
@@ -159,6 +159,18 @@ fn open(slot: &Slot, opening: &Opening, found: &Found, now: i64) -> Result<Cart>
         create_time: now,
         ..Cart::default()
     })
+}
+
+/// Requires that a slot has no open cart; the slot is locked from here on.
+///
+/// # Errors
+/// OPEN_CART_EXISTS; the database's.
+pub async fn require_free(tx: &mut Tx, shop: &str, slot: &Slot) -> Result<()> {
+    tx.require(slot.lock(shop))?;
+    match sql::open_in(tx, shop, &slot.owner.key(), &slot.slot).await? {
+        Some(other) => Err(open_cart_exists(&other)),
+        None => Ok(()),
+    }
 }
 
 /// The customer, if it is there and not deleted.
