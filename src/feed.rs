@@ -80,10 +80,6 @@ pub struct FeedSettings {
     pub paced_bytes_max: usize,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
-    /// In which order the log is read; any but the default loses changes.
-    pub order: LogOrder,
-    /// A fault, for tests of those who judge streams.
-    pub plant: Plant,
 }
 
 impl FeedSettings {
@@ -104,8 +100,6 @@ impl Default for FeedSettings {
             rings_bytes_max: limits::RINGS_BYTES_MAX,
             paced_bytes_max: limits::PACED_BYTES_MAX,
             revision_wait: Duration::from_secs(2),
-            order: LogOrder::default(),
-            plant: Plant::default(),
         }
     }
 }
@@ -125,6 +119,7 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     store: Store,
     settings: FeedSettings,
+    plant: Plant,
     tokens: Tokens,
     hub: Arc<Hub>,
     kept: KeptBytes,
@@ -145,7 +140,20 @@ impl Feed {
         settings: FeedSettings,
         draining: CancellationToken,
     ) -> Result<Self> {
-        let order = settings.order;
+        Self::start_faulty(store, settings, Plant::None, draining).await
+    }
+
+    /// As [`start`](Self::start), with a fault, for tests of those who judge streams.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    pub async fn start_faulty(
+        store: Store,
+        settings: FeedSettings,
+        plant: Plant,
+        draining: CancellationToken,
+    ) -> Result<Self> {
+        let order = plant.order();
         let (store, tail_store) = (
             store.reserved_for(Purpose::Streams),
             store.reserved_for(Purpose::Tail),
@@ -170,6 +178,7 @@ impl Feed {
             store,
             kept: KeptBytes::new(settings.paced_bytes_max),
             settings,
+            plant,
             tokens,
             hub,
             readers: Semaphore::new(readers),

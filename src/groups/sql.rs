@@ -134,15 +134,15 @@ const FOLD_TAKE: &str = "DELETE FROM member_counts
     WHERE shop_id = $1 AND group_id = $2 AND seq <= $3 RETURNING delta";
 const FOLD_PUT: &str = "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
 
-/// Folds up to `rows` rows of a group into one.
-pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<()> {
+/// Folds up to `rows` rows of a group into one; how many there were.
+pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<i64> {
     let up_to: Option<i64> = on!(tx, |e| sqlx::query_scalar(FOLD_UP_TO)
         .bind(shop)
         .bind(id)
         .bind(rows)
         .fetch_one(e)
         .await)?;
-    let Some(up_to) = up_to else { return Ok(()) };
+    let Some(up_to) = up_to else { return Ok(0) };
     let taken: Vec<i64> = on_write!(tx, |e| sqlx::query_scalar(FOLD_TAKE)
         .bind(shop)
         .bind(id)
@@ -151,7 +151,7 @@ pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result
         .await)?;
     let sum: i64 = taken.iter().sum();
     execute!(tx, sqlx::query(FOLD_PUT).bind(shop).bind(id).bind(sum))?;
-    Ok(())
+    Ok(i64::try_from(taken.len()).unwrap_or(i64::MAX))
 }
 
 const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND group_id = $2";
