@@ -3,11 +3,14 @@ package clientela
 import (
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 
+	"google.golang.org/genproto/googleapis/rpc/errdetails"
 	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
 func TestACallIsRepeatedWithOneRequestIDAndTheKey(t *testing.T) {
@@ -43,5 +46,33 @@ func TestACallWithoutAServerIsUnavailable(t *testing.T) {
 	var typed *Error
 	if !errors.As(err, &typed) || typed.Code != codes.Unavailable || HasReason(err, pb.ErrorReason_NOT_FOUND) {
 		t.Errorf("was %v", err)
+	}
+}
+
+func TestAClientWithoutAKeyIsRefusedBeforeAnyCall(t *testing.T) {
+	t.Setenv("CLIENTELA_API_KEY", "")
+	client, err := Connect(Options{Address: "127.0.0.1:1"})
+	if client != nil || !HasReason(err, pb.ErrorReason_KEY_MISSING) || status.Code(err) != codes.Unauthenticated {
+		t.Fatalf("was %v", err)
+	}
+	if !strings.Contains(err.Error(), "CLIENTELA_API_KEY") {
+		t.Errorf("the text does not say what to do: %v", err)
+	}
+}
+
+func TestTheTextOfAnErrorNamesEveryViolation(t *testing.T) {
+	refused, _ := status.New(codes.InvalidArgument, "2 fields are invalid").WithDetails(
+		&errdetails.ErrorInfo{Reason: "INVALID_FIELD", Domain: "clientela.v1"},
+		&errdetails.BadRequest{FieldViolations: []*errdetails.BadRequest_FieldViolation{
+			{Field: "customer.email", Reason: "MALFORMED", Description: "is not an e-mail address"},
+			{Field: "customer.phone", Reason: "TOO_LONG", Description: "is too long"},
+		}})
+	for err, want := range map[error]string{
+		refused.Err(): "INVALID_FIELD: customer.email: is not an e-mail address; customer.phone: is too long",
+		status.Error(codes.Unavailable, "no connection"): "Unavailable: no connection",
+	} {
+		if got := typed(err).Error(); got != want {
+			t.Errorf("was %q, not %q", got, want)
+		}
 	}
 }

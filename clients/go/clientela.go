@@ -1,11 +1,11 @@
-// Package clientela is the client of Clientela: the generated stubs, connected, with typed errors and
-// watches that go on by themselves. The messages are in clientela/v1.
+// Package clientela is the Go client of Clientela, which keeps a shop's customers, groups and live carts. It connects
+// the generated stubs, types the errors, and keeps watches open across outages. The messages are in package v1.
 //
-// Invariant: a change that a watch has given is not given again, and none is left out without a Reset
-// that says so.
+// Invariant: a watch yields no change twice, and skips none without a Reset.
 package clientela
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
 	"net"
@@ -16,36 +16,41 @@ import (
 	"github.com/google/uuid"
 	"google.golang.org/grpc"
 	"google.golang.org/grpc/backoff"
+	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/credentials"
 	"google.golang.org/grpc/credentials/insecure"
 	"google.golang.org/grpc/metadata"
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/reflect/protoreflect"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
-// Options say where and how to connect. The zero value is the server of this machine.
+// Options are the options of Connect. The zero value is the server on this machine, with the key in the environment.
 type Options struct {
-	// Host and port, as shop.example.com:443; 127.0.0.1:50051 if empty.
+	// The host and the port, for example shop.example.com:443. If it is empty, the environment variable
+	// CLIENTELA_SERVER; without that, 127.0.0.1:50051.
 	Address string
-	// The environment's CLIENTELA_API_KEY if empty.
+	// The API key; the environment variable CLIENTELA_API_KEY if empty.
 	Key string
-	// Go along with every call: the shop, as shops/NAME, for a key of all shops; the person who acts; and
-	// for whom.
-	Shop, Actor, OnBehalfOf string
-	// For authorities of one's own instead of the system's, or TLS to this machine. Without it loopback
-	// is plaintext and everything else TLS.
+	// The shop of every call, for example shops/berlin. Only operator keys need it.
+	Shop string
+	// The acting person of every call, for example staff/anna. Only keys that may name the actor can set it.
+	Actor string
+	// The person for whom the actor acts.
+	OnBehalfOf string
+	// The TLS configuration, for example with other authorities than the system's. If it is nil, connections to
+	// loopback use plaintext and all others TLS.
 	TLS *tls.Config
-	// Sends key and data for all to read, wherever the server is and even if TLS is set.
+	// Sends the key and all data without encryption, to any host and even if TLS is set.
 	Plaintext bool
-	// Of a call whose context has no deadline, with its repetitions; 30 s if zero. Streams have none.
+	// The deadline of calls whose context has none, retries included; 30 s if zero. Streams have no deadline.
 	Timeout time.Duration
-	// Further options of gRPC, which come after those of the client.
+	// Further options of gRPC; they override those of the client.
 	Dial []grpc.DialOption
 }
 
-// Client has the services, connected. It is safe for concurrent use.
+// Client has the services of the contract on one connection. It is safe for concurrent use.
 type Client struct {
 	Customers  pb.CustomerServiceClient
 	Groups     pb.GroupServiceClient
@@ -55,15 +60,15 @@ type Client struct {
 	conn       *grpc.ClientConn
 }
 
-// Connect makes a client. It connects when it is first used, and again whenever it has to: a server that
-// is not there is an error of the call (codes.Unavailable), and one of Connect is only an address that
-// cannot be understood.
+// Connect returns a client. The client connects at the first call, and again after an outage. A server that is not
+// there is therefore an error of the call (codes.Unavailable). Connect itself returns an error if there is no API key
+// (KEY_MISSING) or if the address is malformed.
 func Connect(options Options) (*Client, error) {
-	if options.Address == "" {
-		options.Address = "127.0.0.1:50051"
-	}
+	options.Address = cmp.Or(options.Address, os.Getenv("CLIENTELA_SERVER"), "127.0.0.1:50051")
+	options.Key = cmp.Or(options.Key, os.Getenv("CLIENTELA_API_KEY"))
 	if options.Key == "" {
-		options.Key = os.Getenv("CLIENTELA_API_KEY")
+		return nil, newError(codes.Unauthenticated, pb.ErrorReason_KEY_MISSING,
+			"there is no API key: set Options.Key or the environment variable CLIENTELA_API_KEY")
 	}
 	if options.Timeout == 0 {
 		options.Timeout = 30 * time.Second
@@ -72,7 +77,7 @@ func Connect(options Options) (*Client, error) {
 	if options.Plaintext || (options.TLS == nil && isLoopback(options.Address)) {
 		transport = insecure.NewCredentials()
 	}
-	calls := calls{timeout: options.Timeout}
+	calls := calls{timeout: options.Timeout, headers: []string{"authorization", "Bearer " + options.Key}}
 	for name, value := range map[string]string{
 		"clientela-shop": options.Shop, "clientela-actor": options.Actor, "clientela-on-behalf-of": options.OnBehalfOf,
 	} {
@@ -80,14 +85,12 @@ func Connect(options Options) (*Client, error) {
 			calls.headers = append(calls.headers, name, value)
 		}
 	}
-	if options.Key != "" {
-		calls.headers = append(calls.headers, "authorization", "Bearer "+options.Key)
-	}
 	conn, err := grpc.NewClient(options.Address, append([]grpc.DialOption{
 		grpc.WithTransportCredentials(transport),
 		grpc.WithDefaultServiceConfig(serviceConfig),
+		// Shorter than the retries of a call, so that one of them finds a server that has come back.
 		grpc.WithConnectParams(grpc.ConnectParams{
-			Backoff:           backoff.Config{BaseDelay: waitMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: waitMax},
+			Backoff:           backoff.Config{BaseDelay: waitMin, Multiplier: 1.6, Jitter: 0.2, MaxDelay: time.Second},
 			MinConnectTimeout: 5 * time.Second,
 		}),
 		grpc.WithUnaryInterceptor(calls.unary),
@@ -106,7 +109,7 @@ func Connect(options Options) (*Client, error) {
 	}, nil
 }
 
-// Close ends the connection. A watch is ended by its context; one that is read still ends with an error.
+// Close closes the connection. A watch that is still read ends with an error; end its context first.
 func (c *Client) Close() error { return c.conn.Close() }
 
 func isLoopback(address string) bool {
@@ -118,12 +121,12 @@ func isLoopback(address string) bool {
 	return host == "localhost" || (ip != nil && ip.IsLoopback())
 }
 
-// serviceConfig says which calls are repeated, and how often.
+// serviceConfig makes gRPC retry calls whose server is unavailable.
 const serviceConfig = `{"methodConfig": [{"name": [{}], "retryPolicy": {
 	"maxAttempts": 5, "initialBackoff": "0.1s", "maxBackoff": "2s", "backoffMultiplier": 2,
 	"retryableStatusCodes": ["UNAVAILABLE"]}}]}`
 
-// calls is what is done to every call.
+// calls adds headers, a deadline and a request id to every call, and types its error.
 type calls struct {
 	headers []string
 	timeout time.Duration
@@ -140,8 +143,8 @@ func (c calls) unary(ctx context.Context, method string, request, answer any, co
 	return typed(invoke(ctx, method, withRequestID(request), answer, conn, options...))
 }
 
-// withRequestID gives a request an id of its own before the first attempt, so that a repeated one is
-// answered and not done twice. On a copy: the caller's is a new request when it is used again.
+// withRequestID returns a copy of a request with a fresh request id, so that the server applies a retried call once.
+// The caller's message stays without an id: the next call with it is a new request.
 func withRequestID(request any) any {
 	message, ok := request.(proto.Message)
 	if !ok {

@@ -1,10 +1,10 @@
-// Errors: what a call that did not succeed says, as values to decide by.
+// Errors: why a call failed, as values that a program can decide by.
 
 package clientela
 
 import (
 	"errors"
-	"fmt"
+	"strings"
 	"time"
 
 	"google.golang.org/genproto/googleapis/rpc/errdetails"
@@ -12,55 +12,74 @@ import (
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
-// Violation is what is wrong with one field of a request: its path, as customer.email, why in a word, and
-// in a sentence.
-type Violation struct{ Field, Reason, Description string }
+// Violation is one field of a request that breaks a rule.
+type Violation struct {
+	// The path of the field, for example customer.email.
+	Field string
+	// The rule, for example TOO_LONG.
+	Reason string
+	// What is wrong, in English.
+	Description string
+}
 
-// Error is a call that did not succeed; every error of the services is one. Decide by Code and Reason,
-// never by the text.
+// Error is a call that failed. Every error of a service is one. Decide by Code and Reason, not by the text.
 type Error struct {
 	Code codes.Code
-	// ERROR_REASON_UNSPECIFIED if the error is not the server's, or of a newer contract.
+	// ERROR_REASON_UNSPECIFIED if the server did not answer, or if its contract is newer than this module.
 	Reason pb.ErrorReason
-	// For people, in English.
+	// The message of the server, in English.
 	Message string
-	// What belongs to the reason, as docs/ERRORS.md of the server says; nil if there is none.
+	// Values that belong to the reason; docs/ERRORS.md of the server lists them. Nil if there are none.
 	Metadata map[string]string
-	// All that is wrong with the request, if that is what the error is about.
+	// All fields of the request that break a rule; empty if the error is about something else.
 	Violations []Violation
-	// How long to wait before trying again; zero if the server does not say so.
+	// How long to wait before the next attempt; zero if the server does not say.
 	RetryAfter time.Duration
 	status     *status.Status
 }
 
-func (e *Error) Error() string {
-	if e.Reason == pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
-		return fmt.Sprintf("%v: %s", e.Code, e.Message)
-	}
-	return fmt.Sprintf("%v: %s", e.Reason, e.Message)
+// newError returns an error that this module finds without asking the server.
+func newError(code codes.Code, reason pb.ErrorReason, message string) *Error {
+	return &Error{Code: code, Reason: reason, Message: message, status: status.New(code, message)}
 }
 
-// GRPCStatus is for status.FromError and status.Code.
+// Error returns the reason, or the code if there is none, and every violation, or the message if there are none.
+func (e *Error) Error() string {
+	text := e.Code.String()
+	if e.Reason != pb.ErrorReason_ERROR_REASON_UNSPECIFIED {
+		text = e.Reason.String()
+	}
+	if len(e.Violations) == 0 {
+		return text + ": " + e.Message
+	}
+	fields := make([]string, len(e.Violations))
+	for n, violation := range e.Violations {
+		fields[n] = violation.Field + ": " + violation.Description
+	}
+	return text + ": " + strings.Join(fields, "; ")
+}
+
+// GRPCStatus makes status.FromError and status.Code work with an Error.
 func (e *Error) GRPCStatus() *status.Status { return e.status }
 
-// HasReason says whether an error is a refusal for this reason.
+// HasReason reports whether err is an Error with this reason.
 func HasReason(err error, reason pb.ErrorReason) bool {
 	var typed *Error
 	return errors.As(err, &typed) && typed.Reason == reason
 }
 
-// typed gives what a failed call of gRPC says; io.EOF and nil as they are.
+// typed converts an error of gRPC to an *Error. It returns nil, io.EOF and errors of other packages unchanged.
 func typed(err error) error {
 	var already *Error
-	said, ok := status.FromError(err)
+	received, ok := status.FromError(err)
 	if err == nil || errors.As(err, &already) || !ok {
 		return err
 	}
-	made := &Error{Code: said.Code(), Message: said.Message(), status: said}
-	for _, detail := range said.Details() {
+	made := &Error{Code: received.Code(), Message: received.Message(), status: received}
+	for _, detail := range received.Details() {
 		switch detail := detail.(type) {
 		case *errdetails.ErrorInfo:
 			made.Reason = pb.ErrorReason(pb.ErrorReason_value[detail.Reason])
@@ -76,7 +95,7 @@ func typed(err error) error {
 	return made
 }
 
-// typedStream is a stream whose errors are typed.
+// typedStream converts the errors of a stream.
 type typedStream struct{ grpc.ClientStream }
 
 func (s typedStream) RecvMsg(message any) error { return typed(s.ClientStream.RecvMsg(message)) }

@@ -1,4 +1,4 @@
-module clientela
+module clientela.dev/clientela
 
 go 1.26.0
 

@@ -19,7 +19,7 @@ import (
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
 // How long a stream stays: a test that waits for more than comes has failed then.
@@ -78,6 +78,16 @@ type scripted struct {
 	carts     streams[pb.WatchCartsResponse]
 	customers streams[pb.WatchCustomersResponse]
 	groups    streams[pb.WatchGroupsResponse]
+	cart      streams[pb.WatchCartsResponse]
+	figures   streams[pb.WatchCartFiguresResponse]
+	// The last target of WatchCart, and the last request of WatchCartFigures.
+	target *pb.CartTarget
+	asked  *pb.WatchCartFiguresRequest
+	// The pages of ListCarts, and the tokens and sizes that were asked for.
+	pages  [][]*pb.Cart
+	listed []string
+	// How ListCarts fails after the last page.
+	unlisted error
 	// The request ids and the last headers of ClearCart, and how many of its first calls fail.
 	ids     []string
 	headers metadata.MD
@@ -94,6 +104,29 @@ func (s *scripted) WatchCustomers(request *pb.WatchCustomersRequest, stream pb.C
 
 func (s *scripted) WatchGroups(request *pb.WatchGroupsRequest, stream pb.GroupService_WatchGroupsServer) error {
 	return s.groups.tell(request.Options, stream)
+}
+
+func (s *scripted) WatchCart(request *pb.WatchCartRequest, stream pb.CartService_WatchCartServer) error {
+	s.target = request.Target
+	return s.cart.tell(request.Options, stream)
+}
+
+func (s *scripted) WatchCartFigures(request *pb.WatchCartFiguresRequest, stream pb.CartService_WatchCartFiguresServer) error {
+	s.asked = request
+	return s.figures.tell(&pb.WatchOptions{}, stream)
+}
+
+func (s *scripted) ListCarts(_ context.Context, request *pb.ListCartsRequest) (*pb.ListCartsResponse, error) {
+	s.listed = append(s.listed, fmt.Sprintf("%s/%d", request.PageToken, request.PageSize))
+	n := len(s.listed)
+	if n > len(s.pages) {
+		return nil, s.unlisted
+	}
+	answer := &pb.ListCartsResponse{Carts: s.pages[n-1]}
+	if n < len(s.pages) || s.unlisted != nil {
+		answer.NextPageToken = fmt.Sprintf("p%d", n)
+	}
+	return answer, nil
 }
 
 func (s *scripted) ClearCart(ctx context.Context, request *pb.ClearCartRequest) (*pb.Cart, error) {
@@ -128,6 +161,9 @@ func serve(t *testing.T, service *scripted, address string, options ...grpc.Serv
 
 func client(t *testing.T, options Options) *Client {
 	t.Helper()
+	if options.Key == "" {
+		options.Key = "clt_k"
+	}
 	client, err := Connect(options)
 	if err != nil {
 		t.Fatal(err)

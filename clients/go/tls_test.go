@@ -21,7 +21,7 @@ import (
 	"google.golang.org/grpc/resolver"
 	"google.golang.org/grpc/resolver/manual"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
 // certified is a certificate of this machine that only itself vouches for.

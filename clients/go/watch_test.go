@@ -16,7 +16,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/durationpb"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
 func TestAWatch(t *testing.T) {
@@ -196,7 +196,7 @@ func TestAServerThatIsSilentIsLeft(t *testing.T) {
 	if got := told(client.WatchCarts(t.Context(), watch), 3); got != "CAUSE_INITIAL ready:0 +a:1" {
 		t.Errorf("told %s", got)
 	}
-	if first == nil || !strings.Contains(first.Error(), "nothing was heard for 3s") {
+	if first == nil || !strings.Contains(first.Error(), "the server sent nothing for 3s") {
 		t.Errorf("was left for %v", first)
 	}
 }
@@ -229,5 +229,27 @@ func TestAWatchEndsWithItsClient(t *testing.T) {
 	}
 	if status.Code(last) != codes.Canceled {
 		t.Errorf("ended with %v", last)
+	}
+}
+
+func TestAWatchOfOneCartContinuesAfterAnInterruption(t *testing.T) {
+	service := &scripted{cart: streams[pb.WatchCartsResponse]{scripts: []script[pb.WatchCartsResponse]{
+		{append(whole("t", changed("a", 1, upserted)), says("t2", changed("a", 2, upserted))), codes.Internal, 0},
+		{[]*pb.WatchCartsResponse{says("t3", changed("a", 2, upserted), changed("a", 3, upserted))}, codes.OK, 0},
+	}}}
+	client := client(t, Options{Address: serve(t, service, "127.0.0.1:0")})
+	got := told(client.WatchCart(t.Context(), CustomerCart("customers/ada"), Watch{wait: atOnce}), 5)
+	expect(t, got, "CAUSE_INITIAL +a:1 ready:1 +a:2 +a:3", service.cart.tokens, []string{"", "t2"})
+	if service.target.GetOwner().GetCustomer() != "customers/ada" {
+		t.Errorf("the target was %v", service.target)
+	}
+}
+
+func TestAWatchOfOneCartTakesNoFilter(t *testing.T) {
+	client := client(t, Options{Address: "127.0.0.1:1"})
+	for _, watch := range []Watch{{Filter: "state = OPEN"}, {Names: []string{"carts/a"}}} {
+		if got := told(client.WatchCart(t.Context(), Cart("carts/a"), watch), 1); got != "InvalidArgument" {
+			t.Errorf("yielded %s", got)
+		}
 	}
 }

@@ -2,7 +2,7 @@ module example
 
 go 1.26.0
 
-require clientela v0.1.0
+require clientela.dev/clientela v0.1.0
 
 require (
 	github.com/google/uuid v1.6.0 // indirect
@@ -14,4 +14,4 @@ require (
 	google.golang.org/protobuf v1.36.12 // indirect
 )
 
-replace clientela => ../../clients/go
+replace clientela.dev/clientela => ../../clients/go

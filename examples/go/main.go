@@ -11,8 +11,8 @@ import (
 	"os"
 	"time"
 
-	"clientela"
-	pb "clientela/v1"
+	"clientela.dev/clientela"
+	pb "clientela.dev/clientela/v1"
 )
 
 // euros gives an amount: millionths of the currency's major unit.

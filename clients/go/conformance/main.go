@@ -1,8 +1,9 @@
-// The program conformance tells the story of all clients; see clients/conformance/README.md.
+// The program conformance runs the story of all clients; see clients/conformance/README.md.
 package main
 
 import (
 	"bufio"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
@@ -11,79 +12,43 @@ import (
 	"reflect"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
-	"google.golang.org/grpc/codes"
 	"google.golang.org/protobuf/encoding/protojson"
 	"google.golang.org/protobuf/proto"
 
-	"clientela"
-	pb "clientela/v1"
+	"clientela.dev/clientela"
+	pb "clientela.dev/clientela/v1"
 )
 
 const patience = 60 * time.Second
 
 type object = map[string]any
 
-// step is one step of the story as it stands there.
+// step is one step of the story, with the fields of the file.
 type step struct {
 	Sentence string `json:"step"`
 	Call     string
 	Pages    string
 	Watch    string
+	Figures  string
 	Await    string
 	Server   string
+	Keyless  bool
+	Refused  object
 	Request  object
 	As       string
 	Filter   string
 	Names    []string
-	Items    string
+	Target   object
 	Repeat   int
 	Save     map[string]string
 	Expect   object
 }
 
-// watched is what a watch has told.
-type watched struct {
-	sync.Mutex
-	filter           string
-	carts            map[string]proto.Message
-	versions         map[string]int64
-	resets           []string
-	changes, doubles int
-	ready, once      bool
-	ended            error
-}
-
-func (w *watched) hear(event clientela.Event[*pb.Cart]) {
-	w.Lock()
-	defer w.Unlock()
-	switch event := event.(type) {
-	case *clientela.Reset[*pb.Cart]:
-		w.resets = append(w.resets, event.Cause.String())
-		w.carts, w.versions = map[string]proto.Message{}, map[string]int64{}
-		w.ready = false
-	case *clientela.Ready[*pb.Cart]:
-		w.ready, w.once = true, true
-	case *clientela.Change[*pb.Cart]:
-		if w.once {
-			w.changes++
-		}
-		if known, is := w.versions[event.Name]; is && event.Version <= known {
-			w.doubles++
-		}
-		w.versions[event.Name] = event.Version
-		if event.Kind == pb.ChangeKind_CHANGE_KIND_UPSERTED {
-			w.carts[event.Name] = event.Resource
-		} else {
-			delete(w.carts, event.Name)
-		}
-	}
-}
-
-// story is the steps, and what they leave.
+// story is the state of a run.
 type story struct {
+	key     string
 	saved   map[string]string
 	clients map[string]*clientela.Client
 	watches map[string]*watched
@@ -105,7 +70,10 @@ func main() {
 	if err := json.Unmarshal(text, &table); err != nil {
 		panic(err)
 	}
-	s := story{map[string]string{}, map[string]*clientela.Client{}, map[string]*watched{}, bufio.NewReader(os.Stdin)}
+	s := story{os.Getenv("CLIENTELA_API_KEY"), map[string]string{}, map[string]*clientela.Client{}, map[string]*watched{},
+		bufio.NewReader(os.Stdin)}
+	// A client gets its key from the story, or none.
+	os.Unsetenv("CLIENTELA_API_KEY")
 	for name, value := range table.Values {
 		s.saved[name] = strings.Repeat(value.Text, value.Times)
 	}
@@ -123,7 +91,7 @@ func main() {
 	fmt.Println("end")
 }
 
-// do does a step; how it did not go as expected.
+// do runs a step, as often as it says. The error says how the step differs from what is expected.
 func (s *story) do(raw json.RawMessage, said step) error {
 	for n := 1; n <= max(1, said.Repeat); n++ {
 		s.saved["n"] = strconv.Itoa(n)
@@ -138,7 +106,7 @@ func (s *story) do(raw json.RawMessage, said step) error {
 	return nil
 }
 
-// fill puts what was saved into its places.
+// fill replaces the names of saved values by the values.
 func (s *story) fill(raw json.RawMessage) (step, error) {
 	var tree any
 	var filled step
@@ -181,6 +149,13 @@ func (s *story) doOnce(said step) error {
 		return s.pages(said)
 	case said.Watch != "":
 		return s.watch(said)
+	case said.Figures != "":
+		return s.figures(said)
+	case said.Keyless:
+		return s.keyless(said)
+	case said.Refused != nil:
+		_, err := helped(said.Refused)
+		return wrongText(said.Expect["text"], err)
 	case said.Await != "":
 		return s.await(s.watches[said.Await], said.Expect)
 	default:
@@ -193,10 +168,10 @@ func (s *story) doOnce(said step) error {
 	}
 }
 
-// client gives the client of a key.
+// client returns the client of a key.
 func (s *story) client(key string) (*clientela.Client, error) {
 	if s.clients[key] == nil {
-		client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_SERVER"), Key: key})
+		client, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_SERVER"), Key: cmp.Or(key, s.key)})
 		if err != nil {
 			return nil, err
 		}
@@ -205,7 +180,7 @@ func (s *story) client(key string) (*clientela.Client, error) {
 	return s.clients[key], nil
 }
 
-// ask makes a call by its name; the answer as protobuf's JSON.
+// ask makes a call by the name of its RPC and returns the answer as protobuf's JSON.
 func (s *story) ask(name string, request object, key string) (object, error) {
 	client, err := s.client(key)
 	if err != nil {
@@ -219,11 +194,7 @@ func (s *story) ask(name string, request object, key string) (object, error) {
 		return nil, fmt.Errorf("there is no %s", name)
 	}
 	message := reflect.New(function.Type().In(1).Elem())
-	text, err := json.Marshal(request)
-	if err == nil {
-		err = protojson.Unmarshal(text, message.Interface().(proto.Message))
-	}
-	if err != nil {
+	if err := parse(request, message.Interface().(proto.Message)); err != nil {
 		return nil, err
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
@@ -233,15 +204,6 @@ func (s *story) ask(name string, request object, key string) (object, error) {
 		return nil, err
 	}
 	return plain(answers[0].Interface().(proto.Message))
-}
-
-func plain(message proto.Message) (object, error) {
-	text, err := protojson.Marshal(message)
-	if err != nil {
-		return nil, err
-	}
-	answer := object{}
-	return answer, json.Unmarshal(text, &answer)
 }
 
 func (s *story) call(said step) error {
@@ -274,184 +236,94 @@ func (s *story) call(said step) error {
 }
 
 func (s *story) pages(said step) error {
-	found, err := s.list(said.Pages, said.Request, said.Items)
-	if err != nil {
-		return err
-	}
-	names := map[any]bool{}
-	for _, item := range found {
-		names[item.(object)["name"]] = true
-	}
-	if wanted := int(said.Expect["count"].(float64)); len(found) != wanted || len(names) != wanted {
-		return fmt.Errorf("%d came, %d different ones, not %d", len(found), len(names), wanted)
-	}
-	return nil
-}
-
-func (s *story) list(method string, request object, items string) ([]any, error) {
-	var found []any
-	for {
-		page, err := s.ask(method, request, "")
-		if err != nil {
-			return nil, err
-		}
-		some, _ := page[items].([]any)
-		found = append(found, some...)
-		token, _ := page["nextPageToken"].(string)
-		if token == "" {
-			return found, nil
-		}
-		request["pageToken"] = token
-	}
-}
-
-func (s *story) watch(said step) error {
+	names, count := map[string]bool{}, 0
 	client, err := s.client(said.As)
 	if err != nil {
 		return err
 	}
-	w := &watched{filter: said.Filter, carts: map[string]proto.Message{}, versions: map[string]int64{}}
-	s.watches[said.Watch] = w
-	go func() {
-		watch := clientela.Watch{Filter: said.Filter, Names: said.Names}
-		for event, err := range client.WatchCarts(context.Background(), watch) {
-			if err != nil {
-				w.Lock()
-				w.ended = err
-				w.Unlock()
-				return
-			}
-			w.hear(event)
-		}
-	}()
-	return nil
-}
-
-func (s *story) await(w *watched, expect object) error {
-	for deadline := time.Now().Add(patience); ; time.Sleep(50 * time.Millisecond) {
-		err := s.notYet(w, expect)
-		if err == nil || time.Now().After(deadline) {
-			return err
-		}
+	if said.Pages != "CustomerService.ListCustomers" {
+		return fmt.Errorf("the program has no pages of %s", said.Pages)
 	}
-}
-
-// notYet says in what a watch is not as expected.
-func (s *story) notYet(w *watched, expect object) error {
-	w.Lock()
-	defer w.Unlock()
-	if wanted, is := expect["ended"].(object); is {
-		if w.ended == nil {
-			return errors.New("it has not ended")
-		}
-		return wrongError(wanted, w.ended)
-	}
-	if w.ended != nil {
-		return w.ended
-	}
-	number := func(name string, otherwise int) int {
-		if value, is := expect[name].(float64); is {
-			return int(value)
-		}
-		return otherwise
-	}
-	if cause, is := expect["reset"].(string); is && !strings.Contains(strings.Join(w.resets, " "), cause) {
-		return fmt.Errorf("the resets are %v", w.resets)
-	}
-	rpc, state := expect["state"].(string)
-	switch {
-	case (state || expect["known"] != nil) && !w.ready:
-		return errors.New("the snapshot is not whole")
-	case len(w.carts) != number("known", len(w.carts)):
-		return fmt.Errorf("%d carts are known, not %v", len(w.carts), expect["known"])
-	case w.changes < number("changes", 0):
-		return fmt.Errorf("%d changes came, not %v", w.changes, expect["changes"])
-	case w.doubles != number("doubles", w.doubles):
-		return fmt.Errorf("%d changes came twice", w.doubles)
-	case !state:
-		return nil
-	}
-	listed, err := s.list(rpc, object{"filter": w.filter}, "carts")
-	if err != nil {
+	request := &pb.ListCustomersRequest{}
+	if err := parse(said.Request, request); err != nil {
 		return err
 	}
-	if len(listed) != len(w.carts) {
-		return fmt.Errorf("the watch knows %d carts, %d are listed", len(w.carts), len(listed))
-	}
-	for _, cart := range listed {
-		name := cart.(object)["name"].(string)
-		known, err := plain(w.carts[name])
+	for customer, err := range clientela.All(context.Background(), client.Customers.ListCustomers, request,
+		(*pb.ListCustomersResponse).GetCustomers) {
+		if wanted, is := said.Expect["error"].(object); is && err != nil {
+			return wrongError(wanted, err)
+		}
 		if err != nil {
 			return err
 		}
-		if !reflect.DeepEqual(known, cart) {
-			return fmt.Errorf("%s is %v, the watch knows %v", name, cart, known)
-		}
+		names[customer.Name] = true
+		count++
+	}
+	if wanted, is := said.Expect["count"].(float64); !is || count != int(wanted) || len(names) != count {
+		return fmt.Errorf("%d came, %d different ones, not %v", count, len(names), said.Expect["count"])
 	}
 	return nil
 }
 
-// differs says where something is not as wanted: objects may have more.
-func differs(at string, wanted, got any) error {
-	switch wanted := wanted.(type) {
+// keyless connects without a key.
+func (s *story) keyless(said step) error {
+	_, err := clientela.Connect(clientela.Options{Address: os.Getenv("CLIENTELA_SERVER")})
+	if err == nil {
+		return errors.New("it was not refused")
+	}
+	return wrongError(said.Expect["error"].(object), err)
+}
+
+// parse reads a message from the JSON of the story.
+func parse(request object, message proto.Message) error {
+	if request == nil {
+		return nil
+	}
+	filled, err := helped(request)
+	if err != nil {
+		return err
+	}
+	text, err := json.Marshal(filled)
+	if err != nil {
+		return err
+	}
+	return protojson.Unmarshal(text, message)
+}
+
+// helped replaces {"$money": …} and the like by what the client's own function of that name returns.
+func helped(value any) (any, error) {
+	switch value := value.(type) {
 	case object:
-		if got, is := got.(object); is {
-			for name, value := range wanted {
-				if err := differs(at+"."+name, value, got[name]); err != nil {
-					return err
+		for name, argument := range value {
+			switch name {
+			case "$cart":
+				return plain(clientela.Cart(argument.(string)))
+			case "$customerCart":
+				return plain(clientela.CustomerCart(argument.(string)))
+			case "$visitorCart":
+				return plain(clientela.VisitorCart(argument.(string)))
+			case "$money":
+				arguments := argument.([]any)
+				money, err := clientela.Money(arguments[0].(string), arguments[1].(string))
+				if err != nil {
+					return nil, err
 				}
+				return plain(money)
 			}
-			return nil
+			inner, err := helped(argument)
+			if err != nil {
+				return nil, err
+			}
+			value[name] = inner
 		}
 	case []any:
-		if got, is := got.([]any); is && len(got) == len(wanted) {
-			for n, value := range wanted {
-				if err := differs(fmt.Sprintf("%s.%d", at, n), value, got[n]); err != nil {
-					return err
-				}
+		for n, inner := range value {
+			inner, err := helped(inner)
+			if err != nil {
+				return nil, err
 			}
-			return nil
+			value[n] = inner
 		}
 	}
-	if !reflect.DeepEqual(wanted, got) {
-		return fmt.Errorf("%s is %.200v, not %.200v", at, got, wanted)
-	}
-	return nil
-}
-
-// wrongError says in what an error is not as wanted.
-func wrongError(wanted object, err error) error {
-	var typed *clientela.Error
-	if !errors.As(err, &typed) {
-		return fmt.Errorf("not a typed error: %w", err)
-	}
-	fields, metadata := []any{}, object{}
-	for _, violation := range typed.Violations {
-		fields = append(fields, violation.Field)
-	}
-	for name, value := range typed.Metadata {
-		metadata[name] = value
-	}
-	got := object{"code": codeNames[typed.Code], "reason": typed.Reason.String(), "metadata": metadata}
-	for name, value := range wanted {
-		if name != "violations" {
-			if err := differs(name, value, got[name]); err != nil {
-				return err
-			}
-			continue
-		}
-		for _, field := range value.([]any) {
-			if !strings.Contains(fmt.Sprint(fields)+" ", field.(string)) {
-				return fmt.Errorf("no violation of %v", field)
-			}
-		}
-	}
-	return nil
-}
-
-// The contract's names of the codes that the story expects; Go has others.
-var codeNames = map[codes.Code]string{
-	codes.AlreadyExists: "ALREADY_EXISTS", codes.InvalidArgument: "INVALID_ARGUMENT", codes.NotFound: "NOT_FOUND",
-	codes.Aborted: "ABORTED", codes.PermissionDenied: "PERMISSION_DENIED", codes.Unavailable: "UNAVAILABLE",
-	codes.Unauthenticated: "UNAUTHENTICATED", codes.DeadlineExceeded: "DEADLINE_EXCEEDED", codes.Internal: "INTERNAL",
+	return value, nil
 }

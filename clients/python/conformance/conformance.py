@@ -1,4 +1,4 @@
-"""Tells the story of all clients with the installed package; see clients/conformance/README.md.
+"""Runs the story of all clients with the installed package; see clients/conformance/README.md.
 
     python conformance.py [--asyncio]
 """
@@ -11,68 +11,95 @@ import os
 import sys
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
+from unittest import mock
 
 import clientela
 from clientela import v1
 from google.protobuf import json_format
+from google.protobuf.message import Message
 
 PATIENCE = 60.0
+KINDS = ("call", "pages", "watch", "figures", "await", "keyless", "refused", "server")
 ADDRESS, KEY = os.environ["CLIENTELA_SERVER"], os.environ["CLIENTELA_API_KEY"]
 
 
-class Face:
+class Threads:
     """The package as a story uses it: one client for each key."""
 
     def __init__(self) -> None:
         self.clients: dict[str, Any] = {}
 
-    def call(self, key: str, service: str, method: str, request: Any) -> Any:
-        client = self.clients.get(key) or self.clients.setdefault(key, clientela.connect(ADDRESS, key))
-        return getattr(getattr(client, service), method)(request)
+    def connect(self, key: str) -> Any:
+        return clientela.connect(ADDRESS, key)
 
-    def watch(self, key: str, watch: Watched, options: dict[str, Any]) -> None:
+    def client(self, key: str) -> Any:
+        return self.clients.get(key) or self.clients.setdefault(key, self.connect(key))
+
+    def call(self, key: str, service: str, method: str, request: Any) -> Any:
+        return getattr(getattr(self.client(key), service), method)(request)
+
+    def all(self, key: str, service: str, method: str, request: Any, items: str) -> list[Any]:
+        client = self.client(key)
+        return list(client.all(getattr(getattr(client, service), method), request, lambda page: getattr(page, items)))
+
+    def watch(self, key: str, watch: Watched, what: str, arguments: dict[str, Any]) -> None:
         def follow() -> None:
-            client = clientela.connect(ADDRESS, key)
-            watch.hear_all(client.watch_carts(**options))
+            try:
+                for event in getattr(self.connect(key), what)(**arguments):
+                    watch.hear(event)
+            except Exception as problem:  # noqa: BLE001
+                watch.end(problem)
 
         threading.Thread(target=follow, daemon=True).start()
 
 
-class AsyncFace(Face):
-    """The same over asyncio, in a loop of its own."""
+class Asyncio(Threads):
+    """The same with asyncio, in a loop of its own."""
 
     def __init__(self) -> None:
         super().__init__()
         self._loop = asyncio.new_event_loop()
         threading.Thread(target=self._loop.run_forever, daemon=True).start()
 
+    def connect(self, key: str) -> Any:
+        return clientela.connect_async(ADDRESS, key)
+
+    def _run(self, coroutine: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(coroutine, self._loop).result(PATIENCE)
+
     def call(self, key: str, service: str, method: str, request: Any) -> Any:
         async def call() -> Any:
-            client = self.clients.get(key) or self.clients.setdefault(key, clientela.connect_async(ADDRESS, key))
-            return await getattr(getattr(client, service), method)(request)
+            return await getattr(getattr(self.client(key), service), method)(request)
 
-        return asyncio.run_coroutine_threadsafe(call(), self._loop).result(PATIENCE)
+        return self._run(call())
 
-    def watch(self, key: str, watch: Watched, options: dict[str, Any]) -> None:
+    def all(self, key: str, service: str, method: str, request: Any, items: str) -> list[Any]:
+        async def collect() -> list[Any]:
+            client = self.client(key)
+            rpc = getattr(getattr(client, service), method)
+            return [item async for item in client.all(rpc, request, lambda page: getattr(page, items))]
+
+        return self._run(collect())  # type: ignore[no-any-return]
+
+    def watch(self, key: str, watch: Watched, what: str, arguments: dict[str, Any]) -> None:
         async def follow() -> None:
-            client = clientela.connect_async(ADDRESS, key)
             try:
-                async for event in client.watch_carts(**options):
+                async for event in getattr(self.connect(key), what)(**arguments):
                     watch.hear(event)
-            except clientela.Error as error:
-                watch.ended = error
             except Exception as problem:  # noqa: BLE001
-                watch.broken = problem
+                watch.end(problem)
 
         asyncio.run_coroutine_threadsafe(follow(), self._loop)
 
 
 class Watched:
-    """What a watch has told."""
+    """What a watch has yielded."""
 
-    def __init__(self, filter: str) -> None:
+    def __init__(self, filter: str = "") -> None:
         self.filter = filter
+        self.figures: Any = None
         self.carts: dict[str, Any] = {}
         self.versions: dict[str, int] = {}
         self.resets: list[str] = []
@@ -82,18 +109,17 @@ class Watched:
         self.broken: Exception | None = None
         self.lock = threading.Lock()
 
-    def hear_all(self, events: Any) -> None:
-        try:
-            for event in events:
-                self.hear(event)
-        except clientela.Error as error:
-            self.ended = error
-        except Exception as problem:  # noqa: BLE001
+    def end(self, problem: Exception) -> None:
+        if isinstance(problem, clientela.Error):
+            self.ended = problem
+        else:
             self.broken = problem
 
-    def hear(self, event: clientela.Event) -> None:
+    def hear(self, event: clientela.Event | v1.CartFigures) -> None:
         with self.lock:
-            if isinstance(event, clientela.Reset):
+            if isinstance(event, v1.CartFigures):
+                self.figures = event
+            elif isinstance(event, clientela.Reset):
                 self.resets.append(event.cause)
                 self.carts.clear()
                 self.versions.clear()
@@ -111,7 +137,7 @@ class Watched:
 
 
 def differs(wanted: Any, got: Any, path: str = "") -> str | None:
-    """Where something is not as wanted: objects may have more."""
+    """Returns where a value differs from the wanted one. An object may have more fields."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         pairs = [(f"{path}.{name}", value, got.get(name)) for name, value in wanted.items()]
     elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
@@ -122,17 +148,42 @@ def differs(wanted: Any, got: Any, path: str = "") -> str | None:
 
 
 def wrong_error(wanted: dict[str, Any], error: clientela.Error) -> str | None:
-    """In what an error is not as wanted."""
+    """Returns how an error differs from the wanted one."""
     got = {"code": error.code.name, "reason": error.reason, "metadata": error.metadata}
     missing = set(wanted.get("violations", [])) - {violation.field for violation in error.violations}
-    known = {name: value for name, value in wanted.items() if name != "violations"}
-    return differs(known, got) or (f"no violation of {missing}" if missing else None)
+    known = {name: value for name, value in wanted.items() if name not in ("violations", "text")}
+    why = differs(known, got) or (f"no violation of {missing}" if missing else None)
+    return why or wrong_text(wanted, error)
+
+
+def wrong_text(wanted: dict[str, Any], error: Exception) -> str | None:
+    """Returns which of the wanted parts the text of an error lacks."""
+    missing = [part for part in wanted.get("text", ()) if part not in str(error)]
+    return f"the text {str(error)!r} lacks {missing}" if missing else None
+
+
+def helped(value: Any) -> Any:
+    """Replaces {"$money": …} and the like by what the package's own function of that name returns, as JSON."""
+    if isinstance(value, list):
+        return [helped(inner) for inner in value]
+    if not isinstance(value, dict):
+        return value
+    helpers: dict[str, Callable[[Any], Message]] = {
+        "$cart": clientela.cart,
+        "$customerCart": clientela.customer_cart,
+        "$visitorCart": clientela.visitor_cart,
+        "$money": lambda arguments: clientela.money(*arguments),
+    }
+    for name, argument in value.items():
+        if name in helpers:
+            return json_format.MessageToDict(helpers[name](argument))
+    return {name: helped(inner) for name, inner in value.items()}
 
 
 class Story:
-    """The steps, and what they leave."""
+    """The steps, and the state of a run."""
 
-    def __init__(self, face: Face) -> None:
+    def __init__(self, face: Threads) -> None:
         with open(os.environ["CLIENTELA_STORY"], encoding="utf-8") as file:
             table = json.load(file)
         self.steps = table["steps"]
@@ -142,7 +193,7 @@ class Story:
 
     def tell(self) -> None:
         for step in self.steps:
-            kind = next(k for k in ("call", "pages", "watch", "await", "server") if k in step)
+            kind = next(k for k in KINDS if k in step)
             try:
                 why = getattr(self, f"do_{kind}")(step)
             except Exception as problem:  # noqa: BLE001
@@ -161,12 +212,15 @@ class Story:
                 value = value.replace(f"${{{name}}}", text)
         return value
 
-    def ask(self, method: str, request: Any, key: str | None = None) -> Any:
-        service, method = method.split(".")
-        message = json_format.ParseDict(request, getattr(v1, f"{method}Request")())
+    def parsed(self, rpc: str, request: Any) -> tuple[str, str, Any]:
+        """Returns the area of the client, the method, and the request of an RPC."""
+        service, method = rpc.split(".")
+        message = json_format.ParseDict(helped(request), getattr(v1, f"{method}Request")())
         area = {"Cart": "carts", "Customer": "customers", "Group": "groups", "Admin": "admin"}
-        answer = self.face.call(key or KEY, area[service.removesuffix("Service")], method, message)
-        return json_format.MessageToDict(answer)
+        return area[service.removesuffix("Service")], method, message
+
+    def ask(self, rpc: str, request: Any, key: str | None = None) -> Any:
+        return json_format.MessageToDict(self.face.call(key or KEY, *self.parsed(rpc, request)))
 
     def do_call(self, step: dict[str, Any]) -> str | None:
         for number in range(1, step.get("repeat", 1) + 1):
@@ -189,26 +243,48 @@ class Story:
         return None
 
     def do_pages(self, step: dict[str, Any]) -> str | None:
-        names = [item["name"] for item in self.pages(step["pages"], step["request"], step["items"])]
-        count = step["expect"]["count"]
-        if len(names) == len(set(names)) == count:
+        expect = step["expect"]
+        try:
+            names = [item.name for item in self.all(step["pages"], step["request"])]
+        except clientela.Error as error:
+            return wrong_error(expect["error"], error) if "error" in expect else str(error)
+        if len(names) == len(set(names)) == expect.get("count"):
             return None
-        return f"{len(names)} came, {len(set(names))} different ones, not {count}"
+        return f"{len(names)} came, {len(set(names))} different ones, not {expect.get('count')}"
 
-    def pages(self, method: str, request: dict[str, Any], items: str) -> list[Any]:
-        found, token = [], ""
-        while True:
-            page = self.ask(method, {**request, "pageToken": token})
-            found += page.get(items, [])
-            token = page.get("nextPageToken", "")
-            if not token:
-                return found
+    def all(self, rpc: str, request: dict[str, Any]) -> list[Any]:
+        items = rpc.partition(".List")[2].lower()
+        return self.face.all(KEY, *self.parsed(rpc, request), items)
 
     def do_watch(self, step: dict[str, Any]) -> None:
         step = self.fill(step)
         watch = self.watches[step["watch"]] = Watched(step.get("filter", ""))
-        options = {name: step[name] for name in ("filter", "names") if name in step}
-        self.face.watch(step.get("as") or KEY, watch, options)
+        arguments: dict[str, Any] = {name: step[name] for name in ("filter", "names") if name in step}
+        if "target" in step:
+            arguments["target"] = json_format.ParseDict(helped(step["target"]), v1.CartTarget())
+        self.face.watch(step.get("as") or KEY, watch, "watch_cart" if "target" in step else "watch_carts", arguments)
+
+    def do_figures(self, step: dict[str, Any]) -> None:
+        step = self.fill(step)
+        watch = self.watches[step["figures"]] = Watched()
+        request = json_format.ParseDict(step.get("request", {}), v1.WatchCartFiguresRequest())
+        self.face.watch(step.get("as") or KEY, watch, "watch_cart_figures", {"request": request})
+
+    def do_keyless(self, step: dict[str, Any]) -> str | None:
+        try:
+            with mock.patch.dict(os.environ):
+                del os.environ["CLIENTELA_API_KEY"]
+                self.face.connect(None)  # type: ignore[arg-type]
+        except clientela.Error as error:
+            return wrong_error(step["expect"]["error"], error)
+        return "it was not refused"
+
+    def do_refused(self, step: dict[str, Any]) -> str | None:
+        try:
+            helped(step["refused"])
+        except ValueError as error:
+            return wrong_text(step["expect"], error)
+        return "it was not refused"
 
     def do_await(self, step: dict[str, Any]) -> str | None:
         step = self.fill(step)
@@ -220,7 +296,7 @@ class Story:
         return None
 
     def not_yet(self, watch: Watched, expect: dict[str, Any]) -> str | None:
-        """In what a watch is not as expected."""
+        """Returns how a watch differs from what is expected."""
         if watch.broken:
             raise watch.broken
         if "ended" in expect:
@@ -229,7 +305,9 @@ class Story:
             raise watch.ended
         with watch.lock:
             ready, changes, doubles = watch.ready, watch.changes, watch.doubles
-            resets, carts = list(watch.resets), dict(watch.carts)
+            resets, carts, figures = list(watch.resets), dict(watch.carts), watch.figures
+        if "figures" in expect:
+            return differs(expect["figures"], json_format.MessageToDict(figures)) if figures else "there are no figures"
         if "reset" in expect and expect["reset"] not in resets:
             return f"the resets are {resets}"
         if ("state" in expect or "known" in expect) and not ready:
@@ -240,11 +318,13 @@ class Story:
             return f"{changes} changes came, not {expect['changes']}"
         if doubles != expect.get("doubles", doubles):
             return f"{doubles} changes came twice"
+        for cart in carts.values() if "cart" in expect else ():
+            if why := differs(expect["cart"], json_format.MessageToDict(cart)):
+                return why
         if "state" in expect:
-            listed = self.pages(expect["state"], {"filter": watch.filter}, "carts")
-            known = {name: json_format.MessageToDict(cart) for name, cart in carts.items()}
-            if known != {cart["name"]: cart for cart in listed}:
-                return f"the watch knows {len(known)} carts, {len(listed)} are listed, or they differ"
+            listed = self.all(expect["state"], {"filter": watch.filter})
+            if carts != {cart.name: cart for cart in listed}:
+                return f"the watch knows {len(carts)} carts, {len(listed)} are listed, or they differ"
         return None
 
     def do_server(self, step: dict[str, Any]) -> str | None:
@@ -253,6 +333,6 @@ class Story:
         return None if answer == "done" else answer
 
 
-Story(AsyncFace() if "--asyncio" in sys.argv else Face()).tell()
-# Watches go on; nobody reads them any more.
+Story(Asyncio() if "--asyncio" in sys.argv else Threads()).tell()
+# The threads of the watches still run.
 os._exit(0)

@@ -1,4 +1,4 @@
-"""A server of which is known what it will say, and what watches tell of it. Without tests."""
+"""A server with scripted answers, and the events that a watch of it yields. No tests."""
 
 from __future__ import annotations
 
@@ -51,6 +51,16 @@ def whole(*changes: Any, token: str = "t", of: str = "cart") -> list[Any]:
     return [begins(of), says(*changes, of=of), end]
 
 
+def figures(open_carts: int) -> v1.WatchCartFiguresResponse:
+    """A message of figures."""
+    return v1.WatchCartFiguresResponse(figures=v1.CartFigures(open_carts=open_carts))
+
+
+def draining() -> v1.WatchCartFiguresResponse:
+    """The message that announces the end of a stream of figures."""
+    return v1.WatchCartFiguresResponse(draining=v1.Draining())
+
+
 class Refusal(NamedTuple):
     """How a stream ends if the server says why."""
 
@@ -75,6 +85,9 @@ class Scripted(
         self.requests: list[Any] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failing = 0
+        # The pages of ListCarts, and how it fails after the last.
+        self.pages: list[list[v1.Cart]] = []
+        self.unlisted: grpc.StatusCode | None = None
         self.ended = threading.Event()
 
     def _watch(self, request: Any, context: Any) -> Iterator[Any]:
@@ -90,7 +103,15 @@ class Scripted(
         else:
             context.abort(code, "as scripted")
 
-    WatchCarts = WatchCustomers = WatchGroups = _watch
+    WatchCarts = WatchCart = WatchCartFigures = WatchCustomers = WatchGroups = _watch
+
+    def ListCarts(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.requests.append(request)
+        number = len(self.requests)
+        if number > len(self.pages):
+            context.abort(self.unlisted, "as scripted")
+        more = number < len(self.pages) or self.unlisted is not None
+        return v1.ListCartsResponse(carts=self.pages[number - 1], next_page_token=f"p{number}" if more else "")
 
     def ClearCart(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.calls.append((request.request_id, dict(context.invocation_metadata())))

@@ -12,8 +12,8 @@ from unittest import mock
 
 import clientela
 import grpc
-from clientela import _calls, _watch, v1
-from scripted import Refusal, Scripted, begins, change, read, read_async, says, serving, told, whole
+from clientela import _calls, _reconnect, v1
+from scripted import Refusal, Scripted, begins, change, draining, figures, read, read_async, says, serving, told, whole
 
 
 class Waits:
@@ -29,7 +29,7 @@ class Waits:
 
 def injected(wait: Callable[[float, float], float]) -> Any:
     """Makes watches draw their waits by this."""
-    return mock.patch.object(_watch, "_wait", wait)
+    return mock.patch.object(_reconnect, "_wait", wait)
 
 
 class Watching(unittest.TestCase):
@@ -179,7 +179,7 @@ class Watching(unittest.TestCase):
             with serving(Scripted((whole(), None), ([says(change("carts/a", 1))], None))) as address:
                 events = how(address, 3, options=options, notify=lost.append)
             self.assertEqual(told(events)[2], ("carts/a", 1, clientela.UPSERTED))
-            self.assertIn("nothing was heard", str(lost[0]))
+            self.assertIn("the server sent nothing for 3 s", str(lost[0]))
 
     def test_a_watch_ends_when_it_is_closed_elsewhere(self) -> None:
         with serving(Scripted((whole(), None))) as address, clientela.connect(address, "k") as client:
@@ -206,3 +206,45 @@ class Watching(unittest.TestCase):
 
         with serving(Scripted((whole(), None))) as address:
             asyncio.run(follow(address))
+
+    def test_a_watch_of_one_cart_continues_after_an_interruption(self) -> None:
+        target = clientela.customer_cart("customers/ada")
+
+        def servicer() -> Scripted:
+            again = [change("carts/a", 1), change("carts/a", 2)]
+            return Scripted((whole(change("carts/a", 1)), grpc.StatusCode.INTERNAL), ([says(*again, token="t2")], None))
+
+        for scripted, events in self.each_told(servicer, 4, what="cart", target=target):
+            self.assertEqual(events[3], ("carts/a", 2, clientela.UPSERTED))
+            self.assertEqual([r.options.resume_token for r in scripted.requests], ["", "t"])
+            self.assertEqual({r.target.owner.customer for r in scripted.requests}, {"customers/ada"})
+
+    def test_figures_continue_after_an_interruption(self) -> None:
+        request = v1.WatchCartFiguresRequest(storefront="berlin")
+
+        def servicer() -> Scripted:
+            first = ([figures(1), figures(2), draining()], grpc.StatusCode.UNAVAILABLE)
+            return Scripted(first, ([], grpc.StatusCode.CANCELLED), ([figures(3)], None))
+
+        lost: list[Any] = []
+        for scripted, events in self.each(servicer, 3, what="cart_figures", request=request, notify=lost.append):
+            self.assertEqual([event.open_carts for event in events], [1, 2, 3])
+            self.assertEqual({r.storefront for r in scripted.requests}, {"berlin"})
+        self.assertEqual([error is None for error in lost], [False, False, True] * 2)
+
+    def test_figures_end_with_what_another_attempt_cannot_cure(self) -> None:
+        revoked = Refusal(grpc.StatusCode.UNAUTHENTICATED, "KEY_REVOKED")
+        for how in (read, read_async):
+            with serving(Scripted(([figures(1)], revoked))) as address, self.assertRaises(clientela.Error) as caught:
+                how(address, 2, what="cart_figures")
+            self.assertEqual(caught.exception.reason, "KEY_REVOKED")
+
+    def test_figures_that_are_silent_are_asked_for_again(self) -> None:
+        request = v1.WatchCartFiguresRequest()
+        request.heartbeat_interval.FromMilliseconds(1)
+        for how in (read, read_async):
+            lost: list[Any] = []
+            with serving(Scripted(([figures(1)], None), ([figures(2)], None))) as address, injected(Waits()):
+                events = how(address, 2, what="cart_figures", request=request, notify=lost.append)
+            self.assertEqual([event.open_carts for event in events], [1, 2])
+            self.assertIn("the server sent nothing for 3 s", str(lost[0]))

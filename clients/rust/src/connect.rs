@@ -1,5 +1,4 @@
-//! Connecting: where to, as whom, and whether in plaintext. Nothing is sent in plaintext beyond this
-//! machine unless that was asked for by name.
+//! Connecting. Nothing leaves this machine in plaintext unless [`Builder::plaintext`] asks for it.
 
 use std::{net::IpAddr, sync::Arc, time::Duration};
 
@@ -8,13 +7,13 @@ use http::{HeaderMap, HeaderName, HeaderValue, Uri};
 use tonic::transport::ClientTlsConfig;
 use tonic::transport::Endpoint;
 
-use crate::{Client, Error, Transport, watch::Watching};
+use crate::{Client, Error, Transport, reconnect::Watching};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What is said of a connection.
+/// The options of a connection.
 #[derive(Clone)]
 pub struct Builder {
     address: String,
@@ -36,7 +35,10 @@ enum Security {
 impl Builder {
     pub(crate) fn new() -> Self {
         Self {
-            address: "127.0.0.1:50051".to_owned(),
+            address: std::env::var("CLIENTELA_SERVER")
+                .ok()
+                .filter(|address| !address.is_empty())
+                .unwrap_or_else(|| "127.0.0.1:50051".to_owned()),
             key: std::env::var("CLIENTELA_API_KEY").unwrap_or_default(),
             headers: Vec::new(),
             security: Security::ByAddress,
@@ -44,54 +46,56 @@ impl Builder {
         }
     }
 
-    /// `host:port`; `127.0.0.1:50051` by default.
+    /// Sets the address, `host:port`. The default is the environment variable `CLIENTELA_SERVER`; without
+    /// that, `127.0.0.1:50051`.
     pub fn address(mut self, address: impl Into<String>) -> Self {
         self.address = address.into();
         self
     }
 
-    /// The API key; that in the environment's `CLIENTELA_API_KEY` by default.
+    /// Sets the API key. The default is the environment variable `CLIENTELA_API_KEY`.
     pub fn key(mut self, key: impl Into<String>) -> Self {
         self.key = key.into();
         self
     }
 
-    /// The shop, where there are several; needs an operator key.
+    /// Sets the shop of every call, for example `shops/berlin`. Only operator keys need it.
     pub fn shop(self, shop: impl Into<String>) -> Self {
         self.header("clientela-shop", shop)
     }
 
-    /// Who is acting, as `staff/anna`; for keys that may say so.
+    /// Sets the acting person, for example `staff/anna`. Only keys that may name the actor can set it.
     pub fn actor(self, actor: impl Into<String>) -> Self {
         self.header("clientela-actor", actor)
     }
 
-    /// For whom the actor acts.
+    /// Sets the person for whom the actor acts.
     pub fn on_behalf_of(self, person: impl Into<String>) -> Self {
         self.header("clientela-on-behalf-of", person)
     }
 
-    /// No TLS, although the server is on another machine: the key and all data can be read.
+    /// Sends the key and all data without encryption. By default only connections to loopback do that.
     pub fn plaintext(mut self) -> Self {
         self.security = Security::Plaintext;
         self
     }
 
-    /// TLS of your own making, as with your own authorities; by default those of the system.
+    /// Sets the TLS configuration, for example with other authorities than the system's.
     #[cfg(feature = "tls")]
     pub fn tls(mut self, tls: ClientTlsConfig) -> Self {
         self.security = Security::Tls(tls);
         self
     }
 
-    /// How long a watch waits before it connects again: at first, and at most. 0.1 s and 10 s by
-    /// default.
+    /// Sets the pause of a watch before a new connection: the first, and the longest. The defaults are
+    /// 0.1 s and 10 s.
     pub fn waits(mut self, first: Duration, longest: Duration) -> Self {
         self.watching.waits = (first, longest);
         self
     }
 
-    /// Hears why the connection of a watch ended, and `None` when there is one again.
+    /// Sets a listener. It receives the error when a watch loses its connection, and `None` when it has a
+    /// new one.
     pub fn on_connection(
         mut self,
         listener: impl Fn(Option<&Error>) + Send + Sync + 'static,
@@ -106,23 +110,30 @@ impl Builder {
         self
     }
 
-    /// Makes the connection, which opens with the first call. Within a Tokio runtime.
+    /// Returns a client. It connects at the first call, and again after an outage. Call it within a Tokio
+    /// runtime.
+    ///
+    /// # Errors
+    ///
+    /// If there is no key ([`KeyMissing`](crate::v1::ErrorReason::KeyMissing)), or if the key or the
+    /// address is malformed.
     pub fn connect(self) -> Result<Client, Error> {
         if self.key.is_empty() {
-            return Err(Error::usage("no key: give one, or set CLIENTELA_API_KEY"));
+            return Err(Error::without_key());
         }
         let mut headers = HeaderMap::new();
         let key = ("authorization", format!("Bearer {}", self.key));
         for (name, value) in self.headers.into_iter().chain([key]) {
-            // The value is left out of the text: it may be the key.
+            // The text does not repeat the value: it may be the key.
             let printable = value.bytes().all(|byte| matches!(byte, b' '..=b'~'));
             let value = HeaderValue::from_str(&value).ok().filter(|_| printable);
-            let mut value =
-                value.ok_or_else(|| Error::usage(&format!("{name} takes printable ASCII only")))?;
+            let mut value = value.ok_or_else(|| {
+                Error::usage(&format!("{name} has characters other than printable ASCII"))
+            })?;
             value.set_sensitive(true);
             headers.insert(HeaderName::from_static(name), value);
         }
-        let wrong = || Error::usage("no address; write it as 127.0.0.1:50051");
+        let wrong = || Error::usage("the address is malformed: write it as 127.0.0.1:50051");
         let endpoint = |scheme: &str| -> Result<Endpoint, Error> {
             let uri: Uri = format!("{scheme}://{}", self.address)
                 .parse()
@@ -141,7 +152,11 @@ impl Builder {
             #[cfg(feature = "tls")]
             Security::Tls(tls) => with_tls(endpoint("https")?, tls)?,
             #[cfg(not(feature = "tls"))]
-            Security::ByAddress => return Err(Error::usage("built without the feature `tls`")),
+            Security::ByAddress => {
+                return Err(Error::usage(
+                    "this address needs TLS: build with the feature `tls`, or ask for plaintext",
+                ));
+            }
         };
         let channel = endpoint
             .connect_timeout(CONNECT_TIMEOUT)

@@ -1,4 +1,4 @@
-//! Refusals as values: what the server says of one in the details of a status, read once.
+//! Errors: why a call failed, as values that a program can decide by.
 
 use std::{collections::HashMap, fmt, time::Duration};
 
@@ -7,38 +7,47 @@ use tonic_types::StatusExt as _;
 
 use crate::v1::ErrorReason;
 
-/// Why a call was refused, or could not be made.
+/// A call that failed. Decide by `code` and `reason`, not by the text.
 #[derive(Debug, Clone)]
 pub struct Error {
     /// The gRPC code.
     pub code: Code,
-    /// What to switch on. Unspecified if the server did not say, as when there is none.
+    /// The reason of the contract. Unspecified if the server did not answer, or if its contract is newer.
     pub reason: ErrorReason,
-    /// For people.
+    /// The message of the server, in English.
     pub message: String,
-    /// What saves a read: `current_etag`, `open_cart` and the like.
+    /// Values that belong to the reason, for example `current_etag`.
     pub metadata: HashMap<String, String>,
-    /// The fields that break their rules, all of them.
+    /// All fields of the request that break a rule.
     pub violations: Vec<Violation>,
-    /// When to try again, if the server said so.
+    /// How long to wait before the next attempt, if the server says so.
     pub retry_after: Option<Duration>,
 }
 
-/// One field that breaks its rules.
+/// One field of a request that breaks a rule.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// Its path, as `customer.email`.
+    /// The path of the field, for example `customer.email`.
     pub field: String,
-    /// What is wrong, as `TOO_LONG`.
+    /// The rule, for example `TOO_LONG`.
     pub reason: String,
-    /// The same for people.
+    /// What is wrong, in English.
     pub description: String,
 }
 
 impl Error {
-    /// What is wrong before anything is sent.
+    /// An error that is found before a call.
     pub(crate) fn usage(message: &str) -> Self {
         Status::invalid_argument(message).into()
+    }
+
+    /// The error of a client without a key, with the code and the reason that the server would give.
+    pub(crate) fn without_key() -> Self {
+        let message = "there is no API key: set one, or the environment variable CLIENTELA_API_KEY";
+        Self {
+            reason: ErrorReason::KeyMissing,
+            ..Status::unauthenticated(message).into()
+        }
     }
 }
 
@@ -70,12 +79,21 @@ impl From<Status> for Error {
     }
 }
 
+/// The reason, or the code if there is none, and every violation, or the message if there are none.
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.reason {
-            ErrorReason::Unspecified => write!(f, "{} ({:?})", self.message, self.code),
-            reason => write!(f, "{} ({})", self.message, reason.as_str_name()),
+            ErrorReason::Unspecified => write!(f, "{:?}: ", self.code)?,
+            reason => write!(f, "{}: ", reason.as_str_name())?,
         }
+        if self.violations.is_empty() {
+            return f.write_str(&self.message);
+        }
+        for (number, violation) in self.violations.iter().enumerate() {
+            let between = if number == 0 { "" } else { "; " };
+            write!(f, "{between}{}: {}", violation.field, violation.description)?;
+        }
+        Ok(())
     }
 }
 

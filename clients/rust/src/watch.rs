@@ -1,5 +1,5 @@
-//! A watch that goes on by itself: the loop of a client in `docs/WATCH.md`. It ends only with an error
-//! that waiting does not mend, and tells no version of a resource twice.
+//! A watch that reconnects: the loop of a client in the server's `docs/WATCH.md`. It ends only with an
+//! error that another attempt cannot cure, and yields no version of a resource twice.
 
 mod seen;
 mod watched;
@@ -10,48 +10,49 @@ use std::{
     pin::Pin,
     sync::{Arc, Mutex},
     task::{Context, Poll},
-    time::Duration,
 };
 
 use futures::{Stream, StreamExt as _, stream::BoxStream};
 use tonic::{Code, Status, Streaming};
 
-pub use watched::Watched;
+pub use watched::{WatchRequest, Watched};
 
 use crate::{
     Client, Error,
-    backoff::Backoff,
+    reconnect::{Reconnecting, interval, is_transient},
     v1::{ChangeKind, ErrorReason, snapshot_begin::Cause},
 };
 use seen::Seen;
 
-const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(10));
-
-/// What a watch tells.
+/// An event of a watch.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Event<C> {
-    /// A resource is there, has changed, is gone, or has left the filter: see its kind.
+    /// A resource is new, has changed, was deleted, or has left the filter: see its kind.
     Changed(C),
-    /// Forget what you know: all that is there follows. Also the first event.
+    /// Discard all resources: a snapshot follows. Every watch without a resume token begins with it.
     Reset(Cause),
-    /// Now you know all that is there.
+    /// The snapshot is complete.
     Ready {
-        /// How many you hold.
+        /// The number of resources that the reader now has.
         count: i64,
     },
 }
 
-/// Events, for ever. It connects again by itself, goes on after the last event, and tells nothing
-/// twice; it ends with an error if trying again cannot help, or by being dropped.
+/// Events of resources, until it is dropped.
+///
+/// When the server or the network fails, it waits 0.1 s to 10 s and connects again, however long that
+/// takes. It continues after the last event and yields no change twice. It ends with an error if another
+/// attempt cannot help, for example after the key was revoked. Read an event at least every 30 s: the
+/// server closes the stream of a slower reader, and the watch has to catch up.
 pub struct Watch<C> {
     events: BoxStream<'static, Result<Event<C>, Error>>,
     told: Arc<Mutex<String>>,
 }
 
 impl<C: Watched> Watch<C> {
-    pub(crate) fn new(client: &Client, request: C::Request) -> Self {
+    pub(crate) fn new(client: &Client, request: impl WatchRequest<Change = C>) -> Self {
         let told = Arc::new(Mutex::new(String::new()));
-        let follower = Follower::<C>::new(client.clone(), request, Arc::clone(&told));
+        let follower = Follower::new(client.clone(), request, Arc::clone(&told));
         let events = futures::stream::unfold(Some(follower), |follower| async move {
             let mut follower = follower?;
             match follower.next().await {
@@ -65,7 +66,8 @@ impl<C: Watched> Watch<C> {
         }
     }
 
-    /// The place of the last event; a request with it goes on after that. Empty amid a snapshot.
+    /// Returns the position after the last event that was read. A request with it continues there, also in
+    /// another process. Empty within a snapshot.
     pub fn resume_token(&self) -> String {
         self.told
             .lock()
@@ -88,64 +90,25 @@ impl<C> fmt::Debug for Watch<C> {
     }
 }
 
-/// Hears why a connection ended, and `None` when there is one again.
-type Listener = Arc<dyn Fn(Option<&Error>) + Send + Sync>;
-
-/// How watches wait and whom they tell, as it was said when connecting.
-#[derive(Clone)]
-pub(crate) struct Watching {
-    pub(crate) waits: (Duration, Duration),
-    pub(crate) listener: Listener,
-    pub(crate) silence: Option<Duration>,
-}
-
-impl Watching {
-    pub(crate) fn new() -> Self {
-        Self {
-            waits: WAITS,
-            listener: Arc::new(|_| {}),
-            silence: None,
-        }
-    }
-}
-
-impl fmt::Debug for Watching {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Watching")
-            .field("waits", &self.waits)
-            .finish_non_exhaustive()
-    }
-}
-
-/// Follows one watch across any number of connections.
-struct Follower<C: Watched> {
+/// One watch across any number of streams.
+struct Follower<Q: WatchRequest> {
     client: Client,
-    request: C::Request,
-    stream: Option<Streaming<C::Response>>,
-    pending: VecDeque<Event<C>>,
+    request: Q,
+    stream: Option<Streaming<Q::Response>>,
+    pending: VecDeque<Event<Q::Change>>,
     seen: Seen,
-    backoff: Backoff,
-    away: bool,
-    silence: Duration,
+    connection: Reconnecting,
     received: String,
     told: Arc<Mutex<String>>,
 }
 
-impl<C: Watched> Follower<C> {
-    fn new(client: Client, mut request: C::Request, told: Arc<Mutex<String>>) -> Self {
-        let options = C::options(&mut request).get_or_insert_default();
+impl<Q: WatchRequest> Follower<Q> {
+    fn new(client: Client, mut request: Q, told: Arc<Mutex<String>>) -> Self {
+        let options = request.options().get_or_insert_default();
         options.reset_on_expired_token = true;
-        let heartbeat = options
-            .heartbeat_interval
-            .map_or(15, |interval| interval.seconds.clamp(1, 60));
         let follower = Self {
             received: options.resume_token.clone(),
-            silence: client
-                .watching
-                .silence
-                .unwrap_or(Duration::from_secs(3 * heartbeat.unsigned_abs())),
-            backoff: Backoff::new(client.watching.waits),
-            away: false,
+            connection: Reconnecting::new(&client.watching, interval(options.heartbeat_interval)),
             client,
             request,
             stream: None,
@@ -153,54 +116,51 @@ impl<C: Watched> Follower<C> {
             seen: Seen::default(),
             told,
         };
-        follower.note_place();
+        follower.note_position();
         follower
     }
 
-    async fn next(&mut self) -> Result<Event<C>, Error> {
+    async fn next(&mut self) -> Result<Event<Q::Change>, Error> {
         loop {
             if let Some(event) = self.pending.pop_front() {
-                self.note_place();
+                self.note_position();
                 return Ok(event);
             }
-            match tokio::time::timeout(self.silence, self.message()).await {
+            match tokio::time::timeout(self.connection.silence, self.message()).await {
                 Ok(Ok(message)) => self.take(message),
                 Ok(Err(status)) => self.ended(status).await?,
                 Err(_) => {
-                    self.ended(Status::unavailable("the server is silent"))
+                    self.ended(Status::unavailable("the server sent nothing for too long"))
                         .await?
                 }
             }
         }
     }
 
-    async fn message(&mut self) -> Result<C::Response, Status> {
-        if self.stream.is_none() {
-            let options = C::options(&mut self.request).get_or_insert_default();
-            options.resume_token.clone_from(&self.received);
-            options.skip_snapshot &= self.received.is_empty();
-            self.stream = Some(C::open(self.client.transport(), self.request.clone()).await?);
-        }
-        let message = match &mut self.stream {
-            Some(stream) => stream.message().await?,
-            None => None,
+    async fn message(&mut self) -> Result<Q::Response, Status> {
+        let stream = match &mut self.stream {
+            Some(stream) => stream,
+            none => {
+                let options = self.request.options().get_or_insert_default();
+                options.resume_token.clone_from(&self.received);
+                options.skip_snapshot &= self.received.is_empty();
+                none.insert(self.request.clone().open(self.client.transport()).await?)
+            }
         };
-        // A stream has no end of its own, so one in good order is as good as a broken one.
-        message.ok_or_else(|| Status::unavailable("the stream ended"))
+        let message = stream.message().await?;
+        message.ok_or_else(|| Status::unavailable("the stream ended without an error"))
     }
 
-    fn take(&mut self, message: C::Response) {
-        self.backoff.reset();
-        if std::mem::take(&mut self.away) {
-            (self.client.watching.listener)(None);
-        }
-        let (signal, changes, token) = C::split(message);
+    fn take(&mut self, message: Q::Response) {
+        self.connection.received();
+        let (signal, changes, token) = Q::split(message);
         let (before, after) = match signal {
             Some(begin @ Event::Reset(_)) => (Some(begin), None),
             other => (None, other),
         };
         if before.is_some() {
             self.seen.reset();
+            // A stream that breaks within a snapshot has to begin again.
             self.received.clear();
         }
         self.pending.extend(before);
@@ -214,34 +174,28 @@ impl<C: Watched> Follower<C> {
         if !token.is_empty() {
             self.received = token;
         }
-        self.note_place();
+        self.note_position();
     }
 
     async fn ended(&mut self, status: Status) -> Result<(), Error> {
         self.stream = None;
         let error = Error::from(status);
-        let forgotten = match error.code {
+        let is_stale = match error.code {
             Code::OutOfRange | Code::Aborted => true,
             _ => error.reason == ErrorReason::InvalidResumeToken && !self.received.is_empty(),
         };
-        // Cancelled is a stream that a proxy gave up: whoever reads has not.
-        let mends = matches!(
-            error.code,
-            Code::Unavailable | Code::Internal | Code::Unknown | Code::Cancelled
-        ) || error.reason == ErrorReason::SlowConsumer;
-        if forgotten {
+        if is_stale {
+            // The server cannot continue from the token: begin again without it.
             self.received.clear();
-        } else if !mends {
+        } else if !is_transient(&error) {
             return Err(error);
         }
-        self.away = true;
-        (self.client.watching.listener)(Some(&error));
-        tokio::time::sleep(self.backoff.next()).await;
+        self.connection.lost(&error).await;
         Ok(())
     }
 
-    /// The place of a message counts when all of its events were told.
-    fn note_place(&self) {
+    /// Records the position of a message after its last event was read.
+    fn note_position(&self) {
         if self.pending.is_empty()
             && let Ok(mut told) = self.told.lock()
         {

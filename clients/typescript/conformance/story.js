@@ -1,8 +1,10 @@
-// Plays the story that all clients play, in Node and in browsers: see clients/conformance/README.md.
+// Runs the story of all clients, in Node and in browsers; see clients/conformance/README.md.
 
 import {
-  AdminService, CartService, ChangeKind, ClientelaError, Code, CustomerService, ErrorReason, GroupService,
-  OperationService, SnapshotBegin_Cause, WatchCartsRequestSchema, create, fromJson, toJson,
+  AdminService, CartFiguresSchema, CartSchema, CartService, CartTargetSchema, ChangeKind, ClientelaError, Code,
+  CustomerService, ErrorReason, GroupService, MoneySchema, OperationService, SnapshotBegin_Cause,
+  WatchCartFiguresRequestSchema, WatchCartsRequestSchema, all, cart, create, customerCart, fromJson, money, toJson,
+  visitorCart,
 } from "clientela";
 
 const SERVICES = { AdminService, CartService, CustomerService, GroupService, OperationService };
@@ -11,8 +13,8 @@ const FIELDS = { AdminService: "admin", CartService: "carts", CustomerService: "
 const PATIENCE = 50_000;
 
 /**
- * Plays `story` with clients that `connectAs` makes for a key. `say` is given a line for each step, `ask`
- * has something done to the server.
+ * Runs `story` with clients that `connectAs` makes for a key. `say` prints a line for each step, and `ask` gives an
+ * order to the harness.
  */
 export async function play(story, { key, connectAs, say, ask }) {
   const saved = new Map();
@@ -23,7 +25,7 @@ export async function play(story, { key, connectAs, say, ask }) {
     if (!clients.has(asked)) clients.set(asked, connectAs(asked));
     return clients.get(asked);
   };
-  const world = { saved, watches, clientOf, ask };
+  const world = { saved, watches, clientOf, connectAs, ask };
   for (const step of story.steps) {
     try {
       await playStep(step, world);
@@ -49,10 +51,45 @@ async function playStep(step, world) {
   } else if (step.pages) await playPages(filled(step), world);
   else if (step.watch) {
     const { watch, as, filter = "", names = [] } = filled(step);
-    world.watches.set(watch, new Watched(world.clientOf(as), { filter, names }));
-  } else if (step.server) await world.ask(step.server);
+    const { target } = filled(step);
+    const client = world.clientOf(as);
+    const request = create(WatchCartsRequestSchema, { filter, names });
+    world.watches.set(watch, new Watched((control) =>
+      target ? client.watchCart(fromJson(CartTargetSchema, helped(target)), control) : client.watchCarts(request, control)));
+  } else if (step.figures) {
+    const { figures, as, request = {} } = filled(step);
+    const asked = fromJson(WatchCartFiguresRequestSchema, request);
+    world.watches.set(figures, new Watched((control) => world.clientOf(as).watchCartFigures(asked, control)));
+  } else if (step.keyless) checkError(thrownBy(() => world.connectAs("")), step.expect.error);
+  else if (step.refused) checkText(thrownBy(() => helped(step.refused)), step.expect);
+  else if (step.server) await world.ask(step.server);
   else if (step.await) await playAwait(filled(step), world);
-  else throw new Error("nobody knows this sort of step");
+  else throw new Error("the program does not know this kind of step");
+}
+
+function thrownBy(action) {
+  try {
+    action();
+  } catch (error) {
+    return error;
+  }
+  throw new Error("it was not refused");
+}
+
+const HELPERS = {
+  $cart: (name) => toJson(CartTargetSchema, cart(name)),
+  $customerCart: (name) => toJson(CartTargetSchema, customerCart(name)),
+  $visitorCart: (token) => toJson(CartTargetSchema, visitorCart(token)),
+  $money: (money_) => toJson(MoneySchema, money(...money_)),
+};
+
+/** Replaces {"$money": …} and the like by what the package's own function of that name returns. */
+function helped(value) {
+  if (Array.isArray(value)) return value.map(helped);
+  if (value === null || typeof value !== "object") return value;
+  const [name] = Object.keys(value);
+  if (name in HELPERS) return HELPERS[name](value[name]);
+  return Object.fromEntries(Object.entries(value).map(([key, entry]) => [key, helped(entry)]));
 }
 
 async function playCall(step, world) {
@@ -78,27 +115,26 @@ async function callByName(client, call, request) {
   const [service, rpc] = call.split(".");
   const name = rpc[0].toLowerCase() + rpc.slice(1);
   const { input, output } = SERVICES[service].method[name];
-  const response = await client[FIELDS[service]][name](fromJson(input, request));
+  const response = await client[FIELDS[service]][name](fromJson(input, helped(request)));
   return toJson(output, response, { alwaysEmitImplicit: true });
 }
 
-async function* allPages(client, call, request, items) {
-  let pageToken = "";
-  do {
-    const page = await callByName(client, call, { ...request, pageToken });
-    yield* page[items];
-    pageToken = page.nextPageToken;
-  } while (pageToken);
-}
-
-async function playPages({ pages, request, items, as, expect }, world) {
+async function playPages({ pages, request, as, expect }, world) {
+  const [service, rpc] = pages.split(".");
+  const name = rpc[0].toLowerCase() + rpc.slice(1);
+  const list = world.clientOf(as)[FIELDS[service]][name];
   const names = [];
-  for await (const item of allPages(world.clientOf(as), pages, request, items)) names.push(item.name);
+  try {
+    for await (const item of all(list, fromJson(SERVICES[service].method[name].input, request))) names.push(item.name);
+  } catch (error) {
+    if (!expect.error) throw error;
+    return checkError(error, expect.error);
+  }
   if (names.length !== expect.count) throw new Error(`${names.length} instead of ${expect.count}`);
   if (new Set(names).size !== names.length) throw new Error("a name came twice");
 }
 
-/** A watch in the background, and what it has told. */
+/** A watch in the background, and what it has yielded. */
 class Watched {
   #end = new AbortController();
   known = new Map();
@@ -110,14 +146,18 @@ class Watched {
   begun = false;
   ended = undefined;
 
-  constructor(client, request) {
-    this.#read(client, create(WatchCartsRequestSchema, request)).catch((error) => (this.ended = error));
+  /** The last figures, of a watch of figures. */
+  figures = undefined;
+
+  constructor(open) {
+    this.#read(open({ signal: this.#end.signal })).catch((error) => (this.ended = error));
   }
 
-  async #read(client, request) {
+  async #read(events) {
     let versions = new Map();
-    for await (const event of client.watchCarts(request, { signal: this.#end.signal })) {
-      if (event.type === "reset") {
+    for await (const event of events) {
+      if ("openCarts" in event) this.figures = event;
+      else if (event.type === "reset") {
         this.resets.push(`CAUSE_${SnapshotBegin_Cause[event.cause]}`);
         this.ready = false;
         this.known.clear();
@@ -154,11 +194,11 @@ async function playAwait({ await: name, as, expect }, world) {
   }
   if (expect.ended) checkError(watch.ended, expect.ended);
   if (expect.doubles !== undefined && watch.doubles !== expect.doubles) {
-    throw new Error(`${watch.doubles} changes were told twice`);
+    throw new Error(`${watch.doubles} changes came twice`);
   }
 }
 
-/** What is not there yet of what is expected. */
+/** Returns how a watch differs from what is expected. */
 async function missing(watch, expect, client) {
   if (expect.ended) return watch.ended ? undefined : "the watch has not ended";
   if (expect.reset && !watch.resets.includes(expect.reset)) return `the resets were ${watch.resets.join(", ")}`;
@@ -166,24 +206,46 @@ async function missing(watch, expect, client) {
     return `${watch.known.size} carts are known`;
   }
   if (expect.changes !== undefined && watch.changes < expect.changes) return `${watch.changes} changes came`;
+  if (expect.figures) {
+    if (!watch.figures) return "there are no figures";
+    return differs(toJson(CartFiguresSchema, watch.figures), expect.figures);
+  }
+  if (expect.cart) for (const cart of watch.known.values()) {
+    const why = differs(toJson(CartSchema, cart), expect.cart);
+    if (why) return why;
+  }
   if (!expect.state) return undefined;
   if (!watch.ready) return "the snapshot is not whole";
   const listed = new Map();
-  for await (const cart of allPages(client, expect.state, { pageSize: 1000 }, "carts")) listed.set(cart.name, cart);
+  for await (const cart of all(client.carts.listCarts, {})) listed.set(cart.name, cart);
   if (listed.size !== watch.known.size) return `${watch.known.size} carts are known, ${listed.size} are there`;
   for (const [name, cart] of listed) {
     const known = watch.known.get(name);
-    const output = CartService.method.getCart.output;
-    if (!known || JSON.stringify(toJson(output, known, { alwaysEmitImplicit: true })) !== JSON.stringify(cart)) {
+    if (!known || JSON.stringify(toJson(CartSchema, known)) !== JSON.stringify(toJson(CartSchema, cart))) {
       return `${name} is not known as it is`;
     }
   }
   return undefined;
 }
 
+function differs(actual, expected) {
+  try {
+    checkSubset(actual, expected, "it");
+  } catch (error) {
+    return error.message;
+  }
+}
+
+/** The text of an error must have every part that is expected. */
+function checkText(error, { text = [] }) {
+  const missing = text.filter((part) => !error.message.includes(part));
+  if (missing.length > 0) throw new Error(`the text ${error.message} lacks ${missing.join(", ")}`);
+}
+
 function checkError(error, expected) {
   if (!(error instanceof ClientelaError)) throw error ?? new Error("there is no error");
   const code = Code[error.code].replace(/(?<=[a-z])(?=[A-Z])/g, "_").toUpperCase();
+  checkText(error, expected);
   if (code !== expected.code) throw new Error(`${code} ${error.reason}: ${error.message}`);
   if (expected.reason && error.reason !== expected.reason) throw new Error(`the reason is ${error.reason}`);
   if (error.reason && !(error.reason in ErrorReason)) throw new Error(`${error.reason} is no reason of the contract`);
@@ -193,7 +255,7 @@ function checkError(error, expected) {
   if (others.length > 0) throw new Error(`the violations are ${fields.join(", ")}`);
 }
 
-/** Every value that is expected must be there; lists must be as long. */
+/** Every expected value must be there, and lists must have the same length. */
 function checkSubset(actual, expected, where) {
   if (Array.isArray(expected)) {
     if (actual?.length !== expected.length) throw new Error(`${where} is ${JSON.stringify(actual)}`);
@@ -203,7 +265,7 @@ function checkSubset(actual, expected, where) {
   } else if (actual !== expected) throw new Error(`${where} is ${JSON.stringify(actual)} instead of ${JSON.stringify(expected)}`);
 }
 
-/** Puts what was saved into every text. */
+/** Replaces the names of saved values by the values. */
 function fill(value, saved) {
   if (typeof value === "string") return value.replace(/\$\{(\w+)\}/g, (whole, name) => saved.get(name) ?? whole);
   if (Array.isArray(value)) return value.map((entry) => fill(entry, saved));

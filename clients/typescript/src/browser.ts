@@ -5,7 +5,7 @@ import { Client, interceptors, urlOf, type ConnectOptions } from "./client.js";
 
 export * from "./client.js";
 
-/** Connects to where the page came from, or to an address. */
+/** Returns a client of an address; by default of the page's own origin. Throws without a key. */
 export function connect(options: ConnectOptions = {}): Client {
   const { address, plaintext } = options;
   return new Client(

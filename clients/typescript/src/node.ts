@@ -5,18 +5,20 @@ import { Client, interceptors, urlOf, type ConnectOptions } from "./client.js";
 
 export * from "./client.js";
 
-/** Where to connect from Node, and as whom. */
+/** How to connect from Node. */
 export interface NodeConnectOptions extends ConnectOptions {
-  /** Encrypts, also on this machine; with a certificate authority of one's own, if named. */
+  /** Encrypts connections to this machine, too. `ca` replaces the certificate authorities of the system. */
   tls?: boolean | { ca?: string | Uint8Array; cert?: string | Uint8Array; key?: string | Uint8Array };
 }
 
 /**
- * Connects when the first call is made. By default to 127.0.0.1:50051, with the key in `CLIENTELA_API_KEY`.
- * Close it to let the process end.
+ * Returns a client. It connects at the first call. The default address is the environment variable
+ * `CLIENTELA_SERVER`; without that, 127.0.0.1:50051. The default key is `CLIENTELA_API_KEY`; without a key it throws a
+ * `ClientelaError` (KEY_MISSING). Close the client to let the process end.
  */
 export function connect(options: NodeConnectOptions = {}): Client {
-  const { address = "127.0.0.1:50051", key = process.env["CLIENTELA_API_KEY"], tls } = options;
+  const { key = process.env["CLIENTELA_API_KEY"], tls } = options;
+  const address = options.address ?? (process.env["CLIENTELA_SERVER"] || "127.0.0.1:50051");
   const baseUrl = urlOf(address, options.plaintext, !!tls);
   const sessionManager = new Http2SessionManager(
     baseUrl,

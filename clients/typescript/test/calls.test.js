@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientelaError, create, CreateCustomerRequestSchema, urlOf } from "../dist/node.js";
+import { ClientelaError, connect, create, CreateCustomerRequestSchema, urlOf } from "../dist/node.js";
 import { message, refusal } from "./details.js";
 import { clientOf } from "./service.js";
 
@@ -72,7 +72,8 @@ test("a refusal is not repeated", async () => {
     assert.equal(error.code, Code.AlreadyExists);
     assert.equal(error.reason, "EMAIL_TAKEN");
     assert.deepEqual(error.metadata, { customer: "customers/a" });
-    assert.equal(error.message, "refused: EMAIL_TAKEN");
+    assert.equal(error.message, "EMAIL_TAKEN: refused: EMAIL_TAKEN");
+    assert.equal(error.rawMessage, "refused: EMAIL_TAKEN");
     return true;
   });
   assert.equal(asked.length, 1);
@@ -92,6 +93,7 @@ test("a refusal tells all violations and when to come back", () => {
     { field: "customer.phone", reason: "TOO_LONG", description: "is wrong" },
   ]);
   assert.equal(error.retryAfter, 2500);
+  assert.equal(error.message, "INVALID_FIELD: customer.email: is wrong; customer.phone: is wrong");
 });
 
 test("details that nobody can read are passed over", () => {
@@ -132,7 +134,24 @@ test("only this machine is spoken to without encryption, unless it is asked for"
   assert.equal(urlOf("shop.example:50051", true), "http://shop.example:50051");
   assert.equal(urlOf("http://shop.example:50051", true), "http://shop.example:50051");
   assert.equal(urlOf("127.0.0.1.shop.example:1"), "https://127.0.0.1.shop.example:1");
-  assert.throws(() => urlOf("http://shop.example:50051"), /ask for plaintext/);
-  assert.throws(() => urlOf("127.0.0.1:1", false) && urlOf("127.0.0.1:1", true, true), /exclude/);
+  assert.throws(() => urlOf("http://shop.example:50051"), /set plaintext/);
+  assert.throws(() => urlOf("127.0.0.1:1", false) && urlOf("127.0.0.1:1", true, true), /excludes/);
   assert.throws(() => urlOf("not an address"), TypeError);
+});
+
+test("a client without a key is refused before any call", () => {
+  const before = process.env.CLIENTELA_API_KEY;
+  delete process.env.CLIENTELA_API_KEY;
+  try {
+    for (const options of [{}, { key: "" }, { key: " \n" }]) {
+      assert.throws(() => connect({ address: "127.0.0.1:1", ...options }), (error) => {
+        assert.ok(error instanceof ClientelaError);
+        assert.deepEqual([error.code, error.reason], [Code.Unauthenticated, "KEY_MISSING"]);
+        assert.match(error.message, /CLIENTELA_API_KEY/);
+        return true;
+      });
+    }
+  } finally {
+    if (before !== undefined) process.env.CLIENTELA_API_KEY = before;
+  }
 });

@@ -1,4 +1,4 @@
-// A service in memory for the tests of the client: it answers as it is told, and keeps what it was asked.
+// A service in memory with scripted answers. It keeps the requests.
 
 import { createRouterTransport } from "@connectrpc/connect";
 import { CartService, Client, ChangeKind, CustomerService, interceptors } from "../dist/node.js";
@@ -9,7 +9,8 @@ export function clientOf({ carts = {}, customers = {}, options = {} }) {
     router.service(CartService, carts);
     router.service(CustomerService, customers);
   };
-  return new Client(createRouterTransport(routes, { transport: { interceptors: interceptors(options) } }));
+  const transport = { interceptors: interceptors({ key: "clt_key", ...options }) };
+  return new Client(createRouterTransport(routes, { transport }));
 }
 
 /**

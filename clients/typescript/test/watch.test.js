@@ -3,9 +3,12 @@
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
 import { Code, ConnectError } from "@connectrpc/connect";
-import { ClientelaError } from "../dist/node.js";
+import { ClientelaError, customerCart } from "../dist/node.js";
 import { refusal } from "./details.js";
-import { beat, begin, gone, left, put, ready, said, scripted, told } from "./service.js";
+import { beat, begin, clientOf, gone, left, put, ready, said, scripted, told } from "./service.js";
+
+/** Lets everything run that waits for no timer. */
+const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const away = () => new ConnectError("away", Code.Unavailable);
 
@@ -100,9 +103,10 @@ test("a stream that is silent for three heartbeats is given up and opened again"
     await events.next();
 
     const next = events.next();
+    await turn();
     for (let second = 0; second < 15; second += 5) {
       mock.timers.tick(5_000);
-      await new Promise((resolve) => setImmediate(resolve));
+      await turn();
       assert.equal(asked.length, 1, `given up after ${second + 5} s`);
     }
     mock.timers.tick(5_000);
@@ -225,4 +229,76 @@ test("an error of whoever is told is not taken for one of the stream", async () 
 
   await assert.rejects(told(watch({}, { onHeartbeat })), RangeError);
   assert.equal(asked.length, 1);
+});
+
+/** A client whose `method` gets the streams of `script`, and the requests for them. */
+function streams(method, ...script) {
+  const asked = [];
+  async function* answer(request, { signal }) {
+    const messages = script[asked.length] ?? [refusal(Code.Unauthenticated, "KEY_REVOKED")];
+    asked.push(request);
+    for (const message of messages) {
+      if (message === "hang") await new Promise((resolve) => signal.addEventListener("abort", resolve));
+      else if (message instanceof Error) throw message;
+      else yield message;
+    }
+  }
+  return { asked, client: clientOf({ carts: { [method]: answer } }) };
+}
+
+const atOnce = { pause: async () => {} };
+
+test("a watch of one cart continues after an interruption", async () => {
+  const target = customerCart("customers/ada");
+  for (const request of [target, { target }]) {
+    const { asked, client } = streams("watchCart", [begin(), said("", put("a", 1)), ready(1, "t1"), away()],
+      [said("t2", put("a", 1), put("a", 2))], []);
+    const events = client.watchCart(request, atOnce);
+
+    for (const type of ["reset", "change", "ready"]) assert.equal((await events.next()).value.type, type);
+    assert.equal((await events.next()).value.change.version, 2n);
+    await events.return();
+
+    assert.deepEqual(asked.map(({ options }) => options.resumeToken), ["", "t1"]);
+    assert.ok(asked.every(({ target }) => target.target.value.owner.value === "customers/ada"));
+  }
+});
+
+const counted = (openCarts) => ({ figures: { openCarts: BigInt(openCarts) } });
+
+test("figures continue after an interruption and end with what another attempt cannot cure", async () => {
+  const { asked, client } = streams("watchCartFigures", [counted(1), counted(2), { draining: {} }, away()],
+    [new ConnectError("given up", Code.Canceled)], [counted(3)]);
+  const open = [];
+  const read = async () => {
+    for await (const { openCarts } of client.watchCartFigures({ storefront: "berlin" }, atOnce)) open.push(openCarts);
+  };
+
+  await assert.rejects(read, { name: "ClientelaError", reason: "KEY_REVOKED" });
+
+  assert.deepEqual(open, [1n, 2n, 3n]);
+  assert.equal(asked.length, 4);
+  assert.ok(asked.every(({ storefront }) => storefront === "berlin"));
+});
+
+test("figures that are silent for three heartbeats are asked for again", async () => {
+  mock.timers.enable({ apis: ["setInterval", "Date"], now: 1e12 });
+  try {
+    const { asked, client } = streams("watchCartFigures", [counted(1), "hang"], [counted(2)]);
+    const figures = client.watchCartFigures({ heartbeatInterval: { seconds: 5n } }, atOnce);
+    await figures.next();
+
+    const next = figures.next();
+    await turn();
+    for (let second = 0; second < 20; second += 5) {
+      assert.equal(asked.length, 1, `given up after ${second} s`);
+      mock.timers.tick(5_000);
+      await turn();
+    }
+
+    assert.equal((await next).value.openCarts, 2n);
+    await figures.return();
+  } finally {
+    mock.timers.reset();
+  }
 });

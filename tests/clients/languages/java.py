@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, run
+from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, first_example, run
 
 # What Maven has fetched stays there from run to run; the client is installed anew each time.
 REPOSITORY = ROOT / ".tools" / "maven"
@@ -20,12 +20,16 @@ def prepare(folder: Path) -> Prepared:
     for name, source in (("conformance", client / "conformance"), ("example", EXAMPLES / "java")):
         project = folder / name
         shutil.copytree(source, project, ignore=shutil.ignore_patterns("target"))
+        if name == "example":
+            first = first_example(client / "README.md", "java")
+            (project / "src" / "main" / "java" / "First.java").write_text(first)
         run(*MAVEN, "compile", folder=project)
         programs[name] = project
     return Prepared(
         stories=[Program("java", java("Conformance"), programs["conformance"])],
         checks=[
             Program("java: its own tests", [*MAVEN, "surefire:test"], client),
+            Program("java: the first example of the README", java("First"), programs["example"]),
             Program("java: the example", java("SignUp"), programs["example"]),
         ],
     )

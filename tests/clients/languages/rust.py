@@ -7,7 +7,7 @@ import shutil
 import tarfile
 from pathlib import Path
 
-from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, generate, run
+from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, first_example, generate, run
 
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 HERE = {"CARGO_TARGET_DIR": str(TARGET)}
@@ -35,6 +35,9 @@ def prepare(folder: Path) -> Prepared:
         archive.extractall(folder, filter="data")
     project(client / "conformance", folder / "conformance", package.stem)
     project(EXAMPLES / "rust", folder / "sign-up", package.stem)
+    first = folder / "sign-up" / "src" / "bin" / "first.rs"
+    first.parent.mkdir()
+    first.write_text(first_example(client / "README.md", "rust"))
     workspace(folder, [package.stem, "conformance", "sign-up"])
     run("cargo", "build", *ALL, folder=folder, **HERE)
     tests = ["cargo", "test", "--quiet", *ALL]
@@ -47,6 +50,7 @@ def prepare(folder: Path) -> Prepared:
             Program("rust: its own tests", tests, folder, HERE),
             Program("rust: the same with TLS", tests_of_tls, folder, HERE),
             Program("rust: the programs in its documentation", documentation, folder, HERE),
+            Program("rust: the first example of the README", [str(TARGET / "debug" / "first")], folder),
             Program("rust: the example", [str(TARGET / "debug" / "sign-up")], folder),
         ],
     )

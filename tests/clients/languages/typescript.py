@@ -6,17 +6,13 @@ import json
 import shutil
 from pathlib import Path
 
-from kit import CLIENTS, EXAMPLES, Prepared, Program, generate, run
+from kit import CLIENTS, EXAMPLES, Prepared, Program, first_example, generate, run
 
 PACKAGE = CLIENTS / "typescript"
 
 
 def prepare(folder: Path) -> Prepared:
     """Builds the tarball and the programs that use it."""
-    installed = PACKAGE / "node_modules" / ".package-lock.json"
-    locked = PACKAGE / "package-lock.json"
-    if not installed.exists() or installed.stat().st_mtime < locked.stat().st_mtime:
-        run("npm", "ci", "--prefer-offline", folder=PACKAGE)
     generate("typescript")
     run("npm", "run", "build", folder=PACKAGE)
     run("npm", "pack", "--pack-destination", folder, folder=PACKAGE)
@@ -32,6 +28,7 @@ def prepare(folder: Path) -> Prepared:
     examples = shutil.copytree(
         EXAMPLES / "typescript", project / "examples", ignore=shutil.ignore_patterns("node_modules", "dist")
     )
+    (examples / "first.ts").write_text(first_example(PACKAGE / "README.md", "ts"))
     run("npx", "tsc", folder=examples)
 
     return Prepared(
@@ -41,6 +38,7 @@ def prepare(folder: Path) -> Prepared:
         ],
         checks=[
             Program("typescript: its own tests", ["npm", "--silent", "test"], PACKAGE),
+            Program("typescript: the first example of the README", ["node", "dist/first.js"], examples),
             Program("typescript: sign-up", ["node", "dist/sign-up.js"], examples),
             Program("typescript: storefront", ["node", "dist/storefront/visit.js"], examples),
         ],

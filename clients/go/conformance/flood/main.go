@@ -17,7 +17,7 @@ import (
 	"google.golang.org/protobuf/proto"
 	"google.golang.org/protobuf/types/known/timestamppb"
 
-	pb "clientela/v1"
+	pb "clientela.dev/clientela/v1"
 )
 
 // How many carts change in turn.

@@ -11,8 +11,8 @@ import (
 	"slices"
 	"time"
 
-	"clientela"
-	pb "clientela/v1"
+	"clientela.dev/clientela"
+	pb "clientela.dev/clientela/v1"
 )
 
 func main() {

@@ -1,10 +1,11 @@
-"""What is done to every call: the channel, the key, ids of requests, repetitions, and typed errors."""
+"""What the client adds to every call: the channel, the key, request ids, retries and typed errors."""
 
 from __future__ import annotations
 
 import asyncio
 import ipaddress
 import json
+import os
 import uuid
 from collections.abc import AsyncIterator, Iterator
 from typing import Any, TypedDict
@@ -23,30 +24,34 @@ _RETRIES = {
 }
 _OPTIONS: list[tuple[str, Any]] = [
     ("grpc.service_config", json.dumps({"methodConfig": [{"name": [{}], "retryPolicy": _RETRIES}]})),
-    # Clients that wait for one server must not share its connection and waiting times with others.
+    # Clients must not share a connection and its backoff with each other.
     ("grpc.use_local_subchannel_pool", 1),
     ("grpc.initial_reconnect_backoff_ms", 100),
     ("grpc.min_reconnect_backoff_ms", 5_000),
-    ("grpc.max_reconnect_backoff_ms", 10_000),
+    # Shorter than the retries of a call, so that one of them finds a server that has come back.
+    ("grpc.max_reconnect_backoff_ms", 1_000),
 ]
-# What gRPC for asyncio says of a call that was cancelled here: it is all that tells it from one that was cancelled
-# elsewhere.
+# How gRPC for asyncio describes a call that this process cancelled. Nothing else distinguishes such a call from one
+# that was cancelled elsewhere.
 _CANCELLED_HERE = "Locally cancelled by application!"
 
 
 class Options(TypedDict, total=False):
-    """What `connect` takes further."""
+    """Further arguments of `connect`."""
 
-    # Go along with every call; see `connect`.
     shop: str | None
+    """The shop of every call, for example `shops/berlin`. Only operator keys need it."""
     actor: str | None
+    """The acting person of every call, for example `staff/anna`. Only keys that may name the actor can set it."""
     on_behalf_of: str | None
-    # Credentials instead of the system's authorities, as `grpc.ssl_channel_credentials(...)`.
+    """The person for whom the actor acts."""
     tls: grpc.ChannelCredentials | None
-    # Whether key and data go over the network for all to read; without a word only on loopback.
+    """Credentials with other authorities than the system's: `grpc.ssl_channel_credentials(...)`."""
     plaintext: bool | None
-    # In seconds, of a call that names none.
+    """True sends the key and all data without encryption, to any host and even if `tls` is set. False uses TLS to
+    this machine, too. By default connections to loopback use plaintext and all others TLS."""
     timeout: float
+    """The deadline in seconds of calls that name none, retries included; 30 by default. Streams have no deadline."""
 
 
 def _is_loopback(address: str) -> bool:
@@ -57,7 +62,12 @@ def _is_loopback(address: str) -> bool:
         return host == "localhost"
 
 
-def open_channel(grpc_: Any, address: str, key: str | None, options: Options) -> Calls:
+def open_channel(grpc_: Any, address: str | None, key: str | None, options: Options) -> Calls:
+    address = address or os.environ.get("CLIENTELA_SERVER") or "127.0.0.1:50051"
+    key = os.environ.get("CLIENTELA_API_KEY") if key is None else key
+    if not key:
+        text = "there is no API key: pass one or set the environment variable CLIENTELA_API_KEY"
+        raise Error(grpc.StatusCode.UNAUTHENTICATED, text, "KEY_MISSING")
     tls, plaintext = options.get("tls"), options.get("plaintext")
     if plaintext is None:
         plaintext = tls is None and _is_loopback(address)
@@ -66,7 +76,7 @@ def open_channel(grpc_: Any, address: str, key: str | None, options: Options) ->
     else:
         channel = grpc_.secure_channel(address, tls or grpc.ssl_channel_credentials(), options=_OPTIONS)
     headers = {
-        "authorization": f"Bearer {key}" if key else None,
+        "authorization": f"Bearer {key}",
         "clientela-shop": options.get("shop"),
         "clientela-actor": options.get("actor"),
         "clientela-on-behalf-of": options.get("on_behalf_of"),
@@ -75,7 +85,7 @@ def open_channel(grpc_: Any, address: str, key: str | None, options: Options) ->
 
 
 class Calls:
-    """The channel as the stubs see it: with the key on every call, request ids, and typed errors."""
+    """The channel that the stubs use: with the key on every call, request ids and typed errors."""
 
     def __init__(self, channel: Any, headers: dict[str, str | None], timeout: float) -> None:
         self.channel = channel
@@ -85,7 +95,7 @@ class Calls:
     def _arguments(self, request: Any, options: dict[str, Any]) -> Any:
         options["metadata"] = [*self._metadata, *(options.get("metadata") or ())]
         if "request_id" in request.DESCRIPTOR.fields_by_name and not request.request_id:
-            # A copy: the caller's own is a new request when it is used again.
+            # A copy: the next call with the caller's message is a new request.
             request = type(request).FromString(request.SerializeToString())
             request.request_id = str(uuid.uuid4())
         return request
@@ -120,7 +130,7 @@ class Calls:
 
 
 class _Stream:
-    """A stream of the server whose errors are typed."""
+    """A stream with typed errors."""
 
     def __init__(self, call: Any) -> None:
         self._call = call
@@ -144,7 +154,7 @@ class _Stream:
         except grpc.RpcError as error:
             raise Error.of(error) from None
         except asyncio.CancelledError:
-            # So says gRPC of a stream that was reset as cancelled, too, as if the task that reads had been.
+            # gRPC raises this also for a stream that the other side reset, as if the reading task were cancelled.
             if not self._call.done() or await self._call.details() == _CANCELLED_HERE:
                 raise
             raise Error(grpc.StatusCode.CANCELLED, await self._call.details()) from None

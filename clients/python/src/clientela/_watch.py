@@ -1,274 +1,153 @@
-"""Watches: their events, what they know, and the loop that goes on when a stream ends, of two sorts."""
+"""What watches yield, and how they fold the messages of a stream into events."""
 
 from __future__ import annotations
 
-import asyncio
-import random
-import threading
-import time
-from collections.abc import AsyncGenerator, Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, Protocol, TypedDict
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, TypedDict
 
 import grpc
 
 from clientela._errors import Error
+from clientela._reconnect import Following, Notify
 from clientela.v1 import cart_service_pb2 as carts_pb2, common_pb2
 
+if TYPE_CHECKING:
+    from google.protobuf.duration_pb2 import Duration
+
 UPSERTED, DELETED, LEFT_FILTER = 1, 2, 3
-# How long a watch waits before it connects again, in seconds: doubled from the first to the last, and drawn
-# between two bounds.
-_WAIT_MIN, _WAIT_MAX = 0.1, 10.0
-_wait = random.uniform
-# How many removed names a watch remembers, so that nothing that is older comes after.
+# How many removed names a watch remembers, so that no older version of them follows.
 _GONE_MAX = 10_000
 
 
 @dataclass(slots=True)
 class Change:
-    """What became of one resource.
-
-    `kind` is UPSERTED, DELETED or LEFT_FILTER; `resource` is the whole of it if that is UPSERTED, else None.
-    `message` is the change as the stream told it: commit_time, conflated and, of carts, causes.
-    """
+    """A new state of one resource."""
 
     kind: int
+    """`UPSERTED`, `DELETED` or `LEFT_FILTER`."""
     name: str
     version: int
     resource: Any
+    """The whole resource if `kind` is `UPSERTED`, else None."""
     message: Any
+    """The change as the server sent it: with `commit_time`, `conflated` and, for carts, `causes`."""
 
     @property
     def cart(self) -> carts_pb2.Cart:
-        """The resource of a watch of carts; there is none unless `kind` is UPSERTED."""
+        """The resource of a watch of carts. None unless `kind` is `UPSERTED`."""
         return self.resource  # type: ignore[no-any-return]
 
 
 @dataclass(slots=True)
 class Reset:
-    """Forget what you know: a whole state follows. `cause` is that of SnapshotBegin, as CAUSE_INITIAL."""
+    """Discard all resources: a new snapshot follows."""
 
     cause: str
+    """The name of the cause in `v1.SnapshotBegin.Cause`, for example `CAUSE_INITIAL`."""
 
 
 @dataclass(slots=True)
 class Ready:
-    """The state is whole: `count` resources are known."""
+    """The snapshot is complete."""
 
     count: int
+    """The number of resources that the reader now has."""
 
 
 Event = Change | Reset | Ready
-# Told of the error when a watch has lost its connection, and of None when it has another.
-Notify = Callable[[Error | None], None]
 
 
 class Watching(TypedDict, total=False):
-    """What watches take further."""
+    """Further arguments of watches."""
 
     names: list[str] | None
     options: common_pb2.WatchOptions | None
     notify: Notify | None
 
 
-@dataclass
-class Following:
-    """What a watch knows, whatever it watches and however it is read."""
+def interval(asked: Duration) -> float:
+    """Returns the heartbeat interval in seconds that the server makes of a requested one."""
+    return min(60.0, max(1.0, asked.ToTimedelta().total_seconds() or 15.0))
 
-    request: Any
-    resource: str
-    notify: Notify | None
-    known: dict[str, int] = field(default_factory=dict)
-    gone: dict[str, int] = field(default_factory=dict)
-    failures: int = 0
 
-    def __post_init__(self) -> None:
-        options = self.request.options
-        options.reset_on_expired_token = True
-        self.whole = not options.skip_snapshot and not options.resume_token
-        asked = options.heartbeat_interval.ToTimedelta().total_seconds() or 15.0
-        self.silence_max = 3 * min(60.0, max(1.0, asked))
+class Resources(Following[Event]):
+    """A watch of resources. It continues after the last resume token and drops the changes that arrive twice."""
 
-    def take(self, message: Any) -> Iterator[Event]:
-        """What a message of the stream tells."""
-        if self.failures:
-            self.failures = 0
-            if self.notify:
-                self.notify(None)
+    def __init__(self, request: Any, resource: str, notify: Notify | None) -> None:
+        super().__init__(notify)
+        self.request = request
+        self._options = request.options
+        self._options.reset_on_expired_token = True
+        self._resource = resource
+        self._known: dict[str, int] = {}
+        self._gone: dict[str, int] = {}
+        # Whether a snapshot came first, so that a name which is not known never existed.
+        self._whole = not self._options.skip_snapshot and not self._options.resume_token
+        self.silence_max = 3 * interval(self._options.heartbeat_interval)
+
+    def read(self, message: Any) -> Iterator[Event]:
         signal = message.WhichOneof("signal")
         if signal == "snapshot_begin":
-            self.known.clear()
-            self.gone.clear()
-            # Before a snapshot is whole, there is nothing to go on from.
-            self.request.options.ClearField("resume_token")
-            self.whole = True
+            self._known.clear()
+            self._gone.clear()
+            # A stream that breaks within a snapshot has to begin again.
+            self._options.ClearField("resume_token")
+            self._whole = True
             yield Reset(common_pb2.SnapshotBegin.Cause.Name(message.snapshot_begin.cause))
         for change in message.changes:
             if self._is_news(change):
                 upserted = change.kind == UPSERTED
-                resource = getattr(change, self.resource) if upserted else None
+                resource = getattr(change, self._resource) if upserted else None
                 yield Change(change.kind, change.name, change.version, resource, change)
         if message.resume_token:
-            self.request.options.resume_token = message.resume_token
-            self.request.options.skip_snapshot = False
+            self._options.resume_token = message.resume_token
+            self._options.skip_snapshot = False
         if signal == "snapshot_end":
             yield Ready(message.snapshot_end.count)
 
+    def is_curable(self, error: Error) -> bool:
+        stale = error.code in (grpc.StatusCode.OUT_OF_RANGE, grpc.StatusCode.ABORTED)
+        if stale or (error.reason == "INVALID_RESUME_TOKEN" and self._options.resume_token):
+            # The server cannot continue from the token: begin again without it.
+            self._options.ClearField("resume_token")
+            return True
+        return super().is_curable(error)
+
     def _is_news(self, change: Any) -> bool:
+        """Records a change and returns whether the reader does not know it yet."""
         name, version = change.name, change.version
         if change.kind == UPSERTED:
-            # What the clock lets leave a filter may enter it again with the version it had.
-            if self.known.get(name, -1) >= version or self.gone.get(name, -1) > version:
+            # A resource that leaves a filter because time goes by may enter it again with the same version.
+            if self._known.get(name, -1) >= version or self._gone.get(name, -1) > version:
                 return False
-            self.gone.pop(name, None)
-            self.known[name] = version
+            self._gone.pop(name, None)
+            self._known[name] = version
             return True
-        known = self.known.get(name)
+        known = self._known.get(name)
         if known is not None and known > version:
             return False
         news = known is not None or (
-            not self.whole and change.kind == DELETED and self.gone.get(name, -1) < version
+            not self._whole and change.kind == DELETED and self._gone.get(name, -1) < version
         )
-        self.known.pop(name, None)
-        # At the end again, so that the oldest is the first to be forgotten.
-        self.gone[name] = max(version, self.gone.pop(name, -1))
-        if len(self.gone) > _GONE_MAX:
-            del self.gone[next(iter(self.gone))]
+        self._known.pop(name, None)
+        # At the end of the order again, so that the oldest is the first to be dropped.
+        self._gone[name] = max(version, self._gone.pop(name, -1))
+        if len(self._gone) > _GONE_MAX:
+            del self._gone[next(iter(self._gone))]
         return news
 
-    def lost(self, error: Error) -> float:
-        """For how long to wait before connecting again. Raises what waiting does not cure."""
-        codes = grpc.StatusCode
-        options = self.request.options
-        if error.code in (codes.OUT_OF_RANGE, codes.ABORTED) or error.reason == "INVALID_RESUME_TOKEN":
-            if not options.resume_token:
-                raise error
-            options.ClearField("resume_token")
-        elif error.reason != "SLOW_CONSUMER" and error.code not in (
-            codes.UNAVAILABLE,
-            codes.INTERNAL,
-            codes.UNKNOWN,
-            # By a proxy that gave the stream up: whoever reads has not.
-            codes.CANCELLED,
-        ):
-            raise error
-        if self.notify:
-            self.notify(error)
-        longest = min(_WAIT_MAX, _WAIT_MIN * 2 ** (min(self.failures, 10) + 1))
-        self.failures += 1
-        return _wait(_WAIT_MIN, longest)
 
-    def silent(self) -> Error:
-        return Error(grpc.StatusCode.UNAVAILABLE, f"nothing was heard for {self.silence_max:.0f} s")
+class Figures(Following[carts_pb2.CartFigures]):
+    """A watch of figures. Every stream begins with the figures as they are."""
 
+    def __init__(self, request: carts_pb2.WatchCartFiguresRequest, notify: Notify | None) -> None:
+        super().__init__(notify)
+        self.request = request
+        shortest = request.min_interval.ToTimedelta().total_seconds()
+        self.silence_max = 3 * max(interval(request.heartbeat_interval), shortest)
 
-def _ended() -> Error:
-    return Error(grpc.StatusCode.UNAVAILABLE, "the stream ended without an error")
-
-
-class Watch(Iterator[Event]):
-    """Events for as long as you read them, in one thread. `close` ends it, from any; so does a `with` block."""
-
-    def __init__(self, open_stream: Callable[[Any], Any], following: Following) -> None:
-        self._open_stream = open_stream
-        self._following = following
-        self._closed = threading.Event()
-        self._call: Any = None
-        self._heard = 0.0
-        self._events = self._run()
-
-    def __next__(self) -> Event:
-        return next(self._events)
-
-    def __enter__(self) -> Watch:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self.close()
-
-    def close(self) -> None:
-        """Ends the watch: who reads it comes to its end."""
-        self._closed.set()
-        if self._call is not None:
-            self._call.cancel()
-
-    def _run(self) -> Iterator[Event]:
-        while not self._closed.is_set():
-            error = _ended()
-            ended, silent = threading.Event(), threading.Event()
-            try:
-                self._call = self._open_stream(self._following.request)
-                if self._closed.is_set():
-                    self._call.cancel()
-                self._heard = time.monotonic()
-                guard = threading.Thread(target=self._guard, args=[self._call, ended, silent], daemon=True)
-                guard.start()
-                try:
-                    for message in self._call:
-                        # Reading slowly is not silence of the server.
-                        self._heard = float("inf")
-                        yield from self._following.take(message)
-                        self._heard = time.monotonic()
-                finally:
-                    ended.set()
-                    self._call.cancel()
-            except Error as problem:
-                error = self._following.silent() if silent.is_set() else problem
-            except ValueError:
-                # So says a channel that was closed meanwhile.
-                if not self._closed.is_set():
-                    raise
-            if not self._closed.is_set():
-                self._closed.wait(self._following.lost(error))
-
-    def _guard(self, call: Any, ended: threading.Event, silent: threading.Event) -> None:
-        """Ends a stream on which nothing was heard for too long."""
-        while not ended.wait(min(1.0, self._following.silence_max / 3)):
-            if time.monotonic() - self._heard > self._following.silence_max:
-                silent.set()
-                call.cancel()
-                return
-
-
-class Closable(Protocol):
-    """A client that can be closed while it is watched."""
-
-    closed: bool
-
-
-async def watch_async(
-    client: Closable, open_stream: Callable[[Any], Any], following: Following
-) -> AsyncGenerator[Event, None]:
-    """`Watch` for asyncio; it is ended as every asynchronous generator: by `aclose`, or its task."""
-    while not client.closed:
-        error = _ended()
-        call = open_stream(following.request)
-        heard, silent = time.monotonic(), False
-
-        # Of its own beside the reader: a timeout for each message would cost more than the message.
-        async def guard() -> None:
-            nonlocal silent
-            while time.monotonic() - heard <= following.silence_max:
-                await asyncio.sleep(min(1.0, following.silence_max / 3))
-            silent = call.cancel()
-
-        guarding = asyncio.create_task(guard())
-        try:
-            async for message in call:
-                # Reading slowly is not silence of the server.
-                heard = float("inf")
-                for event in following.take(message):
-                    yield event
-                heard = time.monotonic()
-        except Error as problem:
-            error = problem
-        except asyncio.CancelledError:
-            # The stream's own when it was given up or the client closed; else the reader's.
-            if not silent and not client.closed:
-                raise
-        finally:
-            guarding.cancel()
-            call.cancel()
-        if client.closed:
-            return
-        await asyncio.sleep(following.lost(following.silent() if silent else error))
+    def read(self, message: Any) -> Iterator[carts_pb2.CartFigures]:
+        # A message that only announces the end of the stream has no figures.
+        if message.HasField("figures"):
+            yield message.figures

@@ -30,7 +30,7 @@ pub async fn ask(
     let service = service.ok_or_else(|| format!("there is no {call}"))?;
     let method = service.methods().find(|method| method.name() == name);
     let method = method.ok_or_else(|| format!("there is no {call}"))?;
-    let message = DynamicMessage::deserialize(method.input(), request);
+    let message = DynamicMessage::deserialize(method.input(), helped(request)?);
     let mut request = Request::new(message.map_err(|error| error.to_string())?);
     request.set_timeout(PATIENCE);
     let path = format!("/{}/{name}", service.full_name());
@@ -47,6 +47,57 @@ pub async fn ask(
             json.map(Ok).map_err(|error| error.to_string())
         }
         Err(status) => Ok(Err(Error::from(status))),
+    }
+}
+
+/// Reads a message of the contract from the JSON of the story.
+pub fn parsed<M: prost::Message + Default>(name: &str, value: &Value) -> Result<M, Why> {
+    DynamicMessage::deserialize(message(name)?, helped(value)?)
+        .map_err(|error| error.to_string())?
+        .transcode_to()
+        .map_err(|error| error.to_string())
+}
+
+/// Returns a message as JSON.
+pub fn json(name: &str, value: &impl prost::Message) -> Result<Value, Why> {
+    DynamicMessage::decode(message(name)?, value.encode_to_vec().as_slice())
+        .map_err(|error| error.to_string())?
+        .serialize_with_options(serde_json::value::Serializer, &SerializeOptions::new())
+        .map_err(|error| error.to_string())
+}
+
+fn message(name: &str) -> Result<MessageDescriptor, Why> {
+    POOL.get_message_by_name(&format!("clientela.v1.{name}"))
+        .ok_or_else(|| format!("there is no {name}"))
+}
+
+/// Replaces `{"$money": …}` and the like by what the client's own function of that name returns.
+pub fn helped(value: &Value) -> Result<Value, Why> {
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    match value {
+        Value::Array(values) => values.iter().map(helped).collect(),
+        Value::Object(fields) => match fields.iter().next() {
+            Some((name, cart)) if name == "$cart" => {
+                json("CartTarget", &clientela_client::cart(text(cart)))
+            }
+            Some((name, customer)) if name == "$customerCart" => json(
+                "CartTarget",
+                &clientela_client::customer_cart(text(customer)),
+            ),
+            Some((name, token)) if name == "$visitorCart" => {
+                json("CartTarget", &clientela_client::visitor_cart(text(token)))
+            }
+            Some((name, amount)) if name == "$money" => {
+                let money = clientela_client::money(text(&amount[0]), &text(&amount[1]));
+                json("Money", &money.map_err(|error| error.to_string())?)
+            }
+            _ => fields
+                .iter()
+                .map(|(name, value)| Ok((name.clone(), helped(value)?)))
+                .collect::<Result<_, Why>>()
+                .map(Value::Object),
+        },
+        other => Ok(other.clone()),
     }
 }
 

@@ -1,4 +1,4 @@
-//! Takes the steps of the story; see clients/conformance/README.md.
+//! Runs the story of all clients; see clients/conformance/README.md.
 
 mod call;
 mod watching;
@@ -9,7 +9,11 @@ use std::{
     time::Duration,
 };
 
-use clientela_client::{Client, v1::WatchCartsRequest};
+use clientela_client::{
+    Client,
+    v1::{ListCustomersRequest, WatchCartFiguresRequest, WatchCartsRequest},
+};
+use futures::StreamExt as _;
 use serde_json::{Map, Value};
 
 use watching::Watching;
@@ -73,9 +77,32 @@ impl Teller {
                 names: strings(&step["names"]),
                 options: None,
             };
-            let watching = Watching::new(self.client(&step)?.watch_carts(request));
-            self.watches.insert(name.to_owned(), watching);
+            let client = self.client(&step)?;
+            let watch = match &step["target"] {
+                Value::Null => client.watch_carts(request),
+                target => client.watch_cart(call::parsed("CartTarget", target)?),
+            };
+            self.watches.insert(name.to_owned(), Watching::new(watch));
             Ok(())
+        } else if let Some(name) = step["figures"].as_str() {
+            let request = match &step["request"] {
+                Value::Null => WatchCartFiguresRequest::default(),
+                request => call::parsed("WatchCartFiguresRequest", request)?,
+            };
+            let figures = self.client(&step)?.watch_cart_figures(request);
+            self.watches
+                .insert(name.to_owned(), Watching::figures(figures));
+            Ok(())
+        } else if step["keyless"] == true {
+            match Client::builder().key("").connect() {
+                Ok(_) => Err("it was not refused".to_owned()),
+                Err(error) => matches_error(&step["expect"]["error"], &error),
+            }
+        } else if !step["refused"].is_null() {
+            match call::helped(&step["refused"]) {
+                Ok(_) => Err("it was not refused".to_owned()),
+                Err(text) => matches_text(&step["expect"], &text),
+            }
         } else if let Some(name) = step["await"].as_str() {
             let client = self.client(&Value::Null)?;
             let watching = self.watches.get(name).ok_or("there is no such watch")?;
@@ -122,19 +149,18 @@ impl Teller {
 
     async fn pages(&mut self, step: &Value) -> Result<(), Why> {
         let client = self.client(step)?;
-        let mut request = step["request"].clone();
+        if step["pages"] != "CustomerService.ListCustomers" {
+            return Err(format!("the program has no pages of {}", step["pages"]));
+        }
+        let request: ListCustomersRequest = call::parsed("ListCustomersRequest", &step["request"])?;
         let (mut names, mut count) = (BTreeSet::new(), 0);
-        loop {
-            let page = call::ask(&client, text(&step["pages"]), &request).await?;
-            let page = page.map_err(|error| format!("refused: {error:?}"))?;
-            for item in page[text(&step["items"])].as_array().into_iter().flatten() {
-                names.insert(text(&item["name"]).to_owned());
-                count += 1;
-            }
-            match page["nextPageToken"].as_str() {
-                Some(token) if !token.is_empty() => request["pageToken"] = token.into(),
-                _ => break,
-            }
+        let mut customers = Box::pin(client.all(request));
+        while let Some(customer) = customers.next().await {
+            match customer {
+                Ok(customer) => names.insert(customer.name),
+                Err(error) => return matches_error(&step["expect"]["error"], &error),
+            };
+            count += 1;
         }
         expect(names.len() == count, || {
             format!("{} came twice", count - names.len())
@@ -167,7 +193,7 @@ impl Teller {
         Ok(client)
     }
 
-    /// The value with what was saved in the place of its name.
+    /// Returns the value with saved values in the place of their names.
     fn filled(&self, value: &Value) -> Result<Value, Why> {
         Ok(match value {
             Value::Object(fields) => {
@@ -213,7 +239,17 @@ fn expect(met: bool, why: impl FnOnce() -> Why) -> Result<(), Why> {
     if met { Ok(()) } else { Err(why()) }
 }
 
-/// Whether a value has all that is expected: objects may have more.
+/// The text of an error must have every part that is expected.
+fn matches_text(expected: &Value, text: &str) -> Result<(), Why> {
+    for part in strings(&expected["text"]) {
+        expect(text.contains(&part), || {
+            format!("the text {text} lacks {part}")
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether a value has all that is expected. An object may have more fields.
 fn matches(expected: &Value, value: &Value, place: &str) -> Result<(), Why> {
     match (expected, value) {
         (Value::Object(fields), Value::Object(_)) => fields
@@ -235,6 +271,7 @@ fn matches(expected: &Value, value: &Value, place: &str) -> Result<(), Why> {
 }
 
 fn matches_error(expected: &Value, error: &clientela_client::Error) -> Result<(), Why> {
+    matches_text(expected, &error.to_string())?;
     let code = call::code(error.code);
     expect(expected["code"] == code, || format!("refused: {error:?}"))?;
     if let Some(reason) = expected["reason"].as_str() {

@@ -1,4 +1,4 @@
-//! A watch in the background, and what it has told.
+//! A watch in the background, and what it has yielded.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -7,14 +7,14 @@ use std::{
 };
 
 use clientela_client::{
-    Client, Error, Event, Watch,
-    v1::{Cart, CartChange, ChangeKind, ListCartsRequest},
+    Client, Error, Event, Figures, Watch,
+    v1::{Cart, CartChange, CartFigures, ChangeKind, ListCartsRequest},
 };
 use futures::StreamExt as _;
 use serde_json::Value;
 use tokio::time::Instant;
 
-use crate::{PATIENCE, Why, expect, matches_error};
+use crate::{PATIENCE, Why, call::json, expect, matches, matches_error};
 
 #[derive(Default)]
 struct Told {
@@ -25,6 +25,7 @@ struct Told {
     was_ready: bool,
     changes: u64,
     doubles: u64,
+    figures: Option<CartFigures>,
     ended: Option<Error>,
 }
 
@@ -37,6 +38,21 @@ impl Watching {
         tokio::spawn(async move {
             while let Some(event) = watch.next().await {
                 lock(&noting).note(event);
+            }
+        });
+        Self(told)
+    }
+
+    pub fn figures(mut figures: Figures) -> Self {
+        let told = Arc::<Mutex<Told>>::default();
+        let noting = Arc::clone(&told);
+        tokio::spawn(async move {
+            while let Some(figures) = figures.next().await {
+                let mut told = lock(&noting);
+                match figures {
+                    Ok(figures) => told.figures = Some(figures),
+                    Err(error) => told.ended = Some(error),
+                }
             }
         });
         Self(told)
@@ -90,7 +106,7 @@ impl Told {
         }
     }
 
-    /// What is not yet as expected.
+    /// Returns how the watch differs from what is expected.
     fn missing(
         &self,
         expected: &Value,
@@ -101,6 +117,18 @@ impl Told {
             (None, _) => return Ok(Some("the watch has not ended".to_owned())),
             (Some(error), Value::Null) => return Err(format!("the watch has ended: {error:?}")),
             (Some(error), ended) => matches_error(ended, error)?,
+        }
+        if !expected["figures"].is_null() {
+            let Some(figures) = &self.figures else {
+                return Ok(Some("there are no figures".to_owned()));
+            };
+            let figures = json("CartFigures", figures)?;
+            return Ok(matches(&expected["figures"], &figures, "figures").err());
+        }
+        for cart in self.fold.values().filter(|_| !expected["cart"].is_null()) {
+            if let Err(why) = matches(&expected["cart"], &json("Cart", cart)?, "cart") {
+                return Ok(Some(why));
+            }
         }
         let known = expected["known"].as_u64();
         if (known.is_some() || listed.is_some()) && !self.ready {
@@ -136,18 +164,11 @@ impl Told {
 }
 
 async fn list(client: &Client) -> Result<BTreeMap<String, Cart>, Error> {
-    let mut carts = BTreeMap::new();
-    let mut request = ListCartsRequest::default();
-    loop {
-        let page = client
-            .carts()
-            .list_carts(request.clone())
-            .await?
-            .into_inner();
-        carts.extend(page.carts.into_iter().map(|cart| (cart.name.clone(), cart)));
-        if page.next_page_token.is_empty() {
-            return Ok(carts);
-        }
-        request.page_token = page.next_page_token;
+    let mut listed = BTreeMap::new();
+    let mut carts = Box::pin(client.all(ListCartsRequest::default()));
+    while let Some(cart) = carts.next().await {
+        let cart = cart?;
+        listed.insert(cart.name.clone(), cart);
     }
+    Ok(listed)
 }

@@ -1,4 +1,4 @@
-//! What watches have in common, whichever resource they are of.
+//! The common face of watches of carts, customers and groups.
 
 use tonic::{Status, Streaming};
 
@@ -10,39 +10,53 @@ use crate::{
     },
 };
 
-/// What can be watched: the changes of carts, customers and groups.
+/// A change that a watch yields: of a cart, a customer or a group.
 #[doc(hidden)]
 pub trait Watched: Sized + Send + 'static {
-    type Request: Clone + Send + Sync;
-    type Response: Send;
-
-    fn options(request: &mut Self::Request) -> &mut Option<WatchOptions>;
-    fn open(
-        transport: Transport,
-        request: Self::Request,
-    ) -> impl Future<Output = Result<Streaming<Self::Response>, Status>> + Send;
-    fn split(response: Self::Response) -> (Option<Event<Self>>, Vec<Self>, String);
     fn head(&self) -> (ChangeKind, &str, i64);
 }
 
+/// The request of a watch.
+#[doc(hidden)]
+pub trait WatchRequest: Clone + Send + Sync + 'static {
+    type Change: Watched;
+    type Response: Send;
+
+    fn options(&mut self) -> &mut Option<WatchOptions>;
+    fn open(
+        self,
+        transport: Transport,
+    ) -> impl Future<Output = Result<Streaming<Self::Response>, Status>> + Send;
+    fn split(response: Self::Response) -> (Option<Event<Self::Change>>, Vec<Self::Change>, String);
+}
+
 macro_rules! watched {
-    ($change:ident, $request:ident, $response:ident, $signals:ident, $client:ident, $call:ident) => {
+    ($change:ident) => {
         impl Watched for v1::$change {
-            type Request = v1::$request;
+            fn head(&self) -> (ChangeKind, &str, i64) {
+                (self.kind(), &self.name, self.version)
+            }
+        }
+    };
+}
+
+macro_rules! requested {
+    ($request:ident, $change:ident, $response:ident, $signals:ident, $client:ident, $call:ident) => {
+        impl WatchRequest for v1::$request {
+            type Change = v1::$change;
             type Response = v1::$response;
 
-            fn options(request: &mut Self::Request) -> &mut Option<WatchOptions> {
-                &mut request.options
+            fn options(&mut self) -> &mut Option<WatchOptions> {
+                &mut self.options
             }
 
-            async fn open(
-                transport: Transport,
-                request: Self::Request,
-            ) -> Result<Streaming<Self::Response>, Status> {
-                Ok($client::new(transport).$call(request).await?.into_inner())
+            async fn open(self, transport: Transport) -> Result<Streaming<Self::Response>, Status> {
+                Ok($client::new(transport).$call(self).await?.into_inner())
             }
 
-            fn split(response: Self::Response) -> (Option<Event<Self>>, Vec<Self>, String) {
+            fn split(
+                response: Self::Response,
+            ) -> (Option<Event<Self::Change>>, Vec<Self::Change>, String) {
                 use v1::$signals::Signal;
                 let signal = match response.signal {
                     Some(Signal::SnapshotBegin(begin)) => Some(Event::Reset(begin.cause())),
@@ -51,33 +65,41 @@ macro_rules! watched {
                 };
                 (signal, response.changes, response.resume_token)
             }
-
-            fn head(&self) -> (ChangeKind, &str, i64) {
-                (self.kind(), &self.name, self.version)
-            }
         }
     };
 }
 
-watched!(
-    CartChange,
+watched!(CartChange);
+watched!(CustomerChange);
+watched!(GroupChange);
+
+requested!(
     WatchCartsRequest,
+    CartChange,
     WatchCartsResponse,
     watch_carts_response,
     CartServiceClient,
     watch_carts
 );
-watched!(
-    CustomerChange,
+requested!(
+    WatchCartRequest,
+    CartChange,
+    WatchCartsResponse,
+    watch_carts_response,
+    CartServiceClient,
+    watch_cart
+);
+requested!(
     WatchCustomersRequest,
+    CustomerChange,
     WatchCustomersResponse,
     watch_customers_response,
     CustomerServiceClient,
     watch_customers
 );
-watched!(
-    GroupChange,
+requested!(
     WatchGroupsRequest,
+    GroupChange,
     WatchGroupsResponse,
     watch_groups_response,
     GroupServiceClient,

@@ -77,6 +77,10 @@ async fn a_refusal_tells_reason_metadata_and_fields() {
     assert_eq!(error.metadata["customer"], "customers/ada");
     assert_eq!(error.violations[0].field, "customer.email");
     assert_eq!(error.violations[0].reason, "TOO_LONG");
+    assert_eq!(
+        error.to_string(),
+        "EMAIL_TAKEN: customer.email: is too long"
+    );
     assert_eq!(error.retry_after, Some(Duration::from_secs(2)));
     assert_eq!(fake.calls().len(), 1);
 }

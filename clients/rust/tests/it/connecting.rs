@@ -1,6 +1,9 @@
 //! What a client is made of, and whom it speaks to in plaintext.
 
-use clientela_client::{Client, v1::AddItemRequest};
+use clientela_client::{
+    Client,
+    v1::{AddItemRequest, ErrorReason},
+};
 use tonic::Code;
 
 use crate::{calls::add_item, fake::Fake};
@@ -9,8 +12,14 @@ use crate::{calls::add_item, fake::Fake};
 async fn what_cannot_be_a_key_or_an_address_is_refused_before_a_call() {
     for key in ["", "clt_\n", "clé"] {
         let error = Client::builder().key(key).connect().unwrap_err();
-        assert_eq!(error.code, Code::InvalidArgument);
-        assert!(key.is_empty() || !error.message.contains(key), "{error}");
+        if key.is_empty() {
+            assert_eq!(error.code, Code::Unauthenticated);
+            assert_eq!(error.reason, ErrorReason::KeyMissing);
+            assert!(error.to_string().contains("CLIENTELA_API_KEY"), "{error}");
+        } else {
+            assert_eq!(error.code, Code::InvalidArgument);
+            assert!(!error.message.contains(key), "{error}");
+        }
     }
     for address in [
         "",

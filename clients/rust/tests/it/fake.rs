@@ -1,4 +1,4 @@
-//! A server that does what it was told to, one answer after the other.
+//! A server with scripted answers.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -10,8 +10,8 @@ use bytes::Bytes;
 use clientela_client::{
     Builder, Client,
     v1::{
-        AddItemRequest, Cart, WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest,
-        WatchOptions,
+        AddItemRequest, Cart, ListCartsRequest, ListCartsResponse, WatchCartRequest,
+        WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest, WatchOptions,
     },
 };
 use futures::StreamExt as _;
@@ -32,6 +32,8 @@ struct State {
     answers: VecDeque<Option<Code>>,
     tokens: Vec<String>,
     calls: Vec<(String, String)>,
+    pages: VecDeque<Result<ListCartsResponse, Status>>,
+    listed: Vec<(String, i32)>,
 }
 
 pub struct Fake {
@@ -135,6 +137,16 @@ impl Fake {
         self.state.lock().unwrap().answers.extend(answers);
     }
 
+    /// The answers of the next calls of ListCarts.
+    pub fn answer_lists(&self, pages: Vec<Result<ListCartsResponse, Status>>) {
+        self.state.lock().unwrap().pages.extend(pages);
+    }
+
+    /// Page token and page size of each call of ListCarts.
+    pub fn listed(&self) -> Vec<(String, i32)> {
+        self.state.lock().unwrap().listed.clone()
+    }
+
     /// With which tokens watches came.
     pub fn tokens(&self) -> Vec<String> {
         self.state.lock().unwrap().tokens.clone()
@@ -183,6 +195,9 @@ impl<const NUMBER: usize> tower::Service<http::Request<Body>> for Service<NUMBER
             let mut state = state.lock().unwrap();
             Ok(match head.uri.path().rsplit('/').next().unwrap() {
                 "WatchCarts" => state.watch(WatchCartsRequest::decode(message).unwrap().options),
+                "WatchCart" => state.watch(WatchCartRequest::decode(message).unwrap().options),
+                "WatchCartFigures" => state.watch(Some(WatchOptions::default())),
+                "ListCarts" => state.list(&ListCartsRequest::decode(message).unwrap()),
                 "WatchCustomers" => {
                     state.watch(WatchCustomersRequest::decode(message).unwrap().options)
                 }
@@ -210,18 +225,28 @@ impl State {
         self.calls.push((key, request.request_id));
         match self.answers.pop_front().unwrap() {
             Some(code) => refusal(code, "EMAIL_TAKEN").into_http::<Body>(),
-            None => {
-                let cart = Cart {
-                    name: "carts/a".to_owned(),
-                    ..Default::default()
-                };
-                let trailers = trailers(Status::ok(""));
-                let body =
-                    Full::new(framed(&cart)).with_trailers(async move { Some(Ok(trailers)) });
-                answer(Body::new(body))
-            }
+            None => whole(&Cart {
+                name: "carts/a".to_owned(),
+                ..Default::default()
+            }),
         }
     }
+
+    fn list(&mut self, request: &ListCartsRequest) -> http::Response<Body> {
+        let asked = (request.page_token.clone(), request.page_size);
+        self.listed.push(asked);
+        match self.pages.pop_front().unwrap() {
+            Ok(page) => whole(&page),
+            Err(status) => status.into_http::<Body>(),
+        }
+    }
+}
+
+/// The answer of a call.
+fn whole(message: &impl Message) -> http::Response<Body> {
+    let trailers = trailers(Status::ok(""));
+    let body = Full::new(framed(message)).with_trailers(async move { Some(Ok(trailers)) });
+    answer(Body::new(body))
 }
 
 fn stream(messages: Vec<Bytes>, end: Option<Status>) -> http::Response<Body> {

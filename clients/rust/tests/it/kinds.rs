@@ -68,5 +68,45 @@ macro_rules! watched_alike {
 }
 
 watched_alike!(carts, WatchCartsRequest, watch_carts);
+
+mod one_cart {
+    use clientela_client::{customer_cart, v1::WatchCartRequest};
+    use messages::carts::{change, whole};
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_watch_of_one_cart_continues_after_an_interruption() {
+        let fake = Fake::start().await;
+        fake.cut_after(&whole(Cause::Initial, "carts/a", 1, "t1"));
+        fake.stay_after(&[
+            change("t2", ChangeKind::Upserted, "carts/a", 1),
+            change("t3", ChangeKind::Upserted, "carts/a", 2),
+        ]);
+
+        let mut watch = fake.client().watch_cart(customer_cart("customers/ada"));
+
+        let expected = ["reset CAUSE_INITIAL", "carts/a@1", "ready 1", "carts/a@2"];
+        assert_eq!(told(&mut watch, 4).await, expected);
+        assert_eq!(fake.tokens(), ["", "t1"]);
+    }
+
+    #[tokio::test]
+    async fn a_request_with_options_is_watched() {
+        let fake = Fake::start().await;
+        fake.stay_after(&[change("t8", ChangeKind::Deleted, "carts/a", 2)]);
+        let mut watch = fake.client().watch(WatchCartRequest {
+            target: Some(customer_cart("customers/ada")),
+            options: Some(WatchOptions {
+                resume_token: "t7".to_owned(),
+                ..WatchOptions::default()
+            }),
+        });
+
+        assert_eq!(told(&mut watch, 1).await, ["carts/a@2 deleted"]);
+        assert_eq!(fake.tokens(), ["t7"]);
+    }
+}
+
 watched_alike!(customers, WatchCustomersRequest, watch_customers);
 watched_alike!(groups, WatchGroupsRequest, watch_groups);

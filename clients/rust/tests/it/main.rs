@@ -5,8 +5,10 @@
 mod calls;
 mod connecting;
 mod fake;
+mod figures;
 mod kinds;
 mod messages;
+mod pages;
 #[cfg(feature = "tls")]
 mod tls;
 mod watches;

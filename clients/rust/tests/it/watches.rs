@@ -215,7 +215,10 @@ async fn a_server_that_is_silent_for_too_long_is_left() {
         told,
         ["reset CAUSE_INITIAL", "reset CAUSE_INITIAL", "ready 0"]
     );
-    let expected = [Some("the server is silent".to_owned()), None];
+    let expected = [
+        Some("the server sent nothing for too long".to_owned()),
+        None,
+    ];
     assert_eq!(heard.lock().unwrap()[..2], expected);
 }
 

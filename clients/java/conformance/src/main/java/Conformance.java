@@ -8,10 +8,15 @@ import com.google.protobuf.util.JsonFormat;
 import dev.clientela.Clientela;
 import dev.clientela.ClientelaException;
 import dev.clientela.v1.AdminServiceGrpc;
+import dev.clientela.v1.CartTarget;
 import dev.clientela.v1.CartServiceGrpc;
 import dev.clientela.v1.CustomerServiceGrpc;
 import dev.clientela.v1.GroupServiceGrpc;
+import dev.clientela.v1.Customer;
+import dev.clientela.v1.ListCustomersRequest;
+import dev.clientela.v1.ListCustomersResponse;
 import dev.clientela.v1.OperationServiceGrpc;
+import dev.clientela.v1.WatchCartFiguresRequest;
 import dev.clientela.v1.WatchCartsRequest;
 import io.grpc.CallOptions;
 import io.grpc.MethodDescriptor;
@@ -33,7 +38,7 @@ import java.util.concurrent.TimeUnit;
 import java.util.regex.Matcher;
 import java.util.regex.Pattern;
 
-/** Takes the steps of the story; see clients/conformance/README.md. */
+/** Runs the story of all clients; see clients/conformance/README.md. */
 public final class Conformance {
     static final long PATIENCE_SECONDS = 60;
 
@@ -97,6 +102,26 @@ public final class Conformance {
             pages(step);
         } else if (step.has("watch")) {
             watch(step);
+        } else if (step.has("figures")) {
+            WatchCartFiguresRequest.Builder request = WatchCartFiguresRequest.newBuilder();
+            if (step.has("request")) {
+                JsonFormat.parser().merge(step.get("request").toString(), request);
+            }
+            watches.put(step.get("figures").getAsString(), Watching.figures(client(step), request.build()));
+        } else if (step.has("keyless")) {
+            try {
+                Clientela.builder().key(null).connect();
+                throw new Unexpected("it was not refused");
+            } catch (ClientelaException refusal) {
+                matches(step.getAsJsonObject("expect").getAsJsonObject("error"), refusal);
+            }
+        } else if (step.has("refused")) {
+            try {
+                Helped.by(step.get("refused"));
+                throw new Unexpected("it was not refused");
+            } catch (IllegalArgumentException refusal) {
+                matchesText(step.getAsJsonObject("expect"), refusal);
+            }
         } else if (step.has("await")) {
             watches.get(step.get("await").getAsString()).await(step.getAsJsonObject("expect"), this);
         } else if (step.has("server")) {
@@ -104,7 +129,7 @@ public final class Conformance {
             String answer = in.readLine();
             expect("done".equals(answer), "the harness says: " + answer);
         } else {
-            throw new Unexpected("no such sort of step");
+            throw new Unexpected("the program does not know this kind of step");
         }
     }
 
@@ -128,31 +153,41 @@ public final class Conformance {
     }
 
     private void pages(JsonObject step) throws Exception {
+        String rpc = step.get("pages").getAsString();
+        expect(rpc.equals("CustomerService.ListCustomers"), "the program has no pages of " + rpc);
+        ListCustomersRequest.Builder request = ListCustomersRequest.newBuilder();
+        JsonFormat.parser().merge(step.get("request").toString(), request);
+        JsonObject expected = step.getAsJsonObject("expect");
         Set<String> names = new HashSet<>();
         int count = 0;
-        JsonObject request = step.getAsJsonObject("request");
-        do {
-            JsonObject page = json(ask(client(step), step.get("pages").getAsString(), request));
-            if (page.has(step.get("items").getAsString())) {
-                for (JsonElement item : page.getAsJsonArray(step.get("items").getAsString())) {
-                    names.add(item.getAsJsonObject().get("name").getAsString());
-                    count++;
-                }
+        try {
+            for (Customer customer : Clientela.all(client(step).customers()::listCustomers, request.build(),
+                    ListCustomersResponse::getCustomersList)) {
+                names.add(customer.getName());
+                count++;
             }
-            request.add("pageToken", page.has("nextPageToken") ? page.get("nextPageToken") : new JsonPrimitive(""));
-        } while (!request.get("pageToken").getAsString().isEmpty());
+        } catch (ClientelaException refusal) {
+            expect(expected.has("error"), "refused: " + refusal);
+            matches(expected.getAsJsonObject("error"), refusal);
+            return;
+        }
         expect(names.size() == count, (count - names.size()) + " came twice");
-        int expected = step.getAsJsonObject("expect").get("count").getAsInt();
-        expect(count == expected, count + " came, expected " + expected);
+        expect(count == expected.get("count").getAsInt(), count + " came, expected " + expected.get("count"));
     }
 
-    private void watch(JsonObject step) {
+    private void watch(JsonObject step) throws IOException {
         WatchCartsRequest.Builder request = WatchCartsRequest.newBuilder();
         if (step.has("filter")) {
             request.setFilter(step.get("filter").getAsString());
         }
         if (step.has("names")) {
             step.getAsJsonArray("names").forEach(name -> request.addNames(name.getAsString()));
+        }
+        if (step.has("target")) {
+            CartTarget.Builder target = CartTarget.newBuilder();
+            JsonFormat.parser().merge(Helped.by(step.get("target")).toString(), target);
+            watches.put(step.get("watch").getAsString(), new Watching(client(step), target.build()));
+            return;
         }
         watches.put(step.get("watch").getAsString(), new Watching(client(step), request.build()));
     }
@@ -162,7 +197,7 @@ public final class Conformance {
         MethodDescriptor<Message, Message> method = method(call);
         var prototype = (MethodDescriptor.PrototypeMarshaller<Message>) method.getRequestMarshaller();
         Message.Builder message = prototype.getMessagePrototype().toBuilder();
-        JsonFormat.parser().merge(request.toString(), message);
+        JsonFormat.parser().merge(Helped.by(request).toString(), message);
         CallOptions options = CallOptions.DEFAULT.withDeadlineAfter(PATIENCE_SECONDS, TimeUnit.SECONDS);
         return Clientela.call(() -> ClientCalls.blockingUnaryCall(client.channel(), method, options, message.build()));
     }
@@ -212,7 +247,7 @@ public final class Conformance {
         return new JsonPrimitive(name.appendTail(whole).toString());
     }
 
-    private static JsonObject json(Message message) throws IOException {
+    static JsonObject json(Message message) throws IOException {
         return JsonParser.parseString(JsonFormat.printer().print(message)).getAsJsonObject();
     }
 
@@ -230,7 +265,7 @@ public final class Conformance {
         }
     }
 
-    private static void matches(JsonElement expected, JsonElement value, String where) throws Unexpected {
+    static void matches(JsonElement expected, JsonElement value, String where) throws Unexpected {
         if (expected instanceof JsonObject fields && value instanceof JsonObject object) {
             for (Map.Entry<String, JsonElement> field : fields.entrySet()) {
                 matches(field.getValue(), object.get(field.getKey()), where + "." + field.getKey());
@@ -245,7 +280,17 @@ public final class Conformance {
         }
     }
 
+    /** The text of an error must have every part that is expected. */
+    static void matchesText(JsonObject expected, RuntimeException refusal) throws Unexpected {
+        if (expected.has("text")) {
+            for (JsonElement part : expected.getAsJsonArray("text")) {
+                expect(refusal.getMessage().contains(part.getAsString()), "the text is " + refusal.getMessage());
+            }
+        }
+    }
+
     static void matches(JsonObject expected, ClientelaException refusal) throws Unexpected {
+        matchesText(expected, refusal);
         String code = refusal.getStatus().getCode().name();
         expect(code.equals(expected.get("code").getAsString()), "refused: " + refusal);
         if (expected.has("reason")) {

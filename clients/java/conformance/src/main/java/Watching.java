@@ -1,25 +1,31 @@
 import com.google.gson.JsonElement;
 import com.google.gson.JsonObject;
+import com.google.protobuf.Message;
 import dev.clientela.Clientela;
 import dev.clientela.ClientelaException;
 import dev.clientela.Event;
-import dev.clientela.Watch;
+import dev.clientela.Following;
 import dev.clientela.v1.Cart;
 import dev.clientela.v1.CartChange;
+import dev.clientela.v1.CartFigures;
+import dev.clientela.v1.CartTarget;
 import dev.clientela.v1.ChangeKind;
 import dev.clientela.v1.ListCartsRequest;
 import dev.clientela.v1.ListCartsResponse;
+import dev.clientela.v1.WatchCartFiguresRequest;
 import dev.clientela.v1.WatchCartsRequest;
+import java.io.IOException;
 import java.time.Duration;
 import java.util.HashMap;
 import java.util.HashSet;
 import java.util.Map;
 import java.util.Set;
 import java.util.concurrent.TimeUnit;
+import java.util.function.BiConsumer;
 
-/** A watch in the background, and what it has told. */
+/** A watch in the background, and what it has yielded. */
 final class Watching {
-    private final Clientela client;
+    private CartFigures figures;
     private final Map<String, Cart> fold = new HashMap<>();
     private final Map<String, Long> versions = new HashMap<>();
     private final Set<String> resets = new HashSet<>();
@@ -30,17 +36,31 @@ final class Watching {
     private ClientelaException ended;
 
     Watching(Clientela client, WatchCartsRequest request) {
-        this.client = client;
-        Thread thread = new Thread(() -> follow(request));
+        this(client.watchCarts(request), Watching::note);
+    }
+
+    Watching(Clientela client, CartTarget target) {
+        this(client.watchCart(target), Watching::note);
+    }
+
+    static Watching figures(Clientela client, WatchCartFiguresRequest request) {
+        return new Watching(client.watchCartFigures(request), (watching, figures) -> watching.figures = figures);
+    }
+
+    private <E> Watching(Following<E, ?> values, BiConsumer<Watching, E> note) {
+        Thread thread = new Thread(() -> follow(values, note));
         thread.setDaemon(true);
         thread.start();
     }
 
-    private void follow(WatchCartsRequest request) {
-        try (Watch<CartChange> watch = client.watchCarts(request)) {
-            watch.onConnection(status -> System.err.println("connection: " + status.getCode() + " " + status.getDescription()));
-            for (Event<CartChange> event : watch) {
-                note(event);
+    private <E> void follow(Following<E, ?> values, BiConsumer<Watching, E> note) {
+        try (values) {
+            values.onConnection(status -> System.err.println("connection: " + status.getCode() + " " + status.getDescription()));
+            for (E value : values) {
+                synchronized (this) {
+                    note.accept(this, value);
+                    notifyAll();
+                }
             }
         } catch (ClientelaException refusal) {
             synchronized (this) {
@@ -50,7 +70,7 @@ final class Watching {
         }
     }
 
-    private synchronized void note(Event<CartChange> event) {
+    private void note(Event<CartChange> event) {
         if (event instanceof Event.Reset<CartChange> reset) {
             fold.clear();
             versions.clear();
@@ -70,7 +90,6 @@ final class Watching {
                 fold.remove(change.getName());
             }
         }
-        notifyAll();
     }
 
     /** Waits until the watch is as expected. */
@@ -90,7 +109,7 @@ final class Watching {
         }
     }
 
-    /** What is not yet as expected, or null. */
+    /** Returns how the watch differs from what is expected, or null. */
     private String missing(JsonObject expected, Conformance story) throws Exception {
         Map<String, Cart> listed = expected.has("state") ? listed(story) : null;
         synchronized (this) {
@@ -101,6 +120,17 @@ final class Watching {
                 Conformance.matches(expected.getAsJsonObject("ended"), ended);
             } else if (ended != null) {
                 throw ended;
+            }
+            if (expected.has("figures")) {
+                return figures == null ? "there are no figures" : differs(expected.get("figures"), figures);
+            }
+            if (expected.has("cart")) {
+                for (Cart cart : fold.values()) {
+                    String why = differs(expected.get("cart"), cart);
+                    if (why != null) {
+                        return why;
+                    }
+                }
             }
             if ((listed != null || expected.has("known")) && !ready) {
                 return "the snapshot is not whole";
@@ -125,16 +155,19 @@ final class Watching {
         }
     }
 
+    private static String differs(JsonElement expected, Message value) throws IOException {
+        try {
+            Conformance.matches(expected, Conformance.json(value), "it");
+            return null;
+        } catch (Conformance.Unexpected why) {
+            return why.getMessage();
+        }
+    }
+
     private static Map<String, Cart> listed(Conformance story) throws Exception {
         Map<String, Cart> carts = new HashMap<>();
-        ListCartsRequest.Builder request = ListCartsRequest.newBuilder().setPageSize(500);
-        do {
-            ListCartsRequest page = request.build();
-            ListCartsResponse response =
-                    Clientela.call(() -> story.client(new JsonObject()).carts().listCarts(page));
-            response.getCartsList().forEach(cart -> carts.put(cart.getName(), cart));
-            request.setPageToken(response.getNextPageToken());
-        } while (!request.getPageToken().isEmpty());
+        Clientela.all(story.client(new JsonObject()).carts()::listCarts, ListCartsRequest.getDefaultInstance(),
+                ListCartsResponse::getCartsList).forEach(cart -> carts.put(cart.getName(), cart));
         return carts;
     }
 }

@@ -3,7 +3,7 @@ package dev.clientela;
 import java.time.Duration;
 import java.util.concurrent.ThreadLocalRandom;
 
-/** Waits that double, each cut at random so that many clients do not come back at once. */
+/** Pauses that double, with a random part so that many clients do not reconnect at once. */
 final class Backoff {
     private final Duration first;
     private final Duration longest;
@@ -16,7 +16,7 @@ final class Backoff {
         next = first;
     }
 
-    /** Between half of the next wait and the whole. */
+    /** Returns the next pause: between half of it and the whole. */
     Duration next() {
         waited = true;
         long whole = next.toNanos();
@@ -25,7 +25,7 @@ final class Backoff {
         return Duration.ofNanos(whole - (long) (whole / 2 * ThreadLocalRandom.current().nextDouble()));
     }
 
-    /** Begins anew; whether there was a wait before. */
+    /** Begins with the first pause again. Returns whether there was a pause before. */
     boolean reset() {
         boolean before = waited;
         waited = false;

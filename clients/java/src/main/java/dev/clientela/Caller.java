@@ -13,12 +13,12 @@ import io.grpc.Metadata;
 import io.grpc.MethodDescriptor;
 import java.util.UUID;
 
-/** Puts onto every call what it needs. */
+/** Adds the headers to every call, and a request id to mutations. */
 record Caller(ManagedChannel connection, Metadata headers) implements ClientInterceptor {
     @Override
     public <Q, R> ClientCall<Q, R> interceptCall(
             MethodDescriptor<Q, R> method, CallOptions options, Channel next) {
-        // After an outage gRPC lets minutes pass before it connects again; a call is a reason to.
+        // After an outage gRPC waits up to minutes before it connects again. A call makes it connect now.
         if (connection.getState(false) == ConnectivityState.TRANSIENT_FAILURE) {
             connection.enterIdle();
         }
@@ -36,7 +36,7 @@ record Caller(ManagedChannel connection, Metadata headers) implements ClientInte
         };
     }
 
-    /** With a request id, so that a retry is answered and not done again. */
+    /** Returns the message with a request id, so that the server applies a retried call once. */
     @SuppressWarnings("unchecked")
     private static <Q> Q identified(Q message) {
         if (message instanceof Message request) {

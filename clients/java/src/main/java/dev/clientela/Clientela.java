@@ -1,13 +1,17 @@
 package dev.clientela;
 
+import com.google.protobuf.Message;
 import dev.clientela.v1.AdminServiceGrpc;
 import dev.clientela.v1.CartChange;
 import dev.clientela.v1.CartServiceGrpc;
+import dev.clientela.v1.CartTarget;
 import dev.clientela.v1.CustomerChange;
 import dev.clientela.v1.CustomerServiceGrpc;
 import dev.clientela.v1.GroupChange;
 import dev.clientela.v1.GroupServiceGrpc;
 import dev.clientela.v1.OperationServiceGrpc;
+import dev.clientela.v1.WatchCartFiguresRequest;
+import dev.clientela.v1.WatchCartRequest;
 import dev.clientela.v1.WatchCartsRequest;
 import dev.clientela.v1.WatchCustomersRequest;
 import dev.clientela.v1.WatchGroupsRequest;
@@ -27,11 +31,12 @@ import java.util.ArrayList;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.TimeUnit;
+import java.util.function.Function;
 import java.util.function.Supplier;
 
 /**
- * A connection to Clientela: the generated stubs with a key on every call, retries that do nothing
- * twice, refusals as values, and watches that go on by themselves. Safe for use by many threads.
+ * The services of the contract on one connection. It adds the key to every call, retries calls so that the server
+ * applies them once, types the errors, and keeps watches open across outages. Several threads may use it.
  */
 public final class Clientela implements AutoCloseable {
     private static final Duration KEEPALIVE_INTERVAL = Duration.ofSeconds(20);
@@ -49,83 +54,91 @@ public final class Clientela implements AutoCloseable {
         channel = ClientInterceptors.intercept(connection, new Caller(connection, headers));
     }
 
-    /** Connects to the server on this machine with the key in {@code CLIENTELA_API_KEY}. */
+    /** Returns a client with the defaults of {@link Builder}. */
     public static Clientela connect() {
         return new Builder().connect();
     }
 
-    /** Where to connect to and as whom. */
+    /** Returns a builder with the defaults. */
     public static Builder builder() {
         return new Builder();
     }
 
-    /** What is said of the connection; everything has a default. */
+    /** The options of a connection. */
     public static final class Builder {
-        private String address = "127.0.0.1:50051";
+        private String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:50051");
         private String key = System.getenv("CLIENTELA_API_KEY");
         private ChannelCredentials credentials;
         private final Metadata headers = new Metadata();
 
         private Builder() {}
 
-        /** {@code host:port}; {@code 127.0.0.1:50051} by default. */
+        /**
+         * Sets the address, {@code host:port}. The default is the environment variable {@code CLIENTELA_SERVER};
+         * without that, {@code 127.0.0.1:50051}.
+         */
         public Builder address(String address) {
             this.address = address;
             return this;
         }
 
-        /** The API key; that in the environment's {@code CLIENTELA_API_KEY} by default. */
+        /** Sets the API key. The default is the environment variable {@code CLIENTELA_API_KEY}. */
         public Builder key(String key) {
             this.key = key;
             return this;
         }
 
-        /** The shop, where there are several; needs an operator key. */
+        /** Sets the shop of every call, for example {@code shops/berlin}. Only operator keys need it. */
         public Builder shop(String shop) {
             return header("clientela-shop", shop);
         }
 
-        /** Who is acting, as {@code staff/anna}; for keys that may say so. */
+        /** Sets the acting person, for example {@code staff/anna}. Only keys that may name the actor can set it. */
         public Builder actor(String actor) {
             return header("clientela-actor", actor);
         }
 
-        /** For whom the actor acts. */
+        /** Sets the person for whom the actor acts. */
         public Builder onBehalfOf(String person) {
             return header("clientela-on-behalf-of", person);
         }
 
-        /** TLS of your own making, as with your own authorities; by default those of the system. */
+        /** Sets the credentials, for example with other authorities than the JDK's. */
         public Builder tls(ChannelCredentials credentials) {
             this.credentials = credentials;
             return this;
         }
 
-        /** No TLS, although the server is on another machine: the key and all data can be read. */
+        /** Sends the key and all data without encryption. By default only connections to loopback do that. */
         public Builder plaintext() {
             return tls(InsecureChannelCredentials.create());
         }
 
-        /** Makes the connection, which opens with the first call. */
+        /**
+         * Returns a client. It connects at the first call, and again after an outage.
+         *
+         * @throws ClientelaException if there is no key (KEY_MISSING)
+         * @throws IllegalArgumentException if the key or the address is malformed
+         */
         public Clientela connect() {
             if (key == null || key.isEmpty()) {
-                throw new IllegalArgumentException("no key: give one, or set CLIENTELA_API_KEY");
+                throw ClientelaException.withoutKey();
             }
             header("authorization", "Bearer " + key);
             if (address == null || !address.matches("(\\[[0-9a-fA-F:.]+\\]|[^\\s:/\\[\\]]+):\\d{1,5}")) {
-                throw new IllegalArgumentException("no address; write it as 127.0.0.1:50051");
+                throw new IllegalArgumentException("the address is malformed: write it as 127.0.0.1:50051");
             }
             ChannelCredentials chosen = credentials != null ? credentials
                     : isLoopback(address) ? InsecureChannelCredentials.create() : TlsChannelCredentials.create();
-            // The brackets of IPv6 have no place in the path of a URI.
+            // The path of a URI cannot have the brackets of IPv6.
             String target = "dns:///" + address.replace("[", "%5B").replace("]", "%5D");
             return new Clientela(Grpc.newChannelBuilder(target, chosen), headers);
         }
 
         private Builder header(String name, String value) {
-            // The value is left out of the text: it may be the key.
+            // The text does not repeat the value: it may be the key.
             if (!value.matches("[ -~]+")) {
-                throw new IllegalArgumentException(name + " takes printable ASCII only");
+                throw new IllegalArgumentException(name + " has characters other than printable ASCII");
             }
             Metadata.Key<String> header = Metadata.Key.of(name, Metadata.ASCII_STRING_MARSHALLER);
             headers.removeAll(header);
@@ -138,37 +151,36 @@ public final class Clientela implements AutoCloseable {
         return address.matches("(localhost|127(\\.\\d{1,3}){3}|\\[::1\\]):\\d+");
     }
 
-    /** The customers of the shop. */
+    /** Returns the stub of the customers. */
     public CustomerServiceGrpc.CustomerServiceBlockingStub customers() {
         return CustomerServiceGrpc.newBlockingStub(channel);
     }
 
-    /** The groups of the shop. */
+    /** Returns the stub of the groups. */
     public GroupServiceGrpc.GroupServiceBlockingStub groups() {
         return GroupServiceGrpc.newBlockingStub(channel);
     }
-
-    /** The carts of the shop. */
+    /** Returns the stub of the carts. */
     public CartServiceGrpc.CartServiceBlockingStub carts() {
         return CartServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Shops, keys and the audit. */
+    /** Returns the stub of shops, settings and API keys. */
     public AdminServiceGrpc.AdminServiceBlockingStub admin() {
         return AdminServiceGrpc.newBlockingStub(channel);
     }
 
-    /** Long work. */
+    /** Returns the stub of long-running operations. */
     public OperationServiceGrpc.OperationServiceBlockingStub operations() {
         return OperationServiceGrpc.newBlockingStub(channel);
     }
 
-    /** What the stubs call through; for the other sorts of generated stubs. */
+    /** Returns the channel of the stubs, for generated stubs of other kinds. */
     public Channel channel() {
         return channel;
     }
 
-    /** Runs a call of a stub; a refusal is thrown with its reason. */
+    /** Runs a call of a stub. Throws a {@link ClientelaException} if it fails. */
     public static <T> T call(Supplier<T> call) throws ClientelaException {
         try {
             return call.get();
@@ -177,17 +189,45 @@ public final class Clientela implements AutoCloseable {
         }
     }
 
-    /** Follows carts, for ever: by a filter, by names, or all. */
+    /**
+     * Returns the resources of a List call, page after page. It fetches a page when the loop has used up the one
+     * before. The page size and the first page are those of the request: {@code Clientela.all(client.carts()::listCarts,
+     * ListCartsRequest.getDefaultInstance(), ListCartsResponse::getCartsList)}.
+     */
+    public static <Q extends Message, P extends Message, R> Iterable<R> all(
+            Function<Q, P> list, Q request, Function<P, List<R>> items) {
+        return () -> new Pages<>(list, request, items);
+    }
+
+    /** Watches the carts of a filter or of names; all without either. */
     public Watch<CartChange> watchCarts(WatchCartsRequest request) {
         return new Watch<>(channel, connection::isShutdown, CartServiceGrpc.getWatchCartsMethod(), request);
     }
 
-    /** Follows customers, for ever. */
+    /**
+     * Watches one cart, or the open carts of an owner: after an order it continues with the owner's next cart. {@link
+     * Messages} has short ways to write the target.
+     */
+    public Watch<CartChange> watchCart(CartTarget target) {
+        return watchCart(WatchCartRequest.newBuilder().setTarget(target).build());
+    }
+
+    /** Watches one cart with the options of a request. */
+    public Watch<CartChange> watchCart(WatchCartRequest request) {
+        return new Watch<>(channel, connection::isShutdown, CartServiceGrpc.getWatchCartMethod(), request);
+    }
+
+    /** Watches the figures of the shop's open carts: at once, and whenever they change. */
+    public Figures watchCartFigures(WatchCartFiguresRequest request) {
+        return new Figures(channel, connection::isShutdown, request);
+    }
+
+    /** Watches customers as {@link #watchCarts} watches carts. */
     public Watch<CustomerChange> watchCustomers(WatchCustomersRequest request) {
         return new Watch<>(channel, connection::isShutdown, CustomerServiceGrpc.getWatchCustomersMethod(), request);
     }
 
-    /** Follows groups, for ever. */
+    /** Watches groups as {@link #watchCarts} watches carts. */
     public Watch<GroupChange> watchGroups(WatchGroupsRequest request) {
         return new Watch<>(channel, connection::isShutdown, GroupServiceGrpc.getWatchGroupsMethod(), request);
     }
@@ -199,15 +239,16 @@ public final class Clientela implements AutoCloseable {
     }
 
     private static Map<String, ?> serviceConfig() {
-        // gRPC says UNKNOWN of a call that meets a connection that is just breaking; the server never does.
+        // gRPC fails with UNKNOWN if a connection breaks at the beginning of a call; the server never does.
         Map<String, ?> retry = Map.of("maxAttempts", 5.0, "initialBackoff", "0.1s", "maxBackoff", "2s",
                 "backoffMultiplier", 2.0, "retryableStatusCodes", List.of("UNAVAILABLE", "UNKNOWN"));
         List<Map<String, String>> watches = new ArrayList<>();
         for (MethodDescriptor<?, ?> watch : List.of(CartServiceGrpc.getWatchCartsMethod(),
+                CartServiceGrpc.getWatchCartMethod(), CartServiceGrpc.getWatchCartFiguresMethod(),
                 CustomerServiceGrpc.getWatchCustomersMethod(), GroupServiceGrpc.getWatchGroupsMethod())) {
             watches.add(Map.of("service", watch.getServiceName(), "method", watch.getBareMethodName()));
         }
-        // A watch has waits of its own.
+        // A watch has retries of its own.
         return Map.of("methodConfig", List.of(Map.of("name", List.of(Map.of()), "retryPolicy", retry),
                 Map.of("name", watches)));
     }

@@ -16,14 +16,16 @@ import java.util.HashMap;
 import java.util.List;
 import java.util.Map;
 import java.util.Optional;
+import java.util.stream.Collectors;
 
 /**
- * Why the server refused, or could not be reached. As a {@link StatusRuntimeException} it also has code
- * and text.
+ * A call that failed. Decide by the code of {@link #getStatus} and by {@link #reason}, not by the text. The text has the
+ * reason, or the code if there is none, and every violation, or the message of the server if there are none.
  */
 public final class ClientelaException extends StatusRuntimeException {
     private static final long serialVersionUID = 1;
 
+    private final transient String text;
     private final transient ErrorInfo info;
     private final transient BadRequest violations;
     private final transient RetryInfo retry;
@@ -36,15 +38,36 @@ public final class ClientelaException extends StatusRuntimeException {
         info = detail(details, ErrorInfo.getDefaultInstance());
         violations = detail(details, BadRequest.getDefaultInstance());
         retry = detail(details, RetryInfo.getDefaultInstance());
+        String reason = info.getReason().isEmpty() ? status.getCode().name() : info.getReason();
+        text = reason + ": " + (violations.getFieldViolationsCount() == 0 ? status.getDescription()
+                : violations.getFieldViolationsList().stream()
+                        .map(field -> field.getField() + ": " + field.getDescription())
+                        .collect(Collectors.joining("; ")));
     }
 
-    /** Reads what a stub has thrown. */
+    /** The error of a client without a key, with the code and the reason that the server would give. */
+    static ClientelaException withoutKey() {
+        com.google.rpc.Status status = com.google.rpc.Status.newBuilder()
+                .setCode(Status.Code.UNAUTHENTICATED.value())
+                .setMessage("there is no API key: set one, or the environment variable CLIENTELA_API_KEY")
+                .addDetails(Any.pack(ErrorInfo.newBuilder().setReason(ErrorReason.KEY_MISSING.name()).build()))
+                .build();
+        return of(StatusProto.toStatusRuntimeException(status));
+    }
+
+    @Override
+    public String getMessage() {
+        // The field is not part of a serialized exception.
+        return text == null ? super.getMessage() : text;
+    }
+
+    /** Reads an exception that a stub has thrown. */
     public static ClientelaException of(StatusRuntimeException thrown) {
         return thrown instanceof ClientelaException read ? read
                 : new ClientelaException(thrown.getStatus(), thrown.getTrailers());
     }
 
-    /** What to switch on; unspecified if the server did not say, as when there is none. */
+    /** Returns the reason of the contract; unspecified if the server did not answer. */
     public ErrorReason reason() {
         try {
             return ErrorReason.valueOf(info.getReason());
@@ -54,17 +77,17 @@ public final class ClientelaException extends StatusRuntimeException {
         }
     }
 
-    /** What saves a read: {@code current_etag}, {@code open_cart} and the like. */
+    /** Returns values that belong to the reason, for example {@code current_etag}. */
     public Map<String, String> metadata() {
         return info.getMetadataMap();
     }
 
-    /** The fields that break their rules, all of them. */
+    /** Returns all fields of the request that break a rule. */
     public List<BadRequest.FieldViolation> violations() {
         return violations.getFieldViolationsList();
     }
 
-    /** When to try again, if the server said so. */
+    /** Returns how long to wait before the next attempt, if the server says so. */
     public Optional<Duration> retryAfter() {
         return retry.hasRetryDelay()
                 ? Optional.of(Duration.ofSeconds(

@@ -2,14 +2,18 @@ package dev.clientela;
 
 import dev.clientela.v1.SnapshotBegin;
 
-/** What a watch tells. */
+/**
+ * An event of a watch.
+ *
+ * @param <C> the type of the changes
+ */
 public sealed interface Event<C> {
-    /** A resource is there, has changed, is gone, or has left the filter: see its kind. */
+    /** A resource is new, has changed, was deleted, or has left the filter: see its kind. */
     record Changed<C>(C change) implements Event<C> {}
 
-    /** Forget what you know: all that is there follows. Also the first event. */
+    /** Discard all resources: a snapshot follows. Every watch without a resume token begins with it. */
     record Reset<C>(SnapshotBegin.Cause cause) implements Event<C> {}
 
-    /** Now you know all that is there. */
+    /** The snapshot is complete: the reader now has {@code count} resources. */
     record Ready<C>(long count) implements Event<C> {}
 }

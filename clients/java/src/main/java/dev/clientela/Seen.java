@@ -3,17 +3,17 @@ package dev.clientela;
 import java.util.HashMap;
 import java.util.Map;
 
-/** Which versions were told, so that what comes twice is told once. */
+/** The versions that a watch has yielded. It finds the changes that arrive twice. */
 final class Seen {
     private static final int GONE_MAX = 10_000;
 
     private final Map<String, Long> present = new HashMap<>();
-    // What is gone may come again only soon after a connection: that of long ago is let go.
+    // Only names that were removed lately can arrive again, after a new connection. Older ones are dropped.
     private Map<String, Long> gone = new HashMap<>();
     private Map<String, Long> goneBefore = new HashMap<>();
     private boolean whole;
 
-    /** A whole state follows: what is not known from then on never was. */
+    /** A snapshot follows: a name that is not known after it never existed. */
     void reset() {
         present.clear();
         gone.clear();
@@ -25,12 +25,12 @@ final class Seen {
         return present.size() + gone.size() + goneBefore.size();
     }
 
-    /** Whether a change is news. */
+    /** Records a change and returns whether the reader does not know it yet. */
     boolean admit(boolean upserted, String name, long version) {
         Long known = present.get(name);
         Long left = gone.getOrDefault(name, goneBefore.get(name));
         if (upserted) {
-            // The clock lets a resource leave and enter with the version that it has.
+            // A resource that leaves a filter because time goes by may enter it again with the same version.
             if (known != null ? version <= known : left != null && version < left) {
                 return false;
             }

@@ -7,9 +7,15 @@ import com.google.rpc.Code;
 import com.google.rpc.ErrorInfo;
 import dev.clientela.v1.Cart;
 import dev.clientela.v1.CartServiceGrpc;
+import dev.clientela.v1.CartTarget;
 import dev.clientela.v1.CreateCartRequest;
 import dev.clientela.v1.CustomerServiceGrpc;
 import dev.clientela.v1.GroupServiceGrpc;
+import dev.clientela.v1.ListCartsRequest;
+import dev.clientela.v1.ListCartsResponse;
+import dev.clientela.v1.WatchCartFiguresRequest;
+import dev.clientela.v1.WatchCartFiguresResponse;
+import dev.clientela.v1.WatchCartRequest;
 import dev.clientela.v1.WatchCartsRequest;
 import dev.clientela.v1.WatchCartsResponse;
 import dev.clientela.v1.WatchCustomersRequest;
@@ -41,8 +47,7 @@ import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
- * A server in the process that does what it was told to, one answer after the other, and a client of it.
- * Registered with a test it is there from the beginning of each to its end.
+ * A server in the process with scripted answers, and a client of it. Each test has one of its own.
  */
 final class Fake implements BeforeEachCallback, AfterEachCallback {
     /** An answer to a creation. */
@@ -57,6 +62,10 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
     final BlockingQueue<String> tokens = new LinkedBlockingQueue<>();
     final BlockingQueue<CreateCartRequest> creations = new LinkedBlockingQueue<>();
     final BlockingQueue<Metadata> headers = new LinkedBlockingQueue<>();
+    final BlockingQueue<CartTarget> targets = new LinkedBlockingQueue<>();
+    final BlockingQueue<ListCartsRequest> lists = new LinkedBlockingQueue<>();
+    /** The pages of ListCarts; after the last one it is refused. */
+    final BlockingQueue<ListCartsResponse> pages = new LinkedBlockingQueue<>();
     private final BlockingQueue<Consumer<StreamObserver<Message>>> streams = new LinkedBlockingQueue<>();
     private final BlockingQueue<Consumer<StreamObserver<Cart>>> answers = new LinkedBlockingQueue<>();
     private final String name = UUID.randomUUID().toString();
@@ -157,6 +166,30 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         @Override
         public void watchCarts(WatchCartsRequest request, StreamObserver<WatchCartsResponse> observer) {
             watch(request.getOptions(), observer);
+        }
+
+        @Override
+        public void watchCart(WatchCartRequest request, StreamObserver<WatchCartsResponse> observer) {
+            targets.add(request.getTarget());
+            watch(request.getOptions(), observer);
+        }
+
+        @Override
+        public void watchCartFigures(
+                WatchCartFiguresRequest request, StreamObserver<WatchCartFiguresResponse> observer) {
+            watch(WatchOptions.getDefaultInstance(), observer);
+        }
+
+        @Override
+        public void listCarts(ListCartsRequest request, StreamObserver<ListCartsResponse> observer) {
+            lists.add(request);
+            ListCartsResponse page = pages.poll();
+            if (page == null) {
+                observer.onError(refusal(Code.PERMISSION_DENIED, "ROLE_NOT_ALLOWED"));
+            } else {
+                observer.onNext(page);
+                observer.onCompleted();
+            }
         }
 
         @Override

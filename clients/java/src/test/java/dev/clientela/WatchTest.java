@@ -154,7 +154,7 @@ class WatchTest {
         List<String> told = Told.by(watch().silence(Duration.ofMillis(200)), 3);
 
         assertEquals(List.of("reset CAUSE_INITIAL", "reset CAUSE_INITIAL", "ready 0"), told);
-        assertEquals("the server is silent", connections.get(0).getDescription());
+        assertEquals("the server sent nothing for 0.2 s", connections.get(0).getDescription());
         assertTrue(connections.get(1).isOk());
     }
 
