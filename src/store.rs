@@ -62,7 +62,7 @@ pub use postgres::POSTGRES_CONNECTIONS;
 pub use purpose::{Purpose, holding, reading_lists};
 pub use seal::Sealer;
 pub use search::{SearchColumn, SearchTerms, index_text, joined_name};
-pub use tx::Tx;
+pub use tx::{Event, Held, Reaction, Reactions, Tx};
 pub use types::{Digests, Texts};
 
 use crate::clock::Clock;
@@ -101,7 +101,11 @@ impl Engine {
 /// An open store; cheap to clone, and all clones are one store. A clone may read by connections that are
 /// kept for a purpose: [`reserved_for`](Store::reserved_for).
 #[derive(Clone)]
-pub struct Store(Arc<Inner>, Option<Purpose>);
+pub struct Store {
+    inner: Arc<Inner>,
+    purpose: Option<Purpose>,
+    reactions: Arc<Reactions>,
+}
 
 struct Inner {
     engine: Engine,
@@ -208,67 +212,82 @@ impl Store {
             soundness,
             tasks,
         };
-        Ok(Self(Arc::new(inner), None))
+        Ok(Self {
+            inner: Arc::new(inner),
+            purpose: None,
+            reactions: Arc::default(),
+        })
     }
 
     /// The same store, with reads on connections that are kept for `purpose`.
     #[must_use]
     pub fn reserved_for(&self, purpose: Purpose) -> Self {
-        Self(Arc::clone(&self.0), Some(purpose))
+        Self {
+            purpose: Some(purpose),
+            ..self.clone()
+        }
+    }
+
+    /// Returns the same store with what areas do in the writes of others, in this order. Other clones of the store
+    /// do not have these reactions, so a program adds them before it hands the store on.
+    #[must_use]
+    pub fn reacting(self, reactions: Reactions) -> Self {
+        let reactions = Arc::new(reactions);
+        Self { reactions, ..self }
     }
 
     /// How many reads for `purpose` run at the same time.
     #[must_use]
     pub fn connections_for(&self, purpose: Purpose) -> usize {
-        self.0.readers.of(purpose).size()
+        self.inner.readers.of(purpose).size()
     }
 
     fn readers(&self) -> &Pool {
-        let purpose = self.1.unwrap_or_else(purpose::purpose_here);
-        self.0.readers.of(purpose)
+        let purpose = self.purpose.unwrap_or_else(purpose::purpose_here);
+        self.inner.readers.of(purpose)
     }
 
     /// Which engine this store lies in.
     #[must_use]
     pub fn engine(&self) -> Engine {
-        self.0.engine
+        self.inner.engine
     }
 
     /// The clock that the store was opened with.
     #[must_use]
     pub fn clock(&self) -> &Clock {
-        &self.0.clock
+        &self.inner.clock
     }
 
     /// What the store knows of itself.
     #[must_use]
     pub fn meta(&self) -> &StoreMeta {
-        &self.0.meta
+        &self.inner.meta
     }
 
     /// How many statements have been sent to the database, not counting begin and commit.
     #[must_use]
     pub fn statements(&self) -> u64 {
-        self.0.read_meter.statements() + self.written_statements()
+        self.inner.read_meter.statements() + self.written_statements()
     }
 
     /// How many of them belonged to writes, what a write reads included.
     #[must_use]
     pub fn written_statements(&self) -> u64 {
-        self.0.write_meter.statements()
+        self.inner.write_meter.statements()
     }
 
     /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
     /// another. A follower must also look by itself now and then: hints may be lost.
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
-        self.0.wake.anywhere()
+        self.inner.wake.anywhere()
     }
 
     /// How many hints of other replicas were heard.
     #[must_use]
     pub fn hints_heard(&self) -> u64 {
-        self.0.wake.hints()
+        self.inner.wake.hints()
     }
 
     /// Reads, each statement for itself.
@@ -393,7 +412,7 @@ impl Store {
     }
 
     fn may_read(&self) -> Result<()> {
-        match self.0.soundness.no_reads() {
+        match self.inner.soundness.no_reads() {
             Some(trouble) => Err(trouble.to_error()),
             None => Ok(()),
         }
@@ -409,12 +428,13 @@ impl Store {
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        if let Some(trouble) = self.0.soundness.no_writes() {
+        if let Some(trouble) = self.inner.soundness.no_writes() {
             return Err(trouble.to_error());
         }
-        match &self.0.writers {
+        let work = work.reacting(Arc::clone(&self.reactions));
+        match &self.inner.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
-            Writers::Postgres(_) if self.0.stop.is_cancelled() => {
+            Writers::Postgres(_) if self.inner.stop.is_cancelled() => {
                 return Err(Trouble::away("the store is closed").to_error());
             }
             Writers::Postgres(workshop) => workshop.submit(Box::new(work), job),
@@ -428,21 +448,21 @@ impl Store {
     /// Finishes the writes that were handed over, then closes all connections. Later calls are
     /// told that the store is not available.
     pub async fn close(&self) {
-        self.0.stop.cancel();
-        self.0.tasks.close();
-        self.0.tasks.wait().await;
-        match &self.0.writers {
+        self.inner.stop.cancel();
+        self.inner.tasks.close();
+        self.inner.tasks.wait().await;
+        match &self.inner.writers {
             Writers::Sqlite(writer) => {
                 // The readers first, so that the last connection to close can fold the log in.
-                self.0.readers.close().await;
+                self.inner.readers.close().await;
                 writer.close().await;
             }
             Writers::Postgres(workshop) => {
                 workshop.close().await;
-                self.0.readers.close().await;
+                self.inner.readers.close().await;
             }
         }
-        if let Some(canceller) = &self.0.canceller {
+        if let Some(canceller) = &self.inner.canceller {
             canceller.close().await;
         }
     }

@@ -34,7 +34,7 @@ impl Store {
         if store.engine() == Engine::Sqlite {
             let ping = store.read(|conn| ping(conn).boxed());
             return ping.await.map(|()| Condition {
-                writable: self.0.soundness.no_writes().is_none(),
+                writable: self.inner.soundness.no_writes().is_none(),
                 clock_ahead: 0,
             });
         }

@@ -21,6 +21,7 @@ mod ends;
 mod group;
 mod opening;
 mod parity;
+mod reactions;
 mod reads;
 mod writes;
 

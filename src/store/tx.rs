@@ -1,6 +1,11 @@
 //! A write in progress.
 
+mod reactions;
+
 use std::ops::{Deref, DerefMut};
+use std::sync::Arc;
+
+pub use reactions::{Event, Held, Reaction, Reactions};
 
 use super::conn::Conn;
 use super::error::StoreFault;
@@ -16,6 +21,7 @@ type Hook = Box<dyn FnOnce() + Send>;
 pub struct Tx {
     conn: Conn,
     held: Locks,
+    reactions: Arc<Reactions>,
     state: State,
 }
 
@@ -38,13 +44,15 @@ impl Tx {
         Self {
             conn,
             held: Locks::none(),
+            reactions: Arc::default(),
             state: State::default(),
         }
     }
 
     /// Readies the transaction for a closure that holds `locks`.
-    pub(super) fn hand_over(&mut self, locks: &Locks) {
+    pub(super) fn hand_over(&mut self, locks: &Locks, reactions: &Arc<Reactions>) {
         self.held.clone_from(locks);
+        self.reactions = Arc::clone(reactions);
         self.state = State::default();
     }
 

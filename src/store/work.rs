@@ -1,6 +1,7 @@
 //! One write as its engine sees it: a closure that can be run again, and where its answer goes.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -10,7 +11,7 @@ use tracing::Instrument as _;
 use super::error::{StoreFault, Trouble, outrun};
 use super::locks::Locks;
 use super::purpose::{self, Held};
-use super::tx::{State, Tx};
+use super::tx::{Reactions, State, Tx};
 use crate::error::{Error, Result};
 use crate::telemetry;
 
@@ -58,6 +59,7 @@ pub(super) struct Closure<T, D, F> {
     locks: Locks,
     data: D,
     run: F,
+    reactions: Arc<Reactions>,
     rehearsal: bool,
     span: tracing::Span,
     /// What its call gives back only when the write has ended.
@@ -76,6 +78,7 @@ impl<T, D, F> Closure<T, D, F> {
             locks,
             data,
             run,
+            reactions: Arc::default(),
             rehearsal: false,
             span: tracing::Span::current(),
             _held: purpose::held_here(),
@@ -92,6 +95,11 @@ impl<T, D, F> Closure<T, D, F> {
     pub(super) fn rehearsing(mut self) -> Self {
         self.rehearsal = true;
         self
+    }
+
+    /// The same write, with what areas do in it.
+    pub(super) fn reacting(self, reactions: Arc<Reactions>) -> Self {
+        Self { reactions, ..self }
     }
 
     /// Judges one run by what it answered and what it left.
@@ -159,7 +167,7 @@ where
 
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran> {
         Box::pin(async move {
-            tx.hand_over(&self.locks);
+            tx.hand_over(&self.locks, &self.reactions);
             let outcome = {
                 let (run, data, lent) = (&self.run, &self.data, &mut *tx);
                 let begin = move || {
