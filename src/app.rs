@@ -10,20 +10,29 @@ use tokio_util::sync::CancellationToken;
 use tonic::service::Routes;
 
 use crate::access::{AccessLayer, Keys};
+use crate::area::{Area, Parts};
 use crate::clock::Clock;
 use crate::feed::{Feed, FeedSettings, Plant};
 use crate::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
-use crate::proto::server::{
-    admin_service_server::AdminServiceServer, cart_service_server::CartServiceServer,
-    customer_service_server::CustomerServiceServer, group_service_server::GroupServiceServer,
-    operation_service_server::OperationServiceServer,
-};
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, Purpose, Store, StoreConfig};
 use crate::{carts, customers, groups, limits, operations, shops};
+
+/// The areas of the program, each above those that it imports. What a lower area needs of a higher one is handed in
+/// here.
+fn areas() -> Area {
+    let areas = [
+        shops::area(),
+        groups::area(customers::Members),
+        customers::area(),
+        carts::area(),
+        operations::area(),
+    ];
+    areas.into_iter().fold(Area::default(), Area::and)
+}
 
 /// How a program is set up.
 #[derive(Clone)]
@@ -68,11 +77,8 @@ impl Options {
 
 /// A program that has started and can serve.
 pub struct Program {
-    store: Store,
-    feed: Feed,
-    keys: Keys,
-    passwords: Passwords,
-    numbers: Numbers,
+    area: Area,
+    parts: Parts,
     options: Options,
     first_keys: Option<shops::Keys>,
     hold: Hold,
@@ -104,12 +110,19 @@ impl Program {
         let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());
-        Ok(Self {
+        let area = areas()
+            .handler(Compact::to(options.feed_limits).held_by(hold.clone()))
+            .upkeep(hold.clone());
+        let parts = Parts {
             store,
             feed,
             keys,
             passwords,
             numbers,
+        };
+        Ok(Self {
+            area,
+            parts,
             options,
             first_keys,
             hold,
@@ -126,13 +139,13 @@ impl Program {
     /// The database, for benchmarks and tests.
     #[must_use]
     pub fn store(&self) -> &Store {
-        &self.store
+        &self.parts.store
     }
 
     /// The feed, for benchmarks and tests.
     #[must_use]
     pub fn feed(&self) -> &Feed {
-        &self.feed
+        &self.parts.feed
     }
 
     /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
@@ -146,21 +159,21 @@ impl Program {
         let mut tasks = JoinSet::new();
         tasks.spawn(server::watch_readiness(
             Health(reporter),
-            self.store.clone(),
+            self.parts.store.clone(),
             self.stop.clone(),
         ));
         let work = self.background_work();
-        let store = self.store.reserved_for(Purpose::Jobs);
+        let store = self.parts.store.reserved_for(Purpose::Jobs);
         tasks.spawn(work.run(store, self.stop.clone()));
         tasks.spawn(pass_on(stop, self.stop.clone()));
         let layer = AccessLayer::new(
-            self.keys.clone(),
-            self.store.meta().secret(),
-            self.feed.clone(),
+            self.parts.keys.clone(),
+            self.parts.store.meta().secret(),
+            self.parts.feed.clone(),
             self.options.open_reflection,
         );
         let grpc = self
-            .services()
+            .routes()
             .add_service(health)
             .into_axum_router()
             .layer(layer);
@@ -183,39 +196,18 @@ impl Program {
         while let Some(ended) = tasks.join_next().await {
             outcome = outcome.and(ended.context("a background task panicked"));
         }
-        // A store that cannot be written has been reported by others.
-        let (visits, noted) = (
-            customers::visits::flush(&self.store).await,
-            self.hold.note(&self.store).await,
-        );
-        if let Err(error) = visits.and(noted) {
-            tracing::debug!(%error, "the last notes of this process were not written");
+        for upkeep in &self.area.upkeep {
+            // A store that cannot be written has been reported by others.
+            if let Err(error) = upkeep.finish(&self.parts.store).await {
+                tracing::debug!(%error, "the last notes of this process were not written");
+            }
         }
-        self.store.close().await;
+        self.parts.store.close().await;
         outcome
     }
 
     /// The services of the contract, and reflection.
-    fn services(&self) -> Routes {
-        let store = &self.store;
-        let shops = shops::Service::new(store.clone(), self.keys.clone());
-        let customers = customers::Service::new(
-            store.clone(),
-            self.feed.clone(),
-            self.passwords.clone(),
-            self.numbers.clone(),
-        );
-        let groups = groups::Service::new(store.clone(), self.feed.clone(), customers::Members);
-        let carts = carts::Service::new(store.clone(), self.feed.clone(), self.numbers.clone());
-        let operations = operations::Service::new(store.clone(), self.feed.clone());
-        let (request, response) = (limits::REQUEST_BYTES_MAX, limits::RESPONSE_BYTES_MAX);
-        macro_rules! bounded {
-            ($server:ident, $service:expr) => {
-                $server::new($service)
-                    .max_decoding_message_size(request)
-                    .max_encoding_message_size(response)
-            };
-        }
+    fn routes(&self) -> Routes {
         let reflection = || {
             tonic_reflection::server::Builder::configure()
                 .register_encoded_file_descriptor_set(DESCRIPTORS)
@@ -224,36 +216,25 @@ impl Program {
                 .register_encoded_file_descriptor_set(tonic_types::pb::FILE_DESCRIPTOR_SET)
         };
         let resolves = "the descriptors of the build resolve";
-        Routes::new(bounded!(AdminServiceServer, shops))
-            .add_service(bounded!(CustomerServiceServer, customers))
-            .add_service(bounded!(GroupServiceServer, groups))
-            .add_service(bounded!(CartServiceServer, carts))
-            .add_service(bounded!(OperationServiceServer, operations))
+        self.area
+            .routes(&self.parts)
             .add_service(reflection().build_v1().expect(resolves))
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
 
     /// Everything that is done without a call waiting for it.
     fn background_work(&self) -> Jobs {
-        let compact = Compact::to(self.options.feed_limits).held_by(self.hold.clone());
-        let purge = Purge::new()
-            .held_by(self.hold.clone())
-            .with(carts::jobs::ExpiredCarts)
-            .with(carts::USED_LINKS);
-        Jobs::new(self.options.jobs.clone())
-            .with(compact)
-            .with(purge)
-            .with(customers::DeleteGroup)
-            .with(customers::ExpireMemberships)
-            .with_upkeep(self.hold.clone())
-            .with_upkeep(customers::visits::Flush)
-            .with_upkeep(groups::FoldCounts::default())
-            .with_upkeep(carts::leases::EndLeases::default())
-            .with(carts::jobs::AbandonCarts)
-            .with(carts::jobs::RepriceCarts)
-            .with(carts::jobs::RefreshCustomer)
-            .with(carts::jobs::DeleteCustomerCarts)
-            .with(customers::Reindex)
+        let Area {
+            handlers,
+            sweepers,
+            upkeep,
+            ..
+        } = &self.area;
+        let purge = Purge::new().held_by(self.hold.clone());
+        let purge = sweepers.iter().cloned().fold(purge, Purge::with_shared);
+        let jobs = Jobs::new(self.options.jobs.clone()).with(purge);
+        let jobs = handlers.iter().cloned().fold(jobs, Jobs::with_shared);
+        upkeep.iter().cloned().fold(jobs, Jobs::with_shared_upkeep)
     }
 }
 
@@ -261,5 +242,25 @@ async fn pass_on(from: CancellationToken, to: CancellationToken) {
     tokio::select! {
         () = from.cancelled() => to.cancel(),
         () = to.cancelled() => {}
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::jobs::JobKind;
+
+    #[test]
+    fn every_kind_of_job_has_one_handler() {
+        let own = [JobKind::Compact, JobKind::Purge].map(JobKind::number);
+        let handlers = areas().handlers;
+        let mut kinds: Vec<i64> = handlers
+            .iter()
+            .map(|handler| handler.kind().number())
+            .collect();
+        kinds.extend(own);
+        kinds.sort_unstable();
+
+        assert_eq!(kinds, JobKind::ALL.map(JobKind::number));
     }
 }

@@ -7,8 +7,8 @@
 mod convert;
 mod edit;
 mod figures;
-pub mod jobs;
-pub mod leases;
+mod jobs;
+mod leases;
 mod links;
 mod merging;
 mod model;
@@ -22,19 +22,39 @@ mod targets;
 mod work;
 
 pub use links::USED_LINKS;
-pub use rpc::Service;
 pub use schema::TABLE;
 
+use crate::area::{Area, bounded};
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::feed;
 use crate::proto::pb::cart_cause;
+use crate::proto::server::cart_service_server::CartServiceServer;
 use crate::store::{Engine, StoreMeta, Tx};
 use edit::Cause;
 use model::Owner;
+use rpc::Service;
 use sql::{Herd, Key, Query};
 use targets::{Visitors, lock};
 use work::{Act, Work};
+
+/// The carts as a part of the program.
+#[must_use]
+pub fn area() -> Area {
+    Area::default()
+        .service(|parts, routes| {
+            let (store, feed) = (parts.store.clone(), parts.feed.clone());
+            let service = Service::new(store, feed, parts.numbers.clone());
+            routes.add_service(bounded!(CartServiceServer, service))
+        })
+        .handler(jobs::AbandonCarts)
+        .handler(jobs::RepriceCarts)
+        .handler(jobs::RefreshCustomer)
+        .handler(jobs::DeleteCustomerCarts)
+        .sweeper(jobs::ExpiredCarts)
+        .sweeper(USED_LINKS)
+        .upkeep(leases::EndLeases::default())
+}
 
 /// Carts in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(3);

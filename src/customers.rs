@@ -20,20 +20,45 @@ mod write;
 
 pub use convert::{COLLECTION, id_of, message, name};
 pub use fields::TABLE;
-pub use members::{DeleteGroup, ExpireMemberships, Members};
+pub use members::Members;
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
 pub use reindex::{INDEX_VERSION, Reindex, reorder};
-pub use rpc::Service;
 pub use sql::INDEX_NOTED;
 pub use write::lock;
 
+use members::{DeleteGroup, ExpireMemberships};
+use rpc::Service;
+
 use crate::{
+    area::{Area, Parts, bounded},
     caller::Caller,
     error::{Error, Result},
     feed, groups,
-    proto::pb,
+    proto::{pb, server::customer_service_server::CustomerServiceServer},
     store::{Conn, Tx},
 };
+
+/// The customers as a part of the program.
+#[must_use]
+pub fn area() -> Area {
+    Area::default()
+        .service(|parts, routes| {
+            let Parts {
+                store,
+                feed,
+                passwords,
+                numbers,
+                ..
+            } = parts;
+            let (store, feed) = (store.clone(), feed.clone());
+            let service = Service::new(store, feed, passwords.clone(), numbers.clone());
+            routes.add_service(bounded!(CustomerServiceServer, service))
+        })
+        .handler(DeleteGroup)
+        .handler(ExpireMemberships)
+        .handler(Reindex)
+        .upkeep(visits::Flush)
+}
 
 /// Customers in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(1);

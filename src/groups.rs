@@ -15,26 +15,43 @@ mod special;
 mod sql;
 
 use std::collections::HashMap;
+use std::sync::Arc;
 
 use tonic::Code;
 
-pub use counts::FoldCounts;
+use counts::FoldCounts;
 pub use fields::TABLE;
 pub(crate) use model::required_id;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
-pub use rpc::{Members, Service};
+pub use rpc::Members;
+use rpc::Service;
 pub use special::{hold_special, insert_special, locks_of_special, repoint};
 pub(crate) use sql::forget_count;
 
+use crate::area::{Area, bounded};
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::feed;
 use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::{self, ErrorReason, customer::AccountType};
+use crate::proto::server::group_service_server::GroupServiceServer;
 use crate::resource;
 use crate::store::{Conn, LockKey, Tx};
+
+/// The groups as a part of the program. The area of the customers provides `members`.
+#[must_use]
+pub fn area(members: impl Members) -> Area {
+    let members: Arc<dyn Members> = Arc::new(members);
+    Area::default()
+        .service(move |parts, routes| {
+            let (store, feed) = (parts.store.clone(), parts.feed.clone());
+            let service = Service::new(store, feed, Arc::clone(&members));
+            routes.add_service(bounded!(GroupServiceServer, service))
+        })
+        .upkeep(FoldCounts::default())
+}
 
 /// Groups in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(2);

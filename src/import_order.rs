@@ -14,7 +14,7 @@ const AREAS: &str = "
     proto limits format ids collation clock config telemetry error revision quota connection
     caller contract mask passwords
     filter attributes store epochs numbers
-    feed jobs resource access
+    feed jobs resource access area
     shops groups customers carts operations
     monitor server app cli";
 

@@ -4,6 +4,7 @@
 
 pub mod access;
 pub mod app;
+pub mod area;
 pub mod attributes;
 pub mod caller;
 pub mod carts;

@@ -7,10 +7,20 @@ mod read;
 mod rpc;
 mod watch;
 
-pub use rpc::Service;
-
+use crate::area::{Area, bounded};
 use crate::feed;
 use crate::jobs::JobState;
+use crate::proto::server::operation_service_server::OperationServiceServer;
+use rpc::Service;
+
+/// The operations as a part of the program.
+#[must_use]
+pub fn area() -> Area {
+    Area::default().service(|parts, routes| {
+        let service = Service::new(parts.store.clone(), parts.feed.clone());
+        routes.add_service(bounded!(OperationServiceServer, service))
+    })
+}
 
 /// Operations in the change log.
 const KIND: feed::Kind = feed::Kind::new(9);

@@ -13,11 +13,22 @@ pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
 pub use model::{NewCustomerState, ReRegistration, Settings, Shop, ShopDoc, Specials};
 pub use rpc::Service;
 
+use crate::area::{Area, bounded};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change};
+use crate::proto::server::admin_service_server::AdminServiceServer;
 use crate::store::{Conn, LockKey, Tx};
 use crate::{customers, groups};
+
+/// The shops as a part of the program.
+#[must_use]
+pub fn area() -> Area {
+    Area::default().service(|parts, routes| {
+        let service = Service::new(parts.store.clone(), parts.keys.clone());
+        routes.add_service(bounded!(AdminServiceServer, service))
+    })
+}
 
 /// Shops in the change log.
 const KIND: feed::Kind = feed::Kind::new(6);

@@ -101,6 +101,10 @@ impl Upkeep for Flush {
     fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
         flush(store).boxed()
     }
+
+    fn finish<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
+        flush(store).boxed()
+    }
 }
 
 /// Writes what is gathered. What cannot be written now is gathered again.

@@ -61,11 +61,11 @@ pub struct Service {
 impl Service {
     /// The service over a store and its feed, with the area that changes members.
     #[must_use]
-    pub fn new(store: Store, feed: Feed, members: impl Members) -> Self {
+    pub fn new(store: Store, feed: Feed, members: Arc<dyn Members>) -> Self {
         Self {
             store,
             feed,
-            members: Arc::new(members),
+            members,
         }
     }
 

@@ -74,4 +74,9 @@ pub trait Upkeep: Send + Sync + 'static {
 
     /// Does it once.
     fn run<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>>;
+
+    /// Does what is left when the process ends, after its last call and before the store is closed.
+    fn finish<'a>(&'a self, _store: &'a Store) -> BoxFuture<'a, Result<()>> {
+        Box::pin(async { Ok(()) })
+    }
 }

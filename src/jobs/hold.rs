@@ -96,11 +96,8 @@ impl Hold {
         Ok(left.is_some())
     }
 
-    /// Writes the present time down, as the last one of this process. At the end of the program.
-    ///
-    /// # Errors
-    /// When the store cannot be written.
-    pub async fn note(&self, store: &Store) -> Result<()> {
+    /// Writes the present time down, as the last one of this process.
+    async fn note(&self, store: &Store) -> Result<()> {
         self.look(store);
         let now = store.clock().now();
         let until = self.state().until;
@@ -168,6 +165,10 @@ impl Upkeep for Hold {
             }
         }
         .boxed()
+    }
+
+    fn finish<'a>(&'a self, store: &'a Store) -> BoxFuture<'a, Result<()>> {
+        self.note(store).boxed()
     }
 }
 

@@ -50,8 +50,14 @@ impl Purge {
 
     /// Adds a sweeper.
     #[must_use]
-    pub fn with(mut self, sweeper: impl Sweeper) -> Self {
-        self.sweepers.push(Arc::new(sweeper));
+    pub fn with(self, sweeper: impl Sweeper) -> Self {
+        self.with_shared(Arc::new(sweeper))
+    }
+
+    /// Adds a sweeper that others have, too.
+    #[must_use]
+    pub fn with_shared(mut self, sweeper: Arc<dyn Sweeper>) -> Self {
+        self.sweepers.push(sweeper);
         self
     }
 }

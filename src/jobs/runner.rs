@@ -75,21 +75,33 @@ impl Jobs {
 
     /// Adds a handler.
     #[must_use]
-    pub fn with(mut self, handler: impl Handler) -> Self {
+    pub fn with(self, handler: impl Handler) -> Self {
+        self.with_shared(Arc::new(handler))
+    }
+
+    /// Adds a handler that others have, too.
+    #[must_use]
+    pub fn with_shared(mut self, handler: Arc<dyn Handler>) -> Self {
         debug_assert!(
             self.handlers
                 .iter()
                 .all(|other| other.kind() != handler.kind()),
             "one handler per kind of work"
         );
-        self.handlers.push(Arc::new(handler));
+        self.handlers.push(handler);
         self
     }
 
     /// Adds housekeeping.
     #[must_use]
-    pub fn with_upkeep(mut self, upkeep: impl Upkeep) -> Self {
-        self.upkeep.push(Arc::new(upkeep));
+    pub fn with_upkeep(self, upkeep: impl Upkeep) -> Self {
+        self.with_shared_upkeep(Arc::new(upkeep))
+    }
+
+    /// Adds housekeeping that others have, too.
+    #[must_use]
+    pub fn with_shared_upkeep(mut self, upkeep: Arc<dyn Upkeep>) -> Self {
+        self.upkeep.push(upkeep);
         self
     }
 
