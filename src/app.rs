@@ -18,20 +18,35 @@ use crate::numbers::Numbers;
 use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::server::{self, Health, ServerSettings};
-use crate::store::{DatabaseUrl, Purpose, Store, StoreConfig};
+use crate::store::{DatabaseUrl, OpenError, Purpose, Store, StoreConfig, StoreMeta};
 use crate::{carts, customers, groups, limits, operations, shops};
 
 /// The areas of the program, each above those that it imports. What a lower area needs of a higher one is handed in
 /// here.
-fn areas() -> Area {
+fn areas(meta: &StoreMeta) -> Area {
     let areas = [
-        shops::area(),
+        shops::area(groups::Hidden),
         groups::area(customers::Members),
         customers::area(),
-        carts::area(),
+        carts::area(meta),
         operations::area(),
     ];
     areas.into_iter().fold(Area::default(), Area::and)
+}
+
+/// Opens a store without serving it. Its writes have all their effects.
+///
+/// # Errors
+/// Each [`OpenError`] says what the operator can do.
+pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Store, OpenError> {
+    Ok(open_with_areas(config, clock).await?.0)
+}
+
+async fn open_with_areas(config: &StoreConfig, clock: Clock) -> Result<(Store, Area), OpenError> {
+    let store = Store::open(config, clock).await?;
+    let mut area = areas(store.meta());
+    let reactions = std::mem::take(&mut area.reactions);
+    Ok((store.reacting(reactions), area))
 }
 
 /// How a program is set up.
@@ -102,7 +117,7 @@ impl Program {
     /// As [`start`](Self::start).
     pub async fn start_faulty(options: Options, plant: Plant) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
-        let store = Store::open(&options.store, options.clock.clone()).await?;
+        let (store, area) = open_with_areas(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
         let hold = Hold::begin(&store).await?;
         let feed =
@@ -110,7 +125,7 @@ impl Program {
         let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());
-        let area = areas()
+        let area = area
             .handler(Compact::to(options.feed_limits).held_by(hold.clone()))
             .upkeep(hold.clone());
         let parts = Parts {
@@ -250,10 +265,13 @@ mod tests {
     use super::*;
     use crate::jobs::JobKind;
 
-    #[test]
-    fn every_kind_of_job_has_one_handler() {
+    #[tokio::test]
+    async fn every_kind_of_job_has_one_handler() {
+        let folder = tempfile::tempdir().expect("a folder can be made");
+        let config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
+        let opened = open_with_areas(&config, Clock::system()).await;
+        let handlers = opened.expect("a new store opens").1.handlers;
         let own = [JobKind::Compact, JobKind::Purge].map(JobKind::number);
-        let handlers = areas().handlers;
         let mut kinds: Vec<i64> = handlers
             .iter()
             .map(|handler| handler.kind().number())

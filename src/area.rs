@@ -1,4 +1,4 @@
-//! An area as a part of the program: its services and its background work.
+//! An area as a part of the program: its services, its background work, and its reactions to writes of lower areas.
 //!
 //! Each area has a function `area` that returns an [`Area`]. `app.rs` joins them, and hands a lower area what it needs
 //! of a higher one.
@@ -12,7 +12,7 @@ use crate::feed::Feed;
 use crate::jobs::{Handler, Sweeper, Upkeep};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
-use crate::store::Store;
+use crate::store::{Reaction, Reactions, Store};
 
 /// The parts of the program that the services of all areas share.
 pub struct Parts {
@@ -31,7 +31,7 @@ pub struct Parts {
 /// Adds a service to those that are served.
 pub type AddService = Box<dyn Fn(&Parts, Routes) -> Routes + Send + Sync>;
 
-/// The services and the background work of an area, or of several joined ones.
+/// The services, background work and reactions of an area, or of several joined ones.
 #[derive(Default)]
 pub struct Area {
     /// The services of the contract.
@@ -42,6 +42,8 @@ pub struct Area {
     pub sweepers: Vec<Arc<dyn Sweeper>>,
     /// Housekeeping that recurs.
     pub upkeep: Vec<Arc<dyn Upkeep>>,
+    /// Reactions to writes of lower areas, in the order in which they run.
+    pub reactions: Reactions,
 }
 
 impl Area {
@@ -76,6 +78,13 @@ impl Area {
         self
     }
 
+    /// Adds a reaction to an event of a lower area.
+    #[must_use]
+    pub fn reaction<E: 'static>(mut self, reaction: impl Reaction<E>) -> Self {
+        self.reactions.add(reaction);
+        self
+    }
+
     /// Joins two areas; what `other` adds comes behind.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
@@ -83,6 +92,7 @@ impl Area {
         self.handlers.extend(other.handlers);
         self.sweepers.extend(other.sweepers);
         self.upkeep.extend(other.upkeep);
+        self.reactions.extend(other.reactions);
         self
     }
 

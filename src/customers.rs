@@ -1,8 +1,9 @@
 //! Customers: accounts, guests and staff, with their addresses, titles and passwords.
 //!
 //! The face for the other areas: [`load`] and what is read of a customer, [`regroup`] for the groups
-//! that others decide, [`visits`], and what a new shop begins with ([`titles`]). Invariant: a
-//! customer that is not deleted has at least one group, and its default group is one of them.
+//! that others decide, and [`visits`]. Higher areas react to a [`Customer`] that is made or changed, and to a
+//! [`Registration`]. Invariant: a customer that is not deleted has at least one group, and its default group is one
+//! of them.
 
 mod addresses;
 mod cache;
@@ -14,7 +15,7 @@ mod model;
 mod reindex;
 mod rpc;
 mod sql;
-pub mod titles;
+mod titles;
 pub mod visits;
 mod write;
 
@@ -22,12 +23,13 @@ pub use convert::{COLLECTION, id_of, message, name};
 pub use fields::TABLE;
 pub use members::Members;
 pub use model::{AccountType, Address, Consent, Customer, Kind, Money, Risk, State, Summary};
-pub use reindex::{INDEX_VERSION, Reindex, reorder};
 pub use sql::INDEX_NOTED;
 pub use write::lock;
 
 use members::{DeleteGroup, ExpireMemberships};
+use reindex::{Order, Reindex};
 use rpc::Service;
+use titles::DefaultTitles;
 
 use crate::{
     area::{Area, Parts, bounded},
@@ -58,6 +60,8 @@ pub fn area() -> Area {
         .handler(ExpireMemberships)
         .handler(Reindex)
         .upkeep(visits::Flush)
+        .reaction(DefaultTitles)
+        .reaction(Order)
 }
 
 /// Customers in the change log.
@@ -66,6 +70,15 @@ pub const KIND: feed::Kind = feed::Kind::new(1);
 const ADDRESS: feed::Kind = feed::Kind::new(4);
 /// Titles in the change log.
 const TITLE: feed::Kind = feed::Kind::new(5);
+
+/// A new customer, as an event for higher areas that can prepare for it. The event of the [`Customer`] itself comes
+/// before it.
+pub struct Registration {
+    /// The id of the customer.
+    pub customer: String,
+    /// The token of the visitor who becomes the customer; empty if there is none.
+    pub visitor: String,
+}
 
 /// A customer, deleted or not; None if there is none of this id.
 ///

@@ -19,15 +19,13 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-use counts::FoldCounts;
 pub use fields::TABLE;
 pub(crate) use model::required_id;
 pub use model::{
     Audience, COLLECTION, Group, PriceDisplay, Special, State, id_of, name, next_default,
 };
 pub use rpc::Members;
-use rpc::Service;
-pub use special::{hold_special, insert_special, locks_of_special, repoint};
+pub use special::Hidden;
 pub(crate) use sql::forget_count;
 
 use crate::area::{Area, bounded};
@@ -39,6 +37,9 @@ use crate::proto::pb::{self, ErrorReason, customer::AccountType};
 use crate::proto::server::group_service_server::GroupServiceServer;
 use crate::resource;
 use crate::store::{Conn, LockKey, Tx};
+use counts::FoldCounts;
+use rpc::Service;
+use special::SpecialGroups;
 
 /// The groups as a part of the program. The area of the customers provides `members`.
 #[must_use]
@@ -51,6 +52,7 @@ pub fn area(members: impl Members) -> Area {
             routes.add_service(bounded!(GroupServiceServer, service))
         })
         .upkeep(FoldCounts::default())
+        .reaction(SpecialGroups)
 }
 
 /// Groups in the change log.
@@ -116,17 +118,8 @@ fn not_for_account(group: &str, account_type: AccountType) -> Error {
     .with("account_type", account_type.as_str_name())
 }
 
-/// Returns the groups among `ids` that storefronts may be shown: they exist at this moment and are not
-/// hidden. A group that was deleted is not known to have been visible, so it is left out.
-///
-/// # Errors
-/// The database's.
-pub async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<String>> {
-    sql::visible(conn, shop, ids).await
-}
-
 /// Whether the caller sees hidden groups. Keys that are only storefronts do not: they are shown a group
-/// only while it is known to be [`visible`].
+/// only while it is known to be visible: a deleted group is not.
 #[must_use]
 pub fn sees_hidden(caller: &Caller) -> bool {
     use pb::Role;

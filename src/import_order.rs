@@ -18,49 +18,9 @@ const AREAS: &str = "
     shops groups customers carts operations
     monitor server app cli";
 
-/// Imports that still lead upwards: the file, the higher area, and the reason. The list may only become shorter.
-const UPWARD: &[(&str, &str, &str)] = &[
-    (
-        "customers/rpc/create.rs",
-        "carts",
-        "a registration adopts the visitor's cart in its own transaction",
-    ),
-    (
-        "customers/write.rs",
-        "carts",
-        "a changed customer has its open carts refreshed, if it may have one",
-    ),
-    (
-        "shops.rs",
-        "groups",
-        "a new shop begins with the special groups",
-    ),
-    (
-        "shops.rs",
-        "customers",
-        "a new shop begins with the default titles",
-    ),
-    (
-        "shops/sql.rs",
-        "customers",
-        "a new shop has no customers yet, so their index is of this version",
-    ),
-    (
-        "shops/rpc.rs",
-        "groups",
-        "new settings may name other special groups, and some callers are not shown hidden ones",
-    ),
-    (
-        "shops/rpc.rs",
-        "customers",
-        "another language of the shop orders its customers anew",
-    ),
-];
-
-/// Each import that breaks the order of `areas`, and each entry of `upward` that is not needed any more.
-fn breaches(program: &Crate, areas: &str, upward: &[(&str, &str, &str)]) -> Vec<String> {
+/// Each import that breaks the order of `areas`.
+fn breaches(program: &Crate, areas: &str) -> Vec<String> {
     let place = |area: &str| areas.split_whitespace().position(|other| other == area);
-    let mut needed = BTreeSet::new();
     let mut breaches = Vec::new();
     for (file, homes) in program.edges() {
         let (name, area) = (file_name(file), &file[0]);
@@ -72,24 +32,10 @@ fn breaches(program: &Crate, areas: &str, upward: &[(&str, &str, &str)]) -> Vec<
         }
         let higher = homes.iter().map(|home| &home[0]);
         let higher: BTreeSet<&String> = higher.filter(|other| place(other) > place(area)).collect();
-        for other in higher {
-            let is_known =
-                |(from, to, _): &&(&str, &str, &str)| *from == name && *to == other.as_str();
-            if upward.iter().any(|entry| is_known(&entry)) {
-                needed.insert((name.clone(), other.clone()));
-            } else {
-                breaches.push(format!(
-                    "src/{name} imports {other}, which lies above {area}"
-                ));
-            }
-        }
-    }
-    for (file, area, _) in upward {
-        if !needed.contains(&((*file).to_owned(), (*area).to_owned())) {
-            breaches.push(format!(
-                "src/{file} does not import {area} any more: take the entry out of UPWARD"
-            ));
-        }
+        let told = higher
+            .iter()
+            .map(|other| format!("src/{name} imports {other}, which lies above {area}"));
+        breaches.extend(told);
     }
     breaches
 }
@@ -139,7 +85,7 @@ fn program<const N: usize>(files: [(&str, &str); N]) -> Crate {
 
 #[test]
 fn no_area_imports_a_higher_one() {
-    let breaches = breaches(&Crate::of_this_program(), AREAS, UPWARD);
+    let breaches = breaches(&Crate::of_this_program(), AREAS);
 
     assert!(breaches.is_empty(), "{}", breaches.join("\n"));
 }
@@ -161,7 +107,7 @@ fn an_import_of_a_higher_area_is_found_however_it_is_written() {
         "fn one() { tell!(\"{}\", crate::carts::COUNT); }",
         "mod tests { use super::super::carts::Cart; }",
     ] {
-        let found = breaches(&program([("shops.rs", text), higher]), "shops carts", &[]);
+        let found = breaches(&program([("shops.rs", text), higher]), "shops carts");
 
         assert_eq!(
             found,
@@ -174,30 +120,16 @@ fn an_import_of_a_higher_area_is_found_however_it_is_written() {
         "const NAME: &str = \"crate::carts::Cart\";",
         "use other::carts::Cart;",
     ] {
-        let found = breaches(&program([("shops.rs", text), higher]), "shops carts", &[]);
+        let found = breaches(&program([("shops.rs", text), higher]), "shops carts");
 
         assert!(found.is_empty(), "{text}");
     }
 }
 
 #[test]
-fn a_known_import_upwards_is_let_pass_only_while_it_is_there() {
-    let known = [("shops.rs", "carts", "for a reason")];
-    let carts = ("carts.rs", "");
-    let there = program([("shops.rs", "use crate::carts;"), carts]);
-    let gone = program([("shops.rs", ""), carts]);
-
-    assert!(breaches(&there, "shops carts", &known).is_empty());
-    assert_eq!(
-        breaches(&gone, "shops carts", &known),
-        ["src/shops.rs does not import carts any more: take the entry out of UPWARD"]
-    );
-}
-
-#[test]
 fn a_new_area_needs_its_place() {
     assert_eq!(
-        breaches(&program([("orders/sql.rs", "")]), "shops carts", &[]),
+        breaches(&program([("orders/sql.rs", "")]), "shops carts"),
         ["src/orders/sql.rs is in no area: give orders its place in AREAS"]
     );
 }

@@ -1,7 +1,8 @@
 //! Shops: the scopes in which customers are shared, their settings, and the keys that open them.
 //!
 //! The face for the other areas: a shop's [`settings`]; and for the start of the program,
-//! [`first_start()`].
+//! [`first_start()`]. What a new shop begins with, and what follows from new settings, are reactions of the higher
+//! areas to a [`Shop`] that is made or changed.
 
 mod convert;
 mod first_start;
@@ -11,21 +12,24 @@ mod sql;
 
 pub use first_start::{FirstStartError, KEYS_FILE, Keys, first_start};
 pub use model::{NewCustomerState, ReRegistration, Settings, Shop, ShopDoc, Specials};
-pub use rpc::Service;
+pub use rpc::{HideGroups, Service};
+
+use std::sync::Arc;
 
 use crate::area::{Area, bounded};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change};
 use crate::proto::server::admin_service_server::AdminServiceServer;
-use crate::store::{Conn, LockKey, Tx};
-use crate::{customers, groups};
+use crate::store::{Conn, Event, LockKey, Tx};
 
-/// The shops as a part of the program.
+/// The shops as a part of the program. The area of the groups provides `hidden`.
 #[must_use]
-pub fn area() -> Area {
-    Area::default().service(|parts, routes| {
-        let service = Service::new(parts.store.clone(), parts.keys.clone());
+pub fn area(hidden: impl HideGroups) -> Area {
+    let hidden: Arc<dyn HideGroups> = Arc::new(hidden);
+    Area::default().service(move |parts, routes| {
+        let (store, keys) = (parts.store.clone(), parts.keys.clone());
+        let service = Service::new(store, keys, Arc::clone(&hidden));
         routes.add_service(bounded!(AdminServiceServer, service))
     })
 }
@@ -70,22 +74,19 @@ fn lock(shop: &str) -> LockKey {
     LockKey::of("shop", shop, "")
 }
 
-/// The locks of making a shop.
-fn locks(shop: &str) -> impl Iterator<Item = LockKey> {
-    std::iter::once(lock(shop)).chain(groups::locks_of_special(shop))
-}
-
-/// Adds a shop with what every shop begins with.
+/// Adds a shop with what every shop begins with. The lock of the shop is held.
 async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
     let now = shop.create_time;
+    let event = Event {
+        caller,
+        before: None,
+        after: Some(shop),
+        now,
+    };
+    let held = tx.hold(event).await?;
     sql::insert(tx, shop).await?;
-    let change = Change::upserted(
-        crate::shops::KIND,
-        &*shop.id,
-        shop.version,
-        &convert::shop(shop),
-    );
+    let (kind, message) = (crate::shops::KIND, convert::shop(shop));
+    let change = Change::upserted(kind, &*shop.id, shop.version, &message);
     feed::append(tx, caller, now, change).await?;
-    groups::insert_special(tx, caller, &shop.id, now).await?;
-    customers::titles::insert_defaults(tx, caller, &shop.id, now).await
+    tx.react_held(event, &held).await
 }

@@ -11,16 +11,18 @@ use tower::{BoxError, Service, ServiceExt as _, util::BoxCloneService};
 
 use crate::{
     access::{Keys, wire},
+    app,
     caller::{Caller, Roles},
     clock::Clock,
     contract::TABLES,
     error::{Error, Result as StoreResult},
+    groups,
     proto::{
         pb::{Role, admin_service_client::AdminServiceClient},
         server::admin_service_server::AdminServiceServer,
     },
     shops,
-    store::{DatabaseUrl, Store, StoreConfig},
+    store::{DatabaseUrl, StoreConfig},
 };
 
 use super::{
@@ -78,7 +80,7 @@ impl AdminTarget {
                 DatabaseUrl::embedded(data_dir)
             }
         };
-        let store = Store::open(&StoreConfig::new(database), Clock::system())
+        let store = app::open(&StoreConfig::new(database), Clock::system())
             .await
             .map_err(|error| Failure::new(error.to_string()))?;
         let shop = self
@@ -89,7 +91,8 @@ impl AdminTarget {
         let actor = self.connection.actor.clone().unwrap_or_else(user);
         let mut caller = Caller::system(Arc::from(shop), Some(Arc::from(actor)));
         caller.roles = Roles::of(Role::Operator);
-        let service = shops::Service::new(store.clone(), Keys::of(&store));
+        let keys = Keys::of(&store);
+        let service = shops::Service::new(store.clone(), keys, Arc::new(groups::Hidden));
         let calls = Offline {
             inner: AdminServiceServer::new(service),
             caller,

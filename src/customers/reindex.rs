@@ -11,28 +11,46 @@ use futures::{FutureExt as _, future::BoxFuture};
 
 use super::{sql, write};
 use crate::{
-    caller::Caller,
     error::Result,
     jobs::{self, Due, Handler, Job, JobKind, NewJob, Step},
-    shops,
-    store::{Locks, Store, Tx},
+    shops::{self, Shop},
+    store::{Event, Locks, Reaction, Store, Tx},
 };
 
 /// The version of search texts, folded columns and sort keys. Raise it with each change of `filter::fold` or
 /// `store::index_text`, and with each release of `icu_collator`.
-pub const INDEX_VERSION: &str = "1";
+const INDEX_VERSION: &str = "1";
 /// Customers that one step works on.
 const BATCH: i64 = 64;
 /// How often the scheduler looks for shops that an older release indexed.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Asks for the order of another language, in the transaction that sets it.
-///
-/// # Errors
-/// The database's.
-pub async fn reorder(tx: &mut Tx, caller: &Caller, now: i64) -> Result<()> {
-    let job = NewJob::now(JobKind::ReindexCustomers, "", now);
-    jobs::enqueue(tx, caller, now, job).await.map(drop)
+/// Asks for the work when a shop gets another first language. A new shop has no customers yet, so their index is of
+/// this version.
+pub(super) struct Order;
+
+impl Reaction<Shop> for Order {
+    fn react<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        event: Event<'t, Shop>,
+        _held: &'t [String],
+    ) -> BoxFuture<'t, Result<()>> {
+        async move {
+            let language = |shop: &'t Shop| shop.doc.settings.language();
+            match (event.before, event.after) {
+                (None, Some(shop)) => shops::set_indexed_by(tx, &shop.id, INDEX_VERSION).await,
+                (Some(before), Some(after)) if language(before) != language(after) => {
+                    let job = NewJob::now(JobKind::ReindexCustomers, "", event.now);
+                    jobs::enqueue(tx, event.caller, event.now, job)
+                        .await
+                        .map(drop)
+                }
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
 }
 
 /// Does the work.

@@ -4,6 +4,8 @@
 
 use std::sync::LazyLock;
 
+use futures::{FutureExt as _, future::BoxFuture};
+
 use super::{
     convert::title_name,
     model::{Gender, Title},
@@ -14,7 +16,8 @@ use crate::{
     feed, format,
     proto::pb,
     resource::{self, Column, Faults, Head, Resource, Table, parse},
-    store::Tx,
+    shops::Shop,
+    store::{Event, Reaction, Tx},
 };
 
 type Field = Column<pb::Title>;
@@ -108,10 +111,26 @@ type DefaultTitle = (
 );
 
 /// Gives a new shop the titles that every shop begins with.
-///
-/// # Errors
-/// The database's.
-pub async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
+pub(super) struct DefaultTitles;
+
+impl Reaction<Shop> for DefaultTitles {
+    fn react<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        event: Event<'t, Shop>,
+        _held: &'t [String],
+    ) -> BoxFuture<'t, Result<()>> {
+        async move {
+            match (event.before, event.after) {
+                (None, Some(shop)) => insert_defaults(tx, event.caller, &shop.id, event.now).await,
+                _ => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}
+
+async fn insert_defaults(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
     let caller = Caller {
         shop: shop.into(),
         ..caller.clone()

@@ -1,5 +1,5 @@
 //! What all writes of customers share: the locks, what must be unique, and the way into the row, the
-//! log and the work that follows.
+//! log and the reactions of other areas.
 //!
 //! Invariant: a customer's row and its external ids are written only here, under the customer's
 //! lock, and each write is one version and one change of the log.
@@ -13,15 +13,13 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    carts,
     error::{Error, Result},
     feed::{Change, LogRow},
     groups::{self, memberships},
-    jobs::{self, JobKind, NewJob},
     limits,
     proto::pb::{self, ErrorReason},
     shops::Settings,
-    store::{Conn, LockKey, Tx},
+    store::{Conn, Event, LockKey, Tx},
 };
 
 /// The lock of a customer's row and of everything that belongs to the customer.
@@ -251,7 +249,8 @@ pub(super) async fn set_groups(
     Ok(())
 }
 
-/// Writes the first version of a customer: the row, the external ids, the change of the log.
+/// Writes the first version of a customer: the row, the external ids, the change of the log, and what other areas do
+/// then.
 ///
 /// # Errors
 /// The database's.
@@ -269,11 +268,18 @@ pub(super) async fn add(
         sql::set_external_id(tx, shop, &customer.id, (system, id), true).await?;
     }
     let row = LogRow::new(tx, caller, now, change_of(customer));
-    sql::insert(tx, shop, customer, settings.language(), &row).await
+    sql::insert(tx, shop, customer, settings.language(), &row).await?;
+    let event = Event {
+        caller,
+        before: None,
+        after: Some(&*customer),
+        now,
+    };
+    tx.react(event).await
 }
 
-/// Writes the next version of a customer: the row, the external ids, the change of the log, and the work
-/// that brings open carts up to date. A new last name needs the `language` of the shop's order.
+/// Writes the next version of a customer: the row, the external ids, the change of the log, and what other areas do
+/// then. A new last name needs the `language` of the shop's order.
 ///
 /// # Errors
 /// The database's.
@@ -296,12 +302,13 @@ pub(super) async fn store(
     }
     let row = LogRow::new(tx, caller, now, change_of(after));
     sql::update(tx, shop, before, after, language, &row).await?;
-    let matters = matters_to_carts(before, after);
-    if matters && !after.is_deleted() && carts::may_be_open(tx, shop, &after.id).await? {
-        let job = NewJob::now(JobKind::RefreshCustomer, convert::name(&after.id), now);
-        jobs::enqueue(tx, caller, now, job).await?;
-    }
-    Ok(())
+    let event = Event {
+        caller,
+        before: Some(before),
+        after: Some(&*after),
+        now,
+    };
+    tx.react(event).await
 }
 
 fn change_of(customer: &Customer) -> Change {
@@ -311,14 +318,6 @@ fn change_of(customer: &Customer) -> Change {
     } else {
         Change::upserted(kind, id, version, &convert::message(customer))
     }
-}
-
-/// Whether the prices of the customer's carts, or what they show of the customer, may have changed.
-fn matters_to_carts(before: &Customer, after: &Customer) -> bool {
-    before.default_group != after.default_group
-        || before.tax_exempt != after.tax_exempt
-        || before.is_deleted() != after.is_deleted()
-        || before.summary() != after.summary()
 }
 
 #[cfg(test)]
@@ -351,23 +350,5 @@ mod tests {
             [external_lock("s", "crm", "2")]
         );
         assert_eq!(unique_locks("s", None, &before).len(), 3);
-    }
-
-    #[test]
-    fn carts_are_refreshed_only_for_what_they_show_or_are_priced_by() {
-        let before = ada();
-        let change = |f: fn(&mut Customer)| {
-            let mut after = before.clone();
-            f(&mut after);
-            matters_to_carts(&before, &after)
-        };
-
-        assert!(change(|after| after.last_name = "Lovelace".to_owned()));
-        assert!(change(|after| after.tax_exempt = true));
-        assert!(change(|after| after.groups.push("vip".to_owned())));
-        assert!(!change(|after| after.phone = "1".to_owned()));
-        assert!(!change(
-            |after| after.newsletter = Some(super::super::model::Consent::default())
-        ));
     }
 }

@@ -1,12 +1,99 @@
 //! The special groups: those that every shop begins with, and those that its settings name.
 
-use super::model::{Group, Special};
-use super::{lock, reprice, sql};
+use futures::FutureExt as _;
+use futures::future::BoxFuture;
+
+use super::model::{Audience, Group, Special, State};
+use super::{id_of, lock, reprice, sees_hidden, sql};
 use crate::caller::Caller;
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, Violation};
+use crate::proto::pb;
 use crate::resource;
-use crate::shops::Specials;
-use crate::store::{LockKey, Tx};
+use crate::shops::{HideGroups, Shop, Specials};
+use crate::store::{Conn, Event, LockKey, Reaction, Tx};
+
+/// Gives a new shop its special groups, and lets its settings name others.
+pub(super) struct SpecialGroups;
+
+impl Reaction<Shop> for SpecialGroups {
+    fn hold<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        event: Event<'t, Shop>,
+    ) -> BoxFuture<'t, Result<Vec<String>>> {
+        async move {
+            match changed(event) {
+                Some((shop, specials)) if event.before.is_none() => {
+                    tx.require_all(specials.ids().map(|id| lock(&shop.id, id)))?;
+                }
+                Some((shop, specials)) => hold(tx, &shop.id, &specials).await?,
+                None => {}
+            }
+            Ok(Vec::new())
+        }
+        .boxed()
+    }
+
+    fn react<'t>(
+        &'t self,
+        tx: &'t mut Tx,
+        event: Event<'t, Shop>,
+        _held: &'t [String],
+    ) -> BoxFuture<'t, Result<()>> {
+        async move {
+            match changed(event) {
+                Some((shop, _)) if event.before.is_none() => {
+                    insert(tx, event.caller, &shop.id, event.now).await
+                }
+                Some((_, specials)) => repoint(tx, event.caller, &specials, event.now).await,
+                None => Ok(()),
+            }
+        }
+        .boxed()
+    }
+}
+
+/// The shop and the groups that its settings name, if the shop is new or they are others than before.
+fn changed<'e>(event: Event<'e, Shop>) -> Option<(&'e Shop, Specials)> {
+    let specials = |shop: &Shop| shop.doc.settings.specials();
+    let shop = event.after?;
+    let after = specials(shop);
+    let same = event.before.is_some_and(|before| specials(before) == after);
+    (!same).then_some((shop, after))
+}
+
+/// Hides groups from storefronts in the settings of their shop.
+pub struct Hidden;
+
+#[tonic::async_trait]
+impl HideGroups for Hidden {
+    async fn hide(
+        &self,
+        conn: &mut Conn,
+        caller: &Caller,
+        settings: &mut pb::ShopSettings,
+    ) -> Result<()> {
+        if sees_hidden(caller) {
+            return Ok(());
+        }
+        let fields = [
+            &mut settings.visitor_group,
+            &mut settings.guest_group,
+            &mut settings.customer_group,
+        ];
+        let ids: Vec<String> = fields
+            .iter()
+            .filter_map(|name| id_of(name).map(str::to_owned))
+            .collect();
+        let visible = sql::visible(conn, &caller.shop, &ids).await?;
+        for name in fields {
+            if !id_of(name).is_some_and(|id| visible.iter().any(|other| other == id)) {
+                name.clear();
+            }
+        }
+        Ok(())
+    }
+}
 
 /// What the group `id` is special for.
 fn special(specials: &Specials, id: &str) -> Special {
@@ -17,17 +104,8 @@ fn special(specials: &Specials, id: &str) -> Special {
     }
 }
 
-/// The locks of making a new shop's special groups.
-pub fn locks_of_special(shop: &str) -> impl Iterator<Item = LockKey> {
-    let specials = Specials::default();
-    specials.ids().map(|id| lock(shop, id)).into_iter()
-}
-
 /// Makes the groups that every shop begins with: `visitor`, `guest` and `customer`.
-///
-/// # Errors
-/// The database's.
-pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
+async fn insert(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
     let names = [
         ("visitor", "Visitor"),
         ("guest", "Guest"),
@@ -54,13 +132,8 @@ pub async fn insert_special(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) 
 }
 
 /// Lets a shop's settings name other special groups: the groups say so themselves, and carts without
-/// a customer get the prices of the new one. Call it in the transaction that writes the settings, and
-/// after their change was appended. Takes the locks of the groups before and after, so nothing may
-/// have been written yet when it is called for the first time: call [`hold_special`] for that.
-///
-/// # Errors
-/// The database's.
-pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64) -> Result<()> {
+/// a customer get the prices of the new one. The locks of [`hold`] are held.
+async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64) -> Result<()> {
     let shop = &*caller.shop;
     let mut groups = sql::special(tx, shop).await?;
     let before = groups
@@ -89,12 +162,12 @@ pub async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64
     Ok(())
 }
 
-/// Makes sure that the locks which [`repoint`] needs are held, and that the groups exist, are for
-/// customers and not disabled. The first thing to do about them, before any write.
+/// Takes the locks of the groups before and after, and makes sure that the groups exist, are for customers and not
+/// disabled.
 ///
 /// # Errors
 /// INVALID_FIELD with the field of the settings; or that a lock is missing, to be passed on.
-pub async fn hold_special(tx: &mut Tx, shop: &str, specials: &Specials) -> Result<()> {
+async fn hold(tx: &mut Tx, shop: &str, specials: &Specials) -> Result<()> {
     let now = sql::special(tx, shop).await?;
     let ids = now
         .iter()
@@ -107,17 +180,17 @@ pub async fn hold_special(tx: &mut Tx, shop: &str, specials: &Specials) -> Resul
     for (id, field) in specials.ids().into_iter().zip(fields) {
         let problem = match resource::load::<Group>(tx, shop, id).await? {
             None => Some(("NOT_FOUND", "there is no such group")),
-            Some(group) if group.audience != super::Audience::Customer => {
+            Some(group) if group.audience != Audience::Customer => {
                 Some(("WRONG_AUDIENCE", "the group is for staff"))
             }
-            Some(group) if group.state == super::State::Disabled => {
+            Some(group) if group.state == State::Disabled => {
                 Some(("DISABLED", "the group is disabled"))
             }
             Some(_) => None,
         };
         if let Some((reason, text)) = problem {
             let field = format!("settings.{field}");
-            violations.push(crate::error::Violation::new(field, reason, text));
+            violations.push(Violation::new(field, reason, text));
         }
     }
     if violations.is_empty() {

@@ -65,20 +65,6 @@ pub fn settings(shop: &Shop) -> pb::ShopSettings {
     }
 }
 
-/// Empties the fields that name a group whose id is not among `visible`.
-pub fn hide_groups(settings: &mut pb::ShopSettings, visible: &[String]) {
-    let groups = [
-        &mut settings.visitor_group,
-        &mut settings.guest_group,
-        &mut settings.customer_group,
-    ];
-    for group in groups {
-        if !visible.iter().any(|id| id == id_of(group)) {
-            group.clear();
-        }
-    }
-}
-
 /// Takes the fields that the update names over into the settings. A named field that is not set
 /// goes back to what it is in a new shop.
 pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {

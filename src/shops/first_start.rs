@@ -12,7 +12,7 @@ use std::time::Duration;
 use futures::FutureExt as _;
 use zeroize::Zeroizing;
 
-use super::{DEFAULT_SHOP, lock, locks, rpc, sql};
+use super::{DEFAULT_SHOP, lock, rpc, sql};
 use crate::access::api_keys::{self, ApiKey, ApiKeyDoc, secret};
 use crate::caller::Caller;
 use crate::error::Error;
@@ -143,7 +143,7 @@ async fn insert(store: &Store, made: &Keys) -> Result<bool, Error> {
         key(Role::Operator, None, &made.operator),
         key(Role::Admin, Some(DEFAULT_SHOP), &made.admin),
     ];
-    let locks = locks(DEFAULT_SHOP).chain([lock("")]).collect();
+    let locks = [lock(DEFAULT_SHOP), lock("")].into_iter().collect();
     let caller = Caller::system(Arc::from(DEFAULT_SHOP), None);
     let work = (caller, shop, keys);
     let inserted = store.write_with(locks, work, |tx, (caller, shop, keys)| {

@@ -1,5 +1,7 @@
 //! AdminService: shops, their settings and their keys.
 
+use std::sync::Arc;
+
 use futures::FutureExt as _;
 use tonic::{Code, Request, Response, Status};
 
@@ -14,21 +16,37 @@ use crate::feed::{self, Change};
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
 use crate::resource::page;
-use crate::store::{Locks, RequestDigest, Store};
-use crate::{customers, groups};
+use crate::store::{Conn, Event, RequestDigest, Store};
+
+/// Hides groups in the settings of a shop. The area of the groups provides it.
+#[tonic::async_trait]
+pub trait HideGroups: Send + Sync + 'static {
+    /// Empties the fields of the settings that name a group which the caller is not shown.
+    async fn hide(
+        &self,
+        conn: &mut Conn,
+        caller: &Caller,
+        settings: &mut pb::ShopSettings,
+    ) -> Result<()>;
+}
 
 /// AdminService over a store.
 #[derive(Clone)]
 pub struct Service {
     pub(super) store: Store,
     api_keys: Keys,
+    hidden: Arc<dyn HideGroups>,
 }
 
 impl Service {
-    /// The service.
+    /// The service over a store and its keys, with the area that knows which groups are hidden.
     #[must_use]
-    pub fn new(store: Store, api_keys: Keys) -> Self {
-        Self { store, api_keys }
+    pub fn new(store: Store, api_keys: Keys, hidden: Arc<dyn HideGroups>) -> Self {
+        Self {
+            store,
+            api_keys,
+            hidden,
+        }
     }
 
     async fn create(&self, caller: Caller, request: pb::CreateShopRequest) -> Result<pb::Shop> {
@@ -41,7 +59,7 @@ impl Service {
         } = request;
         let display_name = shop.unwrap_or_default().display_name;
         let new = new_shop(id, display_name, now);
-        let locks = super::locks(&new.id).fold(feed::locks(&caller), Locks::and);
+        let locks = feed::locks(&caller).and(lock(&new.id));
         let work = (caller, new, validate_only);
         let shop = self
             .store
@@ -131,15 +149,12 @@ impl Service {
     }
 
     async fn settings(&self, caller: Caller) -> Result<pb::ShopSettings> {
+        let hidden = Arc::clone(&self.hidden);
         let read = self.store.read(|conn| {
             async move {
                 let shop = present(conn, &caller.shop).await?;
                 let mut settings = convert::settings(&shop);
-                if !groups::sees_hidden(&caller) {
-                    let ids = shop.doc.settings.specials().ids().map(str::to_owned);
-                    let visible = groups::visible(conn, &caller.shop, &ids).await?;
-                    convert::hide_groups(&mut settings, &visible);
-                }
+                hidden.hide(conn, &caller, &mut settings).await?;
                 Ok(settings)
             }
             .boxed()
@@ -167,30 +182,31 @@ impl Service {
                                 .map(|shop| convert::settings(&shop)),
                         };
                     }
-                    let mut shop = present(tx, &caller.shop).await?;
-                    let name = convert::settings_name(&shop.id);
+                    let before = present(tx, &caller.shop).await?;
+                    let name = convert::settings_name(&before.id);
                     let etag = request
                         .settings
                         .as_ref()
                         .map_or("", |settings| &settings.etag);
-                    feed::check_etag(etag, &name, shop.version)?;
-                    let stored = shop.doc.settings.clone();
-                    let before = stored.specials();
-                    let language = stored.language().to_owned();
+                    feed::check_etag(etag, &name, before.version)?;
+                    let mut shop = before.clone();
                     convert::apply(request, &mut shop.doc.settings)?;
-                    if shop.doc.settings == stored {
+                    if shop == before {
                         let answer = convert::settings(&shop);
                         if !request.validate_only {
                             feed::remember(tx, caller, now, &shop.id, &answer).await?;
                         }
                         return Ok(answer);
                     }
-                    let specials = shop.doc.settings.specials();
-                    if specials != before {
-                        groups::hold_special(tx, &shop.id, &specials).await?;
-                    }
                     shop.version += 1;
                     shop.update_time = now;
+                    let event = Event {
+                        caller,
+                        before: Some(&before),
+                        after: Some(&shop),
+                        now,
+                    };
+                    let held = tx.hold(event).await?;
                     let answer = convert::settings(&shop);
                     if request.validate_only {
                         return Ok(answer);
@@ -200,12 +216,7 @@ impl Service {
                     let change =
                         Change::upserted(crate::shops::SETTINGS, &*shop.id, shop.version, &answer);
                     feed::append(tx, caller, now, change).await?;
-                    if specials != before {
-                        groups::repoint(tx, caller, &specials, now).await?;
-                    }
-                    if shop.doc.settings.language() != language {
-                        customers::reorder(tx, caller, now).await?;
-                    }
+                    tx.react_held(event, &held).await?;
                     Ok(answer)
                 }
                 .boxed()
@@ -229,7 +240,7 @@ pub(super) fn new_shop(id: String, display_name: String, now: i64) -> Shop {
     }
 }
 
-async fn present(conn: &mut crate::store::Conn, id: &str) -> Result<Shop> {
+async fn present(conn: &mut Conn, id: &str) -> Result<Shop> {
     sql::get(conn, id)
         .await?
         .ok_or_else(|| Error::not_found("shop"))

@@ -1,7 +1,6 @@
 //! All SQL of shops.
 
 use super::model::{Shop, ShopDoc};
-use crate::customers;
 use crate::error::{Error, Result};
 use crate::store::{Conn, Tx};
 use crate::{on, on_write};
@@ -84,9 +83,8 @@ pub async fn any(conn: &mut Conn) -> Result<bool> {
     Ok(id.is_some())
 }
 
-const INSERT: &str =
-    "INSERT INTO shops (id, version, doc, create_time, update_time, customers_index)
-    VALUES ($1, $2, $3, $4, $5, $6)";
+const INSERT: &str = "INSERT INTO shops (id, version, doc, create_time, update_time)
+    VALUES ($1, $2, $3, $4, $5)";
 
 /// Adds a shop, whose id is free.
 pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
@@ -97,7 +95,6 @@ pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
         .bind(&doc)
         .bind(shop.create_time)
         .bind(shop.update_time)
-        .bind(customers::INDEX_VERSION)
         .execute(e)
         .await
         .map(drop))?;

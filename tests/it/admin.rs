@@ -3,7 +3,9 @@
 mod keys;
 mod settings;
 
+use clientela::on;
 use clientela::proto::pb::{self, ErrorReason, Role};
+use futures::FutureExt as _;
 use tonic::Code;
 
 use crate::harness::{Shop, assert_refused, eventually, violations};
@@ -62,6 +64,11 @@ on_both_engines! {
         let titles: Vec<String> =
             titles.unwrap().into_inner().titles.into_iter().map(|title| title.name).collect();
         assert_eq!(titles, ["titles/miss", "titles/mr", "titles/ms", "titles/unknown"]);
+        let of_before = shop.store().read(|conn| async move {
+            let text = "SELECT id FROM shops WHERE customers_index = ''";
+            Ok(on!(conn, |e| sqlx::query_scalar::<_, String>(text).fetch_all(e).await)?)
+        }.boxed());
+        assert_eq!(of_before.await.unwrap(), Vec::<String>::new(), "their customers are indexed");
     }
 
     async fn a_shop_is_made_once(shop: Shop) {

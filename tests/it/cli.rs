@@ -307,6 +307,20 @@ async fn a_stopped_store_opens_without_a_key() {
     assert!(listed.contains("default"), "{listed}");
 }
 
+#[tokio::test]
+async fn a_shop_made_in_a_stopped_store_begins_as_every_other() {
+    let mut server = Server::start(Engine::Sqlite).await;
+    server.stop();
+
+    server.printed(&["shop", "create", "trade", "--offline"]);
+    server.start_again();
+
+    let groups = server.printed(&["group", "list", "--shop", "trade"]);
+    for group in ["visitor", "guest", "customer"] {
+        assert!(groups.contains(group), "{groups}");
+    }
+}
+
 #[test]
 fn a_store_is_not_made_by_a_mistyped_path() {
     let folder = tempfile::tempdir().expect("a temporary folder");

@@ -10,9 +10,8 @@ use super::{
 };
 use crate::{
     caller::Caller,
-    carts::{self, Visitor},
     customers::{
-        addresses, convert,
+        Registration, addresses, convert,
         derived::day,
         model::{Address, Customer, Kind, State},
         sql,
@@ -24,7 +23,7 @@ use crate::{
     passwords::Password,
     proto::pb::{self, ErrorReason},
     shops::{self, Settings},
-    store::{LockKey, Locks, Tx},
+    store::{Event, LockKey, Locks, Tx},
 };
 
 /// A customer to be made.
@@ -40,8 +39,8 @@ pub(super) struct Creation {
     pub(super) number: Number,
     /// The password to store.
     pub(super) secret: Option<Secret>,
-    /// The visitor who becomes the customer.
-    visitor: Option<Visitor>,
+    /// The token of the visitor who becomes the customer; empty if there is none.
+    visitor: String,
     now: i64,
 }
 
@@ -76,13 +75,11 @@ impl Service {
             customer_id
         };
         let addresses = addresses::new_addresses(&id, &addresses, now);
-        let shop = caller.shop.clone();
         let mut customer = customer.unwrap_or_default();
         let password = customer.password.take().map(Zeroizing::new);
         let creation = self.prepare(caller, id, customer, password.as_ref(), addresses, now);
         let mut creation = creation.await?;
-        creation.visitor =
-            (!visitor.is_empty()).then(|| carts::visitor(self.store.meta(), &shop, &visitor));
+        creation.visitor = visitor;
         self.make(creation, password.as_ref(), validate_only).await
     }
 
@@ -136,7 +133,7 @@ impl Service {
             state,
             number,
             secret,
-            visitor: None,
+            visitor: String::new(),
             now,
         })
     }
@@ -246,11 +243,18 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
             groups::memberships::default_of(tx, shop, &customer.groups).await?
         };
     }
-    // Its locks are the last that are taken before the first write.
-    let adopted = match &creation.visitor {
-        Some(visitor) => carts::adoptable(tx, shop, visitor).await?,
-        None => Vec::new(),
+    let registration = Registration {
+        customer: customer.id.clone(),
+        visitor: creation.visitor.clone(),
     };
+    let registered = Event {
+        caller,
+        before: None,
+        after: Some(&registration),
+        now: *now,
+    };
+    // Its locks are the last that are taken before the first write.
+    let held = tx.hold(registered).await?;
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
     write::add(tx, caller, &settings, &mut customer, *now).await?;
     if let Some(Secret { digest, .. }) = &creation.secret {
@@ -260,7 +264,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     for address in &creation.addresses {
         addresses::insert(tx, caller, address, *now).await?;
     }
-    carts::adopt(tx, caller, &adopted, &customer.id, *now).await?;
+    tx.react_held(registered, &held).await?;
     Ok(Some(customer))
 }
 

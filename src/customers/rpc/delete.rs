@@ -10,7 +10,6 @@ use crate::{
     error::{Error, Result},
     feed,
     groups::memberships,
-    jobs::{self, JobKind, NewJob},
     proto::pb::{self, ErrorReason, delete_customer_request::ReRegistration},
     shops,
     store::{Locks, Tx},
@@ -111,12 +110,7 @@ async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
         after.delete_time = Some(*now);
         memberships::withdraw(tx, shop, id).await?;
     }
-    write::store(tx, caller, None, &before, &mut after, *now).await?;
-    if !before.is_deleted() {
-        let job = NewJob::now(JobKind::DeleteCustomerCarts, convert::name(id), *now);
-        jobs::enqueue(tx, caller, *now, job).await?;
-    }
-    Ok(())
+    write::store(tx, caller, None, &before, &mut after, *now).await
 }
 
 async fn undelete(tx: &mut Tx, work: &Work) -> Result<pb::Customer> {
