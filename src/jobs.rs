@@ -30,7 +30,7 @@ pub use handler::{Due, Handler, Sweeper, Upkeep};
 pub use hold::{Hold, held_for};
 pub use model::{Job, JobKind, JobState, NewJob, Step};
 pub use purge::{ANSWERS, Purge};
-pub use queue::{cancel, enqueue, latest};
+pub use queue::{cancel, enqueue};
 pub use runner::{Jobs, JobsSettings};
 pub use skips::Effect;
 pub use wake::progress;

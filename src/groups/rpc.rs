@@ -12,11 +12,11 @@ use super::read;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Feed};
-use crate::jobs::{self, JobKind};
+use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb;
 use crate::proto::server::group_service_server::GroupService;
 use crate::resource;
-use crate::store::Store;
+use crate::store::{Store, Tx};
 
 /// In which answers of DeleteGroup name the operation that goes on.
 const OPERATION: &str = "clientela-operation";
@@ -91,6 +91,26 @@ impl Service {
         let mut groups = self.complete(caller, language_code, vec![group]).await?;
         Ok(Response::new(groups.swap_remove(0)))
     }
+}
+
+/// Deletes a group and asks for its members to be taken out. Returns the name of the operation; for a repeated request
+/// that of the first time, or None if it is not kept any more.
+async fn delete(
+    tx: &mut Tx,
+    caller: &Caller,
+    id: &str,
+    etag: &str,
+    now: i64,
+) -> Result<Option<String>> {
+    if !resource::delete_row::<Group>(tx, caller, id, etag, now).await? {
+        return feed::answered(tx, caller).await;
+    }
+    let group = name(id);
+    let job = NewJob::now(JobKind::DeleteGroup, &*group, now);
+    let operation = jobs::enqueue(tx, caller, now, job).await?;
+    let operation = format!("operations/{operation}");
+    feed::answer(tx, caller, now, &operation, &[group]).await?;
+    Ok(Some(operation))
 }
 
 #[tonic::async_trait]
@@ -183,17 +203,12 @@ impl GroupService for Service {
         let operation = self
             .store
             .write_with(locks, work, |tx, (caller, id, etag, now)| {
-                async move {
-                    resource::delete_row::<Group>(tx, caller, id, etag, *now).await?;
-                    jobs::latest(tx, &caller.shop, JobKind::DeleteGroup, &name(id)).await
-                }
-                .boxed()
+                delete(tx, caller, id, etag, *now).boxed()
             })
             .await?;
         let mut response = Response::new(());
         if let Some(operation) = operation {
-            let name = format!("operations/{operation}");
-            let name = MetadataValue::try_from(name).map_err(Error::internal)?;
+            let name = MetadataValue::try_from(operation).map_err(Error::internal)?;
             response.metadata_mut().insert(OPERATION, name);
         }
         Ok(response)

@@ -7,13 +7,12 @@ use tonic::Code;
 
 use super::fields::TABLE;
 use super::memberships::sql as memberships_sql;
-use super::model::{Audience, Group, PriceDisplay, State, name};
+use super::model::{Audience, Group, PriceDisplay, State};
 use super::reprice;
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed;
 use crate::format;
-use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::{self, ErrorReason};
 use crate::resource::{self, Faults, Head, Resource, Table};
 use crate::store::{Bind, LockKey, Tx};
@@ -162,10 +161,6 @@ impl Resource for Group {
         match (before, after) {
             (Some(before), Some(after)) if before.pricing_revision != after.pricing_revision => {
                 reprice(tx, caller, &after.id, now).await
-            }
-            (Some(before), None) => {
-                let job = NewJob::now(JobKind::DeleteGroup, name(&before.id), now);
-                jobs::enqueue(tx, caller, now, job).await.map(drop)
             }
             _ => Ok(()),
         }

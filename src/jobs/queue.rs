@@ -3,12 +3,12 @@
 use futures::FutureExt as _;
 use tonic::Code;
 
-use super::model::{Job, JobKind, NewJob, Step};
+use super::model::{Job, NewJob, Step};
 use super::{sql, wake};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
-use crate::store::{Conn, Locks, Store, Tx};
+use crate::store::{Locks, Store, Tx};
 use crate::{clock, ids, limits};
 
 /// Asks for work, in the transaction whose effect makes it necessary; gives the operation's id.
@@ -24,19 +24,6 @@ pub async fn enqueue(tx: &mut Tx, caller: &Caller, now: i64, job: NewJob) -> Res
         tx.after_commit(wake::queued);
     }
     Ok(id)
-}
-
-/// The operation of this kind about this subject that was asked for last.
-///
-/// # Errors
-/// The database's.
-pub async fn latest(
-    conn: &mut Conn,
-    shop: &str,
-    kind: JobKind,
-    subject: &str,
-) -> Result<Option<String>> {
-    sql::latest(conn, shop, kind, subject).await
 }
 
 /// Calls work off; what is done stays done. False if it had ended.

@@ -305,24 +305,6 @@ pub(super) async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
     Ok(done == 1)
 }
 
-const LATEST: &str = "SELECT id FROM jobs WHERE shop_id = $1 AND kind = $2 AND subject = $3
-    ORDER BY create_time DESC, id DESC LIMIT 1";
-
-/// The job that was asked for last.
-pub(super) async fn latest(
-    conn: &mut Conn,
-    shop: &str,
-    kind: JobKind,
-    subject: &str,
-) -> Result<Option<String>> {
-    Ok(on!(conn, |e| sqlx::query_scalar(LATEST)
-        .bind(shop)
-        .bind(kind.number())
-        .bind(subject)
-        .fetch_optional(e)
-        .await)?)
-}
-
 const IS_LIVE: &str = "SELECT EXISTS (SELECT 1 FROM jobs
     WHERE shop_id = $1 AND kind = $2 AND subject = $3 AND state <= 2)";
 

@@ -103,6 +103,7 @@ pub async fn delete<R: Resource>(
             delete_row::<R>(tx, caller, id, etag, *now).boxed()
         })
         .await
+        .map(drop)
 }
 
 /// Writes, or rehearses the write.
@@ -232,7 +233,7 @@ async fn append<R: Resource>(
     Ok(message)
 }
 
-/// Deletes a resource, unless an earlier call with the request id did.
+/// Deletes a resource, unless an earlier call with the request id did. Returns whether this call did.
 ///
 /// # Errors
 /// NOT_FOUND, ETAG_MISMATCH, the area's.
@@ -242,9 +243,9 @@ pub async fn delete_row<R: Resource>(
     id: &str,
     etag: &str,
     now: i64,
-) -> Result<()> {
+) -> Result<bool> {
     if feed::replay(tx, caller).await?.is_some() {
-        return Ok(());
+        return Ok(false);
     }
     let before = existing::<R>(tx, &caller.shop, id).await?;
     feed::check_etag(etag, &name_of::<R>(id), before.head().1)?;
@@ -253,7 +254,8 @@ pub async fn delete_row<R: Resource>(
     stored::remove::<R>(tx, &caller.shop, id).await?;
     tombstone::bury(tx, &caller.shop, kind, id, version, now).await?;
     feed::append(tx, caller, now, Change::deleted(kind, id, version)).await?;
-    R::written(tx, caller, Some(&before), None, now).await
+    R::written(tx, caller, Some(&before), None, now).await?;
+    Ok(true)
 }
 
 /// The resource of this id.

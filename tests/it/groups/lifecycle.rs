@@ -222,6 +222,29 @@ on_both_engines! {
         assert_eq!(deleted, deleted_again);
     }
 
+    async fn a_repeated_deletion_names_its_own_operation(shop: Shop) {
+        let request = pb::DeleteGroupRequest {
+            name: "groups/vip".to_owned(),
+            request_id: "delete".to_owned(),
+            ..pb::DeleteGroupRequest::default()
+        };
+        let operation = async || {
+            let deleted = shop.groups().delete_group(request.clone()).await.unwrap();
+            let name = deleted.metadata().get("clientela-operation").expect("an operation");
+            name.to_str().unwrap().to_owned()
+        };
+        create(&shop, "vip", sent("VIP", "")).await;
+        let first = operation().await;
+        done(&shop, &first).await;
+        create(&shop, "vip", sent("VIP", "")).await;
+        let second = delete(&shop, "vip").await;
+
+        let repeated = operation().await;
+
+        assert_eq!(repeated, first);
+        assert_ne!(repeated, second);
+    }
+
     async fn names_fall_back_to_the_languages_of_the_shop(shop: Shop) {
         let names = [("de", "Großhandel"), ("en", "Wholesale"), ("pt", "Atacado")];
         let names = names.map(|(language, name)| (language.to_owned(), name.to_owned()));

@@ -82,9 +82,16 @@ async fn work_of_a_write_that_fails_was_never_asked_for() {
             .await;
 
         assert!(refused.is_err());
-        let latest =
-            store.read(|conn| jobs::latest(conn, "s", JobKind::RepriceCarts, "groups/vip").boxed());
-        assert_eq!(latest.await.unwrap(), None);
+        let asked = store.read(|conn| {
+            async move {
+                let text = "SELECT count(*) FROM jobs";
+                Ok(on!(conn, |e| sqlx::query_scalar::<_, i64>(text)
+                    .fetch_one(e)
+                    .await)?)
+            }
+            .boxed()
+        });
+        assert_eq!(asked.await.unwrap(), 0);
     }
 }
 
