@@ -13,9 +13,9 @@ use super::{
 use crate::{
     caller::Caller,
     error::Result,
-    feed, format,
+    feed, format, head,
     proto::pb,
-    resource::{self, Column, Faults, Head, Resource, Table, parse},
+    resource::{self, Column, Faults, Resource, Table, parse},
     shops::Shop,
     store::{Event, Reaction, Tx},
 };
@@ -41,21 +41,10 @@ impl Resource for Title {
 
     const NOUN: &'static str = "title";
 
+    head!();
+
     fn table() -> &'static Table<pb::Title> {
         &TABLE
-    }
-
-    fn head(&self) -> (&str, i64) {
-        (&self.id, self.version)
-    }
-
-    fn head_mut(&mut self) -> Head<'_> {
-        Head {
-            id: &mut self.id,
-            version: &mut self.version,
-            create_time: &mut self.create_time,
-            update_time: &mut self.update_time,
-        }
     }
 
     fn message(&self) -> pb::Title {

@@ -13,8 +13,9 @@ use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed;
 use crate::format;
+use crate::head;
 use crate::proto::pb::{self, ErrorReason};
-use crate::resource::{self, Faults, Head, Resource, Table};
+use crate::resource::{self, Faults, Resource, Table};
 use crate::store::{Bind, LockKey, Tx};
 
 /// The largest discount, in hundredths of a percent.
@@ -25,21 +26,10 @@ impl Resource for Group {
 
     const NOUN: &'static str = "group";
 
+    head!();
+
     fn table() -> &'static Table<pb::Group> {
         &TABLE
-    }
-
-    fn head(&self) -> (&str, i64) {
-        (&self.id, self.version)
-    }
-
-    fn head_mut(&mut self) -> Head<'_> {
-        Head {
-            id: &mut self.id,
-            version: &mut self.version,
-            create_time: &mut self.create_time,
-            update_time: &mut self.update_time,
-        }
     }
 
     fn message(&self) -> pb::Group {

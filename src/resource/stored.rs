@@ -24,7 +24,7 @@ pub trait Resource:
     /// Its table.
     fn table() -> &'static Table<Self::Message>;
 
-    /// Its id and its version.
+    /// Its id and its version. [`head!`](crate::head) writes this and the next.
     fn head(&self) -> (&str, i64);
 
     /// What the kit sets of it.
@@ -93,6 +93,25 @@ pub struct Head<'r> {
     pub create_time: &'r mut i64,
     /// When it last changed, in microseconds.
     pub update_time: &'r mut i64,
+}
+
+/// The `head` and `head_mut` of a [`Resource`] that has the fields of a [`Head`] under these names.
+#[macro_export]
+macro_rules! head {
+    () => {
+        fn head(&self) -> (&str, i64) {
+            (&self.id, self.version)
+        }
+
+        fn head_mut(&mut self) -> $crate::resource::Head<'_> {
+            $crate::resource::Head {
+                id: &mut self.id,
+                version: &mut self.version,
+                create_time: &mut self.create_time,
+                update_time: &mut self.update_time,
+            }
+        }
+    };
 }
 
 /// What is wrong with the fields of a request.
