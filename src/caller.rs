@@ -5,7 +5,7 @@
 mod roles;
 mod turns;
 
-use std::{sync::Arc, time::Instant};
+use std::{borrow::Cow, sync::Arc, time::Instant};
 
 use tokio_util::sync::CancellationToken;
 
@@ -87,6 +87,24 @@ impl Caller {
         self.roles.has(pb::Role::Operator)
     }
 
+    /// Whose the resources of this caller are: the acting person, or, where none is named, the key as `apiKeys/{id}`.
+    /// A person who is called as a key is not taken for it.
+    #[must_use]
+    pub fn identity(&self) -> Cow<'_, str> {
+        match self.actor.as_deref() {
+            Some(actor) if actor.starts_with("apiKeys/") => format!("actor {actor}").into(),
+            Some(actor) => actor.into(),
+            None => format!("apiKeys/{}", self.key_id).into(),
+        }
+    }
+
+    /// Whether the caller belongs to an audience: the [`identity`](Self::identity) of its only member, or empty if
+    /// all belong to it.
+    #[must_use]
+    pub fn is_among(&self, audience: &str) -> bool {
+        audience.is_empty() || audience == self.identity()
+    }
+
     /// A request id that was used at this moment or before may be used again.
     #[must_use]
     pub fn remembered_since(&self) -> i64 {
@@ -96,6 +114,14 @@ impl Caller {
     /// Waits until the key is revoked or expires.
     pub async fn ended(&self) {
         self.key_ended.cancelled().await;
+    }
+
+    /// Who calls and what is asked.
+    ///
+    /// # Panics
+    /// As [`of`](Self::of).
+    pub fn parts<T>(request: tonic::Request<T>) -> (Self, T) {
+        (Self::of(&request).clone(), request.into_inner())
     }
 
     /// Who makes this call.

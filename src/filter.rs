@@ -32,7 +32,7 @@ pub use pack::{pack_list, pack_map};
 pub use schema::{Field, Kind, Schema};
 pub use sql::{Bind, Engine, SqlText};
 
-use expression::{Expression, Term, Test};
+use expression::{Expression, Term, Test, print_quoted};
 
 /// A checked filter: every field exists and is visible to the caller, every literal has the type
 /// of its field. Its `Display` is canonical: two texts that mean the same print the same as long
@@ -66,6 +66,16 @@ impl Filter {
         Self {
             schema,
             root: Expression::everything(),
+        }
+    }
+
+    /// The filter that matches what this one and another of the same table match.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        debug_assert_eq!(self.schema, other.schema, "both filters are of one table");
+        Self {
+            schema: self.schema,
+            root: Expression::all([self.root, other.root]),
         }
     }
 
@@ -121,6 +131,14 @@ impl Filter {
         self.root.collect_terms(&mut terms);
         terms
     }
+}
+
+/// A text as it is written in a filter.
+#[must_use]
+pub fn quoted(text: &str) -> String {
+    let mut out = String::new();
+    print_quoted(text, &mut out).expect("a String takes everything");
+    out
 }
 
 impl PartialEq for Filter {

@@ -8,6 +8,7 @@ mod examine;
 mod leads;
 mod list;
 mod order;
+mod owned;
 pub mod page;
 mod read;
 mod row;

@@ -95,18 +95,13 @@ fn not_found() -> Error {
     Error::not_found("customer")
 }
 
-/// Who calls and what is asked.
-fn parts<T>(request: Request<T>) -> (Caller, T) {
-    (Caller::of(&request).clone(), request.into_inner())
-}
-
 #[tonic::async_trait]
 impl CustomerService for Service {
     async fn create_customer(
         &self,
         request: Request<pb::CreateCustomerRequest>,
     ) -> Result<Response<pb::Customer>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.create(caller, request).await?))
     }
 
@@ -114,7 +109,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::GetCustomerRequest>,
     ) -> Result<Response<pb::Customer>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.get(&caller, &request.name).await?))
     }
 
@@ -122,7 +117,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::BatchGetCustomersRequest>,
     ) -> Result<Response<pb::BatchGetCustomersResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.batch_get(&caller, request.names).await?))
     }
 
@@ -130,7 +125,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::ListCustomersRequest>,
     ) -> Result<Response<pb::ListCustomersResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.list(caller, request).await?))
     }
 
@@ -138,7 +133,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::UpdateCustomerRequest>,
     ) -> Result<Response<pb::Customer>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.update(caller, request).await?))
     }
 
@@ -146,7 +141,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::DeleteCustomerRequest>,
     ) -> Result<Response<()>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.delete(caller, request).await?))
     }
 
@@ -154,7 +149,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::UndeleteCustomerRequest>,
     ) -> Result<Response<pb::Customer>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.undelete(caller, request).await?))
     }
 
@@ -162,7 +157,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::LookupCustomerRequest>,
     ) -> Result<Response<pb::Customer>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.lookup(&caller, request.key).await?))
     }
 
@@ -170,7 +165,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::BatchLookupCustomersRequest>,
     ) -> Result<Response<pb::BatchLookupCustomersResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             self.batch_lookup(&caller, request.keys).await?,
         ))
@@ -180,7 +175,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::VerifyPasswordRequest>,
     ) -> Result<Response<pb::VerifyPasswordResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(self.verify_password(caller, request).await?))
     }
 
@@ -188,7 +183,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::CreateAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             addresses::create(&self.store, caller, request).await?,
         ))
@@ -198,7 +193,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::GetAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             addresses::get(&self.store, &caller, &request.name).await?,
         ))
@@ -208,7 +203,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::ListAddressesRequest>,
     ) -> Result<Response<pb::ListAddressesResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             addresses::list(&self.store, &caller, request).await?,
         ))
@@ -218,7 +213,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::UpdateAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             addresses::update(&self.store, caller, request).await?,
         ))
@@ -228,7 +223,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::DeleteAddressRequest>,
     ) -> Result<Response<()>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         Ok(Response::new(
             addresses::delete(&self.store, caller, request).await?,
         ))
@@ -238,7 +233,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::CreateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let pb::CreateTitleRequest {
             title,
             title_id,
@@ -253,7 +248,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::GetTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let title = resource::get::<Title>(&self.store, &caller, &request.name);
         Ok(Response::new(title.await?))
     }
@@ -262,7 +257,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::ListTitlesRequest>,
     ) -> Result<Response<pb::ListTitlesResponse>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let query = Query {
             page_size: request.page_size,
             page_token: &request.page_token,
@@ -279,7 +274,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::UpdateTitleRequest>,
     ) -> Result<Response<pb::Title>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let pb::UpdateTitleRequest {
             title,
             update_mask,
@@ -295,7 +290,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::DeleteTitleRequest>,
     ) -> Result<Response<()>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let pb::DeleteTitleRequest { name, etag, .. } = request;
         resource::delete::<Title>(&self.store, caller, &name, etag).await?;
         Ok(Response::new(()))
@@ -307,7 +302,7 @@ impl CustomerService for Service {
         &self,
         request: Request<pb::WatchCustomersRequest>,
     ) -> Result<Response<Self::WatchCustomersStream>, Status> {
-        let (caller, request) = parts(request);
+        let (caller, request) = Caller::parts(request);
         let pb::WatchCustomersRequest {
             filter,
             names,

@@ -18,6 +18,11 @@ pub trait Resource: Send + Sync + 'static {
     /// The first part of its names, as `carts`.
     fn collection(&self) -> &'static str;
 
+    /// Whether its resources have an audience, and a change says which one it takes a resource from.
+    fn is_owned(&self) -> bool {
+        false
+    }
+
     /// The resource for filters, from its encoded message.
     ///
     /// # Errors
@@ -34,6 +39,11 @@ pub trait Decoded: Record + Send + Sync {
     /// Under what else than its id it is watched, as its owner.
     fn topics(&self) -> Vec<String> {
         Vec::new()
+    }
+
+    /// Who sees it, as [`Caller::is_among`](crate::caller::Caller::is_among) reads that; None if it has no audience.
+    fn audience(&self) -> Option<&str> {
+        None
     }
 }
 

@@ -70,6 +70,7 @@ enum Phase {
 /// One stream.
 pub(super) struct Watch {
     feed: Feed,
+    caller: Arc<Caller>,
     /// Its reads wait for these.
     turns: Arc<Turns>,
     clock: Clock,

@@ -286,7 +286,7 @@ fn print_key(key: &str, out: &mut Formatter<'_>) -> fmt::Result {
     }
 }
 
-fn print_quoted(text: &str, out: &mut Formatter<'_>) -> fmt::Result {
+pub(super) fn print_quoted(text: &str, out: &mut impl fmt::Write) -> fmt::Result {
     out.write_char('"')?;
     for character in text.chars() {
         match character {

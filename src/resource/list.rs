@@ -88,17 +88,23 @@ impl<M: Message + Name + Default> List<M> {
         query: &Query<'_>,
     ) -> Result<Self> {
         let visible = table.visible_to(caller.roles);
+        let filter = page::filter(query.filter, table.schema(), &visible)?;
+        let digest = RequestDigest::new(rpc, &caller.shop)
+            .field("filter", query.filter)
+            .field("order_by", query.order_by);
+        let digest = match table.owned {
+            Some(_) => digest.field("owner", &*caller.identity()),
+            None => digest,
+        };
         Ok(Self {
             table,
             shop: Arc::clone(&caller.shop),
-            filter: page::filter(query.filter, table.schema(), &visible)?,
+            filter: table.narrowed(filter, caller),
             order: Order::parse(query.order_by, table.schema(), &visible)?,
             size: page::size(query.page_size)?,
             count: query.count,
             token: query.page_token.to_owned(),
-            digest: RequestDigest::new(rpc, &caller.shop)
-                .field("filter", query.filter)
-                .field("order_by", query.order_by),
+            digest,
             meta: store.meta().clone(),
             now: store.clock().now(),
             condition: table.living,

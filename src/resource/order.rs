@@ -5,10 +5,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::page::{bad_token, refusal};
+use super::page::{self, bad_token};
 use crate::error::{Error, Result};
-use crate::filter::{self, Direction, Kind, Schema};
-use crate::proto::pb::ErrorReason;
+use crate::filter::{Direction, Kind, Schema};
 use crate::store::{Bind, Engine, Statement};
 
 /// The value of a column by which rows are ordered, as a page token carries it.
@@ -47,8 +46,7 @@ impl Order {
         schema: &'static Schema,
         visible: &dyn Fn(&str) -> bool,
     ) -> Result<Self> {
-        let mut keys = filter::parse_order_by(text, schema, visible)
-            .map_err(|error| refusal(ErrorReason::InvalidOrderBy, error))?;
+        let mut keys = page::order(text, schema, visible)?;
         let name = schema.index("name");
         // What comes after the name decides nothing.
         match keys.iter().position(|(field, _)| *field == name) {
@@ -207,6 +205,7 @@ mod tests {
     use super::super::page::filter;
     use super::*;
     use crate::filter::Field;
+    use crate::proto::pb::ErrorReason;
 
     static SCHEMA: Schema = Schema {
         fields: &[

@@ -7,7 +7,7 @@ use serde::Serialize;
 use tonic::Code;
 
 use crate::error::{Error, Result};
-use crate::filter::{Filter, FilterError, Schema};
+use crate::filter::{self, Direction, Filter, FilterError, Schema};
 use crate::limits;
 use crate::proto::pb::{Count, CountMode, ErrorReason};
 use crate::store::{Conn, PageToken, RequestDigest, Statement, StoreMeta, page_size};
@@ -24,7 +24,20 @@ pub fn filter(
     Filter::parse(text, schema, visible).map_err(|e| refusal(ErrorReason::InvalidFilter, e))
 }
 
-pub(super) fn refusal(reason: ErrorReason, error: FilterError) -> Error {
+/// A checked order.
+///
+/// # Errors
+/// INVALID_ORDER_BY.
+pub fn order(
+    text: &str,
+    schema: &Schema,
+    visible: &dyn Fn(&str) -> bool,
+) -> Result<Vec<(usize, Direction)>> {
+    filter::parse_order_by(text, schema, visible)
+        .map_err(|error| refusal(ErrorReason::InvalidOrderBy, error))
+}
+
+fn refusal(reason: ErrorReason, error: FilterError) -> Error {
     let position = error.position.to_string();
     let refusal = Error::new(Code::InvalidArgument, reason, error.to_string());
     let mut refusal = refusal.with("position", position);

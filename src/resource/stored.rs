@@ -172,7 +172,7 @@ pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
 pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<R>> {
     let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
     statement
-        .push(R::table().collection)
+        .push(R::table().rows)
         .push(" c WHERE c.shop_id = ");
     statement.bind(shop).push(" AND c.id = ").bind(id);
     let row: Option<Row> = statement.fetch_all(conn).await?.pop();
@@ -202,7 +202,7 @@ pub async fn put<R: Resource>(
     columns.extend(table.values(message));
     columns.extend(resource.columns());
     let mut statement = Statement::new(tx.engine(), "INSERT INTO ");
-    statement.push(table.collection);
+    statement.push(table.rows);
     for (place, (column, _)) in columns.iter().enumerate() {
         statement
             .push(if place == 0 { " (" } else { ", " })
@@ -230,9 +230,7 @@ pub async fn put<R: Resource>(
 /// The database's.
 pub async fn remove<R: Resource>(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
     let mut statement = Statement::new(tx.engine(), "DELETE FROM ");
-    statement
-        .push(R::table().collection)
-        .push(" WHERE shop_id = ");
+    statement.push(R::table().rows).push(" WHERE shop_id = ");
     statement.bind(shop).push(" AND id = ").bind(id);
     statement.execute(tx).await
 }

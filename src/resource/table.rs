@@ -7,7 +7,9 @@ use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use prost_types::Timestamp;
 
 use super::leads::{Index, Lead, Source};
-use crate::caller::Roles;
+use super::owned::Owned;
+use super::page;
+use crate::caller::{Caller, Roles};
 use crate::contract::TABLES;
 use crate::error::{Error, Result};
 use crate::feed::{Decoded, Kind as LogKind, micros};
@@ -19,8 +21,10 @@ use crate::store::{Bind, Statement};
 pub struct Table<M: 'static> {
     /// Its number in the change log.
     pub kind: LogKind,
-    /// The first part of its names, and its table in the database.
+    /// The first part of its names.
     pub collection: &'static str,
+    /// Its table in the database; named as the collection, unless said otherwise.
+    pub rows: &'static str,
     /// Makes the message of a row from its id, version and document.
     pub read: fn(String, i64, &str) -> Result<M>,
     /// An SQL condition of the rows that exist for callers, on the alias `c`; empty for all.
@@ -28,6 +32,8 @@ pub struct Table<M: 'static> {
     /// The topics under which a resource is watched, as the owner of a cart, and how a statement finds the rows
     /// of a topic.
     pub topics: Option<Topics<M>>,
+    /// Whose its resources are.
+    pub(super) owned: Option<Owned<M>>,
     columns: Vec<Get<M>>,
     /// Fields that are none of the message, each with the field of which it is made.
     made: Vec<(&'static str, &'static str)>,
@@ -122,9 +128,11 @@ impl<M: Message + Name + Default> Table<M> {
         Self {
             kind,
             collection,
+            rows: collection,
             read,
             living: "",
             topics: None,
+            owned: None,
             columns: getters,
             made,
             // A table is made once and stays as long as the program runs.
@@ -144,6 +152,12 @@ impl<M: Message + Name + Default> Table<M> {
         }
     }
 
+    /// The same table, whose rows lie in a table of another name in the database.
+    #[must_use]
+    pub fn stored_in(self, rows: &'static str) -> Self {
+        Self { rows, ..self }
+    }
+
     /// The same table, whose resources are also watched by topics.
     #[must_use]
     pub fn with_topics(self, of: fn(&M) -> Vec<String>, push: fn(&mut Statement, &str)) -> Self {
@@ -151,6 +165,16 @@ impl<M: Message + Name + Default> Table<M> {
             topics: Some(Topics { of, push }),
             ..self
         }
+    }
+
+    /// Refuses a filter and an order that a list refuses from this caller.
+    ///
+    /// # Errors
+    /// INVALID_FILTER, INVALID_ORDER_BY.
+    pub fn check(&'static self, caller: &Caller, filter: &str, order_by: &str) -> Result<()> {
+        let visible = self.visible_to(caller.roles);
+        page::filter(filter, self.schema(), &visible)?;
+        page::order(order_by, self.schema(), &visible).map(drop)
     }
 
     /// The name in a message that a caller sent.
@@ -180,7 +204,7 @@ impl<M: Message + Name + Default> Table<M> {
     /// Where its rows are examined.
     pub(super) fn source(&'static self) -> Source {
         Source {
-            table: self.collection,
+            table: self.rows,
             leads: &self.leads,
         }
     }
@@ -313,6 +337,10 @@ impl<M: Send + Sync> Decoded for Seen<M> {
     fn topics(&self) -> Vec<String> {
         let topics = self.table.topics.as_ref();
         topics.map_or_else(Vec::new, |topics| (topics.of)(&self.message))
+    }
+
+    fn audience(&self) -> Option<&str> {
+        self.table.audience(&self.message)
     }
 }
 

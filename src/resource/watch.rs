@@ -37,6 +37,7 @@ where
         return Err(Error::invalid_field("names", "CONFLICT", text));
     }
     let filter = page::filter(filter, table.schema(), &table.visible_to(caller.roles))?;
+    let filter = table.narrowed(filter, &caller);
     let scope = if names.is_empty() {
         Scope::All
     } else {
@@ -66,6 +67,10 @@ where
 
     fn collection(&self) -> &'static str {
         self.collection
+    }
+
+    fn is_owned(&self) -> bool {
+        self.owned.is_some()
     }
 
     fn decode(&'static self, body: &[u8]) -> Result<Arc<dyn Decoded>> {
@@ -143,9 +148,7 @@ where
         query: &PageQuery,
     ) -> Result<(Vec<Row>, Option<String>)> {
         let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
-        statement
-            .push(self.collection)
-            .push(" c WHERE c.shop_id = ");
+        statement.push(self.rows).push(" c WHERE c.shop_id = ");
         statement.bind(&*query.shop);
         match (&query.scope, &self.topics) {
             (Scope::Ids(ids), _) => {

@@ -148,7 +148,7 @@ impl<R: Resource> Update<R> {
         if let Some(replay) = feed::replay(tx, caller).await? {
             return answer_again::<R>(tx, caller, &replay).await;
         }
-        let before = existing::<R>(tx, &caller.shop, id).await?;
+        let before = seen::<R>(tx, caller, id).await?;
         feed::check_etag(&self.etag, &name_of::<R>(id), before.head().1)?;
         let mut after = before.clone();
         let mut faults = Faults::none(R::NOUN);
@@ -190,7 +190,7 @@ pub async fn insert_row<R: Resource>(
     new: &R,
     now: i64,
 ) -> Result<R::Message> {
-    let answer = append(tx, caller, new, now).await?;
+    let answer = append(tx, caller, None, new, now).await?;
     R::written(tx, caller, None, Some(new), now).await?;
     Ok(answer)
 }
@@ -214,7 +214,7 @@ pub async fn change<R: Resource>(
     let head = after.head_mut();
     *head.version = before.head().1 + 1;
     *head.update_time = now;
-    let answer = append(tx, caller, &after, now).await?;
+    let answer = append(tx, caller, Some(before), &after, now).await?;
     R::written(tx, caller, Some(before), Some(&after), now).await?;
     Ok(answer)
 }
@@ -222,6 +222,7 @@ pub async fn change<R: Resource>(
 async fn append<R: Resource>(
     tx: &mut Tx,
     caller: &Caller,
+    before: Option<&R>,
     resource: &R,
     now: i64,
 ) -> Result<R::Message> {
@@ -229,8 +230,16 @@ async fn append<R: Resource>(
     let message = resource.message();
     stored::put(tx, &caller.shop, resource, &message).await?;
     let change = Change::upserted(R::table().kind, id, version, &message);
-    feed::append(tx, caller, now, change).await?;
+    let left = before.and_then(|before| left(before, Some(&message)));
+    feed::append(tx, caller, now, change.leaving(left)).await?;
     Ok(message)
+}
+
+/// The audience that a change takes a resource from.
+fn left<R: Resource>(before: &R, after: Option<&R::Message>) -> Option<String> {
+    let table = R::table();
+    let owned = table.owned.as_ref();
+    owned.and_then(|_| table.left(&before.message(), after))
 }
 
 /// Deletes a resource, unless an earlier call with the request id did. Returns whether this call did.
@@ -247,13 +256,14 @@ pub async fn delete_row<R: Resource>(
     if feed::replay(tx, caller).await?.is_some() {
         return Ok(false);
     }
-    let before = existing::<R>(tx, &caller.shop, id).await?;
+    let before = seen::<R>(tx, caller, id).await?;
     feed::check_etag(etag, &name_of::<R>(id), before.head().1)?;
     before.may_be_deleted()?;
     let (kind, version) = (R::table().kind, before.head().1 + 1);
     stored::remove::<R>(tx, &caller.shop, id).await?;
     tombstone::bury(tx, &caller.shop, kind, id, version, now).await?;
-    feed::append(tx, caller, now, Change::deleted(kind, id, version)).await?;
+    let change = Change::deleted(kind, id, version).leaving(left(&before, None));
+    feed::append(tx, caller, now, change).await?;
     R::written(tx, caller, Some(&before), None, now).await?;
     Ok(true)
 }
@@ -265,6 +275,17 @@ pub async fn delete_row<R: Resource>(
 pub async fn existing<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<R> {
     let found = stored::load(conn, shop, id).await?;
     found.ok_or_else(not_found::<R>)
+}
+
+/// The resource of this id, if the caller sees it.
+async fn seen<R: Resource>(conn: &mut Conn, caller: &Caller, id: &str) -> Result<R> {
+    let found: R = existing(conn, &caller.shop, id).await?;
+    let table = R::table();
+    if table.owned.is_none() || table.shows(caller, &found.message()) {
+        Ok(found)
+    } else {
+        Err(not_found::<R>())
+    }
 }
 
 /// A name that a resource has already.
@@ -280,9 +301,9 @@ async fn answer_again<R: Resource>(
     replay: &Replay,
 ) -> Result<R::Message> {
     match replay.answer()? {
+        // Somebody else used the request id for an equal request.
+        Some(answer) if !R::table().shows(caller, &answer) => Err(feed::request_id_reused()),
         Some(answer) => Ok(answer),
-        None => Ok(existing::<R>(conn, &caller.shop, &replay.id)
-            .await?
-            .message()),
+        None => Ok(seen::<R>(conn, caller, &replay.id).await?.message()),
     }
 }

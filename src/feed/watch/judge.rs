@@ -60,8 +60,8 @@ impl Members {
     }
 
     /// Takes out what does not match the filter of the stream. Whether its reader has been sent it, or
-    /// may have been before the resume.
-    fn remove_from_filter(&mut self, entry: &Entry) -> bool {
+    /// may have been before the resume; `seen` is whether the reader was among its audience before the change.
+    fn remove_from_filter(&mut self, entry: &Entry, seen: bool) -> bool {
         let was_known = self.known.remove(&entry.id);
         let Some(unmatched) = &mut self.unmatched else {
             return was_known;
@@ -72,7 +72,7 @@ impl Members {
             unmatched.insert(entry.id.clone());
         }
         // What is new cannot have matched before.
-        was_known || (first && entry.version > 1)
+        was_known || (first && seen && entry.version > 1)
     }
 
     /// How many there are.
@@ -133,6 +133,7 @@ impl Watch {
             }
             None => self.timed.remove(&entry.id),
         }
+        let seen = self.has_seen(entry, decoded.as_deref());
         let Some(members) = &mut self.members else {
             return Ok(None);
         };
@@ -142,7 +143,7 @@ impl Watch {
         }
         let left = match &self.scope {
             Scope::Topic(topic) => members.remove_from_topic(entry, topic),
-            Scope::All | Scope::Ids(_) => members.remove_from_filter(entry),
+            Scope::All | Scope::Ids(_) => members.remove_from_filter(entry, seen),
         };
         if !left {
             return Ok(None);
@@ -152,6 +153,13 @@ impl Watch {
         }
         let told = self.feed.0.plant.tells_leaving();
         Ok(told.then_some(Sending::Left))
+    }
+
+    /// Whether the caller was among the audience of a resource before a change.
+    fn has_seen(&self, entry: &Entry, after: Option<&dyn Decoded>) -> bool {
+        let after = || after.and_then(Decoded::audience);
+        let before = entry.left_topic.as_deref().or_else(after);
+        !self.resource.is_owned() || before.is_some_and(|before| self.caller.is_among(before))
     }
 
     /// Whether a resource matches the filter at a time; notes when that changes by the clock.

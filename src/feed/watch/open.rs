@@ -132,6 +132,7 @@ impl Watch {
             feed: feed.clone(),
             turns: Arc::clone(&caller.turns),
             stream_token: tokens.seal_stream(&shop, kind, stream).into(),
+            caller: Arc::clone(&caller),
             bell: Bell::new(clock.clone(), caller, feed.draining().clone()),
             clock,
             shop,
