@@ -3,7 +3,7 @@
 
 use std::{env, fs, path::PathBuf};
 
-const PROTOS: [&str; 8] = [
+const PROTOS: [&str; 9] = [
     "clientela/v1/access.proto",
     "clientela/v1/admin_service.proto",
     "clientela/v1/cart_service.proto",
@@ -12,12 +12,14 @@ const PROTOS: [&str; 8] = [
     "clientela/v1/error_reason.proto",
     "clientela/v1/group_service.proto",
     "clientela/v1/operation_service.proto",
+    "clientela/v1/saved_filter_service.proto",
 ];
 
-const WATCH_RESPONSES: [&str; 3] = [
+const WATCH_RESPONSES: [&str; 4] = [
     "WatchCartsResponse",
     "WatchCustomersResponse",
     "WatchGroupsResponse",
+    "WatchSavedFiltersResponse",
 ];
 
 fn main() -> anyhow::Result<()> {

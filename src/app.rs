@@ -19,7 +19,7 @@ use crate::passwords::Passwords;
 use crate::proto::DESCRIPTORS;
 use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, OpenError, Purpose, Store, StoreConfig, StoreMeta};
-use crate::{carts, customers, groups, limits, operations, shops};
+use crate::{carts, customers, groups, limits, operations, saved_filters, shops};
 
 /// The areas of the program, each above those that it imports. What a lower area needs of a higher one is handed in
 /// here.
@@ -30,6 +30,7 @@ fn areas(meta: &StoreMeta) -> Area {
         customers::area(),
         carts::area(meta),
         operations::area(),
+        saved_filters::area(),
     ];
     areas.into_iter().fold(Area::default(), Area::and)
 }

@@ -15,7 +15,7 @@ const AREAS: &str = "
     caller contract mask passwords
     filter attributes store epochs numbers
     feed jobs resource access area
-    shops groups customers carts operations
+    shops groups customers carts operations saved_filters
     monitor server app cli";
 
 /// Each import that breaks the order of `areas`.

@@ -35,6 +35,7 @@ pub mod proto;
 pub mod quota;
 pub mod resource;
 pub mod revision;
+pub mod saved_filters;
 pub mod server;
 pub mod shops;
 pub mod store;

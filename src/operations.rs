@@ -7,6 +7,8 @@ mod read;
 mod rpc;
 mod watch;
 
+pub use read::check;
+
 use crate::area::{Area, bounded};
 use crate::feed;
 use crate::jobs::JobState;

@@ -5,6 +5,7 @@ mod carts;
 mod groups;
 mod held;
 mod requests;
+mod saved_filters;
 mod world;
 
 use std::time::{Duration, Instant};

@@ -20,8 +20,8 @@ use sha2::{Digest as _, Sha256};
 use crate::error::{Error, Result};
 
 /// What a row of the change log is about. Each area has numbers of its own. They are stored, so a number that was
-/// given up is never used again, and it is below 256: 1 customers, 2 groups, 3 carts, 4 addresses, 5 titles, 6 shops, 7 settings, 8 API keys,
-/// 9 operations.
+/// given up is never used again, and it is below 256: 1 customers, 2 groups, 3 carts, 4 addresses, 5 titles, 6 shops,
+/// 7 settings, 8 API keys, 9 operations, 11 saved filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(i64);
 

@@ -35,7 +35,7 @@ use super::progress::Progress;
 use super::resource::{Resource, Scope};
 use super::source::Source;
 use super::{Feed, Permit};
-use crate::caller::Turns;
+use crate::caller::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::revision::Position;

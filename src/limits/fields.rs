@@ -101,6 +101,7 @@ const CUSTOMER: Rule = Rule::Name("customers/{id}");
 const GROUP: Rule = Rule::Name("groups/{id}");
 const ITEM: Rule = Rule::Name("carts/{id}/items/{id}");
 const OPERATION: Rule = Rule::Name("operations/{id}");
+const SAVED_FILTER: Rule = Rule::Name("savedFilters/{id}");
 const SHOP: Rule = Rule::Name("shops/{id}");
 const TITLE: Rule = Rule::Name("titles/{id}");
 
@@ -193,6 +194,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("CreateCustomerRequest.customer_id", Rule::Id),
     ("CreateCustomerRequest.visitor", Rule::Token(16, 256)),
     ("CreateGroupRequest.group_id", Rule::Id),
+    ("CreateSavedFilterRequest.saved_filter_id", Rule::Id),
     ("CreateShopRequest.shop_id", Rule::Id),
     ("CreateTitleRequest.title_id", Rule::Id),
     ("Customer.accounting_number", Rule::Key(64)),
@@ -232,6 +234,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("DeleteAddressRequest.name", ADDRESS),
     ("DeleteCustomerRequest.name", CUSTOMER),
     ("DeleteGroupRequest.name", GROUP),
+    ("DeleteSavedFilterRequest.name", SAVED_FILTER),
     ("DeleteTitleRequest.name", TITLE),
     ("EditCartRequest.edits", Rule::Messages(EDITS_MAX)),
     ("ExternalId.id", Rule::Key(128)),
@@ -240,6 +243,7 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("GetCustomerRequest.name", CUSTOMER),
     ("GetGroupRequest.name", GROUP),
     ("GetOperationRequest.name", OPERATION),
+    ("GetSavedFilterRequest.name", SAVED_FILTER),
     ("GetShopRequest.name", SHOP),
     ("GetTitleRequest.name", TITLE),
     ("Group.discount_percent", Rule::Percent(2)),
@@ -292,6 +296,8 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ("RenewCartLockRequest.name", CART),
     ("ReopenCartRequest.name", CART),
     ("RevokeApiKeyRequest.name", API_KEY),
+    ("SavedFilter.display_name", Rule::Label(128)),
+    ("SavedFilter.name", SAVED_FILTER),
     ("Shop.display_name", Rule::Label(255)),
     ("Shop.name", SHOP),
     (
@@ -347,6 +353,10 @@ pub const FIELDS: &[(&str, Rule)] = &[
     ),
     ("WatchGroupsRequest.names", Rule::List(BATCH_MAX, &GROUP)),
     ("WatchOperationRequest.name", OPERATION),
+    (
+        "WatchSavedFiltersRequest.names",
+        Rule::List(BATCH_MAX, &SAVED_FILTER),
+    ),
     ("WatchOptions.resume_token", Rule::Token(1, TOKEN_CHARS_MAX)),
 ];
 

@@ -28,6 +28,15 @@ pub(super) static SCHEMA: Schema = Schema {
     ],
 };
 
+/// Refuses a filter that ListOperations refuses. It takes no orders, so each is refused.
+///
+/// # Errors
+/// INVALID_FILTER, INVALID_ORDER_BY.
+pub fn check(filter: &str, order_by: &str) -> Result<()> {
+    page::filter(filter, &SCHEMA, &|_| true)?;
+    page::order(order_by, &SCHEMA, &|_| true).map(drop)
+}
+
 const KIND: Kind = Kind::Enum(&[
     ("REPRICE_CARTS", JobKind::RepriceCarts.number()),
     ("REFRESH_CUSTOMER", JobKind::RefreshCustomer.number()),

@@ -79,6 +79,7 @@ fn filters(page: &str) -> String {
         ("Customers", clientela::customers::TABLE.describe()),
         ("Groups", clientela::groups::TABLE.describe()),
         ("Carts", clientela::carts::TABLE.describe()),
+        ("Saved filters", clientela::saved_filters::TABLE.describe()),
     ];
     let mut fields = String::new();
     for (title, table) in tables {

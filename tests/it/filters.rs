@@ -7,6 +7,7 @@ mod customers;
 mod follower;
 mod generate;
 mod groups;
+mod saved_filters;
 mod values;
 
 use std::collections::{BTreeSet, HashMap};
@@ -27,6 +28,7 @@ use customers::Customers;
 use follower::{Follower, Told};
 use generate::Generator;
 use groups::Groups;
+use saved_filters::SavedFilters;
 
 /// Filters for each sort of resource on each engine.
 const FILTERS: usize = 120;
@@ -213,5 +215,9 @@ on_both_engines! {
 
     async fn lists_and_watches_of_groups_agree(shop: Shop with Setup::held()) {
         agree::<Groups>(&shop).await;
+    }
+
+    async fn lists_and_watches_of_saved_filters_agree(shop: Shop with Setup::held()) {
+        agree::<SavedFilters>(&shop).await;
     }
 }

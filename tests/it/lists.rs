@@ -5,6 +5,7 @@ mod customers;
 mod groups;
 mod large;
 mod members;
+mod saved_filters;
 mod tokens;
 mod walk;
 
@@ -22,6 +23,10 @@ on_both_engines! {
 
     async fn a_walk_over_groups_returns_each_old_one_once(shop: Shop) {
         walk_every_way(&groups::Groups, &shop).await;
+    }
+
+    async fn a_walk_over_saved_filters_returns_each_old_one_once(shop: Shop) {
+        walk_every_way(&saved_filters::SavedFilters, &shop).await;
     }
 
     async fn a_walk_over_members_returns_each_old_one_once(shop: Shop) {

@@ -25,6 +25,7 @@ mod operations;
 mod plans;
 mod request_ids;
 mod room;
+mod saved_filters;
 mod side_services;
 mod throwaway_postgres;
 mod unread_answers;

@@ -83,6 +83,7 @@ impl World {
                 },
             ),
             _ if rpc.contains("Address") => self.about_an_address(rpc, number).await,
+            _ if rpc.contains("SavedFilter") => self.about_a_saved_filter(rpc, number).await,
             _ if rpc.contains("Title") => self.about_a_title(rpc, id).await,
             _ if rpc.contains("Customer") || rpc == "VerifyPassword" => {
                 self.about_a_customer(rpc, how, number).await

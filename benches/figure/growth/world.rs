@@ -55,6 +55,7 @@ impl World {
         world.name = settings.name.trim_end_matches("/settings").to_owned();
         world.group("rare").await;
         world.title("titled").await;
+        world.saved_filter("saved".to_owned()).await;
         let gone = world.group("gone").await;
         world.delete_group(gone).await;
         world.work_done().await;
@@ -202,7 +203,7 @@ impl World {
         self.ask("DeleteGroup", request).await
     }
 
-    /// Takes note of a group or a title that is to be deleted after the round, so that there are not more of
+    /// Takes note of a group, a title or a saved filter that is to be deleted after the round, so that there are not more of
     /// them in the large shop.
     pub fn to_tidy(&self, name: &str) {
         self.noted().push(name.to_owned());
@@ -218,6 +219,12 @@ impl World {
         for name in names {
             if name.starts_with("groups/") {
                 self.delete_group(name).await;
+            } else if name.starts_with("savedFilters/") {
+                let request = pb::DeleteSavedFilterRequest {
+                    name,
+                    ..Default::default()
+                };
+                self.ask("DeleteSavedFilter", request).await
             } else {
                 let request = pb::DeleteTitleRequest {
                     name,

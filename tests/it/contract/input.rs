@@ -183,6 +183,7 @@ on_both_engines! {
             ("CreateShop", "shop_id", "shops/{id}"),
             ("CreateTitle", "title_id", "titles/{id}"),
             ("CreateGroup", "group_id", "groups/{id}"),
+            ("CreateSavedFilter", "saved_filter_id", "savedFilters/{id}"),
             ("CreateCustomer", "customer_id", "customers/{id}"),
             ("CreateAddress", "address_id", "customers/{id}/addresses/{id}"),
             ("CreateCart", "cart_id", "carts/{id}"),

@@ -17,12 +17,13 @@ use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
 /// RPCs that do something each time they are called with the same request.
-const ADDING: [&str; 7] = [
+const ADDING: [&str; 8] = [
     "AddItem",
     "CreateAddress",
     "CreateApiKey",
     "CreateCustomer",
     "CreateGroup",
+    "CreateSavedFilter",
     "CreateTitle",
     "EditCart",
 ];

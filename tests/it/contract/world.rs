@@ -73,6 +73,8 @@ impl<'s> World<'s> {
         let cart = world.cart(&format!("{tag}-cart")).await;
         world.note("carts/{id}/items/{id}", cart.items[0].name.clone());
         world.note("carts/{id}", cart.name);
+        let saved = world.saved_filter(&format!("{tag}-saved")).await;
+        world.note("savedFilters/{id}", saved);
         let made = world.api_key().await;
         world.note("apiKeys/{id}", made.name);
         world
@@ -214,6 +216,14 @@ impl<'s> World<'s> {
             .into_inner()
     }
 
+    /// One that is shared, so that each role may use it.
+    async fn saved_filter(&self, id: &str) -> String {
+        let shared = crate::saved_filters::sent(&self.tag, true);
+        let mut client = self.shop.saved_filters_as(Shop::with_key(&self.key));
+        let made = crate::saved_filters::create(&mut client, id, shared).await;
+        made.expect("a saved filter").name
+    }
+
     async fn api_key(&self) -> pb::ApiKey {
         let request = pb::CreateApiKeyRequest {
             api_key: Some(pb::ApiKey {
@@ -274,6 +284,12 @@ impl<'s> World<'s> {
             ..Default::default()
         };
         note!(shop.groups_as(&self.key).list_groups(groups), groups);
+        let saved = pb::ListSavedFiltersRequest {
+            page_size,
+            ..Default::default()
+        };
+        let mut client = shop.saved_filters_as(Shop::with_key(&self.key));
+        note!(client.list_saved_filters(saved), saved_filters);
         let carts = pb::ListCartsRequest {
             page_size,
             ..Default::default()

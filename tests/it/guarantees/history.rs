@@ -209,7 +209,7 @@ on_both_engines! {
 
     /// Streams of other resources, which never wanted it, go on.
     async fn streams_that_could_want_a_change_that_cannot_be_read_end(shop: Shop) {
-        for (kind, number) in [(Kind::Cart, 3), (Kind::Customer, 1), (Kind::Group, 2)] {
+        for (kind, number) in [(Kind::Cart, 3), (Kind::Customer, 1), (Kind::Group, 2), (Kind::SavedFilter, 11)] {
             for payload in [Some(vec![0xff]), None] {
                 let (subject, other) = (Subject::make(&shop, kind).await, Subject::make(&shop, kind).await);
                 let gone = payload.is_none();

@@ -50,13 +50,14 @@ fn named(name: &str) -> pb::CartTarget {
 fn methods(role: Role) -> &'static [&'static str] {
     match role {
         Role::Storefront => &["CartService/WatchCart"],
-        Role::Monitor => &MOST[..5],
-        Role::Ingest => &MOST[1..],
+        Role::Monitor => &MOST[..6],
+        Role::Ingest => &MOST[2..],
         _ => &MOST,
     }
 }
 
-const MOST: [&str; 6] = [
+const MOST: [&str; 7] = [
+    "SavedFilterService/WatchSavedFilters",
     "CartService/WatchCartFigures",
     "CartService/WatchCart",
     "CartService/WatchCarts",
@@ -105,6 +106,13 @@ async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStre
             }
             "GroupService/WatchGroups" => {
                 let request = WatchGroupsRequest {
+                    options,
+                    ..Default::default()
+                };
+                bodies.push(raw.open(key, &path, &request).await);
+            }
+            "SavedFilterService/WatchSavedFilters" => {
+                let request = pb::WatchSavedFiltersRequest {
                     options,
                     ..Default::default()
                 };

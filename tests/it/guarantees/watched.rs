@@ -11,7 +11,7 @@ use futures::{StreamExt as _, TryStreamExt as _};
 use tonic::Status;
 
 use crate::harness::{Shop, unique};
-use crate::{customers, groups, watch};
+use crate::{customers, groups, saved_filters, watch};
 
 pub use door::Door;
 use told::told;
@@ -23,6 +23,7 @@ pub enum Kind {
     Cart,
     Customer,
     Group,
+    SavedFilter,
 }
 
 /// By what it is watched.
@@ -41,14 +42,16 @@ pub enum Way {
 }
 
 /// Each kind.
-pub const KINDS: [Kind; 3] = [Kind::Cart, Kind::Customer, Kind::Group];
+pub const KINDS: [Kind; 4] = [Kind::Cart, Kind::Customer, Kind::Group, Kind::SavedFilter];
 
 impl Kind {
     /// The ways in which it can be watched.
     pub fn ways(self) -> &'static [Way] {
         match self {
             Self::Cart => &[Way::One, Way::Owner, Way::All, Way::Names, Way::Filter],
-            Self::Customer | Self::Group => &[Way::All, Way::Names, Way::Filter],
+            Self::Customer | Self::Group | Self::SavedFilter => {
+                &[Way::All, Way::Names, Way::Filter]
+            }
         }
     }
 }
@@ -92,6 +95,11 @@ impl Subject {
             Kind::Group => {
                 let id = format!("subject-{number}");
                 groups::plain(shop, &id).await.name
+            }
+            Kind::SavedFilter => {
+                let sent = saved_filters::sent("subject", true);
+                let made = saved_filters::create(&mut shop.saved_filters(), "", sent).await;
+                made.expect("a saved filter").name
             }
         };
         Self {
@@ -173,6 +181,21 @@ impl Subject {
                     .expect("an update");
                 (version(&answer.get_ref().etag), answer.metadata().clone())
             }
+            Kind::SavedFilter => {
+                let display_name = format!("subject {number}");
+                let saved = pb::SavedFilter {
+                    name,
+                    display_name,
+                    ..Default::default()
+                };
+                let request = pb::UpdateSavedFilterRequest {
+                    saved_filter: Some(saved),
+                    ..Default::default()
+                };
+                let answer = door.saved_filters().update_saved_filter(request).await;
+                let answer = answer.expect("an update");
+                (version(&answer.get_ref().etag), answer.metadata().clone())
+            }
         };
         let revision = metadata
             .get("clientela-revision")
@@ -202,6 +225,11 @@ impl Subject {
                     ..Default::default()
                 };
                 door.groups().get_group(request).await?.into_inner().etag
+            }
+            Kind::SavedFilter => {
+                let request = pb::GetSavedFilterRequest { name };
+                let saved = door.saved_filters().get_saved_filter(request).await?;
+                saved.into_inner().etag
             }
         };
         Ok(version(&etag))
@@ -235,6 +263,15 @@ impl Subject {
                 let page = door.groups().list_groups(request).await?.into_inner();
                 page.groups.into_iter().map(|it| it.etag).collect()
             }
+            Kind::SavedFilter => {
+                let request = pb::ListSavedFiltersRequest {
+                    filter,
+                    ..Default::default()
+                };
+                let page = door.saved_filters().list_saved_filters(request).await?;
+                let saved = page.into_inner().saved_filters;
+                saved.into_iter().map(|it| it.etag).collect()
+            }
         };
         let [etag] = etags.as_slice() else {
             panic!("it is listed once: {etags:?}");
@@ -253,6 +290,7 @@ impl Subject {
             (Way::Filter, Kind::Cart) => "item_count > 0",
             (Way::Filter, Kind::Customer) => "last_name:lovelace",
             (Way::Filter, Kind::Group) => "priority >= 0",
+            (Way::Filter, Kind::SavedFilter) => "display_name >= subject",
             _ => "",
         };
         self.watch_filtered(door, way, filter, options).await
@@ -317,6 +355,15 @@ impl Subject {
                 };
                 let stream = door.groups().watch_groups(request).await?;
                 told!(stream, watch_groups_response)
+            }
+            (Kind::SavedFilter, _) => {
+                let request = pb::WatchSavedFiltersRequest {
+                    filter,
+                    names,
+                    options,
+                };
+                let stream = door.saved_filters().watch_saved_filters(request).await?;
+                told!(stream, watch_saved_filters_response)
             }
         };
         let what = format!("{:?} by {way:?}", self.kind);

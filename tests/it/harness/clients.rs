@@ -4,6 +4,7 @@ use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
+    saved_filter_service_client::SavedFilterServiceClient,
 };
 use tonic::GrpcMethod;
 use tonic::metadata::{Ascii, MetadataValue};
@@ -100,6 +101,14 @@ impl Shop {
 
     pub fn admin_as(&self, key: &str) -> AdminServiceClient<Transport> {
         AdminServiceClient::with_interceptor(self.channel(), Self::with_key(key))
+    }
+
+    pub fn saved_filters(&self) -> SavedFilterServiceClient<Transport> {
+        self.saved_filters_as(Self::with_key(&self.admin_key))
+    }
+
+    pub fn saved_filters_as(&self, keyed: Keyed) -> SavedFilterServiceClient<Transport> {
+        SavedFilterServiceClient::with_interceptor(self.channel(), keyed)
     }
 
     pub fn operations(&self) -> OperationServiceClient<Transport> {

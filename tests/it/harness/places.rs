@@ -33,6 +33,7 @@ impl Places {
             clientela::carts::KIND,
             clientela::customers::KIND,
             clientela::groups::KIND,
+            clientela::saved_filters::KIND,
         ]
         .into_iter()
         .find_map(|kind| self.tokens.open(self.shop, kind, token).ok())

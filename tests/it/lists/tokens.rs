@@ -4,13 +4,14 @@ use clientela::proto::pb::{
     self, ErrorReason, Role, admin_service_client::AdminServiceClient,
     cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
     group_service_client::GroupServiceClient, operation_service_client::OperationServiceClient,
+    saved_filter_service_client::SavedFilterServiceClient,
 };
 use tonic::{Code, Status};
 
 use crate::carts::{Carts as _, item, of, visitor};
 use crate::customers::{self, person};
 use crate::harness::{Keyed, Shop, assert_refused};
-use crate::on_both_engines;
+use crate::{on_both_engines, saved_filters};
 
 /// Every list of the contract; of those within a parent two.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -22,11 +23,12 @@ enum List {
     Members(&'static str),
     Carts,
     Operations,
+    SavedFilters,
     Shops,
     ApiKeys,
 }
 
-const LISTS: [List; 11] = [
+const LISTS: [List; 12] = [
     List::Customers,
     List::Addresses("customers/ada"),
     List::Addresses("customers/bob"),
@@ -36,6 +38,7 @@ const LISTS: [List; 11] = [
     List::Members("groups/club"),
     List::Carts,
     List::Operations,
+    List::SavedFilters,
     List::Shops,
     List::ApiKeys,
 ];
@@ -101,6 +104,15 @@ async fn ask(
                 }
             ))
         }
+        List::SavedFilters => {
+            next!(SavedFilterServiceClient::list_saved_filters(
+                pb::ListSavedFiltersRequest {
+                    page_size,
+                    page_token,
+                    ..Default::default()
+                }
+            ))
+        }
         List::Shops => next!(AdminServiceClient::list_shops(pb::ListShopsRequest {
             page_size,
             page_token,
@@ -135,6 +147,9 @@ async fn fill(shop: &Shop) {
         shop.customers().create_customer(request).await.unwrap();
         shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.key(&[Role::Support]).await;
+        let saved = saved_filters::sent(id, true);
+        let mut client = shop.saved_filters();
+        saved_filters::create(&mut client, id, saved).await.unwrap();
         // Deleting a group is an operation.
         let name = customers::group(shop, &format!("of-{id}"), pb::Group::default()).await;
         let request = pb::DeleteGroupRequest {
@@ -264,6 +279,10 @@ on_both_engines! {
         let token = ask(&shop, &admin, List::Groups, 1, "").await.unwrap();
 
         assert_token_refused(ask(&shop, &storefront, List::Groups, 1, &token).await);
+        // Each actor has a list of saved filters of its own.
+        let anna = admin.clone().and("clientela-actor", "staff/anna");
+        let token = ask(&shop, &admin, List::SavedFilters, 1, "").await.unwrap();
+        assert_token_refused(ask(&shop, &anna, List::SavedFilters, 1, &token).await);
     }
 }
 

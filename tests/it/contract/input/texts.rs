@@ -77,7 +77,7 @@ on_both_engines! {
             }
             rpcs += 1;
         }
-        assert_eq!(rpcs, 7, "lists and watches of each kind");
+        assert_eq!(rpcs, 9, "lists and watches of each kind");
 
         for (bad, status) in refused(&shop, &world, all).await {
             let position: usize = metadata(&status, "position").parse().expect("a place");
@@ -129,7 +129,7 @@ on_both_engines! {
                 all.push(Bad::new(&method, request, ErrorReason::InvalidOrderBy));
             }
         }
-        assert_eq!(all.len(), 3 * ORDERS.len());
+        assert_eq!(all.len(), 4 * ORDERS.len());
 
         for (bad, status) in refused(&shop, &world, all).await {
             let position: usize = metadata(&status, "position").parse().expect("a place");
@@ -184,7 +184,7 @@ on_both_engines! {
             };
             tokens.push((method, token));
         }
-        assert_eq!(tokens.len(), 4);
+        assert_eq!(tokens.len(), 5);
         let mut all = Vec::new();
         for method in watches {
             let nonsense = ["nonsense", "AAAA.AAAA", "é"].map(|token| Value::String(token.into()));

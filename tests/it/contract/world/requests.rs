@@ -195,6 +195,27 @@ impl World<'_> {
                 ..Default::default()
             }),
             "WatchGroups" => reflect(&pb::WatchGroupsRequest::default()),
+            "CreateSavedFilter" => reflect(&pb::CreateSavedFilterRequest {
+                saved_filter: Some(crate::saved_filters::sent(&text, true)),
+                ..Default::default()
+            }),
+            "GetSavedFilter" => reflect(&pb::GetSavedFilterRequest {
+                name: self.name("savedFilters/{id}"),
+            }),
+            "ListSavedFilters" => reflect(&pb::ListSavedFiltersRequest::default()),
+            "UpdateSavedFilter" => reflect(&pb::UpdateSavedFilterRequest {
+                saved_filter: Some(pb::SavedFilter {
+                    name: self.name("savedFilters/{id}"),
+                    display_name: text,
+                    ..Default::default()
+                }),
+                ..Default::default()
+            }),
+            "DeleteSavedFilter" => reflect(&pb::DeleteSavedFilterRequest {
+                name: self.saved_filter(&id).await,
+                ..Default::default()
+            }),
+            "WatchSavedFilters" => reflect(&pb::WatchSavedFiltersRequest::default()),
             "GetOperation" => reflect(&pb::GetOperationRequest {
                 name: self.name("operations/{id}"),
             }),

@@ -1,16 +1,19 @@
-//! Calls about groups, shops and keys, and those that no key opens.
+//! Calls about groups, saved filters, shops and keys, and those that no key opens.
 
 use clientela::proto::pb::admin_service_client::AdminServiceClient;
 use clientela::proto::pb::group_service_client::GroupServiceClient;
 use clientela::proto::pb::operation_service_client::OperationServiceClient;
+use clientela::proto::pb::saved_filter_service_client::SavedFilterServiceClient;
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tonic_types::StatusExt as _;
 
 use super::Driver;
 use crate::harness::Shop;
+use crate::saved_filters;
 
 pub async fn drive(driver: &mut Driver) {
     groups(driver).await;
+    saved_filters(driver).await;
     keys(driver).await;
     strangers(driver).await;
 }
@@ -70,6 +73,32 @@ async fn groups(driver: &mut Driver) {
             "OperationService/ListOperations",
             client.list_operations(list),
         )
+        .await
+        .unwrap();
+}
+
+async fn saved_filters(driver: &mut Driver) {
+    let mut client =
+        SavedFilterServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
+    let mut saved_filter = saved_filters::sent("Filter of Zebra", false);
+    saved_filter.filter = "display_name = zebra".into();
+    let create = pb::CreateSavedFilterRequest {
+        saved_filter: Some(saved_filter),
+        ..Default::default()
+    };
+    let method = "SavedFilterService/CreateSavedFilter";
+    let call = client.create_saved_filter(create.clone());
+    driver.call(method, call).await.unwrap();
+    let mut create = create;
+    create.saved_filter.as_mut().unwrap().filter = "zebra = 1".into();
+    let call = client.create_saved_filter(create);
+    driver
+        .refused(method, ErrorReason::InvalidFilter, call)
+        .await;
+    let list = pb::ListSavedFiltersRequest::default();
+    let method = "SavedFilterService/ListSavedFilters";
+    driver
+        .call(method, client.list_saved_filters(list))
         .await
         .unwrap();
 }

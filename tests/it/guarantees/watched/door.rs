@@ -3,6 +3,7 @@
 use clientela::proto::pb::{
     cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
     group_service_client::GroupServiceClient,
+    saved_filter_service_client::SavedFilterServiceClient,
 };
 use tonic::transport::{Channel, Endpoint};
 
@@ -58,5 +59,9 @@ impl Door {
 
     pub fn groups(&self) -> GroupServiceClient<Transport> {
         GroupServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
+    }
+
+    pub fn saved_filters(&self) -> SavedFilterServiceClient<Transport> {
+        SavedFilterServiceClient::with_interceptor(self.channel.clone(), self.keyed.clone())
     }
 }
