@@ -267,8 +267,10 @@ pub(super) async fn add(
     for (system, id) in new_external_ids(None, customer) {
         sql::set_external_id(tx, shop, &customer.id, (system, id), true).await?;
     }
-    let row = LogRow::new(tx, caller, now, change_of(customer));
-    sql::insert(tx, shop, customer, settings.language(), &row).await?;
+    let message = convert::message(customer);
+    let row = LogRow::new(tx, caller, now, change_of(customer, &message));
+    let language = settings.language();
+    sql::insert(tx, shop, (customer, &message), language, &row).await?;
     let event = Event {
         caller,
         before: None,
@@ -300,8 +302,9 @@ pub(super) async fn store(
     for (system, id) in new_external_ids(Some(before), after) {
         sql::set_external_id(tx, shop, &after.id, (system, id), true).await?;
     }
-    let row = LogRow::new(tx, caller, now, change_of(after));
-    sql::update(tx, shop, before, after, language, &row).await?;
+    let message = convert::message(after);
+    let row = LogRow::new(tx, caller, now, change_of(after, &message));
+    sql::update(tx, shop, before, (after, &message), language, &row).await?;
     let event = Event {
         caller,
         before: Some(before),
@@ -311,12 +314,12 @@ pub(super) async fn store(
     tx.react(event).await
 }
 
-fn change_of(customer: &Customer) -> Change {
+fn change_of(customer: &Customer, message: &pb::Customer) -> Change {
     let (kind, id, version) = (crate::customers::KIND, &customer.id, customer.version);
     if customer.is_deleted() {
         Change::deleted(kind, id, version)
     } else {
-        Change::upserted(kind, id, version, &convert::message(customer))
+        Change::upserted(kind, id, version, message)
     }
 }
 

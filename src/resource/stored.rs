@@ -199,7 +199,10 @@ pub async fn put<R: Resource>(
         ("version", version.into()),
         ("doc", doc.into()),
     ];
-    columns.extend(table.values(message));
+    columns.extend(std::iter::zip(
+        table.columns().iter().copied(),
+        table.values(message),
+    ));
     columns.extend(resource.columns());
     let mut statement = Statement::new(tx.engine(), "INSERT INTO ");
     statement.push(table.rows);

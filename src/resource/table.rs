@@ -13,7 +13,7 @@ use crate::caller::{Caller, Roles};
 use crate::contract::TABLES;
 use crate::error::{Error, Result};
 use crate::feed::{Decoded, Kind as LogKind, micros};
-use crate::filter::{Field, Kind, Record, Schema, Value, pack_list};
+use crate::filter::{Field, Kind, Record, Schema, Value, fold, pack_list};
 use crate::proto::{POOL, pb};
 use crate::store::{Bind, Statement};
 
@@ -34,7 +34,9 @@ pub struct Table<M: 'static> {
     pub topics: Option<Topics<M>>,
     /// Whose its resources are.
     pub(super) owned: Option<Owned<M>>,
-    columns: Vec<Get<M>>,
+    getters: Vec<Get<M>>,
+    /// The columns of the fields, but for that of the name, in the order of their values.
+    columns: Vec<&'static str>,
     /// Fields that are none of the message, each with the field of which it is made.
     made: Vec<(&'static str, &'static str)>,
     schema: Schema,
@@ -133,7 +135,8 @@ impl<M: Message + Name + Default> Table<M> {
             living: "",
             topics: None,
             owned: None,
-            columns: getters,
+            columns: columns_of(&fields, &getters),
+            getters,
             made,
             // A table is made once and stays as long as the program runs.
             schema: Schema {
@@ -179,16 +182,21 @@ impl<M: Message + Name + Default> Table<M> {
 
     /// The name in a message that a caller sent.
     pub(super) fn name_in<'m>(&self, sent: &'m M) -> &'m str {
-        match self.columns.get(self.schema.index("name")) {
+        match self.getters.get(self.schema.index("name")) {
             Some(Get::Text(get)) => get(sent),
             _ => "",
         }
     }
 
-    /// The columns of a resource, with their values, but for that of its name.
-    pub(super) fn values(&self, message: &M) -> Vec<(&'static str, Bind)> {
-        let mut values = Vec::new();
-        for (field, get) in self.schema.fields.iter().zip(&self.columns) {
+    /// The columns of the fields in the database, but for that of the name.
+    pub fn columns(&self) -> &[&'static str] {
+        &self.columns
+    }
+
+    /// What the [`columns`](Self::columns) of a resource hold, in their order.
+    pub fn values(&self, message: &M) -> Vec<Bind> {
+        let mut values = Vec::with_capacity(self.columns.len());
+        for (field, get) in self.schema.fields.iter().zip(&self.getters) {
             if field.path != "name" {
                 get.push(field, message, &mut values);
             }
@@ -211,10 +219,8 @@ impl<M: Message + Name + Default> Table<M> {
 
     /// The resource as filters see it.
     pub fn seen(&'static self, message: M) -> Seen<M> {
-        let columns = self.columns.iter();
-        let packed = columns
-            .filter(|column| matches!(column, Get::Packed(..)))
-            .count();
+        let getters = self.getters.iter();
+        let packed = getters.filter(|get| matches!(get, Get::Packed(..))).count();
         Seen {
             table: self,
             message,
@@ -287,7 +293,7 @@ pub struct Seen<M: 'static> {
 impl<M> Record for Seen<M> {
     fn value(&self, field: usize) -> Value<'_> {
         let message = &self.message;
-        match &self.table.columns[field] {
+        match &self.table.getters[field] {
             Get::Text(get) => Value::text(get(message)),
             Get::Number(get) => get(message).map_or(Value::Absent, Value::Int),
             Get::Flag(get) => Value::Bool(get(message)),
@@ -307,25 +313,55 @@ impl<M> Record for Seen<M> {
 }
 
 impl<M> Get<M> {
-    /// Adds the columns of a field with their values.
-    fn push(&self, field: &Field, message: &M, values: &mut Vec<(&'static str, Bind)>) {
-        let column = field.column.strip_prefix("c.").unwrap_or(field.column);
-        let number = |number: Option<i64>| number.map_or(Bind::NoInt, Bind::Int);
-        let value = match self {
-            Self::Nothing => return,
-            Self::Text(get) => match field.kind {
-                Kind::Name(_) => bare(get(message)).into(),
-                _ => get(message).into(),
-            },
-            Self::Number(get) => number(get(message)),
-            Self::Flag(get) => get(message).into(),
-            Self::Time(get) => number(get(message).map(micros)),
-            Self::Names(get) => pack_list(get(message).iter().map(|name| bare(name))).into(),
-            Self::Packed(get, _) => get(message).into(),
-            Self::Money(_) => unreachable!("amounts are in resources that write their rows"),
-        };
-        values.push((column, value));
+    /// Adds what the columns of a field hold, in the order of [`columns_of`].
+    fn push(&self, field: &Field, message: &M, values: &mut Vec<Bind>) {
+        match self {
+            Self::Nothing => {}
+            Self::Text(get) => {
+                let text = get(message);
+                values.push(match field.kind {
+                    Kind::Name(_) => bare(text).into(),
+                    _ => text.into(),
+                });
+                if field.folded_column.is_some() {
+                    values.push(fold(text).into());
+                }
+            }
+            Self::Number(get) => values.push(get(message).into()),
+            Self::Flag(get) => values.push(get(message).into()),
+            Self::Time(get) => values.push(get(message).map(micros).into()),
+            Self::Names(get) => {
+                let names = get(message).iter().map(|name| bare(name));
+                values.push(pack_list(names).into());
+            }
+            Self::Packed(get, _) => values.push(get(message).into()),
+            Self::Money(get) => {
+                let money = get(message);
+                values.push(money.map(|money| money.micros).into());
+                values.push(money.map(|money| money.currency_code.clone()).into());
+            }
+        }
     }
+}
+
+/// The columns of the fields, but for that of the name. A field that is searched has a folded one, an amount one for
+/// its currency, and a sort key is none of the message.
+fn columns_of<M>(fields: &[Field], getters: &[Get<M>]) -> Vec<&'static str> {
+    let mut columns = Vec::new();
+    for (field, get) in fields.iter().zip(getters) {
+        if field.path == "name" || matches!(get, Get::Nothing) {
+            continue;
+        }
+        match field.kind {
+            Kind::Money { currency_column } => {
+                columns.push(format!("{}_micros", unqualified(field.column)).leak() as &str);
+                columns.push(unqualified(currency_column));
+            }
+            _ => columns.push(unqualified(field.column)),
+        }
+        columns.extend(field.folded_column.map(unqualified));
+    }
+    columns
 }
 
 /// The last part of a name.
@@ -498,6 +534,11 @@ impl<M> Column<M> {
         self.leads.push((index, condition));
         self
     }
+}
+
+/// A column of the database without the alias of its table.
+fn unqualified(column: &'static str) -> &'static str {
+    column.strip_prefix("c.").unwrap_or(column)
 }
 
 /// A column of the database with the alias of its table.

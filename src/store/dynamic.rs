@@ -7,11 +7,10 @@ use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
 use sqlx::{AssertSqlSafe, FromRow};
 
-use super::types::Texts;
 use super::{Conn, Engine, Tx};
 use crate::error::Result;
 use crate::filter::{self, Filter};
-use crate::{execute, on};
+use crate::{bound, execute, on};
 
 /// A value for a placeholder.
 #[derive(Clone, Debug, PartialEq)]
@@ -28,6 +27,8 @@ pub enum Bind {
     Texts(Vec<String>),
     /// No number.
     NoInt,
+    /// No text.
+    NoText,
 }
 
 impl From<&str> for Bind {
@@ -45,6 +46,18 @@ impl From<String> for Bind {
 impl From<i64> for Bind {
     fn from(number: i64) -> Self {
         Self::Int(number)
+    }
+}
+
+impl From<Option<i64>> for Bind {
+    fn from(number: Option<i64>) -> Self {
+        number.map_or(Self::NoInt, Self::Int)
+    }
+}
+
+impl From<Option<String>> for Bind {
+    fn from(text: Option<String>) -> Self {
+        text.map_or(Self::NoText, Self::Text)
     }
 }
 
@@ -181,8 +194,10 @@ impl Statement {
 }
 
 /// A query with its values.
+#[macro_export]
 macro_rules! bound {
     ($query:expr, $binds:expr) => {{
+        use $crate::store::{Bind, Texts};
         let mut query = $query;
         for bind in $binds {
             query = match bind {
@@ -192,9 +207,9 @@ macro_rules! bound {
                 Bind::Bytes(bytes) => query.bind(bytes.as_slice()),
                 Bind::Texts(texts) => query.bind(Texts(texts)),
                 Bind::NoInt => query.bind(None::<i64>),
+                Bind::NoText => query.bind(None::<&str>),
             };
         }
         query
     }};
 }
-use bound;

@@ -2,82 +2,66 @@
 
 use std::sync::LazyLock;
 
-use sqlx::AssertSqlSafe;
-
 use super::index::{search_text, search_text_changed};
 use crate::collation::sort_key;
-use crate::customers::model::{Consent, Customer, Risk};
+use crate::customers::fields::TABLE;
+use crate::customers::model::Customer;
 use crate::error::{Error, Result};
 use crate::feed::{LogRow, WithAppend};
-use crate::filter::{fold, pack_list, pack_map};
-use crate::store::Tx;
-use crate::{attributes, bind_log_row, on_write};
+use crate::on_write;
+use crate::proto::pb;
+use crate::store::{Bind, Tx};
 
-/// The columns that every write sets, and their placeholders from `$3` on.
-macro_rules! columns {
-    () => {
-        "version, email_folded, first_name, first_name_folded, last_name_folded, company,
-        company_folded, phone, account_type, kind, state, title, language_code, storefront,
-        default_group, group_ids, tax_exempt, newsletter, partner_offers, birth_date, risk,
-        credit_limit_micros, credit_limit_currency, payment_days, vat_number, accounting_number,
-        external_ids, attributes, summary, update_time, delete_time, doc"
-    };
-}
-macro_rules! values {
-    () => {
-        "$3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17, $18, $19, $20, $21,
-        $22, $23, $24, $25, $26, $27, $28, $29, $30, $31, $32, $33, $34"
-    };
-}
-/// The columns by which a customer is found, all of them indexed, and their placeholders behind those.
-/// They are set only with other values: SQLite writes an index for each column that a statement sets,
-/// the same value or not.
-macro_rules! found_by {
-    () => {
-        "number, email, email_claim, last_name, search_text, create_time"
-    };
-}
-macro_rules! found_by_values {
-    () => {
-        "$35, $36, $37, $38, $39, $40"
-    };
+/// The columns of fields by which a customer is found, all of them indexed. Together with [`FOUND_BY_MADE`] they are
+/// set only with other values: SQLite writes an index for each column that a statement sets, the same value or not.
+const FOUND_BY: [&str; 4] = ["number", "email", "last_name", "create_time"];
+/// Those that no field has, and the sort key of the last name, behind them.
+const FOUND_BY_MADE: [&str; 3] = ["email_claim", "search_text", "last_name_key"];
+
+/// The statements, each always of the same text.
+struct Writes {
+    insert: WithAppend,
+    update: WithAppend,
+    update_found_alike: WithAppend,
 }
 
-const INSERT: &str = concat!(
-    "INSERT INTO customers (shop_id, id, ",
-    columns!(),
-    ", ",
-    found_by!(),
-    ", last_name_key) VALUES ($1, $2, ",
-    values!(),
-    ", ",
-    found_by_values!(),
-    ", $41)"
-);
-const UPDATE: &str = concat!(
-    "UPDATE customers SET (",
-    columns!(),
-    ", ",
-    found_by!(),
-    ", last_name_key) = (",
-    values!(),
-    ", ",
-    found_by_values!(),
-    ", COALESCE($41, last_name_key)) WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
-);
-const UPDATE_FOUND_ALIKE: &str = concat!(
-    "UPDATE customers SET (",
-    columns!(),
-    ") = (",
-    values!(),
-    ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
-);
-static INSERT_AND_APPEND: LazyLock<WithAppend> =
-    LazyLock::new(|| WithAppend::after("customers", INSERT, 41));
-static UPDATE_AND_APPEND: LazyLock<WithAppend> =
-    LazyLock::new(|| WithAppend::after("customers", UPDATE, 41));
-static UPDATE_FOUND_ALIKE_AND_APPEND: LazyLock<WithAppend> =
-    LazyLock::new(|| WithAppend::after("customers", UPDATE_FOUND_ALIKE, 34));
+static WRITES: LazyLock<Writes> = LazyLock::new(|| {
+    let fields = TABLE.columns().iter().copied();
+    let (found_by, others): (Vec<&str>, Vec<&str>) =
+        fields.partition(|column| FOUND_BY.contains(column));
+    let always = [vec!["version"], others, vec!["summary", "doc"]].concat();
+    let all = [always.clone(), found_by, FOUND_BY_MADE.to_vec()].concat();
+    // Behind the shop and the id.
+    let values = |columns: &[&str]| -> Vec<String> {
+        let places = 3..columns.len() + 3;
+        places.map(|place| format!("${place}")).collect()
+    };
+    let insert = format!(
+        "INSERT INTO customers (shop_id, id, {}) VALUES ($1, $2, {})",
+        all.join(", "),
+        values(&all).join(", ")
+    );
+    let update = |columns: &[&str], values: Vec<String>| {
+        format!(
+            "UPDATE customers SET ({}) = ({}) WHERE shop_id = $1 AND id = $2 AND version = $3 - 1",
+            columns.join(", "),
+            values.join(", ")
+        )
+    };
+    let mut kept_key = values(&all);
+    if let Some(key) = kept_key.last_mut() {
+        *key = format!("COALESCE({key}, last_name_key)");
+    }
+    Writes {
+        insert: WithAppend::after("customers", &insert, all.len() + 2),
+        update: WithAppend::after("customers", &update(&all, kept_key), all.len() + 2),
+        update_found_alike: WithAppend::after(
+            "customers",
+            &update(&always, values(&always)),
+            always.len() + 2,
+        ),
+    }
+});
 
 /// Whether two versions of a customer are found by the same.
 fn is_found_alike(before: &Customer, after: &Customer) -> bool {
@@ -92,92 +76,70 @@ fn is_found_alike(before: &Customer, after: &Customer) -> bool {
         && before.create_time == after.create_time
 }
 
-/// Binds what every write sets.
-macro_rules! bind_columns {
-    ($query:expr, $shop:expr, $customer:expr, $columns:expr) => {{
-        let customer: &Customer = $customer;
-        let columns: &Columns = $columns;
-        let limit = customer.credit_limit.as_ref();
-        let subscribed =
-            |consent: &Option<Consent>| consent.as_ref().is_some_and(|consent| consent.subscribed);
-        $query
-            .bind($shop)
-            .bind(&customer.id)
-            .bind(customer.version)
-            .bind(fold(&customer.email))
-            .bind(&customer.first_name)
-            .bind(fold(&customer.first_name))
-            .bind(fold(&customer.last_name))
-            .bind(&customer.company)
-            .bind(fold(&customer.company))
-            .bind(&customer.phone)
-            .bind(i64::from(customer.account_type.number()))
-            .bind(i64::from(customer.kind.number()))
-            .bind(i64::from(customer.state.number()))
-            .bind(&customer.title)
-            .bind(&customer.language_code)
-            .bind(&customer.storefront)
-            .bind(&customer.default_group)
-            .bind(pack_list(customer.groups.iter().map(String::as_str)))
-            .bind(customer.tax_exempt)
-            .bind(subscribed(&customer.newsletter))
-            .bind(subscribed(&customer.partner_offers))
-            .bind(&customer.birth_date)
-            .bind((customer.risk != Risk::Unrated).then(|| i64::from(customer.risk.number())))
-            .bind(limit.map(|limit| limit.micros))
-            .bind(limit.map(|limit| limit.currency.as_str()))
-            .bind(customer.payment_days.map(i64::from))
-            .bind(&customer.vat_number)
-            .bind(&customer.accounting_number)
-            .bind(&columns.external_ids)
-            .bind(&columns.attributes)
-            .bind(&columns.summary)
-            .bind(customer.update_time)
-            .bind(customer.delete_time)
-            .bind(&columns.doc)
-    }};
+/// What the columns hold.
+struct Values {
+    /// Those that every write sets, behind the shop and the id.
+    always: Vec<Bind>,
+    /// Those of [`FOUND_BY`].
+    found_by: Vec<Bind>,
 }
 
-/// Binds what is only set with other values.
-macro_rules! bind_found_by {
-    ($query:expr, $customer:expr, $columns:expr) => {
-        $query
-            .bind(&$customer.number)
-            .bind(&$customer.email)
-            .bind(&$customer.email_claim)
-            .bind(&$customer.last_name)
-            .bind(&$columns.search_text)
-            .bind($customer.create_time)
-    };
+impl Values {
+    /// Those of a customer, whose message this is.
+    fn of(shop: &str, customer: &Customer, message: &pb::Customer) -> Result<Self> {
+        let mut always: Vec<Bind> = vec![
+            shop.into(),
+            customer.id.as_str().into(),
+            customer.version.into(),
+        ];
+        let mut found_by = Vec::with_capacity(FOUND_BY.len() + FOUND_BY_MADE.len());
+        for (column, value) in TABLE.columns().iter().zip(TABLE.values(message)) {
+            match FOUND_BY.contains(column) {
+                true => found_by.push(value),
+                false => always.push(value),
+            }
+        }
+        let json = |json: serde_json::Result<String>| json.map_err(Error::internal);
+        always.push(json(serde_json::to_string(&customer.summary()))?.into());
+        always.push(json(serde_json::to_string(customer))?.into());
+        Ok(Self { always, found_by })
+    }
+
+    /// Those of all columns. Without a sort key the last name keeps its place in the order.
+    fn all(self, customer: &Customer, last_name_key: Option<String>) -> Vec<Bind> {
+        let Self {
+            mut always,
+            found_by,
+        } = self;
+        always.extend(found_by);
+        always.push(customer.email_claim.clone().into());
+        always.push(search_text(customer).into());
+        always.push(last_name_key.into());
+        always
+    }
 }
 
-/// Writes a new customer and the row of the log that tells of it. `language` is the one in whose order the
-/// shop's customers lie.
+/// Writes a new customer, whose message this is, and the row of the log that tells of it. `language` is the one in
+/// whose order the shop's customers lie.
 ///
 /// # Errors
 /// The database's.
 pub(in crate::customers) async fn insert(
     tx: &mut Tx,
     shop: &str,
-    customer: &Customer,
+    (customer, message): (&Customer, &pb::Customer),
     language: &str,
     row: &LogRow<'_>,
 ) -> Result<()> {
-    let columns = Columns::of(customer)?;
+    let values = Values::of(shop, customer, message)?;
     let last_name_key = sort_key(language, &customer.last_name);
     search_text_changed(tx);
-    let text = INSERT_AND_APPEND.text(tx.engine());
-    let place = on_write!(tx, |e| {
-        let query = sqlx::query_as(AssertSqlSafe(text));
-        let query = bind_columns!(query, shop, customer, &columns);
-        let query = bind_found_by!(query, customer, columns).bind(&last_name_key);
-        bind_log_row!(query, row).fetch_optional(e).await
-    })?;
-    INSERT_AND_APPEND.settle(tx, row, place).await
+    let values = values.all(customer, Some(last_name_key));
+    WRITES.insert.run(tx, &values, row).await
 }
 
-/// Writes the next version of a customer over the one before, and the row of the log that tells of it. A new
-/// last name needs the `language` in whose order the shop's customers lie.
+/// Writes the next version of a customer, whose message this is, over the one before, and the row of the log that
+/// tells of it. A new last name needs the `language` in whose order the shop's customers lie.
 ///
 /// # Errors
 /// Internal when the version before is not the stored one: the lock of the customer was not held. The
@@ -186,7 +148,7 @@ pub(in crate::customers) async fn update(
     tx: &mut Tx,
     shop: &str,
     before: &Customer,
-    customer: &Customer,
+    (customer, message): (&Customer, &pb::Customer),
     language: Option<&str>,
     row: &LogRow<'_>,
 ) -> Result<()> {
@@ -195,54 +157,15 @@ pub(in crate::customers) async fn update(
         language.is_some() || !is_renamed,
         "a new last name has its place in an order"
     );
-    let columns = Columns::of(customer)?;
+    let values = Values::of(shop, customer, message)?;
     if is_found_alike(before, customer) {
-        let text = UPDATE_FOUND_ALIKE_AND_APPEND.text(tx.engine());
-        let place = on_write!(tx, |e| {
-            let query = sqlx::query_as(AssertSqlSafe(text));
-            let query = bind_columns!(query, shop, customer, &columns);
-            bind_log_row!(query, row).fetch_optional(e).await
-        })?;
-        return UPDATE_FOUND_ALIKE_AND_APPEND.settle(tx, row, place).await;
+        return WRITES.update_found_alike.run(tx, &values.always, row).await;
     }
     let language = language.filter(|_| is_renamed);
     let last_name_key = language.map(|language| sort_key(language, &customer.last_name));
     search_text_changed(tx);
-    let text = UPDATE_AND_APPEND.text(tx.engine());
-    let place = on_write!(tx, |e| {
-        let query = sqlx::query_as(AssertSqlSafe(text));
-        let query = bind_columns!(query, shop, customer, &columns);
-        let query = bind_found_by!(query, customer, columns).bind(last_name_key.as_deref());
-        bind_log_row!(query, row).fetch_optional(e).await
-    })?;
-    UPDATE_AND_APPEND.settle(tx, row, place).await
-}
-
-/// Columns that are made of several fields.
-struct Columns {
-    external_ids: String,
-    attributes: String,
-    search_text: String,
-    summary: String,
-    doc: String,
-}
-
-impl Columns {
-    fn of(customer: &Customer) -> Result<Self> {
-        let external_ids = || {
-            customer
-                .external_ids
-                .iter()
-                .map(|(k, v)| (k.as_str(), v.as_str()))
-        };
-        Ok(Self {
-            external_ids: pack_map(external_ids()),
-            attributes: attributes::packed_map(&customer.attributes),
-            search_text: search_text(customer),
-            summary: serde_json::to_string(&customer.summary()).map_err(Error::internal)?,
-            doc: serde_json::to_string(customer).map_err(Error::internal)?,
-        })
-    }
+    let values = values.all(customer, last_name_key);
+    WRITES.update.run(tx, &values, row).await
 }
 
 const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids

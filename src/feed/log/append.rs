@@ -10,8 +10,8 @@ use super::{Change, Kind, MAX_CAUSES, Payload};
 use crate::caller::{Caller, RequestId};
 use crate::error::{Error, Result};
 use crate::revision::Position;
-use crate::store::{Engine, Tx, dialect};
-use crate::{clock, epochs, execute, ids, limits, on, on_write};
+use crate::store::{Bind, Engine, Tx, dialect};
+use crate::{bind_log_row, bound, clock, epochs, execute, ids, limits, on, on_write};
 
 /// The columns that an append sets; `seq` and `xid` come by themselves.
 const COLUMNS: &str = "shop_id, kind, resource_id, version, mark, deleted, payload, request_id, \
@@ -68,6 +68,19 @@ impl WithAppend {
             Engine::Sqlite => &self.sqlite,
             Engine::Postgres => &self.postgres,
         }
+    }
+
+    /// Writes the row of a resource with these values, and the row of the log.
+    ///
+    /// # Errors
+    /// Those of [`settle`](Self::settle).
+    pub async fn run(&self, tx: &mut Tx, values: &[Bind], row: &LogRow<'_>) -> Result<()> {
+        let text = self.text(tx.engine());
+        let place = on_write!(tx, |e| {
+            let query = bound!(sqlx::query_as(AssertSqlSafe(text)), values);
+            bind_log_row!(query, row).fetch_optional(e).await
+        })?;
+        self.settle(tx, row, place).await
     }
 
     /// Notes what was appended, or finds out why nothing was and appends it after all.
