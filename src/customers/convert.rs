@@ -8,10 +8,11 @@ mod fields;
 mod tests;
 
 pub(super) use fields::apply;
+pub use fields::message;
 
-use crate::{attributes, caller::Caller, error::Violation, feed, format, groups, proto::pb};
+use crate::{caller::Caller, error::Violation, format, proto::pb};
 
-use super::model::{AccountType, Consent, Customer, Kind};
+use super::model::{AccountType, Customer, Kind};
 
 /// The first part of a customer's name.
 pub const COLLECTION: &str = "customers";
@@ -46,83 +47,6 @@ pub(super) fn title_name(id: &str) -> String {
 /// The id in a title's name.
 pub(super) fn title_id(name: &str) -> &str {
     format::ids::<1>("titles/{id}", name).map_or("", |[id]| id)
-}
-
-/// A name, or nothing where there is no id.
-fn name_if_any(id: &str, name: impl Fn(&str) -> String) -> String {
-    if id.is_empty() {
-        String::new()
-    } else {
-        name(id)
-    }
-}
-
-/// The customer as the contract has it, without what is derived.
-#[must_use]
-pub fn message(customer: &Customer) -> pb::Customer {
-    let Customer { id, version, .. } = customer;
-    let name = name(id);
-    let etag = feed::etag(&name, *version);
-    let external_id = |(system, id): (&String, &String)| pb::ExternalId {
-        system: system.clone(),
-        id: id.clone(),
-    };
-    pb::Customer {
-        name,
-        number: customer.number.clone(),
-        external_ids: customer.external_ids.iter().map(external_id).collect(),
-        account_type: customer.account_type.number(),
-        kind: customer.kind.number(),
-        state: customer.state.number(),
-        title: name_if_any(&customer.title, title_name),
-        first_name: customer.first_name.clone(),
-        last_name: customer.last_name.clone(),
-        email: customer.email.clone(),
-        password: None,
-        phone: customer.phone.clone(),
-        company: customer.company.clone(),
-        website: customer.website.clone(),
-        vat_number: customer.vat_number.clone(),
-        registration_number: customer.registration_number.clone(),
-        activity_code: customer.activity_code.clone(),
-        credit_limit: customer.credit_limit.as_ref().map(|limit| pb::Money {
-            currency_code: limit.currency.clone(),
-            micros: limit.micros,
-        }),
-        payment_days: customer.payment_days,
-        risk: customer.risk.number(),
-        birth_date: customer.birth_date.clone(),
-        age: None,
-        language_code: customer.language_code.clone(),
-        storefront: customer.storefront.clone(),
-        default_group: name_if_any(&customer.default_group, groups::name),
-        groups: customer.groups.iter().map(|id| groups::name(id)).collect(),
-        newsletter: customer.newsletter.as_ref().map(consent_message),
-        partner_offers: customer.partner_offers.as_ref().map(consent_message),
-        tax_exempt: customer.tax_exempt,
-        accounting_number: customer.accounting_number.clone(),
-        attributes: attributes::to_struct_if_any(&customer.attributes),
-        default_billing_address: name_if_any(&customer.default_billing_address, |address| {
-            address_name(id, address)
-        }),
-        default_shipping_address: name_if_any(&customer.default_shipping_address, |address| {
-            address_name(id, address)
-        }),
-        create_time: Some(feed::timestamp(customer.create_time)),
-        update_time: Some(feed::timestamp(customer.update_time)),
-        delete_time: customer.delete_time.map(feed::timestamp),
-        last_visit_time: None,
-        online: false,
-        etag,
-    }
-}
-
-fn consent_message(consent: &Consent) -> pb::Consent {
-    pb::Consent {
-        subscribed: consent.subscribed,
-        time: consent.time.map(feed::timestamp),
-        source: consent.source.clone(),
-    }
 }
 
 /// What must be true of a customer that was `before` as it was; what was accepted once stays so.

@@ -1,4 +1,4 @@
-//! The fields of a customer that writes may change, one by one: which are set, and what they give.
+//! The fields of a customer, one by one: what the contract shows of them, and what a write gives them.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,84 @@ use crate::{
     proto::pb,
 };
 
-use super::{address_ids, title_id};
+use super::{address_ids, address_name, name, title_id, title_name};
+
+/// A name, or nothing where there is no id.
+fn name_if_any(id: &str, name: impl Fn(&str) -> String) -> String {
+    if id.is_empty() {
+        String::new()
+    } else {
+        name(id)
+    }
+}
+
+/// The customer as the contract has it, without what is derived.
+#[must_use]
+pub fn message(customer: &Customer) -> pb::Customer {
+    let Customer { id, version, .. } = customer;
+    let name = name(id);
+    let etag = feed::etag(&name, *version);
+    let external_id = |(system, id): (&String, &String)| pb::ExternalId {
+        system: system.clone(),
+        id: id.clone(),
+    };
+    pb::Customer {
+        name,
+        number: customer.number.clone(),
+        external_ids: customer.external_ids.iter().map(external_id).collect(),
+        account_type: customer.account_type.number(),
+        kind: customer.kind.number(),
+        state: customer.state.number(),
+        title: name_if_any(&customer.title, title_name),
+        first_name: customer.first_name.clone(),
+        last_name: customer.last_name.clone(),
+        email: customer.email.clone(),
+        password: None,
+        phone: customer.phone.clone(),
+        company: customer.company.clone(),
+        website: customer.website.clone(),
+        vat_number: customer.vat_number.clone(),
+        registration_number: customer.registration_number.clone(),
+        activity_code: customer.activity_code.clone(),
+        credit_limit: customer.credit_limit.as_ref().map(|limit| pb::Money {
+            currency_code: limit.currency.clone(),
+            micros: limit.micros,
+        }),
+        payment_days: customer.payment_days,
+        risk: customer.risk.number(),
+        birth_date: customer.birth_date.clone(),
+        age: None,
+        language_code: customer.language_code.clone(),
+        storefront: customer.storefront.clone(),
+        default_group: name_if_any(&customer.default_group, groups::name),
+        groups: customer.groups.iter().map(|id| groups::name(id)).collect(),
+        newsletter: customer.newsletter.as_ref().map(consent_message),
+        partner_offers: customer.partner_offers.as_ref().map(consent_message),
+        tax_exempt: customer.tax_exempt,
+        accounting_number: customer.accounting_number.clone(),
+        attributes: attributes::to_struct_if_any(&customer.attributes),
+        default_billing_address: name_if_any(&customer.default_billing_address, |address| {
+            address_name(id, address)
+        }),
+        default_shipping_address: name_if_any(&customer.default_shipping_address, |address| {
+            address_name(id, address)
+        }),
+        create_time: Some(feed::timestamp(customer.create_time)),
+        update_time: Some(feed::timestamp(customer.update_time)),
+        delete_time: customer.delete_time.map(feed::timestamp),
+        last_visit_time: None,
+        online: false,
+        etag,
+    }
+}
+
+fn consent_message(consent: &Consent) -> pb::Consent {
+    pb::Consent {
+        subscribed: consent.subscribed,
+        time: consent.time.map(feed::timestamp),
+        source: consent.source.clone(),
+    }
+}
 
 /// Gives a customer the values sent for these fields, except for the password.
 ///

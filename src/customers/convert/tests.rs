@@ -2,6 +2,7 @@
 
 use super::fields::{consent, external_ids};
 use super::*;
+use crate::feed;
 
 fn sent() -> pb::Customer {
     pb::Customer {
