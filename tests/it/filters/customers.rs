@@ -21,7 +21,9 @@ use super::values::{ENTRIES, TEXTS, amount, entries, time};
 use super::{Page, Sort, Stream};
 use crate::customers::{creation, delete, group, update};
 use crate::harness::Shop;
-use made::{BIRTH_DATES, CHANGEABLE, LANGUAGES, NAMES, NUMBERS, PHONES, STOREFRONTS, random};
+use made::{
+    BIRTH_DATES, CHANGEABLE, LANGUAGES, NAMES, NUMBERS, PHONES, STOREFRONTS, other_texts, random,
+};
 
 pub(super) struct Customers;
 
@@ -176,6 +178,7 @@ impl Sort for Customers {
             let is_staff = number % 12 == 1;
             let paths: Vec<&str> = CHANGEABLE
                 .into_iter()
+                .chain(other_texts())
                 .filter(|path| !(is_staff && path.contains("group")))
                 .collect();
             update(&mut client, changed, &paths).await.unwrap();

@@ -1,10 +1,15 @@
 //! What the customers of these tests are made of.
 
+use clientela::filter::Kind;
+use clientela::proto::POOL;
 use clientela::proto::pb::{self, Consent, ExternalId};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, Value};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
 
+use super::{Customers, Sort as _};
 use crate::carts::money;
 use crate::filters::values::{TEXTS, attributes, maybe};
 
@@ -77,7 +82,7 @@ pub(super) fn random(rng: &mut StdRng, number: usize) -> pb::Customer {
         .collect();
     let currency = *["EUR", "JPY"].choose(rng).unwrap();
     let limit = [0, 1_000_000, 99_990_000, 500_000_000].choose(rng).copied();
-    pb::Customer {
+    let customer = pb::Customer {
         external_ids,
         state: rng.random_range(1..=4),
         title: maybe(rng, &["titles/mr", "titles/ms"]).into(),
@@ -102,5 +107,26 @@ pub(super) fn random(rng: &mut StdRng, number: usize) -> pb::Customer {
         accounting_number: maybe(rng, NUMBERS).into(),
         attributes: attributes(rng),
         ..Default::default()
+    };
+    with_other_texts(customer, rng)
+}
+
+/// The texts of the table of which these tests say nothing.
+pub(super) fn other_texts() -> impl Iterator<Item = &'static str> {
+    let fields = Customers::schema().fields.iter();
+    let texts = fields.filter(|field| matches!(field.kind, Kind::Text) && field.sorts.is_none());
+    let paths = texts.map(|field| field.path);
+    paths.filter(|path| Customers::literals(path).is_empty())
+}
+
+/// The customer with a value for each of them, or none.
+fn with_other_texts(customer: pb::Customer, rng: &mut StdRng) -> pb::Customer {
+    let descriptor = POOL.get_message_by_name("clientela.v1.Customer").unwrap();
+    let bytes = customer.encode_to_vec();
+    let mut message = DynamicMessage::decode(descriptor, bytes.as_slice()).unwrap();
+    for path in other_texts() {
+        let text = maybe(rng, TEXTS).replace('\n', " ");
+        message.set_field_by_name(path, Value::String(text));
     }
+    pb::Customer::decode(message.encode_to_vec().as_slice()).unwrap()
 }
