@@ -3,13 +3,17 @@
 //! What a shopper typed is shown without control characters, which could command the terminal.
 
 use std::{
+    borrow::Cow,
     fmt::Write as _,
     io::{self, Write as _},
 };
 
+use jiff::tz::TimeZone;
 use prost_reflect::{DynamicMessage, SerializeOptions};
+use unicode_width::{UnicodeWidthChar as _, UnicodeWidthStr as _};
 
-use crate::feed::micros;
+use crate::feed::{micros, timestamp};
+use crate::format;
 use crate::proto::{POOL, pb};
 
 use super::failure::Failure;
@@ -49,73 +53,61 @@ pub enum Align {
     Right,
 }
 
+/// Cells between two columns.
+const GAP: u16 = 2;
+
 /// Rows under headings, each column as wide as its widest cell.
 #[derive(Debug)]
-pub struct Table {
-    headings: Vec<(&'static str, Align)>,
-    rows: Vec<Vec<String>>,
-}
+pub struct Table(comfy_table::Table);
 
 impl Table {
     /// A table with these headings and no rows.
     pub fn new(headings: &[(&'static str, Align)]) -> Self {
-        Self {
-            headings: headings.to_vec(),
-            rows: Vec::new(),
+        let mut table = comfy_table::Table::new();
+        table
+            .load_style(comfy_table::presets::NOTHING)
+            .set_content_arrangement(comfy_table::ContentArrangement::Disabled)
+            .set_header(headings.iter().map(|(text, _)| *text));
+        for (column, (_, align)) in table.column_iter_mut().zip(headings) {
+            column.set_padding((0, GAP));
+            column.set_cell_alignment(match align {
+                Align::Left => comfy_table::CellAlignment::Left,
+                Align::Right => comfy_table::CellAlignment::Right,
+            });
         }
+        Self(table)
     }
 
     /// Adds a row; its cells stand under the headings in their order.
     pub fn row(&mut self, cells: Vec<String>) {
-        debug_assert_eq!(cells.len(), self.headings.len(), "a cell for every heading");
-        self.rows
-            .push(cells.iter().map(|cell| plain(cell)).collect());
+        debug_assert_eq!(
+            cells.len(),
+            self.0.column_count(),
+            "a cell for every heading"
+        );
+        self.0.add_row(cells.iter().map(|cell| plain(cell)));
     }
 
     /// The whole table.
     pub fn text(&self) -> String {
-        let mut widths: Vec<usize> = self.headings.iter().map(|(text, _)| text.len()).collect();
-        for row in &self.rows {
-            for (width, cell) in widths.iter_mut().zip(row) {
-                *width = (*width).max(cell.chars().count());
-            }
-        }
-        let headings: Vec<String> = self
-            .headings
-            .iter()
-            .map(|(text, _)| (*text).to_owned())
-            .collect();
-        let mut text = String::new();
-        for row in std::iter::once(&headings).chain(&self.rows) {
-            let mut line = String::new();
-            for ((cell, width), (_, align)) in row.iter().zip(&widths).zip(&self.headings) {
-                if !line.is_empty() {
-                    line.push_str("  ");
-                }
-                let width = *width;
-                match align {
-                    Align::Left => write!(line, "{cell:<width$}"),
-                    Align::Right => write!(line, "{cell:>width$}"),
-                }
-                .expect("a String takes everything");
-            }
-            text.push_str(line.trim_end());
-            text.push('\n');
-        }
-        text
+        format!("{}\n", self.0.trim_fmt())
     }
 }
 
 /// The fields of one resource below each other; empty ones are left out.
 #[derive(Debug, Default)]
-pub struct Fields(Vec<(&'static str, String)>);
+pub struct Fields(Vec<(Cow<'static, str>, String)>);
 
 impl Fields {
     /// Adds a field, unless it is empty.
-    pub fn add(&mut self, name: &'static str, value: impl Into<String>) -> &mut Self {
+    pub fn add(
+        &mut self,
+        name: impl Into<Cow<'static, str>>,
+        value: impl Into<String>,
+    ) -> &mut Self {
         let value = plain(&value.into());
         if !value.is_empty() {
-            self.0.push((name, value));
+            self.0.push((name.into(), value));
         }
         self
     }
@@ -125,7 +117,7 @@ impl Fields {
         let width = self
             .0
             .iter()
-            .map(|(name, _)| name.len())
+            .map(|(name, _)| name.width())
             .max()
             .unwrap_or_default();
         self.0
@@ -149,16 +141,32 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
-/// The text cut to a number of characters, with a sign that it was.
-pub fn cut(text: &str, length: usize) -> String {
-    if text.chars().count() <= length {
+/// The text cut to a number of cells, with a sign that it was. Wide characters take two.
+pub fn cut(text: &str, cells: usize) -> String {
+    if text.width() <= cells {
         return text.to_owned();
     }
-    let kept: String = text.chars().take(length.saturating_sub(1)).collect();
-    format!("{kept}…")
+    let mut kept = String::new();
+    for c in text.chars() {
+        if kept.width() + c.width().unwrap_or_default() + 1 > cells {
+            break;
+        }
+        kept.push(c);
+    }
+    kept.push('…');
+    kept
+}
+
+/// The text with as many blanks after it as it lacks cells.
+pub fn pad(text: &str, cells: usize) -> String {
+    let missing = cells.saturating_sub(text.width());
+    format!("{text}{}", " ".repeat(missing))
 }
 
 /// An amount with its currency, as `12.50 EUR`; empty if absent.
+///
+/// It has the decimals of the currency's smallest unit (none for JPY, three for BHD), and further ones where
+/// the amount is no whole number of units.
 pub fn money(amount: Option<&pb::Money>) -> String {
     let Some(amount) = amount else {
         return String::new();
@@ -167,35 +175,53 @@ pub fn money(amount: Option<&pb::Money>) -> String {
         if amount.micros < 0 { "-" } else { "" },
         amount.micros.unsigned_abs(),
     );
+    // Currencies that this program does not know have cents, as most do.
+    let places = format::currency_places(&amount.currency_code).unwrap_or(2);
     let mut fraction = format!("{:06}", micros % 1_000_000);
-    while fraction.len() > 2 && fraction.ends_with('0') {
+    while fraction.len() > places as usize && fraction.ends_with('0') {
         fraction.pop();
     }
+    let point = if fraction.is_empty() { "" } else { "." };
     format!(
-        "{sign}{}.{fraction} {}",
+        "{sign}{}{point}{fraction} {}",
         micros / 1_000_000,
         amount.currency_code
     )
 }
 
-/// A time to the second, as `2026-11-22 14:03:07`, in the time zone of this machine if it is known,
-/// else UTC; empty if absent.
+/// A time to the second with its zone, as `2026-11-22 14:03:07 CET`, in the time zone of this machine if it
+/// is known, else UTC; empty if absent.
 pub fn time(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(local)
-        .map(|time| time.strftime("%F %T").to_string())
+        .map(|time| time.strftime("%F %T %Z").to_string())
         .unwrap_or_default()
 }
 
-/// The time of day, as `14:03:07`.
+/// The time of day with its zone, as `14:03:07 CET`.
 pub fn time_of_day(time: &prost_types::Timestamp) -> String {
+    formatted(time, "%T %Z")
+}
+
+/// The time of day without its zone, for screens that name the zone elsewhere.
+pub fn bare_time_of_day(time: &prost_types::Timestamp) -> String {
+    formatted(time, "%T")
+}
+
+/// The time zone of the times that are shown, at this time in microseconds.
+pub fn zone(now: i64) -> String {
+    formatted(&timestamp(now), "%Z")
+}
+
+fn formatted(time: &prost_types::Timestamp, format: &str) -> String {
     local(time)
-        .map(|time| time.strftime("%T").to_string())
+        .map(|time| time.strftime(format).to_string())
         .unwrap_or_default()
 }
 
 fn local(time: &prost_types::Timestamp) -> Option<jiff::Zoned> {
     let time = jiff::Timestamp::from_microsecond(micros(time)).ok()?;
-    Some(time.to_zoned(jiff::tz::TimeZone::system()))
+    let zone = TimeZone::try_system().unwrap_or(TimeZone::UTC);
+    Some(time.to_zoned(zone))
 }
 
 /// How long, in the two largest units: `12s`, `3m07s`, `2h05m`, `4d06h`.
@@ -219,6 +245,14 @@ pub fn word(name: &str, prefix: &str) -> String {
         .unwrap_or(name)
         .to_lowercase()
         .replace('_', " ")
+}
+
+/// A number of things: `1 cart`, `2 carts`.
+pub fn count(number: impl TryInto<i64>, thing: &str) -> String {
+    match number.try_into().unwrap_or(i64::MAX) {
+        1 => format!("1 {thing}"),
+        number => format!("{number} {thing}s"),
+    }
 }
 
 /// `yes` or nothing.
@@ -257,6 +291,23 @@ mod tests {
     }
 
     #[test]
+    fn wide_characters_take_two_cells() {
+        let mut table = Table::new(&[("name", Align::Left), ("total", Align::Right)]);
+        table.row(vec!["王小明".into(), "1.00 EUR".into()]);
+        table.row(vec!["Élodie B".into(), "12.00 EUR".into()]);
+
+        assert_eq!(
+            table.text(),
+            "name          total\n王小明     1.00 EUR\nÉlodie B  12.00 EUR\n"
+        );
+        assert_eq!(cut("王小明", 6), "王小明");
+        assert_eq!(cut("王小明", 5), "王小…");
+        assert_eq!(cut("王小明", 4), "王…");
+        assert_eq!(cut("Ada Brook", 8), "Ada Bro…");
+        assert_eq!(pad("王", 4), "王  ");
+    }
+
+    #[test]
     fn control_characters_do_not_reach_the_terminal() {
         assert_eq!(
             plain("a\u{1b}[2Jb\u{202e}c\n"),
@@ -265,18 +316,34 @@ mod tests {
     }
 
     #[test]
-    fn amounts_show_as_many_places_as_they_have_and_two_at_least() {
-        let shown = |micros| {
+    fn amounts_have_the_decimals_of_their_currency_and_those_they_need() {
+        let shown = |micros, currency: &str| {
             money(Some(&pb::Money {
-                currency_code: "EUR".into(),
+                currency_code: currency.into(),
                 micros,
             }))
         };
 
-        assert_eq!(shown(12_500_000), "12.50 EUR");
-        assert_eq!(shown(-500_000), "-0.50 EUR");
-        assert_eq!(shown(13_445_378), "13.445378 EUR");
+        assert_eq!(shown(12_500_000, "EUR"), "12.50 EUR");
+        assert_eq!(shown(-500_000, "EUR"), "-0.50 EUR");
+        assert_eq!(shown(13_445_378, "EUR"), "13.445378 EUR");
+        assert_eq!(shown(1_200_000_000, "JPY"), "1200 JPY");
+        assert_eq!(shown(1_500_000, "JPY"), "1.5 JPY");
+        assert_eq!(shown(1_500_000, "BHD"), "1.500 BHD");
+        assert_eq!(shown(1_000_000, "ZZZ"), "1.00 ZZZ");
         assert_eq!(money(None), "");
+    }
+
+    #[test]
+    fn times_have_a_zone() {
+        let shown = time(Some(&timestamp(1_769_860_800_000_000)));
+
+        let words: Vec<&str> = shown.split(' ').collect();
+        assert_eq!(words.len(), 3, "{shown}");
+        assert_eq!(words[2], zone(1_769_860_800_000_000));
+        assert!(time_of_day(&timestamp(0)).ends_with(&zone(0)));
+        assert_eq!(bare_time_of_day(&timestamp(0)).len(), "14:03:07".len());
+        assert_eq!(time(None), "");
     }
 
     #[test]
@@ -288,6 +355,13 @@ mod tests {
         assert_eq!(shown(187), "3m07s");
         assert_eq!(shown(7_500), "2h05m");
         assert_eq!(shown(100 * 3_600), "4d04h");
+    }
+
+    #[test]
+    fn one_thing_is_not_called_things() {
+        assert_eq!(count(1, "cart"), "1 cart");
+        assert_eq!(count(0, "cart"), "0 carts");
+        assert_eq!(count(2_usize, "piece"), "2 pieces");
     }
 
     #[test]

@@ -149,10 +149,11 @@ impl Progress {
         };
         let micros = (seconds * 1e6) as i64;
         format!(
-            "{}  {changes} changes  {rate:.1}/s  {} open carts  {} errors  {}",
+            "{}  {}  {rate:.1}/s  {}  {}  {}",
             output::duration(micros),
-            counts.open.len(),
-            counts.refused + counts.retries,
+            output::count(changes, "change"),
+            output::count(counts.open.len(), "open cart"),
+            output::count(counts.refused + counts.retries, "error"),
             counts.last
         )
     }
@@ -161,18 +162,18 @@ impl Progress {
     pub fn summary(&self) -> Result<(), Failure> {
         let counts = self.counts();
         let text = format!(
-            "{} changes in {:.1} s: {} added, {} quantities changed, {} removed, {} signed in, \
-             {} ordered. {} shoppers wandered off. {} changes refused, {} calls repeated.\n",
-            counts.changes(),
+            "{} in {:.1} s: {} added, {} quantities changed, {} removed, {} signed in, \
+             {} ordered. {} wandered off. {} refused, {} repeated.\n",
+            output::count(counts.changes(), "change"),
             counts.seconds(),
             counts.added,
             counts.changed,
             counts.removed,
             counts.signed_in,
             counts.ordered,
-            counts.left,
-            counts.refused,
-            counts.retries
+            output::count(counts.left, "shopper"),
+            output::count(counts.refused, "change"),
+            output::count(counts.retries, "call")
         );
         output::print(&text)
     }
@@ -196,7 +197,7 @@ mod tests {
 
         assert_eq!(
             progress.line(),
-            "0s  3 changes  0.0/s  1 open carts  0 errors  Ada: ordered"
+            "0s  3 changes  0.0/s  1 open cart  0 errors  Ada: ordered"
         );
     }
 }

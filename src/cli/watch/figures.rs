@@ -108,14 +108,14 @@ async fn read(
 fn line(figures: &CartFigures) -> String {
     let time = figures.time.as_ref().map(output::time_of_day);
     let mut text = format!(
-        "{:<8}  {} open: {} filling, {} idle, {} abandoned; online: {} customers, {} visitors",
+        "{}  {} open: {} filling, {} idle, {} abandoned; online: {}, {}",
         time.unwrap_or_default(),
         figures.open_carts,
         figures.filling_carts,
         figures.idle_carts,
         figures.abandoned_carts,
-        figures.customers_online,
-        figures.visitors_online,
+        output::count(figures.customers_online, "customer"),
+        output::count(figures.visitors_online, "visitor"),
     );
     for value in &figures.values {
         let (open, at_risk) = (value.open.as_ref(), value.at_risk.as_ref());
@@ -157,7 +157,7 @@ mod tests {
 
         let line = line(&figures);
 
-        let counts = "7 open: 4 filling, 2 idle, 1 abandoned; online: 3 customers, 1 visitors";
+        let counts = "7 open: 4 filling, 2 idle, 1 abandoned; online: 3 customers, 1 visitor";
         assert!(line.contains(counts), "{line}");
         assert!(
             line.ends_with("; 120.00 EUR (20.00 EUR at risk)\n"),

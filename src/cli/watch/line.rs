@@ -7,7 +7,7 @@ use crate::{
 
 use super::super::{
     cart, customer,
-    output::{self, cut, plain},
+    output::{self, cut, pad, plain},
 };
 
 /// A change of a cart: a line for each cause, with the new total and the age of the cart on the
@@ -22,14 +22,15 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     let time = when(change.commit_time.as_ref(), now);
     let mut text = String::new();
     for (n, what) in whats.iter().enumerate() {
-        let (time, who, total, age) = match n {
+        let (shown, who, total, age) = match n {
             0 => (time.as_str(), who, total.as_str(), age.as_str()),
             _ => ("", "", "", ""),
         };
         let line = format!(
-            "{time:<8}  {:<22}  {:<44}  {total:>14}  {age:>7}",
-            cut(&plain(who), 22),
-            cut(&plain(what), 44)
+            "{}  {}  {}  {total:>14}  {age:>7}",
+            pad(shown, time.len()),
+            pad(&cut(&plain(who), 22), 22),
+            pad(&cut(&plain(what), 44), 44)
         );
         text.push_str(line.trim_end());
         text.push('\n');
@@ -51,7 +52,8 @@ pub fn happenings(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
         whats.push(fallback(change.kind()).to_owned());
     }
     if change.conflated > 0 {
-        whats.push(format!("and {} changes before", change.conflated));
+        let before = output::count(change.conflated, "change");
+        whats.push(format!("and {before} before"));
     }
     whats
 }
@@ -59,12 +61,7 @@ pub fn happenings(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
 /// A cart that was there when the watch began.
 fn standing(cart: &pb::Cart) -> String {
     let state = output::word(cart.state().as_str_name(), "STATE_");
-    let pieces = if cart.item_count == 1 {
-        "piece"
-    } else {
-        "pieces"
-    };
-    format!("{state}, {} {pieces}", cart.item_count)
+    format!("{state}, {}", output::count(cart.item_count, "piece"))
 }
 
 fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
@@ -166,9 +163,9 @@ fn line(
     } else {
         fallback(kind)
     };
-    let label = cut(&plain(label), 36);
+    let label = pad(&cut(&plain(label), 36), 36);
     let details = plain(&details.unwrap_or_default());
-    let line = format!("{time:<8}  {label:<36}  {what:<9}  {details}");
+    let line = format!("{time}  {label}  {what:<9}  {details}");
     format!("{}\n", line.trim_end())
 }
 

@@ -37,7 +37,7 @@ pub fn draw(buffer: &mut Buffer, model: &mut Model, theme: Theme, now: i64) {
     if area.height >= 4
         && let Some(line) = lines.last()
     {
-        help(buffer, line, model, theme);
+        help_line(buffer, line, model, theme);
     }
     let narrowed = model.typing || !model.search.is_empty() || !model.filter.is_empty();
     if narrowed && let Some(line) = lines.last() {
@@ -119,7 +119,7 @@ fn title(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme, now: i64)
             theme.bad(),
         ),
         (Some(missed), _) => (
-            format!("❚❚ paused, {} changes since", grouped(missed)),
+            format!("❚❚ paused, {} since", counted(missed, "change")),
             theme.odd(),
         ),
         (None, Connection::Filling) => ("● being filled".to_owned(), theme.odd()),
@@ -127,24 +127,24 @@ fn title(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme, now: i64)
     };
     let shown = model.shown().len();
     let rate = model.rate(now);
-    let carts = format!("  {} carts  ", grouped(shown as u64));
+    let carts = format!("  {}  ", counted(shown as u64, "cart"));
     let mut left = vec![
         ("Clientela".to_owned(), theme.title()),
         (carts, theme.normal()),
         status,
     ];
-    left.push((format!("  {} changes/s", grouped(rate)), theme.faint()));
+    left.push((format!("  {}/s", counted(rate, "change")), theme.faint()));
     parts(buffer, line, &left);
     let taken: u16 = left.iter().map(|(text, _)| wide(text, line.width)).sum();
-    let server = wide(&model.server, line.width);
-    if taken + 2 + server <= line.width {
-        put(
-            buffer,
-            (line.right() - server, line.y),
-            server,
-            &model.server,
-            theme.faint(),
-        );
+    let place = format!("times in {}  {}", output::zone(now), model.server);
+    // Where there is no room for both, the server is dearer.
+    for text in [&place, &model.server] {
+        let room = wide(text, line.width);
+        if taken + 2 + room <= line.width {
+            let at = (line.right() - room, line.y);
+            put(buffer, at, room, text, theme.faint());
+            return;
+        }
     }
 }
 
@@ -169,12 +169,14 @@ fn figures(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
         shown.extend(worth(value, theme));
     }
     let online = [
-        (figures.customers_online, "customers"),
-        (figures.visitors_online, "visitors online"),
+        (figures.customers_online, "customer", ""),
+        (figures.visitors_online, "visitor", " online"),
     ];
-    for (count, what) in online {
-        shown.push((format!("  {}", grouped(count.unsigned_abs())), plain));
-        shown.push((format!(" {what}"), faint));
+    for (count, what, more) in online {
+        let count = count.unsigned_abs();
+        shown.push((format!("  {}", grouped(count)), plain));
+        let plural = if count == 1 { "" } else { "s" };
+        shown.push((format!(" {what}{plural}{more}"), faint));
     }
     parts(buffer, line, &shown);
 }
@@ -206,13 +208,19 @@ fn search(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
     parts(buffer, line, &shown);
 }
 
-fn help(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
+fn help_line(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
     let text = match (model.typing, model.missed()) {
         (true, _) => keys::SEARCH_HELP.to_owned(),
         (false, Some(_)) => keys::HELP.replace("Space pause", "Space go on"),
         (false, None) => keys::HELP.to_owned(),
     };
     put(buffer, (line.x, line.y), line.width, &text, theme.faint());
+}
+
+/// A number of things with its thousands apart: `1 cart`, `2,000 carts`.
+fn counted(count: u64, thing: &str) -> String {
+    let plural = if count == 1 { "" } else { "s" };
+    format!("{} {thing}{plural}", grouped(count))
 }
 
 /// A count with its thousands apart.

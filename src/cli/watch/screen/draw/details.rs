@@ -86,7 +86,7 @@ fn cart_lines(buffer: &mut Buffer, area: Rect, row: &Row, theme: Theme, now: i64
         y += 1;
     }
     if shown < items.len() && room > 0 {
-        let text = format!("and {} lines more", items.len() - shown);
+        let text = format!("and {} more", output::count(items.len() - shown, "line"));
         put(buffer, (area.x, y), area.width, &text, theme.faint());
     }
 }
@@ -113,8 +113,8 @@ fn facts(cart: &pb::Cart, now: i64) -> Vec<(&'static str, String)> {
         }
     };
     let pieces = format!(
-        "{} pieces, {}, {} old",
-        cart.item_count,
+        "{}, {}, {} old",
+        output::count(cart.item_count, "piece"),
         output::money(cart.total.as_ref()),
         cart::age(cart, now)
     );
@@ -135,7 +135,7 @@ fn facts(cart: &pb::Cart, now: i64) -> Vec<(&'static str, String)> {
 fn history(buffer: &mut Buffer, area: Rect, row: &Row, theme: Theme) {
     let lines = area.y..area.bottom();
     for (y, event) in lines.zip(&row.history) {
-        let time = output::time_of_day(&timestamp(event.time));
+        let time = output::bare_time_of_day(&timestamp(event.time));
         let taken = put(buffer, (area.x, y), area.width, &time, theme.faint()) + 2;
         let room = area.width.saturating_sub(taken);
         put(

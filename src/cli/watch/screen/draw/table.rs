@@ -89,7 +89,7 @@ impl Column {
     fn text(self, row: &Row, now: i64) -> String {
         let cart = &row.cart;
         match self {
-            Self::Changed => output::time_of_day(&crate::feed::timestamp(row.changed)),
+            Self::Changed => output::bare_time_of_day(&crate::feed::timestamp(row.changed)),
             Self::Number => row.number().to_owned(),
             Self::Who => row.who.clone(),
             Self::What => row.what.clone(),
