@@ -2,33 +2,34 @@
 
 use std::time::Duration;
 
-use rand::RngExt as _;
+use backon::{BackoffBuilder as _, ExponentialBackoff, ExponentialBuilder};
 
 const FIRST: Duration = Duration::from_millis(100);
 const LONGEST: Duration = Duration::from_secs(10);
 
-/// Waits that double, each shortened at random so that many clients do not come back at once.
+/// Waits that double, each lengthened at random so that many clients do not come back at once.
 #[derive(Debug)]
-pub struct Backoff {
-    next: Duration,
-}
+pub struct Backoff(ExponentialBackoff);
 
 impl Backoff {
     /// Begins with the shortest wait.
     pub fn new() -> Self {
-        Self { next: FIRST }
+        let waits = ExponentialBuilder::new()
+            .with_min_delay(FIRST)
+            .with_max_delay(LONGEST)
+            .with_jitter()
+            .without_max_times();
+        Self(waits.build())
     }
 
-    /// The next wait: between half of it and the whole.
+    /// The next wait: at most twice the longest.
     pub fn wait(&mut self) -> Duration {
-        let wait = self.next;
-        self.next = (wait * 2).min(LONGEST);
-        wait.mul_f64(rand::rng().random_range(0.5..=1.0))
+        self.0.next().unwrap_or(LONGEST)
     }
 
     /// Begins anew, after something has succeeded.
     pub fn reset(&mut self) {
-        self.next = FIRST;
+        *self = Self::new();
     }
 }
 
@@ -40,15 +41,13 @@ mod tests {
     fn waits_double_up_to_ten_seconds_and_begin_anew() {
         let mut backoff = Backoff::new();
 
-        let waits: Vec<Duration> = (0..12).map(|_| backoff.wait()).collect();
+        let waits: Vec<Duration> = (0..100).map(|_| backoff.wait()).collect();
 
-        assert!(waits[0] >= FIRST / 2 && waits[0] <= FIRST, "{waits:?}");
-        assert!(waits[3] >= FIRST * 4 && waits[3] <= FIRST * 8, "{waits:?}");
-        assert!(
-            waits[11] >= LONGEST / 2 && waits[11] <= LONGEST,
-            "{waits:?}"
-        );
+        let is_about = |wait: Duration, least: Duration| wait >= least && wait <= least * 2;
+        assert!(is_about(waits[0], FIRST), "{waits:?}");
+        assert!(is_about(waits[3], FIRST * 8), "{waits:?}");
+        assert!(is_about(waits[99], LONGEST), "{waits:?}");
         backoff.reset();
-        assert!(backoff.wait() <= FIRST);
+        assert!(is_about(backoff.wait(), FIRST));
     }
 }
