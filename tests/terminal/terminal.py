@@ -76,9 +76,8 @@ class Terminal:
             self._size(columns, lines)
 
     def lines(self) -> list[str]:
-        """What is shown."""
-        with self._lock:
-            return list(self._screen.display)
+        """What is shown. The second cell of a wide character holds no text."""
+        return ["".join(cell.data for cell in line) for line in self.cells()]
 
     def text(self) -> str:
         """What is shown, as one text."""

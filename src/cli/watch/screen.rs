@@ -8,6 +8,7 @@ mod carts;
 mod draw;
 mod keys;
 mod model;
+mod order;
 #[cfg(test)]
 mod sample;
 mod terminal;

@@ -48,9 +48,17 @@ impl Row {
         self.left.is_none() && self.cart.state() == State::Open
     }
 
-    /// Whether a folded text is found in what people would look for.
-    pub fn matches(&self, folded: &str) -> bool {
-        self.folded.contains(folded)
+    /// Whether the search finds the cart.
+    pub fn matches(&self, search: &Search) -> bool {
+        self.folded.contains(&search.folded) || (search.is_id && self.has_id(&search.folded))
+    }
+
+    /// Whether a name or an id begins like this.
+    fn has_id(&self, folded: &str) -> bool {
+        let names = [&self.cart.name, &self.cart.customer];
+        names
+            .into_iter()
+            .any(|name| name.starts_with(folded) || output::id(name).starts_with(folded))
     }
 
     /// The number of the cart, or else its id.
@@ -87,11 +95,9 @@ impl Row {
     fn fold(&mut self) {
         let cart = &self.cart;
         let mut text = format!(
-            "{} {} {} {} {} {}",
+            "{} {} {} {}",
             self.who,
             cart.number,
-            cart.name,
-            cart.customer,
             cart.storefront,
             self.state()
         );
@@ -102,6 +108,33 @@ impl Row {
             text.push_str(&item.display_name);
         }
         self.folded = fold(&text);
+    }
+}
+
+/// What is searched for.
+#[derive(Debug, Clone)]
+pub struct Search {
+    folded: String,
+    is_id: bool,
+}
+
+/// The shortest beginning of an id that is searched for as one.
+const ID_CHARS_MIN: usize = 4;
+
+impl Search {
+    /// A search for a text; none if there is no text.
+    ///
+    /// Ids are long and random, so that short words would be found in them by accident. They are searched
+    /// only if the text looks like a name (`carts/…`) or the beginning of an id: letters, hyphens and at
+    /// least one digit, four characters or more.
+    pub fn new(text: &str) -> Option<Self> {
+        let folded = fold(text);
+        let is_of_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+        let is_id = folded.contains('/')
+            || (folded.len() >= ID_CHARS_MIN
+                && folded.chars().all(is_of_id)
+                && folded.bytes().any(|byte| byte.is_ascii_digit()));
+        (!text.is_empty()).then_some(Self { folded, is_id })
     }
 }
 

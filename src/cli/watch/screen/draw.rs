@@ -3,6 +3,7 @@
 //! Everything is written by `text::put`, which keeps to its cells; whatever does not fit is left out.
 
 mod details;
+mod help;
 mod table;
 
 use ratatui_core::{buffer::Buffer, layout::Rect, style::Style};
@@ -44,6 +45,10 @@ pub fn draw(buffer: &mut Buffer, model: &mut Model, theme: Theme, now: i64) {
         search(buffer, line, model, theme);
     }
     let room = lines.rest();
+    if model.help {
+        help::draw(buffer, room, theme);
+        return;
+    }
     let (rows, details) = if !model.details || !model.has_selection() {
         (room, Rect::ZERO)
     } else if room.height < BOTH_MIN {
@@ -210,6 +215,7 @@ fn search(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
 
 fn help_line(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
     let text = match (model.typing, model.missed()) {
+        _ if model.help => keys::CLOSE_HELP.to_owned(),
         (true, _) => keys::SEARCH_HELP.to_owned(),
         (false, Some(_)) => keys::HELP.replace("Space pause", "Space go on"),
         (false, None) => keys::HELP.to_owned(),

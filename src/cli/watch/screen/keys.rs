@@ -9,7 +9,39 @@ const SEARCH_MAX: usize = 100;
 
 /// What the screen says of its keys.
 pub const HELP: &str =
-    "↑↓ select  Enter details  / search  Space pause  Home first  Esc back  q quit";
+    "↑↓ select  Enter details  / search  s sort  Space pause  Esc back  ? help  q quit";
+/// What it says of them while the keys are explained.
+pub const CLOSE_HELP: &str = "any key goes back  q quit";
+/// All keys and what they do.
+pub const KEYS: [(&str, &str); 12] = [
+    ("↑ ↓, k j", "select the cart above or below"),
+    (
+        "Page Up, Page Down",
+        "select a cart one page above or below",
+    ),
+    ("Home End, g G", "select the first or the last cart"),
+    ("Enter", "show the selected cart whole, or hide it again"),
+    (
+        "/, f",
+        "search names, numbers, products and states; an id by its beginning",
+    ),
+    (
+        "s",
+        "sort by the next column: changed, total, pieces, age, who",
+    ),
+    ("r", "reverse the order"),
+    ("Space, p", "pause, or go on with what came meanwhile"),
+    (
+        "Esc",
+        "go back: hide the cart, select none, drop the search",
+    ),
+    ("?, h", "show these keys"),
+    ("q, Ctrl-C", "quit"),
+    (
+        "",
+        "The table shows carts that are open, or were a minute ago, unless --filter says otherwise.",
+    ),
+];
 /// What it says of them while a search is typed.
 pub const SEARCH_HELP: &str = "Enter keep the search  Esc drop it  Ctrl-U empty it";
 
@@ -36,12 +68,22 @@ pub fn press(model: &mut Model, key: KeyEvent) -> Then {
         search(model, key.code, control);
         return Then::GoOn;
     }
+    if model.help {
+        model.help = false;
+        return match key.code {
+            KeyCode::Char('q') => Then::Quit,
+            _ => Then::GoOn,
+        };
+    }
     let page = isize::try_from(model.page).unwrap_or(isize::MAX);
     match key.code {
         KeyCode::Char('q') => return Then::Quit,
         KeyCode::Char('d') if control => return Then::Quit,
         KeyCode::Esc => return back(model),
         KeyCode::Char(' ' | 'p') => model.pause(),
+        KeyCode::Char('?' | 'h') => model.help = true,
+        KeyCode::Char('s') => model.order = model.order.next(),
+        KeyCode::Char('r') => model.order = model.order.reverse(),
         KeyCode::Char('/' | 'f') => model.typing = true,
         KeyCode::Enter => {
             if !model.has_selection() {
@@ -93,7 +135,13 @@ fn search(model: &mut Model, code: KeyCode, control: bool) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::cli::watch::{follower::News, screen::sample};
+    use crate::cli::watch::{
+        follower::News,
+        screen::{
+            order::{Key, Order},
+            sample,
+        },
+    };
 
     fn model() -> Model {
         let mut model = Model::new("here", "");
@@ -130,6 +178,52 @@ mod tests {
         assert_eq!(number(&model).as_deref(), Some("#a"));
         press(&mut model, KeyCode::Home);
         assert_eq!(number(&model).as_deref(), Some("#c"));
+    }
+
+    fn shown(model: &Model) -> Vec<&str> {
+        let rows = model.rows();
+        rows.iter().map(|row| row.cart.number.as_str()).collect()
+    }
+
+    #[test]
+    fn a_key_sorts_and_another_reverses() {
+        let mut model = Model::new("here", "");
+        for (id, who, euros) in [("a", "Cleo", 30), ("b", "Ben", 20), ("c", "Ada", 40)] {
+            let mut change = sample::change(id, 1);
+            change.cart.as_mut().unwrap().total = sample::euros(euros);
+            let news = News::Change {
+                change,
+                label: who.into(),
+                standing: false,
+            };
+            model.hear(news, 1);
+        }
+        assert_eq!(shown(&model), ["#c", "#b", "#a"]);
+
+        press(&mut model, KeyCode::Char('s'));
+        assert_eq!(shown(&model), ["#c", "#a", "#b"]);
+        press(&mut model, KeyCode::Char('r'));
+        assert_eq!(shown(&model), ["#b", "#a", "#c"]);
+        for _ in 0..3 {
+            press(&mut model, KeyCode::Char('s'));
+        }
+        assert_eq!(model.order.key, Key::Who);
+        assert_eq!(shown(&model), ["#c", "#b", "#a"]);
+        press(&mut model, KeyCode::Char('s'));
+        assert_eq!(model.order, Order::default());
+    }
+
+    #[test]
+    fn help_is_left_by_any_key_which_does_nothing_else() {
+        let mut model = model();
+        press(&mut model, KeyCode::Char('?'));
+        assert!(model.help);
+
+        press(&mut model, KeyCode::Char(' '));
+
+        assert!(!model.help && model.missed().is_none());
+        press(&mut model, KeyCode::Char('?'));
+        assert_eq!(press(&mut model, KeyCode::Char('q')), Then::Quit);
     }
 
     #[test]

@@ -7,11 +7,13 @@ use std::{collections::VecDeque, rc::Rc};
 
 use crate::{
     cli::watch::follower::{Link, News},
-    filter::fold,
     proto::pb,
 };
 
-use super::carts::{Carts, Row};
+use super::{
+    carts::{Carts, Row, Search},
+    order::Order,
+};
 
 /// Over how many seconds the rate of changes is taken.
 const RATE_SECONDS: i64 = 5;
@@ -44,6 +46,10 @@ pub struct Model {
     pub typing: bool,
     /// Whether the selected cart is shown whole.
     pub details: bool,
+    /// Whether the keys are explained in place of the table.
+    pub help: bool,
+    /// The order of the rows.
+    pub order: Order,
     /// The first row that is shown.
     pub top: usize,
     /// How many rows fit; known from the last drawing.
@@ -70,6 +76,8 @@ impl Model {
             search: String::new(),
             typing: false,
             details: false,
+            help: false,
+            order: Order::default(),
             top: 0,
             page: 1,
             dirty: true,
@@ -153,14 +161,15 @@ impl Model {
         self.paused.as_ref().unwrap_or(&self.carts)
     }
 
-    /// The rows that the search leaves, the last changed first.
+    /// The rows that the search leaves, in their order.
     pub fn rows(&self) -> Vec<&Rc<Row>> {
-        if self.search.is_empty() {
-            return self.shown().rows().collect();
-        }
-        let wanted = fold(&self.search);
         let rows = self.shown().rows();
-        rows.filter(|row| row.matches(&wanted)).collect()
+        let mut rows: Vec<&Rc<Row>> = match Search::new(&self.search) {
+            None => rows.collect(),
+            Some(search) => rows.filter(|row| row.matches(&search)).collect(),
+        };
+        self.order.apply(&mut rows);
+        rows
     }
 
     /// How many changes came since the screen was paused, if it is.

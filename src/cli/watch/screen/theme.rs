@@ -1,4 +1,7 @@
-//! How things look. Without colours everything is told by the text and by bold, dim and reversed cells.
+//! How things look, on dark and on light terminals.
+//!
+//! The background is the terminal's own. Only colours that can be read on black and on white are used; what
+//! they say is also said by the text or by bold, dim and reversed cells, so that nothing needs a colour.
 
 use ratatui_core::style::{Color, Modifier, Style};
 
@@ -32,14 +35,14 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD)
     }
 
-    /// What names other things.
+    /// The names of columns and of parts of the screen.
     pub fn heading(self) -> Style {
-        self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Cyan)
+        Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
     }
 
     /// What matters less.
     pub fn faint(self) -> Style {
-        self.coloured(Style::new().add_modifier(Modifier::DIM), Color::Gray)
+        Style::new().add_modifier(Modifier::DIM)
     }
 
     /// What matters as it is.
@@ -54,7 +57,7 @@ impl Theme {
 
     /// What somebody should look at.
     pub fn odd(self) -> Style {
-        self.coloured(Style::new(), Color::Yellow)
+        self.coloured(Style::new(), Color::Magenta)
     }
 
     /// What is wrong.
@@ -70,5 +73,42 @@ impl Theme {
     /// What is selected.
     pub fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn all(theme: Theme) -> [Style; 8] {
+        [
+            theme.title(),
+            theme.heading(),
+            theme.faint(),
+            theme.normal(),
+            theme.fresh(),
+            theme.odd(),
+            theme.bad(),
+            theme.selected(),
+        ]
+    }
+
+    #[test]
+    fn every_look_can_be_read_on_black_and_on_white() {
+        for style in all(Theme::new(true)) {
+            assert_eq!(style.bg, None, "{style:?}");
+            let readable = [Color::Red, Color::Green, Color::Magenta];
+            assert!(
+                style.fg.is_none_or(|colour| readable.contains(&colour)),
+                "{style:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn without_colours_there_are_none() {
+        for style in all(Theme::new(false)) {
+            assert_eq!((style.fg, style.bg), (None, None), "{style:?}");
+        }
     }
 }

@@ -100,6 +100,35 @@ fn a_search_finds_names_numbers_and_products_without_accents() {
     carts.change(change, "Zoë".into(), false, 1);
 
     let row = carts.get("carts/a").unwrap();
-    assert!(row.matches("zoe") && row.matches("ete") && row.matches("#a"));
-    assert!(!row.matches("hat"));
+    for found in ["zoe", "ETE", "#a", "carts/a", "carts/"] {
+        assert!(row.matches(&Search::new(found).unwrap()), "{found}");
+    }
+    assert!(!row.matches(&Search::new("hat").unwrap()));
+    assert!(Search::new("").is_none());
+}
+
+#[test]
+fn an_id_is_found_by_its_beginning_and_by_nothing_else() {
+    let mut carts = Carts::default();
+    let id = "0199c0de-ada5-7bad-8cafe-decade000017";
+    let mut change = sample::change(id, 1);
+    let cart = change.cart.as_mut().unwrap();
+    cart.number = "1001".into();
+    cart.customer = "customers/9aba1e55-1815".into();
+    carts.change(change, "Zoë".into(), false, 1);
+
+    let row = carts.get(&format!("carts/{id}")).unwrap();
+    for found in [
+        "0199c0",
+        "0199",
+        "9aba1e55",
+        "carts/0199",
+        "customers/9aba",
+        id,
+    ] {
+        assert!(row.matches(&Search::new(found).unwrap()), "{found}");
+    }
+    for absent in ["ada", "bad", "17", "ada5", "019", "e55-1815", "cafe"] {
+        assert!(!row.matches(&Search::new(absent).unwrap()), "{absent}");
+    }
 }

@@ -8,6 +8,7 @@ use crate::cli::{
     watch::screen::{
         carts::Row,
         model::{Connection, Model},
+        order::{Key, Order},
         text::{put, put_right},
         theme::Theme,
     },
@@ -67,13 +68,25 @@ impl Column {
         }
     }
 
+    /// What the column sorts by.
+    fn key(self) -> Option<Key> {
+        match self {
+            Self::Changed => Some(Key::Changed),
+            Self::Who => Some(Key::Who),
+            Self::Pieces => Some(Key::Pieces),
+            Self::Total => Some(Key::Total),
+            Self::Age => Some(Key::Age),
+            Self::Number | Self::What | Self::State => None,
+        }
+    }
+
     fn width_min(self) -> u16 {
         match self {
             Self::Changed | Self::Number => 8,
             Self::Who => 12,
             Self::What => 18,
             Self::State => 9,
-            Self::Pieces => 6,
+            Self::Pieces => 7,
             Self::Total => 14,
             Self::Age => 7,
         }
@@ -116,13 +129,8 @@ pub fn draw(buffer: &mut Buffer, area: Rect, model: &mut Model, theme: Theme, no
     }
     let columns = columns(area);
     for placed in &columns {
-        write(
-            buffer,
-            area.y,
-            *placed,
-            placed.column.heading(),
-            theme.heading(),
-        );
+        let heading = heading(placed.column, model.order);
+        write(buffer, area.y, *placed, &heading, theme.heading());
     }
     let page = area.height - 1;
     let selected = model.settle(usize::from(page));
@@ -161,6 +169,18 @@ pub fn draw(buffer: &mut Buffer, area: Rect, model: &mut Model, theme: Theme, no
             theme.faint(),
         );
     }
+}
+
+/// The name of a column, with an arrow if it is the one that is sorted by.
+fn heading(column: Column, order: Order) -> String {
+    let name = column.heading();
+    if column.key() != Some(order.key) {
+        return name.to_owned();
+    }
+    // Only names go up by themselves; of everything else the largest comes first.
+    let up = (order.key == Key::Who) != order.reversed;
+    let arrow = if up { "▲" } else { "▼" };
+    format!("{name}{arrow}")
 }
 
 fn write(buffer: &mut Buffer, y: u16, placed: Placed, text: &str, style: Style) {

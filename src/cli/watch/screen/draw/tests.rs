@@ -167,6 +167,39 @@ fn a_search_and_a_filter_have_a_line() {
     assert!(!lines.join("\n").contains("Bruno"), "{lines:#?}");
 }
 
+#[test]
+fn the_keys_are_explained_in_place_of_the_table() {
+    let mut model = model();
+    model.help = true;
+
+    for (width, height) in [(110, 30), (40, 10), (1, 1), (9, 3)] {
+        let text = lines(&mut model, width, height).join("\n");
+        assert!(!text.contains("Ada"), "{text}");
+    }
+    let lines = lines(&mut model, 110, 30);
+    assert!(
+        lines
+            .iter()
+            .any(|line| line.contains("sort by the next column")),
+        "{lines:#?}"
+    );
+    assert!(lines[29].contains("any key goes back"), "{lines:#?}");
+}
+
+#[test]
+fn an_arrow_shows_the_order() {
+    let mut model = model();
+    assert!(lines(&mut model, 110, 12)[2].starts_with("changed▼"));
+
+    model.order = model.order.next().reverse();
+
+    let headings = lines(&mut model, 110, 12).remove(2);
+    assert!(
+        headings.contains("total▲") && !headings.contains("changed▼"),
+        "{headings}"
+    );
+}
+
 /// Texts that somebody could type to do harm.
 fn harmful() -> Vec<String> {
     vec![
