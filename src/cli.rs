@@ -12,11 +12,14 @@ mod customer;
 mod demo;
 mod doctor;
 mod failure;
+mod field_values;
 mod group;
 mod health;
 mod key;
+mod operation;
 mod output;
 mod pages;
+mod resolve;
 mod serve;
 mod shop;
 mod watch;
@@ -52,6 +55,7 @@ enum Command {
     Customer(customer::Customer),
     Group(group::Group),
     Cart(cart::Cart),
+    Operation(operation::Operation),
     Key(key::Key),
     Shop(shop::Shop),
 }
@@ -98,6 +102,7 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Customer(command) => command.run().await,
         Command::Group(command) => command.run().await,
         Command::Cart(command) => command.run().await,
+        Command::Operation(command) => command.run().await,
         Command::Key(command) => command.run().await,
         Command::Shop(command) => command.run().await,
     }

@@ -12,6 +12,7 @@ use super::{
     failure::Failure,
     output::{self, Align, Fields, Table},
     pages::{self, ListArgs, Page},
+    resolve,
 };
 
 /// Lists, shows, assigns, freezes, locks and merges carts
@@ -33,7 +34,7 @@ enum Command {
     },
     /// Shows one cart with its items
     Show {
-        /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
         /// Prints the message of the contract
         #[arg(long)]
@@ -45,9 +46,10 @@ enum Command {
     Hold(hold::Hold),
     /// Merges one cart into another and shows what became of each line
     Merge {
-        /// The cart that goes: `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        /// The cart that goes: `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a
+        /// customer's open cart
         source: String,
-        /// The cart that stays
+        /// The cart that stays, named likewise
         target: String,
         /// What becomes of lines that both have; what the shop says if it is not given
         #[arg(long, value_enum)]
@@ -98,7 +100,7 @@ impl Cart {
 
 async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
     let mut service = client.carts();
-    let (carts, more) = pages::walk(list.limit, async |page_size, page_token| {
+    let (carts, more) = pages::walk(list.page.limit, async |page_size, page_token| {
         let request = pb::ListCartsRequest {
             page_size,
             page_token,
@@ -113,7 +115,7 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
         })
     })
     .await?;
-    if list.json {
+    if list.page.json {
         return pages::print_json(&carts);
     }
     let now = Clock::system().now();
@@ -140,23 +142,6 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
     pages::print_table(&table, more)
 }
 
-/// The cart that is meant by its name, its id, or the name of its customer.
-fn target(given: &str) -> pb::CartTarget {
-    use pb::{cart_owner::Owner, cart_target::Target};
-    let target = if given.starts_with("customers/") {
-        let owner = Some(Owner::Customer(given.to_owned()));
-        Target::Owner(pb::CartOwner {
-            owner,
-            ..pb::CartOwner::default()
-        })
-    } else {
-        Target::Cart(output::full_name("carts", given))
-    };
-    pb::CartTarget {
-        target: Some(target),
-    }
-}
-
 async fn merge(
     client: &Client,
     source: &str,
@@ -164,8 +149,8 @@ async fn merge(
     policy: Option<Policy>,
 ) -> Result<(), Failure> {
     let request = pb::MergeCartsRequest {
-        source: Some(self::target(source)),
-        target: Some(self::target(target)),
+        source: Some(resolve::cart_target(client, source).await?),
+        target: Some(resolve::cart_target(client, target).await?),
         policy: policy.map_or(0, |policy| pb::MergePolicy::from(policy).into()),
         ..pb::MergeCartsRequest::default()
     };
@@ -212,7 +197,7 @@ fn outcomes(lines: &[pb::LineOutcome], extras: &[pb::ExtraOutcome]) -> Table {
 
 async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let request = pb::GetCartRequest {
-        target: Some(target(given)),
+        target: Some(resolve::cart_target(client, given).await?),
     };
     let cart = client.carts().get_cart(request).await?.into_inner();
     if json {

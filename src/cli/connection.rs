@@ -23,6 +23,7 @@ use tonic::{
 use crate::proto::pb::{
     ErrorReason, ListTitlesRequest, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
+    operation_service_client::OperationServiceClient,
 };
 use crate::shops::KEYS_FILE;
 
@@ -150,6 +151,11 @@ impl Client {
     /// The carts of the shop.
     pub fn carts(&self) -> CartServiceClient<Transport> {
         CartServiceClient::new(self.transport.clone())
+    }
+
+    /// The work that goes on after calls were answered.
+    pub fn operations(&self) -> OperationServiceClient<Transport> {
+        OperationServiceClient::new(self.transport.clone())
     }
 
     /// What calls go through.

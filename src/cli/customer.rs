@@ -1,4 +1,6 @@
-//! `clientela customer`: customers as tables.
+//! `clientela customer`: customers as tables, and what changes them.
+
+mod edit;
 
 use clap::{Args, Subcommand};
 
@@ -9,9 +11,10 @@ use super::{
     failure::Failure,
     output::{self, Align, Fields, Table},
     pages::{self, ListArgs, Page},
+    resolve,
 };
 
-/// Lists and shows customers
+/// Lists, shows, creates, edits and deletes customers
 #[derive(Debug, Args)]
 pub struct Customer {
     #[command(subcommand)]
@@ -36,7 +39,21 @@ enum Command {
     },
     /// Shows one customer with its addresses
     Show {
-        /// `customers/{id}`, the id, or the e-mail address
+        /// `customers/{id}`, the id, the number or the e-mail address
+        customer: String,
+        /// Prints the message of the contract
+        #[arg(long)]
+        json: bool,
+    },
+    /// Registers a customer or a guest
+    Create(edit::Create),
+    /// Changes fields of a customer
+    Edit(edit::Edit),
+    /// Deletes a customer and its open carts
+    Delete(edit::Delete),
+    /// Brings a deleted customer back
+    Undelete {
+        /// `customers/{id}`, the id or the number
         customer: String,
         /// Prints the message of the contract
         #[arg(long)]
@@ -54,6 +71,10 @@ impl Customer {
                 show_deleted,
             } => self::list(&client, list, query, show_deleted).await,
             Command::Show { customer, json } => show(&client, &customer, json).await,
+            Command::Create(create) => create.run(&client).await,
+            Command::Edit(edit) => edit.run(&client).await,
+            Command::Delete(delete) => delete.run(&client).await,
+            Command::Undelete { customer, json } => edit::undelete(&client, &customer, json).await,
         }
     }
 }
@@ -65,7 +86,7 @@ async fn list(
     show_deleted: bool,
 ) -> Result<(), Failure> {
     let mut service = client.customers();
-    let (customers, more) = pages::walk(list.limit, async |page_size, page_token| {
+    let (customers, more) = pages::walk(list.page.limit, async |page_size, page_token| {
         let request = pb::ListCustomersRequest {
             page_size,
             page_token,
@@ -82,7 +103,7 @@ async fn list(
         })
     })
     .await?;
-    if list.json {
+    if list.page.json {
         return pages::print_json(&customers);
     }
     let mut table = Table::new(&[
@@ -109,22 +130,19 @@ async fn list(
 }
 
 async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
-    let mut service = client.customers();
-    let customer = if given.contains('@') {
-        let key = pb::customer_key::Key::Email(given.to_owned());
-        let request = pb::LookupCustomerRequest {
-            key: Some(pb::CustomerKey { key: Some(key) }),
-        };
-        service.lookup_customer(request).await?.into_inner()
-    } else {
-        let request = pb::GetCustomerRequest {
-            name: output::full_name("customers", given),
-        };
-        service.get_customer(request).await?.into_inner()
+    let request = pb::GetCustomerRequest {
+        name: resolve::customer(client, given).await?,
     };
+    let customer = client.customers().get_customer(request).await?;
+    print(client, &customer.into_inner(), json).await
+}
+
+/// Prints a customer with its addresses, or its message.
+async fn print(client: &Client, customer: &pb::Customer, json: bool) -> Result<(), Failure> {
     if json {
-        return output::print(&output::json(&customer)?);
+        return output::print(&output::json(customer)?);
     }
+    let mut service = client.customers();
     let (addresses, _) = pages::walk(0, async |page_size, page_token| {
         let customer = customer.name.clone();
         let request = pb::ListAddressesRequest {
@@ -139,7 +157,7 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
         })
     })
     .await?;
-    output::print(&fields(&customer, &addresses).text())
+    output::print(&fields(customer, &addresses).text())
 }
 
 fn fields(customer: &pb::Customer, addresses: &[pb::Address]) -> Fields {

@@ -143,13 +143,45 @@ fn sentence(status: &Status) -> String {
             ));
         }
     }
-    let hint = match reason(status) {
-        Some(ErrorReason::ShopRequired) => "\nName the shop with --shop.",
-        Some(ErrorReason::KeyMissing) => "\nGive a key with --api-key or CLIENTELA_API_KEY.",
-        _ => "",
-    };
-    text.push_str(hint);
+    if let Some(hint) = reason(status).and_then(hint) {
+        text.push('\n');
+        text.push_str(hint);
+    }
     text
+}
+
+/// What to do about a refusal, where this command has a way.
+fn hint(reason: ErrorReason) -> Option<&'static str> {
+    Some(match reason {
+        ErrorReason::ShopRequired => "Name the shop with --shop.",
+        ErrorReason::KeyMissing | ErrorReason::KeyRevoked => {
+            "Give a key with --api-key or CLIENTELA_API_KEY; `clientela key create` makes one."
+        }
+        ErrorReason::RoleNotAllowed => {
+            "Give a key of another role with --api-key or CLIENTELA_API_KEY."
+        }
+        ErrorReason::ActorNotAllowed => {
+            "Leave --actor out, or give a key that was made with `clientela key create --may-act`."
+        }
+        ErrorReason::EtagMismatch => "Somebody else changed it meanwhile; repeat the command.",
+        ErrorReason::OpenCartExists => "Say what becomes of it with --if-open-cart-exists.",
+        ErrorReason::CartLocked => "`clientela cart unlock --force` ends the lock.",
+        ErrorReason::CartFrozen => "`clientela cart unfreeze` ends that.",
+        ErrorReason::CustomerDeleted => "`clientela customer undelete` brings it back.",
+        ErrorReason::GroupSpecial => {
+            "Give the shop another group for this first, as in \
+             `clientela shop settings guest_group=…`."
+        }
+        ErrorReason::InvalidFilter | ErrorReason::InvalidOrderBy => {
+            "docs/FILTERS.md describes filters and orders and lists the fields."
+        }
+        ErrorReason::Conflict
+        | ErrorReason::DatabaseUnavailable
+        | ErrorReason::DeadlinePassed
+        | ErrorReason::Draining
+        | ErrorReason::Overloaded => "Try again in a moment.",
+        _ => return None,
+    })
 }
 
 /// The innermost cause: what the operating system said.
@@ -174,6 +206,15 @@ mod tests {
             Failure::from(status).to_string(),
             "the server refused: no such customer (NOT_FOUND)"
         );
+    }
+
+    #[test]
+    fn a_refusal_says_what_to_do_where_the_command_has_a_way() {
+        let status = Status::from(Error::invalid_field("filter", "UNKNOWN_FIELD", "is wrong"));
+        assert!(!Failure::from(status).to_string().contains('\n'));
+
+        let hint = hint(ErrorReason::CartLocked).unwrap();
+        assert_eq!(hint, "`clientela cart unlock --force` ends the lock.");
     }
 
     #[test]

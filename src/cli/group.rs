@@ -1,4 +1,7 @@
-//! `clientela group`: groups as tables.
+//! `clientela group`: groups as tables, what changes them, and who is a member.
+
+mod edit;
+mod members;
 
 use clap::{Args, Subcommand};
 
@@ -11,7 +14,7 @@ use super::{
     pages::{self, ListArgs, Page},
 };
 
-/// Lists and shows groups
+/// Lists, shows, creates, edits and deletes groups, and adds and removes members
 #[derive(Debug, Args)]
 pub struct Group {
     #[command(subcommand)]
@@ -36,6 +39,18 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Adds a group
+    Create(edit::Create),
+    /// Changes fields of a group
+    Edit(edit::Edit),
+    /// Deletes a group; its members leave it in the background
+    Delete(edit::Delete),
+    /// Lists the members of a group
+    Members(members::List),
+    /// Adds customers to a group
+    AddMembers(members::Add),
+    /// Takes customers out of a group
+    RemoveMembers(members::Remove),
 }
 
 impl Group {
@@ -44,13 +59,19 @@ impl Group {
         match self.command {
             Command::List { list } => self::list(&client, list).await,
             Command::Show { group, json } => show(&client, &group, json).await,
+            Command::Create(create) => create.run(&client).await,
+            Command::Edit(edit) => edit.run(&client).await,
+            Command::Delete(delete) => delete.run(&client).await,
+            Command::Members(list) => list.run(&client).await,
+            Command::AddMembers(add) => add.run(&client).await,
+            Command::RemoveMembers(remove) => remove.run(&client).await,
         }
     }
 }
 
 async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
     let mut service = client.groups();
-    let (groups, more) = pages::walk(list.limit, async |page_size, page_token| {
+    let (groups, more) = pages::walk(list.page.limit, async |page_size, page_token| {
         let request = pb::ListGroupsRequest {
             page_size,
             page_token,
@@ -65,7 +86,7 @@ async fn list(client: &Client, list: ListArgs) -> Result<(), Failure> {
         })
     })
     .await?;
-    if list.json {
+    if list.page.json {
         return pages::print_json(&groups);
     }
     let mut table = Table::new(&[
@@ -98,8 +119,13 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
         ..pb::GetGroupRequest::default()
     };
     let group = client.groups().get_group(request).await?.into_inner();
+    print(&group, json)
+}
+
+/// Prints a group, or its message.
+fn print(group: &pb::Group, json: bool) -> Result<(), Failure> {
     if json {
-        return output::print(&output::json(&group)?);
+        return output::print(&output::json(group)?);
     }
     let mut languages: Vec<_> = group.display_names.iter().collect();
     languages.sort();
@@ -111,7 +137,7 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     fields
         .add("name", group.name.as_str())
         .add("display name", names.join(", "))
-        .add("discount", discount(&group))
+        .add("discount", discount(group))
         .add(
             "prices",
             output::word(group.price_display().as_str_name(), "PRICE_DISPLAY_"),
@@ -125,7 +151,7 @@ async fn show(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
             "for",
             output::word(group.audience().as_str_name(), "AUDIENCE_"),
         )
-        .add("special", special(&group))
+        .add("special", special(group))
         .add("priority", group.priority.to_string())
         .add("members", group.member_count.to_string())
         .add("created", output::time(group.create_time.as_ref()))

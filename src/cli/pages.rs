@@ -15,6 +15,13 @@ pub struct ListArgs {
     #[arg(long, default_value = "")]
     pub order_by: String,
 
+    #[command(flatten)]
+    pub page: PageArgs,
+}
+
+/// How much to list and how to print it.
+#[derive(Debug, Args)]
+pub struct PageArgs {
     /// At most this many; 0 for all
     #[arg(long, default_value_t = 50)]
     pub limit: usize,

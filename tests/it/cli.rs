@@ -1,6 +1,7 @@
 //! The program as people run it: the real binary, its output, its files and its exit codes.
 
 mod assigning;
+mod editing;
 mod flags;
 mod hold;
 mod merging;
@@ -265,13 +266,13 @@ on_both_engines! {
     }
 
     async fn shops_are_made_and_their_settings_changed(server: Server) {
-        server.printed(&["shop", "settings", "--time-zone", "Europe/Paris", "--languages", "fr,en"]);
+        server.printed(&["shop", "settings", "time_zone=Europe/Paris", "language_codes=fr,en"]);
         server.printed(&["shop", "create", "trade", "--name", "Trade counter"]);
 
         assert!(server.printed(&["shop", "list"]).contains("Trade counter"));
         let settings = ["shop", "settings", "--shop", "default"];
         let settings = server.printed(&settings);
-        assert!(settings.contains("Europe/Paris") && settings.contains("fr, en"), "{settings}");
+        assert!(settings.contains("Europe/Paris") && settings.contains("fr,en"), "{settings}");
         let json = server.printed(&["shop", "show", "trade", "--json"]);
         let shop: serde_json::Value = serde_json::from_str(&json).expect("one line of JSON");
         assert_eq!(shop["displayName"], "Trade counter");
@@ -292,13 +293,7 @@ async fn a_stopped_store_opens_without_a_key() {
 
     server.stop();
     let secret = server.printed(&offline);
-    let wrong = [
-        "shop",
-        "settings",
-        "--offline",
-        "--time-zone",
-        "Nowhere/None",
-    ];
+    let wrong = ["shop", "settings", "--offline", "time_zone=Nowhere/None"];
     let complaint = server.complaint(1, &wrong);
     server.start_again();
 

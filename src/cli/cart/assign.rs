@@ -2,9 +2,9 @@
 
 use clap::{Args, ValueEnum};
 
-use super::{fields, outcomes, target};
+use super::{fields, outcomes};
 use crate::{
-    cli::{connection::Client, failure::Failure, output},
+    cli::{connection::Client, failure::Failure, output, resolve},
     clock::Clock,
     proto::pb::{self, assign_cart_request},
 };
@@ -12,9 +12,9 @@ use crate::{
 /// A cart, and who gets it.
 #[derive(Debug, Args)]
 pub struct Assign {
-    /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+    /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
     cart: String,
-    /// Who gets it: `customers/{id}` or the id
+    /// Who gets it: `customers/{id}`, the id, the number or the e-mail address
     customer: String,
     /// What to do if the customer has an open cart in the slot; what the shop says if it is not given
     #[arg(long, value_enum)]
@@ -61,8 +61,8 @@ impl Assign {
             Into::into,
         );
         let request = pb::AssignCartRequest {
-            target: Some(target(&self.cart)),
-            customer: output::full_name("customers", &self.customer),
+            target: Some(resolve::cart_target(client, &self.cart).await?),
+            customer: resolve::customer(client, &self.customer).await?,
             if_open_cart_exists: otherwise.into(),
             ..pb::AssignCartRequest::default()
         };

@@ -2,9 +2,9 @@
 
 use clap::Subcommand;
 
-use super::{fields, target};
+use super::fields;
 use crate::{
-    cli::{connection::Client, failure::Failure, output},
+    cli::{connection::Client, failure::Failure, output, resolve},
     clock::Clock,
     proto::pb::{self, cart::Freeze},
 };
@@ -13,7 +13,7 @@ use crate::{
 pub enum Hold {
     /// Holds the prices of a cart, as while it is paid
     Freeze {
-        /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
         /// Holds all of it: no edit until it is ordered or not frozen any more
         #[arg(long)]
@@ -21,12 +21,12 @@ pub enum Hold {
     },
     /// Ends that; the cart gets the prices of now
     Unfreeze {
-        /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
     },
     /// Holds a cart for who is acting, who then is the only one to edit it; again: for longer
     Lock {
-        /// `carts/{id}`, the id, or `customers/{id}` for a customer's open cart
+        /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
         /// What for, as others are told
         #[arg(long, default_value = "")]
@@ -37,7 +37,7 @@ pub enum Hold {
     },
     /// Gives a cart free
     Unlock {
-        /// `carts/{id}` or the id
+        /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
         /// Also if somebody else holds it
         #[arg(long)]
@@ -52,7 +52,7 @@ impl Hold {
             Self::Freeze { cart, hard } => {
                 let freeze = if hard { Freeze::Hard } else { Freeze::Soft };
                 let request = pb::FreezeCartRequest {
-                    target: Some(target(&cart)),
+                    target: Some(resolve::cart_target(client, &cart).await?),
                     freeze: freeze.into(),
                     ..pb::FreezeCartRequest::default()
                 };
@@ -60,7 +60,7 @@ impl Hold {
             }
             Self::Unfreeze { cart } => {
                 let request = pb::UnfreezeCartRequest {
-                    target: Some(target(&cart)),
+                    target: Some(resolve::cart_target(client, &cart).await?),
                     ..pb::UnfreezeCartRequest::default()
                 };
                 service.unfreeze_cart(request).await
@@ -71,7 +71,7 @@ impl Hold {
                 lease: seconds,
             } => {
                 let request = pb::LockCartRequest {
-                    target: Some(target(&cart)),
+                    target: Some(resolve::cart_target(client, &cart).await?),
                     purpose,
                     lease: Some(prost_types::Duration { seconds, nanos: 0 }),
                     ..pb::LockCartRequest::default()
@@ -80,7 +80,7 @@ impl Hold {
             }
             Self::Unlock { cart, force } => {
                 let request = pb::UnlockCartRequest {
-                    name: output::full_name("carts", &cart),
+                    name: resolve::cart(client, &cart).await?,
                     force,
                     ..pb::UnlockCartRequest::default()
                 };

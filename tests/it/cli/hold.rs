@@ -59,7 +59,7 @@ on_both_engines! {
             assert!(has(&held, &["held", "by", "staff/anna"]), "{held}");
             assert!(has(&held, &["purpose", "Telephone"]) && held.contains("until"), "{held}");
         }
-        assert!(taken.contains("CART_LOCKED"), "{taken}");
+        assert!(taken.contains("CART_LOCKED") && taken.contains("unlock --force"), "{taken}");
         assert!(short.contains("lease"), "{short}");
         assert!(!free.contains("held by") && has(&free, &["frozen", "hard"]), "{free}");
         assert!(!thawed.contains("frozen"), "{thawed}");
