@@ -7,6 +7,7 @@
 mod admin;
 mod backoff;
 mod cart;
+mod completions;
 mod connection;
 mod customer;
 mod demo;
@@ -16,6 +17,8 @@ mod field_values;
 mod group;
 mod health;
 mod key;
+mod limits;
+mod man;
 mod operation;
 mod output;
 mod pages;
@@ -58,6 +61,9 @@ enum Command {
     Operation(operation::Operation),
     Key(key::Key),
     Shop(shop::Shop),
+    Limits(limits::Limits),
+    Completions(completions::Completions),
+    Man(man::Man),
 }
 
 /// Reads the command line and does what it says.
@@ -105,6 +111,9 @@ async fn dispatch(command: Command) -> Result<(), Failure> {
         Command::Operation(command) => command.run().await,
         Command::Key(command) => command.run().await,
         Command::Shop(command) => command.run().await,
+        Command::Limits(command) => command.run(),
+        Command::Completions(command) => command.run(),
+        Command::Man(command) => command.run(),
     }
 }
 
@@ -143,6 +152,34 @@ mod tests {
 
         assert_eq!(variables(&without(Cli::command(), &|_| false)), all);
         assert!(variables(&without(Cli::command(), &|_| true)).is_empty());
+    }
+
+    #[test]
+    fn the_page_about_the_command_has_every_command() {
+        let page = include_str!("../docs/COMMAND.md");
+        let rows: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("| `"))
+            .collect();
+        let named = |row: &str, name: &str| row.contains(&format!("`{name}`"));
+        for command in Cli::command().get_subcommands() {
+            let name = command.get_name();
+            let further: Vec<&str> = command
+                .get_subcommands()
+                .map(clap::Command::get_name)
+                .collect();
+            match further.split_first() {
+                None => assert!(rows.iter().any(|row| named(row, name)), "{name}"),
+                Some((first, rest)) => {
+                    let whole = |row: &&&str| named(row, &format!("{name} {first}"));
+                    let row = rows.iter().find(whole);
+                    let row = row.unwrap_or_else(|| panic!("{name} {first} has no row"));
+                    for further in rest {
+                        assert!(named(row, further), "{name} {further}");
+                    }
+                }
+            }
+        }
     }
 
     #[test]

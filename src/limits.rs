@@ -1,7 +1,7 @@
 //! Every limit of the program, in one place: the numbers that other modules use, and in [`fields`] the
 //! rule of every field that a request may carry.
 //!
-//! The access layer checks requests against the rules; `--help` and the documents print both tables.
+//! The access layer checks requests against the rules; `clientela limits` prints both tables.
 //! What needs more than one field to decide is not here but with its area.
 
 pub mod fields;
@@ -384,7 +384,7 @@ pub const PROGRAM: &[(&str, Amount)] = &[
     ),
 ];
 
-/// Both tables as text, for `--help` and the documents.
+/// Both tables as text, for `clientela limits`.
 pub fn text() -> String {
     let mut text = String::from("Limits of the program:\n");
     for (name, amount) in PROGRAM {

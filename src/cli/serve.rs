@@ -10,7 +10,6 @@ use crate::{
     app::{Options, Program},
     config::ServeArgs,
     jobs::FeedLimits,
-    limits,
     server::ConnectionLimits,
     shops::{KEYS_FILE, Keys},
     store::{DatabaseUrl, Hints, NatsUrls, OpenError},
@@ -19,9 +18,13 @@ use crate::{
 
 use super::{failure::Failure, output};
 
-/// Runs the server; `--help` lists all limits
+/// Where commands look for a server and its keys if they are not told.
+const DEFAULT_PORT: u16 = 50051;
+const DEFAULT_DATA_DIR: &str = "./data";
+
+/// Runs the server
 #[derive(Debug, Args)]
-#[command(after_long_help = limits::text())]
+#[command(after_help = "`clientela limits` lists all limits.")]
 pub struct Serve {
     #[command(flatten)]
     args: ServeArgs,
@@ -169,22 +172,47 @@ fn greeting(
             *keys.admin
         ));
     }
+    let here = reachable(address);
     let key = match first_keys {
         Some(keys) => format!("'authorization: Bearer {}'", *keys.admin),
         None if file.exists() => read_key(&file),
         None => "'authorization: Bearer clt_…'".to_owned(),
     };
+    let of_this_store = match first_keys.is_some() || file.exists() {
+        true => options_of(here, data_dir),
+        // The commands find no key on this machine.
+        false => format!("{} --api-key clt_…", options_of(here, data_dir)),
+    };
     text.push_str(&format!(
-        "\nTry:\n  grpcurl -plaintext -H {key} {} clientela.v1.GroupService/ListGroups\n\n",
-        reachable(address)
+        "\nThe web monitor is at http://{here}/. It asks for a key; make one with\n  \
+         clientela key create --role monitor{of_this_store}\n\
+         \nTry:\n  grpcurl -plaintext -H {key} {here} clientela.v1.GroupService/ListGroups\n\n"
     ));
     text
 }
 
+/// The options with which other commands find this server, where it is not where they look by themselves.
+fn options_of(here: SocketAddr, data_dir: &Path) -> String {
+    let mut options = String::new();
+    if here != SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)) {
+        options.push_str(&format!(" --server {here}"));
+    }
+    if data_dir != Path::new(DEFAULT_DATA_DIR) {
+        let path = std::path::absolute(data_dir).unwrap_or_else(|_| data_dir.to_owned());
+        options.push_str(&format!(" --data-dir {}", quoted(&path)));
+    }
+    options
+}
+
+/// The path as one word of the shell.
+fn quoted(path: &Path) -> String {
+    format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
+}
+
 /// The header with the key as the shell reads it from the file, which the greeting shows no second time.
 fn read_key(file: &Path) -> String {
-    let path = file.display().to_string().replace('\'', r"'\''");
-    format!("\"authorization: Bearer $(sed -n 's/^admin=//p' '{path}')\"")
+    let path = quoted(file);
+    format!("\"authorization: Bearer $(sed -n 's/^admin=//p' {path})\"")
 }
 
 /// An address that can be called: a server that listens everywhere is also here.
@@ -281,6 +309,35 @@ mod tests {
     }
 
     #[test]
+    fn the_greeting_says_where_the_web_monitor_is_and_how_to_get_a_key_for_it() {
+        let database = DatabaseUrl::embedded("data");
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::write(folder.path().join(KEYS_FILE), "admin=clt_a\n").unwrap();
+        let elsewhere = folder.path();
+
+        let usual = greeting(
+            address("127.0.0.1:50051"),
+            &database,
+            Path::new("./data"),
+            None,
+        );
+        let unusual = greeting(address("0.0.0.0:6000"), &database, elsewhere, None);
+
+        assert!(
+            usual.contains("The web monitor is at http://127.0.0.1:50051/."),
+            "{usual}"
+        );
+        let make = "\n  clientela key create --role monitor --api-key clt_…\n";
+        assert!(usual.contains(make), "{usual}");
+        assert!(unusual.contains("http://127.0.0.1:6000/."), "{unusual}");
+        let make = format!(
+            "\n  clientela key create --role monitor --server 127.0.0.1:6000 --data-dir '{}'\n",
+            elsewhere.display()
+        );
+        assert!(unusual.contains(&make), "{unusual}");
+    }
+
+    #[test]
     fn later_starts_show_no_key() {
         let folder = tempfile::tempdir().unwrap();
         std::fs::write(folder.path().join(KEYS_FILE), "admin=clt_a\n").unwrap();
@@ -288,7 +345,7 @@ mod tests {
 
         let text = greeting(address("[::]:50051"), &database, folder.path(), None);
 
-        assert!(!text.contains("clt_"), "{text}");
+        assert!(!text.contains("clt_a"), "{text}");
         assert!(text.contains("$(sed -n 's/^admin=//p' '/"), "{text}");
         assert!(text.contains(" 127.0.0.1:50051 "), "{text}");
     }

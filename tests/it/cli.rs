@@ -3,6 +3,7 @@
 mod assigning;
 mod editing;
 mod flags;
+mod help;
 mod hold;
 mod merging;
 mod replicas;
