@@ -68,7 +68,7 @@ impl Call {
 
     fn log(&self, status: Option<&Status>) {
         let code = status.map_or(Code::Ok, Status::code);
-        let micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let duration_micros = u64::try_from(self.started.elapsed().as_micros()).unwrap_or(u64::MAX);
         let key = self.key.as_ref().map_or("", |key| &key.id);
         let id = self.id;
         let method = self.method.path.as_str();
@@ -76,12 +76,12 @@ impl Call {
             Some(status) => {
                 let info = status.get_details_error_info();
                 let reason = info.as_ref().map_or("", |info| &info.reason);
-                tracing::info!(method, ?code, reason, micros, key, request = %id, "call");
+                tracing::info!(method, ?code, reason, duration_micros, key, request = %id, "call");
             }
             None if self.method.reads_only => {
-                tracing::debug!(method, ?code, micros, key, request = %id, "call");
+                tracing::debug!(method, ?code, duration_micros, key, request = %id, "call");
             }
-            None => tracing::info!(method, ?code, micros, key, request = %id, "call"),
+            None => tracing::info!(method, ?code, duration_micros, key, request = %id, "call"),
         }
     }
 }

@@ -130,7 +130,7 @@ impl Format {
                 assert_eq!(line["method"], **method);
                 assert_eq!(line["code"], format!("{code:?}"));
                 assert_eq!(line["reason"].as_str().unwrap_or_default(), call.reason);
-                assert!(line["micros"].is_number(), "{line}");
+                assert!(line["duration_micros"].is_number(), "{line}");
                 assert!(
                     line["key"].as_str().is_some_and(|key| !key.is_empty()),
                     "{line}"
@@ -143,7 +143,7 @@ impl Format {
                     .unwrap_or_else(|| panic!("no line of {method}"));
                 let mut words = vec![format!("method=\"{method}\""), format!("code={code:?}")];
                 words.push(format!("request={id}"));
-                words.extend(["micros=".to_owned(), "key=\"".to_owned()]);
+                words.extend(["duration_micros=".to_owned(), "key=\"".to_owned()]);
                 if *code != Code::Ok {
                     words.push(format!("reason=\"{}\"", call.reason));
                 }
