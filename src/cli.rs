@@ -31,6 +31,8 @@ use std::{ffi::OsStr, process::ExitCode};
 
 use clap::{CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 
+use crate::proto::pb;
+
 use failure::Failure;
 
 /// The codes that the program ends with, for `--help`.
@@ -66,9 +68,39 @@ enum Command {
     Man(man::Man),
 }
 
+/// The command with all its subcommands. The help of those that take fields is deferred until they are
+/// called: reading the contract takes longer than most commands do.
+fn command() -> clap::Command {
+    let shop = |shop: clap::Command| {
+        shop.mut_subcommand("settings", |settings| {
+            settings.defer(field_values::help::<pb::ShopSettings>)
+        })
+    };
+    let customer = |customer: clap::Command| {
+        customer
+            .mut_subcommand("create", |create| {
+                create.defer(field_values::help::<pb::Customer>)
+            })
+            .mut_subcommand("edit", |edit| {
+                edit.defer(field_values::help::<pb::Customer>)
+            })
+    };
+    let group = |group: clap::Command| {
+        group
+            .mut_subcommand("create", |create| {
+                create.defer(field_values::help::<pb::Group>)
+            })
+            .mut_subcommand("edit", |edit| edit.defer(field_values::help::<pb::Group>))
+    };
+    Cli::command()
+        .mut_subcommand("customer", customer)
+        .mut_subcommand("group", group)
+        .mut_subcommand("shop", shop)
+}
+
 /// Reads the command line and does what it says.
 pub fn run() -> ExitCode {
-    let command = without(Cli::command(), &is_empty);
+    let command = without(command(), &is_empty);
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
     let runtime = match tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -143,15 +175,15 @@ mod tests {
 
     #[test]
     fn an_empty_variable_is_none_in_every_command() {
-        let all = variables(&Cli::command());
+        let all = variables(&command());
         assert!(
             all.iter()
                 .any(|variable| variable == "CLIENTELA_CORS_ORIGIN")
         );
         assert!(all.iter().any(|variable| variable == "CLIENTELA_SHOP"));
 
-        assert_eq!(variables(&without(Cli::command(), &|_| false)), all);
-        assert!(variables(&without(Cli::command(), &|_| true)).is_empty());
+        assert_eq!(variables(&without(command(), &|_| false)), all);
+        assert!(variables(&without(command(), &|_| true)).is_empty());
     }
 
     #[test]
@@ -162,7 +194,7 @@ mod tests {
             .filter(|line| line.starts_with("| `"))
             .collect();
         let named = |row: &str, name: &str| row.contains(&format!("`{name}`"));
-        for command in Cli::command().get_subcommands() {
+        for command in command().get_subcommands() {
             let name = command.get_name();
             let further: Vec<&str> = command
                 .get_subcommands()
@@ -184,6 +216,6 @@ mod tests {
 
     #[test]
     fn the_command_line_is_consistent() {
-        Cli::command().debug_assert();
+        command().debug_assert();
     }
 }

@@ -1,9 +1,9 @@
 //! `clientela completions`: lets a shell complete commands and options.
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 use clap_complete::Shell;
 
-use super::{Cli, failure::Failure, output};
+use super::{command, failure::Failure, output};
 
 /// Prints a script with which a shell completes commands and options
 ///
@@ -18,7 +18,7 @@ pub struct Completions {
 impl Completions {
     pub fn run(&self) -> Result<(), Failure> {
         let mut script = Vec::new();
-        clap_complete::generate(self.shell, &mut Cli::command(), "clientela", &mut script);
+        clap_complete::generate(self.shell, &mut command(), "clientela", &mut script);
         output::print(&String::from_utf8_lossy(&script))
     }
 }

@@ -20,7 +20,7 @@ use crate::{
 };
 
 use super::failure::Failure;
-pub use help::text as help;
+pub use help::add_to as help;
 pub use show::fields;
 
 /// Below this similarity (0 to 1) a suggestion confuses more than it helps.

@@ -2,9 +2,9 @@
 
 use std::{fs, path::PathBuf};
 
-use clap::{Args, CommandFactory as _};
+use clap::Args;
 
-use super::{Cli, failure::Failure, output};
+use super::{command, failure::Failure, output};
 
 /// Writes the manual pages of all commands into a folder, or prints the page of `clientela`
 #[derive(Debug, Args)]
@@ -17,14 +17,14 @@ impl Man {
     pub fn run(&self) -> Result<(), Failure> {
         let Some(folder) = &self.folder else {
             let mut page = Vec::new();
-            clap_mangen::Man::new(Cli::command()).render(&mut page)?;
+            clap_mangen::Man::new(command()).render(&mut page)?;
             return output::print(&String::from_utf8_lossy(&page));
         };
         let failure = |error: std::io::Error| {
             Failure::new(format!("cannot write into {}: {error}", folder.display()))
         };
         fs::create_dir_all(folder).map_err(failure)?;
-        clap_mangen::generate_to(Cli::command(), folder).map_err(failure)?;
+        clap_mangen::generate_to(command(), folder).map_err(failure)?;
         output::print(&format!(
             "Wrote the manual pages into {}.\n",
             folder.display()

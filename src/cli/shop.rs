@@ -55,7 +55,6 @@ enum Command {
 }
 
 #[derive(Debug, Args)]
-#[command(after_long_help = field_values::help::<pb::ShopSettings>())]
 struct Settings {
     /// Settings to change, as in `time_zone=Europe/Paris`; `--help` lists all of them
     #[arg(value_name = "FIELD=VALUE")]

@@ -17,7 +17,6 @@ use crate::{
 
 /// A new customer.
 #[derive(Debug, Args)]
-#[command(after_long_help = field_values::help::<pb::Customer>())]
 pub struct Create {
     /// The fields of the customer, as in `first_name=Ada email=ada@example.com`; --help lists them
     #[arg(value_name = "FIELD=VALUE", required = true)]
@@ -33,7 +32,6 @@ pub struct Create {
 
 /// New values of a customer.
 #[derive(Debug, Args)]
-#[command(after_long_help = field_values::help::<pb::Customer>())]
 pub struct Edit {
     /// `customers/{id}`, the id, the number or the e-mail address
     customer: String,

@@ -116,7 +116,7 @@ fn a_refusal_says_what_to_write() {
 
 #[test]
 fn the_help_has_every_field_that_can_be_set() {
-    let text = help::<pb::Customer>();
+    let text = help::text::<pb::Customer>();
 
     for part in [
         "  state=active|disabled|pending-approval|invited\n",

@@ -18,7 +18,6 @@ const OPERATION: &str = "clientela-operation";
 
 /// A new group.
 #[derive(Debug, Args)]
-#[command(after_long_help = field_values::help::<pb::Group>())]
 pub struct Create {
     /// The id: small letters, digits and hyphens
     id: String,
@@ -33,7 +32,6 @@ pub struct Create {
 
 /// New values of a group.
 #[derive(Debug, Args)]
-#[command(after_long_help = field_values::help::<pb::Group>())]
 pub struct Edit {
     /// `groups/{id}` or the id
     group: String,
