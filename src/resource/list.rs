@@ -92,14 +92,15 @@ impl<M: Message + Name + Default> List<M> {
         let digest = RequestDigest::new(rpc, &caller.shop)
             .field("filter", query.filter)
             .field("order_by", query.order_by);
-        let digest = match table.owned {
-            Some(_) => digest.field("owner", &*caller.identity()),
-            None => digest,
+        let digest = if table.owned.is_some() {
+            digest.field("owner", &*caller.identity())
+        } else {
+            digest
         };
         Ok(Self {
             table,
             shop: Arc::clone(&caller.shop),
-            filter: table.narrowed(filter, caller),
+            filter: table.owned.narrowed(filter, caller),
             order: Order::parse(query.order_by, table.schema(), &visible)?,
             size: page::size(query.page_size)?,
             count: query.count,

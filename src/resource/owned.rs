@@ -3,31 +3,38 @@
 //! Invariant: a resource that the caller does not see answers as one that does not exist, in each call. Only its id
 //! is taken.
 
-use super::Table;
 use crate::caller::Caller;
 use crate::filter::{self, Filter};
 
-/// How the owner of a resource is found.
-pub(super) struct Owned<M> {
+/// Whose the resources of a table are.
+pub struct Owned<M>(Option<Getters<M>>);
+
+struct Getters<M> {
     owner: fn(&M) -> &str,
     shared: fn(&M) -> bool,
 }
 
-impl<M> Table<M> {
-    /// The same table, whose resources are seen by their owner and, if they are shared, by all. Its fields `owner`
-    /// and `shared` say so of a row.
-    #[must_use]
-    pub fn owned(mut self, owner: fn(&M) -> &str, shared: fn(&M) -> bool) -> Self {
-        self.owned = Some(Owned { owner, shared });
-        self
+impl<M> Owned<M> {
+    /// Nobody's: all callers see them.
+    pub(super) const NO: Self = Self(None);
+
+    /// They are seen by their owner and, if they are shared, by all. The fields `owner` and `shared` of the table say
+    /// so of a row.
+    pub(super) fn by(owner: fn(&M) -> &str, shared: fn(&M) -> bool) -> Self {
+        Self(Some(Getters { owner, shared }))
+    }
+
+    /// Whether they have owners.
+    pub(super) fn is_some(&self) -> bool {
+        self.0.is_some()
     }
 
     /// Who sees a resource: its owner, or all if this is empty. None for a resource that nobody owns.
     pub(super) fn audience<'m>(&self, message: &'m M) -> Option<&'m str> {
-        let owned = self.owned.as_ref()?;
-        Some(match (owned.shared)(message) {
+        let getters = self.0.as_ref()?;
+        Some(match (getters.shared)(message) {
             true => "",
-            false => (owned.owner)(message),
+            false => (getters.owner)(message),
         })
     }
 
@@ -45,13 +52,13 @@ impl<M> Table<M> {
     }
 
     /// The filter, of what the caller sees.
-    pub(super) fn narrowed(&'static self, filter: Filter, caller: &Caller) -> Filter {
-        if self.owned.is_none() {
+    pub(super) fn narrowed(&self, filter: Filter, caller: &Caller) -> Filter {
+        if !self.is_some() {
             return filter;
         }
         let owner = filter::quoted(&caller.identity());
         let text = format!("shared = true OR owner = {owner}");
-        let seen = Filter::parse(&text, self.schema(), &|_| true);
+        let seen = Filter::parse(&text, filter.schema(), &|_| true);
         filter.and(seen.expect("the table of what is owned has both fields"))
     }
 }

@@ -20,6 +20,6 @@ pub async fn get<R: Resource>(store: &Store, caller: &Caller, name: &str) -> Res
         .await?;
     found
         .map(|found| found.message())
-        .filter(|message| R::table().shows(caller, message))
+        .filter(|message| R::table().owned.shows(caller, message))
         .ok_or_else(not_found::<R>)
 }

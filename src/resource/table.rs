@@ -33,7 +33,7 @@ pub struct Table<M: 'static> {
     /// of a topic.
     pub topics: Option<Topics<M>>,
     /// Whose its resources are.
-    pub(super) owned: Option<Owned<M>>,
+    pub(super) owned: Owned<M>,
     getters: Vec<Get<M>>,
     /// The columns of the fields, but for that of the name, in the order of their values.
     columns: Vec<&'static str>,
@@ -134,7 +134,7 @@ impl<M: Message + Name + Default> Table<M> {
             read,
             living: "",
             topics: None,
-            owned: None,
+            owned: Owned::NO,
             columns: columns_of(&fields, &getters),
             getters,
             made,
@@ -159,6 +159,14 @@ impl<M: Message + Name + Default> Table<M> {
     #[must_use]
     pub fn stored_in(self, rows: &'static str) -> Self {
         Self { rows, ..self }
+    }
+
+    /// The same table, whose resources are seen by their owner and, if they are shared, by all. Its fields `owner` and
+    /// `shared` say so of a row.
+    #[must_use]
+    pub fn owned(self, owner: fn(&M) -> &str, shared: fn(&M) -> bool) -> Self {
+        let owned = Owned::by(owner, shared);
+        Self { owned, ..self }
     }
 
     /// The same table, whose resources are also watched by topics.
@@ -376,7 +384,7 @@ impl<M: Send + Sync> Decoded for Seen<M> {
     }
 
     fn audience(&self) -> Option<&str> {
-        self.table.audience(&self.message)
+        self.table.owned.audience(&self.message)
     }
 }
 

@@ -37,7 +37,7 @@ where
         return Err(Error::invalid_field("names", "CONFLICT", text));
     }
     let filter = page::filter(filter, table.schema(), &table.visible_to(caller.roles))?;
-    let filter = table.narrowed(filter, &caller);
+    let filter = table.owned.narrowed(filter, &caller);
     let scope = if names.is_empty() {
         Scope::All
     } else {

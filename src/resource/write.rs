@@ -237,9 +237,11 @@ async fn append<R: Resource>(
 
 /// The audience that a change takes a resource from.
 fn left<R: Resource>(before: &R, after: Option<&R::Message>) -> Option<String> {
-    let table = R::table();
-    let owned = table.owned.as_ref();
-    owned.and_then(|_| table.left(&before.message(), after))
+    let owned = &R::table().owned;
+    match owned.is_some() {
+        true => owned.left(&before.message(), after),
+        false => None,
+    }
 }
 
 /// Deletes a resource, unless an earlier call with the request id did. Returns whether this call did.
@@ -280,8 +282,8 @@ pub async fn existing<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Res
 /// The resource of this id, if the caller sees it.
 async fn seen<R: Resource>(conn: &mut Conn, caller: &Caller, id: &str) -> Result<R> {
     let found: R = existing(conn, &caller.shop, id).await?;
-    let table = R::table();
-    if table.owned.is_none() || table.shows(caller, &found.message()) {
+    let owned = &R::table().owned;
+    if !owned.is_some() || owned.shows(caller, &found.message()) {
         Ok(found)
     } else {
         Err(not_found::<R>())
@@ -302,7 +304,7 @@ async fn answer_again<R: Resource>(
 ) -> Result<R::Message> {
     match replay.answer()? {
         // Somebody else used the request id for an equal request.
-        Some(answer) if !R::table().shows(caller, &answer) => Err(feed::request_id_reused()),
+        Some(answer) if !R::table().owned.shows(caller, &answer) => Err(feed::request_id_reused()),
         Some(answer) => Ok(answer),
         None => Ok(seen::<R>(conn, caller, &replay.id).await?.message()),
     }
