@@ -1,7 +1,7 @@
 //! Carts: what shoppers put into them, what it costs, and how they end.
 //!
 //! The face for the other areas: what filters of carts may name ([`TABLE`]). Carts react to their customers, and
-//! [`jobs`] does the work on carts that other areas only ask for.
+//! `jobs` does the work on carts that other areas only ask for.
 
 mod convert;
 mod edit;
