@@ -52,12 +52,13 @@ type Options struct {
 
 // Client has the services of the contract on one connection. It is safe for concurrent use.
 type Client struct {
-	Customers  pb.CustomerServiceClient
-	Groups     pb.GroupServiceClient
-	Carts      pb.CartServiceClient
-	Admin      pb.AdminServiceClient
-	Operations pb.OperationServiceClient
-	conn       *grpc.ClientConn
+	Customers    pb.CustomerServiceClient
+	Groups       pb.GroupServiceClient
+	Carts        pb.CartServiceClient
+	Admin        pb.AdminServiceClient
+	Operations   pb.OperationServiceClient
+	SavedFilters pb.SavedFilterServiceClient
+	conn         *grpc.ClientConn
 }
 
 // Connect returns a client. The client connects at the first call, and again after an outage. A server that is not
@@ -100,12 +101,13 @@ func Connect(options Options) (*Client, error) {
 		return nil, err
 	}
 	return &Client{
-		Customers:  pb.NewCustomerServiceClient(conn),
-		Groups:     pb.NewGroupServiceClient(conn),
-		Carts:      pb.NewCartServiceClient(conn),
-		Admin:      pb.NewAdminServiceClient(conn),
-		Operations: pb.NewOperationServiceClient(conn),
-		conn:       conn,
+		Customers:    pb.NewCustomerServiceClient(conn),
+		Groups:       pb.NewGroupServiceClient(conn),
+		Carts:        pb.NewCartServiceClient(conn),
+		Admin:        pb.NewAdminServiceClient(conn),
+		Operations:   pb.NewOperationServiceClient(conn),
+		SavedFilters: pb.NewSavedFilterServiceClient(conn),
+		conn:         conn,
 	}, nil
 }
 

@@ -4,12 +4,13 @@ use std::{env, fmt::Write as _, fs, path::PathBuf};
 
 use prost_types::FileDescriptorSet;
 
-const SERVICES: [&str; 5] = [
+const SERVICES: [&str; 6] = [
     "clientela/v1/admin_service.proto",
     "clientela/v1/cart_service.proto",
     "clientela/v1/customer_service.proto",
     "clientela/v1/group_service.proto",
     "clientela/v1/operation_service.proto",
+    "clientela/v1/saved_filter_service.proto",
 ];
 const REASONS: &str = "clientela/v1/error_reason.proto";
 

@@ -55,6 +55,7 @@ use v1::{
     admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
     customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
     operation_service_client::OperationServiceClient,
+    saved_filter_service_client::SavedFilterServiceClient,
 };
 
 /// The contract as a `google.protobuf.FileDescriptorSet`.
@@ -96,6 +97,11 @@ impl Client {
     /// Returns the client of long-running operations.
     pub fn operations(&self) -> OperationServiceClient<Transport> {
         OperationServiceClient::new(self.transport.clone())
+    }
+
+    /// Returns the client of saved filters.
+    pub fn saved_filters(&self) -> SavedFilterServiceClient<Transport> {
+        SavedFilterServiceClient::new(self.transport.clone())
     }
 
     /// Returns the transport of the clients, for calls that are not generated.

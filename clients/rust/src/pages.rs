@@ -11,6 +11,7 @@ use crate::{
         self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
         customer_service_client::CustomerServiceClient, group_service_client::GroupServiceClient,
         operation_service_client::OperationServiceClient,
+        saved_filter_service_client::SavedFilterServiceClient,
     },
 };
 
@@ -137,4 +138,11 @@ listed!(
     OperationServiceClient,
     list_operations,
     operations
+);
+listed!(
+    ListSavedFiltersRequest,
+    SavedFilter,
+    SavedFilterServiceClient,
+    list_saved_filters,
+    saved_filters
 );

@@ -12,6 +12,7 @@ import type { CustomerChange } from "./gen/clientela/v1/customer_service_pb.js";
 import { GroupService, WatchGroupsRequestSchema } from "./gen/clientela/v1/group_service_pb.js";
 import type { GroupChange } from "./gen/clientela/v1/group_service_pb.js";
 import { OperationService } from "./gen/clientela/v1/operation_service_pb.js";
+import { SavedFilterService } from "./gen/clientela/v1/saved_filter_service_pb.js";
 import { sleep, WAIT_FIRST, type WatchControl } from "./reconnect.js";
 import { watch, watchFigures } from "./watch.js";
 
@@ -23,6 +24,7 @@ export * from "./gen/clientela/v1/customer_service_pb.js";
 export * from "./gen/clientela/v1/error_reason_pb.js";
 export * from "./gen/clientela/v1/group_service_pb.js";
 export * from "./gen/clientela/v1/operation_service_pb.js";
+export * from "./gen/clientela/v1/saved_filter_service_pb.js";
 export { Code };
 export { ClientelaError, type Violation } from "./error.js";
 export { cart, customerCart, money, visitorCart } from "./messages.js";
@@ -57,6 +59,7 @@ export class Client {
   readonly carts: Service<typeof CartService>;
   readonly admin: Service<typeof AdminService>;
   readonly operations: Service<typeof OperationService>;
+  readonly savedFilters: Service<typeof SavedFilterService>;
 
   constructor(
     transport: Transport,
@@ -68,6 +71,7 @@ export class Client {
     this.carts = service(CartService, transport);
     this.admin = service(AdminService, transport);
     this.operations = service(OperationService, transport);
+    this.savedFilters = service(SavedFilterService, transport);
   }
 
   /**

@@ -23,6 +23,7 @@ from clientela.v1 import (
     group_service_pb2 as groups_pb2,
     group_service_pb2_grpc,
     operation_service_pb2_grpc,
+    saved_filter_service_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -76,6 +77,7 @@ class Services(Generic[_W, _F]):
         self.carts: Any = cart_service_pb2_grpc.CartServiceStub(calls)
         self.admin: Any = admin_service_pb2_grpc.AdminServiceStub(calls)
         self.operations: Any = operation_service_pb2_grpc.OperationServiceStub(calls)
+        self.saved_filters: Any = saved_filter_service_pb2_grpc.SavedFilterServiceStub(calls)
 
     def watch_carts(self, filter: str = "", **options: Unpack[Watching]) -> _W:
         """Watches the carts that match a filter, or those of `names`, at most 1,000; all without either.
@@ -151,6 +153,7 @@ class Client(Services[Watch[Event], Watch[carts_pb2.CartFigures]]):
     carts: cart_service_pb2_grpc.CartServiceStub
     admin: admin_service_pb2_grpc.AdminServiceStub
     operations: operation_service_pb2_grpc.OperationServiceStub
+    saved_filters: saved_filter_service_pb2_grpc.SavedFilterServiceStub
 
     def __init__(self, calls: Any) -> None:
         super().__init__(calls)
@@ -202,6 +205,7 @@ class AsyncClient(Services[AsyncGenerator[Event, None], AsyncGenerator[carts_pb2
     carts: cart_service_pb2_grpc.CartServiceAsyncStub
     admin: admin_service_pb2_grpc.AdminServiceAsyncStub
     operations: operation_service_pb2_grpc.OperationServiceAsyncStub
+    saved_filters: saved_filter_service_pb2_grpc.SavedFilterServiceAsyncStub
     closed = False
 
     async def all(

@@ -16,6 +16,7 @@ import dev.clientela.v1.Customer;
 import dev.clientela.v1.ListCustomersRequest;
 import dev.clientela.v1.ListCustomersResponse;
 import dev.clientela.v1.OperationServiceGrpc;
+import dev.clientela.v1.SavedFilterServiceGrpc;
 import dev.clientela.v1.WatchCartFiguresRequest;
 import dev.clientela.v1.WatchCartsRequest;
 import io.grpc.CallOptions;
@@ -45,7 +46,7 @@ public final class Conformance {
     private static final List<ServiceDescriptor> SERVICES = List.of(
             AdminServiceGrpc.getServiceDescriptor(), CartServiceGrpc.getServiceDescriptor(),
             CustomerServiceGrpc.getServiceDescriptor(), GroupServiceGrpc.getServiceDescriptor(),
-            OperationServiceGrpc.getServiceDescriptor());
+            OperationServiceGrpc.getServiceDescriptor(), SavedFilterServiceGrpc.getServiceDescriptor());
     private static final Pattern NAME = Pattern.compile("\\$\\{(\\w+)\\}");
 
     private final Map<String, String> saved = new HashMap<>();

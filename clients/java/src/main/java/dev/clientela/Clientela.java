@@ -10,6 +10,7 @@ import dev.clientela.v1.CustomerServiceGrpc;
 import dev.clientela.v1.GroupChange;
 import dev.clientela.v1.GroupServiceGrpc;
 import dev.clientela.v1.OperationServiceGrpc;
+import dev.clientela.v1.SavedFilterServiceGrpc;
 import dev.clientela.v1.WatchCartFiguresRequest;
 import dev.clientela.v1.WatchCartRequest;
 import dev.clientela.v1.WatchCartsRequest;
@@ -173,6 +174,11 @@ public final class Clientela implements AutoCloseable {
     /** Returns the stub of long-running operations. */
     public OperationServiceGrpc.OperationServiceBlockingStub operations() {
         return OperationServiceGrpc.newBlockingStub(channel);
+    }
+
+    /** Returns the stub of saved filters. */
+    public SavedFilterServiceGrpc.SavedFilterServiceBlockingStub savedFilters() {
+        return SavedFilterServiceGrpc.newBlockingStub(channel);
     }
 
     /** Returns the channel of the stubs, for generated stubs of other kinds. */
