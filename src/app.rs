@@ -12,7 +12,7 @@ use tonic::service::Routes;
 use crate::access::{AccessLayer, Keys};
 use crate::area::{Area, Parts};
 use crate::clock::Clock;
-use crate::feed::{Feed, FeedSettings, Plant};
+use crate::feed::{FaultInjection, Feed, FeedSettings};
 use crate::jobs::{Compact, FeedLimits, Hold, Jobs, JobsSettings, Purge};
 use crate::numbers::Numbers;
 use crate::passwords::Passwords;
@@ -109,20 +109,20 @@ impl Program {
     /// # Errors
     /// When the store cannot be opened; the text says what the operator can do.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
-        Self::start_faulty(options, Plant::None).await
+        Self::start_faulty(options, FaultInjection::None).await
     }
 
     /// As [`start`](Self::start), with a fault in the feed, for tests of those who judge its streams.
     ///
     /// # Errors
     /// As [`start`](Self::start).
-    pub async fn start_faulty(options: Options, plant: Plant) -> anyhow::Result<Self> {
+    pub async fn start_faulty(options: Options, fault: FaultInjection) -> anyhow::Result<Self> {
         let stop = CancellationToken::new();
         let (store, area) = open_with_areas(&options.store, options.clock.clone()).await?;
         let first_keys = shops::first_start(&store, &options.data_dir).await?;
         let hold = Hold::begin(&store).await?;
         let feed =
-            Feed::start_faulty(store.clone(), options.feed.clone(), plant, stop.clone()).await?;
+            Feed::start_faulty(store.clone(), options.feed.clone(), fault, stop.clone()).await?;
         let keys = Keys::start(store.clone(), options.key_poll_interval, stop.clone()).await?;
         let passwords = Passwords::start().context("the hashing threads cannot be started")?;
         let numbers = Numbers::new(store.clone());

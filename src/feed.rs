@@ -6,6 +6,7 @@
 mod apart;
 mod channel;
 mod entry;
+mod fault_injection;
 mod frame;
 pub mod history;
 mod hub;
@@ -13,16 +14,15 @@ mod judgement;
 mod kept;
 mod log;
 mod order;
-mod plant;
 mod progress;
 mod resource;
 mod runs;
 mod source;
+mod stall_detector;
 mod tail;
 #[cfg(test)]
 mod things;
 mod token;
-mod unread;
 mod watch;
 
 use std::sync::Arc;
@@ -35,6 +35,7 @@ use tonic::Status;
 
 pub use apart::Apart;
 pub use entry::{micros, timestamp};
+pub use fault_injection::FaultInjection;
 pub use frame::Frame;
 pub use log::{
     Change, Kind, LogRow, MAX_CAUSES, Replay, WithAppend, answer, answer_part, answered,
@@ -42,11 +43,10 @@ pub use log::{
     request_id_reused,
 };
 pub use order::LogOrder;
-pub use plant::Plant;
 pub use progress::Progress;
 pub use resource::{Decoded, PageQuery, Resource, Row, Rows, Scope};
 pub use token::Tokens;
-pub use watch::{Ending, Stream, WatchRequest, heartbeat};
+pub use watch::{EndReason, Stream, WatchRequest, heartbeat};
 
 use crate::caller::{Caller, Turns};
 use crate::clock::Clock;
@@ -58,7 +58,7 @@ use crate::revision::Reached;
 use crate::store::{Purpose, Store};
 use hub::Hub;
 use kept::KeptBytes;
-use unread::{Guarded, Unread};
+use stall_detector::{Guarded, StallDetector};
 
 /// By which part of it the age of a stream differs at random, so that not all end at once.
 const AGE_SPREAD: f64 = 0.2;
@@ -119,13 +119,13 @@ pub struct Feed(Arc<Inner>);
 struct Inner {
     store: Store,
     settings: FeedSettings,
-    plant: Plant,
+    fault: FaultInjection,
     tokens: Tokens,
     hub: Arc<Hub>,
     kept: KeptBytes,
     readers: Semaphore,
     quota: Quota<Arc<str>>,
-    unread: Unread,
+    stall_detector: StallDetector,
     draining: CancellationToken,
 }
 
@@ -140,7 +140,7 @@ impl Feed {
         settings: FeedSettings,
         draining: CancellationToken,
     ) -> Result<Self> {
-        Self::start_faulty(store, settings, Plant::None, draining).await
+        Self::start_faulty(store, settings, FaultInjection::None, draining).await
     }
 
     /// As [`start`](Self::start), with a fault, for tests of those who judge streams.
@@ -150,10 +150,10 @@ impl Feed {
     pub async fn start_faulty(
         store: Store,
         settings: FeedSettings,
-        plant: Plant,
+        fault: FaultInjection,
         draining: CancellationToken,
     ) -> Result<Self> {
-        let order = plant.order();
+        let order = fault.order();
         let (store, tail_store) = (
             store.reserved_for(Purpose::Streams),
             store.reserved_for(Purpose::Tail),
@@ -171,19 +171,19 @@ impl Feed {
             draining.clone(),
         );
         tokio::spawn(follower);
-        let unread = Unread::new(store.clock().clone(), settings.stall_limit);
-        tokio::spawn(unread.clone().look_over(draining.clone()));
+        let stall_detector = StallDetector::new(store.clock().clone(), settings.stall_limit);
+        tokio::spawn(stall_detector.clone().look_over(draining.clone()));
         let tokens = Tokens::new(*store.meta().secret());
         Ok(Self(Arc::new(Inner {
             store,
             kept: KeptBytes::new(settings.paced_bytes_max),
             settings,
-            plant,
+            fault,
             tokens,
             hub,
             readers: Semaphore::new(readers),
             quota: Quota::default(),
-            unread,
+            stall_detector,
             draining,
         })))
     }
@@ -267,7 +267,7 @@ impl Feed {
         stream: impl futures::Stream<Item = Result<T, Status>> + Send + 'static,
     ) -> Guarded<T, ()> {
         let marked = stream.map_ok(|message| (message, ()));
-        self.0.unread.guard(marked, (), |error, ()| error)
+        self.0.stall_detector.guard(marked, (), |error, ()| error)
     }
 
     /// Cancelled when all streams are asked to go.

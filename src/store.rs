@@ -15,14 +15,14 @@ mod dynamic;
 mod error;
 mod file_size;
 mod folder;
-mod group;
 mod hints;
 mod inspect;
-mod lanes;
 mod leash;
+mod lock_queues;
 mod locks;
 mod open;
 mod page;
+mod pg_writers;
 mod pool;
 mod postgres;
 mod purpose;
@@ -30,12 +30,12 @@ mod seal;
 mod search;
 mod soundness;
 mod sqlite;
+mod sqlite_writer;
 mod target;
 mod tx;
 mod types;
 mod wake;
 mod work;
-mod workshop;
 
 #[cfg(test)]
 mod tests;
@@ -70,13 +70,13 @@ use crate::error::Result;
 use cancel::Canceller;
 use conn::Meter;
 use error::Trouble;
-use group::Writer;
+use pg_writers::PgWriters;
 use pool::{Pool, PoolSettings};
 use purpose::Pools;
 use soundness::Soundness;
+use sqlite_writer::Writer;
 use wake::Wake;
 use work::Closure;
-use workshop::Workshop;
 
 /// The two databases that a store may lie in.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -126,7 +126,7 @@ struct Inner {
 
 enum Writers {
     Sqlite(Writer),
-    Postgres(Workshop),
+    Postgres(PgWriters),
 }
 
 impl Store {
@@ -168,7 +168,7 @@ impl Store {
                     Arc::clone(&write_meter),
                     wake.clone(),
                     config.commit_delay,
-                    opened.premises,
+                    opened.data_dir,
                 );
                 let readers = Pools::new(&opened.read_target, config, &settings(None), &read_meter);
                 let writers = Writers::Sqlite(writer);
@@ -192,8 +192,8 @@ impl Store {
                     Pool::new(target, connections, settings, Arc::clone(&write_meter))
                 };
                 let calls = writing(config.write_connections);
-                let jobs = writing(workshop::JOBS_AT_ONCE);
-                let writers = Writers::Postgres(Workshop::new(calls, jobs, wake.clone()));
+                let jobs = writing(pg_writers::JOBS_AT_ONCE);
+                let writers = Writers::Postgres(PgWriters::new(calls, jobs, wake.clone()));
                 let canceller = Some(canceller);
                 (Engine::Postgres, opened.meta, readers, canceller, writers)
             }
@@ -437,7 +437,7 @@ impl Store {
             Writers::Postgres(_) if self.inner.stop.is_cancelled() => {
                 return Err(Trouble::away("the store is closed").to_error());
             }
-            Writers::Postgres(workshop) => workshop.submit(Box::new(work), job),
+            Writers::Postgres(writers) => writers.submit(Box::new(work), job),
         }
         match answer.await {
             Ok(answer) => answer,
@@ -457,8 +457,8 @@ impl Store {
                 self.inner.readers.close().await;
                 writer.close().await;
             }
-            Writers::Postgres(workshop) => {
-                workshop.close().await;
+            Writers::Postgres(writers) => {
+                writers.close().await;
                 self.inner.readers.close().await;
             }
         }

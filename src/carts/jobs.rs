@@ -13,7 +13,7 @@ pub use age::{AbandonCarts, ExpiredCarts};
 
 use super::edit::Cause;
 use super::model::{Abandonment, Cart, State};
-use super::sql::{self, Herd, Kept};
+use super::sql::{self, CartQuery, Kept};
 use super::targets::lock;
 use super::work::{Act, Work};
 use crate::caller::Caller;
@@ -36,7 +36,7 @@ impl Handler for RepriceCarts {
     }
 
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
-        step(store, job, Herd::PricedFor, Action::Refresh).boxed()
+        step(store, job, CartQuery::PricedFor, Action::Refresh).boxed()
     }
 }
 
@@ -49,7 +49,7 @@ impl Handler for RefreshCustomer {
     }
 
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
-        step(store, job, Herd::OpenOf, Action::Refresh).boxed()
+        step(store, job, CartQuery::OpenOf, Action::Refresh).boxed()
     }
 }
 
@@ -62,7 +62,7 @@ impl Handler for DeleteCustomerCarts {
     }
 
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
-        step(store, job, Herd::OpenOf, Action::DeleteWithCustomer).boxed()
+        step(store, job, CartQuery::OpenOf, Action::DeleteWithCustomer).boxed()
     }
 }
 
@@ -118,8 +118,8 @@ fn can_be_abandoned(cart: &Cart) -> bool {
     !already && !cart.lines.is_empty() && !cart.is_saved()
 }
 
-/// The step of a job that walks through a herd of carts and then tries again those that it skipped.
-async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<Step> {
+/// The step of a job that walks through the carts of a query and then tries again those that it skipped.
+async fn step(store: &Store, job: &Job, query: CartQuery, action: Action) -> Result<Step> {
     let subject = job
         .subject
         .rsplit('/')
@@ -131,7 +131,7 @@ async fn step(store: &Store, job: &Job, herd: Herd, action: Action) -> Result<St
         async move {
             match Place::of(&this.cursor) {
                 Place::Walking(after) => {
-                    sql::herd(conn, &this.shop, herd, &subject, after, CARTS).await
+                    sql::matching(conn, &this.shop, query, &subject, after, CARTS).await
                 }
                 Place::Retrying(after) => skips::due(conn, &this, after, now, CARTS).await,
             }

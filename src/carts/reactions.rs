@@ -6,7 +6,7 @@ use futures::future::BoxFuture;
 
 use super::edit::Cause;
 use super::model::Owner;
-use super::sql::{self, Herd, Key, Query};
+use super::sql::{self, CartQuery, Key, Query};
 use super::targets::{Visitors, lock};
 use super::work::{Act, Work};
 use crate::caller::Caller;
@@ -136,7 +136,7 @@ async fn may_be_open(tx: &mut Tx, shop: &str, customer: &str) -> Result<bool> {
     Ok(match tx.engine() {
         Engine::Postgres => true,
         Engine::Sqlite => {
-            let one = sql::herd(tx, shop, Herd::OpenOf, customer, "", 1).await?;
+            let one = sql::matching(tx, shop, CartQuery::OpenOf, customer, "", 1).await?;
             !one.is_empty()
         }
     })

@@ -6,7 +6,7 @@ mod read;
 mod write;
 
 pub use due::{
-    CountedRow, Herd, Kept, counted, herd, left_alone, ran_out, shops, shops_left_alone,
+    CartQuery, CountedRow, Kept, counted, left_alone, matching, ran_out, shops, shops_left_alone,
     shops_untouched, untouched,
 };
 pub use find::{by_number, by_order, exists, open_in, open_of};

@@ -8,7 +8,7 @@ mod find;
 mod gate;
 mod save;
 
-pub use find::{Got, Opening, Route, find, require_customer, require_free};
+pub use find::{Lookup, Opening, Route, find, require_customer, require_free};
 pub use gate::Act;
 
 use std::sync::Arc;

@@ -6,8 +6,8 @@
 //!
 //! Invariant: whatever a stream waits for, it heeds the time, its end and its caller's.
 
-mod bell;
-mod judge;
+mod classify;
+mod interrupts;
 mod live;
 mod messages;
 mod open;
@@ -39,9 +39,9 @@ use crate::caller::{Caller, Turns};
 use crate::clock::Clock;
 use crate::error::Result;
 use crate::revision::Position;
-use bell::Bell;
-pub use bell::Ending;
-use judge::Members;
+use classify::Members;
+pub use interrupts::EndReason;
+use interrupts::Interrupts;
 pub use open::{WatchRequest, open};
 use options::Options;
 pub use options::heartbeat;
@@ -103,7 +103,7 @@ pub(super) struct Watch {
     beat_at: Instant,
     ends_at: Instant,
     stream_token: Arc<str>,
-    bell: Bell,
+    interrupts: Interrupts,
     _permit: Permit,
 }
 
@@ -123,7 +123,7 @@ impl Watch {
                 self.leave_history()?;
             }
             // Before what is to be read, of which there may always be more.
-            self.heed()?;
+            self.check_interrupts()?;
             if self.ready.is_empty()
                 && !self.advance()?
                 && let Some(read) = self.wait().await
@@ -170,7 +170,7 @@ impl Watch {
         let live = self.reading.is_none();
         tokio::select! {
             biased;
-            () = self.bell.ring(next_time) => None,
+            () = self.interrupts.wait(next_time) => None,
             read = finished(&mut self.reading) => Some(read),
             () = self.source.changed(), if live => None,
         }

@@ -1,6 +1,6 @@
-//! "Look now" within this process: what lets a worker begin at once and a watched operation be sent
-//! at once. Lost or spurious wake-ups do no harm, as everybody looks by himself now and then; so one
-//! bell for all stores of the process will do.
+//! Wake-ups within this process: a worker begins at once, and a watched operation is sent at once. Lost or
+//! spurious wake-ups do no harm, because workers and watches also poll; so one channel serves all stores of
+//! the process.
 
 use std::sync::LazyLock;
 

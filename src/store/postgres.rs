@@ -12,9 +12,9 @@ use super::config::{
 };
 use super::conn::{Conn, Meter};
 use super::open::{self, OpenError, StoreMeta};
+use super::pg_writers::JOBS_AT_ONCE;
 use super::purpose;
 use super::target::{Session, Target};
-use super::workshop::JOBS_AT_ONCE;
 use crate::clock::Clock;
 use crate::{ids, on};
 

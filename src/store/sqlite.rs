@@ -42,7 +42,7 @@ pub(super) struct Opened {
     pub(super) write_target: Target,
     pub(super) read_target: Target,
     pub(super) meta: StoreMeta,
-    pub(super) premises: Premises,
+    pub(super) data_dir: DataDir,
     /// Where its files lie.
     pub(super) places: Places,
     /// The check of the file took too long for the start and has to be done in the background.
@@ -50,7 +50,7 @@ pub(super) struct Opened {
 }
 
 /// What the writer needs of the folder.
-pub(super) struct Premises {
+pub(super) struct DataDir {
     /// Held as long as the store is open: keeps a second process out.
     _lock: File,
     log: PathBuf,
@@ -59,7 +59,7 @@ pub(super) struct Premises {
     unsettled: bool,
 }
 
-impl Premises {
+impl DataDir {
     /// Folds the write-ahead log into the database when it has grown too long.
     ///
     /// SQLite folds it in by itself at commits, but begins it anew only at a moment without readers,
@@ -194,7 +194,7 @@ async fn open_file(
     open::migrate(&mut writer).await?;
     let meta = open::identity(&mut writer).await?;
 
-    let premises = Premises {
+    let held = DataDir {
         _lock: lock,
         log,
         busy_timeout: config.busy_timeout,
@@ -205,7 +205,7 @@ async fn open_file(
         write_target,
         read_target,
         meta,
-        premises,
+        data_dir: held,
         places: Places::now(data_dir),
         unchecked,
     })
@@ -316,7 +316,7 @@ mod tests {
         // No log is folded in from within a transaction that writes.
         conn.begin("BEGIN IMMEDIATE".into()).await.unwrap();
 
-        opened.premises.fold(conn).await.unwrap_err();
+        opened.data_dir.fold(conn).await.unwrap_err();
 
         let left: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA busy_timeout")
             .fetch_one(e)

@@ -18,11 +18,11 @@ use crate::{execute, on};
 #[expect(dead_code, reason = "the tests of the whole program use all of it")]
 mod cluster;
 mod ends;
-mod group;
 mod opening;
 mod parity;
 mod reactions;
 mod reads;
+mod sqlite_writer;
 mod writes;
 
 /// A store of its own, gone with the test.

@@ -1,7 +1,7 @@
 //! The checker of the runs that kill servers (`tests/checker`), held against servers in this process: it
 //! must find nothing in what a healthy feed tells, and name the promise that a planted fault breaks.
 
+mod injected;
 mod late_commit;
-mod plants;
 mod recording;
 mod watcher;

@@ -361,7 +361,7 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
         .local_addr()
         .expect("a bound socket has an address");
     let stop = CancellationToken::new();
-    let program = Program::start_faulty(options, setup.plant)
+    let program = Program::start_faulty(options, setup.fault)
         .await
         .expect("the server starts");
     let (store, feed) = (program.store().clone(), program.feed().clone());

@@ -17,7 +17,7 @@ use crate::carts::model::{Owner, State};
 use crate::carts::outcomes;
 use crate::carts::sql;
 use crate::carts::targets::{Hints, Slot, customer_id, lock};
-use crate::carts::work::{self, Act, Got, Route, Work};
+use crate::carts::work::{self, Act, Lookup, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
@@ -72,7 +72,7 @@ impl Service {
 }
 
 /// What becomes of the customer's open cart in the slot.
-enum Room {
+enum SlotOutcome {
     /// There is none, or the cart goes beside it.
     Free,
     /// It goes.
@@ -91,9 +91,9 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
     } = assignment;
     let now = assignment.clock.now();
     let mut work = match work::find(tx, caller, route, Some(customer), now).await? {
-        Got::Replay(replay) => return replayed(tx, caller, &replay, of_cart).await,
-        Got::Work(work) => work,
-        Got::Moved => return Err(Error::not_found("cart")),
+        Lookup::Replay(replay) => return replayed(tx, caller, &replay, of_cart).await,
+        Lookup::Work(work) => work,
+        Lookup::StaleHint => return Err(Error::not_found("cart")),
     };
     let owner = Owner::Customer(customer.clone());
     require_may_move(caller, &work.cart.owner, &owner)?;
@@ -106,11 +106,11 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
     work::require_customer(work.customer.as_ref())?;
     let before = work.slot();
     let room = if before.owner == owner {
-        Room::Free
+        SlotOutcome::Free
     } else {
         make_room(tx, assignment, &owner, &mut work).await?
     };
-    if let Room::Taken(mut target, policy) = room {
+    if let SlotOutcome::Taken(mut target, policy) = room {
         work.admit(caller, now, Act::Merge)?;
         target.admit(caller, now, Act::Merge)?;
         let merged = merge_into(tx, caller, now, &mut work, &mut target, policy).await?;
@@ -135,13 +135,13 @@ async fn once(tx: &mut Tx, assignment: &Assignment) -> Result<pb::AssignCartResp
             .map(of_cart);
     }
     let deletion = match room {
-        Room::Replaced(mut replaced) => {
+        SlotOutcome::Replaced(mut replaced) => {
             replaced.admit(caller, now, Act::Delete)?;
             let deleted = Cause::of_cart(cart_cause::Kind::Deleted);
             replaced.causes.push(deleted);
             Some(replaced.remove(tx, caller, now).await?)
         }
-        Room::Free | Room::Taken(..) => None,
+        SlotOutcome::Free | SlotOutcome::Taken(..) => None,
     };
     let answer = work.save(tx, caller, now).await?;
     if let Some(deletion) = deletion {
@@ -207,7 +207,7 @@ async fn make_room(
     assignment: &Assignment,
     owner: &Owner,
     work: &mut Work,
-) -> Result<Room> {
+) -> Result<SlotOutcome> {
     let shop = &*assignment.caller.shop;
     let in_slot = |slot: &str| Slot {
         owner: owner.clone(),
@@ -235,7 +235,7 @@ async fn make_room(
     }
     tx.require_all(locks)?;
     let Some((other, _)) = other else {
-        return Ok(Room::Free);
+        return Ok(SlotOutcome::Free);
     };
     match choice {
         IfOpenCartExists::Unspecified | IfOpenCartExists::Fail => {
@@ -243,7 +243,7 @@ async fn make_room(
         }
         IfOpenCartExists::KeepBoth => {
             work.cart.slot.clone_from(&free[0]);
-            Ok(Room::Free)
+            Ok(SlotOutcome::Free)
         }
         IfOpenCartExists::Replace
         | IfOpenCartExists::Sum
@@ -258,11 +258,11 @@ async fn make_room(
                 other.cart.is_open() && other.cart.owner == *owner && other.cart.slot == slot
             };
             let Some(other) = other.filter(still_there).map(Work::of) else {
-                return Ok(Room::Free);
+                return Ok(SlotOutcome::Free);
             };
             Ok(match outcomes::policy_of(choice) {
-                None => Room::Replaced(other),
-                Some(policy) => Room::Taken(other, policy),
+                None => SlotOutcome::Replaced(other),
+                Some(policy) => SlotOutcome::Taken(other, policy),
             })
         }
     }

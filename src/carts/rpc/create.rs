@@ -14,7 +14,7 @@ use crate::carts::edit::NewLine;
 use crate::carts::model;
 use crate::carts::sql;
 use crate::carts::targets::{Hints, Slot};
-use crate::carts::work::{self, Got, Opening, Route};
+use crate::carts::work::{self, Lookup, Opening, Route};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::ids;
@@ -125,12 +125,12 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
     let shop = &*caller.shop;
     let now = creation.clock.now();
     let mut work = match work::find(tx, caller, route, None, now).await? {
-        Got::Replay(replay) => {
+        Lookup::Replay(replay) => {
             return work::replayed(tx, caller, &replay).await.map(Some);
         }
-        Got::Work(work) if work.is_new => work,
-        Got::Work(work) => return Err(work::open_cart_exists(&work.cart.id)),
-        Got::Moved => {
+        Lookup::Work(work) if work.is_new => work,
+        Lookup::Work(work) => return Err(work::open_cart_exists(&work.cart.id)),
+        Lookup::StaleHint => {
             return Err(Error::internal(
                 "a cart moved that was found without a hint",
             ));

@@ -16,7 +16,7 @@ use crate::caller::Caller;
 use crate::carts::figures::Watched;
 use crate::clock::Clock;
 use crate::error::{Error, Result};
-use crate::feed::{self, Ending, Feed, Permit};
+use crate::feed::{self, EndReason, Feed, Permit};
 use crate::limits;
 use crate::proto::pb;
 
@@ -111,7 +111,7 @@ impl Watch {
     /// Waits for what is to be sent next.
     async fn next(&mut self) -> Result<pb::WatchCartFiguresResponse> {
         if self.phase == Phase::Draining {
-            return Err(Ending::Drain.error());
+            return Err(EndReason::Drain.error());
         }
         loop {
             if let Some(draining) = self.check_end()? {
@@ -140,11 +140,11 @@ impl Watch {
     fn check_end(&mut self) -> Result<Option<pb::WatchCartFiguresResponse>> {
         let now = Instant::now();
         if self.caller.key_ended.is_cancelled() {
-            return Err(Ending::Key.error());
+            return Err(EndReason::Key.error());
         }
         let deadline = self.caller.deadline;
         if deadline.is_some_and(|deadline| now.into_std() >= deadline) {
-            return Err(Ending::Deadline.error());
+            return Err(EndReason::Deadline.error());
         }
         if !self.feed.draining().is_cancelled() && now < self.ends_at {
             return Ok(None);

@@ -14,7 +14,7 @@ use crate::carts::merging::{Policy, merge};
 use crate::carts::model::{Owner, State};
 use crate::carts::outcomes;
 use crate::carts::targets::Hints;
-use crate::carts::work::{self, Act, Got, Route, Work};
+use crate::carts::work::{self, Act, Lookup, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed::{self, Replay};
@@ -74,19 +74,19 @@ async fn once(tx: &mut Tx, call: &Merge) -> Result<pb::MergeCartsResponse> {
     let caller = &*call.caller;
     let now = call.clock.now();
     let mut source = match work::find(tx, caller, &call.source, None, now).await? {
-        Got::Replay(replay) => {
+        Lookup::Replay(replay) => {
             let of_cart = |cart| pb::MergeCartsResponse {
                 cart: Some(cart),
                 ..Default::default()
             };
             return replayed(tx, caller, &replay, of_cart).await;
         }
-        Got::Work(work) => work,
-        Got::Moved => return Err(Error::not_found("cart")),
+        Lookup::Work(work) => work,
+        Lookup::StaleHint => return Err(Error::not_found("cart")),
     };
     let mut target = match work::find(tx, caller, &call.target, None, now).await? {
-        Got::Work(work) => work,
-        Got::Replay(_) | Got::Moved => return Err(Error::not_found("cart")),
+        Lookup::Work(work) => work,
+        Lookup::Replay(_) | Lookup::StaleHint => return Err(Error::not_found("cart")),
     };
     if source.cart.id == target.cart.id {
         return Err(same_cart());

@@ -14,7 +14,7 @@ use crate::carts::convert::Faults;
 use crate::carts::moving::{Move, move_lines};
 use crate::carts::outcomes;
 use crate::carts::targets::{Hints, Slot, item_ids};
-use crate::carts::work::{self, Got, Route, Work};
+use crate::carts::work::{self, Lookup, Route, Work};
 use crate::clock::Clock;
 use crate::error::{Error, Result};
 use crate::feed;
@@ -44,7 +44,7 @@ struct Item {
 enum Outcome {
     Done(Box<pb::MoveItemsResponse>),
     /// The hint was wrong.
-    Moved(Slot),
+    StaleHint(Slot),
     /// The number of the new cart is in use.
     NumberTaken,
 }
@@ -86,7 +86,7 @@ impl Service {
                     }
                     return Ok(*answer);
                 }
-                Outcome::Moved(slot) => self.hints.forget(&caller.shop, &slot),
+                Outcome::StaleHint(slot) => self.hints.forget(&caller.shop, &slot),
                 Outcome::NumberTaken => {}
             }
         }
@@ -131,7 +131,7 @@ async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
     let caller = &*call.caller;
     let now = call.clock.now();
     let mut source = match work::find(tx, caller, &call.source, None, now).await? {
-        Got::Replay(replay) => {
+        Lookup::Replay(replay) => {
             let of_cart = |cart| pb::MoveItemsResponse {
                 target: Some(cart),
                 ..Default::default()
@@ -139,13 +139,13 @@ async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
             let answer = replayed(tx, caller, &replay, of_cart).await?;
             return Ok(Outcome::Done(Box::new(answer)));
         }
-        Got::Work(work) => work,
-        Got::Moved => return Err(Error::not_found("cart")),
+        Lookup::Work(work) => work,
+        Lookup::StaleHint => return Err(Error::not_found("cart")),
     };
     let mut target = match (work::find(tx, caller, route, None, now).await?, route) {
-        (Got::Work(work), _) => work,
-        (Got::Moved, Route::Hint(slot, _)) => return Ok(Outcome::Moved(slot.clone())),
-        (Got::Moved | Got::Replay(_), _) => return Err(Error::not_found("cart")),
+        (Lookup::Work(work), _) => work,
+        (Lookup::StaleHint, Route::Hint(slot, _)) => return Ok(Outcome::StaleHint(slot.clone())),
+        (Lookup::StaleHint | Lookup::Replay(_), _) => return Err(Error::not_found("cart")),
     };
     if source.cart.id == target.cart.id {
         return Err(same_cart());

@@ -12,7 +12,7 @@ use super::Service;
 use crate::caller::Caller;
 use crate::carts::edit::Edit;
 use crate::carts::targets::{Hints, Slot, Target, cart_id};
-use crate::carts::work::{self, Act, Got, Opening, Route, Work};
+use crate::carts::work::{self, Act, Lookup, Opening, Route, Work};
 use crate::clock::Clock;
 use crate::customers;
 use crate::error::{Error, Result};
@@ -196,7 +196,7 @@ pub(super) struct Opens {
 enum Outcome {
     Done(Box<pb::Cart>),
     /// The hint was wrong.
-    Moved(Slot),
+    StaleHint(Slot),
     /// The number of the new cart is in use.
     NumberTaken,
 }
@@ -246,7 +246,7 @@ impl Service {
                     }
                     return Ok(*cart);
                 }
-                Outcome::Moved(slot) => self.hints.forget(&caller.shop, &slot),
+                Outcome::StaleHint(slot) => self.hints.forget(&caller.shop, &slot),
                 Outcome::NumberTaken => {}
             }
         }
@@ -338,10 +338,10 @@ async fn once(tx: &mut Tx, attempt: &Attempt) -> Result<Outcome> {
         hints,
     };
     let found = match work::find(tx, caller, route, None, now).await {
-        Ok(Got::Replay(_)) if attempt.is_silent => return Ok(done(pb::Cart::default())),
-        Ok(Got::Replay(replay)) => return Ok(done(work::replayed(tx, caller, &replay).await?)),
-        Ok(Got::Moved) => return moved(route),
-        Ok(Got::Work(work)) => Ok(work),
+        Ok(Lookup::Replay(_)) if attempt.is_silent => return Ok(done(pb::Cart::default())),
+        Ok(Lookup::Replay(replay)) => return Ok(done(work::replayed(tx, caller, &replay).await?)),
+        Ok(Lookup::StaleHint) => return moved(route),
+        Ok(Lookup::Work(work)) => Ok(work),
         Err(error) if error.reason() == ErrorReason::NotFound => Err(error),
         Err(error) => return Err(error),
     };
@@ -379,7 +379,7 @@ fn done(answer: pb::Cart) -> Outcome {
 /// The cart is not where it was last seen.
 fn moved(route: &Route) -> Result<Outcome> {
     match route {
-        Route::Hint(slot, _) => Ok(Outcome::Moved(slot.clone())),
+        Route::Hint(slot, _) => Ok(Outcome::StaleHint(slot.clone())),
         _ => Err(Error::internal(
             "a cart moved that was found without a hint",
         )),

@@ -320,28 +320,28 @@ const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
 
 /// Which carts a job works on.
 #[derive(Debug, Clone, Copy)]
-pub enum Herd {
+pub enum CartQuery {
     /// The open ones that were priced for a group and are not frozen.
     PricedFor,
     /// A customer's open ones.
     OpenOf,
 }
 
-/// The ids of the carts of a herd after one.
+/// The ids of the carts that match a query, after one.
 ///
 /// # Errors
 /// The database's.
-pub async fn herd(
+pub async fn matching(
     conn: &mut Conn,
     shop: &str,
-    herd: Herd,
+    query: CartQuery,
     subject: &str,
     after: &str,
     limit: i64,
 ) -> Result<Vec<String>> {
-    let text = match herd {
-        Herd::PricedFor => OPEN_BY_GROUP,
-        Herd::OpenOf => OPEN_BY_CUSTOMER,
+    let text = match query {
+        CartQuery::PricedFor => OPEN_BY_GROUP,
+        CartQuery::OpenOf => OPEN_BY_CUSTOMER,
     };
     Ok(on!(conn, |e| sqlx::query_scalar(text)
         .bind(shop)

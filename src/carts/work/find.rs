@@ -69,11 +69,11 @@ impl Route {
 
 /// What a write found.
 #[derive(Debug)]
-pub enum Got {
+pub enum Lookup {
     /// The request was done before.
     Replay(Replay),
     /// The hint was wrong; nothing was written.
-    Moved,
+    StaleHint,
     /// A cart to work on.
     Work(Box<Work>),
 }
@@ -88,7 +88,7 @@ pub async fn find(
     route: &Route,
     customer: Option<&str>,
     now: i64,
-) -> Result<Got> {
+) -> Result<Lookup> {
     let owner = route
         .slot()
         .map(|slot| slot.owner.key())
@@ -112,21 +112,21 @@ pub async fn find(
     )
     .await?;
     if let Some(replay) = found.replay.take() {
-        return Ok(Got::Replay(replay));
+        return Ok(Lookup::Replay(replay));
     }
     match (found.cart.take(), route) {
         (Some(cart), Route::Hint(slot, _)) => {
             let there = cart.is_open() && cart.owner == slot.owner && cart.slot == slot.slot;
             if there {
-                Ok(Got::Work(Box::new(Work::new(cart, found))))
+                Ok(Lookup::Work(Box::new(Work::new(cart, found))))
             } else {
-                Ok(Got::Moved)
+                Ok(Lookup::StaleHint)
             }
         }
-        (None, Route::Hint(..)) => Ok(Got::Moved),
+        (None, Route::Hint(..)) => Ok(Lookup::StaleHint),
         (Some(cart), _) => {
             tx.require(lock(&caller.shop, &cart.id))?;
-            Ok(Got::Work(Box::new(Work::new(cart, found))))
+            Ok(Lookup::Work(Box::new(Work::new(cart, found))))
         }
         (None, Route::OpenOrNew(slot, opening)) => {
             let cart = open(slot, opening, &found, now)?;
@@ -134,7 +134,7 @@ pub async fn find(
             work.is_new = true;
             work.topic = None;
             work.causes.push(Cause::of_cart(cart_cause::Kind::Created));
-            Ok(Got::Work(Box::new(work)))
+            Ok(Lookup::Work(Box::new(work)))
         }
         (None, Route::Id(_) | Route::Open(_)) => Err(Error::not_found("cart")),
     }

@@ -17,7 +17,7 @@ impl Watch {
             Found::Outrun => {
                 // Read last: whatever was thrown away is before this.
                 self.floor = self.feed.0.hub.floor();
-                if self.feed.0.plant.catches_up() {
+                if self.feed.0.fault.catches_up() {
                     // Also where nothing seems to be missing: only the log knows whether its rows can be had.
                     self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 } else {

@@ -5,8 +5,8 @@ use std::sync::Arc;
 
 use tonic::Status;
 
-use super::bell::Bell;
-use super::judge::Members;
+use super::classify::Members;
+use super::interrupts::Interrupts;
 use super::options::Options;
 use super::outbox::Outbox;
 use super::snapshot::Snapshot;
@@ -133,7 +133,7 @@ impl Watch {
             turns: Arc::clone(&caller.turns),
             stream_token: tokens.seal_stream(&shop, kind, stream).into(),
             caller: Arc::clone(&caller),
-            bell: Bell::new(clock.clone(), caller, feed.draining().clone()),
+            interrupts: Interrupts::new(clock.clone(), caller, feed.draining().clone()),
             clock,
             shop,
             resource,
@@ -175,7 +175,7 @@ fn messages(feed: &Feed, watch: Watch) -> Stream {
         }
     });
     let ending = move |error, sent| place.with_token(error, sent);
-    Box::pin(feed.0.unread.guard(messages, sent, ending))
+    Box::pin(feed.0.stall_detector.guard(messages, sent, ending))
 }
 
 #[cfg(test)]

@@ -184,8 +184,8 @@ pub fn resume(
     let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
         let _turn = feed.turn(&turns).await?;
-        let order = feed.0.plant.order();
-        let checks = feed.0.plant.checks_history();
+        let order = feed.0.fault.order();
+        let checks = feed.0.fault.checks_history();
         let read = feed.0.store.snapshot(|conn| {
             async move {
                 if checks {
@@ -226,7 +226,7 @@ pub fn page(
     let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
         let _turn = feed.turn(&turns).await?;
-        let order = feed.0.plant.order();
+        let order = feed.0.fault.order();
         let read = feed.0.store.snapshot(|conn| {
             async move {
                 let end = history::end(conn, order).await?;
@@ -245,7 +245,7 @@ pub fn page(
         let mut page = read.await?;
         feed.0.hub.note_ahead(page.end);
         feed.0.hub.note_ahead(page.seen);
-        if let Some(barrier) = feed.0.plant.late_position() {
+        if let Some(barrier) = feed.0.fault.late_position() {
             barrier.wait().await;
             barrier.wait().await;
             let end = feed.0.store.read(|conn| history::end(conn, order).boxed());
@@ -262,8 +262,8 @@ pub fn log(feed: &Feed, turns: &Arc<Turns>, after: Position) -> Reading {
         let _turn = feed.turn(&turns).await?;
         // Whatever was handed to the channels by now can be read below.
         let handed = feed.0.hub.position();
-        let order = feed.0.plant.order();
-        let checks = feed.0.plant.checks_history();
+        let order = feed.0.fault.order();
+        let checks = feed.0.fault.checks_history();
         let read = feed.0.store.read(|conn| {
             async move {
                 if checks {

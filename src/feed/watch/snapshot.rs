@@ -15,7 +15,7 @@ use crate::feed::entry::{Element, Entry};
 use crate::feed::frame::Signal;
 use crate::feed::judgement::Shared;
 use crate::feed::resource::Row;
-use crate::feed::watch::judge::Members;
+use crate::feed::watch::classify::Members;
 use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
 use crate::proto::pb::{self, snapshot_begin::Cause};
 use crate::revision::Position;

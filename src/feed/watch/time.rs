@@ -5,20 +5,20 @@ use std::time::Duration;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::bell::Ending;
+use super::interrupts::EndReason;
 use super::{Phase, Watch};
 use crate::error::{Error, Result};
 
 impl Watch {
     /// Does what is to be done by now although nothing changed.
-    pub(super) fn heed(&mut self) -> Result<()> {
-        for ending in [Ending::Key, Ending::Deadline] {
-            if self.bell.has_rung(ending) {
+    pub(super) fn check_interrupts(&mut self) -> Result<()> {
+        for ending in [EndReason::Key, EndReason::Deadline] {
+            if self.interrupts.has_come(ending) {
                 return Err(ending.error());
             }
         }
         let now = self.clock.instant();
-        if now >= self.ends_at || self.bell.has_rung(Ending::Drain) {
+        if now >= self.ends_at || self.interrupts.has_come(EndReason::Drain) {
             self.drain();
             return Ok(());
         }
@@ -65,6 +65,6 @@ impl Watch {
     }
 
     pub(super) fn drained(&self) -> Error {
-        self.place().with_token(Ending::Drain.error(), self.sent)
+        self.place().with_token(EndReason::Drain.error(), self.sent)
     }
 }

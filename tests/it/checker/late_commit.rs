@@ -1,6 +1,6 @@
 //! The order by number alone, in which a change that commits late is lost. Only PostgreSQL has such commits.
 
-use clientela::feed::Plant;
+use clientela::feed::FaultInjection;
 
 use super::recording::{Recording, Verdict};
 use super::watcher::{Of, Watcher};
@@ -9,9 +9,9 @@ use crate::watch::order::{GATE, WAITS};
 use crate::watch::writers::{connection, in_each_transaction};
 
 /// Of two carts the one that is written first commits last.
-async fn a_change_that_commits_late(plant: Plant) -> Verdict {
-    let is_faulty = matches!(plant, Plant::OrderOfNumbers);
-    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(plant)).await;
+async fn a_change_that_commits_late(fault: FaultInjection) -> Verdict {
+    let is_faulty = matches!(fault, FaultInjection::OrderOfNumbers);
+    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(fault)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let first = recording.add(&mut client, "writes-first", "mug").await;
@@ -52,14 +52,14 @@ async fn a_change_that_commits_late(plant: Plant) -> Verdict {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_of_the_log_is_accepted() {
-    let verdict = a_change_that_commits_late(Plant::None).await;
+    let verdict = a_change_that_commits_late(FaultInjection::None).await;
 
     verdict.assert_accepted();
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_order_by_number_alone_is_seen() {
-    let verdict = a_change_that_commits_late(Plant::OrderOfNumbers).await;
+    let verdict = a_change_that_commits_late(FaultInjection::OrderOfNumbers).await;
 
     verdict.assert_refused("gap");
 }

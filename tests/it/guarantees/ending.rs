@@ -5,7 +5,7 @@ use std::time::Duration;
 use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions};
 use tonic::Code;
 
-use super::watched::{Door, Subject, Watch};
+use super::watched::{Connection, Subject, Watch};
 use crate::harness::store::START;
 use crate::harness::{Setup, Shop, assert_refused};
 use crate::on_both_engines;
@@ -30,11 +30,13 @@ async fn key(shop: &Shop, seconds: Option<i64>) -> (String, String) {
 }
 
 /// Watches of every sort behind their snapshots.
-async fn watches(subjects: &[Subject], door: &Door) -> Vec<Watch> {
+async fn watches(subjects: &[Subject], connection: &Connection) -> Vec<Watch> {
     let mut watches = Vec::new();
     for subject in subjects {
         for way in subject.kind.ways() {
-            let watch = subject.watch(door, *way, WatchOptions::default()).await;
+            let watch = subject
+                .watch(connection, *way, WatchOptions::default())
+                .await;
             let mut watch = watch.expect("a stream");
             watch.snapshot().await;
             watches.push(watch);
@@ -48,8 +50,8 @@ on_both_engines! {
     async fn a_stream_ends_when_its_key_is_revoked(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let (name, secret) = key(&shop, None).await;
-        let mut ending = watches(&subjects, &Door::with_key(&shop, &secret)).await;
-        let mut going_on = watches(&subjects, &Door::of(&shop)).await;
+        let mut ending = watches(&subjects, &Connection::with_key(&shop, &secret)).await;
+        let mut going_on = watches(&subjects, &Connection::of(&shop)).await;
 
         let request = pb::RevokeApiKeyRequest { name, ..Default::default() };
         shop.admin().revoke_api_key(request).await.unwrap();
@@ -70,7 +72,7 @@ on_both_engines! {
     async fn a_stream_ends_when_its_key_expires(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let (_, secret) = key(&shop, Some(20)).await;
-        let mut ending = watches(&subjects, &Door::with_key(&shop, &secret)).await;
+        let mut ending = watches(&subjects, &Connection::with_key(&shop, &secret)).await;
 
         shop.clock.advance(Duration::from_secs(21));
 
@@ -82,8 +84,8 @@ on_both_engines! {
     /// G11. Nothing else happens to it, and its clock stands still.
     async fn a_stream_ends_at_the_deadline_of_its_caller(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
-        let door = Door::of(&shop).and("grpc-timeout", "5000m");
-        let mut ending = watches(&subjects, &door).await;
+        let connection = Connection::of(&shop).and("grpc-timeout", "5000m");
+        let mut ending = watches(&subjects, &connection).await;
 
         for watch in &mut ending {
             assert_refused(&watch.end().await, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);

@@ -10,7 +10,7 @@ use sqlx::AssertSqlSafe;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::watched::{Door, Kind, Signal, Subject, Watch, Way};
+use super::watched::{Connection, Kind, Signal, Subject, Watch, Way};
 use crate::customers::{self, person};
 use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused};
 use crate::on_both_engines;
@@ -89,11 +89,13 @@ fn options(delivery: DeliveryMode, reset: bool) -> WatchOptions {
 
 /// Streams of a subject, of every sort and in both modes, that follow the log.
 async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
-    let door = Door::of(shop);
+    let connection = Connection::of(shop);
     let mut watches = Vec::new();
     for delivery in [DeliveryMode::Latest, DeliveryMode::Every] {
         for way in subject.kind.ways() {
-            let watch = subject.watch(&door, *way, options(delivery, reset)).await;
+            let watch = subject
+                .watch(&connection, *way, options(delivery, reset))
+                .await;
             watches.push(watch.unwrap());
         }
     }
@@ -101,7 +103,7 @@ async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
         let filter = "update_time > now - 30m";
         let options = options(DeliveryMode::Latest, reset);
         let by_clock = subject
-            .watch_filtered(&door, Way::Filter, filter, options)
+            .watch_filtered(&connection, Way::Filter, filter, options)
             .await;
         watches.push(by_clock.unwrap());
     }
@@ -157,7 +159,7 @@ async fn all_end(
     for subject in &Subject::of_each_kind(shop).await {
         let mut watches = live(shop, subject, false).await;
         let mut anew = live(shop, subject, true).await;
-        let told = subject.read(&Door::of(shop)).await.unwrap();
+        let told = subject.read(&Connection::of(shop)).await.unwrap();
         for watch in &mut watches {
             watch.until(told).await;
         }
@@ -214,9 +216,9 @@ on_both_engines! {
                 let (subject, other) = (Subject::make(&shop, kind).await, Subject::make(&shop, kind).await);
                 let gone = payload.is_none();
                 let watches = live(&shop, &subject, false).await;
-                let mut others = other.watch(&Door::of(&shop), Way::Names, WatchOptions::default()).await.unwrap();
+                let mut others = other.watch(&Connection::of(&shop), Way::Names, WatchOptions::default()).await.unwrap();
                 others.snapshot().await;
-                let told = subject.read(&Door::of(&shop)).await.unwrap();
+                let told = subject.read(&Connection::of(&shop)).await.unwrap();
 
                 spoil(&shop, &subject, number, payload).await;
                 let (version, _) = other.write(&shop).await;
@@ -246,7 +248,7 @@ async fn streams_end_when_another_database_takes_the_place_of_theirs() {
     let subject = Subject::make(&shop, Kind::Customer).await;
     let watches = live(&shop, &subject, false).await;
     let mut anew = live(&shop, &subject, true).await;
-    let told = subject.read(&Door::of(&shop)).await.unwrap();
+    let told = subject.read(&Connection::of(&shop)).await.unwrap();
 
     shop.replace_under_the_server(&backup).await;
 

@@ -3,7 +3,7 @@
 
 use clientela::proto::pb::{DeliveryMode, WatchOptions};
 
-use super::watched::{Door, Subject, Watch};
+use super::watched::{Connection, Subject, Watch};
 use crate::harness::Shop;
 use crate::on_both_engines;
 
@@ -22,10 +22,12 @@ fn options(delivery: DeliveryMode, resume_token: &str) -> WatchOptions {
 
 /// Watches of every sort that are behind their snapshot, and are not read after it.
 async fn stalled(shop: &Shop, subject: &Subject, delivery: DeliveryMode) -> Vec<Watch> {
-    let door = Door::narrow(shop.address, &shop.admin_key, WINDOW).await;
+    let connection = Connection::narrow(shop.address, &shop.admin_key, WINDOW).await;
     let mut watches = Vec::new();
     for way in subject.kind.ways() {
-        let watch = subject.watch(&door, *way, options(delivery, "")).await;
+        let watch = subject
+            .watch(&connection, *way, options(delivery, ""))
+            .await;
         let mut watch = watch.expect("a stream");
         watch.snapshot().await;
         watches.push(watch);
@@ -35,7 +37,7 @@ async fn stalled(shop: &Shop, subject: &Subject, delivery: DeliveryMode) -> Vec<
 
 /// The present version, and the one after many writes.
 async fn written(shop: &Shop, subject: &Subject) -> (i64, i64) {
-    let before = subject.read(&Door::of(shop)).await.unwrap();
+    let before = subject.read(&Connection::of(shop)).await.unwrap();
     let mut last = before;
     for _ in 0..WRITES {
         last = subject.write(shop).await.0;
@@ -77,7 +79,7 @@ on_both_engines! {
             for (watch, way) in watches.into_iter().zip(subject.kind.ways()) {
                 let resumed = options(DeliveryMode::Latest, &watch.token);
                 drop(watch);
-                let resumed = subject.watch(&Door::of(&shop), *way, resumed).await;
+                let resumed = subject.watch(&Connection::of(&shop), *way, resumed).await;
                 let mut resumed = resumed.unwrap();
                 resumed.until(last).await;
                 // What was known at the token may come again.

@@ -7,7 +7,7 @@ use clientela::proto::pb::{
     admin_service_client::AdminServiceClient,
 };
 
-use super::watched::{Door, Kind, Subject, Way};
+use super::watched::{Connection, Kind, Subject, Way};
 use crate::faults::process::{Serve, Server};
 use crate::harness::postgres;
 use crate::watch::{item, visitor};
@@ -89,13 +89,13 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
     let before = resident(server.id());
     let mut unread = Vec::new();
     let mut secret = String::new();
-    let mut door = None;
+    let mut connection = None;
     for number in 0..STREAMS {
         if number % STREAMS_PER_KEY == 0 {
             secret = key(&server).await;
         }
         if number % STREAMS_PER_CONNECTION == 0 {
-            door = Some(Door::narrow(server.address(), &secret, 1024).await);
+            connection = Some(Connection::narrow(server.address(), &secret, 1024).await);
         }
         let delivery = [DeliveryMode::Latest, DeliveryMode::Every][number % 2];
         let options = WatchOptions {
@@ -105,8 +105,13 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
         };
         let ways = Kind::Cart.ways();
         let way = ways[number / 2 % ways.len()];
-        let door = door.as_ref().expect("the first has made one");
-        unread.push(subject.watch(door, way, options).await.expect("a stream"));
+        let connection = connection.as_ref().expect("the first has made one");
+        unread.push(
+            subject
+                .watch(connection, way, options)
+                .await
+                .expect("a stream"),
+        );
     }
 
     let mut most = 0;
@@ -153,11 +158,11 @@ async fn streams_of_large_carts_that_wait_for_their_time(serve: Serve) {
     let cart = add(&server, 0).await;
     let subject = Subject::cart(&cart.name, OWNER);
     let secret = key(&server).await;
-    let door = Door::narrow(server.address(), &secret, 64 * 1024).await;
+    let connection = Connection::narrow(server.address(), &secret, 64 * 1024).await;
     // The first read of all carts is not what is measured.
     let filter = "update_time < now - 30m";
     let mut first = subject
-        .watch_filtered(&door, Way::Filter, filter, WatchOptions::default())
+        .watch_filtered(&connection, Way::Filter, filter, WatchOptions::default())
         .await
         .expect("a stream");
     first.snapshot().await;
@@ -165,7 +170,7 @@ async fn streams_of_large_carts_that_wait_for_their_time(serve: Serve) {
     let mut waiting = Vec::new();
     for _ in 0..WAITERS {
         let options = WatchOptions::default();
-        let watch = subject.watch_filtered(&door, Way::Filter, filter, options);
+        let watch = subject.watch_filtered(&connection, Way::Filter, filter, options);
         let mut watch = watch.await.expect("a stream");
         watch.snapshot().await;
         waiting.push(watch);

@@ -9,7 +9,7 @@ use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions};
 use clientela::revision::Position;
 use tonic::{Code, Status};
 
-use super::watched::{Door, Subject};
+use super::watched::{Connection, Subject};
 use crate::harness::{Engine, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 use crate::watch::writers::hold_the_log;
@@ -51,24 +51,34 @@ fn impatient() -> Setup {
 }
 
 /// How reading, listing and every sort of watch are refused.
-async fn refusals(subject: &Subject, door: &Door) -> Vec<Status> {
+async fn refusals(subject: &Subject, connection: &Connection) -> Vec<Status> {
     let mut refusals = vec![
-        subject.read(door).await.expect_err("the read is refused"),
-        subject.list(door).await.expect_err("the list is refused"),
+        subject
+            .read(connection)
+            .await
+            .expect_err("the read is refused"),
+        subject
+            .list(connection)
+            .await
+            .expect_err("the list is refused"),
     ];
     for way in subject.kind.ways() {
-        let watch = subject.watch(door, *way, WatchOptions::default()).await;
+        let watch = subject
+            .watch(connection, *way, WatchOptions::default())
+            .await;
         refusals.push(watch.err().expect("the watch is refused"));
     }
     refusals
 }
 
-/// Asserts that a door shows at least this version, however it is looked at.
-async fn assert_shows(subject: &Subject, door: &Door, version: i64) {
-    assert_eq!(subject.read(door).await.unwrap(), version);
-    assert_eq!(subject.list(door).await.unwrap(), version);
+/// Asserts that a connection shows at least this version, however it is looked at.
+async fn assert_shows(subject: &Subject, connection: &Connection, version: i64) {
+    assert_eq!(subject.read(connection).await.unwrap(), version);
+    assert_eq!(subject.list(connection).await.unwrap(), version);
     for way in subject.kind.ways() {
-        let watch = subject.watch(door, *way, WatchOptions::default()).await;
+        let watch = subject
+            .watch(connection, *way, WatchOptions::default())
+            .await;
         let mut watch = watch.unwrap();
         watch.snapshot().await;
         assert_eq!(watch.versions[&subject.name], version, "{}", watch.what);
@@ -82,9 +92,9 @@ on_both_engines! {
             Engine::Postgres => Some(shop.replica(Setup::default()).await),
             Engine::Sqlite => None,
         };
-        let here = Door::of(&shop);
+        let here = Connection::of(&shop);
         let there = match &replica {
-            Some(replica) => Door::narrow(replica.address, &shop.admin_key, 64 * 1024).await,
+            Some(replica) => Connection::narrow(replica.address, &shop.admin_key, 64 * 1024).await,
             None => here.clone(),
         };
         for subject in Subject::of_each_kind(&shop).await {
@@ -104,8 +114,8 @@ on_both_engines! {
 
     async fn a_revision_that_does_not_come_is_told_to_be_missing(shop: Shop with impatient()) {
         for subject in Subject::of_each_kind(&shop).await {
-            let door = Door::of(&shop).and(MIN_REVISION, &future(&shop));
-            for refused in refusals(&subject, &door).await {
+            let connection = Connection::of(&shop).and(MIN_REVISION, &future(&shop));
+            for refused in refusals(&subject, &connection).await {
                 assert_refused(&refused, Code::Unavailable, ErrorReason::RevisionNotReached);
             }
         }
@@ -145,8 +155,8 @@ on_both_engines! {
     async fn what_is_no_revision_is_refused(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             for nonsense in ["0", "Pz8_Pz8_Pz8_Pz8_Pz8_Pw", "Pz8_Pz8_Pz8_Pz8_Pz8_P", "Pz8/Pz8/Pz8/Pz8/Pz8/Pw"] {
-                let door = Door::of(&shop).and(MIN_REVISION, nonsense);
-                for refused in refusals(&subject, &door).await {
+                let connection = Connection::of(&shop).and(MIN_REVISION, nonsense);
+                for refused in refusals(&subject, &connection).await {
                     assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidRevision);
                 }
             }
@@ -162,7 +172,7 @@ async fn a_replica_from_which_a_write_is_held_back_says_so_until_it_has_it() {
     for subject in Subject::of_each_kind(&shop).await {
         let held = hold_the_log(&shop).await;
         let (version, revision) = subject.write(&shop).await;
-        let there = Door::narrow(replica.address, &shop.admin_key, 64 * 1024).await;
+        let there = Connection::narrow(replica.address, &shop.admin_key, 64 * 1024).await;
         let there = there.and(MIN_REVISION, &revision);
 
         for refused in refusals(&subject, &there).await {

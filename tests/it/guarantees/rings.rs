@@ -8,7 +8,7 @@ use clientela::proto::pb::{self, DeliveryMode, Role, WatchCartsRequest, WatchOpt
 use futures::future::join_all;
 use tokio::time::Instant;
 
-use super::watched::{Door, Subject, Way};
+use super::watched::{Connection, Subject, Way};
 use crate::harness::{CartWatch, PATIENCE, Setup, Shop, eventually};
 use crate::on_both_engines;
 use crate::watch::{every, item, visitor};
@@ -88,7 +88,7 @@ on_both_engines! {
         let subjects = Subject::of_each_kind(&shop).await;
         for subject in &subjects {
             for way in subject.kind.ways() {
-                let mut watch = subject.watch(&Door::of(&shop), *way, WatchOptions::default()).await.unwrap();
+                let mut watch = subject.watch(&Connection::of(&shop), *way, WatchOptions::default()).await.unwrap();
                 watch.snapshot().await;
             }
         }
@@ -113,8 +113,8 @@ on_both_engines! {
         let keys = keys(&shop).await;
         let mut watches = Vec::new();
         for key in &keys {
-            let door = Door::narrow(shop.address, key, 16 * 1024).await;
-            let stream = door.carts().watch_carts(WatchCartsRequest { ..every() }).await.unwrap();
+            let connection = Connection::narrow(shop.address, key, 16 * 1024).await;
+            let stream = connection.carts().watch_carts(WatchCartsRequest { ..every() }).await.unwrap();
             let mut watch = CartWatch::of(stream.into_inner()).strict();
             watch.snapshot().await;
             watches.push(watch);
@@ -173,7 +173,7 @@ on_both_engines! {
     async fn a_change_is_judged_once_by_a_filter_that_many_streams_have(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let spellings = ["item_count > 0", "  item_count  >  0 ", "(item_count > 0)"];
-        let (cart, door) = (&subjects[0], Door::of(&shop));
+        let (cart, connection) = (&subjects[0], Connection::of(&shop));
         let mut watches = Vec::new();
         for number in 0..30 {
             let options = WatchOptions {
@@ -181,10 +181,10 @@ on_both_engines! {
                 ..Default::default()
             };
             let filter = spellings[number % spellings.len()];
-            let watch = cart.watch_filtered(&door, Way::Filter, filter, options).await;
+            let watch = cart.watch_filtered(&connection, Way::Filter, filter, options).await;
             watches.push(watch.unwrap());
         }
-        let other = cart.watch_filtered(&door, Way::Filter, "item_count > 1", WatchOptions::default()).await;
+        let other = cart.watch_filtered(&connection, Way::Filter, "item_count > 1", WatchOptions::default()).await;
         watches.push(other.unwrap());
         for watch in &mut watches {
             watch.snapshot().await;

@@ -13,7 +13,7 @@ use h2::RecvStream;
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use super::watched::{Door, Kind, Subject, Way};
+use super::watched::{Connection, Kind, Subject, Way};
 use crate::faults::health_turns;
 use crate::harness::raw::Raw;
 use crate::harness::{Setup, Shop, assert_refused, eventually};
@@ -162,7 +162,7 @@ on_both_engines! {
             join_all(adds).await;
         }
         let subjects = Subject::of_each_kind(&shop).await;
-        let mut seen = subjects[0].watch(&Door::of(&shop), Way::All, WatchOptions::default()).await.unwrap();
+        let mut seen = subjects[0].watch(&Connection::of(&shop), Way::All, WatchOptions::default()).await.unwrap();
         seen.snapshot().await;
         let request = pb::CreateApiKeyRequest {
             api_key: Some(pb::ApiKey { roles: vec![Role::Support.into()], ..Default::default() }),
@@ -189,19 +189,19 @@ on_both_engines! {
             }
         }
 
-        let door = Door::of(&shop);
+        let connection = Connection::of(&shop);
         for _ in 0..20 {
             for subject in &subjects {
                 let (version, _) = subject.write(&shop).await;
-                assert_eq!(subject.read(&door).await.unwrap(), version);
-                assert_eq!(subject.list(&door).await.unwrap(), version);
+                assert_eq!(subject.read(&connection).await.unwrap(), version);
+                assert_eq!(subject.list(&connection).await.unwrap(), version);
             }
         }
         let (last, _) = subjects[0].write(&shop).await;
         seen.until(last).await;
         for subject in &subjects {
             for way in subject.kind.ways() {
-                subject.watch(&door, *way, WatchOptions::default()).await.unwrap().snapshot().await;
+                subject.watch(&connection, *way, WatchOptions::default()).await.unwrap().snapshot().await;
             }
         }
         health_turns(&shop, ServingStatus::Serving).await;
@@ -210,7 +210,7 @@ on_both_engines! {
             ..Default::default()
         };
         shop.admin().revoke_api_key(revoke).await.unwrap();
-        let revoked = Door::with_key(&shop, &to_end.secret);
+        let revoked = Connection::with_key(&shop, &to_end.secret);
         let refused = eventually("the end of the key", || async {
             subjects[0].read(&revoked).await.err()
         });

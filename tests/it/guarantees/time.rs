@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use clientela::proto::pb::{ChangeKind, DeliveryMode, WatchCartFiguresRequest, WatchOptions};
 
-use super::watched::{Door, Kind, Signal, Subject, Watch, Way};
+use super::watched::{Connection, Kind, Signal, Subject, Watch, Way};
 use crate::harness::{Setup, Shop};
 use crate::on_both_engines;
 
@@ -31,14 +31,14 @@ async fn beats(watch: &mut Watch) {
 
 /// All watches of every version, and one of what the clock lets match.
 async fn watches(shop: &Shop, subject: &Subject) -> Vec<Watch> {
-    let door = Door::of(shop);
+    let connection = Connection::of(shop);
     let options = || WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
         ..Default::default()
     };
     let mut watches = Vec::new();
     for way in subject.kind.ways() {
-        let watch = subject.watch(&door, *way, options()).await;
+        let watch = subject.watch(&connection, *way, options()).await;
         watches.push(watch.expect("a stream"));
     }
     for watch in &mut watches {
@@ -50,7 +50,7 @@ async fn watches(shop: &Shop, subject: &Subject) -> Vec<Watch> {
 on_both_engines! {
     /// They are moved to the nearest that there is.
     async fn a_heartbeat_of_nothing_of_less_and_of_a_year_is_one_of_a_second_or_a_minute(shop: Shop with Setup::held()) {
-        let door = Door::of(&shop);
+        let connection = Connection::of(&shop);
         for subject in Subject::of_each_kind(&shop).await {
             for (asked, meant) in [(0, 1), (-1, 1), (-31_536_000, 1), (31_536_000, 60)] {
                 let options = WatchOptions {
@@ -58,7 +58,7 @@ on_both_engines! {
                     ..Default::default()
                 };
                 for way in subject.kind.ways() {
-                    let mut watch = subject.watch(&door, *way, options.clone()).await.unwrap();
+                    let mut watch = subject.watch(&connection, *way, options.clone()).await.unwrap();
                     watch.snapshot().await;
                     shop.clock.advance(Duration::from_secs(meant));
                     beats(&mut watch).await;
@@ -89,7 +89,7 @@ on_both_engines! {
     async fn no_change_is_lost_or_out_of_order_when_the_clock_is_set(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         for subject in &subjects {
-            let before = subject.read(&Door::of(&shop)).await.unwrap();
+            let before = subject.read(&Connection::of(&shop)).await.unwrap();
             let mut watches = watches(&shop, subject).await;
             let mut last = before;
             for round in 0..12 {
@@ -131,7 +131,7 @@ on_both_engines! {
             ..Default::default()
         };
         let idle = "update_time < now - 30m";
-        let opened = subject.watch_filtered(&Door::of(&shop), Way::Filter, idle, options).await;
+        let opened = subject.watch_filtered(&Connection::of(&shop), Way::Filter, idle, options).await;
         let mut watch = opened.unwrap();
         watch.snapshot().await;
 

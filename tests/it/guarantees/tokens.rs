@@ -6,7 +6,7 @@ use std::time::Duration;
 use clientela::proto::pb::{self, ErrorReason, Role, WatchOptions, snapshot_begin::Cause};
 use tonic::{Code, Status};
 
-use super::watched::{Door, Signal, Subject, Watch, Way};
+use super::watched::{Connection, Signal, Subject, Watch, Way};
 use crate::carts::set;
 use crate::harness::{Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
@@ -21,11 +21,16 @@ fn resume(token: &str, reset: bool) -> WatchOptions {
 }
 
 /// A watch of every sort behind its snapshot.
-async fn watches<'s>(subjects: &'s [Subject], door: &Door) -> Vec<(&'s Subject, Way, Watch)> {
+async fn watches<'s>(
+    subjects: &'s [Subject],
+    connection: &Connection,
+) -> Vec<(&'s Subject, Way, Watch)> {
     let mut watches = Vec::new();
     for subject in subjects {
         for way in subject.kind.ways() {
-            let watch = subject.watch(door, *way, WatchOptions::default()).await;
+            let watch = subject
+                .watch(connection, *way, WatchOptions::default())
+                .await;
             let mut watch = watch.expect("a stream");
             watch.snapshot().await;
             watches.push((subject, *way, watch));
@@ -37,19 +42,19 @@ async fn watches<'s>(subjects: &'s [Subject], door: &Door) -> Vec<(&'s Subject, 
 /// How a watch goes on after a token: what is wrong with it, or its first message.
 async fn first(
     subject: &Subject,
-    door: &Door,
+    connection: &Connection,
     way: Way,
     options: WatchOptions,
 ) -> Result<Option<Signal>, Status> {
-    let mut watch = subject.watch(door, way, options).await?;
+    let mut watch = subject.watch(connection, way, options).await?;
     Ok(watch.next().await?.signal)
 }
 
 /// Asserts that each of these tokens is refused at its own watch, whether a reset is asked for or not.
-async fn assert_all_refused(door: &Door, tokens: &[(&Subject, Way, String)]) {
+async fn assert_all_refused(connection: &Connection, tokens: &[(&Subject, Way, String)]) {
     for (subject, way, token) in tokens {
         for reset in [false, true] {
-            let refused = first(subject, door, *way, resume(token, reset)).await;
+            let refused = first(subject, connection, *way, resume(token, reset)).await;
             let refused = refused.expect_err(token);
             assert_refused(
                 &refused,
@@ -63,15 +68,15 @@ async fn assert_all_refused(door: &Door, tokens: &[(&Subject, Way, String)]) {
 /// Asserts that none of these tokens can be gone on with, for this reason, and that each leads to a snapshot
 /// with this cause where that is asked for.
 async fn assert_all_past(
-    door: &Door,
+    connection: &Connection,
     tokens: &[(&Subject, Way, String)],
     (code, reason): (Code, ErrorReason),
     cause: Cause,
 ) {
     for (subject, way, token) in tokens {
-        let refused = first(subject, door, *way, resume(token, false)).await;
+        let refused = first(subject, connection, *way, resume(token, false)).await;
         assert_refused(&refused.expect_err(token), code, reason);
-        let begun = first(subject, door, *way, resume(token, true)).await;
+        let begun = first(subject, connection, *way, resume(token, true)).await;
         assert_eq!(begun.unwrap(), Some(Signal::Begin(cause)));
     }
 }
@@ -79,9 +84,9 @@ async fn assert_all_past(
 on_both_engines! {
     async fn a_token_that_was_cut_or_altered_is_refused(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
-        let door = Door::of(&shop);
+        let connection = Connection::of(&shop);
         let mut bad = Vec::new();
-        for (subject, way, watch) in watches(&subjects, &door).await {
+        for (subject, way, watch) in watches(&subjects, &connection).await {
             let token = watch.token;
             let dot = token.find('.').expect("it has two halves");
             // In the first half and in the second; the halves the other way round, and each twice.
@@ -102,7 +107,7 @@ on_both_engines! {
             }
         }
 
-        assert_all_refused(&door, &bad).await;
+        assert_all_refused(&connection, &bad).await;
     }
 
     async fn a_token_of_another_shop_is_refused(shop: Shop) {
@@ -112,31 +117,31 @@ on_both_engines! {
             ..Default::default()
         };
         shop.admin_as(&shop.operator_key).create_shop(request).await.unwrap();
-        let there = Door::with_key(&shop, &shop.key_of("trade", &[Role::Admin]).await);
+        let there = Connection::with_key(&shop, &shop.key_of("trade", &[Role::Admin]).await);
         let subjects = Subject::of_each_kind(&shop).await;
         let tokens: Vec<_> = watches(&subjects, &there).await.into_iter()
             .map(|(subject, way, watch)| (subject, way, watch.token))
             .collect();
 
-        assert_all_refused(&Door::of(&shop), &tokens).await;
+        assert_all_refused(&Connection::of(&shop), &tokens).await;
     }
 
     async fn a_token_of_another_store_is_refused(shop: Shop) {
         let other = Shop::start(shop.engine).await;
         let subjects = Subject::of_each_kind(&shop).await;
-        let tokens: Vec<_> = watches(&subjects, &Door::of(&other)).await.into_iter()
+        let tokens: Vec<_> = watches(&subjects, &Connection::of(&other)).await.into_iter()
             .map(|(subject, way, watch)| (subject, way, watch.token))
             .collect();
 
-        assert_all_refused(&Door::of(&shop), &tokens).await;
+        assert_all_refused(&Connection::of(&shop), &tokens).await;
     }
 
     /// Of another kind it is refused; of the same kind, with another filter or other names, it leads to a
     /// snapshot.
     async fn a_token_of_another_watch_is_refused_or_leads_to_a_snapshot(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
-        let door = Door::of(&shop);
-        let watches = watches(&subjects, &door).await;
+        let connection = Connection::of(&shop);
+        let watches = watches(&subjects, &connection).await;
         for (subject, way, _) in &watches {
             for (other, by, watch) in &watches {
                 // WatchCart of a name, and WatchCarts of just this name, are the same watch.
@@ -145,7 +150,7 @@ on_both_engines! {
                 if subject.kind == other.kind && same {
                     continue;
                 }
-                let went_on = first(subject, &door, *way, resume(&watch.token, false)).await;
+                let went_on = first(subject, &connection, *way, resume(&watch.token, false)).await;
                 match went_on {
                     Ok(begun) if subject.kind == other.kind => {
                         assert_eq!(begun, Some(Signal::Begin(Cause::FilterChanged)), "{}", watch.what);
@@ -170,7 +175,7 @@ on_both_engines! {
         for subject in &subjects {
             subject.write(&shop).await;
         }
-        let tokens: Vec<_> = watches(&subjects, &Door::of(&shop)).await.into_iter()
+        let tokens: Vec<_> = watches(&subjects, &Connection::of(&shop)).await.into_iter()
             .map(|(subject, way, watch)| (subject, way, watch.token))
             .collect();
 
@@ -179,7 +184,7 @@ on_both_engines! {
         shop.start_again(Setup::default()).await;
 
         let refusal = (Code::Aborted, ErrorReason::StoreEpochChanged);
-        assert_all_past(&Door::of(&shop), &tokens, refusal, Cause::EpochChanged).await;
+        assert_all_past(&Connection::of(&shop), &tokens, refusal, Cause::EpochChanged).await;
     }
 
     async fn a_token_whose_history_is_gone_has_expired(shop: Shop with forgetful()) {
@@ -187,7 +192,7 @@ on_both_engines! {
         let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
         set(&shop, &["cart_abandoned_after_minutes"], never).await;
         let subjects = Subject::of_each_kind(&shop).await;
-        let tokens: Vec<_> = watches(&subjects, &Door::of(&shop)).await.into_iter()
+        let tokens: Vec<_> = watches(&subjects, &Connection::of(&shop)).await.into_iter()
             .map(|(subject, way, watch)| (subject, way, watch.token))
             .collect();
         for subject in &subjects {
@@ -199,12 +204,12 @@ on_both_engines! {
         }
         let (subject, way, token) = &tokens[0];
         eventually("the end of the old history", async || {
-            let went_on = first(subject, &Door::of(&shop), *way, resume(token, false)).await;
+            let went_on = first(subject, &Connection::of(&shop), *way, resume(token, false)).await;
             went_on.is_err().then_some(())
         })
         .await;
 
         let refusal = (Code::OutOfRange, ErrorReason::ResumeTokenExpired);
-        assert_all_past(&Door::of(&shop), &tokens, refusal, Cause::TokenExpired).await;
+        assert_all_past(&Connection::of(&shop), &tokens, refusal, Cause::TokenExpired).await;
     }
 }

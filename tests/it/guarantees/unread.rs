@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::watched::{Door, Subject};
+use super::watched::{Connection, Subject};
 use crate::harness::raw::Raw;
 use crate::harness::{PATIENCE, Places, Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
@@ -38,16 +38,16 @@ on_both_engines! {
     /// And who comes back is told from which token to go on, and loses nothing by that.
     async fn a_stream_that_is_never_read_is_given_up(shop: Shop with Setup::held()) {
         for subject in Subject::of_each_kind(&shop).await {
-            let narrow = Door::narrow(shop.address, &shop.admin_key, 1024).await;
+            let narrow = Connection::narrow(shop.address, &shop.admin_key, 1024).await;
             let mut unread = Vec::new();
             for way in subject.kind.ways() {
                 let mut watch = subject.watch(&narrow, *way, every("")).await.unwrap();
                 watch.snapshot().await;
                 unread.push((watch, *way));
             }
-            let mut living = subject.watch(&Door::of(&shop), unread[0].1, every("")).await.unwrap();
+            let mut living = subject.watch(&Connection::of(&shop), unread[0].1, every("")).await.unwrap();
             living.snapshot().await;
-            let before = subject.read(&Door::of(&shop)).await.unwrap();
+            let before = subject.read(&Connection::of(&shop)).await.unwrap();
             assert_eq!(shop.streams(), 1 + unread.len());
 
             let mut last = before;
@@ -66,7 +66,7 @@ on_both_engines! {
                 let places = Places::of(shop.store(), "default");
                 let told = places.place(&info.metadata["resume_token"]);
                 assert_eq!(told, places.place(&watch.token), "{}", watch.what);
-                let resumed = subject.watch(&Door::of(&shop), way, every(&watch.token)).await;
+                let resumed = subject.watch(&Connection::of(&shop), way, every(&watch.token)).await;
                 let mut resumed = resumed.unwrap();
                 resumed.until(last).await;
                 // What is known may come again.
@@ -134,18 +134,18 @@ on_both_engines! {
             .flat_map(|subject| subject.kind.ways().iter().map(move |way| (subject, *way)))
             .collect();
         let mut open = Vec::new();
-        let mut door = Door::of(&shop);
+        let mut connection = Connection::of(&shop);
         for number in 0..limits::WATCH_STREAMS_PER_KEY_MAX {
             // A connection takes fewer than a key may have.
             if number % 200 == 0 {
-                door = Door::narrow(shop.address, &shop.admin_key, 64 * 1024).await;
+                connection = Connection::narrow(shop.address, &shop.admin_key, 64 * 1024).await;
             }
             let (subject, way) = sorts[number % sorts.len()];
-            open.push(subject.watch(&door, way, WatchOptions::default()).await.unwrap());
+            open.push(subject.watch(&connection, way, WatchOptions::default()).await.unwrap());
         }
 
         for (subject, way) in &sorts {
-            let refused = subject.watch(&Door::of(&shop), *way, WatchOptions::default()).await;
+            let refused = subject.watch(&Connection::of(&shop), *way, WatchOptions::default()).await;
             let refused = refused.err().unwrap();
             assert_refused(&refused, Code::ResourceExhausted, ErrorReason::TooManyStreams);
             let info = refused.get_details_error_info().unwrap();
@@ -154,11 +154,11 @@ on_both_engines! {
 
         let other = shop.key(&[clientela::proto::pb::Role::Support]).await;
         let (subject, way) = sorts[0];
-        let others = subject.watch(&Door::with_key(&shop, &other), way, WatchOptions::default()).await;
+        let others = subject.watch(&Connection::with_key(&shop, &other), way, WatchOptions::default()).await;
         assert!(others.is_ok(), "another key has its own");
         drop(open.pop());
         eventually("the place of the stream that went", async || {
-            subject.watch(&Door::of(&shop), way, WatchOptions::default()).await.ok()
+            subject.watch(&Connection::of(&shop), way, WatchOptions::default()).await.ok()
         })
         .await;
     }

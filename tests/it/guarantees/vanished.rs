@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use clientela::proto::pb::WatchOptions;
 
-use super::watched::{Door, Subject};
+use super::watched::{Connection, Subject};
 use crate::faults::proxy::Proxy;
 use crate::harness::{Setup, eventually};
 use crate::on_both_engines;
@@ -22,14 +22,14 @@ on_both_engines! {
     /// left alone. The network to the client swallows all, and closes nothing.
     async fn the_streams_of_a_client_that_vanishes_are_freed(shop: Shop with attentive()) {
         let subjects = Subject::of_each_kind(&shop).await;
-        let here = Door::of(&shop);
+        let here = Connection::of(&shop);
         let mut living = subjects[0].watch(&here, subjects[0].kind.ways()[0], WatchOptions::default())
             .await
             .unwrap();
         living.snapshot().await;
         for busy in [false, true] {
             let proxy = Proxy::to(shop.address).await;
-            let there = Door::narrow(proxy.address, &shop.admin_key, 4 * 1024).await;
+            let there = Connection::narrow(proxy.address, &shop.admin_key, 4 * 1024).await;
             let mut vanishing = Vec::new();
             for subject in &subjects {
                 for way in subject.kind.ways() {

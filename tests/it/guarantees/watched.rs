@@ -1,7 +1,7 @@
 //! Every sort of watch alike: of one cart, of an owner, of all carts, customers or groups, of named ones and
 //! of those that match a filter; and something to change that each of them tells of.
 
-mod door;
+mod connection;
 mod told;
 
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -13,7 +13,7 @@ use tonic::Status;
 use crate::harness::{Shop, unique};
 use crate::{customers, groups, saved_filters, watch};
 
-pub use door::Door;
+pub use connection::Connection;
 use told::told;
 pub use told::{Change, Signal, Told, Watch};
 
@@ -131,11 +131,11 @@ impl Subject {
 
     /// Makes its next version: which that is, and the revision that the answer told.
     pub async fn write(&self, shop: &Shop) -> (i64, String) {
-        self.write_at(&Door::of(shop)).await
+        self.write_at(&Connection::of(shop)).await
     }
 
-    /// As [`write`](Self::write), by another door.
-    pub async fn write_at(&self, door: &Door) -> (i64, String) {
+    /// As [`write`](Self::write), by another connection.
+    pub async fn write_at(&self, connection: &Connection) -> (i64, String) {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let name = self.name.clone();
         let (version, metadata) = match self.kind {
@@ -145,7 +145,11 @@ impl Subject {
                     item: Some(watch::item(&format!("p{}", number % 5), 1)),
                     ..Default::default()
                 };
-                let answer = door.carts().add_item(request).await.expect("an addition");
+                let answer = connection
+                    .carts()
+                    .add_item(request)
+                    .await
+                    .expect("an addition");
                 (answer.get_ref().version, answer.metadata().clone())
             }
             Kind::Customer => {
@@ -156,7 +160,7 @@ impl Subject {
                     ..Default::default()
                 };
                 let request = customers::change(customer, &["phone"]);
-                let answer = door.customers().update_customer(request).await;
+                let answer = connection.customers().update_customer(request).await;
                 let answer = answer.expect("an update");
                 (version(&answer.get_ref().etag), answer.metadata().clone())
             }
@@ -174,7 +178,7 @@ impl Subject {
                     }),
                     ..Default::default()
                 };
-                let answer = door
+                let answer = connection
                     .groups()
                     .update_group(request)
                     .await
@@ -192,7 +196,10 @@ impl Subject {
                     saved_filter: Some(saved),
                     ..Default::default()
                 };
-                let answer = door.saved_filters().update_saved_filter(request).await;
+                let answer = connection
+                    .saved_filters()
+                    .update_saved_filter(request)
+                    .await;
                 let answer = answer.expect("an update");
                 (version(&answer.get_ref().etag), answer.metadata().clone())
             }
@@ -203,8 +210,8 @@ impl Subject {
         (version, revision.to_str().unwrap().to_owned())
     }
 
-    /// Its present version, as it is read by a door.
-    pub async fn read(&self, door: &Door) -> Result<i64, Status> {
+    /// Its present version, as it is read by a connection.
+    pub async fn read(&self, connection: &Connection) -> Result<i64, Status> {
         let name = self.name.clone();
         let etag = match self.kind {
             Kind::Cart => {
@@ -212,11 +219,16 @@ impl Subject {
                     target: Some(Target::Cart(name)),
                 });
                 let request = pb::GetCartRequest { target };
-                door.carts().get_cart(request).await?.into_inner().etag
+                connection
+                    .carts()
+                    .get_cart(request)
+                    .await?
+                    .into_inner()
+                    .etag
             }
             Kind::Customer => {
                 let request = pb::GetCustomerRequest { name };
-                let customer = door.customers().get_customer(request).await?;
+                let customer = connection.customers().get_customer(request).await?;
                 customer.into_inner().etag
             }
             Kind::Group => {
@@ -224,19 +236,24 @@ impl Subject {
                     name,
                     ..Default::default()
                 };
-                door.groups().get_group(request).await?.into_inner().etag
+                connection
+                    .groups()
+                    .get_group(request)
+                    .await?
+                    .into_inner()
+                    .etag
             }
             Kind::SavedFilter => {
                 let request = pb::GetSavedFilterRequest { name };
-                let saved = door.saved_filters().get_saved_filter(request).await?;
+                let saved = connection.saved_filters().get_saved_filter(request).await?;
                 saved.into_inner().etag
             }
         };
         Ok(version(&etag))
     }
 
-    /// Its present version, as a list tells it by a door.
-    pub async fn list(&self, door: &Door) -> Result<i64, Status> {
+    /// Its present version, as a list tells it by a connection.
+    pub async fn list(&self, connection: &Connection) -> Result<i64, Status> {
         let filter = format!("name = \"{}\"", self.name);
         let etags: Vec<String> = match self.kind {
             Kind::Cart => {
@@ -244,7 +261,7 @@ impl Subject {
                     filter,
                     ..Default::default()
                 };
-                let page = door.carts().list_carts(request).await?.into_inner();
+                let page = connection.carts().list_carts(request).await?.into_inner();
                 page.carts.into_iter().map(|it| it.etag).collect()
             }
             Kind::Customer => {
@@ -252,7 +269,11 @@ impl Subject {
                     filter,
                     ..Default::default()
                 };
-                let page = door.customers().list_customers(request).await?.into_inner();
+                let page = connection
+                    .customers()
+                    .list_customers(request)
+                    .await?
+                    .into_inner();
                 page.customers.into_iter().map(|it| it.etag).collect()
             }
             Kind::Group => {
@@ -260,7 +281,7 @@ impl Subject {
                     filter,
                     ..Default::default()
                 };
-                let page = door.groups().list_groups(request).await?.into_inner();
+                let page = connection.groups().list_groups(request).await?.into_inner();
                 page.groups.into_iter().map(|it| it.etag).collect()
             }
             Kind::SavedFilter => {
@@ -268,7 +289,10 @@ impl Subject {
                     filter,
                     ..Default::default()
                 };
-                let page = door.saved_filters().list_saved_filters(request).await?;
+                let page = connection
+                    .saved_filters()
+                    .list_saved_filters(request)
+                    .await?;
                 let saved = page.into_inner().saved_filters;
                 saved.into_iter().map(|it| it.etag).collect()
             }
@@ -282,7 +306,7 @@ impl Subject {
     /// Opens a watch that tells of it.
     pub async fn watch(
         &self,
-        door: &Door,
+        connection: &Connection,
         way: Way,
         options: WatchOptions,
     ) -> Result<Watch, Status> {
@@ -293,13 +317,13 @@ impl Subject {
             (Way::Filter, Kind::SavedFilter) => "display_name >= subject",
             _ => "",
         };
-        self.watch_filtered(door, way, filter, options).await
+        self.watch_filtered(connection, way, filter, options).await
     }
 
     /// As [`watch`](Self::watch), with a filter of one's own.
     pub async fn watch_filtered(
         &self,
-        door: &Door,
+        connection: &Connection,
         way: Way,
         filter: &str,
         options: WatchOptions,
@@ -323,7 +347,7 @@ impl Subject {
                     options,
                 };
                 told!(
-                    door.carts().watch_cart(request).await?,
+                    connection.carts().watch_cart(request).await?,
                     watch_carts_response
                 )
             }
@@ -334,7 +358,7 @@ impl Subject {
                     options,
                 };
                 told!(
-                    door.carts().watch_carts(request).await?,
+                    connection.carts().watch_carts(request).await?,
                     watch_carts_response
                 )
             }
@@ -344,7 +368,7 @@ impl Subject {
                     names,
                     options,
                 };
-                let stream = door.customers().watch_customers(request).await?;
+                let stream = connection.customers().watch_customers(request).await?;
                 told!(stream, watch_customers_response)
             }
             (Kind::Group, _) => {
@@ -353,7 +377,7 @@ impl Subject {
                     names,
                     options,
                 };
-                let stream = door.groups().watch_groups(request).await?;
+                let stream = connection.groups().watch_groups(request).await?;
                 told!(stream, watch_groups_response)
             }
             (Kind::SavedFilter, _) => {
@@ -362,7 +386,10 @@ impl Subject {
                     names,
                     options,
                 };
-                let stream = door.saved_filters().watch_saved_filters(request).await?;
+                let stream = connection
+                    .saved_filters()
+                    .watch_saved_filters(request)
+                    .await?;
                 told!(stream, watch_saved_filters_response)
             }
         };

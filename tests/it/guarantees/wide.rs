@@ -9,7 +9,7 @@ use futures::FutureExt as _;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::watched::{Door, Kind, Subject, Way};
+use super::watched::{Connection, Kind, Subject, Way};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
@@ -48,14 +48,14 @@ on_both_engines! {
         let group = Subject::make(&shop, Kind::Group).await;
         let most = i64::try_from(limits::WATCH_MEMBERS_MAX).unwrap();
         copy(&shop, &group, most).await;
-        let opened = group.watch(&Door::of(&shop), Way::Filter, WatchOptions::default()).await;
+        let opened = group.watch(&Connection::of(&shop), Way::Filter, WatchOptions::default()).await;
 
         let status = opened.unwrap().end().await;
 
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::WatchTooWide);
         let info = status.get_details_error_info().unwrap();
         assert_eq!(info.metadata["limit"], most.to_string());
-        let named = group.watch(&Door::of(&shop), Way::Names, WatchOptions::default()).await;
+        let named = group.watch(&Connection::of(&shop), Way::Names, WatchOptions::default()).await;
         named.unwrap().snapshot().await;
     }
 
@@ -64,8 +64,8 @@ on_both_engines! {
         for subject in Subject::of_each_kind(&shop).await {
             for filter in ["create_time < now + 1h", "create_time > \"1970-01-01T00:00:00Z\""] {
                 let options = WatchOptions::default();
-                let door = Door::of(&shop);
-                let opened = subject.watch_filtered(&door, Way::Filter, filter, options);
+                let connection = Connection::of(&shop);
+                let opened = subject.watch_filtered(&connection, Way::Filter, filter, options);
                 let mut watch = opened.await.unwrap();
                 watch.snapshot().await;
                 let (version, _) = subject.write(&shop).await;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use clientela::clock::Clock;
-use clientela::feed::{FeedSettings, Plant};
+use clientela::feed::{FaultInjection, FeedSettings};
 use clientela::jobs::{FeedLimits, JobsSettings};
 use clientela::limits;
 use clientela::server::ServerSettings;
@@ -17,7 +17,7 @@ pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
     /// A fault in the feed.
-    pub plant: Plant,
+    pub fault: FaultInjection,
     pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
     pub key_poll_interval: Duration,
@@ -44,7 +44,7 @@ impl Default for Setup {
         Self {
             clock: Clock::system(),
             feed,
-            plant: Plant::None,
+            fault: FaultInjection::None,
             feed_limits: FeedLimits::default(),
             jobs: JobsSettings {
                 poll_interval: Duration::from_millis(50),
@@ -67,9 +67,9 @@ impl Default for Setup {
 
 impl Setup {
     /// As usual, with a fault in the feed, or none.
-    pub fn faulty(plant: Plant) -> Self {
+    pub fn faulty(fault: FaultInjection) -> Self {
         Self {
-            plant,
+            fault,
             ..Self::default()
         }
     }

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use clientela::feed::Plant;
+use clientela::feed::FaultInjection;
 use clientela::proto::pb::{self, CartChange};
 
 use super::writers::{Writers, connection, in_each_transaction};
@@ -75,7 +75,11 @@ on_both_engines! {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
-    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(Plant::OrderOfNumbers)).await;
+    let shop = Shop::start_with(
+        Engine::Postgres,
+        Setup::faulty(FaultInjection::OrderOfNumbers),
+    )
+    .await;
 
     let outcome = Outcome::of(&shop).await;
 
@@ -92,9 +96,9 @@ pub const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
     WHERE datname = current_database() AND wait_event = 'PgSleep')";
 
 /// What a watch tells of two carts where the transaction that wrote first commits last.
-async fn told_of_a_late_commit(plant: Plant) -> Vec<&'static str> {
-    let is_faulty = matches!(plant, Plant::OrderOfNumbers);
-    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(plant)).await;
+async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
+    let is_faulty = matches!(fault, FaultInjection::OrderOfNumbers);
+    let shop = Shop::start_with(Engine::Postgres, Setup::faulty(fault)).await;
     let mut client = shop.carts();
     let first = add(&mut client, &visitor("who writes first"), "a").await;
     let mut database = connection(&shop).await.expect("it is PostgreSQL");
@@ -142,14 +146,14 @@ async fn told_of_a_late_commit(plant: Plant) -> Vec<&'static str> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_that_commits_late_is_told_in_its_place() {
-    let told = told_of_a_late_commit(Plant::None).await;
+    let told = told_of_a_late_commit(FaultInjection::None).await;
 
     assert_eq!(told, ["first", "second", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn in_the_order_of_numbers_a_change_that_commits_late_would_never_be_told() {
-    let told = told_of_a_late_commit(Plant::OrderOfNumbers).await;
+    let told = told_of_a_late_commit(FaultInjection::OrderOfNumbers).await;
 
     assert_eq!(told, ["second", "last"]);
 }

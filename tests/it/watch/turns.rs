@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use clientela::feed::Plant;
+use clientela::feed::FaultInjection;
 use clientela::proto::pb::{Role, WatchCartsRequest};
 use tokio::sync::Barrier;
 use tokio::task::JoinSet;
@@ -23,7 +23,7 @@ fn held() -> Setup {
     let barrier = Arc::new(Barrier::new(TURNS_OF_ONE + 1));
     Setup {
         store: |store| store.stream_connections = TURNS,
-        ..Setup::faulty(Plant::LatePosition(barrier))
+        ..Setup::faulty(FaultInjection::LatePosition(barrier))
     }
 }
 

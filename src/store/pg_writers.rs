@@ -16,7 +16,7 @@ use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Queue};
 use super::error::{Class, Trouble};
-use super::lanes::{Lane, Lanes, Turnstile};
+use super::lock_queues::{KeyedMutex, LockQueue, LockQueues};
 use super::locks::Locks;
 use super::pool::{Pool, silent};
 use super::tx::Tx;
@@ -32,25 +32,25 @@ const MAX_WAIT: Duration = Duration::from_secs(10);
 
 /// Where writes are done; cheap to clone.
 #[derive(Clone)]
-pub(super) struct Workshop {
+pub(super) struct PgWriters {
     calls_pool: Pool,
     jobs_pool: Pool,
     wake: Wake,
-    lanes: Lanes,
-    turnstile: Turnstile,
+    lock_queues: LockQueues,
+    mutex: KeyedMutex,
     jobs: Arc<Semaphore>,
     /// What was handed over and is not answered.
     underway: TaskTracker,
 }
 
-impl Workshop {
+impl PgWriters {
     pub(super) fn new(calls_pool: Pool, jobs_pool: Pool, wake: Wake) -> Self {
         Self {
             calls_pool,
             jobs_pool,
             wake,
-            lanes: Lanes::default(),
-            turnstile: Turnstile::default(),
+            lock_queues: LockQueues::default(),
+            mutex: KeyedMutex::default(),
             jobs: Arc::new(Semaphore::new(JOBS_AT_ONCE)),
             underway: TaskTracker::new(),
         }
@@ -62,8 +62,8 @@ impl Workshop {
             self.underway.spawn(self.clone().job(work));
         } else if work.locks().is_empty() || work.is_rehearsal() {
             self.underway.spawn(self.clone().single(work));
-        } else if let Some(lane) = self.lanes.join(work) {
-            self.underway.spawn(self.clone().lead(lane));
+        } else if let Some(lock_queue) = self.lock_queues.join(work) {
+            self.underway.spawn(self.clone().lead(lock_queue));
         }
     }
 
@@ -91,16 +91,16 @@ impl Workshop {
         .boxed()
     }
 
-    /// Runs what gathers in a lane.
-    fn lead(self, mut lane: Lane) -> BoxFuture<'static, ()> {
+    /// Runs what gathers in a queue.
+    fn lead(self, mut lock_queue: LockQueue) -> BoxFuture<'static, ()> {
         async move {
-            let mut queue = Queue::new(Some(lane.locks().clone()));
+            let mut queue = Queue::new(Some(lock_queue.locks().clone()));
             loop {
-                lane.fill(&mut queue);
+                lock_queue.fill(&mut queue);
                 if queue.is_empty() {
                     return;
                 }
-                self.run_out(&mut queue, lane.locks(), &self.calls_pool)
+                self.run_out(&mut queue, lock_queue.locks(), &self.calls_pool)
                     .await;
                 for leaver in queue.leavers() {
                     self.submit(leaver, false);
@@ -151,7 +151,7 @@ impl Workshop {
         pool: &Pool,
         once_more: bool,
     ) -> Result<bool, Trouble> {
-        let Ok(_turns) = tokio::time::timeout(MAX_WAIT, self.turnstile.wait(locks)).await else {
+        let Ok(_turns) = tokio::time::timeout(MAX_WAIT, self.mutex.wait(locks)).await else {
             return Err(Trouble::away("too many writes wait for one of the locks"));
         };
         let mut pooled = pool.begin(&begin_text(locks)).await?;

@@ -11,12 +11,12 @@ use crate::harness::{Keyed, Shop, Transport};
 
 /// How one comes to the server: over which connection, with which metadata.
 #[derive(Clone)]
-pub struct Door {
+pub struct Connection {
     channel: Channel,
     keyed: Keyed,
 }
 
-impl Door {
+impl Connection {
     /// Over the connection of the tests, with the key of the administrator.
     pub fn of(shop: &Shop) -> Self {
         Self::with_key(shop, &shop.admin_key)

@@ -2,7 +2,7 @@
 //!
 //! On PostgreSQL a write that waits for its aggregate would keep a connection busy, and a single hot
 //! cart would soon keep all of them. So the writes of one process first wait here: those with the
-//! same locks gather in a lane and share a transaction, and lanes that have a lock in common take
+//! same locks gather in a queue and share a transaction, and queues that have a lock in common take
 //! turns. In the database they meet at most one rival per replica.
 
 use std::collections::{HashMap, VecDeque};
@@ -16,77 +16,77 @@ use super::work::Work;
 
 type Waiting = VecDeque<Box<dyn Work>>;
 
-/// The writes that wait with the same locks. That a lane is in the map says that somebody leads it.
+/// The writes that wait with the same locks. That a queue is in the map says that somebody leads it.
 #[derive(Clone, Default)]
-pub(super) struct Lanes(Arc<Mutex<HashMap<Locks, Waiting>>>);
+pub(super) struct LockQueues(Arc<Mutex<HashMap<Locks, Waiting>>>);
 
-/// A lane that this one leads: runs what gathers in it, until there is nothing more.
-pub(super) struct Lane {
-    lanes: Lanes,
+/// A queue that this one leads: runs what gathers in it, until there is nothing more.
+pub(super) struct LockQueue {
+    lock_queues: LockQueues,
     locks: Locks,
     open: bool,
 }
 
-impl Lanes {
-    /// Joins the lane of the write's locks; who finds nobody there leads it.
-    pub(super) fn join(&self, work: Box<dyn Work>) -> Option<Lane> {
-        let mut lanes = self
+impl LockQueues {
+    /// Joins the queue of the write's locks; who finds nobody there leads it.
+    pub(super) fn join(&self, work: Box<dyn Work>) -> Option<LockQueue> {
+        let mut lock_queues = self
             .0
             .lock()
             .expect("nothing panics while it holds this lock");
-        if let Some(lane) = lanes.get_mut(work.locks()) {
-            lane.push_back(work);
+        if let Some(lock_queue) = lock_queues.get_mut(work.locks()) {
+            lock_queue.push_back(work);
             return None;
         }
         let locks = work.locks().clone();
-        lanes.insert(locks.clone(), VecDeque::from([work]));
-        Some(Lane {
-            lanes: self.clone(),
+        lock_queues.insert(locks.clone(), VecDeque::from([work]));
+        Some(LockQueue {
+            lock_queues: self.clone(),
             locks,
             open: true,
         })
     }
 }
 
-impl Lane {
+impl LockQueue {
     pub(super) fn locks(&self) -> &Locks {
         &self.locks
     }
 
-    /// Moves what has gathered into an empty queue; where that is nothing, the lane is closed.
+    /// Moves what has gathered into an empty queue; where that is nothing, the queue is closed.
     pub(super) fn fill(&mut self, queue: &mut Queue) {
-        let mut lanes = self
-            .lanes
+        let mut lock_queues = self
+            .lock_queues
             .0
             .lock()
             .expect("nothing panics while it holds this lock");
-        let Some(lane) = lanes.get_mut(&self.locks) else {
+        let Some(lock_queue) = lock_queues.get_mut(&self.locks) else {
             return;
         };
-        for work in lane.drain(..lane.len().min(MAX_BATCH)) {
+        for work in lock_queue.drain(..lock_queue.len().min(MAX_BATCH)) {
             queue.push(work);
         }
         if queue.is_empty() {
-            // From here on the next write of these locks opens a lane of its own.
-            lanes.remove(&self.locks);
+            // From here on the next write of these locks opens a queue of its own.
+            lock_queues.remove(&self.locks);
             self.open = false;
         }
     }
 }
 
 /// A leader that ends otherwise takes its followers along; their callers are told.
-impl Drop for Lane {
+impl Drop for LockQueue {
     fn drop(&mut self) {
         if !self.open {
             return;
         }
         let abandoned = {
-            let mut lanes = self
-                .lanes
+            let mut lock_queues = self
+                .lock_queues
                 .0
                 .lock()
                 .expect("nothing panics while it holds this lock");
-            lanes.remove(&self.locks)
+            lock_queues.remove(&self.locks)
         };
         drop(abandoned);
     }
@@ -96,19 +96,19 @@ type Turn = Arc<tokio::sync::Mutex<()>>;
 
 /// Who may go on to the database, by aggregate.
 #[derive(Clone, Default)]
-pub(super) struct Turnstile(Arc<Mutex<HashMap<LockKey, Turn>>>);
+pub(super) struct KeyedMutex(Arc<Mutex<HashMap<LockKey, Turn>>>);
 
 /// The turn at some aggregates.
 pub(super) struct Turns {
-    turnstile: Turnstile,
+    mutex: KeyedMutex,
     held: Vec<(LockKey, OwnedMutexGuard<()>)>,
 }
 
-impl Turnstile {
+impl KeyedMutex {
     /// Waits for the turn at each aggregate, in the order of the locks.
     pub(super) async fn wait(&self, locks: &Locks) -> Turns {
         let mut turns = Turns {
-            turnstile: self.clone(),
+            mutex: self.clone(),
             held: Vec::with_capacity(locks.len()),
         };
         for key in locks.iter() {
@@ -130,7 +130,7 @@ impl Turnstile {
 impl Drop for Turns {
     fn drop(&mut self) {
         let mut turns = self
-            .turnstile
+            .mutex
             .0
             .lock()
             .expect("nothing panics while it holds this lock");
@@ -154,7 +154,7 @@ mod tests {
 
     #[tokio::test]
     async fn turns_are_taken_one_after_the_other_and_leave_nothing_behind() {
-        let turns = Turnstile::default();
+        let turns = KeyedMutex::default();
         let (a, b) = (Locks::of("cart", "s", "a"), Locks::of("cart", "s", "b"));
         let first = turns.wait(&a).await;
         let other = turns.wait(&b).await;

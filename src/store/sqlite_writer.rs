@@ -11,7 +11,7 @@ use tokio_util::sync::CancellationToken;
 use super::batch::{self, MAX_BATCH, Outcome, Queue};
 use super::conn::{Conn, Meter};
 use super::error::Trouble;
-use super::sqlite::Premises;
+use super::sqlite::DataDir;
 use super::target::Target;
 use super::tx::Tx;
 use super::wake::Wake;
@@ -40,7 +40,7 @@ impl Writer {
         meter: Arc<Meter>,
         wake: Wake,
         commit_delay: Option<Duration>,
-        premises: Premises,
+        data_dir: DataDir,
     ) -> Self {
         let (calls, call_queue) = mpsc::channel(MAX_CALLS);
         let (jobs, job_queue) = mpsc::channel(MAX_JOBS);
@@ -56,7 +56,7 @@ impl Writer {
             jobs: job_queue,
             queue: Queue::new(None),
             rehearsals: VecDeque::new(),
-            premises,
+            data_dir,
             transactions: 0,
         };
         let task = Mutex::new(Some(tokio::spawn(state.run(stop.clone()))));
@@ -103,7 +103,7 @@ struct Loop {
     queue: Queue,
     /// They run between the batches, each in a transaction that is rolled back.
     rehearsals: VecDeque<Box<dyn Work>>,
-    premises: Premises,
+    data_dir: DataDir,
     transactions: u32,
 }
 
@@ -221,7 +221,7 @@ impl Loop {
         }
         self.transactions = self.transactions.wrapping_add(1);
         if self.transactions.is_multiple_of(LOG_CHECKED_EVERY) {
-            self.premises.fold_long_log(tx.conn_mut()).await;
+            self.data_dir.fold_long_log(tx.conn_mut()).await;
         }
         self.keep(tx).await;
     }
@@ -262,7 +262,7 @@ impl Loop {
             Some(tx) => tx,
             None => Tx::new(self.reopen().await?),
         };
-        if let Err(trouble) = self.premises.settle(tx.conn_mut()).await {
+        if let Err(trouble) = self.data_dir.settle(tx.conn_mut()).await {
             self.keep(tx).await;
             return Err(trouble);
         }

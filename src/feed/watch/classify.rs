@@ -92,7 +92,7 @@ impl Watch {
         if self.is_overlapped(&entry) {
             return Ok(());
         }
-        if let Some(sending) = self.judge(&entry, self.clock.now())? {
+        if let Some(sending) = self.classify(&entry, self.clock.now())? {
             self.note_in_snapshot(&entry);
             self.put(entry, sending, before);
         }
@@ -111,7 +111,7 @@ impl Watch {
     }
 
     /// What a change means to this stream at a time; None if nothing.
-    fn judge(&mut self, entry: &Arc<Entry>, now: i64) -> Result<Option<Sending>> {
+    fn classify(&mut self, entry: &Arc<Entry>, now: i64) -> Result<Option<Sending>> {
         if matches!(self.scope, Scope::Ids(_)) && !self.ids.contains(&*entry.id) {
             return Ok(None);
         }
@@ -151,7 +151,7 @@ impl Watch {
         if entry.deleted {
             return Ok(Some(Sending::Whole));
         }
-        let told = self.feed.0.plant.tells_leaving();
+        let told = self.feed.0.fault.tells_leaving();
         Ok(told.then_some(Sending::Left))
     }
 
@@ -236,7 +236,7 @@ impl Watch {
             let entry = Arc::new(Entry::of_row(self.resource, self.position, &row)?);
             let members = self.members.as_ref();
             let known = members.is_some_and(|members| members.known.contains(&entry.id));
-            if let Some(sending) = self.judge(&entry, now)?
+            if let Some(sending) = self.classify(&entry, now)?
                 && known != matches!(sending, Sending::Whole)
             {
                 self.put(entry, sending, self.position);

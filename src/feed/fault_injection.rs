@@ -12,7 +12,7 @@ use super::LogOrder;
 
 /// A fault of the feed.
 #[derive(Clone, Debug, Default)]
-pub enum Plant {
+pub enum FaultInjection {
     /// There is none.
     #[default]
     None,
@@ -29,7 +29,7 @@ pub enum Plant {
     SkippedLag,
 }
 
-impl Plant {
+impl FaultInjection {
     /// In which order the log is read.
     pub(super) const fn order(&self) -> LogOrder {
         match self {

@@ -1,6 +1,6 @@
 //! What interrupts a stream: the drain of the server, the end of its key, its deadline, and time.
 //!
-//! All of it is registered once in a stream's life and looked at only when it has rung. A stream that
+//! All of it is registered once in a stream's life and looked at only when it has come. A stream that
 //! wakes for every change must not queue at locks that all streams share.
 
 use std::future::Future;
@@ -18,12 +18,12 @@ use crate::clock::{Alarm, Clock};
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-/// What rings once. `Sync`, as a stream is held across awaits by reference.
-type End = Pin<Box<dyn Future<Output = Ending> + Send + Sync>>;
+/// An interrupt that comes once. It is `Sync` because a stream is held across awaits by reference.
+type End = Pin<Box<dyn Future<Output = EndReason> + Send + Sync>>;
 
-/// By what a stream comes to its end.
+/// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Ending {
+pub enum EndReason {
     /// The server asks its streams to go.
     Drain,
     /// The key of the stream was revoked or has expired.
@@ -32,8 +32,8 @@ pub enum Ending {
     Deadline,
 }
 
-impl Ending {
-    /// With what a stream ends then.
+impl EndReason {
+    /// The error of a stream that ends for this reason.
     pub fn error(self) -> Error {
         match self {
             Self::Drain => {
@@ -52,46 +52,48 @@ impl Ending {
     }
 }
 
-/// The bell of one stream.
-pub struct Bell {
+/// The interrupts of one stream.
+pub struct Interrupts {
     ends: FuturesUnordered<End>,
-    rung: Vec<Ending>,
+    come: Vec<EndReason>,
     alarm: Alarm,
 }
 
-impl Bell {
-    /// A bell that rings for the drain, and for the end of the caller's key and patience.
+impl Interrupts {
+    /// The interrupts of a stream of this caller: the drain, the end of the key, and the deadline.
     pub fn new(clock: Clock, caller: Arc<Caller>, draining: CancellationToken) -> Self {
         let ends = FuturesUnordered::<End>::new();
-        ends.push(Box::pin(draining.cancelled_owned().map(|()| Ending::Drain)));
+        ends.push(Box::pin(
+            draining.cancelled_owned().map(|()| EndReason::Drain),
+        ));
         if let Some(deadline) = caller.deadline {
             let passed = tokio::time::sleep_until(Instant::from_std(deadline));
-            ends.push(Box::pin(passed.map(|()| Ending::Deadline)));
+            ends.push(Box::pin(passed.map(|()| EndReason::Deadline)));
         }
         ends.push(Box::pin(async move {
             caller.ended().await;
-            Ending::Key
+            EndReason::Key
         }));
         Self {
             ends,
-            rung: Vec::new(),
+            come: Vec::new(),
             alarm: clock.alarm(),
         }
     }
 
-    /// Whether the stream has come to this end by now.
-    pub fn has_rung(&mut self, ending: Ending) -> bool {
-        while let Some(Some(rung)) = self.ends.next().now_or_never() {
-            self.rung.push(rung);
+    /// Whether the stream has to end for this reason by now.
+    pub fn has_come(&mut self, reason: EndReason) -> bool {
+        while let Some(Some(come)) = self.ends.next().now_or_never() {
+            self.come.push(come);
         }
-        self.rung.contains(&ending)
+        self.come.contains(&reason)
     }
 
-    /// Waits for an end, at most until `until`.
-    pub async fn ring(&mut self, until: Instant) {
+    /// Waits for an interrupt, at most until `until`.
+    pub async fn wait(&mut self, until: Instant) {
         tokio::select! {
             biased;
-            Some(rung) = self.ends.next() => self.rung.push(rung),
+            Some(come) = self.ends.next() => self.come.push(come),
             () = self.alarm.reach(until) => {}
         }
     }

@@ -1,4 +1,4 @@
-//! Streams that nobody reads: they are given up, and what they hold is free again.
+//! Streams whose client does not read are detected and closed, which frees what they hold.
 //!
 //! A stream is asked for a message only while its connection has room for one, so it cannot find out by
 //! itself that it is not read any more. Every stream is therefore looked over by one task of the process.
@@ -24,13 +24,13 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-/// Into how many looks the limit is parted. A stream that one more has found unread is given up, so at
-/// most two of them later.
+/// How many checks are made within the limit. A stream that one check more finds unread is closed, so at most
+/// two checks later.
 const LOOKS: u32 = 6;
 
 /// The open streams of a process.
 #[derive(Clone)]
-pub struct Unread(Arc<Inner>);
+pub struct StallDetector(Arc<Inner>);
 
 /// Number of parts of the table of streams, so that calls that begin or end rarely wait for one lock.
 const PARTS: usize = 16;
@@ -51,7 +51,7 @@ trait Look: Send + Sync {
     fn look(&self);
 }
 
-impl Unread {
+impl StallDetector {
     /// Streams may be left unread for `limit`.
     pub fn new(clock: Clock, limit: Duration) -> Self {
         Self(Arc::new(Inner {
@@ -121,7 +121,7 @@ impl Unread {
         self.slots(number).insert(number, Arc::downgrade(&look));
         Guarded {
             slot,
-            unread: self.clone(),
+            stall_detector: self.clone(),
             number,
         }
     }
@@ -207,7 +207,7 @@ impl<T, M: Copy + Send> Look for Slot<T, M> {
 /// A stream that is given up when it is not read.
 pub struct Guarded<T, M> {
     slot: Arc<Slot<T, M>>,
-    unread: Unread,
+    stall_detector: StallDetector,
     number: usize,
 }
 
@@ -250,7 +250,7 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
 
 impl<T, M> Drop for Guarded<T, M> {
     fn drop(&mut self) {
-        self.unread.slots(self.number).remove(&self.number);
+        self.stall_detector.slots(self.number).remove(&self.number);
         // Not by the task, should it be looking at it: what it holds is free from now on.
         let state = self.slot.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);

@@ -8,7 +8,7 @@ use super::*;
 const LIMIT: Duration = Duration::from_secs(30);
 
 /// A stream of these numbers that then waits for ever, and what is gone with it.
-fn numbers(unread: &Unread, until: u64) -> (Guarded<u64, u64>, Weak<()>) {
+fn numbers(stall_detector: &StallDetector, until: u64) -> (Guarded<u64, u64>, Weak<()>) {
     let held = Arc::new(());
     let gone = Arc::downgrade(&held);
     let numbers = stream::iter(1..=until).chain(stream::pending());
@@ -16,17 +16,17 @@ fn numbers(unread: &Unread, until: u64) -> (Guarded<u64, u64>, Weak<()>) {
         let _held = &held;
         Ok((number, number))
     });
-    let guarded = unread.guard(messages, 0, |error, last| {
+    let guarded = stall_detector.guard(messages, 0, |error, last| {
         error.with("last", last.to_string())
     });
     (guarded, gone)
 }
 
-fn lookout() -> (Clock, Unread) {
+fn lookout() -> (Clock, StallDetector) {
     let clock = Clock::held_at(0);
-    let unread = Unread::new(clock.clone(), LIMIT);
-    tokio::spawn(unread.clone().look_over(CancellationToken::new()));
-    (clock, unread)
+    let stall_detector = StallDetector::new(clock.clone(), LIMIT);
+    tokio::spawn(stall_detector.clone().look_over(CancellationToken::new()));
+    (clock, stall_detector)
 }
 
 /// Moves the clock until the task has given up what was in the stream.
@@ -39,8 +39,8 @@ async fn is_given_up(clock: &Clock, gone: &Weak<()>) {
 
 #[tokio::test]
 async fn a_stream_that_is_not_read_is_given_up_and_its_reader_told_where_it_was() {
-    let (clock, unread) = lookout();
-    let (mut guarded, gone) = numbers(&unread, 9);
+    let (clock, stall_detector) = lookout();
+    let (mut guarded, gone) = numbers(&stall_detector, 9);
     assert_eq!(guarded.next().await.unwrap().unwrap(), 1);
     assert_eq!(guarded.next().await.unwrap().unwrap(), 2);
 
@@ -56,8 +56,8 @@ async fn a_stream_that_is_not_read_is_given_up_and_its_reader_told_where_it_was(
 
 #[tokio::test]
 async fn a_stream_that_is_never_asked_is_given_up() {
-    let (clock, unread) = lookout();
-    let (mut guarded, gone) = numbers(&unread, 9);
+    let (clock, stall_detector) = lookout();
+    let (mut guarded, gone) = numbers(&stall_detector, 9);
 
     is_given_up(&clock, &gone).await;
 
@@ -69,8 +69,8 @@ async fn a_stream_that_is_never_asked_is_given_up() {
 /// Nor one that is read again just in time.
 #[tokio::test]
 async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
-    let (clock, unread) = lookout();
-    let (mut guarded, gone) = numbers(&unread, 2);
+    let (clock, stall_detector) = lookout();
+    let (mut guarded, gone) = numbers(&stall_detector, 2);
     for number in [1, 2] {
         clock.advance(LIMIT);
         tokio::task::yield_now().await;
@@ -90,10 +90,10 @@ async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
 /// As when the encoder has asked for one message more than the connection takes.
 #[tokio::test]
 async fn a_stream_that_has_waited_and_is_not_asked_for_what_came_is_given_up() {
-    let (clock, unread) = lookout();
+    let (clock, stall_detector) = lookout();
     let (sender, receiver) = futures::channel::mpsc::unbounded::<u64>();
     let messages = receiver.map(|number| Ok((number, number)));
-    let mut guarded = unread.guard(messages, 0, |error, _| error);
+    let mut guarded = stall_detector.guard(messages, 0, |error, _| error);
     assert!(guarded.next().now_or_never().is_none());
 
     while sender.unbounded_send(1).is_ok() {
@@ -107,12 +107,12 @@ async fn a_stream_that_has_waited_and_is_not_asked_for_what_came_is_given_up() {
 
 #[tokio::test]
 async fn what_is_dropped_is_looked_over_no_more() {
-    let (_, unread) = lookout();
-    let (guarded, gone) = numbers(&unread, 2);
-    assert_eq!(unread.slots(0).len(), 1);
+    let (_, stall_detector) = lookout();
+    let (guarded, gone) = numbers(&stall_detector, 2);
+    assert_eq!(stall_detector.slots(0).len(), 1);
 
     drop(guarded);
 
-    assert!(unread.slots(0).is_empty());
+    assert!(stall_detector.slots(0).is_empty());
     assert_eq!(gone.strong_count(), 0);
 }

@@ -1,10 +1,10 @@
-//! Each fault that `feed::Plant` knows, and the story that brings it to light; the same story is told with a
+//! Each fault that `feed::FaultInjection` knows, and the story that brings it to light; the same story is told with a
 //! healthy feed, too.
 
 use std::sync::Arc;
 use std::time::Instant;
 
-use clientela::feed::{LogOrder, Plant, history};
+use clientela::feed::{FaultInjection, LogOrder, history};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 use futures::FutureExt as _;
 use futures::future::join_all;
@@ -30,8 +30,8 @@ async fn narrow(shop: &Shop) -> CartServiceClient<Transport> {
 }
 
 /// A reader of some carts does not read while these are written to, and goes on later.
-async fn a_reader_that_stalls(engine: Engine, plant: Plant) -> Verdict {
-    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
+async fn a_reader_that_stalls(engine: Engine, fault: FaultInjection) -> Verdict {
+    let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
     let slots: Vec<String> = (0..CARTS).map(|number| format!("cart-{number}")).collect();
     let first = slots.iter().map(|slot| {
@@ -69,8 +69,8 @@ async fn a_reader_that_stalls(engine: Engine, plant: Plant) -> Verdict {
 }
 
 /// A cart is ordered and opened again under a reader of open carts.
-async fn a_cart_that_leaves_and_comes_back(engine: Engine, plant: Plant) -> Verdict {
-    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
+async fn a_cart_that_leaves_and_comes_back(engine: Engine, fault: FaultInjection) -> Verdict {
+    let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let mut all = Watcher::new(&recording, "all", Of::All);
@@ -93,8 +93,10 @@ async fn a_cart_that_leaves_and_comes_back(engine: Engine, plant: Plant) -> Verd
 
 /// A cart is written to between the reading of a snapshot's rows and of its position, if that is later.
 async fn a_write_amid_a_snapshot(engine: Engine, barrier: Option<Arc<Barrier>>) -> Verdict {
-    let plant = barrier.clone().map_or(Plant::None, Plant::LatePosition);
-    let shop = Shop::start_with(engine, Setup::faulty(plant)).await;
+    let fault = barrier
+        .clone()
+        .map_or(FaultInjection::None, FaultInjection::LatePosition);
+    let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
     let cart = recording.add(&mut client, "written-to", "mug").await;
@@ -141,13 +143,13 @@ async fn settled(shop: &Shop) {
 }
 
 /// The store is put back to a copy, and a reader comes with a token from after it.
-async fn a_store_that_was_restored(engine: Engine, plant: Plant) -> Verdict {
-    let mut shop = Shop::start_with(engine, Setup::faulty(plant.clone())).await;
+async fn a_store_that_was_restored(engine: Engine, fault: FaultInjection) -> Verdict {
+    let mut shop = Shop::start_with(engine, Setup::faulty(fault.clone())).await;
     let recording = Recording::new();
     recording.add(&mut shop.carts(), "restored", "mug").await;
     shop.stop().await;
     let copy = shop.back_up().await;
-    shop.start_again(Setup::faulty(plant.clone())).await;
+    shop.start_again(Setup::faulty(fault.clone())).await;
     let mut watcher = Watcher::new(&recording, "all", Of::All);
     watcher.open(&mut shop.carts()).await;
     watcher.snapshot().await;
@@ -161,7 +163,7 @@ async fn a_store_that_was_restored(engine: Engine, plant: Plant) -> Verdict {
 
     shop.restore(&copy).await;
     recording.restored();
-    shop.start_again(Setup::faulty(plant)).await;
+    shop.start_again(Setup::faulty(fault)).await;
     let mut client = shop.carts();
     for _ in 0..4 {
         recording.add(&mut client, "restored", "jug").await;
@@ -203,11 +205,11 @@ macro_rules! stories {
 
 stories! {
     skipping_what_a_stalled_reader_missed_is_seen:
-        a_reader_that_stalls(Plant::None, Plant::SkippedLag) breaks "gap";
+        a_reader_that_stalls(FaultInjection::None, FaultInjection::SkippedLag) breaks "gap";
     keeping_silent_about_what_leaves_a_filter_is_seen:
-        a_cart_that_leaves_and_comes_back(Plant::None, Plant::LostLeaving) breaks "filter";
+        a_cart_that_leaves_and_comes_back(FaultInjection::None, FaultInjection::LostLeaving) breaks "filter";
     reading_the_position_of_a_snapshot_late_is_seen:
         a_write_amid_a_snapshot(None, Some(Arc::new(Barrier::new(2)))) breaks "gap";
     forgetting_the_mark_of_a_token_is_seen:
-        a_store_that_was_restored(Plant::None, Plant::ForgottenMark) breaks "history";
+        a_store_that_was_restored(FaultInjection::None, FaultInjection::ForgottenMark) breaks "history";
 }
