@@ -31,7 +31,7 @@ enum Command {
         #[command(flatten)]
         list: ListArgs,
         /// Words that must be found in name, e-mail address, company, phone, number or external id
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         query: String,
         /// Deleted customers too
         #[arg(long)]

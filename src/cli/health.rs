@@ -11,7 +11,7 @@ use super::{connection::Connection, failure::Failure, output};
 #[derive(Debug, Args)]
 pub struct Health {
     /// The service to ask about, as `clientela.v1.CartService`; the whole server if not given
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     service: String,
 
     #[command(flatten, next_help_heading = "Connection")]

@@ -44,7 +44,7 @@ enum Command {
 #[derive(Debug, Args)]
 struct Create {
     /// What the key is for, as `storefront production`
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
     /// What it may do; may be given more than once
     #[arg(long = "role", required = true)]

@@ -10,7 +10,7 @@ use super::{failure::Failure, output};
 #[derive(Debug, Args)]
 pub struct Limits {
     /// Only lines with this text, as in `cart` or `Customer.`
-    #[arg(default_value = "")]
+    #[arg(default_value = "", hide_default_value = true)]
     text: String,
 }
 

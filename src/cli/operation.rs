@@ -28,7 +28,7 @@ enum Command {
     /// Lists operations, newest first
     List {
         /// Only what matches, as in `state = RUNNING`; the fields are kind, state, subject and create_time
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         filter: String,
         #[command(flatten)]
         page: PageArgs,

@@ -8,11 +8,11 @@ use super::{failure::Failure, output};
 #[derive(Debug, Args)]
 pub struct ListArgs {
     /// Only what matches, as `update_time > "2026-01-01T00:00:00Z"`
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub filter: String,
 
     /// The order, as `update_time desc`; by name if not given
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     pub order_by: String,
 
     #[command(flatten)]

@@ -29,7 +29,7 @@ enum Command {
         /// The shop's id: small letters, digits and hyphens
         id: String,
         /// What people call it
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
         /// Prints the message of the contract
         #[arg(long)]

@@ -43,7 +43,7 @@ pub struct Watch {
 
     /// Only what matches, as `total >= "100.00 EUR"`. Without it the table holds carts that are open, or
     /// were a minute ago
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
 
     /// Every version of each resource; without it a fast series may be shown as its last version

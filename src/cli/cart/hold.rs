@@ -29,7 +29,7 @@ pub enum Hold {
         /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
         /// What for, as others are told
-        #[arg(long, default_value = "")]
+        #[arg(long, default_value = "", hide_default_value = true)]
         purpose: String,
         /// For how many seconds, 10 to 900
         #[arg(long, default_value_t = 120)]

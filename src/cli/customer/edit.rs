@@ -23,7 +23,7 @@ pub struct Create {
     values: Vec<FieldValue>,
 
     /// The id: small letters, digits and hyphens. Without it the server chooses one
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     id: String,
 
     #[command(flatten)]

@@ -39,7 +39,7 @@ pub struct Add {
     make_default: bool,
 
     /// Why, at most 500 characters
-    #[arg(long, default_value = "")]
+    #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 
     /// Until when they are members, as in 2026-12-31T18:00:00Z. Without it for ever
