@@ -3,6 +3,7 @@
 //! A [`Table`] has one row for each field that filters and orders may name. From it follow the filter's schema,
 //! the field's value in memory, the indexes that lead to rows, the pages of lists and the snapshots of watches.
 
+mod column;
 mod describe;
 mod examine;
 mod leads;
@@ -18,13 +19,14 @@ pub mod tombstone;
 mod watch;
 mod write;
 
+pub use column::Column;
 pub use leads::{Entries, Index, Pairs};
 pub use list::{List, PAGE_BYTES_MAX, Page, Query, list};
 pub use page::Pauses;
 pub use read::get;
 pub use row::Row;
 pub use stored::{Faults, Head, Resource, load, parse};
-pub use table::{Column, Seen, Table};
+pub use table::{Seen, Table};
 pub use watch::watch;
 pub use write::{
     change, create, delete, delete_row, existing, insert_row, locks, name_taken, update,
