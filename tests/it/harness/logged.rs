@@ -1,10 +1,10 @@
 //! What servers of this process log.
 
 use std::io::{self, Write};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
-use tracing::Level;
-use tracing::subscriber::DefaultGuard;
+use tracing::subscriber::{DefaultGuard, NoSubscriber};
+use tracing::{Dispatch, Level};
 
 /// The warnings and errors that are logged by the present thread for as long as this is kept: in a test whose
 /// runtime has no other thread, those of its servers.
@@ -16,9 +16,14 @@ pub struct Logged {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
+/// A second subscriber, which takes nothing. While there is only one, tracing asks the subscriber of the thread that
+/// meets a line first whether anybody takes it, and keeps the answer: a thread of another test says no for all.
+static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
+
 impl Logged {
     /// Begins to listen.
     pub fn here() -> Self {
+        LazyLock::force(&SECOND);
         let lines = Lines::default();
         let written = lines.clone();
         let subscriber = tracing_subscriber::fmt()
