@@ -46,13 +46,13 @@ pub struct Product {
     pub database_url: Option<String>,
     /// How much each flush is slowed down.
     pub flush_delay_millis: u64,
-    /// By what replicas tell each other of commits.
+    /// How replicas tell each other of commits.
     pub hints: Hinting,
     /// Where it listens, if that matters.
     pub address: Option<SocketAddr>,
 }
 
-/// By what replicas tell each other of commits.
+/// How replicas tell each other of commits.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Hinting {
     /// They do not.

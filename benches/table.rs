@@ -47,7 +47,7 @@ impl Row {
         }
     }
 
-    /// With what it is compared.
+    /// The yardstick that it is compared with.
     #[must_use]
     pub fn beside(mut self, name: &'static str, yardstick: Vec<f64>, ratios: Vec<f64>) -> Self {
         self.yardstick_name = name;
@@ -61,7 +61,7 @@ impl Row {
         self.target = target;
     }
 
-    /// With what a reader has to know of it.
+    /// The row with a note, for facts that a reader needs.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();

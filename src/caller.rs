@@ -28,7 +28,7 @@ pub struct Caller {
     pub shop: Arc<str>,
     /// The acting person, as the caller named it.
     pub actor: Option<Arc<str>>,
-    /// For whom the person acts.
+    /// The party that the person acts for, as the caller named it.
     pub on_behalf_of: Option<Arc<str>>,
     /// The request id and what it stands for, if the caller sent one.
     pub request: Option<RequestId>,

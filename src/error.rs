@@ -207,7 +207,7 @@ impl Error {
     }
 }
 
-/// The cause of an error, in words that hold nobody's data: the log shows them as they are, and no further cause.
+/// The cause of an error, in words without anybody's data: the log shows them as they are, and no further cause.
 ///
 /// The text of any other cause is cut down to what [`telemetry::redacted`] leaves of it.
 #[derive(Debug, thiserror::Error)]

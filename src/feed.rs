@@ -60,7 +60,7 @@ use hub::Hub;
 use kept::KeptBytes;
 use stall_detector::{Guarded, StallDetector};
 
-/// By which part of it the age of a stream differs at random, so that not all end at once.
+/// The part of its age that a stream may end earlier or later, at random, so that not all end at once.
 const AGE_SPREAD: f64 = 0.2;
 
 /// How the feed behaves; tests set shorter times.

@@ -19,7 +19,7 @@ use crate::limits::fields::{ETAG_CHARS_MAX, REQUEST_ID_CHARS_MAX};
 
 /// The longest part of a resource name.
 pub const ID_BYTES_MAX: usize = 63;
-/// The longest number that is said on the telephone.
+/// The longest number of a customer or cart.
 const NUMBER_BYTES_MAX: usize = 32;
 
 /// `[a-z0-9-]`, 1 to 63 characters: one part of a resource name.
@@ -67,7 +67,7 @@ pub fn ids<'a, const N: usize>(pattern: &str, text: &'a str) -> Option<[&'a str;
     (found == N).then_some(ids)
 }
 
-/// What is said on the telephone: `[A-Za-z0-9-]`, 1 to 32 characters.
+/// The number of a customer or cart: `[A-Za-z0-9-]`, 1 to 32 characters.
 pub fn is_number(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NUMBER_BYTES_MAX

@@ -60,7 +60,7 @@ pub const WRITES_PER_KEY_MAX: usize = 128;
 pub const WRITES_MAX: usize = 512;
 /// Bytes that a write reserves for its answer. They count among the unreceived bytes of its key.
 pub const WRITE_ANSWER_ROOM: usize = CART_BYTES_MAX;
-/// From which size on a request counts among the bytes of its connection and its key.
+/// The size from which on a request counts among the bytes of its connection and its key.
 pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;
 /// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
 /// connection has room for it.

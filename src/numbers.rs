@@ -1,4 +1,4 @@
-//! Numbers that are said on the telephone: per shop and sequence, handed out in blocks.
+//! Human-readable numbers of customers and carts: per shop and sequence, handed out in blocks.
 //!
 //! A block is taken by a write of its own, so that creations never meet on the sequence's row; what
 //! is left of it when the process ends is lost. Numbers grow, have gaps, and are never given twice.

@@ -15,7 +15,7 @@ use crate::watchers::{Commits, Watched, Watchers};
 /// What is made before anything counts.
 const WARM_UP_SECONDS: f64 = 0.5;
 const SECONDS: f64 = 1.5;
-/// For what is under way at the end.
+/// The time for changes that are under way at the end.
 const REST: Duration = Duration::from_millis(200);
 
 /// What was measured at a rate.
@@ -31,7 +31,7 @@ pub struct Delays {
     pub rate: f64,
 }
 
-/// Those who are told of a source's changes.
+/// The watchers of a source's changes.
 pub struct Audience {
     watchers: Watchers,
     commits: Commits,

@@ -10,7 +10,7 @@ use crate::shop::{self, Clients, LINES};
 use crate::table::{Row, Target};
 use crate::watchers::STREAMS_A_CONNECTION;
 
-/// Deliveries while carts are changed as fast as `watchers` are told of it.
+/// Deliveries while carts are changed as fast as `watchers` take the changes.
 struct FullSpeed {
     figure: &'static str,
     watchers: usize,

@@ -97,7 +97,7 @@ impl Source {
         Watchers::open(&self.child, &self.keys, watched, None).await
     }
 
-    /// Changes carts as fast as `watchers` are told of it, and counts what they are told a second.
+    /// Changes carts as fast as `watchers` take the changes, and counts these a second.
     pub async fn saturate(&self, watchers: &Watchers, writers: Writers) -> f64 {
         const WARM_UP: Duration = Duration::from_millis(400);
         const SECONDS: f64 = 1.5;

@@ -34,7 +34,7 @@ pub struct Cart {
     /// Grows by one with every change.
     #[serde(skip)]
     pub version: i64,
-    /// What is said on the telephone.
+    /// Human-readable number, for example for support calls.
     pub number: String,
     /// Whose it is.
     pub owner: Owner,

@@ -125,7 +125,7 @@ fn raise_open_files(connections: u32) {
 #[cfg(unix)]
 const OTHER_FILES: u64 = 256;
 
-/// By what replicas tell each other of changes.
+/// How replicas tell each other of changes.
 fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
     let urls: Vec<&String> = args.nats_url.iter().filter(|url| !url.is_empty()).collect();
     if urls.is_empty() {

@@ -160,7 +160,7 @@ struct Creation {
     now: i64,
 }
 
-/// For what an address is to be the default.
+/// The uses for which an address is to be the default.
 #[derive(Debug, Clone, Copy)]
 struct Defaults {
     billing: bool,

@@ -28,7 +28,7 @@ pub(super) struct Derived {
 }
 
 impl Derived {
-    /// From what is known: the last visit, and the shop's time zone.
+    /// Derives from known values: the last visit, and the shop's time zone.
     pub(super) fn of(last_visit_time: Option<i64>, zone: TimeZone) -> Self {
         Self {
             last_visit_time,
@@ -37,7 +37,7 @@ impl Derived {
         }
     }
 
-    /// From what was read of the customer of this id.
+    /// Derives from the rows that were read of the customer of this id.
     pub(super) fn new(row: DerivedRow, id: &str) -> Result<Self> {
         let zone = match row.shop_doc {
             Some(doc) => {

@@ -133,7 +133,7 @@ pub struct Customer {
     /// Grows by one with each change.
     #[serde(skip)]
     pub version: i64,
-    /// What is said on the telephone.
+    /// Human-readable number, for example for support calls.
     pub number: String,
     /// System to id.
     pub external_ids: BTreeMap<String, String>,

@@ -30,7 +30,7 @@ pub enum FaultInjection {
 }
 
 impl FaultInjection {
-    /// In which order the log is read.
+    /// The order in which the log is read.
     pub(super) const fn order(&self) -> LogOrder {
         match self {
             Self::OrderOfNumbers => LogOrder::Numbers,

@@ -1,9 +1,9 @@
-//! In which order the change log is read, and how far: the one thing on which it depends that a stream
+//! The order in which the change log is read, and how far: the one thing on which it depends that a stream
 //! misses nothing.
 
 use crate::store::{Engine, dialect};
 
-/// In which order the change log is read.
+/// The order in which the change log is read.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum LogOrder {
     /// By transaction and number, up to the horizon below which no transaction is open. A change that

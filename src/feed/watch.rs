@@ -4,7 +4,7 @@
 //! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
 //! no queue of its own: it is asked for a message when the connection has room for one.
 //!
-//! Invariant: whatever a stream waits for, it heeds the time, its end and its caller's.
+//! Invariant: whatever a stream waits for, it also waits for its deadline, its end and the end of its caller.
 
 mod classify;
 mod interrupts;

@@ -18,7 +18,7 @@ use crate::proto::server::group_service_server::GroupService;
 use crate::resource;
 use crate::store::{Store, Tx};
 
-/// In which answers of DeleteGroup name the operation that goes on.
+/// The metadata in which answers of DeleteGroup name the operation that goes on.
 const OPERATION: &str = "clientela-operation";
 
 /// The members of groups. A membership is also a field of its customer, so the area of the customers provides

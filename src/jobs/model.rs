@@ -227,7 +227,7 @@ pub struct Job {
     pub key_id: String,
     /// The person who caused it.
     pub actor: Option<String>,
-    /// On whose behalf.
+    /// The party that the person acted for.
     pub on_behalf_of: Option<String>,
     /// The transaction that claimed it: writers that began before it may still be under way.
     pub(super) xid: i64,

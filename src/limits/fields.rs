@@ -39,7 +39,7 @@ pub enum Rule {
     NameOrId(&'static str),
     /// `customers/{id}` or an e-mail address in any spelling.
     Member,
-    /// What is said on the telephone: `[A-Za-z0-9-]`, 1 to 32 characters.
+    /// The number of a customer or cart: `[A-Za-z0-9-]`, 1 to 32 characters.
     Number,
     /// An e-mail address of at most 254 characters.
     Email,

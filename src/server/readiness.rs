@@ -20,7 +20,7 @@ const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Keeps each service's health up to date until `stop`; then none serves any more.
 pub async fn watch_readiness(health: Health, store: Store, stop: CancellationToken) {
-    // Nobody is told of an unknown service before the first look.
+    // Watchers hear nothing of an unknown service before the first look.
     health.set(ServingStatus::NotServing).await;
     let mut known = false;
     let mut clock = ClockWatch::default();

@@ -114,7 +114,7 @@ pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String
 
 const SET_INDEXED_BY: &str = "UPDATE shops SET customers_index = $2 WHERE id = $1";
 
-/// Notes by which version a shop's customers are indexed.
+/// Notes the version of the index of a shop's customers.
 pub async fn set_indexed_by(tx: &mut Tx, id: &str, version: &str) -> Result<()> {
     on_write!(tx, |e| sqlx::query(SET_INDEXED_BY)
         .bind(id)

@@ -129,7 +129,7 @@ pub struct StoreConfig {
     /// How old a connection to PostgreSQL becomes, give or take a fifth: an address may come to lead to
     /// another server, and only new connections follow it.
     pub connection_age: Duration,
-    /// By what replicas on one PostgreSQL tell each other of their commits.
+    /// How replicas on one PostgreSQL tell each other of their commits.
     pub hints: Hints,
     /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
     pub commit_delay: Option<Duration>,

@@ -86,7 +86,7 @@ impl Statement {
         }
     }
 
-    /// For which engine.
+    /// The engine that it is written for.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine

@@ -37,7 +37,7 @@ class Call:
     bad: bool = False
 
     def service(self) -> str:
-        """Of which service it is."""
+        """Returns its service."""
         return {"CreateCustomer": "customers", "CreateGroup": "groups"}.get(self.rpc, "carts")
 
 

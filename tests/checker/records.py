@@ -107,7 +107,7 @@ class Watcher(NamedTuple):
     reset: bool = False
     # `carts`, `customers` or `groups`.
     resource: str = "carts"
-    # Of which carts it is: in this state, if any; of so many pieces at least; in this slot, if any …
+    # The carts that it is of: in this state, if any; of so many pieces at least; in this slot, if any …
     state: str = ""
     pieces: int = 0
     slot: str = ""

@@ -31,7 +31,7 @@ def history_of(recording: Recording) -> dict[str, Versions]:
 
 
 def check_selections(recording: Recording) -> Iterator[Violation]:
-    """Every watch of some carts is told of what enters and leaves, and of nothing else."""
+    """Checks that a watch of some carts tells what enters and leaves, and nothing else."""
     history = history_of(recording)
     for watch, (rules, *records) in recording.since_restored().items():
         assert isinstance(rules, Watcher)

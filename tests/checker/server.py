@@ -21,7 +21,7 @@ from client import ROOT
 # Below the ports that the system hands out to outgoing connections: while the server is dead, a
 # client that is trying to connect could otherwise be given the port and meet itself.
 PORTS = range(20_000, 32_000)
-# In which time a program must be up.
+# How long a program may take to start.
 PATIENCE = 60.0
 
 

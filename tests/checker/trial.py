@@ -19,7 +19,7 @@ from records import Message, Return, Tail, now
 from server import Failed, with_parent
 
 HERE = Path(__file__).resolve().parent
-# In which time the clients must be done in the end.
+# How long the clients may take to finish in the end.
 PATIENCE = 60.0
 
 

@@ -37,7 +37,7 @@ export async function order(trial) {
           const place = await rowBox(it, 1 + (click % 5));
           await it.page.mouse.move(place.x, place.y);
           const aimed = await cartAt(it, place);
-          // The person looks at the row; meanwhile the list is told of others.
+          // The person looks at the row; meanwhile the list hears of others.
           await changes.seen(it, 4);
           await it.page.mouse.click(place.x, place.y);
           await it.page.locator(".detail.open").waitFor();

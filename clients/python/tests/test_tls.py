@@ -106,13 +106,13 @@ class Proxy:
             self.heard.append({b"PRI": "plaintext", b"\x16\x03\x01": "tls"}.get(first := lines.read(3), repr(first)))
 
     def end(self) -> list[str]:
-        """To which host it was led, and how that was spoken to."""
+        """The host that it connected to, and the way in which it did."""
         self._thread.join(PATIENCE)
         return self.heard
 
 
 def first_words(address: str, **options: Any) -> list[str]:
-    """To which host a call is led, and how that is spoken to."""
+    """Returns the host that a call connects to, and the way in which it does."""
     with Proxy() as proxy, clientela.connect(address, "clt_k", **options) as client:
 
         def call() -> None:

@@ -9,7 +9,7 @@ import {
 
 const SERVICES = { AdminService, CartService, CustomerService, GroupService, OperationService };
 const FIELDS = { AdminService: "admin", CartService: "carts", CustomerService: "customers", GroupService: "groups", OperationService: "operations" };
-/** In which time what is awaited must be there, in milliseconds. */
+/** How long a step waits for its expectation, in milliseconds. */
 const PATIENCE = 50_000;
 
 /**

@@ -22,9 +22,9 @@ pub struct Call {
     pub method: &'static Method,
     /// When it began.
     pub started: Instant,
-    /// By which key, once that is known.
+    /// The key of the caller, once it is known.
     pub key: Option<Arc<Key>>,
-    /// By what it is found in the log.
+    /// The id of the caller's shop, as the log has it.
     pub id: CallId,
 }
 

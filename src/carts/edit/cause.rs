@@ -1,4 +1,4 @@
-//! What happened to a cart, as the feed is told of it.
+//! The causes of a change of a cart, as the feed tells them.
 
 use crate::{carts::model::Line, proto::pb::cart_cause::Kind};
 

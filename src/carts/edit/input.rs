@@ -52,8 +52,8 @@ pub struct ProductPrice {
 pub struct OverrideInput {
     /// The price of one piece.
     pub amount: i64,
-    /// In which currency.
+    /// The currency of the amount.
     pub currency: String,
-    /// Why.
+    /// The reason that staff gave.
     pub reason: String,
 }

@@ -12,7 +12,7 @@ use super::{
     next,
 };
 
-/// What is told of the figures.
+/// The figures as the command shows them.
 #[derive(Debug)]
 pub enum Told {
     /// They are these now.

@@ -27,7 +27,7 @@ impl Service {
         request: pb::VerifyPasswordRequest,
     ) -> Result<pb::VerifyPasswordResponse> {
         let password = Zeroizing::new(request.password);
-        // An address that is none, or nobody's, costs the same statement and the same hash.
+        // An address that is invalid, or that no customer has, costs the same statement and the same hash.
         let claim = format::email_claim(&request.email).unwrap_or_default();
         let shop = Arc::clone(&caller.shop);
         let account = self

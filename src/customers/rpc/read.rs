@@ -230,7 +230,7 @@ impl Wanted {
         let mut violations = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             match &key.key {
-                // What is no address is nobody's.
+                // An invalid address has no customer.
                 Some(customer_key::Key::Email(email)) => {
                     wanted.claims.extend(format::email_claim(email));
                 }

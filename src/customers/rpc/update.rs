@@ -41,7 +41,7 @@ struct Update {
     now: i64,
 }
 
-/// By what the customer is named.
+/// How the request names the customer.
 #[derive(Clone)]
 enum Target {
     Id(String),

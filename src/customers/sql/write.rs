@@ -173,7 +173,7 @@ const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids
 const RELEASE_EXTERNAL_ID: &str = "DELETE FROM customer_external_ids
     WHERE shop_id = $1 AND system = $2 AND external_id = $3 AND customer_id = $4";
 
-/// Notes whose an external id is, or that it is nobody's any more.
+/// Notes the customer of an external id, or that the id is free again.
 pub(in crate::customers) async fn set_external_id(
     tx: &mut Tx,
     shop: &str,

@@ -155,7 +155,7 @@ pub struct LogRow<'c> {
     pub id: String,
     /// The version that the change makes.
     pub version: i64,
-    /// By which a restored copy is told from its original.
+    /// Distinguishes a restored copy from its original.
     pub mark: i64,
     /// Whether the resource is gone.
     pub deleted: bool,

@@ -52,7 +52,7 @@ impl Members {
     }
 
     /// Takes out what does not have the topic of the stream. Whether its reader has been sent it, or may
-    /// have been before the resume. Whose else it was is nobody's business here.
+    /// have been before the resume. Its other owners do not matter here.
     fn remove_from_topic(&mut self, entry: &Entry, topic: &str) -> bool {
         let resumed = self.unmatched.is_some();
         let left = entry.left_topic.as_deref() == Some(topic);

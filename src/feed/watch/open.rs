@@ -24,15 +24,15 @@ use crate::proto::pb::{self, snapshot_begin::Cause};
 
 /// What a watch is asked for.
 pub struct WatchRequest {
-    /// Who asks.
+    /// The caller, whose key and deadline end the stream.
     pub caller: Arc<Caller>,
-    /// Of what kind.
+    /// The kind of resource.
     pub resource: &'static dyn Resource,
-    /// Of which resources.
+    /// Which resources of the shop.
     pub scope: Scope,
-    /// Which of them.
+    /// The filter that they have to match.
     pub filter: Option<Filter>,
-    /// How.
+    /// The options of the contract.
     pub options: Option<pb::WatchOptions>,
 }
 

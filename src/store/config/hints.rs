@@ -1,4 +1,4 @@
-//! By what replicas tell each other of their commits: the settings.
+//! The settings of hints, with which replicas tell each other of their commits.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -7,7 +7,7 @@ use async_nats::ServerAddr;
 
 use crate::store::open::OpenError;
 
-/// By what replicas tell each other of their commits.
+/// How replicas tell each other of their commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hints {
     /// They do not; each looks by itself.

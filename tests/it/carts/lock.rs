@@ -175,7 +175,7 @@ async fn who_does_not_hold_a_cart_changes_nothing_in_it(shop: Shop) {
     assert_eq!(shop.get(named(name)).await, held);
 }
 
-/// What everybody may call is told of a cart that another holds.
+/// How calls that everybody may make are refused for a cart that another holds.
 async fn refusals(mut client: Client, name: &str, line: &str) -> Vec<Status> {
     let target = || named(name);
     let cart = Some(Cart {

@@ -44,7 +44,7 @@ fn refusal<T>(answer: Result<Response<T>, Status>) -> Status {
     }
 }
 
-/// What every call that changes a cart is told of this one, but for RecoverCart; `other` is an open cart.
+/// How every call that changes a cart is refused for this one, but for RecoverCart; `other` is an open cart.
 async fn refusals(shop: &Shop, cart: &Cart, other: &Cart) -> Vec<(&'static str, Status)> {
     let mut carts = shop.carts();
     let target = || named(&cart.name);

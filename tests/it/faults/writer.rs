@@ -28,7 +28,7 @@ pub struct Writer {
 pub struct Written {
     /// How many lines were acknowledged.
     pub lines: usize,
-    /// With which codes and reasons it was asked to come back.
+    /// The codes and reasons with which it was asked to come back.
     pub refusals: BTreeSet<(String, String)>,
 }
 

@@ -63,7 +63,7 @@ fn call(name: &str, request_id: &str) -> pb::UpdateCustomerRequest {
     }
 }
 
-/// All that a storefront is told of the customer by its calls, `request_id` being that of an earlier one.
+/// All that a storefront learns of the customer by its calls, `request_id` being that of an earlier one.
 async fn told(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec<pb::Customer> {
     let by_name = get(client, &ada.name).await;
     let names = vec![ada.name.clone()];

@@ -26,7 +26,7 @@ pub enum Kind {
     SavedFilter,
 }
 
-/// By what it is watched.
+/// How it is watched.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
     /// WatchCart with a name.

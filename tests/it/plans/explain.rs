@@ -208,7 +208,7 @@ fn is_sqlite_fault(statement: &str, step: &(i64, String), steps: &[(i64, String)
     if !GROWING.contains(&table(statement, name)) {
         return false;
     }
-    // Of what only has to exist, one row is read.
+    // One row is read of a table in which something only has to exist.
     if words.get(2) == Some(&"EXISTS") {
         return false;
     }

@@ -1,4 +1,4 @@
-//! G9, G10, G11, G12: whatever a stream waits for, it says that it lives, and heeds its end.
+//! G9, G10, G11, G12: whatever a stream waits for, it says that it lives, and ends when it has to.
 //!
 //! The clock stands still until the test moves it, so that what comes has come in time: one and a half
 //! intervals go by at once, and no more does before the stream has spoken.

@@ -147,7 +147,7 @@ impl Fake {
         self.state.lock().unwrap().listed.clone()
     }
 
-    /// With which tokens watches came.
+    /// The tokens of the watches that came.
     pub fn tokens(&self) -> Vec<String> {
         self.state.lock().unwrap().tokens.clone()
     }

@@ -116,7 +116,7 @@ async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop)
         })
         .await;
     let ben = || "staff/ben".to_owned();
-    // Whether the write or the look found it: before the write, once, and nobody's doing.
+    // Whether the write or the look found it: before the write, once, and without an actor.
     assert_eq!(
         told(&watch, &cart.name),
         [

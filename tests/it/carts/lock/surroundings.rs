@@ -61,7 +61,7 @@ async fn work_of_the_service_goes_on_in_a_held_cart(shop: Shop) {
     let repriced = shop.get(named(&cart.name)).await;
     assert_eq!(repriced.lock, held.lock);
     assert_eq!(watch.changes[0].causes[0].kind(), Kind::Repriced);
-    // The work of the service is nobody's activity, whoever made it necessary.
+    // The work of the service is no activity of a shopper, whoever made it necessary.
     assert_eq!(repriced.activity_time, held.activity_time);
     assert_ne!(repriced.update_time, held.update_time);
 }

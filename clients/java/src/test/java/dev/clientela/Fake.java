@@ -58,7 +58,7 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
 
     private static final Context.Key<Metadata> HEADERS = Context.key("headers");
 
-    /** With which tokens watches came. */
+    /** The tokens of the watches that came. */
     final BlockingQueue<String> tokens = new LinkedBlockingQueue<>();
     final BlockingQueue<CreateCartRequest> creations = new LinkedBlockingQueue<>();
     final BlockingQueue<Metadata> headers = new LinkedBlockingQueue<>();
