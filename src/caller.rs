@@ -91,11 +91,7 @@ impl Caller {
     /// A person who is called as a key is not taken for it.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
-        match self.actor.as_deref() {
-            Some(actor) if actor.starts_with("apiKeys/") => format!("actor {actor}").into(),
-            Some(actor) => actor.into(),
-            None => format!("apiKeys/{}", self.key_id).into(),
-        }
+        identity(&self.key_id, self.actor.as_deref())
     }
 
     /// Whether the caller belongs to an audience: the [`identity`](Self::identity) of its only member, or empty if
@@ -133,5 +129,15 @@ impl Caller {
             .extensions()
             .get()
             .expect("every route of an area lies behind the access layer")
+    }
+}
+
+/// The [`Caller::identity`] of a caller with this key who names this person, or none.
+#[must_use]
+pub fn identity<'a>(key_id: &str, actor: Option<&'a str>) -> Cow<'a, str> {
+    match actor {
+        Some(actor) if actor.starts_with("apiKeys/") => format!("actor {actor}").into(),
+        Some(actor) => actor.into(),
+        None => format!("apiKeys/{key_id}").into(),
     }
 }

@@ -39,8 +39,8 @@ pub use fault_injection::FaultInjection;
 pub use frame::Frame;
 pub use log::{
     Change, Kind, LogRow, MAX_CAUSES, Replay, WithAppend, answer, answer_part, answered,
-    answered_part, append, append_row, check_etag, etag, locks, remember, replay, replayed,
-    request_id_reused,
+    answered_part, append, append_row, check_etag, etag, is_repeated_by_its_caller, locks,
+    remember, replay, replayed, request_id_reused,
 };
 pub use order::LogOrder;
 pub use progress::Progress;

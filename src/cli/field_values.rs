@@ -69,8 +69,9 @@ where
     draft.transcode_from(message).map_err(internal)?;
     let mut paths: Vec<String> = Vec::new();
     for FieldValue { path, value } in values {
-        check_settable::<M>(path)
-            .and_then(|()| set_at(&mut draft, path, value))
+        // Without the value, which may be a password.
+        check_settable::<M>(path).map_err(|why| Failure::usage(format!("{path}: {why}")))?;
+        set_at(&mut draft, path, value)
             .map_err(|why| Failure::usage(format!("{path}={value}: {why}")))?;
         let field = path.split('.').next().unwrap_or(path).to_owned();
         if !paths.contains(&field) {

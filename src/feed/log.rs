@@ -9,8 +9,8 @@ mod requests;
 
 pub use append::{LogRow, WithAppend, append, append_row};
 pub use requests::{
-    Replay, answer, answer_part, answered, answered_part, locks, remember, replay, replayed,
-    request_id_reused,
+    Replay, answer, answer_part, answered, answered_part, is_repeated_by_its_caller, locks,
+    remember, replay, replayed, request_id_reused,
 };
 
 use bytes::Bytes;

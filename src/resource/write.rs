@@ -256,6 +256,7 @@ pub async fn delete_row<R: Resource>(
     now: i64,
 ) -> Result<bool> {
     if feed::replay(tx, caller).await?.is_some() {
+        require_own_request::<R>(tx, caller).await?;
         return Ok(false);
     }
     let before = seen::<R>(tx, caller, id).await?;
@@ -302,10 +303,18 @@ async fn answer_again<R: Resource>(
     caller: &Caller,
     replay: &Replay,
 ) -> Result<R::Message> {
+    require_own_request::<R>(conn, caller).await?;
     match replay.answer()? {
-        // Somebody else used the request id for an equal request.
-        Some(answer) if !R::table().owned.shows(caller, &answer) => Err(feed::request_id_reused()),
         Some(answer) => Ok(answer),
         None => Ok(seen::<R>(conn, caller, &replay.id).await?.message()),
     }
+}
+
+/// Where resources have owners, refuses a request id that somebody else used for an equal request: its answer may
+/// show a resource that this caller does not see.
+async fn require_own_request<R: Resource>(conn: &mut Conn, caller: &Caller) -> Result<()> {
+    if R::table().owned.is_some() && !feed::is_repeated_by_its_caller(conn, caller).await? {
+        return Err(feed::request_id_reused());
+    }
+    Ok(())
 }

@@ -351,6 +351,68 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
+    async fn a_change_that_hides_a_filter_from_its_caller_is_answered_again(shop: Shop) {
+        let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
+        create(&mut anna, "all", sent("Ours", true)).await.unwrap();
+        let hide = pb::UpdateSavedFilterRequest {
+            saved_filter: Some(pb::SavedFilter {
+                name: "savedFilters/all".into(),
+                shared: false,
+                ..Default::default()
+            }),
+            update_mask: Some(FieldMask { paths: vec!["shared".into()] }),
+            request_id: "hide".into(),
+            ..Default::default()
+        };
+        let hidden = bert.update_saved_filter(hide.clone()).await.unwrap().into_inner();
+
+        let again = bert.update_saved_filter(hide.clone()).await.unwrap().into_inner();
+        let refused = anna.update_saved_filter(hide).await.unwrap_err();
+
+        assert_eq!(again, hidden);
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
+    }
+
+    async fn a_deletion_is_only_repeated_by_its_caller(shop: Shop) {
+        let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
+        create(&mut anna, "own", sent("Mine", false)).await.unwrap();
+        let request = pb::DeleteSavedFilterRequest {
+            name: "savedFilters/own".into(),
+            request_id: "delete".into(),
+            ..Default::default()
+        };
+        anna.delete_saved_filter(request.clone()).await.unwrap();
+
+        anna.delete_saved_filter(request.clone()).await.unwrap();
+        let refused = bert.delete_saved_filter(request).await.unwrap_err();
+
+        assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
+    }
+
+    async fn a_watch_without_a_snapshot_tells_what_goes(shop: Shop) {
+        let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
+        for (id, shared) in [("hidden", true), ("deleted", true), ("own", false)] {
+            create(&mut anna, id, sent("Anna's", shared)).await.unwrap();
+        }
+        let options = Some(pb::WatchOptions {
+            skip_snapshot: true,
+            delivery_mode: pb::DeliveryMode::Every.into(),
+            ..Default::default()
+        });
+        let request = pb::WatchSavedFiltersRequest { options, ..Default::default() };
+        let stream = bert.watch_saved_filters(request).await.unwrap().into_inner();
+        let mut watch = Watch(stream, String::new());
+
+        delete(&mut anna, "savedFilters/own").await.unwrap();
+        share(&mut anna, "hidden", false).await;
+        delete(&mut anna, "savedFilters/deleted").await.unwrap();
+        create(&mut anna, "end", sent("the end", true)).await.unwrap();
+
+        let (left, deleted, upserted) = (ChangeKind::LeftFilter, ChangeKind::Deleted, ChangeKind::Upserted);
+        let expected = [("hidden", left), ("deleted", deleted), ("end", upserted)];
+        assert_eq!(watch.told("end").await, changes(&expected));
+    }
+
     /// What is saved is refused as the list refuses it, word for word.
     async fn a_filter_is_held_against_its_list_when_it_is_written(shop: Shop) {
         let mut client = shop.saved_filters();

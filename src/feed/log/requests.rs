@@ -6,7 +6,7 @@ use prost::Message;
 use tonic::Code;
 
 use super::{Change, Kind, Payload, append};
-use crate::caller::{Caller, RequestId};
+use crate::caller::{Caller, RequestId, identity};
 use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::{Conn, LockKey, Locks, Tx};
@@ -112,6 +112,28 @@ pub fn replayed(
         deleted,
         body,
     })
+}
+
+const REQUESTER: &str = "SELECT key_id, actor
+    FROM change_log WHERE shop_id = $1 AND request_id = $2 AND commit_time > $3";
+
+/// Whether the caller itself made the earlier call with its request id. Equal requests have one id whoever sends them,
+/// but the answer may show something that only the first caller may see.
+///
+/// # Errors
+/// The database's.
+pub async fn is_repeated_by_its_caller(conn: &mut Conn, caller: &Caller) -> Result<bool> {
+    let Some(request) = &caller.request else {
+        return Ok(false);
+    };
+    let requester: Option<(String, Option<String>)> = on!(conn, |e| sqlx::query_as(REQUESTER)
+        .bind(&*caller.shop)
+        .bind(&*request.id)
+        .bind(caller.remembered_since())
+        .fetch_optional(e)
+        .await)?;
+    Ok(requester
+        .is_some_and(|(key_id, actor)| identity(&key_id, actor.as_deref()) == caller.identity()))
 }
 
 fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {

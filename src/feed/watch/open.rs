@@ -121,6 +121,8 @@ impl Watch {
             Phase::Resume(progress) => Some(*progress),
             _ => None,
         };
+        // The reader may know owned resources from elsewhere: the log says which audience each leaves.
+        let knows_others = resource.is_owned() && matches!(phase, Phase::CatchUp);
         let progress = resumed.unwrap_or_else(|| Progress::at(floor));
         let members = filter.is_some() || matches!(scope, Scope::Topic(_));
         let outbox = Outbox::new(
@@ -154,7 +156,7 @@ impl Watch {
             seen: progress.seen,
             progress_token: None,
             overlap: None,
-            members: members.then(|| Members::new(resumed.is_some())),
+            members: members.then(|| Members::new(resumed.is_some() || knows_others)),
             timed: Timed::default(),
             ready: VecDeque::new(),
             sent: resumed,

@@ -70,6 +70,7 @@ on_both_engines! {
         assert!(short.contains("password"), "{short}");
         assert!(output.status.success());
         assert!(shown.contains("--password-stdin"), "{shown}");
+        assert!(!shown.contains("a long secret"), "{shown}");
     }
 
     async fn what_is_only_checked_is_not_there(server: Server) {
