@@ -87,7 +87,8 @@ impl Caller {
         self.roles.has(pb::Role::Operator)
     }
 
-    /// Whose the resources of this caller are: the acting person, or, where none is named, the key as `apiKeys/{id}`.
+    /// The owner of the resources that this caller makes: the acting person, or the key as `apiKeys/{id}` if no person
+    /// is named.
     /// A person who is called as a key is not taken for it.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
@@ -112,7 +113,7 @@ impl Caller {
         self.key_ended.cancelled().await;
     }
 
-    /// Who calls and what is asked.
+    /// The caller of a request, and the message of the request.
     ///
     /// # Panics
     /// As [`of`](Self::of).

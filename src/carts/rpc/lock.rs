@@ -119,18 +119,17 @@ impl Taking {
         let end = begin.saturating_add(self.lease);
         work.cart.lock_expire_time = Some(end);
         work.settle()?;
-        let answer = if work.is_idle() {
-            sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
-            work.leave(tx, caller, now, work.shown(now)).await?
-        } else {
-            work.save(tx, caller, now).await?;
-            work.shown(now)
-        };
+        if !work.is_idle() {
+            return Ok(End::Save);
+        }
+        sql::renew(tx, &caller.shop, &work.cart.id, end).await?;
+        let answer = work.leave(tx, caller, now, work.shown(now)).await?;
         Ok(End::Done(Box::new(answer)))
     }
 }
 
-/// The answer with the end of the lease as it was then: the log, which answers a repeated request, has none.
+/// The answer with the end of the lease that the call began: the version and the log, from which a repeated request
+/// is answered, have none.
 fn as_first_answered(mut answer: pb::Cart, lease: i64) -> pb::Cart {
     let begin = answer.update_time.as_ref().map(micros);
     if let (Some(lock), Some(begin)) = (&mut answer.lock, begin)
@@ -155,7 +154,7 @@ impl Step for Renewal {
 impl Renewal {
     async fn renew(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<End> {
         let At { caller, now, .. } = at;
-        // A lease that ran out is no hold; that it ended is told by who writes next.
+        // An expired lease is no hold. The next write tells that it ended.
         work.admit(caller, now, Act::Lock)?;
         if work.cart.lock.is_none() {
             let text = "nobody holds the cart";

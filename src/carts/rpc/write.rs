@@ -36,7 +36,8 @@ pub(super) struct Write {
     step: Arc<dyn Step>,
 }
 
-/// What a write does to its cart, in its transaction; it runs again whenever the transaction does.
+/// The part of a write that differs from call to call: it changes the cart in the write's transaction, and runs again
+/// whenever the transaction does.
 pub(super) trait Step: Send + Sync + 'static {
     /// Looks for an answer that holds whether the cart is there or not.
     fn answer<'t>(
