@@ -402,6 +402,9 @@ on_both_engines! {
         let request = pb::WatchSavedFiltersRequest { options, ..Default::default() };
         let stream = bert.watch_saved_filters(request).await.unwrap().into_inner();
         let mut watch = Watch(stream, String::new());
+        // The stream may begin with changes that were made just before it was opened.
+        create(&mut anna, "begin", sent("the begin", true)).await.unwrap();
+        watch.told("begin").await;
 
         delete(&mut anna, "savedFilters/own").await.unwrap();
         share(&mut anna, "hidden", false).await;

@@ -102,7 +102,8 @@ fn a_refusal_says_what_to_write() {
         ("groups.x=trade", "has no parts"),
     ] {
         let refused = refused(&[argument]);
-        assert!(refused.starts_with(argument), "{refused}");
+        let field = argument.split('=').next().unwrap();
+        assert!(refused.starts_with(field), "{refused}");
         assert!(refused.contains(expected), "{argument}: {refused}");
     }
     assert!(
