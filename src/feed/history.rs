@@ -185,23 +185,21 @@ pub async fn page(
 }
 
 /// What was changed by transactions that have committed and are not below the horizon yet: ids of the
-/// resources of one shop and kind. None on SQLite.
+/// resources of one shop and kind, each with its last version. None on SQLite.
 ///
 /// # Errors
 /// The database's.
-pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<String>> {
+pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<(String, i64)>> {
     let horizon = dialect::horizon(conn.engine());
     let sql = format!(
-        "SELECT DISTINCT resource_id FROM change_log
-         WHERE xid >= {horizon} AND shop_id = $1 AND kind = $2"
+        "SELECT resource_id, MAX(version) FROM change_log
+         WHERE xid >= {horizon} AND shop_id = $1 AND kind = $2 GROUP BY resource_id"
     );
-    Ok(on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(
-        sql.as_str()
-    ))
-    .bind(shop)
-    .bind(kind.number())
-    .fetch_all(e)
-    .await)?)
+    Ok(on!(conn, |e| sqlx::query_as(AssertSqlSafe(sql.as_str()))
+        .bind(shop)
+        .bind(kind.number())
+        .fetch_all(e)
+        .await)?)
 }
 
 /// The furthest change of a shop that has committed and is not below the horizon yet: what is read in the

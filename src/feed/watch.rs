@@ -14,6 +14,7 @@ mod open;
 mod options;
 mod outbox;
 mod outgoing;
+mod overlap;
 mod paced;
 mod reading;
 mod snapshot;
@@ -46,8 +47,9 @@ pub use open::{WatchRequest, open};
 use options::Options;
 pub use options::heartbeat;
 use outbox::Outbox;
+use overlap::Overlap;
 use reading::{Read, Reading};
-use snapshot::{Overlap, Snapshot};
+use snapshot::Snapshot;
 use timed::Timed;
 
 /// The messages of a watch.

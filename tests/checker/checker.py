@@ -55,8 +55,8 @@ def check(recording: Recording) -> list[Violation]:
         *check_others(recording, requests),
         *check_real_time(recording, requests),
         *check_content(recording),
-        *check_watches(recording),
-        *check_selections(recording),
+        *check_watches(recording, requests),
+        *check_selections(recording, requests),
         *check_snapshots(recording, requests),
     ]
 

@@ -9,9 +9,10 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 from typing import NamedTuple
 
-from records import Cart, Invoke, Recording, Return, Violation
+from records import Cart, Change, Invoke, Recording, Return, Violation
 
 # Refusals that any write may meet: nothing was done, come back later.
 NOT_NOW = {"ABORTED", "RESOURCE_EXHAUSTED"}
@@ -84,6 +85,38 @@ def requests_of(recording: Recording) -> dict[str, Request]:
     for request in requests.values():
         request.settle()
     return requests
+
+
+class Sent(NamedTuple):
+    """When the writes of carts were first sent."""
+
+    # Of the versions that were answered.
+    versions: dict[tuple[str, int], float]
+    # Of deletions, by the name of the cart. Their answers have no version.
+    deletions: dict[str, float]
+
+    def time_of(self, change: Change) -> float:
+        """Before which time a change cannot have been made; infinity if that is not known."""
+        if change.kind == "deleted":
+            return self.deletions.get(change.name, inf)
+        return self.versions.get((change.name, change.version), inf)
+
+
+def sent_times(requests: dict[str, Request]) -> Sent:
+    """When the writes of carts were first sent."""
+    versions: dict[tuple[str, int], float] = {}
+    names: dict[str, str] = {}
+    deletions: dict[str, float] = {}
+    for request in requests.values():
+        for answer in request.answers[:1]:
+            if answer.version:
+                versions[answer.name, answer.version] = request.invoke.time
+                names[request.invoke.basket] = answer.name
+    for request in requests.values():
+        if ["delete"] in request.invoke.effects and not request.invoke.bad:
+            if name := names.get(request.invoke.basket):
+                deletions[name] = min(request.invoke.time, deletions.get(name, inf))
+    return Sent(versions, deletions)
 
 
 def check_answers(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:

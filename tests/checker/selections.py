@@ -8,7 +8,9 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
+from math import inf
 
+from ledger import Request, Sent, sent_times
 from records import Change, Message, Recording, Violation, Watcher
 
 # The versions of a cart, as far as they were shown whole or as deleted.
@@ -30,21 +32,23 @@ def history_of(recording: Recording) -> dict[str, Versions]:
     return history
 
 
-def check_selections(recording: Recording) -> Iterator[Violation]:
+def check_selections(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
     """Checks that a watch of some carts tells what enters and leaves, and nothing else."""
     history = history_of(recording)
+    sent = sent_times(requests)
     for watch, (rules, *records) in recording.since_restored().items():
         assert isinstance(rules, Watcher)
         if rules.resource != "carts" or not (rules.chooses() or rules.names):
             continue
         held: dict[str, int] = {}
         told: dict[str, Versions] = defaultdict(dict)
-        in_snapshot = False
+        in_snapshot, snapshot_time = False, -inf
         for record in records:
             if not isinstance(record, Message):
                 continue
             if record.signal == "begin":
-                yield from judge(watch, rules, history, held, told, to_the_end=False)
+                gone = gone_by(snapshot_time, sent, rules, history, told)
+                yield from judge(watch, rules, history, {**gone, **held}, told, to_the_end=False)
                 held, told, in_snapshot = {}, defaultdict(dict), True
             for change in record.changes:
                 yield from judge_one(watch, rules, history, change)
@@ -55,8 +59,30 @@ def check_selections(recording: Recording) -> Iterator[Violation]:
                 else:
                     told[change.name].setdefault(change.version, change)
             if record.signal == "end":
-                in_snapshot = False
-        yield from judge(watch, rules, history, held, told, to_the_end=True)
+                in_snapshot, snapshot_time = False, record.time
+        gone = gone_by(snapshot_time, sent, rules, history, told)
+        yield from judge(watch, rules, history, {**gone, **held}, told, to_the_end=True)
+
+
+def gone_by(
+    time: float, sent: Sent, rules: Watcher, history: dict[str, Versions], told: dict[str, Versions]
+) -> dict[str, int]:
+    """The last version of each cart with which it may have left before a snapshot was whole.
+
+    A snapshot includes what went away before it was read. A stream that resumes from there may still tell
+    how that came to its end, so nothing before it is missed.
+    """
+    gone = {}
+    for name in told:
+        left = (
+            version
+            for version, change in history.get(name, {}).items()
+            if (change.kind == "deleted" or not rules.matches(change))
+            and sent.time_of(change) < time
+        )
+        if last := max(left, default=0):
+            gone[name] = last
+    return gone
 
 
 def judge_one(

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from math import inf
 
-from ledger import Request
+from ledger import Request, Sent, sent_times
 from records import Allowed, Change, Close, Message, Open, Recording, Violation, Watcher
 
 # A server that was killed or stops, a connection that was cut, or a proxy's words for it.
@@ -19,6 +20,7 @@ class Reader:
 
     watch: str
     rules: Watcher
+    sent: Sent
     allowed: Allowed = Allowed()
     # The last version known of each resource, deleted ones among them.
     known: dict[str, int] = field(default_factory=dict)
@@ -30,6 +32,8 @@ class Reader:
     before: dict[str, int] = field(default_factory=dict)
     token: str = ""
     in_snapshot: bool = False
+    # When it had the last whole snapshot.
+    snapshot_time: float = -inf
     # Whether its stream goes on from a token.
     resumed: bool = False
     # Whether the token is of a history that the store does not have any more, and nobody said so yet.
@@ -111,6 +115,7 @@ class Reader:
     def end(self, message: Message) -> Iterator[Violation]:
         """A snapshot is whole."""
         self.in_snapshot = False
+        self.snapshot_time = message.time
         if message.total != len(self.state):
             yield Violation(
                 "snapshot", f"{self.watch}: {message.total} announced, {len(self.state)} held"
@@ -143,10 +148,12 @@ class Reader:
             yield Violation("gap", f"{where} {change.version} was conflated")
         # What chooses is not told of versions that never matched, see selections.py; a snapshot begins
         # anywhere.
-        # What was deleted while the snapshot was read is not in it, and its end may be told after it.
-        ends_unseen = change.kind == "deleted" and not known and not earlier and not self.resumed
         chooses = self.rules.chooses()
-        if not (self.in_snapshot or chooses or seamless or ends_unseen):
+        # A snapshot includes what was deleted before it was read. A stream that resumes from there may still
+        # tell how that came to its end.
+        was_gone = self.resumed and self.sent.deletions.get(change.name, inf) < self.snapshot_time
+        ends = was_gone and not known and not earlier
+        if not (self.in_snapshot or chooses or seamless or ends):
             yield Violation(
                 "gap",
                 f"{where} {change.version} ({change.kind}) after {known}, {change.conflated} conflated",
@@ -158,11 +165,12 @@ class Reader:
             self.state.pop(change.name, None)
 
 
-def check_watches(recording: Recording) -> Iterator[Violation]:
+def check_watches(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
     """Every watch is in order and without gaps, and its fold is what the shop holds."""
+    sent = sent_times(requests)
     for watch, (rules, *records) in recording.watches.items():
         assert isinstance(rules, Watcher)
-        reader = Reader(watch, rules, recording.allowed)
+        reader = Reader(watch, rules, sent, recording.allowed)
         for record in records:
             assert not isinstance(record, Watcher)
             yield from reader.read(record)

@@ -170,8 +170,8 @@ class Load:
 
 
 @contextlib.contextmanager
-def workspace(name: str, keep: Path | None) -> Iterator[Path]:
-    """A folder for everything, with the stubs; removed in the end unless it is to be kept."""
+def workspace(name: str, keep: Path | None, tally: Tally) -> Iterator[Path]:
+    """A folder for everything, with the stubs; removed in the end unless something failed or it is to be kept."""
     folder = Path(tempfile.mkdtemp(prefix=f"clientela-{name}-"))
     try:
         stubs = folder / "stubs"
@@ -181,4 +181,7 @@ def workspace(name: str, keep: Path | None) -> Iterator[Path]:
     finally:
         if keep:
             shutil.copytree(folder, keep, dirs_exist_ok=True)
-        shutil.rmtree(folder)
+        if tally.failed and not keep:
+            print(f"what was recorded is in {folder}", flush=True)
+        else:
+            shutil.rmtree(folder)

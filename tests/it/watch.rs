@@ -71,6 +71,18 @@ pub async fn add(
         .into_inner()
 }
 
+/// Takes all lines out of a visitor's cart.
+pub async fn clear(shop: &Shop, target: &CartTarget) {
+    let request = pb::ClearCartRequest {
+        target: Some(target.clone()),
+        ..Default::default()
+    };
+    shop.carts()
+        .clear_cart(request)
+        .await
+        .expect("an empty cart");
+}
+
 /// A watch of every version.
 pub fn every() -> WatchCartsRequest {
     with(WatchOptions {

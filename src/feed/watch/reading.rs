@@ -3,7 +3,7 @@
 //! Invariant: each read runs in a task of its own ([`Apart`]), from the wait for its turn on. A stream whose
 //! client does not read holds no connection, no turn and no transaction.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use futures::FutureExt as _;
@@ -59,6 +59,9 @@ pub struct Page {
     pub end: Position,
     /// The furthest change that may show in the rows; not before `end`.
     pub seen: Position,
+    /// Resources that would be in this page, changed after `end` and are not in it: with the last version
+    /// that was committed when the page was read.
+    pub gone: Vec<(String, i64)>,
 }
 
 /// Rows of the change log.
@@ -198,10 +201,13 @@ pub fn resume(
                 // says so up to its end, or what is held back will.
                 let end = history::end(conn, order).await?;
                 let shop = Arc::clone(&query.shop);
-                let mut ids = history::held_back(conn, &shop, resource.kind()).await?;
+                let held_back = history::held_back(conn, &shop, resource.kind()).await?;
                 let page = resource.page(conn, query).await?;
-                ids.extend(page.rows.into_iter().map(|row| row.id));
-                Ok((end, ids))
+                let ids = held_back.into_iter().map(|(id, _)| id);
+                Ok((
+                    end,
+                    ids.chain(page.rows.into_iter().map(|row| row.id)).collect(),
+                ))
             }
             .boxed()
         });
@@ -230,14 +236,26 @@ pub fn page(
         let read = feed.0.store.snapshot(|conn| {
             async move {
                 let end = history::end(conn, order).await?;
-                let held_back = history::furthest_held_back(conn, order, &query.shop).await?;
+                let (shop, after) = (Arc::clone(&query.shop), query.after.clone());
+                let furthest = history::furthest_held_back(conn, order, &shop).await?;
                 let Rows { rows, next } = resource.page(conn, query).await?;
-                let seen = held_back.unwrap_or(end);
+                let mut gone = Vec::new();
+                if furthest.is_some() {
+                    gone = history::held_back(conn, &shop, resource.kind()).await?;
+                    let shown: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
+                    // Other pages are of other moments, and say so themselves.
+                    gone.retain(|(id, _)| {
+                        after.as_ref().is_none_or(|after| id > after)
+                            && next.as_ref().is_none_or(|next| id <= next)
+                            && !shown.contains(id.as_str())
+                    });
+                }
                 Ok(Page {
                     rows,
                     next,
                     end,
-                    seen,
+                    seen: furthest.unwrap_or(end),
+                    gone,
                 })
             }
             .boxed()

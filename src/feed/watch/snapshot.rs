@@ -4,10 +4,9 @@
 //! What changed between the pages is repaired from the log before the snapshot is called whole: all
 //! changes after the first page's position are sent, except those that a row already showed.
 
-use std::collections::HashMap;
-
 use bytes::Bytes;
 
+use super::overlap::Overlap;
 use super::reading::{self, Page};
 use super::{Phase, Watch};
 use crate::error::Result;
@@ -56,10 +55,6 @@ impl Snapshot {
         self.cause
     }
 }
-
-/// Which versions the rows of a snapshot showed: their changes, which are not after the furthest that the
-/// reader has seen, are not sent again.
-pub type Overlap = HashMap<Box<str>, i64>;
 
 impl Watch {
     /// Begins a snapshot in place of whatever the stream was doing.
@@ -112,6 +107,7 @@ impl Watch {
             next,
             end,
             seen,
+            gone,
         } = page;
         let Phase::Snapshot(snapshot) = &mut self.phase else {
             return Ok(());
@@ -125,8 +121,13 @@ impl Watch {
             self.position = end;
         }
         self.seen = self.seen.or_further(seen);
-        let shown = rows.iter().map(|row| (row.id.as_str().into(), row.version));
-        self.overlap.get_or_insert_default().extend(shown);
+        let overlap = self.overlap.get_or_insert_default();
+        for row in &rows {
+            overlap.add_held(&row.id, row.version);
+        }
+        for (id, version) in gone {
+            overlap.add_gone(&id, version);
+        }
         self.follow(rows.iter().map(|row| row.id.as_str()), end);
         self.send_rows(rows, time)
     }
@@ -168,7 +169,7 @@ impl Watch {
         }
     }
 
-    /// Whether a row of the snapshot, or a change after it, has shown this change.
+    /// Whether the snapshot includes this change.
     pub(super) fn is_overlapped(&mut self, entry: &Entry) -> bool {
         let Some(overlap) = &self.overlap else {
             return false;
@@ -178,19 +179,13 @@ impl Watch {
             self.overlap = None;
             return false;
         }
-        overlap
-            .get(&*entry.id)
-            .is_some_and(|shown| entry.version <= *shown)
+        overlap.includes(entry)
     }
 
     /// Notes what a change that is sent within a snapshot makes of it.
     pub(super) fn note_in_snapshot(&mut self, entry: &Entry) {
         if let (Phase::Snapshot(_), Some(overlap)) = (&self.phase, &mut self.overlap) {
-            if entry.deleted {
-                overlap.remove(&entry.id);
-            } else {
-                overlap.insert(entry.id.clone(), entry.version);
-            }
+            overlap.note(entry);
         }
     }
 
@@ -207,7 +202,7 @@ impl Watch {
         self.outbox.expedite_once();
         self.flush();
         self.phase = Phase::CatchUp;
-        let shown = self.overlap.as_ref().map_or(0, Overlap::len);
+        let shown = self.overlap.as_ref().map_or(0, Overlap::held);
         let held = self.members.as_ref().map_or(shown, Members::len);
         if !self.seen.is_after(self.position) {
             self.overlap = None;

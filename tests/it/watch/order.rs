@@ -6,6 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use clientela::feed::FaultInjection;
 use clientela::proto::pb::{self, CartChange};
 
+use sqlx::PgConnection;
+use tokio::sync::Mutex;
+
 use super::writers::{Writers, connection, in_each_transaction};
 use super::{add, every, state, visitor};
 use crate::harness::{CartWatch, Engine, Setup, Shop, eventually};
@@ -88,12 +91,41 @@ async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
     assert!(lost < outcome.changes.len(), "it is a feed all the same");
 }
 
-/// Where a transaction waits that has written to the cart named in the table.
-pub const GATE: &str =
-    "WHILE EXISTS (SELECT 1 FROM gate WHERE cart = 'carts/' || NEW.resource_id) LOOP
-    PERFORM pg_sleep(0.001); END LOOP;";
-pub const WAITS: &str = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
-    WHERE datname = current_database() AND wait_event = 'PgSleep')";
+/// Holds back each transaction that writes a certain cart: it has its number and does not commit.
+pub struct Gate(Mutex<PgConnection>);
+
+impl Gate {
+    /// Holds back the writes of a cart.
+    pub async fn close(shop: &Shop, cart: &str) -> Self {
+        let mut database = connection(shop).await.expect("it is PostgreSQL");
+        let create = sqlx::query("CREATE TABLE gate (cart TEXT)");
+        create.execute(&mut database).await.unwrap();
+        let close = sqlx::query("INSERT INTO gate VALUES ($1)").bind(cart);
+        close.execute(&mut database).await.unwrap();
+        let wait = "WHILE EXISTS (SELECT 1 FROM gate WHERE cart = 'carts/' || NEW.resource_id) LOOP
+            PERFORM pg_sleep(0.001); END LOOP;";
+        in_each_transaction(shop, wait).await;
+        Self(Mutex::new(database))
+    }
+
+    /// Waits until a write waits here.
+    pub async fn reached(&self) {
+        let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
+            WHERE datname = current_database() AND wait_event = 'PgSleep')";
+        eventually("a write that has its number and waits", async || {
+            let mut database = self.0.lock().await;
+            let waits = sqlx::query_scalar(waits).fetch_one(&mut *database).await;
+            waits.unwrap_or(false).then_some(())
+        })
+        .await;
+    }
+
+    /// Lets all writes commit.
+    pub async fn open(self) {
+        let open = sqlx::query("DELETE FROM gate");
+        open.execute(&mut self.0.into_inner()).await.unwrap();
+    }
+}
 
 /// What a watch tells of two carts where the transaction that wrote first commits last.
 async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
@@ -101,12 +133,7 @@ async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
     let shop = Shop::start_with(Engine::Postgres, Setup::faulty(fault)).await;
     let mut client = shop.carts();
     let first = add(&mut client, &visitor("who writes first"), "a").await;
-    let mut database = connection(&shop).await.expect("it is PostgreSQL");
-    let create = sqlx::query("CREATE TABLE gate (cart TEXT)");
-    create.execute(&mut database).await.unwrap();
-    let close = sqlx::query("INSERT INTO gate VALUES ($1)").bind(&first.name);
-    close.execute(&mut database).await.unwrap();
-    in_each_transaction(&shop, GATE).await;
+    let gate = Gate::close(&shop, &first.name).await;
     let watch = CartWatch::open(&mut client, every()).await.unwrap();
     let mut watch = watch.lenient();
     watch.snapshot().await;
@@ -115,21 +142,14 @@ async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
         let mut client = shop.carts();
         async move { add(&mut client, &visitor("who writes first"), "b").await }
     });
-    let database = tokio::sync::Mutex::new(database);
-    eventually("a write that has its number and waits", async || {
-        let mut database = database.lock().await;
-        let waits = sqlx::query_scalar(WAITS).fetch_one(&mut *database).await;
-        waits.unwrap_or(false).then_some(())
-    })
-    .await;
+    gate.reached().await;
     let second = add(&mut client, &visitor("who commits first"), "a").await;
     if is_faulty {
         // Nothing holds it back.
         let told = |watch: &CartWatch| watch.carts.contains_key(&second.name);
         watch.until("the second", told).await;
     }
-    let open = sqlx::query("DELETE FROM gate");
-    open.execute(&mut *database.lock().await).await.unwrap();
+    gate.open().await;
     late.await.unwrap();
     let last = add(&mut client, &visitor("who comes last"), "a").await;
     watch
