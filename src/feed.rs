@@ -1,7 +1,7 @@
 //! The feed: the change log and the streams that follow it.
 //!
-//! Invariant: the log is the truth. A hint, a ring, an inbox may be lost or late without harm; what a
-//! stream sends is what the log holds, in its order.
+//! Invariant: the log is the truth. Hints, rings and inboxes may be late or lost without harm: a stream sends
+//! the changes of the log, in the order of the log.
 
 mod apart;
 mod channel;
@@ -10,13 +10,13 @@ mod fault_injection;
 mod frame;
 pub mod history;
 mod hub;
-mod judgement;
 mod kept;
 mod log;
 mod order;
 mod progress;
 mod resource;
 mod runs;
+mod shared_filter;
 mod source;
 mod stall_detector;
 mod tail;
@@ -60,23 +60,23 @@ use hub::Hub;
 use kept::KeptBytes;
 use stall_detector::{Guarded, StallDetector};
 
-/// The part of its age that a stream may end earlier or later, at random, so that not all end at once.
+/// The share of the age by which a stream may end earlier or later, at random, so that not all end at once.
 const AGE_SPREAD: f64 = 0.2;
 
-/// How the feed behaves; tests set shorter times.
+/// Settings of the feed. Tests set shorter times.
 #[derive(Clone, Debug)]
 pub struct FeedSettings {
-    /// How often the log is looked at although nobody told of a commit.
+    /// How often the log is polled when no commit was announced.
     pub poll_interval: Duration,
-    /// How old a stream gets before it is asked to connect again, within 20 % more or less.
+    /// The age at which a stream is asked to connect again, within 20 % more or less.
     pub stream_age: Duration,
-    /// How long a stream may be left unread; it is found up to a third of that later.
+    /// How long a stream may be left unread. It is detected up to a third of that later.
     pub stall_limit: Duration,
-    /// Within which time a drained stream is asked to come back.
+    /// The longest grace that a drained stream is given to reconnect.
     pub drain_grace: Duration,
-    /// How many bytes of the latest changes are kept in memory for all streams together.
+    /// The most bytes of the latest changes that the rings of all streams keep in memory.
     pub rings_bytes_max: usize,
-    /// How many bytes of changes all streams together keep back for their `min_update_interval`.
+    /// The most bytes of changes that all streams together hold back for their `min_update_interval`.
     pub paced_bytes_max: usize,
     /// How long a call waits for `clientela-min-revision`.
     pub revision_wait: Duration,
@@ -104,7 +104,7 @@ impl Default for FeedSettings {
     }
 }
 
-/// The right to one open stream; given back when dropped.
+/// The right to one open stream. Dropping it gives the right back.
 pub type Permit = quota::Permit<Arc<str>>;
 
 /// Refuses a stream beyond a limit.
@@ -130,11 +130,11 @@ struct Inner {
 }
 
 impl Feed {
-    /// Begins to follow the change log of `store`. When `draining` is cancelled all streams are asked
-    /// to go and end.
+    /// Begins to follow the change log of `store`. When `draining` is cancelled, all streams are asked to
+    /// leave, and end.
     ///
     /// # Errors
-    /// When the log cannot be read.
+    /// If the log cannot be read.
     pub async fn start(
         store: Store,
         settings: FeedSettings,
@@ -143,7 +143,7 @@ impl Feed {
         Self::start_faulty(store, settings, FaultInjection::None, draining).await
     }
 
-    /// As [`start`](Self::start), with a fault, for tests of those who judge streams.
+    /// As [`start`](Self::start), with a fault, for tests of the programs that check streams.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -194,22 +194,22 @@ impl Feed {
         self.0.store.clock()
     }
 
-    /// How many streams are open.
+    /// The number of open streams.
     #[must_use]
     pub fn streams(&self) -> usize {
         self.0.quota.open()
     }
 
-    /// How many shops and kinds are watched, and how many bytes of their latest changes are in memory.
+    /// The number of watched pairs of shop and kind, and the bytes of their latest changes in memory.
     #[must_use]
     pub fn rings(&self) -> (usize, usize) {
         self.0.hub.held()
     }
 
-    /// How many times a change was judged by the filter of a stream.
+    /// How many times the filter of a stream was evaluated for a change.
     #[must_use]
-    pub fn judgements(&self) -> u64 {
-        self.0.hub.judgements()
+    pub fn evaluations(&self) -> u64 {
+        self.0.hub.evaluations()
     }
 
     /// The value of `clientela-revision` for a call that wrote up to `reached`, or that read.
@@ -219,10 +219,10 @@ impl Feed {
         self.0.tokens.seal_revision(position)
     }
 
-    /// Waits until this replica has seen `revision`, as `clientela-revision` gave it out.
+    /// Waits until this replica has read the log up to `revision`, a value of `clientela-revision`.
     ///
     /// # Errors
-    /// INVALID_REVISION, or REVISION_NOT_REACHED when it does not come in time.
+    /// INVALID_REVISION, or REVISION_NOT_REACHED when the wait times out.
     pub async fn reach(&self, revision: &str) -> Result<()> {
         let wanted = self.0.tokens.open_revision(revision)?;
         let mut positions = self.0.hub.positions();
@@ -231,15 +231,15 @@ impl Feed {
             Ok(Ok(_)) => Ok(()),
             _ => Err(Error::unavailable(
                 ErrorReason::RevisionNotReached,
-                "this replica has not reached the revision",
+                "this replica has not reached the revision yet; retry the call",
             )),
         }
     }
 
     /// Waits for a turn to read for a stream.
     ///
-    /// There are as many turns as connections; a key has at most two thirds. The wait has no time limit: the
-    /// stream still sends heartbeats.
+    /// There are as many turns as connections; a key has at most two thirds of them. The wait has no time
+    /// limit: the stream still sends heartbeats.
     pub(crate) async fn turn<'t>(
         &'t self,
         of_key: &'t Turns,
@@ -247,8 +247,7 @@ impl Feed {
         of_key.page(&self.0.readers).await
     }
 
-    /// Counts a stream of another kind, as that of an operation, among those that are open, until what
-    /// is given back is dropped.
+    /// Counts a stream of another kind, for example of an operation, as open until the permit is dropped.
     ///
     /// # Errors
     /// TOO_MANY_STREAMS.
@@ -256,12 +255,19 @@ impl Feed {
         let (all, of_key) = (limits::WATCH_STREAMS_MAX, limits::WATCH_STREAMS_PER_KEY_MAX);
         let taken = self.0.quota.take(Arc::clone(&caller.key_id), all, of_key);
         taken.map_err(|full| match full {
-            Full::All => too_many(all, "the server has as many open streams as it may"),
-            Full::OfKey => too_many(of_key, "the key has as many open streams as it may"),
+            Full::All => too_many(
+                all,
+                "the server has reached its limit of open streams; retry later",
+            ),
+            Full::OfKey => {
+                let text = "the key has reached its limit of open streams; close one first";
+                too_many(of_key, text)
+            }
         })
     }
 
-    /// The messages of a stream of another kind, which is given up as all are when nobody reads it.
+    /// Wraps the messages of a stream of another kind, which is closed like all others when its client does
+    /// not read.
     pub fn guard<T: 'static>(
         &self,
         stream: impl futures::Stream<Item = Result<T, Status>> + Send + 'static,
@@ -270,20 +276,21 @@ impl Feed {
         self.0.stall_detector.guard(marked, (), |error, ()| error)
     }
 
-    /// Cancelled when all streams are asked to go.
+    /// Cancelled when all streams are asked to leave.
     #[must_use]
     pub fn draining(&self) -> &CancellationToken {
         &self.0.draining
     }
 
-    /// How old a stream gets that is opened now: not all that began together end together.
+    /// The age at which a stream that opens now will end. It is random, so that streams that began together
+    /// do not end together.
     #[must_use]
     pub fn stream_age(&self) -> Duration {
         let spread = 1.0 - AGE_SPREAD + 2.0 * AGE_SPREAD * rand::random::<f64>();
         self.0.settings.stream_age.mul_f64(spread)
     }
 
-    /// What a stream says when it has to go: in a while that is another for each, to come back.
+    /// The notice that ends a stream. Its grace is random, so that clients reconnect at different times.
     #[must_use]
     pub fn drain_notice(&self) -> Draining {
         let grace = self.0.settings.drain_grace.mul_f64(rand::random::<f64>());
@@ -294,7 +301,7 @@ impl Feed {
     /// Opens a stream.
     ///
     /// # Errors
-    /// TOO_MANY_STREAMS, or what is wrong with the request.
+    /// TOO_MANY_STREAMS, or the error of the request.
     pub fn watch(&self, request: WatchRequest) -> Result<Stream> {
         watch::open(self, request)
     }

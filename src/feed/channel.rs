@@ -1,10 +1,11 @@
-//! Where changes wait for the streams of one shop and kind: a ring for those that watch everything,
-//! and an inbox for each that watches a few names, so that a change wakes only who could want it.
+//! The buffers in which changes wait for the streams of one shop and kind. Streams that watch everything
+//! share a ring; a stream that watches a few names has an inbox, so that only changes that it may want wake
+//! it.
 //!
-//! Invariant: an inbox lets go of a change when the ring does, so that the budget of the rings is that of both.
-//! Where a change cannot be read the ring lets go of all, and inboxes that cannot want it keep theirs.
+//! Invariant: an inbox drops a change when the ring does, so one budget bounds both. When a change cannot be
+//! read, the ring drops all its changes; inboxes that cannot want that change keep theirs.
 //!
-//! Nothing here is the truth: who is outrun, or comes late, reads the change log.
+//! Nothing here is the truth: a stream that was outrun, or that starts late, reads the change log.
 
 mod delivery;
 mod inbox;
@@ -21,7 +22,7 @@ use super::runs::{Run, Runs, View};
 use crate::revision::Position;
 pub use inbox::Inbox;
 
-/// How much a ring keeps: entries, and bytes of them.
+/// The limits of a ring: entries, and their bytes.
 const RING_ENTRIES: usize = 16_384;
 const RING_BYTES: usize = 32 * 1024 * 1024;
 
@@ -35,18 +36,20 @@ pub struct Channel {
 
 /// A change of the log on its way to a channel.
 pub enum Arrival {
-    /// A change.
     Entry(Arc<Entry>),
-    /// A change that cannot be read. Streams that could want it have to find that out in the log.
-    Unreadable { position: Position, id: String },
+    /// A change that cannot be read. Streams that may want it find the failure in the log.
+    Unreadable {
+        position: Position,
+        id: String,
+    },
 }
 
 /// The size of a ring and the position of its oldest change.
 #[derive(Clone, Copy, Default)]
 pub struct Ring {
-    /// Bytes, about.
+    /// Approximate size.
     pub bytes: usize,
-    /// The place of the oldest change; None if it is empty.
+    /// The position of the oldest change; None if the ring is empty.
     pub oldest: Option<Position>,
 }
 
@@ -58,21 +61,21 @@ struct State {
     /// Every change after this position is in the ring.
     floor: Position,
     inboxes: HashMap<String, Vec<Arc<Inbox>>>,
-    /// How many inboxes are under topics: only then are changes decoded to see theirs.
+    /// The number of inboxes under topics. Changes are decoded for their topics only if there are any.
     topics: usize,
     runs: Runs,
 }
 
-/// What a reader found.
+/// The result of a read.
 pub enum Taken {
-    /// Changes in their order, and whether there are more.
+    /// Changes in their order.
     Entries(Vec<Arc<Entry>>),
     /// Changes were dropped: the log has to be read.
     Outrun,
 }
 
 impl Channel {
-    /// A channel in which every change after `floor` will be.
+    /// Creates a channel that will hold every change after `floor`.
     pub fn new(resource: &'static dyn Resource, floor: Position) -> Self {
         let state = State {
             entries: VecDeque::new(),
@@ -91,7 +94,6 @@ impl Channel {
         }
     }
 
-    /// What the channel's changes are of.
     pub fn resource(&self) -> &'static dyn Resource {
         self.resource
     }
@@ -100,12 +102,12 @@ impl Channel {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether the log that the channel followed is not the store's any more.
+    /// Whether the store has left the history that the channel followed.
     pub fn has_ended(&self) -> bool {
         self.ended.load(Ordering::Acquire)
     }
 
-    /// Tells all streams that the log which the channel followed is not the store's any more.
+    /// Marks the channel as ended: the store has left the history that the channel followed.
     pub fn end(&self) {
         self.ended.store(true, Ordering::Release);
         self.skip(Position::ORIGIN);
@@ -126,7 +128,8 @@ impl Channel {
         })
     }
 
-    /// Drops all changes. Every stream has to read the log, as those up to `position` never come.
+    /// Drops all changes. Every stream has to read the log, because changes up to `position` will never
+    /// arrive here.
     pub fn skip(&self, position: Position) -> Ring {
         self.change(|state| state.lose(position, None))
     }
@@ -165,7 +168,7 @@ impl Channel {
         Some(state.first + before as u64)
     }
 
-    /// Up to `max` entries from `index` on.
+    /// Reads up to `max` entries from `index` on.
     pub fn read(&self, index: u64, max: usize) -> Taken {
         let state = self.state();
         let Some(offset) = index.checked_sub(state.first) else {
@@ -183,8 +186,8 @@ impl Channel {
         )
     }
 
-    /// The messages of what a read from `index` would give, if there is a run of it and all of it is new
-    /// to a stream at `position`; and the index behind them.
+    /// The shared messages for a read from `index`, and the index behind them. None unless all their changes
+    /// are new to a stream at `position`.
     pub fn run(
         &self,
         index: u64,
@@ -195,16 +198,16 @@ impl Channel {
         let state = self.state();
         let end = (state.first + state.entries.len() as u64).min(index + max as u64);
         let run = state.runs.find(index, end, view)?;
-        // A stream that comes from the log may have read changes there before they were in the ring.
+        // A stream that comes from the log may have read changes there before they reached the ring.
         run.begin.is_after(position).then(|| (run.clone(), end))
     }
 
-    /// Keeps the messages of the changes from `first` to before `end` for other streams.
+    /// Keeps the messages made from the changes in `first..end` for other streams.
     pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
         self.state().runs.keep(first, end, view, run);
     }
 
-    /// From here on puts changes into an inbox that could want them.
+    /// Delivers to an inbox the later changes that it may want.
     pub fn open(&self, inbox: &Arc<Inbox>) {
         let mut state = self.state();
         state.topics += usize::from(inbox.topic.is_some());
@@ -213,8 +216,8 @@ impl Channel {
         }
     }
 
-    /// Also puts the changes of this resource into an inbox under a topic, until it does not have the
-    /// topic any more.
+    /// Also delivers the changes of this resource to an inbox of a topic, until the resource leaves the
+    /// topic.
     pub fn follow(&self, inbox: &Arc<Inbox>, id: &str) {
         self.state().follow(id, inbox);
     }
@@ -253,10 +256,10 @@ impl State {
         }
     }
 
-    /// Drops all changes, and with them one that cannot be had: that of the resource `id`, or any. Inboxes
-    /// that could want it are outrun, and so is every reader of the ring.
+    /// Drops all changes because one is unavailable: that of the resource `id`, or, with None, any. Inboxes
+    /// that may want it are outrun, and so is every reader of the ring.
     fn lose(&mut self, position: Position, id: Option<&str>) {
-        // One index more than there were changes, so that a reader at the end notices.
+        // Adds one to the number of changes, so that a reader at the end notices, too.
         self.first += self.entries.len() as u64 + 1;
         self.entries.clear();
         self.bytes = 0;

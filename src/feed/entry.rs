@@ -1,7 +1,7 @@
 //! A change as streams send it: encoded once, shared as bytes.
 //!
-//! The watch responses of all services carry the same field numbers, so one encoder serves them all;
-//! a test holds that against the contract.
+//! The watch responses of all services carry the same field numbers, so one encoder serves them all. A test
+//! checks that against the contract.
 
 use std::sync::atomic::AtomicUsize;
 use std::sync::{Arc, OnceLock};
@@ -12,10 +12,10 @@ use prost::encoding::{WireType, encode_key, encode_varint, encoded_len_varint, k
 use prost_types::Timestamp;
 
 use super::history::{self, LogRow};
-use super::judgement::Verdicts;
 use super::log::Payload;
 use super::progress::Progress;
 use super::resource::{Decoded, Resource, Row};
+use super::shared_filter::Verdicts;
 use super::token::Tokens;
 use crate::error::{Error, Result};
 use crate::proto::pb::ChangeKind;
@@ -37,36 +37,35 @@ mod change {
     pub(super) const CONFLATED: u32 = 6;
 }
 
-/// A row of the change log, ready to be sent.
+/// A row of the change log in the form in which streams send it.
 pub struct Entry {
-    /// Where the row is.
     pub position: Position,
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub id: Box<str>,
     /// The version that the change made.
     pub version: i64,
-    /// Whether the resource is gone.
+    /// Whether the change deleted the resource.
     pub deleted: bool,
-    /// The topic under which the resource was watched until this change, which ended that.
+    /// The topic that the resource left with this change.
     pub left_topic: Option<Box<str>>,
-    /// The `changes` element as it is sent where nothing was conflated.
+    /// The encoded `changes` element, for streams that conflated nothing.
     whole: Bytes,
-    /// Where in `whole` the content begins, behind tag and length.
+    /// The offset in `whole` at which the content begins, after tag and length.
     content_at: usize,
     body: Option<Bytes>,
     decoded: OnceLock<Option<Arc<dyn Decoded>>>,
-    /// The verdicts of filters on this change.
+    /// The results of filters on this change.
     pub verdicts: Verdicts,
     token: OnceLock<Box<str>>,
-    /// How many streams keep it back.
+    /// The number of streams that hold it back.
     pub(super) keepers: AtomicUsize,
 }
 
 impl Entry {
-    /// An entry of a row; `payload` as [`append`](super::append) wrote it.
+    /// Creates an entry from a `payload` that [`append`](super::append) wrote.
     ///
     /// # Errors
-    /// When the payload cannot be read.
+    /// If the payload cannot be read.
     pub fn new(
         resource: &'static dyn Resource,
         position: Position,
@@ -88,7 +87,7 @@ impl Entry {
             put_message(&mut content, change::COMMIT_TIME, &timestamp(commit_time));
         }
         let (whole, content_at) = element(&content);
-        // The fields of the payload are among those of the content: the resource is a part of its bytes.
+        // The payload's fields are among those of the content, so the resource is a slice of its bytes.
         let body = Payload::decode(whole.slice(content_at..))
             .map_err(|error| Error::corrupt("change_log", &id, error))?
             .resource;
@@ -108,16 +107,16 @@ impl Entry {
         })
     }
 
-    /// The entry of a change that ended a topic.
+    /// Sets the topic that the resource left with the change.
     pub fn leaving(mut self, topic: Option<String>) -> Self {
         self.left_topic = topic.map(String::into_boxed_str);
         self
     }
 
-    /// An entry of a row of the log.
+    /// Creates the entry of a row of the log.
     ///
     /// # Errors
-    /// When the payload is gone or cannot be read.
+    /// If the payload was compacted or cannot be read.
     pub fn of_log(resource: &'static dyn Resource, row: LogRow) -> Result<Self> {
         let position = row.position();
         let payload = row.payload.ok_or_else(history::expired)?;
@@ -141,10 +140,10 @@ impl Entry {
         Ok(entry.leaving(left_topic))
     }
 
-    /// An entry of a row of a snapshot, as if it had changed just before `position`.
+    /// Creates the entry of a row of a snapshot, as if the row had changed just before `position`.
     ///
     /// # Errors
-    /// When the row cannot be read.
+    /// If the row cannot be read.
     pub fn of_row(resource: &'static dyn Resource, position: Position, row: &Row) -> Result<Self> {
         let payload = Payload {
             resource: Some(row.body.clone()),
@@ -162,7 +161,7 @@ impl Entry {
         )
     }
 
-    /// The resource for filters, decoded at its first use; None if it is gone or cannot be decoded.
+    /// The resource for filters, decoded at first use; None if it is deleted or cannot be decoded.
     pub fn decoded(&self, resource: &'static dyn Resource) -> Option<&Arc<dyn Decoded>> {
         let decode = || match resource.decode(self.body.as_deref()?) {
             Ok(decoded) => Some(decoded),
@@ -174,12 +173,12 @@ impl Entry {
         self.decoded.get_or_init(decode).as_ref()
     }
 
-    /// Whether there is a resource and it cannot be decoded.
+    /// Whether the entry has a resource that cannot be decoded.
     pub fn is_undecodable(&self, resource: &'static dyn Resource) -> bool {
         self.body.is_some() && self.decoded(resource).is_none()
     }
 
-    /// The first half of the token of this entry's position, signed at its first use.
+    /// The first half of the token of this entry's position, sealed at first use.
     pub fn token(&self, tokens: &Tokens, shop: &str, resource: &'static dyn Resource) -> &str {
         let seal = || {
             tokens
@@ -189,7 +188,7 @@ impl Entry {
         self.token.get_or_init(seal)
     }
 
-    /// The `changes` element, which says how many changes it replaces.
+    /// The `changes` element, with the number of changes that it replaces.
     pub fn element(&self, conflated: i32) -> Element {
         if conflated == 0 {
             return Element {
@@ -211,7 +210,7 @@ impl Entry {
         }
     }
 
-    /// How much memory the entry holds, about: its bytes, and as many for what is decoded of them.
+    /// The approximate memory of the entry: its bytes, and as many again for the decoded resource.
     pub fn size(&self) -> usize {
         let topic = self.left_topic.as_ref().map_or(0, |topic| topic.len());
         let body = self.body.as_ref().map_or(0, Bytes::len);
@@ -226,7 +225,7 @@ pub struct Element {
 }
 
 impl Element {
-    /// A resource as a snapshot sends it.
+    /// The element of a resource in a snapshot.
     pub fn snapshot(resource: &'static dyn Resource, id: &str, version: i64, body: &[u8]) -> Self {
         let mut content = Vec::with_capacity(body.len() + 64);
         put_head(
@@ -245,7 +244,8 @@ impl Element {
         }
     }
 
-    /// A resource that does not match any more; without its body, as it may not be seen.
+    /// The element of a resource that stopped matching. It has no body, because the reader may not see the
+    /// new one.
     pub fn left(resource: &'static dyn Resource, id: &str, version: i64) -> Self {
         let mut content = Vec::with_capacity(64);
         put_head(
@@ -261,12 +261,11 @@ impl Element {
         }
     }
 
-    /// The length of the bytes.
     pub fn len(&self) -> usize {
         self.rest.len() + self.head.as_ref().map_or(0, Bytes::len)
     }
 
-    /// Adds the bytes to a frame's pieces.
+    /// Appends the bytes to the pieces of a frame.
     pub fn append_to(self, pieces: &mut Vec<Bytes>) {
         pieces.extend(self.head);
         pieces.push(self.rest);
@@ -288,7 +287,7 @@ pub fn token_field(position: &str, stream: &str) -> Bytes {
     field.freeze()
 }
 
-/// A microsecond time of the service as the contract's message.
+/// Converts microseconds since the epoch to the contract's message.
 #[must_use]
 pub fn timestamp(micros: i64) -> Timestamp {
     let nanos = micros.rem_euclid(1_000_000) * 1_000;
@@ -298,7 +297,8 @@ pub fn timestamp(micros: i64) -> Timestamp {
     }
 }
 
-/// A time of the contract in microseconds; the access layer has checked the range of one that was sent.
+/// Converts a time of the contract to microseconds. The access layer has checked the range of a received
+/// time.
 #[must_use]
 pub fn micros(time: &Timestamp) -> i64 {
     time.seconds
@@ -324,7 +324,7 @@ fn put_message(content: &mut Vec<u8>, field: u32, message: &impl Message) {
     message.encode_raw(content);
 }
 
-/// A `changes` element of this content, and where the content begins.
+/// Encodes a `changes` element; the second value is the offset of the content.
 fn element(content: &[u8]) -> (Bytes, usize) {
     let mut whole = BytesMut::with_capacity(content.len() + 6);
     encode_key(response::CHANGES, WireType::LengthDelimited, &mut whole);

@@ -1,8 +1,8 @@
-//! Faults that tests plant into the feed of a server in their own process, to see that a judge of its streams
-//! notices them.
+//! Faults that tests inject into the feed of a server in their own process. The checkers of streams must
+//! notice them.
 //!
-//! A fault is no setting: only [`Feed::start_faulty`](super::Feed::start_faulty) takes one, and no option,
-//! variable or feature of the build leads there.
+//! A fault is no setting: only [`Feed::start_faulty`](super::Feed::start_faulty) takes one. No option,
+//! variable or build feature leads there.
 
 use std::sync::Arc;
 
@@ -13,24 +13,23 @@ use super::LogOrder;
 /// A fault of the feed.
 #[derive(Clone, Debug, Default)]
 pub enum FaultInjection {
-    /// There is none.
+    /// No fault.
     #[default]
     None,
-    /// A stream resumes wherever its token says, whether the log ever was there or not.
+    /// A stream resumes at the position of its token without a check that the log ever held it.
     ForgottenMark,
-    /// The position of a snapshot is read after its rows. Two meet at the barrier, twice: when the rows
-    /// have been read, and before the position is.
+    /// The position of a snapshot is read after its rows. The reader waits at the barrier twice:
+    /// after it has read the rows, and before it reads the position.
     LatePosition(Arc<Barrier>),
-    /// A filtered stream is not told what leaves.
+    /// A filtered stream does not send that a resource stopped matching.
     LostLeaving,
-    /// The log is read by number alone: on PostgreSQL a change that commits late is never told.
+    /// The log is read in the order of numbers alone: on PostgreSQL a change that commits late is never sent.
     OrderOfNumbers,
-    /// A stream that was outrun goes on with what comes now.
+    /// A stream that was outrun continues with the changes that arrive now.
     SkippedLag,
 }
 
 impl FaultInjection {
-    /// The order in which the log is read.
     pub(super) const fn order(&self) -> LogOrder {
         match self {
             Self::OrderOfNumbers => LogOrder::Numbers,
@@ -38,13 +37,13 @@ impl FaultInjection {
         }
     }
 
-    /// Whether the history of a token is to be looked for.
+    /// Whether the history of a token is checked.
     pub(super) const fn checks_history(&self) -> bool {
         !matches!(self, Self::ForgottenMark)
     }
 
-    /// Whether a stream is told what leaves.
-    pub(super) const fn tells_leaving(&self) -> bool {
+    /// Whether a stream sends that a resource stopped matching.
+    pub(super) const fn sends_leaving(&self) -> bool {
         !matches!(self, Self::LostLeaving)
     }
 
@@ -53,7 +52,7 @@ impl FaultInjection {
         !matches!(self, Self::SkippedLag)
     }
 
-    /// What a snapshot waits at, if its position is read late.
+    /// The barrier of [`LatePosition`](Self::LatePosition).
     pub(super) const fn late_position(&self) -> Option<&Arc<Barrier>> {
         match self {
             Self::LatePosition(barrier) => Some(barrier),

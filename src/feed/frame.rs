@@ -9,9 +9,9 @@ use prost::{
 use super::progress::Progress;
 use crate::proto::pb;
 
-/// One message of a watch stream as finished bytes: pieces that streams share and pieces of its own.
+/// One message of a watch stream as finished bytes: pieces that streams share, and pieces of its own.
 ///
-/// Encoding it copies the pieces; it cannot be decoded, as no server receives one.
+/// Encoding copies the pieces. A frame cannot be decoded, because no server receives one.
 #[derive(Debug, Clone)]
 pub struct Frame(Pieces);
 
@@ -22,12 +22,12 @@ enum Pieces {
 }
 
 impl Frame {
-    /// A frame of these pieces, which together are one encoded response message.
+    /// Creates a frame from pieces that together are one encoded response message.
     pub fn new(pieces: Vec<Bytes>) -> Self {
         Self(Pieces::Many(pieces))
     }
 
-    /// The same frame in one piece, for streams that share all of it.
+    /// The same frame in one piece, for streams that share the whole of it.
     pub fn joined(&self) -> Self {
         Self(Pieces::One(self.pieces().concat().into()))
     }
@@ -72,16 +72,16 @@ impl prost::Message for Frame {
     }
 }
 
-/// A message that waits until it is asked for.
+/// A message that waits to be sent.
 #[derive(Clone)]
 pub struct Message {
     pub frame: Frame,
-    /// How far its reader is with it; None if it has no token.
+    /// The progress of its reader after it; None if it has no token.
     pub progress: Option<Progress>,
 }
 
 impl Message {
-    /// The same message in one piece, for streams that share all of it.
+    /// The same message in one piece, for streams that share the whole of it.
     pub fn joined(&self) -> Self {
         Self {
             frame: self.frame.joined(),
@@ -90,20 +90,20 @@ impl Message {
     }
 }
 
-/// What a stream says beside its changes.
+/// A message of a stream that carries no change.
 pub enum Signal {
-    /// A whole state follows.
+    /// A snapshot follows.
     SnapshotBegin(pb::SnapshotBegin),
-    /// The state is whole.
+    /// The snapshot is complete.
     SnapshotEnd(pb::SnapshotEnd),
-    /// The stream lives.
+    /// The stream is alive.
     Heartbeat(pb::Heartbeat),
     /// The stream will end.
     Draining(pb::Draining),
 }
 
 impl Signal {
-    /// The field of the response.
+    /// Encodes the field of the response.
     pub fn encode(&self) -> Bytes {
         match self {
             Self::SnapshotBegin(signal) => field(3, signal),

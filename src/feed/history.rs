@@ -1,4 +1,4 @@
-//! Reading the change log back: where it ends, pages of it, and whether a position is still in it.
+//! Reads of the change log: its end, pages of it, and whether it still holds a position.
 
 use sqlx::AssertSqlSafe;
 use tonic::Code;
@@ -12,7 +12,7 @@ use crate::proto::pb::ErrorReason;
 use crate::revision::Position;
 use crate::store::{Conn, Engine, dialect};
 
-/// The row of `store_meta` that says up to where the log was compacted: `xid seq mark`.
+/// The key in `store_meta` of the position up to which the log was compacted: `xid seq mark`.
 pub const COMPACTED_THROUGH: &str = "compacted_through";
 
 /// A row of the change log.
@@ -24,26 +24,26 @@ pub struct LogRow {
     pub seq: i64,
     /// See [`Position`].
     pub mark: i64,
-    /// The shop.
+    /// The id of the shop.
     pub shop_id: String,
     /// The number of the [`Kind`].
     pub kind: i64,
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub resource_id: String,
     /// The version that the change made.
     pub version: i64,
-    /// Whether the resource is gone.
+    /// Whether the change deleted the resource.
     pub deleted: bool,
-    /// What [`append`](super::append) wrote; None once compaction has emptied it.
+    /// The bytes that [`append`](super::append) wrote; None once compaction has emptied the row.
     pub payload: Option<Vec<u8>>,
-    /// When it was committed.
+    /// The commit time in microseconds.
     pub commit_time: i64,
-    /// The topic under which the resource was watched until this change, which ended that.
+    /// The topic that the resource left with this change.
     pub left_topic: Option<String>,
 }
 
 impl LogRow {
-    /// Where the row is.
+    /// The position of the row in the log.
     #[must_use]
     pub const fn position(&self) -> Position {
         Position {
@@ -54,10 +54,10 @@ impl LogRow {
     }
 }
 
-/// The furthest position below which the log is complete.
+/// The furthest position up to which the log is complete.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn end(conn: &mut Conn, order: LogOrder) -> Result<Position> {
     let (xid, horizon) = (order.xid(), order.horizon(conn.engine()));
     let sql = format!(
@@ -73,11 +73,11 @@ pub async fn end(conn: &mut Conn, order: LogOrder) -> Result<Position> {
     }
 }
 
-/// The [`end`], for a follower that is at `position`. A server that lags behind the one which was read
-/// before does not take it back.
+/// As [`end`], for a follower at `position`. A server that lags behind the one read before does not move the
+/// follower back.
 ///
 /// # Errors
-/// DATABASE_UNAVAILABLE from a server that lags, or the database's.
+/// DATABASE_UNAVAILABLE from a server that lags, or an error of the database.
 pub async fn end_after(conn: &mut Conn, order: LogOrder, position: Position) -> Result<Position> {
     let end = end(conn, order).await?;
     if end != position && !end.is_after(position) {
@@ -86,25 +86,24 @@ pub async fn end_after(conn: &mut Conn, order: LogOrder, position: Position) -> 
     Ok(end)
 }
 
-/// A row of a page, the place where the page begins included.
+/// A row of a page, or the row at which the page begins.
 #[derive(sqlx::FromRow)]
 struct Followed {
     #[sqlx(flatten)]
     row: LogRow,
-    /// Whether compaction has not come to the row.
+    /// Whether compaction has not reached the row.
     intact: bool,
 }
 
-/// Up to `limit` rows after `after`, in their order, as far as the log is complete: as [`page`], and it is
-/// certain that the log goes on there.
+/// Reads up to `limit` rows after `after`, as [`page`] does, and checks that the log continues from there.
 ///
-/// The row at `after` is read in the same statement. While it is there with its mark and its payload, the
-/// log is the one that was read before, and nothing after the row was compacted.
+/// One statement reads these rows and the row at `after`. While that row has its mark and its payload, this
+/// is the log that was read before, and nothing after the row was compacted.
 ///
 /// # Errors
-/// RESUME_TOKEN_EXPIRED if history after the place is gone; STORE_EPOCH_CHANGED if the place is of another
-/// history, as when a standby took over that lacks the last writes; DATABASE_UNAVAILABLE from a standby that
-/// lags; or the database's.
+/// RESUME_TOKEN_EXPIRED if history after `after` is gone. STORE_EPOCH_CHANGED if `after` is of another
+/// history, as when a standby took over that lacks the last writes. DATABASE_UNAVAILABLE from a standby that
+/// lags. Or an error of the database.
 pub async fn follow(
     conn: &mut Conn,
     order: LogOrder,
@@ -130,7 +129,7 @@ pub async fn follow(
     let goes_on = match place {
         Some(place) if place.row.mark != after.mark => false,
         Some(place) if place.intact => true,
-        // Read after the rows: what is not compacted now was not when they were read.
+        // Read after the rows: a row that is not compacted now was not compacted when the rows were read.
         place => match compacted(conn).await? {
             Some(compacted) if compacted.is_after(after) => return Err(expired()),
             Some(compacted) if compacted.key() == after.key() => compacted.mark == after.mark,
@@ -147,23 +146,23 @@ pub async fn follow(
         .collect())
 }
 
-/// Refuses a server that may only lack what it has not received yet.
+/// Refuses a standby, which may only lack changes that it has not received yet.
 async fn refuse_standby(conn: &mut Conn) -> Result<()> {
     let sql = dialect::select_in_recovery(conn.engine());
     let lags: bool = on!(conn, |e| sqlx::query_scalar(sql).fetch_one(e).await)?;
     if lags {
         return Err(Error::unavailable(
             ErrorReason::DatabaseUnavailable,
-            "the database is a standby that lacks the last changes",
+            "the database is a standby that lacks the last changes; retry later",
         ));
     }
     Ok(())
 }
 
-/// Up to `limit` rows after `after`, in their order, as far as the log is complete.
+/// Reads up to `limit` rows after `after`, in the order of the log, as far as the log is complete.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn page(
     conn: &mut Conn,
     order: LogOrder,
@@ -184,11 +183,11 @@ pub async fn page(
         .await)?)
 }
 
-/// What was changed by transactions that have committed and are not below the horizon yet: ids of the
-/// resources of one shop and kind, each with its last version. None on SQLite.
+/// The resources of one shop and kind with committed changes that are not below the horizon yet: their ids,
+/// each with its last version. None on SQLite.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<(String, i64)>> {
     let horizon = dialect::horizon(conn.engine());
     let sql = format!(
@@ -202,11 +201,11 @@ pub async fn held_back(conn: &mut Conn, shop: &str, kind: Kind) -> Result<Vec<(S
         .await)?)
 }
 
-/// The furthest change of a shop that has committed and is not below the horizon yet: what is read in the
-/// same transaction may show it. None on SQLite.
+/// The furthest committed change of a shop that is not below the horizon yet. Rows that the same transaction
+/// reads may show it. None on SQLite.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn furthest_held_back(
     conn: &mut Conn,
     order: LogOrder,
@@ -227,11 +226,11 @@ pub async fn furthest_held_back(
     Ok(row.map(|(xid, seq, mark)| Position { xid, seq, mark }))
 }
 
-/// The time of the oldest committed change that a write in progress holds back; None if nothing is
-/// held back.
+/// The time in microseconds of the oldest committed change that a write in progress holds back; None if
+/// nothing is held back.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
     let horizon = dialect::horizon(conn.engine());
     let sql = format!("SELECT MIN(commit_time) FROM change_log WHERE xid >= {horizon}");
@@ -244,10 +243,10 @@ pub async fn held_back_since(conn: &mut Conn) -> Result<Option<i64>> {
 
 const READ_COMPACTED: &str = "SELECT value FROM store_meta WHERE key = $1";
 
-/// Up to where the log was compacted; None if it never was.
+/// The position up to which the log was compacted; None if it never was.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn compacted(conn: &mut Conn) -> Result<Option<Position>> {
     let value: Option<String> = on!(conn, |e| sqlx::query_scalar(READ_COMPACTED)
         .bind(COMPACTED_THROUGH)
@@ -263,11 +262,11 @@ pub async fn compacted(conn: &mut Conn) -> Result<Option<Position>> {
 
 const READ_MARK: &str = "SELECT mark FROM change_log WHERE xid = $1 AND seq = $2";
 
-/// Checks that the log goes on after what a reader was told, and that it is the log that the reader saw.
+/// Checks that the log continues after a reader's progress, and that it is the log that the reader saw.
 ///
 /// # Errors
-/// RESUME_TOKEN_EXPIRED if history after the place is gone, STORE_EPOCH_CHANGED if what was seen is of
-/// another history.
+/// RESUME_TOKEN_EXPIRED if history after the position is gone. STORE_EPOCH_CHANGED if the reader saw another
+/// history.
 pub async fn check(conn: &mut Conn, progress: Progress) -> Result<()> {
     let up_to = progress.up_to;
     match compacted(conn).await? {

@@ -1,7 +1,7 @@
-//! The channels of a process, and how far the log has been handed to them.
+//! The channels of a process, and the position up to which the log has been handed to them.
 //!
-//! Invariants: a channel exists while it has a stream. All rings together have one budget of bytes; beyond
-//! that the oldest change of any ring goes first.
+//! Invariants: a channel exists while it has a stream. All rings share one budget of bytes; beyond it, the
+//! oldest change of any ring is evicted first.
 
 mod lease;
 
@@ -14,21 +14,21 @@ use tokio::sync::watch;
 use super::channel::{Arrival, Channel, Ring};
 use super::entry::Entry;
 use super::history::{self, LogRow};
-use super::judgement::{Filters, Shared};
 use super::log::Kind;
 use super::resource::Resource;
+use super::shared_filter::{Filters, Shared};
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::revision::Position;
 pub use lease::Lease;
 
-/// The channels of a process, and how far the log has been handed to them.
+/// The channels of a process, and the position up to which the log has been handed to them.
 pub struct Hub {
     state: Mutex<State>,
     filters: Mutex<Filters>,
     position: watch::Sender<Position>,
     lag_micros: AtomicI64,
-    /// The largest size of all rings together, in bytes.
+    /// The most bytes of all rings together.
     bytes_max: usize,
 }
 
@@ -39,15 +39,15 @@ type Key = (Arc<str>, i64);
 struct State {
     channels: HashMap<Key, Open>,
     position: Position,
-    /// The size of all rings together.
+    /// The bytes of all rings together.
     bytes: usize,
-    /// The oldest change of each ring, by its place in the log. No two are at one place.
+    /// The oldest change of each ring, by its position in the log. No two have the same position.
     oldest: BTreeMap<(i64, i64), Key>,
-    /// Changes that streams have read before they were handed over, by place, with their marks.
+    /// Changes that streams have read from the log before their hand-over: marks by position.
     ahead: BTreeMap<(i64, i64), i64>,
 }
 
-/// A channel that has streams.
+/// A channel with at least one stream.
 struct Open {
     channel: Arc<Channel>,
     streams: usize,
@@ -55,7 +55,7 @@ struct Open {
 }
 
 impl Hub {
-    /// A hub for which everything up to `position` is past, and whose rings together hold `bytes_max`.
+    /// Creates a hub that continues after `position` and whose rings together hold `bytes_max`.
     pub fn new(position: Position, bytes_max: usize) -> Self {
         let state = State {
             position,
@@ -78,7 +78,7 @@ impl Hub {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Lends the channel of a shop and kind to a stream. The first stream makes it.
+    /// Lends the channel of a shop and kind to a stream. The first stream creates it.
     pub fn lend(self: &Arc<Self>, shop: &Arc<str>, resource: &'static dyn Resource) -> Lease {
         let key = (Arc::clone(shop), resource.kind().number());
         let mut state = self.state();
@@ -99,13 +99,13 @@ impl Hub {
         }
     }
 
-    /// Up to where the log has been handed to the channels, a hand-over that is under way included: what
-    /// begins to listen before this is told finds all that comes after it.
+    /// The position up to which the log has been handed to the channels, a hand-over in progress included. A
+    /// reader that listens before it asks for this finds all later changes.
     pub fn floor(&self) -> Position {
         self.state().position
     }
 
-    /// Up to where the log has been handed to the channels.
+    /// The position up to which the log has been handed to the channels.
     pub fn position(&self) -> Position {
         *self.position.borrow()
     }
@@ -120,7 +120,6 @@ impl Hub {
         self.lag_micros.load(Ordering::Relaxed)
     }
 
-    /// Notes the [`lag_micros`](Self::lag_micros).
     pub fn note_lag(&self, micros: i64) {
         self.lag_micros.store(micros, Ordering::Relaxed);
     }
@@ -130,28 +129,28 @@ impl Hub {
         !self.state().channels.is_empty()
     }
 
-    /// How many channels there are, and how many bytes their rings hold.
+    /// The number of channels, and the bytes that their rings hold.
     pub fn held(&self) -> (usize, usize) {
         let state = self.state();
         (state.channels.len(), state.bytes)
     }
 
-    /// How many times a change was judged by a filter.
-    pub fn judgements(&self) -> u64 {
-        self.filters().judgements()
+    /// How many times a filter was evaluated for a change.
+    pub fn evaluations(&self) -> u64 {
+        self.filters().evaluations()
     }
 
-    /// The filter of a stream, which equal filters of other streams share.
+    /// Returns the filter of a stream; streams with equal filters share one.
     pub fn share_filter(&self, kind: Kind, filter: Filter) -> Shared {
         self.filters().share(kind, filter)
     }
 
-    /// Notes a change that a stream has read from the database. If the log turns out not to hold it when it
-    /// is handed over up to there, the stream has seen another history.
+    /// Notes a change that a stream has read from the database. If the log lacks it when the hand-over
+    /// reaches its position, the stream has seen another history.
     pub fn note_ahead(&self, seen: Position) {
         let mut state = self.state();
         if seen.is_after(state.position) && !state.channels.is_empty() {
-            // The first mark stays: a server that took over may have another row in the same place.
+            // The first mark stays: a server that took over may have another row at the same position.
             state.ahead.entry(seen.key()).or_insert(seen.mark);
         }
     }
@@ -159,7 +158,8 @@ impl Hub {
     /// Hands rows to their channels.
     ///
     /// # Errors
-    /// STORE_EPOCH_CHANGED if the rows lack a change that a stream has read before. Nothing is handed over.
+    /// STORE_EPOCH_CHANGED if the rows lack a change that a stream has read before. Then nothing is handed
+    /// over.
     pub fn hand_over(&self, rows: Vec<LogRow>) -> Result<()> {
         let Some(last) = rows.last().map(LogRow::position) else {
             return Ok(());
@@ -191,8 +191,8 @@ impl Hub {
         Ok(())
     }
 
-    /// Moves on past rows that no stream wants. False if a stream was opened since they were looked at: they
-    /// have to be read after all.
+    /// Moves on past rows that no stream wants. Returns false if a stream was opened since they were checked:
+    /// then they have to be read after all.
     pub fn skip_unwatched(&self, position: Position) -> bool {
         let mut state = self.state();
         if !state.channels.is_empty() {
@@ -205,7 +205,7 @@ impl Hub {
         true
     }
 
-    /// Moves on past rows that cannot be handed over. Each stream goes back to the log, which tells it
+    /// Moves on past rows that cannot be handed over. Each stream goes back to the log and finds there
     /// whether it lacks any of them.
     pub fn skip(&self, position: Position) {
         let mut state = self.state();
@@ -221,7 +221,7 @@ impl Hub {
         self.position.send_replace(position);
     }
 
-    /// Goes on in another history of the store, which ends at `position`. All streams that are open end.
+    /// Continues in another history of the store, which ends at `position`. All open streams end.
     pub fn replace(&self, position: Position) {
         let mut state = self.state();
         let ended = std::mem::take(&mut state.channels);
@@ -236,13 +236,13 @@ impl Hub {
         self.position.send_replace(position);
     }
 
-    /// Ends the loan of a channel.
+    /// Returns a channel that was lent.
     fn give_back(&self, key: &Key, channel: &Arc<Channel>) {
         let mut state = self.state();
         let Some(open) = state.channels.get_mut(key) else {
             return;
         };
-        // One that has ended is not counted any more, and another may be in its place.
+        // An ended channel is not counted any more, and another may have its place.
         if !Arc::ptr_eq(&open.channel, channel) {
             return;
         }
@@ -253,13 +253,13 @@ impl Hub {
         state.change_ring(key, |_| Ring::default());
         let gone = state.channels.remove(key);
         drop(state);
-        // Its changes are freed outside of the lock.
+        // Frees its changes outside of the lock.
         drop(gone);
     }
 }
 
 impl State {
-    /// Changes the ring of a channel, and keeps account of it.
+    /// Changes the ring of a channel and updates the totals.
     fn change_ring(&mut self, key: &Key, change: impl FnOnce(&Channel) -> Ring) {
         let Some(open) = self.channels.get_mut(key) else {
             return;
@@ -277,7 +277,7 @@ impl State {
         }
     }
 
-    /// Checks that the rows hold what streams have read of that part of the log.
+    /// Checks that the rows hold the changes that streams have already read.
     fn check_ahead(&mut self, rows: &[LogRow]) -> Result<()> {
         for row in rows {
             while let Some(first) = self.ahead.first_entry() {
@@ -296,7 +296,7 @@ impl State {
 }
 
 impl Arrival {
-    /// The arrival of a row of the log.
+    /// Creates the arrival of a row of the log.
     fn of(resource: &'static dyn Resource, row: LogRow) -> Self {
         let position = row.position();
         let id = row.resource_id.clone();

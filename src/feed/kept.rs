@@ -1,13 +1,13 @@
-//! Changes that streams keep back for their `min_update_interval`, and how many bytes these take.
+//! Changes that streams hold back for their `min_update_interval`, and their bytes.
 //!
-//! Streams share a change, so it counts once however many of them keep it back.
+//! Streams share a change, so it counts once however many of them hold it back.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::entry::Entry;
 
-/// Counts the bytes of the changes that the streams of a process keep back. Cheap to clone.
+/// Counts the bytes of the changes that the streams of a process hold back. Cheap to clone.
 #[derive(Clone)]
 pub struct KeptBytes(Arc<Counted>);
 
@@ -16,25 +16,25 @@ struct Counted {
     max: usize,
 }
 
-/// A change that is kept back, until this is dropped.
+/// A change that is held back until this is dropped.
 pub struct Kept {
     entry: Arc<Entry>,
     bytes: KeptBytes,
 }
 
 impl KeptBytes {
-    /// Nothing is kept back; `max` bytes may be.
+    /// Creates an empty count with a limit of `max` bytes.
     pub fn new(max: usize) -> Self {
         let bytes = AtomicUsize::new(0);
         Self(Arc::new(Counted { bytes, max }))
     }
 
-    /// Whether more is kept back than may be.
+    /// Whether the limit is exceeded.
     pub fn is_over(&self) -> bool {
         self.0.bytes.load(Ordering::Relaxed) > self.0.max
     }
 
-    /// Counts a change as kept back.
+    /// Counts a change as held back.
     pub fn keep(&self, entry: &Arc<Entry>) -> Kept {
         if entry.keepers.fetch_add(1, Ordering::AcqRel) == 0 {
             self.0.bytes.fetch_add(entry.size(), Ordering::Relaxed);

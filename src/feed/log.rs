@@ -1,8 +1,8 @@
-//! The change log: every mutation appends to it in its own transaction, and its row is also the
-//! record of the mutation's request id.
+//! The change log. Every mutation appends to it in its own transaction, and its row is also the record of the
+//! mutation's request id.
 //!
-//! Invariant: a change is appended while the lock of its resource is held, so that the order of the
-//! log (`xid`, then `seq`) follows the order of each resource's versions.
+//! Invariant: a change is appended while the lock of its resource is held, so the order of the log (`xid`,
+//! then `seq`) follows the order of each resource's versions.
 
 mod append;
 mod requests;
@@ -19,54 +19,54 @@ use sha2::{Digest as _, Sha256};
 
 use crate::error::{Error, Result};
 
-/// What a row of the change log is about. Each area has numbers of its own. They are stored, so a number that was
-/// given up is never used again, and it is below 256: 1 customers, 2 groups, 3 carts, 4 addresses, 5 titles, 6 shops,
-/// 7 settings, 8 API keys, 9 operations, 11 saved filters.
+/// The kind of resource that a row of the change log describes. Each area has its own numbers, below 256.
+/// They are stored, so a retired number is never used again: 1 customers, 2 groups, 3 carts, 4 addresses, 5
+/// titles, 6 shops, 7 settings, 8 API keys, 9 operations, 11 saved filters.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Kind(i64);
 
 impl Kind {
-    /// The record of a request id that no change carries: nothing changed, or several resources did. No
-    /// stream tells of it.
+    /// The record of a request id without a change of its own: nothing changed, or several resources did.
+    /// Streams skip it.
     pub const REQUEST: Self = Self(10);
 
-    /// The kind of this number.
+    /// Creates the kind of this number.
     #[must_use]
     pub const fn new(number: i64) -> Self {
         Self(number)
     }
 
-    /// The number that is stored.
+    /// The stored number.
     #[must_use]
     pub const fn number(self) -> i64 {
         self.0
     }
 }
 
-/// The most causes that a change tells.
+/// The most causes of one change.
 pub const MAX_CAUSES: usize = 16;
 
 /// One change of one resource, as a mutation appends it.
 #[derive(Debug, Clone)]
 pub struct Change {
-    /// What it is about.
+    /// The kind of the resource.
     pub kind: Kind,
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub id: String,
     /// The version that the change made.
     pub version: i64,
-    /// Whether the resource is gone.
+    /// Whether the change deletes the resource.
     pub deleted: bool,
-    /// The encoded resource without its derived fields; empty if it is gone.
+    /// The encoded resource without its derived fields; empty if it is deleted.
     pub body: Vec<u8>,
-    /// What happened: messages of the area, encoded. What is beyond [`MAX_CAUSES`] is left out.
+    /// The causes: encoded messages of the area. Causes beyond [`MAX_CAUSES`] are dropped.
     pub causes: Vec<Vec<u8>>,
-    /// The topic under which it was watched until now, if it is not any more.
+    /// The topic that the resource leaves with this change.
     pub left_topic: Option<String>,
 }
 
 impl Change {
-    /// A new or changed resource.
+    /// The change of a new or updated resource.
     pub fn upserted(kind: Kind, id: impl Into<String>, version: i64, body: &impl Message) -> Self {
         let (body, causes) = (body.encode_to_vec(), Vec::new());
         Self {
@@ -80,7 +80,7 @@ impl Change {
         }
     }
 
-    /// A resource that is gone; `version` is one more than its last.
+    /// The change of a deleted resource; `version` is one more than its last.
     pub fn deleted(kind: Kind, id: impl Into<String>, version: i64) -> Self {
         let (body, causes) = (Vec::new(), Vec::new());
         Self {
@@ -94,15 +94,15 @@ impl Change {
         }
     }
 
-    /// The change with what happened.
+    /// Sets the causes.
     #[must_use]
     pub fn because<M: Message>(mut self, causes: &[M]) -> Self {
         self.causes = causes.iter().map(Message::encode_to_vec).collect();
         self
     }
 
-    /// The change as the end of a topic: who watches that is told, also where the resource does not show
-    /// any more that it had it.
+    /// Sets the topic that the resource leaves. The topic's watchers then receive the change even where the
+    /// resource no longer shows that it had the topic.
     #[must_use]
     pub fn leaving(mut self, topic: Option<String>) -> Self {
         self.left_topic = topic;
@@ -110,8 +110,8 @@ impl Change {
     }
 }
 
-/// The payload of a row: fields of the change message in the contract, by their numbers there, so
-/// that a stream can send it as it is.
+/// The payload of a row: fields of the contract's change message, by their numbers there, so that a stream
+/// can send it unchanged.
 #[derive(Clone, PartialEq, Message)]
 pub(super) struct Payload {
     /// `CartChange.cart`, `CustomerChange.customer`, `GroupChange.group`.
@@ -132,7 +132,7 @@ pub fn etag(name: &str, version: i64) -> String {
     format!("\"{version}-{:08x}\"", u32::from_be_bytes([a, b, c, d]))
 }
 
-/// Checks the etag that a caller sent, if it sent one.
+/// Checks the etag of a request, if it has one.
 ///
 /// # Errors
 /// ETAG_MISMATCH with the current one.

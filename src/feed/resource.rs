@@ -1,4 +1,4 @@
-//! What an area provides so that its resources can be watched.
+//! The interface through which an area makes its resources watchable.
 
 use std::sync::Arc;
 
@@ -12,66 +12,67 @@ use crate::store::Conn;
 
 /// A kind of resource that can be watched.
 pub trait Resource: Send + Sync + 'static {
-    /// Its number in the change log.
+    /// The kind's number in the change log.
     fn kind(&self) -> Kind;
 
-    /// The first part of its names, as `carts`.
+    /// The first segment of the resources' names, for example `carts`.
     fn collection(&self) -> &'static str;
 
-    /// Whether its resources have an audience, and a change says which one it takes a resource from.
+    /// Whether the resources have an audience. Their changes then say which audience the resource leaves.
     fn is_owned(&self) -> bool {
         false
     }
 
-    /// The resource for filters, from its encoded message.
+    /// Decodes the resource for filters.
     ///
     /// # Errors
-    /// When the bytes are not such a message.
+    /// If the bytes are not such a message.
     fn decode(&'static self, body: &[u8]) -> Result<Arc<dyn Decoded>>;
 
-    /// A page of a snapshot: rows in the order of their ids.
+    /// Reads a page of a snapshot: rows in the order of their ids.
     fn page<'c>(&'static self, conn: &'c mut Conn, query: PageQuery)
     -> BoxFuture<'c, Result<Rows>>;
 }
 
 /// A decoded resource.
 pub trait Decoded: Record + Send + Sync {
-    /// Under what else than its id it is watched, as its owner.
+    /// The topics under which it is watched beside its id, for example its owner.
     fn topics(&self) -> Vec<String> {
         Vec::new()
     }
 
-    /// Who sees it, as [`Caller::is_among`](crate::caller::Caller::is_among) reads that; None if it has no audience.
+    /// The audience, in the form that [`Caller::is_among`](crate::caller::Caller::is_among) reads; None if
+    /// everybody sees the resource.
     fn audience(&self) -> Option<&str> {
         None
     }
 }
 
-/// What a stream is about.
+/// The resources that a stream watches.
 #[derive(Clone, Debug)]
 pub enum Scope {
-    /// All of the shop.
+    /// All resources of the shop.
     All,
     /// These ids.
     Ids(Vec<String>),
-    /// What has this topic.
+    /// The resources with this topic.
     Topic(String),
 }
 
-/// Which rows a page of a snapshot holds.
+/// The query for a page of a snapshot.
 #[derive(Clone, Debug)]
 pub struct PageQuery {
-    /// The shop.
+    /// The id of the shop.
     pub shop: Arc<str>,
-    /// What the stream is about.
+    /// The resources that the stream watches.
     pub scope: Scope,
-    /// Which of it.
+    /// The filter of the stream.
     pub filter: Option<Arc<Filter>>,
-    /// What `now` is in the filter, in microseconds.
+    /// The value of `now` in the filter, in microseconds.
     pub now: i64,
-    /// After which id; from the first if None.
+    /// The id after which the page begins; None for the first page.
     pub after: Option<String>,
-    /// How many at the most.
+    /// The most rows.
     pub limit: i64,
 }
 
@@ -81,12 +82,12 @@ pub struct PageQuery {
 pub struct Rows {
     /// The rows, in the order of their ids.
     pub rows: Vec<Row>,
-    /// After which id the next page begins; None if this is the last.
+    /// The id after which the next page begins; None if this is the last.
     pub next: Option<String>,
 }
 
 impl Rows {
-    /// The rows of a page that ends at the limit only.
+    /// A page that holds fewer rows than the limit only at the end.
     #[must_use]
     pub fn up_to(limit: i64, rows: Vec<Row>) -> Self {
         let is_full = i64::try_from(rows.len()).unwrap_or(i64::MAX) >= limit;
@@ -99,9 +100,9 @@ impl Rows {
 /// A row of a snapshot.
 #[derive(Debug)]
 pub struct Row {
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub id: String,
-    /// Its version.
+    /// The version of the resource.
     pub version: i64,
     /// The encoded resource, without derived fields.
     pub body: Bytes,

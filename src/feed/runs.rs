@@ -1,5 +1,5 @@
-//! Messages that streams share: those with the same view of the same changes send the same bytes, so the
-//! first makes them and the others take them.
+//! Messages that streams share. Streams with the same view of the same changes send the same bytes: the first
+//! makes them, the others reuse them.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -8,15 +8,14 @@ use super::frame::Message;
 use crate::proto::pb::DeliveryMode;
 use crate::revision::Position;
 
-/// Runs that are kept: a little more than streams are apart while they keep up.
+/// The number of runs that are kept: slightly more than the distance between streams that keep up.
 const RUNS: usize = 8;
 
-/// Which messages a stream makes of changes.
+/// The parameters on which the messages of a stream depend.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct View {
-    /// Every version, or the latest.
     pub delivery: DeliveryMode,
-    /// The second half of the stream's tokens: the same for the same parameters.
+    /// The second half of the stream's tokens. Equal parameters give equal halves.
     pub stream_token: Arc<str>,
 }
 
@@ -35,7 +34,7 @@ pub struct Run {
 #[derive(Default)]
 pub struct Runs(VecDeque<(Key, Run)>);
 
-/// Changes by their indices in the ring, the second exclusive, and how they are seen.
+/// The range of ring indices of the changes, the end exclusive, and the view.
 #[derive(PartialEq, Eq)]
 struct Key(u64, u64, View);
 

@@ -1,4 +1,4 @@
-//! Where a stream's live changes come from: the ring, or an inbox of its own.
+//! The source of a stream's live changes: the ring, or an inbox of its own.
 
 use std::sync::Arc;
 
@@ -11,7 +11,7 @@ use super::resource::Scope;
 use super::runs::{Run, View};
 use crate::revision::Position;
 
-/// Entries that a stream takes at once.
+/// The most entries that a stream takes at once.
 const BATCH: usize = 256;
 
 /// A stream's place in its channel.
@@ -30,23 +30,23 @@ enum Reader {
     Inbox(Arc<Inbox>),
 }
 
-/// What a stream finds in its source.
+/// The result of taking changes from a source.
 pub enum Found {
-    /// Changes in their order; `more` if there are further ones. `first` is the index of the first in
-    /// the ring, if they come from there.
+    /// Changes in their order; `more` if others follow. `first` is the index of the first one in the ring, if
+    /// they come from there.
     Entries {
         entries: Vec<Arc<Entry>>,
         more: bool,
         first: Option<u64>,
     },
-    /// Changes of which another stream with the same view has made messages.
+    /// Changes for which another stream with the same view has made the messages.
     Run(Run),
-    /// The log has to be read from the stream's position on.
+    /// The stream has to read the log from its position on.
     Outrun,
 }
 
 impl Source {
-    /// A source for what `scope` is about. From here on no change is missed.
+    /// Creates a source for the resources of `scope`. From here on no change is missed.
     pub fn new(channel: Lease, scope: &Scope) -> Self {
         let reader = match scope {
             Scope::All => Reader::Ring {
@@ -59,13 +59,13 @@ impl Source {
         Self { channel, reader }
     }
 
-    /// Whether the log that the channel followed is not the store's any more.
+    /// Whether the store has left the history that the channel followed.
     pub fn has_ended(&self) -> bool {
         self.channel.has_ended()
     }
 
-    /// Whether live changes can go on after `position`. `floor` is a position up to which everything
-    /// was handed to the channel when the source was made.
+    /// Whether live changes can continue after `position`. `floor` is a position up to which everything was
+    /// handed to the channel when the source was made.
     pub fn join(&mut self, position: Position, floor: Position) -> bool {
         match &mut self.reader {
             Reader::Ring { next, .. } => {
@@ -76,15 +76,16 @@ impl Source {
         }
     }
 
-    /// Also finds changes of a resource that has the topic. For one that had it before the source was
-    /// made; what gets it later is followed by itself.
+    /// Also delivers the changes of a resource that had the topic before the source was made. A resource that
+    /// gets the topic later is followed without this.
     pub fn follow(&self, id: &str) {
         if let Reader::Inbox(inbox) = &self.reader {
             self.channel.follow(inbox, id);
         }
     }
 
-    /// Takes what is there: as messages, if there are some for this view and a stream at `position`.
+    /// Takes the available changes, as messages if there are shared ones for this view and a stream at
+    /// `position`.
     pub fn take(&mut self, view: Option<&View>, position: Position) -> Found {
         match &mut self.reader {
             Reader::Ring { next, head } => {
@@ -121,12 +122,12 @@ impl Source {
         }
     }
 
-    /// Keeps the messages of the ring's changes from `first` to before `end` for other streams.
+    /// Keeps the messages made from the ring's changes in `first..end` for other streams.
     pub fn share(&self, first: u64, end: u64, view: View, run: Run) {
         self.channel.share(first, end, view, run);
     }
 
-    /// Waits until there may be something.
+    /// Waits until there may be changes.
     pub async fn changed(&mut self) {
         match &mut self.reader {
             // The channel holds the sender, and the source holds the channel.

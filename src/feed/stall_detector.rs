@@ -1,12 +1,12 @@
-//! Streams whose client does not read are detected and closed, which frees what they hold.
+//! Detects streams whose client does not read, and closes them, which frees their resources.
 //!
-//! A stream is asked for a message only while its connection has room for one, so it cannot find out by
-//! itself that it is not read any more. Every stream is therefore looked over by one task of the process.
-//! The last message that was handed over may lie with the connection until that ends; nothing else stays.
+//! A stream is polled only while its connection has room for a message, so it cannot detect by itself that it
+//! is not read. One task of the process therefore checks every stream. The last message may stay with the
+//! connection until that ends; nothing else stays.
 //!
-//! Invariant: a stream that waits for something to say is not unread, however long it waits. It is from
-//! when it has something and is not asked: the encoder asks once more than the connection has room for. How
-//! long is counted in looks and not in time, so that a clock that jumps harms nobody who reads.
+//! Invariant: a stream that has nothing to send is not unread, however long it waits. It is unread while it
+//! has a message and is not polled: the encoder polls once more than the connection has room for. The limit
+//! is counted in checks, not in time, so that a jump of the clock harms no client that reads.
 
 use std::collections::HashMap;
 use std::pin::Pin;
@@ -24,8 +24,8 @@ use crate::clock::Clock;
 use crate::error::Error;
 use crate::proto::pb::ErrorReason;
 
-/// How many checks are made within the limit. A stream that one check more finds unread is closed, so at most
-/// two checks later.
+/// The number of checks within the limit. A stream that one check more finds unread is closed, so at most two
+/// checks later.
 const LOOKS: u32 = 6;
 
 /// The open streams of a process.
@@ -41,18 +41,18 @@ struct Inner {
     clock: Clock,
     limit: Duration,
     next: AtomicUsize,
-    /// The open streams by their numbers.
+    /// The open streams by number.
     parts: [Mutex<Slots>; PARTS],
 }
 
-/// What the task does with a stream, of whatever kind.
+/// The check of a stream, of whatever kind.
 trait Look: Send + Sync {
-    /// Gives the stream up if it has been unread for too long.
+    /// Closes the stream if it has been unread for too long.
     fn look(&self);
 }
 
 impl StallDetector {
-    /// Streams may be left unread for `limit`.
+    /// Creates a detector that lets streams be unread for `limit`.
     pub fn new(clock: Clock, limit: Duration) -> Self {
         Self(Arc::new(Inner {
             clock,
@@ -62,13 +62,13 @@ impl StallDetector {
         }))
     }
 
-    /// The part in which the stream of this number is.
+    /// The part of the table that holds the stream of this number.
     fn slots(&self, number: usize) -> MutexGuard<'_, Slots> {
         let part = self.0.parts[number % PARTS].lock();
         part.unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Looks the streams over until `stop`.
+    /// Checks the streams until `stop`.
     pub async fn look_over(self, stop: CancellationToken) {
         let pause = self.0.limit / LOOKS;
         loop {
@@ -78,7 +78,7 @@ impl StallDetector {
                 () = self.0.clock.reach(next) => {}
             }
             for part in 0..PARTS {
-                // Outside of the lock, as what is given up takes others.
+                // Outside of the lock, because a closed stream takes other locks.
                 let slots: Vec<_> = self
                     .slots(part)
                     .values()
@@ -91,8 +91,9 @@ impl StallDetector {
         }
     }
 
-    /// The messages of a stream, which ends with SLOW_CONSUMER when it is not read. Each comes with a
-    /// mark; `ending` makes the error from that of the last, which is `mark` before the first.
+    /// Wraps the messages of a stream so that it ends with SLOW_CONSUMER when it is not read. Each message
+    /// comes with a mark. `ending` makes the error from the mark of the last message, or from `mark` before
+    /// the first.
     pub fn guard<T, M>(
         &self,
         stream: impl Stream<Item = Result<(T, M), Status>> + Send + 'static,
@@ -111,7 +112,7 @@ impl StallDetector {
             state: Mutex::new(State::Open {
                 stream: Box::pin(stream),
                 mark,
-                // It may never be asked for the first.
+                // The stream may never be polled at all.
                 is_due: true,
                 unread_looks: 0,
             }),
@@ -127,7 +128,7 @@ impl StallDetector {
     }
 }
 
-/// Whether a stream that waited has something to say, and has not been asked since.
+/// Whether a stream that waited has a message, and has not been polled since.
 #[derive(Default)]
 struct Notice {
     woken: AtomicBool,
@@ -147,7 +148,7 @@ impl Wake for Notice {
 
 struct Slot<T, M> {
     notice: Arc<Notice>,
-    /// What wakes the notice.
+    /// Wakes the notice.
     waker: Waker,
     ending: Box<dyn Fn(Error, M) -> Error + Send + Sync>,
     state: Mutex<State<T, M>>,
@@ -161,10 +162,10 @@ enum State<T, M> {
         mark: M,
         /// A message was taken, and the next has not been asked for.
         is_due: bool,
-        /// How many looks have found it unread since it was asked.
+        /// The number of checks that have found it unread since it was last polled.
         unread_looks: u32,
     },
-    /// It was given up, and its reader is told so if it comes back.
+    /// Closed as unread. A reader that comes back gets this status.
     GivenUp(Status),
     Ended,
 }
@@ -198,13 +199,13 @@ impl<T, M: Copy + Send> Look for Slot<T, M> {
         let error = Error::exhausted(ErrorReason::SlowConsumer, text);
         let status = Status::from((self.ending)(error, *mark));
         let given_up = std::mem::replace(&mut *state, State::GivenUp(status));
-        // What it held takes locks of its own as it goes.
+        // The stream takes other locks when it is dropped.
         drop(state);
         drop(given_up);
     }
 }
 
-/// A stream that is given up when it is not read.
+/// A stream that is closed when it is not read.
 pub struct Guarded<T, M> {
     slot: Arc<Slot<T, M>>,
     stall_detector: StallDetector,
@@ -251,7 +252,7 @@ impl<T, M: Copy> Stream for Guarded<T, M> {
 impl<T, M> Drop for Guarded<T, M> {
     fn drop(&mut self) {
         self.stall_detector.slots(self.number).remove(&self.number);
-        // Not by the task, should it be looking at it: what it holds is free from now on.
+        // Here, even while the task checks it, so that its resources are free from now on.
         let state = self.slot.state.lock();
         let mut state = state.unwrap_or_else(PoisonError::into_inner);
         let ended = std::mem::replace(&mut *state, State::Ended);

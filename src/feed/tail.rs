@@ -1,5 +1,5 @@
-//! The one reader of the change log in a process: it follows the log's end and hands the changes to
-//! the channels that streams listen on.
+//! The one reader of the change log in a process: it follows the end of the log and hands the changes to the
+//! channels of the streams.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,17 +14,17 @@ use crate::error::{Error, Result};
 use crate::proto::pb::ErrorReason;
 use crate::store::{Engine, Store};
 
-/// Rows that the tail reads at once.
+/// The most rows that the tail reads at once.
 const PAGE_ROWS: i64 = 1_000;
-/// How soon after a wake that found nothing the log is looked at again on PostgreSQL, where the row
-/// may still be held back by a write in progress.
+/// The delay until the log is read again on PostgreSQL when a wake found nothing: a write in progress may
+/// still hold the row back.
 const FIRST_LOOK: Duration = Duration::from_millis(1);
-/// How soon after a failure the log is looked at again, however rarely it is otherwise.
+/// The longest delay until the log is read again after a failure, however rarely it is polled otherwise.
 const RETRY_MAX: Duration = Duration::from_millis(250);
-/// How often the hold-up by writes in progress is measured.
+/// How often the delay by writes in progress is measured.
 const LAG_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Follows the log until `stop`: looks when told of a commit, and at least every `poll`.
+/// Follows the log until `stop`: reads it after each announced commit, and at least every `poll`.
 pub async fn follow(
     store: Store,
     hub: Arc<Hub>,
@@ -39,9 +39,9 @@ pub async fn follow(
         tokio::select! {
             biased;
             () = stop.cancelled() => return,
-            told = committed.changed() => {
-                // After the store has closed nothing is told any more; polling goes on until `stop`.
-                if told.is_err() {
+            woken = committed.changed() => {
+                // A closed store announces no commits; polling continues until `stop`.
+                if woken.is_err() {
                     tokio::time::sleep(wait).await;
                 }
                 wait = FIRST_LOOK;
@@ -64,7 +64,7 @@ pub async fn follow(
     }
 }
 
-/// Hands over what is new. Whether there was something.
+/// Hands over new changes. Returns whether there were any.
 async fn advance(store: &Store, hub: &Hub, order: LogOrder) -> Result<bool> {
     let before = hub.position();
     loop {
@@ -98,7 +98,7 @@ async fn advance(store: &Store, hub: &Hub, order: LogOrder) -> Result<bool> {
     }
 }
 
-/// Goes on at the end of the log, when it does not go on where it was left.
+/// Continues at the end of the log when the log does not continue where it was left.
 async fn go_on(store: &Store, hub: &Hub, order: LogOrder, error: Error) -> Result<()> {
     let reason = error.reason();
     if !matches!(
@@ -110,7 +110,7 @@ async fn go_on(store: &Store, hub: &Hub, order: LogOrder, error: Error) -> Resul
     let end = store.read(|conn| history::end(conn, order).boxed()).await?;
     if reason == ErrorReason::ResumeTokenExpired {
         tracing::warn!(
-            "history was compacted that streams had not been sent; they read it from the log or end"
+            "history was compacted before it was sent to streams; they read it from the log or end"
         );
         hub.skip(end);
     } else {

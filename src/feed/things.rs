@@ -46,7 +46,7 @@ impl Decoded for Thing {
     }
 }
 
-/// The payload of a change to a topic; without one the thing is gone.
+/// The payload of a change to a topic; without one the thing is deleted.
 pub fn payload(topic: Option<&str>) -> Vec<u8> {
     let resource = topic.map(|topic| topic.as_bytes().to_vec().into());
     let causes = Vec::new();

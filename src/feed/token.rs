@@ -1,9 +1,9 @@
-//! Resume tokens: how far the reader is, sealed once per change, and the parameters of the stream, signed
-//! once per stream. And revisions: how far a write or a read was. They are places in history, never
-//! authority.
+//! Resume tokens and revisions. A token has the reader's progress, sealed once per change, and the parameters
+//! of the stream, signed once per stream. A revision is the position of a write or a read. Both are positions
+//! in history and never give authority.
 //!
-//! All shops of a store share one log, so a position that can be read tells how much the other shops
-//! write. Hence positions are encrypted, and the same position looks different each time.
+//! All shops of a store share one log, so a readable position would reveal how much the other shops write.
+//! Hence positions are encrypted, and the same position looks different each time.
 
 use base64::{Engine as _, engine::general_purpose::URL_SAFE_NO_PAD as BASE64};
 use sha2::{Digest as _, Sha256};
@@ -21,19 +21,19 @@ const POSITION_BYTES: usize = 3 * 8;
 const MAC_BYTES: usize = 12;
 const STREAM_BYTES: usize = 8;
 
-/// What tells one stream's parameters (filter, names, target) from another's.
+/// The digest that distinguishes one stream's parameters (filter, names, target) from another's.
 pub type StreamDigest = [u8; STREAM_BYTES];
 
-/// Makes and reads the tokens and revisions of one store. It has half a KiB of keys, and no stream has a copy.
+/// Makes and reads the tokens and revisions of one store. Its keys take half a KiB, and all streams share
+/// them.
 pub struct Tokens {
     secret: [u8; 32],
     sealer: Sealer,
 }
 
-/// What a token says.
+/// The content of a token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// How far the reader is.
     pub progress: Progress,
     /// The stream's parameters, as [`stream_digest`] made them.
     pub stream: StreamDigest,
@@ -53,7 +53,7 @@ pub fn stream_digest<'a>(parameters: impl IntoIterator<Item = &'a str>) -> Strea
 }
 
 impl Tokens {
-    /// Tokens with the store's secret.
+    /// Creates the tokens of a store from its secret.
     #[must_use]
     pub fn new(secret: [u8; 32]) -> Self {
         let sealer = Sealer::new(&keyed_digest(&secret, b"positions"));
@@ -85,13 +85,13 @@ impl Tokens {
     /// Reads a token.
     ///
     /// # Errors
-    /// INVALID_RESUME_TOKEN if it was altered, or is of another shop, kind or store.
+    /// INVALID_RESUME_TOKEN if the token was altered, or is of another shop, kind or store.
     pub fn open(&self, shop: &str, kind: Kind, token: &str) -> Result<Token> {
         self.read(shop, kind, token).ok_or_else(|| {
             Error::new(
                 Code::InvalidArgument,
                 ErrorReason::InvalidResumeToken,
-                "the resume token is not one of this shop and watch",
+                "the resume token is not of this shop and watch; use it with the watch that sent it",
             )
         })
     }
@@ -127,7 +127,7 @@ impl Tokens {
         short
     }
 
-    /// `clientela-revision`: a position that reads can be asked to have reached.
+    /// `clientela-revision`: a position that a later read can require.
     #[must_use]
     pub fn seal_revision(&self, position: Position) -> String {
         let mut bytes = [0; 16];
@@ -139,7 +139,7 @@ impl Tokens {
     /// Reads `clientela-min-revision`.
     ///
     /// # Errors
-    /// INVALID_REVISION if it is none.
+    /// INVALID_REVISION if it is not a revision of this store.
     pub fn open_revision(&self, revision: &str) -> Result<Position> {
         let bytes = self.sealer.open(b"revision", revision);
         let bytes: Option<[u8; 16]> = bytes.and_then(|bytes| bytes.try_into().ok());
@@ -241,7 +241,7 @@ mod tests {
         assert!(tokens().open_revision(&token).is_err());
     }
 
-    /// Two writers of which one writes a thousand times as much cannot be told apart.
+    /// A writer that writes a thousand times as much as another cannot be distinguished from it.
     #[test]
     fn neither_token_nor_revision_tells_how_far_it_is() {
         let far = Position {
@@ -251,7 +251,7 @@ mod tests {
         let plain = |text: &str| BASE64.decode(text).unwrap();
         let shares_bytes = |one: &[u8], other: &[u8]| {
             let same = one.iter().zip(other).filter(|(one, other)| one == other);
-            // The version, and what chance makes equal.
+            // Equal bytes: the version, and some by chance.
             same.count() > 8
         };
         let seal = |at: Position| tokens().seal_progress("s", Kind::new(3), Progress::at(at));

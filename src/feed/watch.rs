@@ -1,10 +1,10 @@
-//! The watch stream: a snapshot, then changes, for ever.
+//! The watch stream: a snapshot, then changes, without end.
 //!
-//! The way of a stream: [`open()`] checks the request; [`Watch::next`] then goes from snapshot to
-//! catching up from the log to live changes, and back to the log when it was outrun. The stream holds
-//! no queue of its own: it is asked for a message when the connection has room for one.
+//! [`open()`] checks the request. [`Watch::next`] then goes from snapshot to catching up from the log to live
+//! changes, and back to the log when it was outrun. The stream holds no queue of its own: it is polled for a
+//! message when the connection has room for one.
 //!
-//! Invariant: whatever a stream waits for, it also waits for its deadline, its end and the end of its caller.
+//! Invariant: every wait of a stream is also a wait for its deadline, its end and the end of its caller.
 
 mod classify;
 mod interrupts;
@@ -31,9 +31,9 @@ use tonic::Status;
 
 use super::frame::{Frame, Message};
 use super::history;
-use super::judgement::Shared;
 use super::progress::Progress;
 use super::resource::{Resource, Scope};
+use super::shared_filter::Shared;
 use super::source::Source;
 use super::{Feed, Permit};
 use crate::caller::{Caller, Turns};
@@ -55,25 +55,24 @@ use timed::Timed;
 /// The messages of a watch.
 pub type Stream = Pin<Box<dyn futures::Stream<Item = Result<Frame, Status>> + Send>>;
 
-/// Where a stream is in its life.
+/// The phase of a stream.
 enum Phase {
-    /// It came with a token, whose place in history is to be checked.
+    /// The stream came with a token whose position in history is to be checked.
     Resume(Progress),
-    /// It is sent a whole state.
+    /// The stream sends a snapshot.
     Snapshot(Snapshot),
-    /// It reads the log until the ring or inbox can take over.
+    /// The stream reads the log until the ring or inbox can take over.
     CatchUp,
-    /// It follows the channel.
+    /// The stream follows the channel.
     Live,
-    /// It has been told to go.
+    /// The stream was asked to leave.
     Draining,
 }
 
-/// One stream.
 pub(super) struct Watch {
     feed: Feed,
     caller: Arc<Caller>,
-    /// Its reads wait for these.
+    /// The turns for its reads.
     turns: Arc<Turns>,
     clock: Clock,
     shop: Arc<str>,
@@ -83,16 +82,16 @@ pub(super) struct Watch {
     filter: Option<Shared>,
     options: Options,
     source: Source,
-    /// What comes after this is in the source.
+    /// The source holds every change after this position.
     floor: Position,
     phase: Phase,
-    /// What the phase waits for.
+    /// The read that the phase waits for.
     reading: Option<Reading>,
-    /// Everything up to here has been put into the outbox, or needs not be sent.
+    /// Everything up to here is in the outbox, or need not be sent.
     position: Position,
-    /// The furthest change that shows in what was put into messages.
+    /// The furthest change that shows in a message.
     seen: Position,
-    /// The first half of the token of the next message, where its last change has one.
+    /// The first half of the next message's token, if the message's last change has one.
     progress_token: Option<(Progress, Box<str>)>,
     overlap: Option<Overlap>,
     members: Option<Members>,
@@ -100,7 +99,7 @@ pub(super) struct Watch {
     timed: Timed,
     outbox: Outbox,
     ready: VecDeque<Message>,
-    /// How far the reader is: the token of the last message. None amid a snapshot.
+    /// The progress of the reader: the token of the last message. None amid a snapshot.
     sent: Option<Progress>,
     beat_at: Instant,
     ends_at: Instant,
@@ -110,7 +109,6 @@ pub(super) struct Watch {
 }
 
 impl Watch {
-    /// The next message.
     async fn next(&mut self) -> Result<Frame> {
         loop {
             if let Some(message) = self.ready.pop_front() {
@@ -124,7 +122,7 @@ impl Watch {
             if self.source.has_ended() {
                 self.leave_history()?;
             }
-            // Before what is to be read, of which there may always be more.
+            // Before the reads, which may never come to an end.
             self.check_interrupts()?;
             if self.ready.is_empty()
                 && !self.advance()?
@@ -135,7 +133,7 @@ impl Watch {
         }
     }
 
-    /// Goes on as far as that needs no waiting; whether there is something to send or to go on with.
+    /// Advances as far as possible without waiting. Returns whether there is something to send or more to do.
     fn advance(&mut self) -> Result<bool> {
         if self.reading.is_some() {
             return Ok(false);
@@ -166,7 +164,7 @@ impl Watch {
         }
     }
 
-    /// Waits for what was asked for, or until something else is to be done.
+    /// Waits for the read in progress, or until something else is due.
     async fn wait(&mut self) -> Option<Result<Read>> {
         let next_time = self.next_time();
         let live = self.reading.is_none();
@@ -178,8 +176,8 @@ impl Watch {
         }
     }
 
-    /// The log is of another history since the stream was opened: whatever the stream has sent may be none of
-    /// it. Begins anew if the reader asked for that.
+    /// Leaves the history that the stream was opened in, because the log is of another one. The stream's
+    /// messages may not be part of that. Begins anew if the reader asked for that.
     fn leave_history(&mut self) -> Result<()> {
         let cause = self.reset_cause(history::epoch_changed())?;
         let hub = &self.feed.0.hub;

@@ -226,7 +226,7 @@ impl Shop {
     /// How many times the running server has judged a change by a filter.
     pub fn judgements(&self) -> u64 {
         let running = self.running.as_ref().expect("the server runs");
-        running.feed.judgements()
+        running.feed.evaluations()
     }
 
     /// The folder of the embedded database and of the key file.

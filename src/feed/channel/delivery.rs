@@ -1,4 +1,4 @@
-//! Which inboxes a change goes into: those under its resource, and those under its topics.
+//! Delivery of a change to inboxes: those of its resource, and those of its topics.
 
 use std::sync::Arc;
 
@@ -22,7 +22,7 @@ impl State {
         }
     }
 
-    /// Whether the resource was not followed before.
+    /// Adds a resource to an inbox. Returns whether the inbox did not follow it before.
     pub(super) fn follow(&mut self, id: &str, inbox: &Arc<Inbox>) -> bool {
         let new = inbox.followed().insert(id.to_owned());
         if new {
@@ -31,12 +31,12 @@ impl State {
         new
     }
 
-    /// Takes a change that the ring has let go of from the inboxes that still have it. Their streams read it
-    /// in the log.
+    /// Takes a change that the ring has dropped from the inboxes that still have it. Their streams read it
+    /// from the log.
     pub(super) fn take_back(&self, entry: &Arc<Entry>) {
         let is_held = || Arc::strong_count(entry) > 1;
-        // Nearly always all streams have taken it and sent it. One that keeps it back holds it, too, but the
-        // number of those cannot be taken off: it changes while the holders are counted.
+        // Nearly always all streams have taken and sent it. A paced stream also holds it. Those holders
+        // cannot be subtracted: their number changes during the count.
         if !is_held() {
             return;
         }
@@ -46,7 +46,7 @@ impl State {
         if self.topics == 0 || !is_held() {
             return;
         }
-        // Its resource may have lost the topic since, and is not followed any more.
+        // The resource may have left the topic since, and is then no longer followed.
         for inbox in self.topic_inboxes() {
             inbox.let_go(entry);
         }
@@ -66,7 +66,7 @@ impl State {
         }
         let mut reached = self.inboxes.get(&*entry.id).cloned().unwrap_or_default();
         if self.topics > 0 && entry.is_undecodable(resource) {
-            // Nobody knows which topics it has.
+            // Its topics are unknown.
             for inbox in self.topic_inboxes() {
                 inbox.outrun();
             }
@@ -83,15 +83,15 @@ impl State {
                     .as_ref()
                     .is_some_and(|topic| !topics.contains(topic))
                 {
-                    // It learns so from this change.
+                    // The inbox learns from this change that the resource has left its topic.
                     inbox.followed().remove(&*entry.id);
                     self.take_from(&entry.id, inbox);
                 }
             }
             for topic in &topics {
                 for inbox in self.inboxes.get(topic).cloned().unwrap_or_default() {
-                    // Here, and not when the stream has seen the change: the next one may be that the
-                    // resource does not have the topic any more.
+                    // At delivery, not when the stream has seen the change: the next change may already take
+                    // the resource out of the topic.
                     if self.follow(&entry.id, &inbox) {
                         reached.push(inbox);
                     }

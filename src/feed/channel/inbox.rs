@@ -1,4 +1,4 @@
-//! The changes that wait for one stream of a few names, or of a topic.
+//! The buffer of changes for one stream of a few names, or of one topic.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -8,16 +8,16 @@ use tokio::sync::Notify;
 use super::{Taken, topic_key};
 use crate::feed::entry::Entry;
 
-/// How many changes an inbox keeps before its stream has to read the log.
+/// The most changes in an inbox before its stream has to read the log.
 const INBOX_ENTRIES: usize = 256;
 
 /// The changes that one stream has not taken yet.
 pub struct Inbox {
-    /// The resources that it is about.
+    /// The resources whose changes it receives.
     pub(super) ids: Vec<String>,
-    /// The key of the topic that it is about instead, made by [`topic_key`].
+    /// The key of its topic, made by [`topic_key`], if it is for a topic instead.
     pub(super) topic: Option<String>,
-    /// The resources that have the topic, as far as is known. Changed under the lock of the channel.
+    /// The resources that are known to have the topic. Changed under the lock of the channel.
     followed: Mutex<HashSet<String>>,
     entries: Mutex<Waiting>,
     arrived: Notify,
@@ -30,7 +30,7 @@ struct Waiting {
 }
 
 impl Inbox {
-    /// An inbox for these resources.
+    /// Creates an inbox for these resources.
     pub fn of_ids(ids: &[String]) -> Self {
         let mut ids = ids.to_vec();
         ids.sort_unstable();
@@ -38,7 +38,8 @@ impl Inbox {
         Self::new(ids, None)
     }
 
-    /// An inbox for whatever has this topic, and for its change that ends that.
+    /// Creates an inbox for all resources of this topic. It also receives the change with which a resource
+    /// leaves it.
     pub fn of_topic(topic: &str) -> Self {
         Self::new(Vec::new(), Some(topic_key(topic)))
     }
@@ -58,7 +59,6 @@ impl Inbox {
         self.followed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds a change.
     pub(super) fn put(&self, entry: &Arc<Entry>) {
         let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         if waiting.entries.len() < INBOX_ENTRIES {
@@ -70,7 +70,7 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Drops what waits: the stream has to read the log.
+    /// Drops all waiting changes, so that the stream has to read the log.
     pub(super) fn outrun(&self) {
         let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         waiting.entries.clear();
@@ -79,19 +79,19 @@ impl Inbox {
         self.arrived.notify_one();
     }
 
-    /// Drops what waits if this change is the first of it.
+    /// Drops all waiting changes if this one is the first of them.
     pub(super) fn let_go(&self, entry: &Arc<Entry>) {
         let waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let first = waiting.entries.front();
         let is_first = first.is_some_and(|first| Arc::ptr_eq(first, entry));
         drop(waiting);
-        // Under the lock of the channel nothing is added meanwhile.
+        // The lock of the channel is held, so nothing is added meanwhile.
         if is_first {
             self.outrun();
         }
     }
 
-    /// Takes what waits.
+    /// Takes all waiting changes.
     pub fn take(&self) -> Taken {
         let mut waiting = self.entries.lock().unwrap_or_else(PoisonError::into_inner);
         let entries = std::mem::take(&mut waiting.entries);
@@ -101,7 +101,7 @@ impl Inbox {
         Taken::Entries(entries.into())
     }
 
-    /// Waits until something may have arrived.
+    /// Waits until a change may have arrived.
     pub async fn arrived(&self) {
         self.arrived.notified().await;
     }

@@ -1,11 +1,11 @@
-//! Whom a change reaches.
+//! Tests which inboxes a change reaches.
 
 use std::sync::Arc;
 
 use super::*;
 use crate::feed::things::{Things, payload};
 
-/// A change of a thing to a topic; without one it is gone.
+/// A change of a thing that has this topic; without one the thing is deleted.
 fn change(id: &str, version: i64, topic: Option<&str>) -> Arrival {
     let payload = payload(topic);
     let (position, gone) = (Position::ORIGIN, topic.is_none());
@@ -23,25 +23,25 @@ fn open(channel: &Channel, inbox: Inbox) -> Arc<Inbox> {
     inbox
 }
 
-/// What waits in an inbox: ids and versions.
+/// The ids and versions of the changes in an inbox.
 fn taken(inbox: &Inbox) -> Vec<(String, i64)> {
     let Taken::Entries(entries) = inbox.take() else {
-        panic!("nothing was thrown away");
+        panic!("nothing was dropped");
     };
-    let told = entries
+    let found = entries
         .iter()
         .map(|entry| (entry.id.to_string(), entry.version));
-    told.collect()
+    found.collect()
 }
 
-fn told(changes: &[(&str, i64)]) -> Vec<(String, i64)> {
-    let told = changes
+fn expected(changes: &[(&str, i64)]) -> Vec<(String, i64)> {
+    let pairs = changes
         .iter()
         .map(|(id, version)| ((*id).to_owned(), *version));
-    told.collect()
+    pairs.collect()
 }
 
-/// Both are handed over before the stream has looked at the first.
+/// Both changes are delivered before the stream has taken the first.
 #[test]
 fn what_loses_its_topic_right_after_it_got_it_is_told_to_have_lost_it() {
     let channel = channel();
@@ -53,7 +53,7 @@ fn what_loses_its_topic_right_after_it_got_it_is_told_to_have_lost_it() {
         change("a", 3, Some("nobody")),
     ]);
 
-    assert_eq!(taken(&ada), told(&[("a", 1), ("a", 2)]));
+    assert_eq!(taken(&ada), expected(&[("a", 1), ("a", 2)]));
 }
 
 #[test]
@@ -69,8 +69,8 @@ fn what_goes_from_one_topic_to_another_is_told_to_both() {
         change("a", 4, None),
     ]);
 
-    assert_eq!(taken(&ada), told(&[("a", 1), ("a", 2)]));
-    assert_eq!(taken(&bob), told(&[("a", 2), ("a", 3), ("a", 4)]));
+    assert_eq!(taken(&ada), expected(&[("a", 1), ("a", 2)]));
+    assert_eq!(taken(&bob), expected(&[("a", 2), ("a", 3), ("a", 4)]));
 }
 
 #[test]
@@ -83,7 +83,7 @@ fn what_is_followed_from_before_is_told_once_more() {
     channel.push(vec![change("a", 7, Some("nobody"))]);
     channel.push(vec![change("a", 8, Some("nobody"))]);
 
-    assert_eq!(taken(&ada), told(&[("a", 7)]));
+    assert_eq!(taken(&ada), expected(&[("a", 7)]));
 }
 
 #[test]
@@ -102,7 +102,7 @@ fn an_inbox_of_names_gets_each_change_once() {
         change("a", 2, Some("nobody")),
     ]);
 
-    assert_eq!(taken(&named), told(&[("a", 1), ("b", 1), ("a", 2)]));
+    assert_eq!(taken(&named), expected(&[("a", 1), ("b", 1), ("a", 2)]));
 }
 
 #[test]
@@ -120,7 +120,7 @@ fn a_closed_inbox_leaves_nothing_behind() {
     assert_eq!(state.topics, 0);
 }
 
-/// Streams of other names go on, as they never wanted it.
+/// Streams of other names continue: they cannot want the change.
 #[test]
 fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
     let channel = channel();
@@ -138,12 +138,12 @@ fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
 
     assert!(matches!(ada.take(), Taken::Outrun));
     assert!(matches!(named.take(), Taken::Outrun));
-    assert_eq!(taken(&other), told(&[("b", 1), ("b", 2)]));
+    assert_eq!(taken(&other), expected(&[("b", 1), ("b", 2)]));
     assert!(matches!(channel.read(end, 10), Taken::Outrun));
-    assert!(ring.oldest.is_some(), "what came behind it is kept");
+    assert!(ring.oldest.is_some(), "the change after it is kept");
 }
 
-/// Those that have taken theirs go on.
+/// Streams that have taken their changes continue.
 #[test]
 fn an_inbox_keeps_nothing_that_the_ring_let_go_of() {
     let channel = channel();
@@ -152,10 +152,10 @@ fn an_inbox_keeps_nothing_that_the_ring_let_go_of() {
     let other = open(&channel, Inbox::of_ids(&["b".to_owned()]));
     let first = change("a", 1, Some("ada"));
     let Arrival::Entry(entry) = &first else {
-        panic!("it can be read");
+        panic!("the change can be read");
     };
     let entry = Arc::downgrade(entry);
-    // After the second it is not followed any more.
+    // After the second change the resource is no longer followed.
     channel.push(vec![
         first,
         change("a", 2, Some("nobody")),
@@ -164,10 +164,10 @@ fn an_inbox_keeps_nothing_that_the_ring_let_go_of() {
 
     channel.evict_oldest();
 
-    assert!(entry.upgrade().is_none(), "somebody keeps it");
+    assert!(entry.upgrade().is_none(), "an inbox keeps it");
     assert!(matches!(topic.take(), Taken::Outrun));
     assert!(matches!(named.take(), Taken::Outrun));
     channel.evict_oldest();
-    assert_eq!(taken(&named), told(&[]));
-    assert_eq!(taken(&other), told(&[("b", 1)]));
+    assert_eq!(taken(&named), expected(&[]));
+    assert_eq!(taken(&other), expected(&[("b", 1)]));
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::{Hub, Key};
 use crate::feed::channel::Channel;
 
-/// A channel on loan to a stream.
+/// A channel that is lent to a stream. Dropping it returns the channel.
 pub struct Lease {
     pub(super) hub: Arc<Hub>,
     pub(super) key: Key,

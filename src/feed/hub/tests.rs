@@ -9,7 +9,6 @@ fn place(seq: i64) -> Position {
     Position { xid: 0, seq, mark }
 }
 
-/// A row of a shop.
 fn row(shop: &str, seq: i64) -> LogRow {
     let Position { xid, seq, mark } = place(seq);
     LogRow {
@@ -51,11 +50,11 @@ fn the_oldest_change_of_any_shop_goes_first() {
     let reaches = |lease: &Lease, seq| lease.index_after(place(seq)).is_some();
     assert!(
         !reaches(&one, 0) && !reaches(&two, 0),
-        "what was first is gone"
+        "the first change is evicted"
     );
     assert!(
         reaches(&one, 3) && reaches(&two, 5),
-        "what is last is there"
+        "the last change is kept"
     );
 }
 
@@ -77,9 +76,9 @@ fn a_shop_is_kept_as_long_as_it_has_a_stream() {
 #[test]
 fn rows_that_lack_what_a_stream_has_read_are_of_another_history() {
     for lost in [
-        // It is not there.
+        // The change is missing.
         vec![row("two", 1), row("two", 3)],
-        // Another is in its place.
+        // Another change has its position.
         vec![LogRow {
             mark: 1,
             ..row("one", 2)

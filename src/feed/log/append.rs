@@ -1,4 +1,4 @@
-//! Appending: the row of a change, by itself or in one message with the row of its resource.
+//! Appends the row of a change, by itself or in one message with the row of its resource.
 
 use std::sync::LazyLock;
 
@@ -13,7 +13,7 @@ use crate::revision::Position;
 use crate::store::{Bind, Engine, Tx, dialect};
 use crate::{bind_log_row, bound, clock, epochs, execute, ids, limits, on, on_write};
 
-/// The columns that an append sets; `seq` and `xid` come by themselves.
+/// The columns that an append sets. The database sets `seq` and `xid`.
 const COLUMNS: &str = "shop_id, kind, resource_id, version, mark, deleted, payload, request_id, \
     request_digest, key_id, actor, on_behalf_of, commit_time, left_topic";
 const COLUMN_COUNT: usize = 14;
@@ -26,7 +26,7 @@ static APPEND: LazyLock<String> = LazyLock::new(|| {
     format!("INSERT INTO change_log ({COLUMNS}) VALUES ({values}) {ONCE} {PLACE}")
 });
 
-/// The placeholders of a row behind so many others.
+/// The placeholders of a row after `others` other placeholders.
 fn placeholders(others: usize) -> String {
     let all: Vec<String> = (1..=COLUMN_COUNT)
         .map(|number| format!("${}", others + number))
@@ -34,8 +34,8 @@ fn placeholders(others: usize) -> String {
     all.join(", ")
 }
 
-/// A statement that writes a version of a resource into its row, and the append of the change, in
-/// one message to the database: each message costs a hand-over, which is most of what a small write takes.
+/// A statement that writes a version of a resource into its row and appends the change, in one message to the
+/// database. Each message costs a hand-over, which is most of the time of a small write.
 #[derive(Debug)]
 pub struct WithAppend {
     sqlite: String,
@@ -44,9 +44,9 @@ pub struct WithAppend {
 }
 
 impl WithAppend {
-    /// Of an `INSERT` of a row into `table`, or of an `UPDATE` of the row that has the version before, with so
-    /// many placeholders. The row of the log is bound behind those, with
-    /// [`bind_log_row!`](crate::bind_log_row).
+    /// Creates it from an `INSERT` into `table`, or an `UPDATE` of the row with the previous version. That
+    /// statement has `placeholders_of_it` placeholders; [`bind_log_row!`](crate::bind_log_row) binds the row
+    /// of the log after them.
     #[must_use]
     pub fn after(table: &str, write: &str, placeholders_of_it: usize) -> Self {
         let insert = format!("INSERT INTO change_log ({COLUMNS})");
@@ -60,8 +60,8 @@ impl WithAppend {
         }
     }
 
-    /// The text. It gives the place of the row in the log, if the row of the resource was written and the
-    /// request id is not in use: hand that to [`settle`](Self::settle).
+    /// The text. It returns the position of the row in the log, unless the row of the resource was not
+    /// written or the request id is in use. Pass the result to [`settle`](Self::settle).
     #[must_use]
     pub fn text(&self, engine: Engine) -> &str {
         match engine {
@@ -83,11 +83,11 @@ impl WithAppend {
         self.settle(tx, row, place).await
     }
 
-    /// Notes what was appended, or finds out why nothing was and appends it after all.
+    /// Notes the appended row, or finds out why none was appended and appends it after all.
     ///
     /// # Errors
-    /// Internal when the version before is not the stored one: the lock of the resource was not held. The
-    /// database's.
+    /// Internal if the previous version is not the stored one: the lock of the resource was not held. Or an
+    /// error of the database.
     pub async fn settle(
         &self,
         tx: &mut Tx,
@@ -114,26 +114,25 @@ impl WithAppend {
     }
 }
 
-/// The record of a request id is given up when its time is over, though its row is still history.
+/// Removes an expired request id from its row, which remains as history.
 const FORGET: &str = "UPDATE change_log SET request_id = NULL, request_digest = NULL
     WHERE shop_id = $1 AND request_id = $2 AND commit_time <= $3";
 
 /// Appends a change to the log.
 ///
-/// The first change that a write appends carries the caller's request id: its body is the answer to a
-/// repeated request.
+/// The first change of a write carries the caller's request id: its body is the answer to a repeated request.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn append(tx: &mut Tx, caller: &Caller, now: i64, change: Change) -> Result<()> {
     let row = LogRow::new(tx, caller, now, change);
     append_row(tx, &row).await
 }
 
-/// Appends a row that was made before.
+/// Appends a prepared row.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn append_row(tx: &mut Tx, row: &LogRow<'_>) -> Result<()> {
     match insert(tx, row).await? {
         Some(place) => {
@@ -144,33 +143,33 @@ pub async fn append_row(tx: &mut Tx, row: &LogRow<'_>) -> Result<()> {
     }
 }
 
-/// A row of the log that is to be written.
+/// A row of the log before it is written.
 #[derive(Debug)]
 pub struct LogRow<'c> {
-    /// Who makes the change.
+    /// The caller that makes the change.
     pub caller: &'c Caller,
-    /// What it is about.
+    /// The kind of the resource.
     pub kind: Kind,
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub id: String,
     /// The version that the change makes.
     pub version: i64,
-    /// Distinguishes a restored copy from its original.
+    /// A random number. It distinguishes a restored copy of the log from its original.
     pub mark: i64,
-    /// Whether the resource is gone.
+    /// Whether the change deletes the resource.
     pub deleted: bool,
     /// The encoded change.
     pub payload: Vec<u8>,
-    /// The request id that the row is the record of.
+    /// The request id that the row records.
     pub request: Option<&'c RequestId>,
-    /// When it is made.
+    /// The time of the change in microseconds.
     pub now: i64,
-    /// The topic that it ends.
+    /// The topic that the resource leaves.
     pub left_topic: Option<String>,
 }
 
 impl<'c> LogRow<'c> {
-    /// The row of a change, which comes next in this transaction.
+    /// Creates the row of a change, which is the next append of this transaction.
     #[must_use]
     pub fn new(tx: &Tx, caller: &'c Caller, now: i64, change: Change) -> Self {
         let Change {
@@ -223,7 +222,7 @@ macro_rules! bind_log_row {
     }};
 }
 
-/// Notes that a row was appended at this place, `(xid, seq)`.
+/// Notes that a row was appended at the position `(xid, seq)`.
 fn appended(tx: &mut Tx, row: &LogRow<'_>, (xid, seq): (i64, i64)) {
     tx.mark_logged();
     epochs::changed(tx, row.kind.number(), &row.caller.shop, &row.id);
@@ -231,16 +230,16 @@ fn appended(tx: &mut Tx, row: &LogRow<'_>, (xid, seq): (i64, i64)) {
     tx.after_commit(move || revision.reach(Position { xid, seq, mark }));
 }
 
-/// Appends a row whose request id stood in the way, once the record of that is given up.
+/// Appends a row whose request id was in use, after the expired record of that id is removed.
 async fn append_anew(tx: &mut Tx, row: &LogRow<'_>) -> Result<()> {
     forget(tx, row.caller, row.now).await?;
-    // The lock of the request id is held, so that nobody else can have taken it.
+    // The lock of the request id is held, so no other call can have taken it.
     let place = insert(tx, row).await?.ok_or_else(|| tx.run_again())?;
     appended(tx, row, place);
     Ok(())
 }
 
-/// Writes a row and gives its place; none if the request id is in use.
+/// Inserts a row and returns its position; None if the request id is in use.
 async fn insert(tx: &mut Tx, row: &LogRow<'_>) -> Result<Option<(i64, i64)>> {
     let query = APPEND.as_str();
     Ok(on_write!(tx, |e| bind_log_row!(

@@ -1,5 +1,5 @@
-//! What earlier calls with the same request id did: in the row of their first change, or, where the answer
-//! is something else, beside the log.
+//! The results of earlier calls with the same request id. The row of their first change holds them, or the
+//! table `answers` where the answer is something else.
 
 use bytes::Bytes;
 use prost::Message;
@@ -12,27 +12,27 @@ use crate::proto::pb::ErrorReason;
 use crate::store::{Conn, LockKey, Locks, Tx};
 use crate::{on, on_write};
 
-/// What an earlier call with the same request id did.
+/// The result of an earlier call with the same request id.
 #[derive(Debug, Clone)]
 pub struct Replay {
-    /// What it changed.
+    /// The kind of the changed resource.
     pub kind: Kind,
-    /// The last part of the resource's name.
+    /// The last segment of the resource's name.
     pub id: String,
-    /// The version that it made.
+    /// The version that the call made.
     pub version: i64,
-    /// Whether it deleted the resource.
+    /// Whether the call deleted the resource.
     pub deleted: bool,
-    /// The encoded resource as it was answered. None if compaction has emptied the row (the answer is
-    /// then the present state) or the resource is gone.
+    /// The encoded resource of the answer. None if the resource was deleted, or if compaction has emptied the
+    /// row; then the present state is the answer.
     pub body: Option<Bytes>,
 }
 
 impl Replay {
-    /// The answer, decoded. None if the present state has to serve.
+    /// The decoded answer. None if the present state is the answer.
     ///
     /// # Errors
-    /// When the stored bytes are not such a message.
+    /// If the stored bytes are not such a message.
     pub fn answer<M: Message + Default>(&self) -> Result<Option<M>> {
         let decode = |body: &Bytes| {
             M::decode(body.clone()).map_err(|e| Error::corrupt("change_log", &self.id, e))
@@ -54,8 +54,8 @@ struct RequestRow {
 const FIND_REQUEST: &str = "SELECT kind, resource_id, version, deleted, payload, request_digest
     FROM change_log WHERE shop_id = $1 AND request_id = $2 AND commit_time > $3";
 
-/// What an earlier call with the caller's request id did; None if there is no request id or it is
-/// new. The first thing that a mutation asks.
+/// Finds the result of an earlier call with the caller's request id; None if there is no request id or it is
+/// new. Every mutation calls this first.
 ///
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
@@ -83,7 +83,7 @@ pub async fn replay(conn: &mut Conn, caller: &Caller) -> Result<Option<Replay>> 
     .map(Some)
 }
 
-/// As [`replay`], for a statement that has read the row together with something else.
+/// As [`replay`], for a statement that has read the row together with other rows.
 ///
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
@@ -117,11 +117,11 @@ pub fn replayed(
 const REQUESTER: &str = "SELECT key_id, actor
     FROM change_log WHERE shop_id = $1 AND request_id = $2 AND commit_time > $3";
 
-/// Whether the caller itself made the earlier call with its request id. Equal requests have one id whoever sends them,
-/// but the answer may show something that only the first caller may see.
+/// Whether the caller itself made the earlier call with its request id. A request id does not depend on its
+/// sender, but the answer may show something that only the first caller may see.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn is_repeated_by_its_caller(conn: &mut Conn, caller: &Caller) -> Result<bool> {
     let Some(request) = &caller.request else {
         return Ok(false);
@@ -144,22 +144,22 @@ fn check_digest(caller: &Caller, stored: Option<&[u8]>) -> Result<()> {
     Err(request_id_reused())
 }
 
-/// The request id was used for another request.
+/// The refusal of a request id that another request has used.
 #[must_use]
 pub fn request_id_reused() -> Error {
     Error::new(
         Code::InvalidArgument,
         ErrorReason::RequestIdReused,
-        "the request id was used for another request",
+        "the request id was used for another request; send each new request with a new id",
     )
 }
 
-/// Records the caller's request id where the call changed nothing, so that a repeat is answered as this
-/// one, whatever happened in between. `id` is the last part of the name of the resource that the call was
-/// about. Without a request id nothing is recorded.
+/// Records the caller's request id for a call that changed nothing, so that a repeat gets the same answer
+/// even if other calls come in between. `id` is the last segment of the name of the resource. Without a
+/// request id nothing is recorded.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn remember(
     tx: &mut Tx,
     caller: &Caller,
@@ -184,12 +184,11 @@ const STORE_ANSWER: &str = "INSERT INTO answers
     ON CONFLICT (shop_id, request_id) DO UPDATE SET digest = excluded.digest,
     answer = excluded.answer, names = excluded.names, create_time = excluded.create_time";
 
-/// Stores an answer that is not the body of one change, in the transaction of its effect. `names` are
-/// the resources that it speaks of, so that an erasure finds it. Without a request id nothing is
-/// stored.
+/// Stores an answer that is not the body of one change, in the transaction of its effect. `names` are the
+/// resources in the answer, so that an erasure finds it. Without a request id nothing is stored.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn answer(
     tx: &mut Tx,
     caller: &Caller,
@@ -203,12 +202,12 @@ pub async fn answer(
     }
 }
 
-/// Stores the answer of one part of a call that works in several transactions, in that of the part's
-/// effect, so that a repeat after the call was interrupted finds what was done. `part` is the number of
-/// the part in the call. Without a request id nothing is stored.
+/// Stores the answer of one part of a call that takes several transactions, in the transaction of the part.
+/// After an interruption, a repeat finds the finished parts. `part` is the number of the part in the call.
+/// Without a request id nothing is stored.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn answer_part(
     tx: &mut Tx,
     caller: &Caller,
@@ -226,8 +225,7 @@ pub async fn answer_part(
     }
 }
 
-/// Under what the answer of a part is stored. No request id has such a form, as the end of a line is no
-/// character of one.
+/// The key of the answer of a part. It equals no request id, because those contain no end of line.
 fn part_key(id: &str, part: usize) -> String {
     format!("{id}\n{part}")
 }
@@ -257,7 +255,7 @@ async fn store_answer(
 const FIND_ANSWER: &str = "SELECT digest, answer FROM answers
     WHERE shop_id = $1 AND request_id = $2 AND create_time > $3";
 
-/// The answer that was stored for the caller's request id.
+/// The stored answer for the caller's request id.
 ///
 /// # Errors
 /// REQUEST_ID_REUSED if the earlier call was another request.
@@ -304,7 +302,7 @@ async fn find_answer<M: Message + Default>(
         .map_err(|error| Error::corrupt("answers", key, error))
 }
 
-/// The locks that a caller's request id asks for: two calls with one id follow each other.
+/// The locks for a caller's request id: two calls with one id run one after the other.
 #[must_use]
 pub fn locks(caller: &Caller) -> Locks {
     match &caller.request {

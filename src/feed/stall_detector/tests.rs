@@ -1,4 +1,4 @@
-//! When a stream is given up, and when it is not.
+//! Tests when a stream is closed as unread, and when it is not.
 
 use futures::{FutureExt as _, StreamExt as _, stream};
 use tonic::Code;
@@ -7,7 +7,7 @@ use super::*;
 
 const LIMIT: Duration = Duration::from_secs(30);
 
-/// A stream of these numbers that then waits for ever, and what is gone with it.
+/// A stream of these numbers that then waits for ever, and a handle that shows when it was dropped.
 fn numbers(stall_detector: &StallDetector, until: u64) -> (Guarded<u64, u64>, Weak<()>) {
     let held = Arc::new(());
     let gone = Arc::downgrade(&held);
@@ -29,7 +29,7 @@ fn lookout() -> (Clock, StallDetector) {
     (clock, stall_detector)
 }
 
-/// Moves the clock until the task has given up what was in the stream.
+/// Moves the clock until the task has closed the stream.
 async fn is_given_up(clock: &Clock, gone: &Weak<()>) {
     while gone.strong_count() > 0 {
         clock.advance(LIMIT / LOOKS);
@@ -66,7 +66,7 @@ async fn a_stream_that_is_never_asked_is_given_up() {
     assert_eq!(details.metadata["last"], "0");
 }
 
-/// Nor one that is read again just in time.
+/// Nor is one that is read again just in time.
 #[tokio::test]
 async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
     let (clock, stall_detector) = lookout();

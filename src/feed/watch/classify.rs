@@ -1,4 +1,4 @@
-//! What a change means to a stream: whether it is sent, and as what.
+//! Whether a stream sends a change, and in which form.
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use crate::feed::resource::{Decoded, Scope};
 use crate::limits;
 use crate::proto::pb::ErrorReason;
 
-/// Resources that are read at once because of the clock.
+/// The most resources that are read at once because of the clock.
 const DUE_ROWS: usize = 200;
-/// After how many microseconds they are read again, if the database was not available.
+/// The delay in microseconds until they are read again, if the database was not available.
 const DUE_RETRY: i64 = 1_000_000;
 
 /// The resources that a filtered stream has sent and not taken back.
 pub struct Members {
     known: HashSet<Box<str>>,
-    /// After a resume it is unknown what was sent before, but for these: they have been found not to
-    /// match since. None on a stream that was not resumed.
+    /// After a resume it is unknown which resources were sent before. These were found not to match since.
+    /// None on a stream that was not resumed.
     unmatched: Option<HashSet<Box<str>>>,
 }
 
 impl Members {
-    /// None yet; `resumed` if the reader may know some from before.
+    /// Creates an empty set; `resumed` if the reader may know some resources from before.
     pub fn new(resumed: bool) -> Self {
         Self {
             known: HashSet::new(),
@@ -36,7 +36,6 @@ impl Members {
         }
     }
 
-    /// Adds one.
     ///
     /// # Errors
     /// WATCH_TOO_WIDE.
@@ -51,31 +50,31 @@ impl Members {
         Ok(())
     }
 
-    /// Takes out what does not have the topic of the stream. Whether its reader has been sent it, or may
-    /// have been before the resume. Its other owners do not matter here.
+    /// Removes a resource that left the stream's topic. Returns whether the reader was sent it, or may have
+    /// been before the resume. Its other owners do not matter here.
     fn remove_from_topic(&mut self, entry: &Entry, topic: &str) -> bool {
         let resumed = self.unmatched.is_some();
         let left = entry.left_topic.as_deref() == Some(topic);
         self.known.remove(&entry.id) || (resumed && left)
     }
 
-    /// Takes out what does not match the filter of the stream. Whether its reader has been sent it, or
-    /// may have been before the resume; `seen` is whether the reader was among its audience before the change.
+    /// Removes a resource that does not match the stream's filter. Returns whether the reader was sent it, or
+    /// may have been before the resume. `seen` is whether the reader was among its audience before the
+    /// change.
     fn remove_from_filter(&mut self, entry: &Entry, seen: bool) -> bool {
         let was_known = self.known.remove(&entry.id);
         let Some(unmatched) = &mut self.unmatched else {
             return was_known;
         };
         let first = !unmatched.contains(&entry.id);
-        // Beyond what is kept nobody knows, and it is told again.
+        // Beyond the limit the set does not remember, and the leaving is sent again.
         if first && unmatched.len() < limits::WATCH_MEMBERS_MAX {
             unmatched.insert(entry.id.clone());
         }
-        // What is new cannot have matched before.
+        // A new resource cannot have matched before.
         was_known || (first && seen && entry.version > 1)
     }
 
-    /// How many there are.
     pub fn len(&self) -> usize {
         self.known.len()
     }
@@ -110,7 +109,7 @@ impl Watch {
         self.outbox.put(id, outgoing);
     }
 
-    /// What a change means to this stream at a time; None if nothing.
+    /// Decides how this stream sends a change, as of a time; None if it does not.
     fn classify(&mut self, entry: &Arc<Entry>, now: i64) -> Result<Option<Sending>> {
         if matches!(self.scope, Scope::Ids(_)) && !self.ids.contains(&*entry.id) {
             return Ok(None);
@@ -151,8 +150,8 @@ impl Watch {
         if entry.deleted {
             return Ok(Some(Sending::Whole));
         }
-        let told = self.feed.0.fault.tells_leaving();
-        Ok(told.then_some(Sending::Left))
+        let sends = self.feed.0.fault.sends_leaving();
+        Ok(sends.then_some(Sending::Left))
     }
 
     /// Whether the caller was among the audience of a resource before a change.
@@ -162,7 +161,7 @@ impl Watch {
         !self.resource.is_owned() || before.is_some_and(|before| self.caller.is_among(before))
     }
 
-    /// Whether a resource matches the filter at a time; notes when that changes by the clock.
+    /// Whether a resource matches the filter at a time. Notes the time at which the clock changes that.
     pub(super) fn matches_at(
         &mut self,
         now: i64,
@@ -186,8 +185,8 @@ impl Watch {
         Ok(filter.matches(decoded, now, &entry.verdicts))
     }
 
-    /// When the clock changes a match. Not before a snapshot is whole, of which that is a part, and not
-    /// while something is read.
+    /// The time at which the clock changes a match. None before a snapshot is complete, which includes those
+    /// changes, and none during a read.
     pub(super) fn next_flip(&self) -> Option<i64> {
         match self.phase {
             _ if self.reading.is_some() => None,
@@ -196,7 +195,8 @@ impl Watch {
         }
     }
 
-    /// Reads what the clock has changed. The stream considers no change until it has judged that.
+    /// Reads the resources that are due by the clock. The stream considers no change until it has evaluated
+    /// them.
     pub(super) fn read_due(&mut self) {
         let now = self.clock.now();
         if self.next_flip().is_none_or(|flip| flip > now) {
@@ -213,13 +213,13 @@ impl Watch {
         ));
     }
 
-    /// Judges again what the clock has changed. What is newer than it was, or gone, has a change in the log
-    /// that the stream has not come to yet, and is judged by that.
+    /// Evaluates again the resources that are due by the clock. A resource that is newer or deleted by now
+    /// has a change in the log ahead of the stream, and is left to that.
     pub(super) fn take_due(&mut self, due: Due) -> Result<()> {
         let Due { versions, rows } = due;
         let now = self.clock.now();
         let rows = match rows {
-            // A stream that follows its channel outlives a database that is away for a while.
+            // A stream that follows its channel outlives a short outage of the database.
             Err(error) if error.code() == Code::Unavailable => {
                 for (id, version) in versions {
                     self.timed.insert(&id, version, now + DUE_RETRY);
@@ -247,11 +247,10 @@ impl Watch {
     }
 }
 
-/// The filter of a stream matches more than it keeps.
 fn too_wide() -> Error {
     Error::exhausted(
         ErrorReason::WatchTooWide,
-        "too many resources match the filter of the watch",
+        "too many resources match the filter of the watch; narrow the filter",
     )
     .with("limit", limits::WATCH_MEMBERS_MAX.to_string())
 }

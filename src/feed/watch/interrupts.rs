@@ -1,7 +1,7 @@
-//! What interrupts a stream: the drain of the server, the end of its key, its deadline, and time.
+//! The interrupts of a stream: the drain of the server, the end of its key, its deadline, and timers.
 //!
-//! All of it is registered once in a stream's life and looked at only when it has come. A stream that
-//! wakes for every change must not queue at locks that all streams share.
+//! All are registered once in a stream's life and checked only when one has come. A stream that wakes for
+//! every change must not queue at locks that all streams share.
 
 use std::future::Future;
 use std::pin::Pin;
@@ -24,11 +24,11 @@ type End = Pin<Box<dyn Future<Output = EndReason> + Send + Sync>>;
 /// Why a stream ends.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum EndReason {
-    /// The server asks its streams to go.
+    /// The server asks its streams to leave.
     Drain,
     /// The key of the stream was revoked or has expired.
     Key,
-    /// The caller does not wait any longer.
+    /// The caller's deadline has passed.
     Deadline,
 }
 
@@ -37,11 +37,11 @@ impl EndReason {
     pub fn error(self) -> Error {
         match self {
             Self::Drain => {
-                let text = "the stream has to be opened again";
+                let text = "the server ends this stream; open it again with the resume token";
                 Error::unavailable(ErrorReason::Draining, text)
             }
             Self::Key => {
-                let text = "the key of this stream has ended";
+                let text = "the API key of this stream was revoked or has expired";
                 Error::new(Code::Unauthenticated, ErrorReason::KeyRevoked, text)
             }
             Self::Deadline => {
@@ -52,7 +52,6 @@ impl EndReason {
     }
 }
 
-/// The interrupts of one stream.
 pub struct Interrupts {
     ends: FuturesUnordered<End>,
     come: Vec<EndReason>,
@@ -60,7 +59,7 @@ pub struct Interrupts {
 }
 
 impl Interrupts {
-    /// The interrupts of a stream of this caller: the drain, the end of the key, and the deadline.
+    /// Creates the interrupts of a stream of this caller: the drain, the end of the key, and the deadline.
     pub fn new(clock: Clock, caller: Arc<Caller>, draining: CancellationToken) -> Self {
         let ends = FuturesUnordered::<End>::new();
         ends.push(Box::pin(

@@ -1,4 +1,4 @@
-//! A stream that is up to date takes what its channel has.
+//! Takes live changes from the channel for a stream that is up to date.
 
 use std::sync::Arc;
 
@@ -8,17 +8,18 @@ use crate::feed::runs::{Run, View};
 use crate::feed::source::Found;
 
 impl Watch {
-    /// Takes what the channel has; whether there is more, or something to send.
+    /// Takes the available changes. Returns whether there are more, or something to send.
     pub(super) fn take_changes(&mut self) -> Result<bool> {
-        // Read first: whatever was handed over up to here is in the source below.
+        // Read first: the source holds everything that was handed over up to here.
         let handed = self.feed.0.hub.position();
         let view = self.view();
         match self.source.take(view.as_ref(), self.position) {
             Found::Outrun => {
-                // Read last: whatever was thrown away is before this.
+                // Read last: every dropped change is before this.
                 self.floor = self.feed.0.hub.floor();
                 if self.feed.0.fault.catches_up() {
-                    // Also where nothing seems to be missing: only the log knows whether its rows can be had.
+                    // Also if nothing seems to be missing: only the log knows whether its rows are still
+                    // available.
                     self.reading = Some(reading::log(&self.feed, &self.turns, self.position));
                 } else {
                     self.move_to(self.floor);
@@ -39,7 +40,7 @@ impl Watch {
                 let count = entries.len() as u64;
                 let ends = entries.first().zip(entries.last());
                 let ends = ends.map(|(first, last)| (first.position, last.position));
-                // What was read from the log before it was in the ring is not sent here.
+                // Changes that were read from the log before they reached the ring are not sent here.
                 let ends = ends.filter(|(begin, _)| begin.is_after(self.position));
                 for entry in entries {
                     self.consider(entry)?;
@@ -62,7 +63,7 @@ impl Watch {
         }
     }
 
-    /// What makes the messages of this stream the same as another's; None while they are its own.
+    /// The view by which this stream shares messages with others; None while its messages are its own.
     fn view(&self) -> Option<View> {
         let alike = self.members.is_none()
             && self.overlap.is_none()

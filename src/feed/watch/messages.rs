@@ -14,7 +14,7 @@ use crate::feed::progress::Progress;
 use crate::proto::pb;
 
 impl Watch {
-    /// Makes messages of what is due.
+    /// Makes messages of the changes that are due.
     pub(super) fn flush(&mut self) {
         for batch in self.outbox.batches(self.position, self.clock.instant()) {
             for outgoing in &batch.changes {
@@ -50,14 +50,14 @@ impl Watch {
         self.push_signal(&Signal::Draining(self.feed.drain_notice()));
     }
 
-    /// Says something, with the present token if there is one.
+    /// Sends a signal, with the present token if there is one.
     pub(super) fn push_signal(&mut self, signal: &Signal) {
         let up_to = self.outbox.sent_up_to(self.position);
         let progress = (!self.is_amid_snapshot()).then(|| Progress::new(up_to, self.seen));
         self.push(vec![signal.encode()], progress);
     }
 
-    /// Adds a message of these pieces and, unless it has none, of its token.
+    /// Adds a message of these pieces and the token of `progress`.
     pub(super) fn push(&mut self, mut pieces: Vec<Bytes>, progress: Option<Progress>) {
         if let Some(progress) = progress {
             pieces.push(self.token_piece(progress));
@@ -66,13 +66,13 @@ impl Watch {
         self.ready.push_back(Message { frame, progress });
     }
 
-    /// Whether the reader has got a part of a snapshot, which no token can go on with.
+    /// Whether the reader has got a part of a snapshot, after which no token can resume.
     pub(super) fn is_amid_snapshot(&self) -> bool {
         matches!(&self.phase, Phase::Snapshot(snapshot) if snapshot.cause().is_some())
     }
 
     fn token_piece(&mut self, progress: Progress) -> Bytes {
-        // A signal never has the token of the message before: that it does would tell that no shop has
+        // A signal never has the token of the message before it. An equal token would reveal that no shop has
         // written in between.
         match self.progress_token.take() {
             Some((of, token)) if of == progress => token_field(&token, &self.stream_token),
@@ -84,7 +84,7 @@ impl Watch {
         }
     }
 
-    /// What makes the tokens of this stream.
+    /// The inputs of the tokens of this stream.
     pub(super) fn place(&self) -> Place {
         Place {
             feed: self.feed.clone(),
@@ -95,7 +95,7 @@ impl Watch {
     }
 }
 
-/// What makes the tokens of a stream, also when that is gone.
+/// The inputs of the tokens of a stream. They outlive the stream.
 pub(super) struct Place {
     feed: Feed,
     shop: Arc<str>,
@@ -104,8 +104,8 @@ pub(super) struct Place {
 }
 
 impl Place {
-    /// The error with the last token that was sent. Amid a snapshot there is none: who went on from
-    /// there would never be sent the rest of it.
+    /// Adds the last sent token to an error. Amid a snapshot there is none: a reader that resumed there would
+    /// never get the rest of it.
     pub(super) fn with_token(&self, error: Error, sent: Option<Progress>) -> Error {
         let Some(sent) = sent else { return error };
         let tokens = &self.feed.0.tokens;

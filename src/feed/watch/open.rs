@@ -1,4 +1,4 @@
-//! How a stream begins: its request is checked, its place in history chosen, and its messages made a stream.
+//! The start of a stream: checks its request and chooses its position in history.
 
 use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
@@ -22,15 +22,15 @@ use crate::feed::{Feed, Permit};
 use crate::filter::Filter;
 use crate::proto::pb::{self, snapshot_begin::Cause};
 
-/// What a watch is asked for.
+/// The parameters of a watch.
 pub struct WatchRequest {
     /// The caller, whose key and deadline end the stream.
+    /// The caller. The end of its key or of its deadline ends the stream.
     pub caller: Arc<Caller>,
-    /// The kind of resource.
     pub resource: &'static dyn Resource,
-    /// Which resources of the shop.
+    /// The resources of the shop to watch.
     pub scope: Scope,
-    /// The filter that they have to match.
+    /// The filter that the resources have to match.
     pub filter: Option<Filter>,
     /// The options of the contract.
     pub options: Option<pb::WatchOptions>,
@@ -39,7 +39,7 @@ pub struct WatchRequest {
 /// Checks a request and opens its stream.
 ///
 /// # Errors
-/// What is wrong with the request, or TOO_MANY_STREAMS.
+/// The error of the request, or TOO_MANY_STREAMS.
 pub fn open(feed: &Feed, mut request: WatchRequest) -> Result<Stream> {
     let options = Options::read(request.options.take().unwrap_or_default())?;
     let permit = feed.admit(&request.caller)?;
@@ -58,7 +58,7 @@ pub fn open(feed: &Feed, mut request: WatchRequest) -> Result<Stream> {
     Ok(messages(feed, watch))
 }
 
-/// What tells the parameters of a stream from those of another: a token is good for the same ones only.
+/// The digest of a stream's parameters. A token is valid only for the parameters that it was made with.
 fn digest(scope: &Scope, filter: Option<&Filter>) -> StreamDigest {
     let mut parameters = vec![filter.map(Filter::to_string).unwrap_or_default()];
     match scope {
@@ -74,8 +74,8 @@ fn digest(scope: &Scope, filter: Option<&Filter>) -> StreamDigest {
     stream_digest(parameters.iter().map(String::as_str))
 }
 
-/// The first phase of a stream with the parameters `stream`; `by_clock` says whether its filter depends on the
-/// time.
+/// The first phase of a stream with the parameters `stream`. `by_clock` says whether its filter depends on
+/// the time.
 fn begin(
     token: Option<Token>,
     stream: StreamDigest,
@@ -84,7 +84,7 @@ fn begin(
     now: i64,
 ) -> Phase {
     match token {
-        // Where the clock decides what matches, nobody knows what did when the token was given.
+        // If the filter depends on the clock, it is unknown which resources matched when the token was made.
         Some(token) if token.stream == stream && !by_clock => Phase::Resume(token.progress),
         Some(_) => Phase::Snapshot(Snapshot::new(Cause::FilterChanged, now)),
         None if skips_snapshot && by_clock => Phase::Snapshot(Snapshot::unsent(now)),
@@ -94,7 +94,7 @@ fn begin(
 }
 
 impl Watch {
-    /// A stream that has sent nothing yet.
+    /// Creates a stream that has sent nothing yet.
     fn new(
         feed: &Feed,
         request: WatchRequest,
@@ -113,7 +113,7 @@ impl Watch {
         let (hub, tokens) = (&feed.0.hub, &feed.0.tokens);
         let (shop, kind) = (Arc::clone(&caller.shop), resource.kind());
         let source = Source::new(hub.lend(&shop, resource), &scope);
-        // After the source: what is handed over from here on is found in it.
+        // After the source: it holds everything that is handed over from here on.
         let floor = hub.floor();
         let clock = feed.clock().clone();
         let now = clock.instant();
@@ -166,7 +166,7 @@ impl Watch {
     }
 }
 
-/// The messages of a stream, until its error; they end as well when nobody reads them.
+/// The messages of a stream, until its error. They also end when they are not read.
 fn messages(feed: &Feed, watch: Watch) -> Stream {
     let (sent, place) = (watch.sent, watch.place());
     let messages = futures::stream::unfold(Some(Box::new(watch)), |watch| async move {

@@ -6,7 +6,6 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::proto::pb::{DeliveryMode, WatchOptions};
 
-/// What a stream was asked to do.
 pub struct Options {
     pub resume_token: String,
     pub skip_snapshot: bool,
@@ -66,8 +65,8 @@ impl Options {
     }
 }
 
-/// How often a stream of any kind says something at least, of what was asked for: a span outside, also
-/// one below zero, is moved to the nearest.
+/// The heartbeat interval of a stream of any kind. A requested interval outside of the limits, or below zero,
+/// is moved to the nearest.
 #[must_use]
 pub fn heartbeat(asked: Option<prost_types::Duration>) -> Duration {
     let Some(asked) = asked else {

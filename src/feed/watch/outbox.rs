@@ -1,4 +1,4 @@
-//! What a stream still has to send: every change, or the latest of each resource.
+//! The changes that a stream still has to send: all, or the latest of each resource.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,14 +13,14 @@ use crate::feed::kept::KeptBytes;
 use crate::proto::pb::DeliveryMode;
 use crate::revision::Position;
 
-/// A message holds so many changes, and so many bytes of them, at the most (one change may be larger).
+/// The most changes and bytes in a message. A single change may be larger.
 pub const MESSAGE_CHANGES: usize = 256;
 pub const MESSAGE_BYTES: usize = 256 * 1024;
 
 /// Changes that go into one message.
 pub struct Batch {
     pub changes: Vec<Outgoing>,
-    /// Everything up to here has been sent with this message.
+    /// This message completes everything up to here.
     pub up_to: Position,
     /// The entry of the last change.
     pub last: Option<Arc<Entry>>,
@@ -33,7 +33,7 @@ pub struct Outbox {
     kept: KeptBytes,
     every: Vec<Outgoing>,
     latest: IndexMap<Box<str>, Outgoing>,
-    /// The latest instead, where an interval has to pass between two changes of a resource.
+    /// Replaces `latest` if an interval has to pass between two changes of a resource.
     paced: Option<Box<Paced>>,
 }
 
@@ -49,7 +49,7 @@ impl Outbox {
         }
     }
 
-    /// Adds a change; with LATEST it replaces an older one of its resource.
+    /// Adds a change. With LATEST it replaces an older one of its resource.
     pub fn put(&mut self, id: Box<str>, mut outgoing: Outgoing) {
         if self.delivery == DeliveryMode::Every {
             self.every.push(outgoing);
@@ -67,24 +67,24 @@ impl Outbox {
         self.latest.insert(id, outgoing);
     }
 
-    /// Whether nothing waits, and nothing of what comes will.
+    /// Whether nothing waits, and later changes will not wait either.
     pub fn holds_nothing(&self) -> bool {
         self.paced.is_none() && self.every.is_empty() && self.latest.is_empty()
     }
 
-    /// Forgets what waits.
+    /// Drops all waiting changes.
     pub fn clear(&mut self) {
         *self = Self::new(self.delivery, self.interval, self.kept.clone());
     }
 
-    /// Makes everything due from now on.
+    /// Sends every change without delay from now on.
     pub fn expedite(&mut self) {
         if let Some(paced) = &mut self.paced {
             paced.expedite();
         }
     }
 
-    /// Makes what waits due.
+    /// Makes the waiting changes due.
     pub fn expedite_once(&mut self) {
         if let Some(paced) = &mut self.paced {
             paced.expedite_once();
@@ -99,7 +99,7 @@ impl Outbox {
         }
     }
 
-    /// Up to where everything has been sent, if `position` has been considered.
+    /// The position up to which everything has been sent, once `position` has been considered.
     pub fn sent_up_to(&self, position: Position) -> Position {
         if let Some(paced) = &self.paced {
             return paced.before().unwrap_or(position);
@@ -111,13 +111,13 @@ impl Outbox {
         held.unwrap_or(position)
     }
 
-    /// Takes what is due, in messages. `position` has been considered.
+    /// Takes the due changes, in messages. `position` has been considered.
     pub fn batches(&mut self, position: Position, now: Instant) -> Vec<Batch> {
         let due = self.take_due(now);
         if due.is_empty() {
             return Vec::new();
         }
-        // What still waits holds every token of these messages back.
+        // Changes that still wait hold back the tokens of all these messages.
         let held = self.sent_up_to(position);
         let mut batches: Vec<Batch> = Vec::new();
         let mut bytes = 0;

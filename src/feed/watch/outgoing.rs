@@ -9,24 +9,22 @@ use crate::revision::Position;
 /// How a change is sent.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Sending {
-    /// As it is: the resource, or that it is gone.
+    /// The whole change: the resource, or its deletion.
     Whole,
-    /// Only that it does not match any more.
+    /// Only that the resource stopped matching.
     Left,
 }
 
-/// A change that is to be sent.
 pub struct Outgoing {
     pub entry: Arc<Entry>,
     pub sending: Sending,
-    /// The stream's position before the first change that this one stands for.
+    /// The stream's position before the first change that this one replaces.
     pub before: Position,
-    /// How many earlier changes it replaces.
+    /// The number of earlier changes that it replaces.
     pub conflated: i32,
 }
 
 impl Outgoing {
-    /// The change as it goes onto the wire.
     pub fn element(&self, resource: &'static dyn Resource) -> Element {
         match self.sending {
             Sending::Whole => self.entry.element(self.conflated),

@@ -1,6 +1,7 @@
 //! The latest change of each resource, where an interval has to pass between two of the same resource.
 //!
-//! Each change costs the logarithm of how many wait, also where a stream has thousands of resources.
+//! Each change costs the logarithm of the number of waiting changes, even if a stream has thousands of
+//! resources.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::sync::Arc;
@@ -12,13 +13,13 @@ use super::outgoing::Outgoing;
 use crate::feed::kept::{Kept, KeptBytes};
 use crate::revision::Position;
 
-/// Beyond so many resources that wait for their interval, none of the stream is made to wait.
+/// With more waiting resources than this, the stream delays none of them.
 const WAITING_MAX: usize = 10_000;
 
-/// Changes that wait, and when each resource was sent last.
+/// The changes that wait, and when each resource was sent last.
 pub struct Paced {
     interval: Duration,
-    /// Beyond what may be kept back, no stream makes any resource wait.
+    /// Beyond this shared limit no stream delays any resource.
     kept: KeptBytes,
     waiting: HashMap<Arc<str>, Waiting>,
     /// The resources that may be sent now, in the order of the changes.
@@ -28,7 +29,7 @@ pub struct Paced {
     /// The positions of the stream before the waiting changes, each with the number of those changes.
     befores: BTreeMap<(i64, i64), (Position, usize)>,
     sent_at: HashMap<Arc<str>, Instant>,
-    /// The same in the order of the times.
+    /// The same, by time.
     sent: VecDeque<(Instant, Arc<str>)>,
     next: u64,
 }
@@ -37,12 +38,12 @@ struct Waiting {
     outgoing: Outgoing,
     _kept: Kept,
     order: u64,
-    /// From when on it may be sent; None if it may be now.
+    /// When it may be sent; None if it may be sent now.
     at: Option<Instant>,
 }
 
 impl Paced {
-    /// Nothing waits yet. `interval` has to pass between two changes of a resource.
+    /// Creates an empty one. `interval` has to pass between two changes of a resource.
     pub fn new(interval: Duration, kept: KeptBytes) -> Self {
         Self {
             interval,
@@ -88,13 +89,13 @@ impl Paced {
         self.waiting.insert(key, waiting);
     }
 
-    /// Makes everything due from now on.
+    /// Sends every change without delay from now on.
     pub fn expedite(&mut self) {
         self.interval = Duration::ZERO;
         self.expedite_once();
     }
 
-    /// Makes what waits due.
+    /// Makes the waiting changes due.
     pub fn expedite_once(&mut self) {
         self.sent_at.clear();
         self.sent.clear();
@@ -111,14 +112,14 @@ impl Paced {
         self.later.first_key_value().map(|((at, _), _)| *at)
     }
 
-    /// Where the stream was before the first change that waits.
+    /// The stream's position before the first change that waits.
     pub fn before(&self) -> Option<Position> {
         self.befores
             .first_key_value()
             .map(|(_, (before, _))| *before)
     }
 
-    /// Takes what is due, in the order of the changes.
+    /// Takes the due changes, in their order.
     pub fn take_due(&mut self, now: Instant) -> Vec<Outgoing> {
         let too_many = self.is_too_much();
         while let Some(first) = self.later.first_entry()

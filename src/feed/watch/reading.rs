@@ -1,7 +1,7 @@
-//! Reads of a stream from the database, and the messages that it makes of them.
+//! Reads of a stream from the database, and the messages made from them.
 //!
-//! Invariant: each read runs in a task of its own ([`Apart`]), from the wait for its turn on. A stream whose
-//! client does not read holds no connection, no turn and no transaction.
+//! Invariant: each read runs in a task of its own ([`Apart`]), including the wait for its turn. A stream
+//! whose client does not read holds no connection, no turn and no transaction.
 
 use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
@@ -20,42 +20,42 @@ use crate::feed::resource::{PageQuery, Resource, Row, Rows, Scope};
 use crate::proto::pb::{ErrorReason, snapshot_begin::Cause};
 use crate::revision::Position;
 
-/// Rows of a snapshot that are read at once.
+/// The most rows of a snapshot that are read at once.
 const PAGE_ROWS: i64 = 200;
-/// Rows of the log that are read at once.
+/// The most rows of the log that are read at once.
 const LOG_ROWS: i64 = 500;
 
 /// A read that is under way.
 pub type Reading = Apart<Read>;
 
-/// What was read.
+/// The result of a read.
 pub enum Read {
-    /// History goes on after the position of a token.
+    /// History continues after the position of a token.
     Resumed(Resumed),
     /// A page of a snapshot.
     Page(Page),
     /// A page of the change log.
     Log(Log),
-    /// Resources that the clock made match, or not match any more.
+    /// Resources whose match the clock has changed.
     Due(Due),
 }
 
-/// What a stream that resumes has to know beside its position.
+/// The state of a stream that resumes, beside its position.
 pub struct Resumed {
-    /// Where history goes on.
+    /// Where history continues.
     pub progress: Progress,
     /// Resources that may have the topic of the stream.
     pub followed: Vec<String>,
-    /// Up to where the log was complete at that moment.
+    /// The position up to which the log was complete at that moment.
     pub end: Position,
 }
 
 /// Rows of a snapshot, as of one moment.
 pub struct Page {
     pub rows: Vec<Row>,
-    /// After which id the next page begins; None if this is the last.
+    /// The id after which the next page begins; None if this is the last.
     pub next: Option<String>,
-    /// Up to where the log was complete at that moment.
+    /// The position up to which the log was complete at that moment.
     pub end: Position,
     /// The furthest change that may show in the rows; not before `end`.
     pub seen: Position,
@@ -69,15 +69,15 @@ pub struct Log {
     pub rows: Vec<LogRow>,
     /// Whether there may be more.
     pub full: bool,
-    /// Up to where the channels had been handed the log before.
+    /// The position up to which the log had been handed to the channels before.
     pub handed: Position,
 }
 
-/// Resources that are to be judged again, and how they are now.
+/// Resources that are to be evaluated again, in their present state.
 pub struct Due {
-    /// Each with the version that it is judged by.
+    /// The version of each that the stream evaluates.
     pub versions: HashMap<Box<str>, i64>,
-    /// Those that are there, if they could be read.
+    /// The rows that exist, if they could be read.
     pub rows: Result<Vec<Row>>,
 }
 
@@ -104,7 +104,7 @@ impl Watch {
         Ok(())
     }
 
-    /// Goes on with what has the stream's topic as of a moment at which the log ended at `end`.
+    /// Follows the resources that had the stream's topic at the moment at which the log ended at `end`.
     pub(super) fn follow<'a>(&mut self, ids: impl Iterator<Item = &'a str>, end: Position) {
         if !matches!(self.scope, Scope::Topic(_)) {
             return;
@@ -112,7 +112,7 @@ impl Watch {
         for id in ids {
             self.source.follow(id);
         }
-        // What they lost the topic by before they were followed is read from the log.
+        // They may have left the topic before they were followed: that is read from the log.
         for floor in [end, self.feed.0.hub.floor()] {
             if floor.is_after(self.floor) {
                 self.floor = floor;
@@ -120,7 +120,7 @@ impl Watch {
         }
     }
 
-    /// Puts a page of the log into the outbox, and what of it is due into messages.
+    /// Puts a page of the log into the outbox, and the due changes into messages.
     fn take_log(&mut self, log: Log) -> Result<()> {
         let Log { rows, full, handed } = log;
         let end = rows.last().map(LogRow::position);
@@ -146,7 +146,7 @@ impl Watch {
             && (!matches!(self.scope, Scope::Ids(_)) || self.ids.contains(&row.resource_id))
     }
 
-    /// The cause of a new snapshot instead of an error about history, if the reader asked for that.
+    /// The cause of a new snapshot, if the reader asked for one instead of an error about history.
     pub(super) fn reset_cause(&self, error: Error) -> Result<Cause> {
         match error.reason() {
             ErrorReason::ResumeTokenExpired if self.options.reset => Ok(Cause::TokenExpired),
@@ -155,9 +155,9 @@ impl Watch {
         }
     }
 
-    /// A query for a page of what the stream is about.
+    /// The query for a page of the stream's resources.
     pub(super) fn query(&self, after: Option<String>) -> PageQuery {
-        // What the clock keeps from matching now may match later: those rows have to be looked at too.
+        // The clock may let rows match later that it excludes now, so the page includes them.
         let filter = self.filter.as_ref().map(|filter| {
             if filter.uses_clock() {
                 Arc::new(filter.filter().timeless())
@@ -176,7 +176,8 @@ impl Watch {
     }
 }
 
-/// Whether history goes on where the reader is; for a stream with a topic with the query for what has it.
+/// Checks that history continues where the reader is. For a stream with a topic, `topic` is the query for the
+/// resources that have it.
 pub fn resume(
     feed: &Feed,
     turns: &Arc<Turns>,
@@ -197,8 +198,8 @@ pub fn resume(
                 let Some(query) = topic else {
                     return Ok((progress.up_to, Vec::new()));
                 };
-                // Who had the topic when the token was given may have lost it by now: then the log
-                // says so up to its end, or what is held back will.
+                // A resource that had the topic when the token was made may have left it since. The log up to
+                // its end says so, or a change that is held back will.
                 let end = history::end(conn, order).await?;
                 let shop = Arc::clone(&query.shop);
                 let held_back = history::held_back(conn, &shop, resource.kind()).await?;
@@ -222,7 +223,7 @@ pub fn resume(
     })
 }
 
-/// A page of a snapshot.
+/// Reads a page of a snapshot.
 pub fn page(
     feed: &Feed,
     turns: &Arc<Turns>,
@@ -273,12 +274,12 @@ pub fn page(
     })
 }
 
-/// The change log after a position.
+/// Reads the change log after a position.
 pub fn log(feed: &Feed, turns: &Arc<Turns>, after: Position) -> Reading {
     let (feed, turns) = (feed.clone(), Arc::clone(turns));
     Apart::start(async move {
         let _turn = feed.turn(&turns).await?;
-        // Whatever was handed to the channels by now can be read below.
+        // The read below finds everything that has been handed to the channels by now.
         let handed = feed.0.hub.position();
         let order = feed.0.fault.order();
         let checks = feed.0.fault.checks_history();
@@ -301,7 +302,7 @@ pub fn log(feed: &Feed, turns: &Arc<Turns>, after: Position) -> Reading {
     })
 }
 
-/// Resources of a shop as they are now; `versions` are those that a stream knows.
+/// Reads the present state of resources; `versions` are those that a stream knows.
 pub fn due(
     feed: &Feed,
     turns: &Arc<Turns>,

@@ -1,8 +1,8 @@
-//! The snapshot of a stream: pages of rows, each read in a transaction of its own, so that no slow
+//! The snapshot of a stream: pages of rows. Each page is read in a transaction of its own, so that no slow
 //! reader holds one open.
 //!
-//! What changed between the pages is repaired from the log before the snapshot is called whole: all
-//! changes after the first page's position are sent, except those that a row already showed.
+//! Changes between the pages are repaired from the log before the snapshot is complete. All changes after the
+//! first page's position are sent, except those that a row already showed.
 
 use bytes::Bytes;
 
@@ -12,26 +12,25 @@ use super::{Phase, Watch};
 use crate::error::Result;
 use crate::feed::entry::{Element, Entry};
 use crate::feed::frame::Signal;
-use crate::feed::judgement::Shared;
 use crate::feed::resource::Row;
+use crate::feed::shared_filter::Shared;
 use crate::feed::watch::classify::Members;
 use crate::feed::watch::outbox::{MESSAGE_BYTES, MESSAGE_CHANGES};
 use crate::proto::pb::{self, snapshot_begin::Cause};
 use crate::revision::Position;
 
-/// How far a snapshot is.
+/// The progress of a snapshot.
 pub struct Snapshot {
     cause: Option<Cause>,
-    /// When it was asked for. What the clock changes since then is told after it.
+    /// The time of the request. Changes of matches by the clock since then are sent after it.
     time: i64,
     begun: bool,
     after: Option<String>,
-    /// Up to where the log has to be read when all pages have been; None before.
+    /// The position up to which the log has to be read after the last page; None before.
     end: Option<Position>,
 }
 
 impl Snapshot {
-    /// A snapshot that has not begun.
     pub fn new(cause: Cause, time: i64) -> Self {
         Self {
             cause: Some(cause),
@@ -39,7 +38,7 @@ impl Snapshot {
         }
     }
 
-    /// A snapshot that is not sent. It is read for what the clock will make of it.
+    /// Creates a snapshot that is not sent. It is read for the resources that the clock will make match.
     pub fn unsent(time: i64) -> Self {
         Self {
             cause: None,
@@ -50,14 +49,14 @@ impl Snapshot {
         }
     }
 
-    /// Why it is sent; None if it is not.
+    /// Why it is sent; None if it is not sent.
     pub fn cause(&self) -> Option<Cause> {
         self.cause
     }
 }
 
 impl Watch {
-    /// Begins a snapshot in place of whatever the stream was doing.
+    /// Begins a snapshot in place of the present phase.
     pub(super) fn begin_snapshot(&mut self, cause: Cause) {
         self.outbox.clear();
         self.overlap = None;
@@ -69,7 +68,7 @@ impl Watch {
         self.phase = Phase::Snapshot(Snapshot::new(cause, self.clock.now()));
     }
 
-    /// Goes on with the snapshot; false if something has to be read for that.
+    /// Advances the snapshot. Returns false if something has to be read first.
     pub(super) fn advance_snapshot(&mut self) -> bool {
         let Phase::Snapshot(snapshot) = &mut self.phase else {
             return true;
@@ -182,21 +181,21 @@ impl Watch {
         overlap.includes(entry)
     }
 
-    /// Notes what a change that is sent within a snapshot makes of it.
+    /// Updates the snapshot with a change that is sent within it.
     pub(super) fn note_in_snapshot(&mut self, entry: &Entry) {
         if let (Phase::Snapshot(_), Some(overlap)) = (&self.phase, &mut self.overlap) {
             overlap.note(entry);
         }
     }
 
-    /// Nothing more is in the log: a snapshot that waited for the rest of it is whole.
+    /// Completes a snapshot that waited for the rest of the log, because the log has no more.
     pub(super) fn repair_ended(&mut self) {
         if let Phase::Snapshot(snapshot) = &mut self.phase {
             snapshot.end = Some(self.position);
         }
     }
 
-    /// Says that the state is whole. What changed while the pages were read has been sent.
+    /// Sends that the snapshot is complete. The changes between its pages have been sent.
     fn finish_snapshot(&mut self) {
         let sent = self.is_amid_snapshot();
         self.outbox.expedite_once();

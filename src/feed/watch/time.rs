@@ -1,4 +1,4 @@
-//! What a stream does because of the time: heartbeats, what falls due, and the ends that it can come to.
+//! Work that is due by time: heartbeats, delayed changes, and the ends of a stream.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use super::{Phase, Watch};
 use crate::error::{Error, Result};
 
 impl Watch {
-    /// Does what is to be done by now although nothing changed.
+    /// Does the work that is due now although nothing changed.
     pub(super) fn check_interrupts(&mut self) -> Result<()> {
         for ending in [EndReason::Key, EndReason::Deadline] {
             if self.interrupts.has_come(ending) {
@@ -32,7 +32,7 @@ impl Watch {
         Ok(())
     }
 
-    /// When there is something to be heeded although nothing changes.
+    /// The next time at which work is due although nothing changes.
     pub(super) fn next_time(&self) -> Instant {
         let now = self.clock.instant();
         let mut next = self.beat_at.min(self.ends_at);
@@ -46,10 +46,10 @@ impl Watch {
         next
     }
 
-    /// Who is to open the stream again is told with which token.
+    /// Adds the resume token to an error after which the client should open the stream again.
     pub(super) fn come_back(&self, error: Error) -> Error {
-        let told = error.metadata("resume_token").is_some();
-        if error.code() == Code::Unavailable && !told {
+        let has_token = error.metadata("resume_token").is_some();
+        if error.code() == Code::Unavailable && !has_token {
             self.place().with_token(error, self.sent)
         } else {
             error

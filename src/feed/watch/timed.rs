@@ -1,5 +1,5 @@
-//! Resources whose match changes by the clock alone, and when. A resource may wait here for weeks, so that
-//! only its version is kept; it is read again when its time has come.
+//! Resources whose match changes by the clock alone, and when. A resource may wait here for weeks, so only
+//! its version is kept; it is read again when its time has come.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -7,13 +7,13 @@ use std::sync::Arc;
 /// The resources of a stream that the clock will make match, or not match any more.
 #[derive(Default)]
 pub struct Timed {
-    /// The version of each, and the time.
+    /// The version of each, and the time at which it is due.
     resources: HashMap<Arc<str>, (i64, i64)>,
     flips: BTreeSet<(i64, Arc<str>)>,
 }
 
 impl Timed {
-    /// Notes when a resource that has this version has to be judged again, in place of what was noted of it.
+    /// Notes when this version of a resource has to be evaluated again, in place of an earlier note.
     pub fn insert(&mut self, id: &str, version: i64, flip: i64) {
         self.remove(id);
         let id: Arc<str> = id.into();
@@ -21,19 +21,18 @@ impl Timed {
         self.resources.insert(id, (version, flip));
     }
 
-    /// Forgets a resource.
     pub fn remove(&mut self, id: &str) {
         if let Some((id, (_, flip))) = self.resources.remove_entry(id) {
             self.flips.remove(&(flip, id));
         }
     }
 
-    /// When the first resource has to be judged again.
+    /// When the first resource has to be evaluated again.
     pub fn next(&self) -> Option<i64> {
         self.flips.first().map(|(flip, _)| *flip)
     }
 
-    /// Takes up to `max` resources that have to be judged again by now, with their versions.
+    /// Takes up to `max` resources that have to be evaluated again by now, with their versions.
     pub fn take_due(&mut self, now: i64, max: usize) -> HashMap<Box<str>, i64> {
         let mut due = HashMap::new();
         while due.len() < max && self.next().is_some_and(|flip| flip <= now) {
@@ -47,12 +46,10 @@ impl Timed {
         due
     }
 
-    /// How many resources there are.
     pub fn len(&self) -> usize {
         self.resources.len()
     }
 
-    /// Forgets all.
     pub fn clear(&mut self) {
         self.resources.clear();
         self.flips.clear();

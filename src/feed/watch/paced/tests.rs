@@ -1,4 +1,4 @@
-//! The same answers as the plain way gives, which looks at everything each time.
+//! Compares the answers with those of a plain model, which examines everything each time.
 
 use std::collections::HashMap;
 use std::sync::Arc;

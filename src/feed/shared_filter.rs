@@ -1,4 +1,4 @@
-//! Filters that streams share: a change is judged once by each, however many streams have it.
+//! Filters that streams share: each filter is evaluated once for a change, however many streams have it.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,53 +8,52 @@ use super::log::Kind;
 use super::resource::Decoded;
 use crate::filter::Filter;
 
-/// How many filters an entry keeps the verdicts of. Further ones judge it anew.
+/// The most filters whose verdicts an entry keeps. Further filters are evaluated by each stream.
 const VERDICTS: usize = 32;
 
-/// A filter, and what tells it from all others of the process.
+/// A filter, and the number that identifies it within the process.
 #[derive(Clone)]
 pub struct Shared {
     number: u64,
     filter: Arc<Filter>,
     by_clock: bool,
-    judgements: Arc<AtomicU64>,
+    evaluations: Arc<AtomicU64>,
 }
 
 impl Shared {
-    /// The filter.
     pub fn filter(&self) -> &Arc<Filter> {
         &self.filter
     }
 
-    /// Whether the time changes what matches.
+    /// Whether the result depends on the time.
     pub fn uses_clock(&self) -> bool {
         self.by_clock
     }
 
-    /// Whether a resource matches at a time; `verdicts` are those of this version of it.
+    /// Whether a resource matches at a time. `verdicts` are those of this version of the resource.
     pub fn matches(&self, decoded: &dyn Decoded, now: i64, verdicts: &Verdicts) -> bool {
         if self.by_clock {
-            return self.judge(decoded, now);
+            return self.evaluate(decoded, now);
         }
         let mut known = verdicts.0.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some((_, matches)) = known.iter().find(|(number, _)| *number == self.number) {
             return *matches;
         }
-        // Under the lock: another stream waits for the verdict instead of coming to its own.
-        let matches = self.judge(decoded, now);
+        // Under the lock: another stream waits for this verdict instead of evaluating the filter itself.
+        let matches = self.evaluate(decoded, now);
         if known.len() < VERDICTS {
             known.push((self.number, matches));
         }
         matches
     }
 
-    fn judge(&self, decoded: &dyn Decoded, now: i64) -> bool {
-        self.judgements.fetch_add(1, Ordering::Relaxed);
+    fn evaluate(&self, decoded: &dyn Decoded, now: i64) -> bool {
+        self.evaluations.fetch_add(1, Ordering::Relaxed);
         self.filter.matches(decoded, now)
     }
 }
 
-/// Which filters one version of a resource matches.
+/// The results of filters for one version of a resource.
 #[derive(Default)]
 pub struct Verdicts(Mutex<Vec<(u64, bool)>>);
 
@@ -63,13 +62,13 @@ pub struct Verdicts(Mutex<Vec<(u64, bool)>>);
 pub struct Filters {
     next: u64,
     by_text: HashMap<(Kind, String), (u64, Weak<Filter>)>,
-    /// At how many filters those without a stream are forgotten.
+    /// The number of filters at which those without a stream are removed.
     sweep_at: usize,
-    judgements: Arc<AtomicU64>,
+    evaluations: Arc<AtomicU64>,
 }
 
 impl Filters {
-    /// The filter that streams with an equal one share.
+    /// Returns the filter that all streams with an equal one share.
     pub fn share(&mut self, kind: Kind, filter: Filter) -> Shared {
         if self.by_text.len() >= self.sweep_at {
             self.by_text
@@ -90,12 +89,12 @@ impl Filters {
             number,
             by_clock: filter.uses_clock(),
             filter,
-            judgements: Arc::clone(&self.judgements),
+            evaluations: Arc::clone(&self.evaluations),
         }
     }
 
-    /// How many times a filter has judged a change.
-    pub fn judgements(&self) -> u64 {
-        self.judgements.load(Ordering::Relaxed)
+    /// How many times a filter was evaluated.
+    pub fn evaluations(&self) -> u64 {
+        self.evaluations.load(Ordering::Relaxed)
     }
 }
