@@ -1,8 +1,8 @@
-//! The store: two engines behind one face.
+//! The store: one interface to two engines.
 //!
-//! Reads borrow a connection; the only way to write is [`Store::write`]. One SQL text serves both
-//! engines ([`on!`](crate::on)), and what must differ lies in [`dialect`]. An answer leaves only
-//! after its commit, and a read never sees what is not durable.
+//! Reads borrow a connection; the only way to write is [`Store::write`]. One SQL text serves both engines
+//! ([`on!`](crate::on)); [`dialect`] holds the texts that must differ. An answer leaves only after its
+//! commit, and a read never sees a change that is not durable.
 
 mod batch;
 mod cancel;
@@ -17,7 +17,6 @@ mod file_size;
 mod folder;
 mod hints;
 mod inspect;
-mod leash;
 mod lock_queues;
 mod locks;
 mod open;
@@ -25,6 +24,7 @@ mod page;
 mod pg_writers;
 mod pool;
 mod postgres;
+mod progress_handler;
 mod purpose;
 mod seal;
 mod search;
@@ -78,17 +78,17 @@ use sqlite_writer::Writer;
 use wake::Wake;
 use work::Closure;
 
-/// The two databases that a store may lie in.
+/// The two supported databases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
-    /// A file of this process.
+    /// A file that only this process opens.
     Sqlite,
-    /// A server, shared with other replicas.
+    /// A server that replicas share.
     Postgres,
 }
 
 impl Engine {
-    /// The one of two texts that is this engine's.
+    /// Picks the text of this engine.
     #[must_use]
     pub const fn pick(self, sqlite: &'static str, postgres: &'static str) -> &'static str {
         match self {
@@ -98,8 +98,8 @@ impl Engine {
     }
 }
 
-/// An open store; cheap to clone, and all clones are one store. A clone may read by connections that are
-/// kept for a purpose: [`reserved_for`](Store::reserved_for).
+/// An open store. Cheap to clone; all clones are one store. A clone may read on connections that are reserved
+/// for a purpose: [`reserved_for`](Store::reserved_for).
 #[derive(Clone)]
 pub struct Store {
     inner: Arc<Inner>,
@@ -111,7 +111,7 @@ struct Inner {
     engine: Engine,
     clock: Clock,
     meta: StoreMeta,
-    /// Counts the statements of reads, and those of writes.
+    /// The meters of reads and of writes count statements.
     read_meter: Arc<Meter>,
     write_meter: Arc<Meter>,
     readers: Pools,
@@ -120,7 +120,7 @@ struct Inner {
     wake: Wake,
     stop: CancellationToken,
     soundness: Arc<Soundness>,
-    /// The tasks that run beside the calls until `stop`.
+    /// The background tasks, which run until `stop`.
     tasks: TaskTracker,
 }
 
@@ -130,10 +130,10 @@ enum Writers {
 }
 
 impl Store {
-    /// Opens a store; makes it where there is none, and brings its schema up to date.
+    /// Opens a store, creates it if it does not exist, and migrates its schema.
     ///
     /// # Errors
-    /// Each [`OpenError`] says what the operator can do.
+    /// An [`OpenError`], which tells the operator how to correct it.
     pub async fn open(config: &StoreConfig, clock: Clock) -> std::result::Result<Self, OpenError> {
         let soundness = Arc::new(Soundness::default());
         let meter = || Arc::new(Meter::noting(&soundness));
@@ -219,7 +219,7 @@ impl Store {
         })
     }
 
-    /// The same store, with reads on connections that are kept for `purpose`.
+    /// The same store, with reads on connections that are reserved for `purpose`.
     #[must_use]
     pub fn reserved_for(&self, purpose: Purpose) -> Self {
         Self {
@@ -228,15 +228,15 @@ impl Store {
         }
     }
 
-    /// Returns the same store with what areas do in the writes of others, in this order. Other clones of the store
-    /// do not have these reactions, so a program adds them before it hands the store on.
+    /// Adds the reactions of areas to the writes of others, in this order. Other clones of the store do not
+    /// have them, so a program adds them before it passes the store on.
     #[must_use]
     pub fn reacting(self, reactions: Reactions) -> Self {
         let reactions = Arc::new(reactions);
         Self { reactions, ..self }
     }
 
-    /// How many reads for `purpose` run at the same time.
+    /// How many reads for `purpose` can run at the same time.
     #[must_use]
     pub fn connections_for(&self, purpose: Purpose) -> usize {
         self.inner.readers.of(purpose).size()
@@ -247,7 +247,7 @@ impl Store {
         self.inner.readers.of(purpose)
     }
 
-    /// Which engine this store lies in.
+    /// The engine of this store.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.inner.engine
@@ -259,41 +259,41 @@ impl Store {
         &self.inner.clock
     }
 
-    /// What the store knows of itself.
+    /// The identity of the store.
     #[must_use]
     pub fn meta(&self) -> &StoreMeta {
         &self.inner.meta
     }
 
-    /// How many statements have been sent to the database, not counting begin and commit.
+    /// The number of statements sent to the database, without begin and commit.
     #[must_use]
     pub fn statements(&self) -> u64 {
         self.inner.read_meter.statements() + self.written_statements()
     }
 
-    /// How many of them belonged to writes, what a write reads included.
+    /// How many of them belonged to writes, reads within writes included.
     #[must_use]
     pub fn written_statements(&self) -> u64 {
         self.inner.write_meter.statements()
     }
 
-    /// Changes whenever the change log may have grown, by a commit of this process or by a hint of
-    /// another. A follower must also look by itself now and then: hints may be lost.
+    /// Changes whenever the change log may have grown, by a commit of this process or by a hint of another.
+    /// Hints may be lost, so a follower must also poll.
     #[must_use]
     pub fn committed(&self) -> watch::Receiver<u64> {
         self.inner.wake.anywhere()
     }
 
-    /// How many hints of other replicas were heard.
+    /// The number of hints received from other replicas.
     #[must_use]
     pub fn hints_heard(&self) -> u64 {
         self.inner.wake.hints()
     }
 
-    /// Reads, each statement for itself.
+    /// Runs reads, each statement on its own state of the database.
     ///
     /// # Errors
-    /// The closure's own, or that the database is not available.
+    /// The closure's error, or an error if the database is unavailable.
     pub async fn read<T, F>(&self, f: F) -> Result<T>
     where
         F: for<'t> FnOnce(&'t mut Conn) -> BoxFuture<'t, Result<T>>,
@@ -310,7 +310,7 @@ impl Store {
         result
     }
 
-    /// Reads what was committed at one moment: all statements see the same.
+    /// Runs reads that all see the state of one moment.
     ///
     /// # Errors
     /// As [`read`](Self::read).
@@ -340,15 +340,15 @@ impl Store {
         result
     }
 
-    /// Writes: the only way to.
+    /// Runs a write. There is no other way to write.
     ///
-    /// `f` owns its data and may be run more than once, each time on the state of that moment; it
-    /// does nothing but speak to the database, and quickly (200 rows or 5 ms). All of it stands when
-    /// this returns `Ok`, and nothing when it returns an error, except for `UNAVAILABLE`, after which
-    /// it may be either. A caller that goes away does not stop it. It must not call the store again.
+    /// `f` owns its data and may run more than once, each time on the state of that moment. It only uses the
+    /// database, and is quick: 200 rows or 5 ms. All its effects are durable when this returns `Ok`, and none
+    /// are when it returns an error. After `UNAVAILABLE` they may be either. The write continues if its
+    /// caller leaves. `f` must not call the store again.
     ///
     /// # Errors
-    /// The closure's own, or that the database is not available or full.
+    /// The closure's error, or an error if the database is unavailable or full.
     pub async fn write<T, F>(&self, locks: Locks, f: F) -> Result<T>
     where
         T: Send + 'static,
@@ -371,7 +371,7 @@ impl Store {
         self.submit(false, Closure::new(locks, data, f)).await
     }
 
-    /// Like [`write`](Self::write), for background work: calls go before it.
+    /// Like [`write`](Self::write), for background work: calls have priority.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -397,7 +397,7 @@ impl Store {
         self.submit(true, Closure::new(locks, data, f)).await
     }
 
-    /// Runs a write and takes it back: the answer is what it would have been, and nothing stands.
+    /// Runs a write and rolls it back. The answer is that of a real write, and nothing is stored.
     ///
     /// # Errors
     /// As [`write`](Self::write).
@@ -445,15 +445,14 @@ impl Store {
         }
     }
 
-    /// Finishes the writes that were handed over, then closes all connections. Later calls are
-    /// told that the store is not available.
+    /// Finishes the writes that were submitted, then closes all connections. Later calls fail as unavailable.
     pub async fn close(&self) {
         self.inner.stop.cancel();
         self.inner.tasks.close();
         self.inner.tasks.wait().await;
         match &self.inner.writers {
             Writers::Sqlite(writer) => {
-                // The readers first, so that the last connection to close can fold the log in.
+                // Closes the readers first, so that the last connection to close can checkpoint the log.
                 self.inner.readers.close().await;
                 writer.close().await;
             }
@@ -468,7 +467,7 @@ impl Store {
     }
 }
 
-/// A closure without data, as one with the data `()`.
+/// Adapts a closure without data.
 fn ignoring_data<T, F>(f: F) -> impl for<'t> Fn(&'t mut Tx, &'t ()) -> BoxFuture<'t, Result<T>>
 where
     F: for<'t> Fn(&'t mut Tx) -> BoxFuture<'t, Result<T>>,

@@ -1,11 +1,11 @@
 //! Many writes in one transaction, without savepoints.
 //!
-//! Each savepoint would cost two statements for a failure that is rare. A write that is refused
-//! before it wrote leaves its batch alone; one that fails after a write has the whole transaction
-//! rolled back: the others run again together, the culprit alone. All answers of a batch leave after
-//! its commit, also the refusals, as they may rest on what another member wrote.
+//! A savepoint would cost each write two statements, for a failure that is rare. A write that is refused
+//! before it wrote leaves its batch alone. A write that fails after it wrote has the whole transaction rolled
+//! back: the others run again together, and the failed one runs alone. All answers leave after the commit.
+//! Refusals do, too, because they may rest on the writes of other members.
 //!
-//! A rehearsal is a member of no batch, as it would roll its neighbours back: it has a transaction of its
+//! A rehearsal joins no batch, because its rollback would undo the other members. It has a transaction of its
 //! own, which costs no flush.
 
 use std::collections::VecDeque;
@@ -18,17 +18,16 @@ use super::work::{Ran, Work};
 
 /// The most writes in one transaction.
 pub(super) const MAX_BATCH: usize = 128;
-/// After so long a transaction takes no further member.
+/// A transaction takes no further member after this time.
 const MAX_BATCH_TIME: Duration = Duration::from_millis(20);
-/// Runs of one write in batches that others spoiled; after that it runs alone.
+/// Runs of one write in batches that other members spoiled. After that it runs alone.
 const MAX_SPOILED: u32 = 1;
 
-/// A write in the queue.
 pub(super) struct Member {
     work: Box<dyn Work>,
-    /// Runs in a transaction of its own.
+    /// Whether it runs in a transaction of its own.
     alone: bool,
-    /// How often a batch was rolled back under it.
+    /// How often its batch was rolled back by another member.
     spoiled: u32,
 }
 
@@ -42,25 +41,24 @@ impl Member {
     }
 }
 
-/// How the running of a batch ended.
+/// The result of running a batch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outcome {
     /// Every member that ran may be committed.
     Whole,
-    /// All must be rolled back; the last that ran is the culprit and has no answer yet.
+    /// All must be rolled back. The last that ran is the culprit, and has no answer yet.
     Spoiled,
-    /// All must be rolled back; the last that ran is the culprit, and its answer stands.
+    /// All must be rolled back. The last that ran is the culprit, and its answer is final.
     Ended,
 }
 
 /// Writes that wait for their transaction.
 pub(super) struct Queue {
     waiting: VecDeque<Member>,
-    /// The locks that every transaction of this queue holds; none where they do not matter, since
-    /// there is one writer.
+    /// The locks that every transaction of this queue holds. None on SQLite, where one writer needs no locks.
     held: Option<Locks>,
-    /// Writes that found out that they need other locks.
-    leavers: Vec<Box<dyn Work>>,
+    /// Writes that need other locks than those of the queue.
+    needing_locks: Vec<Box<dyn Work>>,
 }
 
 impl Queue {
@@ -68,7 +66,7 @@ impl Queue {
         Self {
             waiting: VecDeque::new(),
             held,
-            leavers: Vec::new(),
+            needing_locks: Vec::new(),
         }
     }
 
@@ -84,20 +82,20 @@ impl Queue {
         self.waiting.is_empty()
     }
 
-    /// Those who left, to be run elsewhere.
-    pub(super) fn leavers(&mut self) -> Vec<Box<dyn Work>> {
-        std::mem::take(&mut self.leavers)
+    /// Takes the writes that need other locks, to run them elsewhere.
+    pub(super) fn take_needing_locks(&mut self) -> Vec<Box<dyn Work>> {
+        std::mem::take(&mut self.needing_locks)
     }
 
-    /// Tells all who wait that it came to nothing.
+    /// Answers all waiting writes with an error.
     pub(super) fn answer_all(&mut self, trouble: &Trouble) {
         for member in self.waiting.drain(..) {
             member.work.answer(Some(trouble));
         }
     }
 
-    /// Runs members until the transaction is full, old, or spoiled. When none waits `late` is asked for
-    /// those who came in the meantime, so that they share the flush and do not wait for the next.
+    /// Runs members until the transaction is full, old, or spoiled. When the queue is empty, `late` returns
+    /// writes that have arrived meanwhile: they share this flush instead of waiting for the next.
     pub(super) async fn run(
         &mut self,
         tx: &mut Tx,
@@ -123,7 +121,7 @@ impl Queue {
             };
             let alone = member.alone;
             match outcome {
-                Ran::Again { dirty: false } => self.leavers.push(member.work),
+                Ran::Again { dirty: false } => self.needing_locks.push(member.work),
                 Ran::Done | Ran::Refused => ran.push(member),
                 Ran::Failed | Ran::Again { .. } => {
                     let first = ran.is_empty();
@@ -146,9 +144,9 @@ impl Queue {
         (ran, Outcome::Whole)
     }
 
-    /// After a rollback: the culprit will run alone, the others again. A culprit that `Ended` is
-    /// answered, unless another run may help it (`once_more`).
-    pub(super) fn take_back(&mut self, mut ran: Vec<Member>, outcome: Outcome, once_more: bool) {
+    /// Queues the members of a transaction that was rolled back. The culprit will run alone, the others
+    /// again. A culprit that `Ended` is answered, unless another run may help it (`once_more`).
+    pub(super) fn requeue(&mut self, mut ran: Vec<Member>, outcome: Outcome, once_more: bool) {
         let culprit = if outcome == Outcome::Whole {
             None
         } else {
@@ -161,7 +159,7 @@ impl Queue {
                 culprit.alone = true;
                 self.waiting.push_front(culprit);
             } else {
-                self.leavers.push(culprit.work);
+                self.needing_locks.push(culprit.work);
             }
         }
         for mut member in ran.into_iter().rev() {
@@ -178,18 +176,18 @@ impl Queue {
     }
 }
 
-/// Whether what ran was a rehearsal, which is rolled back.
+/// Whether a rehearsal ran, which is rolled back.
 pub(super) fn is_rehearsal(ran: &[Member]) -> bool {
     ran.iter().any(|member| member.work.is_rehearsal())
 }
 
-/// After a commit: does what was left for then; tells whether the change log grew.
+/// Runs the hooks of the members after a commit. Returns whether the change log grew.
 pub(super) fn committed(ran: &mut [Member]) -> bool {
     ran.iter_mut()
         .fold(false, |logged, member| member.work.committed() | logged)
 }
 
-/// Sends the answers, or the trouble that came upon all.
+/// Sends the answers, or `trouble` to all.
 pub(super) fn answer(ran: Vec<Member>, trouble: Option<&Trouble>) {
     for member in ran {
         member.work.answer(trouble);

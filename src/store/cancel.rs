@@ -1,4 +1,4 @@
-//! Ending statements of PostgreSQL that nobody waits for any more.
+//! Cancels statements of PostgreSQL whose callers have gone.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -10,14 +10,14 @@ use super::conn::{Conn, Meter};
 use super::target::Target;
 use crate::on;
 
-/// How long the order may take; after that the statement's own limit of time has to end it.
-const PATIENCE: Duration = Duration::from_secs(2);
+/// How long the request to cancel may take. After that the statement's own time limit has to end it.
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// How old the connection becomes. Its address may come to lead to another server, where the number of a
-/// process means another one.
-const KEPT_FOR: Duration = Duration::from_secs(10);
+/// The greatest age of the connection. Its address may later lead to another server, where the same process
+/// number means another process.
+const MAX_AGE: Duration = Duration::from_secs(10);
 
-/// Has the server end the statements of other connections, by a connection of its own.
+/// Cancels statements of other connections through a connection of its own.
 #[derive(Clone)]
 pub(super) struct Canceller(Arc<Inner>);
 
@@ -36,13 +36,14 @@ impl Canceller {
         }))
     }
 
-    /// Orders the end of what a server process works at. False only if no order can arrive late.
+    /// Asks the server to cancel the statement of a server process. Returns false only if no request can
+    /// arrive late.
     pub(super) async fn cancel(&self, process: i32) -> bool {
         let may_arrive = AtomicBool::new(false);
         let ordering = async {
             let mut kept = self.0.conn.lock().await;
-            // Taken out meanwhile: a connection on which an order was given up is not used again.
-            let mut conn = match kept.take().filter(|conn| conn.age() < KEPT_FOR) {
+            // Taken out meanwhile: a connection with an unfinished request is not used again.
+            let mut conn = match kept.take().filter(|conn| conn.age() < MAX_AGE) {
                 Some(conn) => conn,
                 None => self.0.target.connect(&self.0.meter).await?,
             };
@@ -57,13 +58,12 @@ impl Canceller {
             *kept = Some(conn);
             Ok::<_, sqlx::Error>(())
         };
-        if let Ok(Err(error)) = tokio::time::timeout(PATIENCE, ordering).await {
+        if let Ok(Err(error)) = tokio::time::timeout(TIMEOUT, ordering).await {
             tracing::debug!(%error, "a statement could not be cancelled");
         }
         may_arrive.load(Ordering::Relaxed)
     }
 
-    /// Closes the connection.
     pub(super) async fn close(&self) {
         if let Some(conn) = self.0.conn.lock().await.take() {
             conn.close().await;

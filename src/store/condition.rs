@@ -1,4 +1,4 @@
-//! The condition of the store's database: whether it serves, and how far its clock is off.
+//! The condition of the store's database: whether it takes writes, and how far its clock is off.
 
 use futures::FutureExt as _;
 use tokio::time::Instant;
@@ -9,26 +9,26 @@ use crate::clock::{self, Clock};
 use crate::error::Result;
 use crate::on;
 
-/// How a look at the database went.
+/// The result of a check of the database.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Condition {
-    /// Whether it takes writes: a standby of PostgreSQL only reads, and so does an embedded file that is
-    /// damaged or gone.
+    /// Whether it takes writes. A standby of PostgreSQL only reads, and so does an embedded file that is
+    /// damaged or missing.
     pub writable: bool,
-    /// By how many microseconds this machine's clock is ahead of the database's; 0 where there is one
-    /// machine, and for a clock that is held.
+    /// How many microseconds this machine's clock is ahead of the database's. 0 if both are one machine, or
+    /// if the clock is held.
     pub clock_ahead: i64,
 }
 
-/// Asks a server of PostgreSQL whether it is a standby, and for its time.
+/// Reads whether a PostgreSQL server is a standby, and its time.
 const LOOK: &str = "SELECT pg_is_in_recovery(),
     (EXTRACT(EPOCH FROM clock_timestamp()) * 1000000)::bigint";
 
 impl Store {
-    /// Looks at the database, and has the store's clock follow the database's.
+    /// Checks the database, and sets the store's clock by the database's.
     ///
     /// # Errors
-    /// When the database does not answer.
+    /// If the database does not answer.
     pub async fn condition(&self) -> Result<Condition> {
         let store = self.reserved_for(Purpose::Health);
         if store.engine() == Engine::Sqlite {
@@ -54,7 +54,7 @@ impl Store {
     }
 }
 
-/// Looks into the database; a statement without a table would not touch its file.
+/// Reads from the database; a statement without a table would not touch its file.
 const TOUCH: &str = "SELECT 1 FROM store_meta LIMIT 1";
 
 async fn ping(conn: &mut Conn) -> Result<()> {
@@ -62,11 +62,11 @@ async fn ping(conn: &mut Conn) -> Result<()> {
     Ok(())
 }
 
-/// Asks a server of PostgreSQL, and has `clock` follow its clock.
+/// Checks a PostgreSQL server, and sets `clock` by its time.
 pub(super) async fn look(conn: &mut Conn, clock: &Clock) -> sqlx::Result<Condition> {
     let asked = Instant::now();
     let (standby, theirs): (bool, i64) = on!(conn, |e| sqlx::query_as(LOOK).fetch_one(e).await)?;
-    // The answer was given at some moment in between.
+    // The server read its time at some moment in between.
     let doubt = clock::micros(asked.elapsed()) / 2;
     let clock_ahead = clock.follow(theirs.saturating_add(doubt), doubt);
     Ok(Condition {

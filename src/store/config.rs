@@ -1,4 +1,4 @@
-//! Where the store lies and how large its pools are.
+//! The settings of a store: its database and the sizes of its pools.
 
 mod hints;
 
@@ -16,15 +16,15 @@ pub use hints::{Hints, NatsUrls};
 use super::open::OpenError;
 use crate::limits::CONNECTION_AGE;
 
-/// Where the data is: in a folder of this machine, or in a PostgreSQL.
+/// The location of the data: a folder of this machine, or a PostgreSQL database.
 #[derive(Clone)]
 pub enum DatabaseUrl {
-    /// One SQLite file in a folder that belongs to this process alone.
+    /// One SQLite file in a folder that only this process uses.
     Embedded {
-        /// The folder; made when it is absent.
+        /// The folder; created if it does not exist.
         data_dir: PathBuf,
     },
-    /// A PostgreSQL, shared by all replicas.
+    /// A PostgreSQL database that all replicas share.
     Postgres(Box<PgConnectOptions>),
 }
 
@@ -37,14 +37,13 @@ impl DatabaseUrl {
         }
     }
 
-    /// A store in PostgreSQL, from its URL.
+    /// Reads the URL of a PostgreSQL database.
     ///
-    /// To another machine the connection is encrypted and the certificate checked, unless the URL
-    /// itself names another `sslmode`; the modes that fall back to plain text by themselves
-    /// (`allow`, `prefer`) are refused.
+    /// The connection to another machine is encrypted and the certificate checked, unless the URL names
+    /// another `sslmode`. The modes that silently fall back to plain text (`allow`, `prefer`) are refused.
     ///
     /// # Errors
-    /// When the URL cannot be read, or asks for one of the refused modes.
+    /// If the URL cannot be read, or asks for one of the refused modes.
     pub fn postgres(url: &str) -> Result<Self, OpenError> {
         if !url.starts_with("postgres://") && !url.starts_with("postgresql://") {
             return Err(OpenError::BadUrl("it must begin with postgres://".into()));
@@ -64,7 +63,7 @@ impl DatabaseUrl {
     }
 }
 
-/// A socket of this machine, or its loopback address: nothing leaves the machine.
+/// Whether the server is on a socket or the loopback address of this machine.
 fn is_local(options: &PgConnectOptions) -> bool {
     let host = options.get_host();
     options.get_socket().is_some()
@@ -98,43 +97,43 @@ pub(super) const POSTGRES_LISTS: usize = 7;
 pub(super) const POSTGRES_STREAMS: usize = 4;
 /// Connections of a replica for the writes of calls.
 pub(super) const POSTGRES_WRITERS: usize = 16;
-/// How to open a store.
+/// The settings of a store.
 #[derive(Clone, Debug)]
 pub struct StoreConfig {
-    /// Where the data is.
+    /// The location of the data.
     pub database: DatabaseUrl,
-    /// How many reads of calls run at once.
+    /// The most reads of calls at once.
     pub read_connections: usize,
-    /// How many lists are read at once; one key reads fewer.
+    /// The most lists that are read at once. One key may read fewer.
     pub list_connections: usize,
-    /// How many pages of streams are read at once.
+    /// The most pages of streams that are read at once.
     pub stream_connections: usize,
-    /// How many writes of calls run at once on PostgreSQL; SQLite has one writer.
+    /// The most writes of calls at once on PostgreSQL. SQLite has one writer.
     pub write_connections: usize,
-    /// How long a call waits for a free connection before it is told to come back.
+    /// How long a call waits for a free connection before it is refused as unavailable.
     pub acquire_timeout: Duration,
-    /// How long SQLite waits for a lock that a foreign program holds on the file.
+    /// How long SQLite waits for a lock that another program holds on the file.
     pub busy_timeout: Duration,
-    /// How long a start on SQLite may wait for the check of a file that was not closed; what is left is
-    /// checked while the server runs.
+    /// How long a start on SQLite waits for the check of a file that was not closed. The rest is checked
+    /// while the server runs.
     pub start_check_time: Duration,
-    /// How long PostgreSQL works on one statement, and SQLite on one that reads.
+    /// The time limit of a statement on PostgreSQL, and of a reading statement on SQLite.
     pub statement_timeout: Duration,
-    /// How long PostgreSQL lets a statement wait for a lock.
+    /// The time limit of a wait for a lock within a PostgreSQL statement.
     pub lock_timeout: Duration,
-    /// How long a read or a transaction waits for a PostgreSQL that says nothing at all, as when its
-    /// machine or the network to it is gone; then its connection is given up. Longer than what the
-    /// server itself allows.
+    /// How long a read or a transaction waits for a PostgreSQL server that sends nothing, for example because
+    /// its machine or the network is down. Then its connection is closed. It must exceed the server's own
+    /// limits.
     pub silence_limit: Duration,
-    /// How old a connection to PostgreSQL becomes, give or take a fifth: an address may come to lead to
+    /// The greatest age of a connection to PostgreSQL, give or take a fifth. An address may come to lead to
     /// another server, and only new connections follow it.
     pub connection_age: Duration,
-    /// How replicas on one PostgreSQL tell each other of their commits.
+    /// How replicas on one PostgreSQL notify each other of their commits.
     pub hints: Hints,
-    /// Waits so long before each commit on SQLite. For benchmarks only: it plays a slow disk.
+    /// A delay before each commit on SQLite. For benchmarks only: it simulates a slow disk.
     pub commit_delay: Option<Duration>,
-    /// Logs the text of each statement, without its values, at TRACE with the target `sqlx::query`. For
-    /// tests only: it shows them all.
+    /// Logs the text of each statement, without its values, at TRACE with the target `sqlx::query`. For tests
+    /// only, because it logs every statement.
     pub log_statements: bool,
 }
 
@@ -145,8 +144,8 @@ impl StoreConfig {
         let cores = std::thread::available_parallelism().map_or(2, std::num::NonZero::get);
         let cores = cores.clamp(2, 8);
         let (read_connections, list_connections, stream_connections) = match &database {
-            // Of the lists one more than there are cores: a key may keep all cores busy, and another's
-            // list still has its place.
+            // One list more than there are cores: a key may keep all cores busy, and a list of another key
+            // can still run.
             DatabaseUrl::Embedded { .. } => (cores, cores + 1, 2),
             DatabaseUrl::Postgres(_) => (POSTGRES_READERS, POSTGRES_LISTS, POSTGRES_STREAMS),
         };
@@ -171,7 +170,7 @@ impl StoreConfig {
 }
 
 impl StoreConfig {
-    /// How loudly the driver tells of statements.
+    /// The level at which the driver logs statements.
     pub(super) fn statement_level(&self) -> LevelFilter {
         if self.log_statements {
             LevelFilter::Trace

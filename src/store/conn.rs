@@ -1,4 +1,4 @@
-//! One connection to either engine, and the macro that runs one statement text on both.
+//! A connection to either engine, and the macro that runs one statement text on both.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -8,20 +8,20 @@ use sqlx::{AssertSqlSafe, PgConnection, SqliteConnection};
 
 use super::Engine;
 use super::error::{Class, class, ends_connection, is_read_only};
-use super::leash::Leash;
+use super::progress_handler::ProgressHandler;
 use super::soundness::Soundness;
 use crate::on;
 
-/// Counts what the store sends to its database.
+/// Counts the statements that the store sends to its database.
 #[derive(Debug, Default)]
 pub(super) struct Meter {
     statements: AtomicU64,
-    /// Notes damage; none where the opening of the store tells of it itself.
+    /// Notes damage. None during the opening of the store, which reports damage itself.
     soundness: Option<Arc<Soundness>>,
 }
 
 impl Meter {
-    /// Notes damage that errors tell of.
+    /// Creates a meter that notes damage in `soundness`.
     pub(super) fn noting(soundness: &Arc<Soundness>) -> Self {
         Self {
             statements: AtomicU64::default(),
@@ -29,7 +29,7 @@ impl Meter {
         }
     }
 
-    /// Notes how a statement or an attempt to connect failed.
+    /// Notes the failure of a statement or of an attempt to connect.
     pub(super) fn note(&self, error: &sqlx::Error) {
         if let Some(soundness) = &self.soundness {
             soundness.note(error);
@@ -55,24 +55,24 @@ pub enum Link<'c> {
     Postgres(&'c mut PgConnection),
 }
 
-/// A connection that reads. SQL functions that only read take `&mut Conn`; those that write take
-/// [`&mut Tx`](super::Tx), which can be used wherever a `Conn` is wanted.
+/// A connection that reads. SQL functions that only read take `&mut Conn`. Those that write take
+/// [`&mut Tx`](super::Tx), which dereferences to a `Conn`.
 pub struct Conn {
     native: Native,
     meter: Arc<Meter>,
-    /// A statement failed: the transaction, if there is one, cannot be committed any more.
+    /// A statement failed, so the transaction, if there is one, cannot be committed.
     failed: bool,
-    /// The connection is of no more use.
+    /// The connection can no longer be used.
     broken: bool,
     in_transaction: bool,
-    /// A statement lost against another transaction: the same work may succeed when done again.
+    /// A statement lost against another transaction: the same work may succeed when it runs again.
     contended: bool,
     /// The server refused to write.
     read_only: bool,
-    /// The server process at the other end; none on SQLite.
+    /// The server process at the other end; None on SQLite.
     process: Option<i32>,
-    /// The leash that ends statements of SQLite; none for the writer and at the opening.
-    leash: Option<Arc<Leash>>,
+    /// Ends statements of SQLite; None on the writer and while the store opens.
+    progress_handler: Option<Arc<ProgressHandler>>,
     /// Statements that the transaction runs before its commit.
     before_commit: Vec<&'static str>,
     made: Instant,
@@ -89,52 +89,50 @@ impl Conn {
             contended: false,
             read_only: false,
             process: None,
-            leash: None,
+            progress_handler: None,
             before_commit: Vec::new(),
             made: Instant::now(),
         }
     }
 
-    /// The connection, known to lead to this process of the server.
+    /// Sets the process of the server at the other end.
     pub(super) fn of_process(mut self, pid: i32) -> Self {
         self.process = Some(pid);
         self
     }
 
-    /// The server process at the other end.
     pub(super) fn process(&self) -> Option<i32> {
         self.process
     }
 
-    /// How long ago the connection was made.
     pub(super) fn age(&self) -> Duration {
         self.made.elapsed()
     }
 
-    /// Lets no statement of SQLite take longer than `limit`, nor longer than somebody waits for it.
-    /// PostgreSQL looks after that by itself.
+    /// Limits each statement of SQLite to `limit`, and lets [`interrupt`](Self::interrupt) end it. PostgreSQL
+    /// has a limit of its own.
     pub(super) async fn limit(&mut self, limit: Duration) -> sqlx::Result<()> {
         if let Native::Sqlite(connection) = &mut self.native {
-            self.leash = Some(Leash::put_on(connection, limit).await?);
+            self.progress_handler = Some(ProgressHandler::install(connection, limit).await?);
         }
         Ok(())
     }
 
-    /// Ends the statement that SQLite works at, as nobody waits for it.
+    /// Ends the statement that SQLite runs, because its caller has gone.
     pub(super) fn interrupt(&self) {
-        if let Some(leash) = &self.leash {
-            leash.pull();
+        if let Some(handler) = &self.progress_handler {
+            handler.interrupt();
         }
     }
 
-    /// Takes an interruption back, once the statement has ended.
+    /// Takes back an interrupt, once the statement has ended.
     pub(super) fn resume(&self) {
-        if let Some(leash) = &self.leash {
-            leash.loosen();
+        if let Some(handler) = &self.progress_handler {
+            handler.resume();
         }
     }
 
-    /// Which engine this is.
+    /// The engine of this connection.
     #[must_use]
     pub fn engine(&self) -> Engine {
         match self.native {
@@ -147,13 +145,13 @@ impl Conn {
         &mut self.native
     }
 
-    /// Lends the native connection to one statement. For [`on!`](crate::on), which also notes how
-    /// the statement ended.
+    /// Lends the native connection to one statement. For [`on!`](crate::on), which also notes the result of
+    /// the statement.
     #[doc(hidden)]
     pub fn link(&mut self) -> Link<'_> {
         self.meter.statements.fetch_add(1, Ordering::Relaxed);
-        if let Some(leash) = &self.leash {
-            leash.begin();
+        if let Some(handler) = &self.progress_handler {
+            handler.begin();
         }
         match &mut self.native {
             Native::Sqlite(connection) => Link::Sqlite(connection),
@@ -161,12 +159,12 @@ impl Conn {
         }
     }
 
-    /// Notes how a statement ended. For [`on!`](crate::on).
+    /// Notes the result of a statement. For [`on!`](crate::on).
     #[doc(hidden)]
     pub fn noted<T>(&mut self, result: sqlx::Result<T>) -> sqlx::Result<T> {
         if let Err(error) = &result {
             self.meter.note(error);
-            // A row that is absent or does not decode leaves the transaction whole.
+            // A row that is absent or does not decode leaves the transaction intact.
             if matches!(error, sqlx::Error::Database(_)) {
                 self.failed = true;
                 self.contended |= class(error) == Class::Contended;
@@ -180,7 +178,7 @@ impl Conn {
         result
     }
 
-    /// Forgets a failed statement: outside of a transaction it harmed only itself.
+    /// Forgets a failed statement. Outside of a transaction it has no further effect.
     pub(super) fn forgive(&mut self) {
         self.failed = false;
     }
@@ -197,7 +195,7 @@ impl Conn {
         self.broken
     }
 
-    /// Whether the server refused to write: it is a standby, or became one, or was made read-only.
+    /// Whether the server refused to write: it is a standby, or was made read-only.
     pub(super) fn is_read_only(&self) -> bool {
         self.read_only
     }
@@ -206,7 +204,7 @@ impl Conn {
         self.in_transaction
     }
 
-    /// Runs a control statement (begin, commit, rollback …) that is not counted.
+    /// Runs a control statement (begin, commit, rollback …), which is not counted.
     async fn control(&mut self, sql: impl sqlx::SqlSafeStr) -> sqlx::Result<()> {
         let done = match &mut self.native {
             Native::Sqlite(connection) => sqlx::raw_sql(sql).execute(connection).await.map(|_| ()),
@@ -219,9 +217,9 @@ impl Conn {
 
     /// Begins a transaction. After an error there is none.
     ///
-    /// The text may hold further statements behind the `BEGIN`, in the same round trip. The driver's
-    /// own transactions are not used for this: they lose track of a `BEGIN` whose following
-    /// statement fails, and would hand the connection on inside of a failed transaction.
+    /// The text may hold further statements after the `BEGIN`, in the same round trip. The driver's own
+    /// transactions are not used: they lose track of a `BEGIN` whose following statement fails, and would
+    /// return the connection to the pool inside a failed transaction.
     pub(super) async fn begin(&mut self, sql: String) -> sqlx::Result<()> {
         self.failed = false;
         self.contended = false;
@@ -234,8 +232,8 @@ impl Conn {
         begun
     }
 
-    /// Commits. After an error nothing of the transaction stands, or, when the connection was lost
-    /// on the way, it is unknown.
+    /// Commits. After an error nothing of the transaction is stored. If the connection was lost on the way,
+    /// the outcome is unknown.
     pub(super) async fn commit(&mut self) -> sqlx::Result<()> {
         let committed = match self.run_before_commit().await {
             Ok(()) => self.control("COMMIT").await,
@@ -263,7 +261,7 @@ impl Conn {
         Ok(())
     }
 
-    /// Rolls back; a connection that cannot is broken.
+    /// Rolls back. A connection that cannot roll back is broken.
     pub(super) async fn rollback(&mut self) {
         let rolled_back = self.control("ROLLBACK").await;
         // SQLite may have rolled back by itself (full disk, I/O error); that is no error here.
@@ -278,12 +276,12 @@ impl Conn {
         self.failed = false;
     }
 
-    /// Gives the connection up: what was sent on it has no answer, and none is waited for.
+    /// Marks the connection as broken: no answer to a sent statement is awaited.
     pub(super) fn give_up(&mut self) {
         self.broken = true;
     }
 
-    /// Asks the other end whether it is there.
+    /// Checks that the other end answers.
     pub(super) async fn ping(&mut self) -> sqlx::Result<()> {
         use sqlx::Connection as _;
         let pong = match &mut self.native {
@@ -296,7 +294,7 @@ impl Conn {
         pong
     }
 
-    /// Closes in good order.
+    /// Closes the connection properly.
     pub(super) async fn close(self) {
         use sqlx::Connection as _;
         let closed = match self.native {
@@ -304,14 +302,14 @@ impl Conn {
             Native::Postgres(connection) => connection.close().await,
         };
         if let Err(error) = closed {
-            tracing::debug!(%error, "a connection did not close in good order");
+            tracing::debug!(%error, "a connection was not closed properly");
         }
     }
 }
 
 /// Runs one statement on a connection of either engine.
 ///
-/// The body is type-checked once for each driver and gives a `sqlx::Result`:
+/// The body is type-checked once for each driver and returns a `sqlx::Result`:
 /// ```text
 /// let row: Option<ShopRow> =
 ///     on!(conn, |e| sqlx::query_as(GET).bind(id).fetch_optional(e).await)?;

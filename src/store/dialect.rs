@@ -2,8 +2,8 @@
 
 use super::Engine;
 
-/// The position up to which the change log is complete: no row with a smaller `xid` can still
-/// appear. To be read in the same statement as the rows, or in an earlier one, never in a later.
+/// The position up to which the change log is complete: no row with a smaller `xid` can still appear. Read it
+/// in the same statement as the rows or in an earlier one, never in a later one.
 ///
 /// SQLite has one writer and needs no horizon; every position is below its largest number.
 #[must_use]
@@ -23,13 +23,13 @@ pub const fn select_horizon(engine: Engine) -> &'static str {
     )
 }
 
-/// A statement that tells whether the server only follows another one, which may be ahead of it.
+/// A statement that reads whether the server is a standby, which may lag behind its primary.
 #[must_use]
 pub const fn select_in_recovery(engine: Engine) -> &'static str {
     engine.pick("SELECT FALSE", "SELECT pg_is_in_recovery()")
 }
 
-/// The number of the transaction that asks, as the change log carries it.
+/// The number of the current transaction, as the change log stores it.
 #[must_use]
 pub const fn current_xid(engine: Engine) -> &'static str {
     engine.pick("0", "pg_current_xact_id()::text::bigint")
@@ -75,7 +75,7 @@ pub fn array_has(engine: Engine, column: &str, placeholder: &str) -> String {
     }
 }
 
-/// The text at `key` (a plain word) of a JSON object in a text column; NULL where there is none.
+/// The text at `key` (a plain word) of a JSON object in a text column; NULL if there is none.
 #[must_use]
 pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
     debug_assert!(
@@ -88,8 +88,8 @@ pub fn json_text(engine: Engine, column: &str, key: &str) -> String {
     }
 }
 
-/// The text at `inner` of the object at `outer` (both plain words) of a JSON object in a text column;
-/// NULL where there is none.
+/// The text at `inner` of the object at `outer` (both plain words) of a JSON object in a text column; NULL if
+/// there is none.
 #[must_use]
 pub fn nested_text(engine: Engine, column: &str, outer: &str, inner: &str) -> String {
     let object = match engine {
@@ -99,16 +99,17 @@ pub fn nested_text(engine: Engine, column: &str, outer: &str, inner: &str) -> St
     format!("({object} -> '{outer}' ->> '{inner}')")
 }
 
-/// Rows that nobody else has claimed, for the end of a `SELECT`. SQLite has one writer.
+/// Skips rows that others have locked, at the end of a `SELECT`. Empty on SQLite, which has one writer.
 #[must_use]
 pub const fn skip_locked(engine: Engine) -> &'static str {
     engine.pick("", " FOR UPDATE SKIP LOCKED")
 }
 
-/// One message that runs `write`, which changes one row or none and gives nothing back, and, if it changed
-/// one, inserts a row of `values`. `insert` is the statement up to its columns, `rest` what follows.
+/// One message that runs `write` and, if that changed a row, inserts a row of `values`. `write` changes at
+/// most one row and returns nothing. `insert` is the statement up to its columns, `rest` the text after the
+/// values.
 ///
-/// The driver for SQLite runs several statements of a text, each with the placeholders that it names;
+/// The driver for SQLite runs several statements of one text, each with the placeholders that it names.
 /// PostgreSQL takes one statement a message, which may write in several places.
 #[must_use]
 pub fn write_then_insert(

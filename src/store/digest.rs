@@ -1,4 +1,4 @@
-//! Keyed digests: by them the store knows again what it does not keep.
+//! Keyed digests, with which the store recognizes values that it does not keep.
 
 use hmac::{Hmac, KeyInit as _, Mac as _};
 use sha2::Sha256;

@@ -1,7 +1,7 @@
-//! Statements that are put together at run time: filters, orders, searches.
+//! Statements that are assembled at run time: filters, orders, searches.
 //!
-//! Text enters only as words of the program; every value of a caller is bound. Assembled text becomes a query only
-//! in [`Statement::fetch_all`] and [`Statement::execute`].
+//! The text comes only from the program; every value of a caller is bound. Assembled text becomes a query
+//! only in [`Statement::fetch_all`] and [`Statement::execute`].
 
 use sqlx::postgres::PgRow;
 use sqlx::sqlite::SqliteRow;
@@ -17,7 +17,7 @@ use crate::{bound, execute, on};
 pub enum Bind {
     /// A text.
     Text(String),
-    /// A number, a time or an amount.
+    /// A number, a time in microseconds or an amount in micros.
     Int(i64),
     /// True or false.
     Bool(bool),
@@ -25,9 +25,9 @@ pub enum Bind {
     Bytes(Vec<u8>),
     /// A list of texts, for [`dialect::any_of`](super::dialect::any_of).
     Texts(Vec<String>),
-    /// No number.
+    /// NULL, as a number.
     NoInt,
-    /// No text.
+    /// NULL, as a text.
     NoText,
 }
 
@@ -67,7 +67,7 @@ impl From<bool> for Bind {
     }
 }
 
-/// A statement in the making, with the values for its placeholders.
+/// A statement that is being assembled, with the values of its placeholders.
 #[derive(Clone, Debug)]
 pub struct Statement {
     engine: Engine,
@@ -76,7 +76,7 @@ pub struct Statement {
 }
 
 impl Statement {
-    /// Begins with words of the program.
+    /// Begins with text of the program.
     #[must_use]
     pub fn new(engine: Engine, text: &'static str) -> Self {
         Self {
@@ -86,7 +86,7 @@ impl Statement {
         }
     }
 
-    /// The engine that it is written for.
+    /// The engine whose SQL the statement uses.
     #[must_use]
     pub fn engine(&self) -> Engine {
         self.engine
@@ -98,46 +98,46 @@ impl Statement {
         &self.text
     }
 
-    /// Adds words of the program.
+    /// Appends text of the program.
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
     }
 
-    /// Adds a piece made by [`dialect`](super::dialect) from words of the program and placeholders.
-    /// Nothing that a caller sent may be in it.
+    /// Appends a piece that [`dialect`](super::dialect) made from text of the program and placeholders. It
+    /// must not contain anything that a caller sent.
     pub fn push_piece(&mut self, piece: &str) -> &mut Self {
         self.text.push_str(piece);
         self
     }
 
-    /// Adds a number, which cannot hold anything else.
+    /// Appends a number as text. A number cannot hold anything else.
     pub fn push_number(&mut self, number: i64) -> &mut Self {
         use std::fmt::Write as _;
         let _ = write!(self.text, "{number}");
         self
     }
 
-    /// Puts words of the program before what is there.
+    /// Inserts text of the program at the beginning.
     pub fn enclose(&mut self, before: &'static str) -> &mut Self {
         self.text.insert_str(0, before);
         self
     }
 
-    /// Keeps a value and gives the placeholder for it (`$3`), which may be used more than once.
+    /// Keeps a value and returns its placeholder (`$3`), which may be used more than once.
     pub fn keep(&mut self, value: impl Into<Bind>) -> String {
         self.binds.push(value.into());
         format!("${}", self.binds.len())
     }
 
-    /// Adds a placeholder with its value.
+    /// Appends a placeholder with its value.
     pub fn bind(&mut self, value: impl Into<Bind>) -> &mut Self {
         let placeholder = self.keep(value);
         self.text.push_str(&placeholder);
         self
     }
 
-    /// Adds a filter as one parenthesised predicate; its `now` is the instant given.
+    /// Appends a filter as one parenthesised predicate. `now_micros` is the value of its `now`.
     pub fn push_filter(&mut self, filter: &Filter, now_micros: i64) -> &mut Self {
         let engine = match self.engine {
             Engine::Sqlite => filter::Engine::Sqlite,
@@ -155,10 +155,10 @@ impl Statement {
         self
     }
 
-    /// Runs the statement and reads all of its rows; let it have a `LIMIT`.
+    /// Runs the statement and reads all of its rows. The statement should have a `LIMIT`.
     ///
     /// # Errors
-    /// The database's.
+    /// An error of the database.
     pub async fn fetch_all<R>(self, conn: &mut Conn) -> sqlx::Result<Vec<R>>
     where
         R: for<'r> FromRow<'r, SqliteRow> + for<'r> FromRow<'r, PgRow> + Send + Unpin,
@@ -180,7 +180,7 @@ impl Statement {
     /// Runs a statement that writes.
     ///
     /// # Errors
-    /// The database's.
+    /// An error of the database.
     pub async fn execute(self, tx: &mut Tx) -> Result<()> {
         let Self {
             engine,
@@ -193,7 +193,7 @@ impl Statement {
     }
 }
 
-/// A query with its values.
+/// Binds the values to a query.
 #[macro_export]
 macro_rules! bound {
     ($query:expr, $binds:expr) => {{

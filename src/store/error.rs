@@ -1,6 +1,6 @@
-//! What the databases' errors mean to a caller.
+//! The translation of database errors for callers.
 //!
-//! The database's own text never leaves: it is the source of an internal error at most.
+//! The text of a database error never reaches a caller: it is at most the source of an internal error.
 
 use std::fmt;
 
@@ -15,12 +15,11 @@ use crate::telemetry;
 /// The class of a database error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Class {
-    /// The connection is gone, or none could be had.
+    /// The connection is lost, or none was available.
     Away,
-    /// Locked by somebody else, deadlocked, or not serializable: the same work may succeed when
-    /// it is done again.
+    /// A lock wait, a deadlock, or a serialization failure: the same work may succeed when it runs again.
     Contended,
-    /// No room on the disk.
+    /// The disk is full.
     Full,
     /// The database file is damaged or is no database.
     Damaged,
@@ -28,7 +27,7 @@ pub(super) enum Class {
     Fault,
 }
 
-/// Sorts a database error.
+/// Classifies a database error.
 pub(super) fn class(error: &sqlx::Error) -> Class {
     match error {
         sqlx::Error::PoolTimedOut
@@ -55,16 +54,16 @@ fn sqlite_class(extended: i32) -> Class {
     match extended & 0xff {
         libsqlite3_sys::SQLITE_FULL => Class::Full,
         libsqlite3_sys::SQLITE_CORRUPT | libsqlite3_sys::SQLITE_NOTADB => Class::Damaged,
-        // SQLite does not tell a file that may not grow (EFBIG) from a write that failed.
+        // SQLite does not distinguish a file that may not grow (EFBIG) from a failed write.
         _ if extended == libsqlite3_sys::SQLITE_IOERR_WRITE && file_size::is_limited() => {
             Class::Full
         }
-        // Without waiting: the waiting was done by the busy timeout.
+        // No retry: the busy timeout has passed.
         libsqlite3_sys::SQLITE_BUSY | libsqlite3_sys::SQLITE_LOCKED => Class::Away,
         libsqlite3_sys::SQLITE_IOERR
         | libsqlite3_sys::SQLITE_CANTOPEN
         | libsqlite3_sys::SQLITE_READONLY => Class::Away,
-        // It took longer than a statement may, as PostgreSQL's query_canceled below.
+        // The statement exceeded its time limit, as PostgreSQL's query_canceled below.
         libsqlite3_sys::SQLITE_INTERRUPT => Class::Away,
         _ => Class::Fault,
     }
@@ -84,7 +83,7 @@ fn postgres_class(state: &str) -> Class {
     }
 }
 
-/// Whether the connection that reported the error is of no more use.
+/// Whether the connection that reported the error can no longer be used.
 pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
     match error {
         sqlx::Error::Io(_)
@@ -97,21 +96,21 @@ pub(super) fn ends_connection(error: &sqlx::Error) -> bool {
                 .try_downcast_ref::<sqlx::sqlite::SqliteError>()
                 .is_some()
             {
-                // What a connection has in its cache after an I/O error is not to be trusted.
+                // The cache of a connection cannot be trusted after an I/O error.
                 let primary = code.parse::<i32>().unwrap_or_default() & 0xff;
                 return primary == libsqlite3_sys::SQLITE_IOERR;
             }
             code.starts_with("08")
                 || code.starts_with("57P")
                 || code == "25P03"
-                // Its successor may be elsewhere.
+                // Its successor may be another server.
                 || code == READ_ONLY
         }
         _ => false,
     }
 }
 
-/// The code of PostgreSQL's errors for writes on a standby, and where writing is forbidden.
+/// PostgreSQL's error code of writes on a standby, or where writing is forbidden.
 const READ_ONLY: &str = "25006";
 
 /// Whether a server of PostgreSQL refused to write.
@@ -120,8 +119,8 @@ pub(super) fn is_read_only(error: &sqlx::Error) -> bool {
         if database.code().is_some_and(|code| code == READ_ONLY))
 }
 
-/// A database's error for the log: its code and what of the schema it is about. PostgreSQL's details
-/// show whole rows, and messages of both engines may quote a value, so those are left out.
+/// Describes a database error for the log: its code and the schema objects that it names. PostgreSQL's
+/// details show whole rows, and messages of both engines may quote a value, so those are left out.
 #[must_use]
 pub fn described(error: &sqlx::Error) -> String {
     let sqlx::Error::Database(database) = error else {
@@ -143,7 +142,7 @@ pub fn described(error: &sqlx::Error) -> String {
     text
 }
 
-/// An error that can be told to every member of a batch.
+/// An error that every member of a batch can get.
 #[derive(Clone, Debug)]
 pub(super) struct Trouble {
     class: Class,
@@ -183,7 +182,7 @@ impl Trouble {
         self.class
     }
 
-    /// The error as a caller gets it.
+    /// The error for the caller.
     pub(super) fn to_error(&self) -> Error {
         match self.class {
             Class::Away => Error::unavailable(
@@ -192,39 +191,39 @@ impl Trouble {
             ),
             Class::Contended => Error::unavailable(
                 ErrorReason::DatabaseUnavailable,
-                "too many writes met at the same place; try again",
+                "too many writes contend for the same resources; try again",
             ),
             Class::Full => Error::exhausted(
                 ErrorReason::StorageFull,
-                "there is no room left to store this; reads go on, and writes will when there is",
+                "the disk is full: reads continue, and writes will when there is room",
             ),
             Class::Damaged => Error::unavailable(
                 ErrorReason::DatabaseUnavailable,
-                "the database is damaged; its operator has to restore it",
+                "the database is damaged; the operator has to restore it",
             ),
             Class::Fault => Error::internal(StoreFault(self.text.clone())),
         }
     }
 }
 
-/// For the log.
+/// The text for the log.
 impl fmt::Display for Trouble {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
 }
 
-/// The error of a write that was run again as often as it may be, as each time others came first.
+/// The error of a write whose last permitted run lost against other writes, too.
 pub(super) fn outrun() -> Error {
     Error::new(
         Code::Aborted,
         ErrorReason::Conflict,
-        "other writes at the same place came first several times in a row; try again",
+        "the write lost against other writes several times in a row; try again",
     )
     .retryable()
 }
 
-/// A fault found by the store; its text is for the log, not for callers.
+/// A fault found by the store. Its text is for the log, not for callers.
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub(super) struct StoreFault(pub String);
@@ -234,17 +233,17 @@ impl From<sqlx::Error> for Error {
         match class(&error) {
             Class::Fault => Error::internal(Redacted(described(&error))),
             Class::Away | Class::Contended | Class::Full | Class::Damaged => {
-                tracing::debug!(error = described(&error), "the database refused");
+                tracing::debug!(error = described(&error), "the database reported an error");
                 Trouble::of(&error).to_error()
             }
         }
     }
 }
 
-/// Whether a statement failed because a unique key is taken, and which (where the engine says).
+/// Whether a statement failed because a unique key is taken.
 ///
-/// Such a statement has ended its transaction: turn it into a refusal, do not go on. Where a
-/// clash is common, `ON CONFLICT DO NOTHING` costs less.
+/// Such a statement has ended its transaction: refuse the write, do not continue it. Where a clash is common,
+/// `ON CONFLICT DO NOTHING` costs less.
 #[must_use]
 pub fn is_unique_violation(error: &sqlx::Error) -> bool {
     matches!(error, sqlx::Error::Database(database)

@@ -1,19 +1,19 @@
-//! The limit of file sizes that the system may set to a process.
+//! The file size limit that the system may set for a process.
 
-/// Has a write beyond the process's limit of file sizes fail, instead of ending the process.
+/// Lets a write beyond the file size limit fail instead of ending the process.
 pub(super) fn survive_the_limit() {
     #[cfg(unix)]
     {
         use tokio::signal::unix::{SignalKind, signal};
         let number = rustix::process::Signal::XFSZ.as_raw();
-        // The handler stays for the life of the process, also when nobody listens any more.
+        // The handler stays for the life of the process, even after the signal stream is dropped.
         if let Err(error) = signal(SignalKind::from_raw(number)) {
-            tracing::warn!(%error, "a limit of file sizes would end this process");
+            tracing::warn!(%error, "exceeding the file size limit would end this process");
         }
     }
 }
 
-/// Whether the process may not write files of any size.
+/// Whether the process has a file size limit.
 pub(super) fn is_limited() -> bool {
     #[cfg(unix)]
     {

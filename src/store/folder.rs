@@ -8,12 +8,12 @@ pub const DATABASE_FILE: &str = "clientela.db";
 /// The name of the file whose lock keeps a second process out.
 pub const LOCK_FILE: &str = "clientela.lock";
 
-/// Makes a folder that only its owner may enter, or makes sure that one that is there can be closed to
-/// others by [`close_to_others`].
+/// Creates a folder that only its owner may enter. If the folder exists, checks that [`close_to_others`] can
+/// close it.
 ///
 /// # Errors
-/// When it cannot be made, or is open to others and cannot be closed: it belongs to somebody else, or
-/// holds other things than Clientela's, whose users might be locked out.
+/// If it cannot be created, or if others may enter it and it cannot be closed: it belongs to somebody else,
+/// or also holds files that are not Clientela's, whose users might be locked out.
 pub fn make_folder(path: &Path) -> io::Result<()> {
     let mut builder = std::fs::DirBuilder::new();
     builder.recursive(true);
@@ -25,10 +25,10 @@ pub fn make_folder(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Closes a folder to others.
+/// Removes the access of others to a folder.
 ///
 /// # Errors
-/// The file system's.
+/// An error of the file system.
 pub fn close_to_others(path: &Path) -> io::Result<()> {
     #[cfg(unix)]
     {
@@ -81,7 +81,7 @@ fn check_openness(path: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Whether nothing lies in the folder but what Clientela puts there.
+/// Whether the folder holds only files of Clientela.
 #[cfg(unix)]
 fn is_ours(path: &Path) -> io::Result<bool> {
     if path.join(DATABASE_FILE).exists() {
@@ -93,7 +93,7 @@ fn is_ours(path: &Path) -> io::Result<bool> {
         let ours = ["clientela.", "keys"]
             .iter()
             .any(|start| name.starts_with(start));
-        // A fresh volume has this.
+        // A fresh volume has this folder.
         if !ours && name != "lost+found" {
             return Ok(false);
         }

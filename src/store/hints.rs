@@ -1,8 +1,7 @@
-//! Hints between replicas on one PostgreSQL: "the change log has grown, look now".
+//! Hints between replicas on one PostgreSQL: the change log has grown, read it now.
 //!
-//! They go by the database itself or by NATS, and never inside of a write. A hint carries nothing:
-//! one that is lost costs latency and no change, as the feed also looks by itself now and then, and
-//! one that is repeated or made up costs a look.
+//! The database or NATS passes them on, never inside a write. A hint has no content. A lost hint costs
+//! latency but no change, because the feed also polls. A repeated or forged one costs a read of the log.
 
 mod nats;
 mod notify;
@@ -17,12 +16,12 @@ use super::target::Session;
 use super::wake::Wake;
 use crate::ids;
 
-/// At most one hint in this time; the first after a pause leaves at once.
+/// The least time between two hints. The first after a pause leaves at once.
 const SPACING: Duration = Duration::from_millis(5);
-/// Between two attempts to reach who passes hints on.
+/// The pause between two attempts to connect to the server that passes hints on.
 const RETRY: Duration = Duration::from_millis(500);
 
-/// Sends a hint for the commits of this process and wakes it for those of others, until stopped.
+/// Sends hints for the commits of this process, and wakes it for those of others, until stopped.
 pub(super) fn start(
     hints: &Hints,
     database: Session,
@@ -45,32 +44,32 @@ pub(super) fn start(
     }
 }
 
-/// Tells the log of an outage once, and once of its end.
+/// Logs an outage once, and its end once.
 struct Outage {
     of: &'static str,
-    told: bool,
+    logged: bool,
 }
 
 impl Outage {
     fn new(of: &'static str) -> Self {
-        Self { of, told: false }
+        Self { of, logged: false }
     }
 
     fn lasts(&mut self, error: &dyn fmt::Display) {
-        if !self.told {
+        if !self.logged {
             tracing::warn!(
                 by = self.of,
                 %error,
-                "replicas cannot tell each other of changes; each looks by itself meanwhile"
+                "replicas cannot notify each other of changes; each polls meanwhile"
             );
         }
-        self.told = true;
+        self.logged = true;
     }
 
     fn ends(&mut self) {
-        if self.told {
-            tracing::info!(by = self.of, "replicas tell each other of changes again");
+        if self.logged {
+            tracing::info!(by = self.of, "replicas notify each other of changes again");
         }
-        self.told = false;
+        self.logged = false;
     }
 }

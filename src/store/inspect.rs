@@ -1,6 +1,6 @@
-//! Looking at a store from beside it: a connection that only reads, whether or not a server runs.
+//! Inspection of a store from outside: a connection that only reads, whether or not a server runs.
 //!
-//! Nothing is made, migrated or locked.
+//! It creates, migrates and locks nothing.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -16,25 +16,25 @@ use super::sqlite;
 use super::target::{Session, Target};
 use crate::on;
 
-/// Which schema a store has, and which this release knows.
+/// The schema of a store, and the schema that this release knows.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Schema {
     /// The newest migration that was applied.
     pub applied: i64,
-    /// The newest that this release has.
+    /// The newest migration of this release.
     pub known: i64,
-    /// Whether one was begun and not finished.
+    /// Whether a migration was begun and not finished.
     pub failed: bool,
-    /// The reader version that the data asks for.
+    /// The reader version that the data requires.
     pub minimum_reader: i64,
     /// The reader version of this release.
     pub own_reader: i64,
 }
 
-/// Connects to a store that exists, to read only.
+/// Connects to an existing store, to read only.
 ///
 /// # Errors
-/// When there is none, or it cannot be reached, or a start would refuse its file.
+/// If there is none, if it cannot be reached, or if a start would refuse its file.
 pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
     let target = match database {
         DatabaseUrl::Embedded { data_dir } => Target::Sqlite(Box::new(embedded(data_dir)?)),
@@ -61,7 +61,7 @@ pub async fn inspect(database: &DatabaseUrl) -> Result<Conn, OpenError> {
 
 fn embedded(data_dir: &Path) -> Result<SqliteConnectOptions, OpenError> {
     let path = data_dir.join(DATABASE_FILE);
-    // A path that is mistyped makes no store.
+    // A mistyped path must not create a store.
     if let Err(source) = std::fs::metadata(&path) {
         return Err(OpenError::File { path, source });
     }
@@ -78,10 +78,10 @@ const READ_SCHEMA: &str = "SELECT CAST(COALESCE(MAX(version), 0) AS BIGINT),
 
 const READ_MINIMUM: &str = "SELECT value FROM store_meta WHERE key = 'minimum_reader_version'";
 
-/// Which schema the store has.
+/// Reads the schema of the store.
 ///
 /// # Errors
-/// The database's, as where it is of another program.
+/// An error of the database, for example if it belongs to another program.
 pub async fn schema(conn: &mut Conn) -> Result<Schema, OpenError> {
     let (applied, failed): (i64, i64) =
         on!(conn, |e| sqlx::query_as(READ_SCHEMA).fetch_one(e).await)?;

@@ -1,9 +1,9 @@
 //! Waiting for a lock without holding a connection.
 //!
-//! On PostgreSQL a write that waits for its aggregate would keep a connection busy, and a single hot
-//! cart would soon keep all of them. So the writes of one process first wait here: those with the
-//! same locks gather in a queue and share a transaction, and queues that have a lock in common take
-//! turns. In the database they meet at most one rival per replica.
+//! On PostgreSQL a write that waits for its aggregate would keep a connection busy, and one hot cart would
+//! soon keep all of them. So the writes of a process first wait here. Writes with the same locks gather in a
+//! queue and share a transaction; queues with a lock in common take turns. In the database they meet at most
+//! one rival per replica.
 
 use std::collections::{HashMap, VecDeque};
 use std::sync::{Arc, Mutex};
@@ -16,11 +16,11 @@ use super::work::Work;
 
 type Waiting = VecDeque<Box<dyn Work>>;
 
-/// The writes that wait with the same locks. That a queue is in the map says that somebody leads it.
+/// The waiting writes by their locks. A queue in the map has a leader.
 #[derive(Clone, Default)]
 pub(super) struct LockQueues(Arc<Mutex<HashMap<Locks, Waiting>>>);
 
-/// A queue that this one leads: runs what gathers in it, until there is nothing more.
+/// A queue with its leader, which runs the writes that gather in it until there are no more.
 pub(super) struct LockQueue {
     lock_queues: LockQueues,
     locks: Locks,
@@ -28,7 +28,7 @@ pub(super) struct LockQueue {
 }
 
 impl LockQueues {
-    /// Joins the queue of the write's locks; who finds nobody there leads it.
+    /// Joins the queue of the write's locks. The first write to arrive becomes the leader.
     pub(super) fn join(&self, work: Box<dyn Work>) -> Option<LockQueue> {
         let mut lock_queues = self
             .0
@@ -53,7 +53,7 @@ impl LockQueue {
         &self.locks
     }
 
-    /// Moves what has gathered into an empty queue; where that is nothing, the queue is closed.
+    /// Moves the gathered writes into `queue`. If there are none, this queue is closed.
     pub(super) fn fill(&mut self, queue: &mut Queue) {
         let mut lock_queues = self
             .lock_queues
@@ -67,14 +67,14 @@ impl LockQueue {
             queue.push(work);
         }
         if queue.is_empty() {
-            // From here on the next write of these locks opens a queue of its own.
+            // From here on the next write with these locks opens a queue of its own.
             lock_queues.remove(&self.locks);
             self.open = false;
         }
     }
 }
 
-/// A leader that ends otherwise takes its followers along; their callers are told.
+/// A leader that ends otherwise drops its followers, whose callers get an error.
 impl Drop for LockQueue {
     fn drop(&mut self) {
         if !self.open {
@@ -94,11 +94,11 @@ impl Drop for LockQueue {
 
 type Turn = Arc<tokio::sync::Mutex<()>>;
 
-/// Who may go on to the database, by aggregate.
+/// The mutexes that order access to the database by aggregate.
 #[derive(Clone, Default)]
 pub(super) struct KeyedMutex(Arc<Mutex<HashMap<LockKey, Turn>>>);
 
-/// The turn at some aggregates.
+/// The held turns at some aggregates.
 pub(super) struct Turns {
     mutex: KeyedMutex,
     held: Vec<(LockKey, OwnedMutexGuard<()>)>,
@@ -136,8 +136,8 @@ impl Drop for Turns {
             .expect("nothing panics while it holds this lock");
         for (key, guard) in self.held.drain(..) {
             drop(guard);
-            // Ours is gone, so one reference is the map's own: nobody waits. A waiter that gave up
-            // may leave an entry behind; the next one to use it takes it away.
+            // This guard is dropped, so one reference is the map's own: nobody waits. A waiter that was
+            // cancelled may leave an entry behind; the next user of the entry removes it.
             if turns
                 .get(&key)
                 .is_some_and(|turn| Arc::strong_count(turn) == 1)

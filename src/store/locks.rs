@@ -1,19 +1,19 @@
-//! The aggregates that a write holds, all taken before its first statement.
+//! The locks of a write, one for each aggregate, all taken before its first statement.
 //!
-//! Sorted and without repetition, so that two writes never wait for each other in a circle.
+//! They are sorted and distinct, so that two writes never wait for each other in a circle.
 
-/// The most locks that one transaction takes; larger work runs as several transactions.
+/// The most locks of one transaction. Larger work runs as several transactions.
 pub const MAX_LOCKS: usize = 64;
 
-/// One aggregate (a customer, a cart, an e-mail address of a shop …) as a 64-bit key.
+/// The 64-bit key of an aggregate (a customer, a cart, an e-mail address of a shop …).
 ///
-/// Two aggregates may share a key by chance: they then wait for each other and nothing worse.
+/// Two aggregates may share a key by chance: they then wait for each other, with no other harm.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LockKey(i64);
 
 impl LockKey {
-    /// The key of an aggregate. The same on every machine and in every release, as replicas of
-    /// two releases run side by side.
+    /// The key of an aggregate. It is the same on every machine and in every release, because replicas of two
+    /// releases run side by side.
     #[must_use]
     pub fn of(kind: &'static str, shop: &str, id: &str) -> Self {
         // FNV-1a over the parts with a separator that no part contains, then one round of mixing.
@@ -44,7 +44,7 @@ impl Locks {
         Self::default()
     }
 
-    /// One aggregate, by its parts.
+    /// The lock of one aggregate.
     #[must_use]
     pub fn of(kind: &'static str, shop: &str, id: &str) -> Self {
         Self(vec![LockKey::of(kind, shop, id)])
@@ -57,7 +57,7 @@ impl Locks {
         self
     }
 
-    /// The set with those of another.
+    /// The union with another set.
     #[must_use]
     pub fn with(mut self, others: &Self) -> Self {
         others.iter().for_each(|key| self.insert(key));
@@ -71,25 +71,25 @@ impl Locks {
         }
     }
 
-    /// Whether a lock is in the set.
+    /// Whether the set holds a lock.
     #[must_use]
     pub fn contains(&self, key: LockKey) -> bool {
         self.0.binary_search(&key).is_ok()
     }
 
-    /// How many locks there are.
+    /// The number of locks.
     #[must_use]
     pub fn len(&self) -> usize {
         self.0.len()
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// The locks, ascending.
+    /// The locks in ascending order.
     pub(super) fn iter(&self) -> impl Iterator<Item = LockKey> {
         self.0.iter().copied()
     }

@@ -1,4 +1,4 @@
-//! What both engines check before a store is served: version, migrations, identity.
+//! The checks of both engines before a store is served: version, migrations, identity.
 
 mod error;
 
@@ -14,11 +14,11 @@ use super::conn::{Conn, Meter, Native};
 use super::digest::keyed_digest;
 use crate::{ids, on};
 
-/// The version of the schema's meaning that this release understands. A release that changes a
-/// table so that older ones would misread it writes its own number as `minimum_reader_version`.
+/// The version of the schema's meaning that this release understands. A release that changes a table so that
+/// older ones would misread it writes its own number as `minimum_reader_version`.
 pub(super) const READER_VERSION: i64 = 1;
 
-/// What a store knows of itself.
+/// The identity of a store.
 #[derive(Clone)]
 pub struct StoreMeta {
     store_id: String,
@@ -27,7 +27,7 @@ pub struct StoreMeta {
 }
 
 impl StoreMeta {
-    /// That of a store of its own.
+    /// The identity of a store for tests.
     #[cfg(test)]
     pub(crate) fn for_tests() -> Self {
         Self {
@@ -37,37 +37,37 @@ impl StoreMeta {
         }
     }
 
-    /// The id that the store got when it was made.
+    /// The id that the store got when it was created.
     #[must_use]
     pub fn store_id(&self) -> &str {
         &self.store_id
     }
 
-    /// Changes when the history of the store broke: a restored copy whose transaction numbers
-    /// began again.
+    /// Changes when the history of the store breaks, as in a restored copy whose transaction numbers begin
+    /// again.
     #[must_use]
     pub fn epoch(&self) -> &str {
         &self.epoch
     }
 
-    /// The secret behind the keyed digests and signatures of this store; the same at all replicas.
-    /// Use a key of its own for each purpose: [`key`](Self::key).
+    /// The secret behind the keyed digests and signatures of this store. It is the same at all replicas. Use
+    /// a separate key for each purpose: [`key`](Self::key).
     #[must_use]
     pub fn secret(&self) -> &[u8; 32] {
         &self.secret
     }
 
-    /// A key for one purpose, from the store's secret.
+    /// Derives the key for one purpose from the store's secret.
     #[must_use]
     pub fn key(&self, purpose: &'static str) -> [u8; 32] {
         keyed_digest(&self.secret, purpose.as_bytes())
     }
 }
 
-/// Whether a database has tables of Clientela. The first start makes them.
+/// Whether a database has tables of Clientela. The first start creates them.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn has_tables(conn: &mut Conn) -> sqlx::Result<bool> {
     let there = conn.engine().pick(
         "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = 'store_meta')",
@@ -98,7 +98,7 @@ pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenErro
     }
 }
 
-/// The number of the newest migration of this release.
+/// The number of this release's newest migration.
 pub(super) fn newest_migration(engine: Engine) -> i64 {
     let migrator = match engine {
         Engine::Sqlite => sqlx::migrate!("migrations/sqlite"),
@@ -108,9 +108,9 @@ pub(super) fn newest_migration(engine: Engine) -> i64 {
     versions.max().unwrap_or_default()
 }
 
-/// Brings the schema up to date.
+/// Migrates the schema.
 pub(super) async fn migrate(conn: &mut Conn) -> Result<(), OpenError> {
-    // A newer release may have added migrations beside which this one still runs.
+    // A newer release may have added migrations with which this one still runs.
     let migrator = |mut migrator: Migrator| {
         migrator.set_ignore_missing(true);
         migrator
@@ -130,7 +130,7 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Reads what the store knows of itself, and makes it up where this is its first start.
+/// Reads the identity of the store, and creates it on the first start.
 pub(super) async fn identity(conn: &mut Conn) -> Result<StoreMeta, OpenError> {
     let made_up = [
         ("store_id", ids::new_id()),

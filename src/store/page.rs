@@ -1,7 +1,7 @@
 //! Page sizes and page tokens.
 //!
-//! A token is a place in an order, sealed and bound to the request that it continues: it cannot be read,
-//! made up, or carried to another request or another store, and it gives no access by itself.
+//! A token is a position in an order. It is sealed and bound to the request that it continues: it cannot be
+//! read, forged, or used for another request or store. It gives no access by itself.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -9,17 +9,17 @@ use sha2::{Digest as _, Sha256};
 
 use super::{Sealer, StoreMeta};
 
-/// The size of a page that is not asked for.
+/// The page size of a request that names none.
 pub const DEFAULT_PAGE_SIZE: i32 = 50;
-/// The largest page; who asks for more gets this.
+/// The largest page. A larger request gets this size.
 pub const MAX_PAGE_SIZE: i32 = 1000;
 
 const REQUEST: usize = 16;
 const PURPOSE: &str = "page token";
-/// No position of ours is longer; longer tokens are not even decoded.
+/// No position is longer. Longer tokens are not even decoded.
 const MAX_TOKEN: usize = 4096;
 
-/// How many rows a page holds; none for a size below zero, which is refused.
+/// The number of rows of a page; None for a negative size, which is refused.
 #[must_use]
 pub fn page_size(asked: i32) -> Option<usize> {
     let size = match asked {
@@ -30,7 +30,7 @@ pub fn page_size(asked: i32) -> Option<usize> {
     usize::try_from(size).ok()
 }
 
-/// All that a page token is bound to: the call and each field that decides what its pages hold.
+/// The digest that binds a page token: the call and each field that decides the content of its pages.
 #[derive(Clone, Debug)]
 pub struct RequestDigest(Sha256);
 
@@ -41,7 +41,7 @@ impl RequestDigest {
         Self(Sha256::new()).field("call", call).field("shop", shop)
     }
 
-    /// Adds a field; the order of fields matters and the page size is left out.
+    /// Adds a field. The order of the fields matters. The page size is left out.
     #[must_use]
     pub fn field(mut self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         for part in [name.as_bytes(), value.as_ref()] {
@@ -69,17 +69,17 @@ pub struct BadPageToken;
 pub struct PageToken;
 
 impl PageToken {
-    /// A token for the place after `position`, the sort key and id of the last row.
+    /// Makes a token for the rows after `position`, the sort key and id of the last row.
     #[must_use]
     pub fn seal(meta: &StoreMeta, request: &RequestDigest, position: &impl Serialize) -> String {
         let position = serde_json::to_vec(position).expect("a position is plain values");
         sealer(meta).seal(&request.finish(), &position)
     }
 
-    /// The position in a token; none for an empty one, which asks for the first page.
+    /// Reads the position in a token; None if the token is empty, which asks for the first page.
     ///
     /// # Errors
-    /// When the token was altered, or made for another request.
+    /// If the token was altered, or made for another request.
     pub fn open<P: DeserializeOwned>(
         meta: &StoreMeta,
         request: &RequestDigest,

@@ -1,8 +1,7 @@
-//! Writing in PostgreSQL: transactions side by side, each of which takes all its locks with its
-//! first message.
+//! Writes in PostgreSQL: transactions run side by side, and each takes all its locks with its first message.
 //!
-//! Writes with the same locks could only follow each other; as long as one is under way the others
-//! gather and then share the next transaction and its flush.
+//! Writes with the same locks can only follow each other. While one runs, the others gather and then share
+//! the next transaction and its flush.
 
 use std::fmt::Write as _;
 use std::sync::Arc;
@@ -23,14 +22,14 @@ use super::tx::Tx;
 use super::wake::Wake;
 use super::work::Work;
 
-/// Jobs that write at the same time; each has a connection that no call takes.
+/// The most jobs that write at the same time. Each has a connection that no call takes.
 pub(super) const JOBS_AT_ONCE: usize = 2;
 /// Runs of a transaction that loses against others.
 const MAX_CONTENTIONS: u32 = 3;
-/// How long a write waits for others that want one of its locks.
+/// How long a write waits for others that have one of its locks.
 const MAX_WAIT: Duration = Duration::from_secs(10);
 
-/// Where writes are done; cheap to clone.
+/// The writers of a store; cheap to clone.
 #[derive(Clone)]
 pub(super) struct PgWriters {
     calls_pool: Pool,
@@ -39,7 +38,7 @@ pub(super) struct PgWriters {
     lock_queues: LockQueues,
     mutex: KeyedMutex,
     jobs: Arc<Semaphore>,
-    /// What was handed over and is not answered.
+    /// The writes that were submitted and are not answered yet.
     underway: TaskTracker,
 }
 
@@ -56,7 +55,7 @@ impl PgWriters {
         }
     }
 
-    /// Takes a write over; it will be done whether or not its caller waits.
+    /// Submits a write. It runs whether or not its caller waits.
     pub(super) fn submit(&self, work: Box<dyn Work>, job: bool) {
         if job {
             self.underway.spawn(self.clone().job(work));
@@ -67,7 +66,7 @@ impl PgWriters {
         }
     }
 
-    /// Waits for all that was handed over, then closes the connections.
+    /// Waits for all submitted writes, then closes the connections.
     pub(super) async fn close(&self) {
         self.underway.close();
         self.underway.wait().await;
@@ -91,7 +90,7 @@ impl PgWriters {
         .boxed()
     }
 
-    /// Runs what gathers in a queue.
+    /// Runs the writes that gather in a queue.
     fn lead(self, mut lock_queue: LockQueue) -> BoxFuture<'static, ()> {
         async move {
             let mut queue = Queue::new(Some(lock_queue.locks().clone()));
@@ -102,24 +101,24 @@ impl PgWriters {
                 }
                 self.run_out(&mut queue, lock_queue.locks(), &self.calls_pool)
                     .await;
-                for leaver in queue.leavers() {
-                    self.submit(leaver, false);
+                for work in queue.take_needing_locks() {
+                    self.submit(work, false);
                 }
             }
         }
         .boxed()
     }
 
-    /// Runs a write in a transaction of its own; gives it back when it needs more locks.
+    /// Runs a write in a transaction of its own. Returns it if it needs more locks.
     async fn alone(&self, work: Box<dyn Work>, pool: &Pool) -> Option<Box<dyn Work>> {
         let locks = work.locks().clone();
         let mut queue = Queue::new(Some(locks.clone()));
         queue.push(work);
         self.run_out(&mut queue, &locks, pool).await;
-        queue.leavers().pop()
+        queue.take_needing_locks().pop()
     }
 
-    /// Runs transactions until nobody waits in the queue.
+    /// Runs transactions until the queue is empty.
     async fn run_out(&self, queue: &mut Queue, locks: &Locks, pool: &Pool) {
         let mut contentions = 0;
         while !queue.is_empty() {
@@ -142,8 +141,8 @@ impl PgWriters {
         }
     }
 
-    /// One transaction with all its answers; tells whether it lost against another. An error means
-    /// that it did not begin.
+    /// Runs one transaction and sends all its answers. Returns whether it lost against another. An error
+    /// means that it did not begin.
     async fn transaction(
         &self,
         queue: &mut Queue,
@@ -156,10 +155,10 @@ impl PgWriters {
         };
         let mut pooled = pool.begin(&begin_text(locks)).await?;
         let mut tx = Tx::new(pooled.take());
-        let outcome = pool.heard(queue.run(&mut tx, || None)).await;
+        let outcome = pool.within_silence_limit(queue.run(&mut tx, || None)).await;
         let mut conn = tx.into_conn();
         let Some((mut ran, outcome)) = outcome else {
-            // Those who ran are told that their write was dropped.
+            // The members that ran get the error of a dropped write.
             conn.give_up();
             pooled.give_back(conn);
             return Err(silent());
@@ -168,7 +167,7 @@ impl PgWriters {
         let is_kept = outcome == Outcome::Whole && !batch::is_rehearsal(&ran);
         if !is_kept {
             let lost = conn.was_contended();
-            if !conn.is_broken() && pool.heard(conn.rollback()).await.is_none() {
+            if !conn.is_broken() && pool.within_silence_limit(conn.rollback()).await.is_none() {
                 conn.give_up();
             }
             pooled.give_back(conn);
@@ -176,11 +175,11 @@ impl PgWriters {
                 batch::answer(ran, None);
                 return Ok(false);
             }
-            queue.take_back(ran, outcome, lost && once_more);
+            queue.requeue(ran, outcome, lost && once_more);
             return Ok(lost);
         }
 
-        let trouble = match pool.heard(conn.commit()).await {
+        let trouble = match pool.within_silence_limit(conn.commit()).await {
             Some(committed) => committed.err().map(|error| Trouble::of(&error)),
             None => {
                 conn.give_up();
@@ -192,7 +191,7 @@ impl PgWriters {
             .as_ref()
             .is_some_and(|trouble| trouble.class() == Class::Contended);
         if lost && once_more {
-            queue.take_back(ran, outcome, true);
+            queue.requeue(ran, outcome, true);
             return Ok(true);
         }
         if trouble.is_none() && batch::committed(&mut ran) {
@@ -203,8 +202,8 @@ impl PgWriters {
     }
 }
 
-/// `BEGIN` and the locks in one message. Each lock is a statement of its own, as the order in which
-/// one `SELECT` evaluates its columns is nowhere promised.
+/// `BEGIN` and the locks in one message. Each lock is a statement of its own, because PostgreSQL does not
+/// promise the order in which one `SELECT` evaluates its columns.
 fn begin_text(locks: &Locks) -> String {
     let mut text = String::from("BEGIN");
     for key in locks.iter() {

@@ -1,9 +1,8 @@
 //! A pool of connections to either engine.
 //!
-//! The driver's own pool asks the server whether a connection lives each time it is taken and each
-//! time it comes back: two round trips for one statement. This one asks only what has been idle,
-//! and forgets all idle connections as soon as one is found dead, so that a restarted server costs
-//! the calls that were under way and no others.
+//! The driver's own pool pings the server whenever a connection is taken and again when it is returned: two
+//! round trips for one statement. This one pings only connections that were idle. It drops all idle
+//! connections as soon as one is dead, so a restarted server fails only the calls in progress.
 
 use std::sync::Arc;
 use std::sync::Mutex;
@@ -17,36 +16,36 @@ use super::conn::{Conn, Meter};
 use super::error::Trouble;
 use super::target::Target;
 
-/// A connection that has been idle for longer is asked before it is used.
+/// A connection that was idle for longer is pinged before it is used.
 const TRUSTED_IDLE: Duration = Duration::from_secs(1);
-/// How long a connection whose call vanished may take to become usable again.
+/// How long a connection whose call was cancelled may take to become usable again.
 const RECOVERY: Duration = Duration::from_secs(6);
 
-/// How long the statement of a call that vanished may go on before the server is told to end it.
+/// How long the statement of a cancelled call may continue before the server is asked to cancel it.
 const CANCELLED_AFTER: Duration = Duration::from_millis(50);
 
-/// The settings that the pools of a store have in common.
+/// The settings that the pools of a store share.
 #[derive(Clone)]
 pub(super) struct PoolSettings {
     pub(super) acquire_timeout: Duration,
-    /// None where the other end is this process.
+    /// None if the other end is this process.
     pub(super) silence_limit: Option<Duration>,
-    /// How long SQLite works on one statement; PostgreSQL is told when connecting.
+    /// The time limit of a statement of SQLite. PostgreSQL gets its limit at the connection.
     pub(super) statement_timeout: Duration,
-    /// How old a connection becomes, give or take a fifth; none where it cannot lead to another server.
+    /// The greatest age of a connection, give or take a fifth; None if it cannot lead to another server.
     pub(super) age: Option<Duration>,
     pub(super) trust: Arc<Trust>,
-    /// None where statements are ended by the connection's own leash.
+    /// None if the progress handler of the connection ends statements.
     pub(super) canceller: Option<Canceller>,
 }
 
-/// Which idle connections are trusted, in all pools of a store.
+/// The trust in idle connections of all pools of a store.
 #[derive(Default)]
 pub(super) struct Trust {
-    /// Moves on when a connection is found dead: what was idle then is not trusted any more.
+    /// Increases when a connection is found dead: connections that were idle then are not trusted any more.
     generation: AtomicU64,
-    /// When it moved on last because a server only reads.
-    astray: Mutex<Option<Instant>>,
+    /// When the trust last ended because a server was read-only.
+    read_only_at: Mutex<Option<Instant>>,
 }
 
 impl Trust {
@@ -58,11 +57,11 @@ impl Trust {
         self.generation.fetch_add(1, Ordering::Relaxed);
     }
 
-    /// Ends the trust because a server only reads: now and then, as it may be the right one all the same, and
-    /// each write that it refuses would cost all reads their connections.
-    fn end_now_and_then(&self) {
+    /// Ends the trust because a server is read-only, but only now and then. It may be the right server all
+    /// the same, and each write that it refuses would cost all reads their connections.
+    fn end_if_due(&self) {
         let mut last = self
-            .astray
+            .read_only_at
             .lock()
             .expect("nothing panics while it holds this lock");
         if last.is_none_or(|last| last.elapsed() > TRUSTED_IDLE) {
@@ -72,7 +71,7 @@ impl Trust {
     }
 }
 
-/// Connections, at most a fixed number at a time.
+/// A bounded pool of connections.
 #[derive(Clone)]
 pub(super) struct Pool(Arc<Inner>);
 
@@ -109,12 +108,12 @@ impl Pool {
         }))
     }
 
-    /// How many connections there are at most.
+    /// The most connections.
     pub(super) fn size(&self) -> usize {
         self.0.size as usize
     }
 
-    /// A connection, when one is free.
+    /// Waits for a free connection.
     pub(super) async fn acquire(&self) -> Result<Pooled, Trouble> {
         let inner = &self.0;
         let acquire_timeout = inner.settings.acquire_timeout;
@@ -134,7 +133,7 @@ impl Pool {
             if idle.since.elapsed() < TRUSTED_IDLE {
                 return Ok(self.lend(idle.conn, permit));
             }
-            // A server whose machine is gone does not even refuse.
+            // A server whose machine is down does not even refuse.
             let ping = tokio::time::timeout(acquire_timeout, idle.conn.ping());
             if matches!(ping.await, Ok(Ok(()))) {
                 return Ok(self.lend(idle.conn, permit));
@@ -146,22 +145,25 @@ impl Pool {
             Ok(Err(error)) => {
                 inner.meter.note(&error);
                 tracing::warn!(%error, "no connection to the database");
-                // Whatever the words, a database that cannot be reached is away.
+                // Whatever the error, a database that cannot be reached is away.
                 Err(Trouble::away(&error.to_string()))
             }
             Err(_) => Err(Trouble::away("the database did not answer in time")),
         }
     }
 
-    /// A connection on which a transaction has begun with the text `sql`.
+    /// Takes a connection and begins a transaction on it with the text `sql`.
     ///
-    /// A connection that turns out to be dead is replaced: nothing has been done on it yet.
+    /// A dead connection is replaced, because nothing has been done on it yet.
     pub(super) async fn begin(&self, sql: &str) -> Result<Pooled, Trouble> {
         let mut tries = 0;
         loop {
             tries += 1;
             let mut pooled = self.acquire().await?;
-            let Some(begun) = self.heard(pooled.conn().begin(sql.to_owned())).await else {
+            let Some(begun) = self
+                .within_silence_limit(pooled.conn().begin(sql.to_owned()))
+                .await
+            else {
                 pooled.give_up();
                 return Err(silent());
             };
@@ -176,16 +178,16 @@ impl Pool {
         }
     }
 
-    /// What work on a connection of this pool gives; none if it takes so long that nothing can be
-    /// behind it but silence. The connection is to be given up then.
-    pub(super) async fn heard<T>(&self, work: impl Future<Output = T>) -> Option<T> {
+    /// Waits for work on a connection of this pool, at most for the silence limit. None means that the server
+    /// is silent, and the connection is to be given up.
+    pub(super) async fn within_silence_limit<T>(&self, work: impl Future<Output = T>) -> Option<T> {
         match self.0.settings.silence_limit {
             Some(limit) => tokio::time::timeout(limit, work).await.ok(),
             None => Some(work.await),
         }
     }
 
-    /// Waits until every connection has come back, then closes all.
+    /// Waits until every connection has been returned, then closes all.
     pub(super) async fn close(&self) {
         if let Ok(all) = self.0.permits.acquire_many(self.0.size).await {
             all.forget();
@@ -218,7 +220,7 @@ impl Pool {
             .idle
             .lock()
             .expect("nothing panics while it holds this lock");
-        // The last one back is the first one out: what is not needed stays idle.
+        // The last connection returned is taken first, so that unneeded ones stay idle.
         while let Some(last) = idle.pop() {
             if last.generation == generation && !self.is_old(&last.conn) {
                 return Some(last);
@@ -227,13 +229,13 @@ impl Pool {
         None
     }
 
-    /// Whether a connection has had its time. An address may have come to lead elsewhere, and only a new
-    /// connection follows it.
+    /// Whether a connection has reached its greatest age. An address may have come to lead elsewhere, and
+    /// only a new connection follows it.
     fn is_old(&self, conn: &Conn) -> bool {
         let Some(age) = self.0.settings.age else {
             return false;
         };
-        // Another age for each, so that not all are made anew at the same moment.
+        // A different age for each, so that not all are replaced at the same moment.
         let spread = f64::from(conn.process().unwrap_or_default().rem_euclid(64)) / 64.0;
         conn.age() > age.mul_f64(0.8 + 0.4 * spread)
     }
@@ -260,21 +262,21 @@ impl Pool {
     }
 }
 
-/// The trouble with a connection that was given up.
+/// The error of a connection that was given up.
 pub(super) fn silent() -> Trouble {
-    Trouble::away("the database said nothing for too long")
+    Trouble::away("the database was silent for too long")
 }
 
 fn closed() -> Trouble {
     Trouble::away("the store is closed")
 }
 
-/// A connection on loan.
+/// A connection that is lent to a call.
 pub(super) struct Pooled {
     conn: Option<Conn>,
     pool: Pool,
     permit: Option<OwnedSemaphorePermit>,
-    /// The loan ended in good order, and not because its call vanished.
+    /// Whether the loan ended properly, and not because its call was cancelled.
     done: bool,
 }
 
@@ -282,29 +284,28 @@ impl Pooled {
     pub(super) fn conn(&mut self) -> &mut Conn {
         self.conn
             .as_mut()
-            .expect("the connection is only taken by the one who gives it back")
+            .expect("only the owner takes the connection, and returns it")
     }
 
-    /// Takes the connection out; dropped instead of given back, it is closed.
+    /// Takes the connection out. If it is dropped instead of returned, it is closed.
     pub(super) fn take(&mut self) -> Conn {
         self.conn
             .take()
-            .expect("the connection is only taken by the one who gives it back")
+            .expect("only the owner takes the connection, and returns it")
     }
 
-    /// Gives a taken connection back.
+    /// Returns a connection that was taken out.
     pub(super) fn give_back(mut self, conn: Conn) {
         self.conn = Some(conn);
         self.release();
     }
 
-    /// Ends the loan of a connection that is waited for no longer.
+    /// Ends the loan of a connection whose answer is no longer awaited.
     pub(super) fn give_up(mut self) {
         self.conn().give_up();
         self.release();
     }
 
-    /// Ends the loan.
     pub(super) fn release(mut self) {
         self.done = true;
     }
@@ -317,7 +318,7 @@ impl Drop for Pooled {
         };
         if conn.is_broken() {
             if conn.is_read_only() {
-                self.pool.0.settings.trust.end_now_and_then();
+                self.pool.0.settings.trust.end_if_due();
             } else {
                 self.pool.forget_idle();
             }
@@ -328,8 +329,8 @@ impl Drop for Pooled {
             self.pool.push_idle(conn);
             return;
         }
-        // The call vanished in the middle: its answer may still be on the wire, and its
-        // transaction open. The permit stays taken until that is settled.
+        // The call was cancelled amid its work: its answer may still be on the wire, and its transaction
+        // open. The permit stays taken until that is settled.
         conn.interrupt();
         let Ok(runtime) = tokio::runtime::Handle::try_current() else {
             return;
@@ -345,12 +346,12 @@ impl Drop for Pooled {
     }
 }
 
-/// Ends what a call that vanished has left on its connection; tells whether the connection can be used
+/// Ends the statement and the transaction of a cancelled call. Returns whether the connection can be used
 /// again.
 async fn settle(conn: &mut Conn, canceller: Option<&Canceller>) -> bool {
     let process = conn.process();
     let mut settling = std::pin::pin!(async {
-        // Behind the statement, so that it has ended when this is answered.
+        // The ping follows the statement, so its answer means that the statement has ended.
         if conn.ping().await.is_ok() {
             conn.resume();
             if conn.in_transaction() {
@@ -365,7 +366,7 @@ async fn settle(conn: &mut Conn, canceller: Option<&Canceller>) -> bool {
     if let (Some(canceller), Some(process)) = (canceller, process)
         && canceller.cancel(process).await
     {
-        // The connection is closed: the order to cancel may come late, and would hit its next statement.
+        // The connection is closed: a late request to cancel would hit its next statement.
         return false;
     }
     tokio::time::timeout(RECOVERY, settling)

@@ -1,4 +1,4 @@
-//! Opening a store in PostgreSQL: its version, its schema, its epoch, its time limits.
+//! Opens a store in PostgreSQL: its version, its schema, its epoch, its time limits.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,12 +18,12 @@ use super::target::{Session, Target};
 use crate::clock::Clock;
 use crate::{ids, on};
 
-/// Held while a process checks and migrates; the number is arbitrary and never changes.
+/// The lock that a process holds while it checks and migrates. The number is arbitrary and never changes.
 const OPENING: i64 = 0x436c_7461_6f70_656e;
 const OLDEST: i64 = 150_000;
 
-/// All connections of one replica to PostgreSQL, with the reserved ones, the writers of the jobs, two for
-/// hints, and one that cancels statements.
+/// The connections of one replica to PostgreSQL: those of all purposes, the writers of calls and jobs, two
+/// for hints, and one that cancels statements.
 pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
     + POSTGRES_LISTS
     + POSTGRES_STREAMS
@@ -33,10 +33,9 @@ pub const POSTGRES_CONNECTIONS: usize = POSTGRES_READERS
     + 2
     + 1;
 
-/// A store in PostgreSQL that has been opened.
 pub(super) struct Opened {
     pub(super) target: Target,
-    /// For the hints, whose listener waits for ever.
+    /// The session for hints, whose listener waits without a limit.
     pub(super) patient: Session,
     pub(super) meta: StoreMeta,
 }
@@ -70,7 +69,7 @@ pub(super) async fn open(
     renew_after_restore(&mut conn).await?;
     let meta = open::identity(&mut conn).await?;
     condition::look(&mut conn, clock).await?;
-    // Closing gives the lock back.
+    // Closing the connection releases the lock.
     conn.close().await;
 
     // No call may hold its locks, or the horizon of the feed, for longer.
@@ -85,8 +84,8 @@ pub(super) async fn open(
     })
 }
 
-/// Refuses a pooler that hands one session to several clients in turn: settings, locks and listeners of a
-/// session would be another's the next moment. Two connections that are open together have two sessions.
+/// Refuses a pooler that gives one session to several clients in turn: another client would get the session's
+/// settings, locks and listeners. Two connections that are open together must have two sessions.
 async fn check_sessions(session: &Session) -> Result<(), OpenError> {
     let (mut one, first) = session.open().await?;
     let (mut other, second) = session.open().await?;
@@ -97,7 +96,7 @@ async fn check_sessions(session: &Session) -> Result<(), OpenError> {
         shared |= pid != begun;
     }
     for connection in [one, other] {
-        // What it says on leaving matters to nobody.
+        // An error at closing does not matter.
         let _ = connection.close().await;
     }
     if shared {
@@ -135,16 +134,16 @@ fn check_version(found: i64) -> Result<(), OpenError> {
     })
 }
 
-/// The row of the log that is the furthest, and up to where it was compacted, are ahead of the cluster's
-/// own numbers.
+/// Whether the log's greatest transaction number, or the position up to which it was compacted, is ahead of
+/// the cluster's own numbers.
 const IS_AHEAD: &str = "SELECT GREATEST(
         (SELECT MAX(xid) FROM change_log),
         (SELECT split_part(value, ' ', 1)::bigint FROM store_meta
          WHERE key = 'compacted_through'),
         0) >= pg_current_xact_id()::text::bigint";
 
-/// All old history counts as compacted and measured: nobody can read on in it, and it goes when the ids
-/// of its requests may.
+/// All old history counts as compacted and measured: no stream can resume in it, and it is deleted when its
+/// request ids have expired.
 const RENEW: [&str; 5] = [
     "UPDATE change_log SET xid = 0",
     "UPDATE jobs SET xid = 0",
@@ -157,8 +156,8 @@ const RENEW: [&str; 5] = [
      ORDER BY seq DESC LIMIT 1",
 ];
 
-/// A copy restored into another cluster carries transaction numbers that are ahead of it: new
-/// changes would sort before old ones. The old ones are put first again, and the epoch changes.
+/// A copy restored into another cluster has transaction numbers that are ahead of that cluster: new changes
+/// would sort before old ones. The old ones are put first again, and the epoch changes.
 async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
     let ahead: bool = on!(conn, |e| sqlx::query_scalar(IS_AHEAD).fetch_one(e).await)?;
     if !ahead {

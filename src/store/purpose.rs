@@ -1,7 +1,7 @@
-//! The call that reads or writes, as far as it matters to the store.
+//! The purpose of a read, and the context that a call passes to its reads and writes.
 //!
-//! Reads have a purpose, and each purpose has connections of its own. A caller that takes all connections of one purpose does not keep others from reading: a flood of calls
-//! does not stop the feed, the keys, the jobs or the health checks.
+//! Each purpose has connections of its own. A caller that takes all connections of one purpose does not keep
+//! others from reading: a flood of calls does not stop the feed, the keys, the jobs or the health checks.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,17 +14,17 @@ use super::target::Target;
 /// The purpose of a read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Purpose {
-    /// Calls.
+    /// Reads of calls.
     Calls,
-    /// Calls that read many rows, as lists do; see [`reading_lists`].
+    /// Reads of calls that read many rows, for example lists; see [`reading_lists`].
     Lists,
-    /// The pages that streams read.
+    /// The pages of streams.
     Streams,
-    /// The one that follows the end of the change log.
+    /// The follower of the end of the change log.
     Tail,
     /// API keys and shops.
     Keys,
-    /// Whether the database serves.
+    /// Health checks.
     Health,
     /// Background work.
     Jobs,
@@ -42,7 +42,7 @@ impl Purpose {
         Self::Jobs,
     ];
 
-    /// How many connections it has, where that is not up to the settings.
+    /// The number of its connections. Some are fixed, others come from the settings.
     pub(super) const fn connections(self, config: &StoreConfig) -> usize {
         match self {
             Self::Calls => config.read_connections,
@@ -57,11 +57,11 @@ impl Purpose {
 }
 
 const TAIL: usize = 1;
-/// One for the poll, and one for what calls ask.
+/// One for the poll, and one for the lookups of calls.
 const KEYS: usize = 2;
 const HEALTH: usize = 1;
 const JOBS: usize = 2;
-/// The connections whose number no setting changes.
+/// The sum of the fixed numbers.
 pub(super) const FIXED: usize = TAIL + KEYS + HEALTH + JOBS;
 
 tokio::task_local! {
@@ -69,25 +69,26 @@ tokio::task_local! {
     static LISTING: ();
 }
 
-/// Runs a call that reads many rows: its reads take the connections of [`Purpose::Lists`].
+/// Runs a call that reads many rows: its reads use the connections of [`Purpose::Lists`].
 pub async fn reading_lists<T>(call: impl Future<Output = T>) -> T {
     LISTING.scope((), call).await
 }
 
 tokio::task_local! {
-    /// What the writes of a call keep until they end.
+    /// The resources that the writes of a call keep until they end.
     static HELD: Held;
 }
 
-/// Anything that gives something back when it is dropped.
+/// Anything that releases a resource when it is dropped.
 pub(super) type Held = Arc<dyn Any + Send + Sync>;
 
-/// Runs a call. Each write that it begins keeps `held` until the write ends, even if the caller leaves before.
+/// Runs a call. Each write that it begins keeps `held` until the write ends, even if the caller leaves
+/// before.
 pub async fn holding<T>(held: impl Any + Send + Sync, call: impl Future<Output = T>) -> T {
     HELD.scope(Arc::new(held), call).await
 }
 
-/// What a write that begins here has to keep.
+/// The value that a write that begins here has to keep.
 pub(super) fn held_here() -> Option<Held> {
     HELD.try_with(Arc::clone).ok()
 }
@@ -100,7 +101,7 @@ pub(super) fn purpose_here() -> Purpose {
     }
 }
 
-/// The pools of a store that read.
+/// The reading pools of a store.
 pub(super) struct Pools([Pool; Purpose::ALL.len()]);
 
 impl Pools {
@@ -120,7 +121,7 @@ impl Pools {
         &self.0[purpose as usize]
     }
 
-    /// Waits until every connection has come back, and closes all.
+    /// Waits until every connection has been returned, then closes all.
     pub(super) async fn close(&self) {
         for pool in &self.0 {
             pool.close().await;

@@ -1,8 +1,8 @@
-//! Seals what clients carry and must not read: places in the change log, places in an order.
+//! Seals positions in the change log and in orders, which clients store but must not read.
 //!
-//! AES-256-GCM-SIV with a random nonce: whoever holds two sealed texts cannot tell whether their contents
-//! are the same or how far they are apart, and a text that was altered or made for another purpose is
-//! not opened. A nonce that is drawn twice reveals nothing but that two contents are equal.
+//! AES-256-GCM-SIV with a random nonce. Two sealed texts do not reveal whether their contents are equal or
+//! how far apart they are. A text that was altered or made for another purpose is not opened. A nonce that is
+//! drawn twice reveals only that two contents are equal.
 
 use aes_gcm_siv::aead::AeadInOut as _;
 use aes_gcm_siv::{Aes256GcmSiv, KeyInit as _, Nonce, Tag};
@@ -11,7 +11,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64;
 
 use crate::ids;
 
-/// The first byte of every sealed text. Versions 1 and 2 were signed and could be read.
+/// The first byte of every sealed text. Versions 1 and 2 were signed and readable.
 const VERSION: u8 = 3;
 const NONCE_BYTES: usize = 12;
 const TAG_BYTES: usize = 16;
@@ -22,7 +22,7 @@ const HEAD_BYTES: usize = 1 + NONCE_BYTES;
 pub struct Sealer(Aes256GcmSiv);
 
 impl Sealer {
-    /// A sealer with the key of its purpose.
+    /// Creates a sealer from the key of its purpose.
     #[must_use]
     pub fn new(key: &[u8; 32]) -> Self {
         Self(Aes256GcmSiv::new(key.into()))
@@ -43,13 +43,12 @@ impl Sealer {
                 bound,
                 (&mut bytes[HEAD_BYTES..]).into(),
             )
-            .expect("a content is far shorter than what the cipher takes");
+            .expect("a content is far shorter than the limit of the cipher");
         bytes.extend_from_slice(&tag);
         BASE64.encode(bytes)
     }
 
-    /// The content of a sealed text; none if it was altered, or sealed with another key or bound to
-    /// something else.
+    /// Returns the content of a sealed text; None if it was altered, or sealed with another key or `bound`.
     #[must_use]
     pub fn open(&self, bound: &[u8], sealed: &str) -> Option<Vec<u8>> {
         let bytes = BASE64.decode(sealed).ok()?;

@@ -1,12 +1,12 @@
-//! Search by words, alike on both engines.
+//! Search by words, with equal results on both engines.
 //!
-//! A search looks in one column of folded words ([`index_text`]), each behind a blank. Each term of a
-//! query must occur in it: terms of three characters and more anywhere, shorter ones at the beginning of
-//! a word, or anywhere where they are of a script that puts no blanks between words. The column is
-//! written in ASCII ([`ascii`]), so that each such term has the three characters that an index of
-//! trigrams needs (FTS5; `pg_trgm`, which knows only ASCII letters where the locale is `C`).
+//! A search reads one column of folded words ([`index_text`]), each after a blank. Each term of a query must
+//! occur in it. Terms of three or more characters match anywhere. Shorter terms match at the beginning of a
+//! word, or anywhere in scripts that put no blanks between words. The column is in ASCII ([`ascii`]), so that
+//! each term of such a script has the three characters that a trigram index needs (FTS5; `pg_trgm`, which
+//! knows only ASCII letters in the locale `C`).
 //!
-//! With a change of what the column holds raise `INDEX_VERSION` of the customers.
+//! If the content of the column changes, increase `INDEX_VERSION` of the customers.
 
 mod ascii;
 
@@ -14,13 +14,12 @@ use super::{Engine, Statement, dialect};
 use crate::filter::fold;
 use ascii::{has_no_blanks, push_ascii};
 
-/// What the index of trigrams can find.
+/// The least length of a term that the trigram index finds.
 const INDEXED: usize = 3;
 
-/// The search text of a row, from all the fields in which it should be found.
+/// Makes the search text of a row from all the fields that the search covers.
 ///
-/// A word with hyphens is there in its parts and in one piece: `Jean-Luc` is found as `jean luc` and as
-/// `jeanluc`.
+/// A hyphenated word is included in parts and as a whole: `Jean-Luc` is found as `jean luc` and as `jeanluc`.
 #[must_use]
 pub fn index_text<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     let mut text = String::new();
@@ -42,7 +41,7 @@ pub fn index_text<'a>(fields: impl IntoIterator<Item = &'a str>) -> String {
     text
 }
 
-/// Two parts of a name, written without a blank where their script has none, as `王小明`; none for others.
+/// Joins two parts of a name without a blank if their script has none, for example `王小明`; None for others.
 #[must_use]
 pub fn joined_name(one: &str, other: &str) -> Option<String> {
     let (end, begin) = (one.trim().chars().last()?, other.trim().chars().next()?);
@@ -55,30 +54,30 @@ fn push_word(text: &mut String, word: &str) {
     push_ascii(text, word);
 }
 
-/// The parts of a word between hyphens, and between the middle dots of names in Chinese and Japanese.
+/// The parts of a word between hyphens, and between the middle dots of Chinese and Japanese names.
 fn parts_of(word: &str) -> impl Iterator<Item = &str> {
     let parts = word.split(['-', '·', '・']);
     parts.filter(|part| !part.is_empty())
 }
 
-/// The terms of a query, as they must occur in a search text.
+/// The terms of a query, in the form in which they must occur in a search text.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SearchTerms(Vec<String>);
 
-/// Where a kind of resource keeps its search text.
+/// The location of the search text of a kind of resource.
 #[derive(Clone, Copy, Debug)]
 pub struct SearchColumn {
     /// The column of [`index_text`], as the statement names it (`c.search_text`).
     pub text: &'static str,
-    /// The number by which the row is known in `fts`, as the statement names it (`c.search_id`).
+    /// The number of the row in `fts`, as the statement names it (`c.search_id`).
     pub id: &'static str,
     /// The FTS5 table with trigrams on SQLite, whose rowid is `id`.
     pub fts: &'static str,
 }
 
 impl SearchTerms {
-    /// The terms of what a caller typed; none if that is only blanks, which asks for nothing. Without any
-    /// term in what was typed nothing is found.
+    /// Reads the terms of a query; None if it is blank, which means no search. A query without any term finds
+    /// nothing.
     #[must_use]
     pub fn of(query: &str) -> Option<Self> {
         if query.trim().is_empty() {
@@ -94,8 +93,8 @@ impl SearchTerms {
         Some(Self(needles))
     }
 
-    /// Returns the words that occur in the search text of every row of which a field contains this folded
-    /// text; none if an index cannot find any of them.
+    /// Returns words that occur in the search text of every row with a field that contains this text. None if
+    /// an index cannot find any of them.
     #[must_use]
     pub fn within(text: &str) -> Option<Self> {
         let mut needles = Vec::new();
@@ -109,26 +108,26 @@ impl SearchTerms {
         (!needles.is_empty()).then_some(Self(needles))
     }
 
-    /// Whether nothing is found, whatever the texts are.
+    /// Whether no text can match.
     #[must_use]
     pub fn find_nothing(&self) -> bool {
         self.0.is_empty()
     }
 
-    /// Whether a text made by [`index_text`] is found.
+    /// Whether a text made by [`index_text`] matches.
     #[cfg(test)]
     #[must_use]
     pub fn found_in(&self, text: &str) -> bool {
         !self.0.is_empty() && self.0.iter().all(|needle| text.contains(needle.as_str()))
     }
 
-    /// Whether an index can find the terms, so that a search may begin with what it finds.
+    /// Whether an index can find a term, so that a search may begin with the index.
     #[must_use]
     pub fn are_indexed(&self) -> bool {
         self.0.iter().any(|needle| needle.len() >= INDEXED)
     }
 
-    /// Adds the condition to a statement that goes through rows anyway: no index is asked.
+    /// Adds the condition to a statement that examines rows anyway, without an index.
     pub fn push_examining(&self, column: &SearchColumn, statement: &mut Statement) {
         if self.0.is_empty() {
             statement.push(NOTHING);
@@ -144,8 +143,8 @@ impl SearchTerms {
         statement.push(")");
     }
 
-    /// Adds the condition that the index answers: of the terms that it can find. On SQLite it is one of the
-    /// table `fts`.
+    /// Adds the condition of the terms that the index can find. On SQLite it is a condition on the table
+    /// `fts`.
     pub fn push_indexed(&self, column: &SearchColumn, statement: &mut Statement) {
         let mut indexed = self.0.iter().filter(|needle| needle.len() >= INDEXED);
         match statement.engine() {
@@ -175,8 +174,8 @@ fn push_like(column: &SearchColumn, needle: &str, statement: &mut Statement) {
 /// The condition of a query without terms.
 const NOTHING: &str = "(1 = 0)";
 
-/// Returns the text that must occur for a folded term: its parts beside each other. A blank precedes a term
-/// that is too short to be looked for within words. Empty for a term of nothing but hyphens.
+/// Returns the text that must occur for a folded term: its parts side by side. A blank precedes a term that
+/// is too short to be found within words. Empty for a term that consists of hyphens.
 fn needle(term: &str) -> String {
     let is_short = term.chars().count() < INDEXED && !term.chars().any(has_no_blanks);
     let mut needle = String::new();

@@ -1,24 +1,24 @@
-//! Whether the files of an embedded store can be relied on.
+//! The state of an embedded store's files: whether they can be relied on.
 //!
-//! Damage stays until the next start. Files that were moved away count until they are back.
+//! Damage is remembered until the next start. Files that were moved away count until they are back.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use super::error::{Class, Trouble, class, described};
 use super::folder::LOCK_FILE;
 
-/// How sound a store's files are; without faults, as PostgreSQL's always is here.
+/// The state of a store's files. It never changes for PostgreSQL.
 #[derive(Debug, Default)]
 pub(super) struct Soundness {
     damaged: AtomicBool,
-    /// A file is not in its place.
+    /// A file is missing or was replaced.
     displaced: AtomicBool,
-    /// That file is one of the database, and not only the lock: what is read may be of another one.
+    /// That file belongs to the database and is not only the lock: reads may come from another database.
     unreadable: AtomicBool,
 }
 
 impl Soundness {
-    /// Notes a statement's error, which may tell of damage.
+    /// Notes the error of a statement, which may show damage.
     pub(super) fn note(&self, error: &sqlx::Error) {
         if class(error) == Class::Damaged {
             self.set_damaged(&described(error));
@@ -37,7 +37,7 @@ impl Soundness {
         }
     }
 
-    /// Notes which of the open files are not in their place any more; none: all are.
+    /// Notes the open files that are missing or were replaced; empty if all are in place.
     pub(super) fn set_displaced(&self, names: &[&str]) {
         let displaced = !names.is_empty();
         let unreadable = names.iter().any(|name| *name != LOCK_FILE);
@@ -57,12 +57,12 @@ impl Soundness {
         }
     }
 
-    /// Why reads are refused.
+    /// The error with which reads are refused.
     pub(super) fn no_reads(&self) -> Option<Trouble> {
         self.unreadable.load(Ordering::Relaxed).then(displaced)
     }
 
-    /// Why writes are refused.
+    /// The error with which writes are refused.
     pub(super) fn no_writes(&self) -> Option<Trouble> {
         if self.damaged.load(Ordering::Relaxed) {
             return Some(Trouble::damaged());

@@ -1,5 +1,4 @@
-//! Opening the embedded store: its folder, its lock, its one file, and the settings that
-//! durability rests on.
+//! Opens the embedded store: its folder, its lock, its one file, and the settings that durability needs.
 
 mod check;
 mod files;
@@ -29,60 +28,59 @@ pub(super) use files::check_header;
 const APPLICATION_ID: i32 = 0x436c_7461;
 /// Older libraries can lose a committed transaction in WAL mode.
 const OLDEST: &str = "3.51.3";
-/// The write-ahead log is cut to this when it is empty again.
+/// The write-ahead log is cut to this size in bytes when it is empty again.
 const LOG_KEPT: &str = "67108864";
-/// A write-ahead log that has grown beyond this is folded in, readers or not.
+/// A write-ahead log longer than this is checkpointed, with or without readers.
 const LOG_TOO_LONG: u64 = 128 << 20;
-/// How long the writer stands still for readers that are in the way of that.
-const FOLD_PATIENCE: Duration = Duration::from_millis(100);
+/// How long the writer waits for readers that block that checkpoint.
+const CHECKPOINT_TIMEOUT: Duration = Duration::from_millis(100);
 
-/// An embedded store that has been opened.
 pub(super) struct Opened {
     pub(super) writer: Conn,
     pub(super) write_target: Target,
     pub(super) read_target: Target,
     pub(super) meta: StoreMeta,
     pub(super) data_dir: DataDir,
-    /// Where its files lie.
+    /// The open files.
     pub(super) places: Places,
-    /// The check of the file took too long for the start and has to be done in the background.
+    /// Whether the check of the file took too long for the start and has to be done in the background.
     pub(super) unchecked: bool,
 }
 
-/// What the writer needs of the folder.
+/// The writer's view of the data folder.
 pub(super) struct DataDir {
     /// Held as long as the store is open: keeps a second process out.
     _lock: File,
     log: PathBuf,
     busy_timeout: Duration,
-    /// The log of an earlier process could not be moved into the database, for want of room.
+    /// Whether the log of an earlier process could not be moved into the database, because the disk was full.
     unsettled: bool,
 }
 
 impl DataDir {
-    /// Folds the write-ahead log into the database when it has grown too long.
+    /// Checkpoints the write-ahead log when it has grown too long.
     ///
-    /// SQLite folds it in by itself at commits, but begins it anew only at a moment without readers,
-    /// which a busy store may never have.
-    pub(super) async fn fold_long_log(&self, conn: &mut Conn) {
+    /// SQLite checkpoints it by itself at commits, but restarts it only at a moment without readers, which a
+    /// busy store may never have.
+    pub(super) async fn checkpoint_long_log(&self, conn: &mut Conn) {
         if !std::fs::metadata(&self.log).is_ok_and(|log| log.len() > LOG_TOO_LONG) {
             return;
         }
-        match self.fold(conn).await {
+        match self.try_checkpoint(conn).await {
             Ok(true) => {}
-            Ok(false) => tracing::debug!("readers keep the write-ahead log from being folded in"),
-            Err(error) => tracing::warn!(%error, "the write-ahead log could not be folded in"),
+            Ok(false) => tracing::debug!("readers block the checkpoint of the write-ahead log"),
+            Err(error) => tracing::warn!(%error, "the write-ahead log could not be checkpointed"),
         }
         conn.forgive();
     }
 
-    /// Folds the log in with little patience for readers; false if one was in the way. Whatever comes of
-    /// it, the connection has its usual patience afterwards.
-    async fn fold(&self, conn: &mut Conn) -> sqlx::Result<bool> {
-        set_busy_timeout(conn, FOLD_PATIENCE).await?;
-        let folded = checkpoint(conn).await;
+    /// Checkpoints the log with a short wait for readers. Returns false if one was in the way. The connection
+    /// gets its usual timeout back in any case.
+    async fn try_checkpoint(&self, conn: &mut Conn) -> sqlx::Result<bool> {
+        set_busy_timeout(conn, CHECKPOINT_TIMEOUT).await?;
+        let done = checkpoint(conn).await;
         set_busy_timeout(conn, self.busy_timeout).await?;
-        folded
+        done
     }
 
     /// Makes sure that nothing is appended to a log that has not been settled.
@@ -92,16 +90,18 @@ impl DataDir {
             conn.forgive();
             settled.map_err(|error| Trouble::of(&error))?;
             self.unsettled = false;
-            tracing::info!("there is room again: the log of the process before was moved in");
+            tracing::info!(
+                "there is room again: the log of the earlier process was moved into the database"
+            );
         }
         Ok(())
     }
 }
 
-/// Moves the write-ahead log into the database; false if a reader was in the way.
+/// Moves the write-ahead log into the database. Returns false if a reader was in the way.
 async fn checkpoint(conn: &mut Conn) -> sqlx::Result<bool> {
-    let fold = "PRAGMA wal_checkpoint(TRUNCATE)";
-    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(fold).fetch_one(e).await)?;
+    let truncate = "PRAGMA wal_checkpoint(TRUNCATE)";
+    let (busy, _, _): (i64, i64, i64) = on!(conn, |e| sqlx::query_as(truncate).fetch_one(e).await)?;
     Ok(busy == 0)
 }
 
@@ -151,7 +151,7 @@ async fn open_file(
         .journal_mode(SqliteJournalMode::Wal)
         .synchronous(SqliteSynchronous::Full)
         .foreign_keys(true)
-        // What is erased is overwritten, and does not stay in a free page.
+        // Deleted content is overwritten and does not stay in free pages.
         .pragma("secure_delete", "ON")
         .pragma("journal_size_limit", LOG_KEPT)
         .thread_name(|id| format!("sqlite-write-{id}"));
@@ -160,18 +160,18 @@ async fn open_file(
         .thread_name(|id| format!("sqlite-read-{id}"));
 
     let log = data_dir.join(format!("{DATABASE_FILE}-wal"));
-    // The last connection of a process that ends in good order removes it.
+    // The last connection of a process that ends properly removes it.
     let unclean = log.exists();
     let write_target = Target::Sqlite(Box::new(write_options));
     let read_target = Target::Sqlite(Box::new(read_options));
-    // Before the first connection that writes, as that already changes the file's mode.
-    // Damage that it meets refuses the start, and is told so.
+    // Before the first connection that writes, because that one already changes the file's mode. If the check
+    // meets damage, the start is refused.
     let mut reader = open::connect(&read_target, &Arc::default()).await?;
     check_owner(&mut reader, file).await?;
     let unchecked =
         unclean && !check::at_start(&mut reader, file.to_owned(), config.start_check_time).await?;
     reader.close().await;
-    // A start that is refused changes nothing.
+    // A refused start changes nothing.
     folder::close_to_others(data_dir).map_err(files::failed(data_dir))?;
     let mut writer = open::connect(&write_target, meter).await?;
     check_library(&mut writer).await?;
@@ -247,14 +247,14 @@ async fn check_settings(conn: &mut Conn) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Moves what an earlier process left in the write-ahead log into the database and flushes it there.
+/// Moves the rest of an earlier process's write-ahead log into the database and flushes it there.
 ///
-/// The log may end with a commit whose flush failed and whose process ended: readable, but perhaps only
-/// from the system's cache, and never written by a later flush. Nothing is appended behind that: what the
-/// cache shows is written anew, to the database, and the log begins afresh.
+/// The log may end with a commit whose flush failed before its process ended. It is readable, but perhaps
+/// only from the system's cache, and a later flush never writes it. Nothing is appended after it: the content
+/// of the cache is written anew, to the database, and the log restarts.
 async fn settle_log(conn: &mut Conn) -> sqlx::Result<()> {
     if !checkpoint(conn).await? {
-        // Then somebody had it open all the time, and the log was not read anew.
+        // Another program had it open all the time, so the log was not read anew.
         tracing::debug!("another program reads the database; its log stays as it is");
     }
     Ok(())
@@ -281,7 +281,7 @@ pub(super) async fn check_owner(conn: &mut Conn, file: &Path) -> Result<(), Open
     Ok(())
 }
 
-/// Marks a fresh file as Clientela's.
+/// Marks a new file as Clientela's.
 async fn claim(conn: &mut Conn) -> Result<(), OpenError> {
     let id: i64 = on!(conn, |e| sqlx::query_scalar(READ_APPLICATION_ID)
         .fetch_one(e)
@@ -313,10 +313,10 @@ mod tests {
         };
         let mut opened = open(folder.path(), &config, &meter).await.unwrap();
         let conn = &mut opened.writer;
-        // No log is folded in from within a transaction that writes.
+        // A checkpoint within a writing transaction fails.
         conn.begin("BEGIN IMMEDIATE".into()).await.unwrap();
 
-        opened.data_dir.fold(conn).await.unwrap_err();
+        opened.data_dir.try_checkpoint(conn).await.unwrap_err();
 
         let left: i64 = on!(conn, |e| sqlx::query_scalar("PRAGMA busy_timeout")
             .fetch_one(e)

@@ -17,15 +17,15 @@ use super::tx::Tx;
 use super::wake::Wake;
 use super::work::Work;
 
-/// Writes that wait for their batch; a caller beyond that waits for its place.
+/// The most writes that wait for their batch. Further callers wait to submit theirs.
 const MAX_CALLS: usize = 1024;
 const MAX_JOBS: usize = 64;
-/// Rehearsals between two batches.
+/// The most rehearsals between two batches.
 const REHEARSALS_AT_ONCE: usize = 8;
-/// Transactions between two looks at the length of the write-ahead log.
+/// Transactions between two checks of the length of the write-ahead log.
 const LOG_CHECKED_EVERY: u32 = 256;
 
-/// The way to the writer.
+/// The handle of the writer.
 pub(super) struct Writer {
     calls: mpsc::Sender<Box<dyn Work>>,
     jobs: mpsc::Sender<Box<dyn Work>>,
@@ -68,7 +68,7 @@ impl Writer {
         }
     }
 
-    /// Hands a write over. Once this returns it will be run, whether or not its caller waits.
+    /// Submits a write. Once this returns, the write will run, whether or not its caller waits.
     pub(super) async fn submit(&self, work: Box<dyn Work>, job: bool) {
         let queue = if job { &self.jobs } else { &self.calls };
         if let Err(refused) = queue.send(work).await {
@@ -78,13 +78,13 @@ impl Writer {
         }
     }
 
-    /// Runs what has been handed over, then closes the file.
+    /// Runs all submitted writes, then closes the file.
     pub(super) async fn close(&self) {
         self.stop.cancel();
         if let Some(task) = self.task.lock().await.take()
             && let Err(error) = task.await
         {
-            tracing::error!(%error, "the writer ended badly");
+            tracing::error!(%error, "the writer ended with an error");
         }
     }
 }
@@ -128,7 +128,7 @@ impl Loop {
         }
     }
 
-    /// Fills the queues; false when they are empty and stay so.
+    /// Fills the queues. Returns false when they are empty and stay so.
     async fn gather(&mut self, stop: &CancellationToken) -> bool {
         while self.waiting() == 0 {
             let next = tokio::select! {
@@ -187,12 +187,12 @@ impl Loop {
             if outcome == Outcome::Whole {
                 batch::answer(ran, None);
             } else {
-                queue.take_back(ran, outcome, false);
+                queue.requeue(ran, outcome, false);
             }
         }
     }
 
-    /// One transaction over what waits, with all its answers.
+    /// Runs one transaction over the waiting writes and sends all its answers.
     async fn one_transaction(&mut self) {
         let mut tx = match self.begin().await {
             Ok(tx) => tx,
@@ -217,20 +217,20 @@ impl Loop {
             self.commit(&mut tx, ran).await;
         } else {
             tx.conn_mut().rollback().await;
-            self.queue.take_back(ran, outcome, false);
+            self.queue.requeue(ran, outcome, false);
         }
         self.transactions = self.transactions.wrapping_add(1);
         if self.transactions.is_multiple_of(LOG_CHECKED_EVERY) {
-            self.data_dir.fold_long_log(tx.conn_mut()).await;
+            self.data_dir.checkpoint_long_log(tx.conn_mut()).await;
         }
         self.keep(tx).await;
     }
 
-    /// Keeps the connection for the next transaction, unless it is of no more use.
+    /// Keeps the connection for the next transaction, unless it is broken.
     async fn keep(&mut self, mut tx: Tx) {
         if tx.is_broken() {
             tracing::warn!("the writer's connection was lost; it is opened again");
-            // A lock that it may still have would keep its successor waiting.
+            // A lock that it may still hold would block its successor.
             tx.conn_mut().rollback().await;
             self.lost = Some(tx.into_conn());
         } else {
@@ -238,16 +238,16 @@ impl Loop {
         }
     }
 
-    /// Opens a connection in the place of a lost one, which is closed only then.
+    /// Opens a connection in place of a lost one, and only then closes the lost one.
     ///
-    /// A commit whose flush failed has left its frames in the write-ahead log: in the cache of the
-    /// system, marked as clean, and perhaps not on the disk, as a later flush does not write them again.
-    /// They are harmless as long as the index of the log, which is in the memory that connections share,
-    /// ends before them: the next transaction overwrites them, and its own flush covers all of it. But
-    /// if no connection were left, the next one would read the log anew, take those frames for a commit
-    /// and append behind them, and a power cut could then lose what was flushed and answered. So the
-    /// index is kept alive. A start of the program does read the log anew, and first of all moves what
-    /// it finds into the database and flushes that (`sqlite::open`).
+    /// A commit whose flush failed has left its frames in the write-ahead log. They are in the system's
+    /// cache, marked as clean, and perhaps not on the disk, because a later flush does not write them again.
+    /// They are harmless as long as the index of the log ends before them: the next transaction overwrites
+    /// them, and its own flush covers all of it. That index is in the memory that connections share. If no
+    /// connection were left, the next one would read the log anew, take those frames for a commit and append
+    /// after them. A power cut could then lose writes that were flushed and answered. So the index is kept
+    /// alive. A start of the program does read the log anew, so it first moves the content into the database
+    /// and flushes it (`sqlite::open`).
     async fn reopen(&mut self) -> Result<Conn, Trouble> {
         let opened = self.target.connect(&self.meter).await;
         let opened = opened.map_err(|error| Trouble::of(&error))?;
@@ -266,7 +266,7 @@ impl Loop {
             self.keep(tx).await;
             return Err(trouble);
         }
-        // At once a writer: a transaction that becomes one later is refused without waiting.
+        // A writer from the start: a transaction that becomes one later is refused without waiting.
         match tx.conn_mut().begin("BEGIN IMMEDIATE".into()).await {
             Ok(()) => Ok(tx),
             Err(error) => {

@@ -1,4 +1,4 @@
-//! Where connections lead, and what every one of them is told and asked when it is made.
+//! The targets of connections, and the settings and checks of every new connection.
 
 use std::io;
 use std::sync::Arc;
@@ -10,22 +10,21 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Row as _};
 
 use super::conn::{Conn, Meter, Native};
 
-/// How to connect.
 #[derive(Clone)]
 pub(super) enum Target {
     Sqlite(Box<SqliteConnectOptions>),
     Postgres(Box<Session>),
 }
 
-/// A session in PostgreSQL.
+/// The parameters of a session in PostgreSQL.
 ///
-/// Settings are made after connecting: a pooler such as PgBouncer refuses a connection that asks for
-/// settings which it does not know at the start.
+/// Settings are made after connecting: a pooler such as PgBouncer refuses a connection that asks for unknown
+/// settings at the start.
 #[derive(Clone)]
 pub(super) struct Session {
     options: PgConnectOptions,
     settings: Vec<(&'static str, String)>,
-    /// Whether a server in recovery, which only reads, will do.
+    /// Whether a standby, which only reads, is accepted.
     takes_standby: bool,
 }
 
@@ -51,32 +50,32 @@ impl Session {
         }
     }
 
-    /// The session with a setting. Name and value are words of the program.
+    /// Adds a setting. Name and value are text of the program.
     pub(super) fn with(mut self, name: &'static str, value: impl Into<String>) -> Self {
         self.settings.push((name, value.into()));
         self
     }
 
-    /// The session with a limit of time.
+    /// Adds a time limit.
     pub(super) fn within(self, name: &'static str, limit: Duration) -> Self {
         self.with(name, format!("{}ms", limit.as_millis()))
     }
 
-    /// The session, also with a server that only reads.
+    /// Accepts a standby, too.
     pub(super) fn on_standby_too(mut self) -> Self {
         self.takes_standby = true;
         self
     }
 
-    /// How to connect, without the settings.
+    /// The options of the connection, without the settings.
     pub(super) fn options(&self) -> &PgConnectOptions {
         &self.options
     }
 
-    /// The driver's connection, with all settings in force.
+    /// Opens the driver's connection, with all settings in force.
     ///
     /// # Errors
-    /// The database's, or that the server is a standby.
+    /// An error of the database, or that the server is a standby.
     pub(super) async fn open(&self) -> sqlx::Result<(sqlx::PgConnection, i32)> {
         let mut connection = self.options.connect().await?;
         let greeting = sqlx::raw_sql(AssertSqlSafe(self.greeting()));
@@ -94,7 +93,7 @@ impl Session {
         Ok(conn.of_process(pid))
     }
 
-    /// The settings and the questions, as one message.
+    /// The settings and the checks, as one message.
     fn greeting(&self) -> String {
         let mut text = String::new();
         for (name, value) in &self.settings {
@@ -105,9 +104,9 @@ impl Session {
     }
 }
 
-/// The error of a connection that was made to a standby.
+/// The error of a connection to a standby.
 fn standby_error() -> sqlx::Error {
     sqlx::Error::Io(io::Error::other(
-        "only a standby of PostgreSQL answers there, and it takes no writes; lead the URL to the primary",
+        "only a standby of PostgreSQL answers there, and it takes no writes; let the URL lead to the primary",
     ))
 }

@@ -25,14 +25,14 @@ mod reads;
 mod sqlite_writer;
 mod writes;
 
-/// A store of its own, gone with the test.
+/// A store of its own that is removed with the test.
 struct Fixture {
     store: Store,
     config: StoreConfig,
     _place: Place,
 }
 
-/// Where a store lies; gone when dropped.
+/// The location of a store, removed when this is dropped.
 #[expect(dead_code, reason = "each is only kept")]
 enum Place {
     Folder(tempfile::TempDir),
@@ -99,7 +99,7 @@ fn code<T>(outcome: &Result<T>) -> Option<Code> {
     outcome.as_ref().err().map(Error::code)
 }
 
-/// What a closure refuses with in these tests.
+/// The refusal of closures in these tests.
 fn refusal() -> Error {
     Error::new(Code::FailedPrecondition, ErrorReason::InvalidField, "no")
 }

@@ -16,8 +16,8 @@ type Hook = Box<dyn FnOnce() + Send>;
 
 /// A transaction that a closure writes in; see [`Store::write`](super::Store::write).
 ///
-/// It can be used wherever a [`Conn`] is wanted, so reads need no second text. What follows from
-/// the commit (a cache to be emptied) is left with [`after_commit`](Self::after_commit).
+/// It dereferences to a [`Conn`], so reads need no second text. Effects of the commit, for example on a
+/// cache, are left to [`after_commit`](Self::after_commit).
 pub struct Tx {
     conn: Conn,
     held: Locks,
@@ -25,16 +25,16 @@ pub struct Tx {
     state: State,
 }
 
-/// What one run of a closure left behind.
+/// The state that one run of a closure left behind.
 #[derive(Default)]
 pub(super) struct State {
     /// Locks that the closure found missing.
     pub(super) needed: Vec<LockKey>,
-    /// The closure asked to be run again.
+    /// The closure asked to run again.
     pub(super) again: bool,
-    /// It has written, or tried to.
+    /// The closure has written, or tried to.
     pub(super) wrote: bool,
-    /// It has appended to the change log.
+    /// The closure has appended to the change log.
     pub(super) logged: bool,
     pub(super) hooks: Vec<Hook>,
 }
@@ -49,7 +49,7 @@ impl Tx {
         }
     }
 
-    /// Readies the transaction for a closure that holds `locks`.
+    /// Prepares the transaction for a closure that holds `locks`.
     pub(super) fn hand_over(&mut self, locks: &Locks, reactions: &Arc<Reactions>) {
         self.held.clone_from(locks);
         self.reactions = Arc::clone(reactions);
@@ -68,13 +68,13 @@ impl Tx {
         &mut self.conn
     }
 
-    /// Makes sure that a lock is held.
+    /// Requires that a lock is held.
     ///
-    /// Where it is not, the error that comes back must be passed on: the write is rolled back and
-    /// run again with the lock taken before its first statement.
+    /// If it is not, the returned error must be passed on: the write is rolled back and runs again with the
+    /// lock taken before its first statement.
     ///
     /// # Errors
-    /// When the lock is not held; after a write this is a fault of the program.
+    /// If the lock is not held. After a write this is a fault of the program.
     pub fn require(&mut self, key: LockKey) -> Result<()> {
         if self.held.contains(key) {
             return Ok(());
@@ -93,8 +93,7 @@ impl Tx {
         Err(Error::internal(StoreFault("a lock is missing".into())))
     }
 
-    /// Like [`require`](Self::require), for several locks at once: all that are missing are taken
-    /// by the same new start.
+    /// Like [`require`](Self::require), for several locks: the next run takes all that are missing.
     ///
     /// # Errors
     /// As `require`.
@@ -112,15 +111,15 @@ impl Tx {
         self.held.contains(key)
     }
 
-    /// Asks for a new start, at most a few times: for a clash that a second look resolves (a unique
-    /// key that somebody took between the look and the write). Pass the error on.
+    /// Asks for another run, at most a few times. It is for a clash that a second run resolves, for example a
+    /// unique key that another write took between the read and the write. Pass the error on.
     #[must_use]
     pub fn run_again(&mut self) -> Error {
         self.state.again = true;
         Error::internal(StoreFault("the write was to be run again".into()))
     }
 
-    /// Says that the closure has appended to the change log: the commit wakes the feed.
+    /// Notes that the closure has appended to the change log: the commit wakes the feed.
     pub fn mark_logged(&mut self) {
         self.state.logged = true;
     }
@@ -137,15 +136,15 @@ impl Tx {
         self.state.wrote
     }
 
-    /// Runs a statement once before the commit, however many writes of the transaction give it. On SQLite the
-    /// text may hold several. If it fails, nothing is committed, and every write of the transaction gets the
-    /// error. A rehearsal does not run it.
+    /// Runs a statement once before the commit, however many writes of the transaction add it. On SQLite the
+    /// text may hold several statements. If it fails, nothing is committed, and every write of the
+    /// transaction gets the error. A rehearsal does not run it.
     pub fn before_commit(&mut self, statement: &'static str) {
         self.conn.before_commit(statement);
     }
 
-    /// Runs `hook` after the commit and before the caller gets its answer; after a rollback it is
-    /// dropped. It must be quick, as other answers wait for it.
+    /// Runs `hook` after the commit and before the caller gets its answer. After a rollback it is dropped. It
+    /// must be quick, because other answers wait for it.
     pub fn after_commit(&mut self, hook: impl FnOnce() + Send + 'static) {
         self.state.hooks.push(Box::new(hook));
     }
@@ -153,8 +152,8 @@ impl Tx {
     /// Notes that the next statement writes. For [`on_write!`](crate::on_write).
     ///
     /// # Errors
-    /// When an earlier statement failed: SQLite may then have left the transaction by itself, and
-    /// what came after would stand alone.
+    /// If an earlier statement failed: SQLite may then have ended the transaction by itself, and a later
+    /// statement would be committed alone.
     #[doc(hidden)]
     pub fn begin_write(&mut self) -> sqlx::Result<()> {
         if self.conn.has_failed() {
@@ -180,7 +179,7 @@ impl DerefMut for Tx {
     }
 }
 
-/// Runs one statement that writes and gives back no rows; the result is how many it changed.
+/// Runs one statement that writes and returns no rows. The result is the number of changed rows.
 ///
 /// ```text
 /// let deleted = execute!(tx, sqlx::query(DELETE).bind(shop).bind(id))?;
@@ -197,7 +196,7 @@ macro_rules! execute {
     };
 }
 
-/// Runs one statement that writes and gives back rows; like [`on!`](crate::on), on a [`Tx`](crate::store::Tx).
+/// Runs one statement that writes and returns rows. Like [`on!`](crate::on), on a [`Tx`](crate::store::Tx).
 ///
 /// From here on the transaction takes no further lock.
 #[macro_export]

@@ -1,4 +1,4 @@
-//! Values that either engine takes in its own form.
+//! Parameter types that each engine encodes in its own form.
 
 use sqlx::encode::IsNull;
 use sqlx::error::BoxDynError;

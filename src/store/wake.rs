@@ -1,6 +1,6 @@
-//! "Look now": what a commit tells those who follow the change log.
+//! The wake-up that a commit sends to the followers of the change log.
 //!
-//! A wake-up carries nothing and may be lost or repeated; the log alone is the truth.
+//! A wake-up has no content and may be lost or repeated; the log alone is the truth.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,34 +24,34 @@ impl Wake {
         }
     }
 
-    /// This process has committed a change.
+    /// Wakes the followers after a commit of this process.
     pub(super) fn committed_here(&self) {
         self.here.send_modify(|count| *count += 1);
         self.committed_elsewhere();
     }
 
-    /// Another process has, or may have.
+    /// Wakes the followers for a possible commit of another process.
     pub(super) fn committed_elsewhere(&self) {
         self.anywhere.send_modify(|count| *count += 1);
     }
 
-    /// Another process says that it has.
+    /// Wakes the followers for a hint of another process.
     pub(super) fn hinted(&self) {
         self.hints.fetch_add(1, Ordering::Relaxed);
         self.committed_elsewhere();
     }
 
-    /// How many hints of other processes were heard.
+    /// The number of received hints.
     pub(super) fn hints(&self) -> u64 {
         self.hints.load(Ordering::Relaxed)
     }
 
-    /// Changes when this process has committed.
+    /// Changes after each commit of this process.
     pub(super) fn here(&self) -> watch::Receiver<u64> {
         self.here.subscribe()
     }
 
-    /// Changes when any process has, as far as it is known.
+    /// Changes after each commit of any process, as far as it is known.
     pub(super) fn anywhere(&self) -> watch::Receiver<u64> {
         self.anywhere.subscribe()
     }

@@ -1,4 +1,4 @@
-//! One write as its engine sees it: a closure that can be run again, and where its answer goes.
+//! One write, as its engine runs it: a closure that can run again, and the channel for its answer.
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -15,42 +15,42 @@ use super::tx::{Reactions, State, Tx};
 use crate::error::{Error, Result};
 use crate::telemetry;
 
-/// New starts with more locks; each adds at least one, and a write knows nearly all beforehand.
+/// The most runs with more locks. Each adds at least one lock, and a write knows nearly all beforehand.
 const MAX_LOCK_RESTARTS: u32 = 4;
-/// Runs of a closure that asks for another.
+/// The most runs of a closure that asks for another.
 const MAX_RUNS: u32 = 3;
 
-/// How a run ended.
+/// The result of a run.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Ran {
-    /// Well: its effect may be committed.
+    /// Success: its effect may be committed.
     Done,
-    /// With an error before anything was written: the transaction is as it was.
+    /// An error before anything was written: the transaction is unchanged.
     Refused,
-    /// With an error after a write or a failed statement: the transaction must be rolled back.
+    /// An error after a write or a failed statement: the transaction must be rolled back.
     Failed,
-    /// It must be run again, with `locks` as they are now.
+    /// It must run again, with the present `locks`.
     Again {
         /// The transaction must be rolled back first.
         dirty: bool,
     },
 }
 
-/// A write, whatever its type.
+/// A write of any type.
 pub(super) trait Work: Send {
     /// The locks that must be held when it runs.
     fn locks(&self) -> &Locks;
 
-    /// Whether the write is only to tell what it would do: its transaction is its own and is rolled back.
+    /// Whether the write is a rehearsal, whose transaction is its own and is rolled back.
     fn is_rehearsal(&self) -> bool;
 
-    /// Runs the closure once; the answer is kept.
+    /// Runs the closure once and keeps the answer.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran>;
 
-    /// Runs what was left for after the commit; tells whether the change log grew.
+    /// Runs the hooks after the commit. Returns whether the change log grew.
     fn committed(&mut self) -> bool;
 
-    /// Sends the answer that was kept, or the trouble that came upon it.
+    /// Sends the kept answer, or `trouble` in its place.
     fn answer(self: Box<Self>, trouble: Option<&Trouble>);
 }
 
@@ -62,7 +62,7 @@ pub(super) struct Closure<T, D, F> {
     reactions: Arc<Reactions>,
     rehearsal: bool,
     span: tracing::Span,
-    /// What its call gives back only when the write has ended.
+    /// The resources that its call holds until the write has ended.
     _held: Option<Held>,
     answer: oneshot::Sender<Result<T>>,
     kept: Option<Result<T>>,
@@ -91,19 +91,19 @@ impl<T, D, F> Closure<T, D, F> {
         (work, receiver)
     }
 
-    /// The same write, to be taken back.
+    /// Makes the write a rehearsal.
     pub(super) fn rehearsing(mut self) -> Self {
         self.rehearsal = true;
         self
     }
 
-    /// The same write, with what areas do in it.
+    /// Sets the reactions of areas to the write.
     pub(super) fn reacting(self, reactions: Arc<Reactions>) -> Self {
         Self { reactions, ..self }
     }
 
-    /// Judges one run by what it answered and what it left.
-    fn judge(&mut self, outcome: std::thread::Result<Result<T>>, tx: &mut Tx) -> Ran {
+    /// Classifies one run by its answer and the state that it left.
+    fn classify(&mut self, outcome: std::thread::Result<Result<T>>, tx: &mut Tx) -> Ran {
         let failed_statement = tx.has_failed();
         self.state = tx.take_state();
         let dirty = self.state.wrote || failed_statement;
@@ -131,7 +131,7 @@ impl<T, D, F> Closure<T, D, F> {
 
         let result = match outcome {
             Ok(Ok(_)) if failed_statement => Err(Error::internal(StoreFault(
-                "a write went on after one of its statements had failed".into(),
+                "a write continued after one of its statements had failed".into(),
             ))),
             Ok(result) => result,
             Err(panic) => {
@@ -183,14 +183,14 @@ where
                     Err(panic) => Err(panic),
                 }
             };
-            self.judge(outcome, tx)
+            self.classify(outcome, tx)
         })
     }
 
     fn committed(&mut self) -> bool {
         for hook in self.state.hooks.drain(..) {
             if catch_unwind(AssertUnwindSafe(hook)).is_err() {
-                tracing::error!("what was to be done after a commit panicked");
+                tracing::error!("a hook after a commit panicked");
             }
         }
         self.state.logged
@@ -202,7 +202,7 @@ where
             (None, Some(kept)) => kept,
             (None, None) => Err(Trouble::fault("a write was answered before it ran").to_error()),
         };
-        // The caller may have gone; its write stands all the same.
+        // The caller may have gone. Its write stays.
         let _ = self.answer.send(answer);
     }
 }

@@ -1,4 +1,4 @@
-//! The settings of hints, with which replicas tell each other of their commits.
+//! The settings of hints, with which replicas notify each other of their commits.
 
 use std::fmt;
 use std::str::FromStr as _;
@@ -7,26 +7,26 @@ use async_nats::ServerAddr;
 
 use crate::store::open::OpenError;
 
-/// How replicas tell each other of their commits.
+/// How replicas notify each other of their commits.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Hints {
-    /// They do not; each looks by itself.
+    /// They do not; each one only polls.
     Off,
-    /// The database passes them on (`LISTEN`, `NOTIFY`).
+    /// Through the database (`LISTEN`, `NOTIFY`).
     Notify,
-    /// A NATS server does, or a cluster of them.
+    /// Through a NATS server or cluster.
     Nats(NatsUrls),
 }
 
-/// The servers of one NATS, or of its cluster.
+/// The servers of a NATS cluster, or its single server.
 #[derive(Clone, PartialEq, Eq)]
 pub struct NatsUrls(Vec<ServerAddr>);
 
 impl NatsUrls {
-    /// Reads the URLs, `nats://…` or `tls://…`, of which one is enough.
+    /// Reads URLs of the form `nats://…` or `tls://…`. At least one is needed.
     ///
     /// # Errors
-    /// When there is none, or one cannot be read.
+    /// If there is none, or one cannot be read.
     pub fn read<T: AsRef<str>>(urls: &[T]) -> Result<Self, OpenError> {
         let mut servers = Vec::new();
         for url in urls {
@@ -40,12 +40,12 @@ impl NatsUrls {
             servers.push(server);
         }
         if servers.is_empty() {
-            return Err(OpenError::BadNatsUrl("there is none".into()));
+            return Err(OpenError::BadNatsUrl("at least one is needed".into()));
         }
         Ok(Self(servers))
     }
 
-    /// The addresses, in the order in which they were given.
+    /// The addresses, in the given order.
     pub(in crate::store) fn servers(&self) -> &[ServerAddr] {
         &self.0
     }

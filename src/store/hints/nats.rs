@@ -1,7 +1,7 @@
-//! Hints by NATS: its core, where a message reaches who listens at that moment and nobody else.
+//! Hints by core NATS, where a message reaches the subscribers of that moment and no others.
 //!
-//! A connection is used until it is lost and then made anew, to whichever server of the list answers:
-//! there is one way to begin, and everybody looks at the log once on it.
+//! A connection is used until it is lost, and then made anew to whichever server of the list answers. So
+//! there is one way to begin, after which everybody reads the log once.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -18,12 +18,12 @@ use super::{Outage, RETRY, SPACING};
 use crate::store::config::NatsUrls;
 use crate::store::wake::Wake;
 
-/// How often a silent connection is asked whether it lives.
+/// How often a silent connection is pinged.
 const PING: Duration = Duration::from_secs(10);
-/// Hints that wait to be heard; more are dropped, as one says as much as a thousand.
-const UNHEARD_MAX: usize = 256;
+/// The most received hints that wait. More are dropped, because one hint says as much as a thousand.
+const PENDING_MAX: usize = 256;
 
-/// Passes hints on for ever.
+/// Passes hints on, without end.
 pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wake) {
     let mut commits = wake.here();
     let mut outage = Outage::new("NATS");
@@ -34,7 +34,7 @@ pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wak
                 let since = Instant::now();
                 link.serve(&subject, &own, &mut commits, &wake).await;
                 tracing::debug!("the connection to NATS was lost");
-                // A server that hangs up at once is not asked again at once.
+                // A server that closes connections at once is not asked again at once.
                 if since.elapsed() < RETRY {
                     tokio::time::sleep(RETRY).await;
                 }
@@ -47,7 +47,7 @@ pub(super) async fn pass(urls: NatsUrls, subject: String, own: String, wake: Wak
     }
 }
 
-/// A connection that listens.
+/// A connection with a subscription.
 struct Link {
     client: Client,
     hints: Subscriber,
@@ -55,7 +55,7 @@ struct Link {
 }
 
 impl Link {
-    /// Connects to one of the servers, whichever answers first of those asked in a random order.
+    /// Connects to one of the servers: asks them in random order, and takes the first that answers.
     async fn open(urls: &NatsUrls, subject: &str) -> Result<Self, async_nats::Error> {
         let mut servers = urls.servers().to_vec();
         servers.shuffle(&mut rand::rng());
@@ -75,8 +75,8 @@ impl Link {
         let options = ConnectOptions::new()
             .name("clientela")
             .ping_interval(PING)
-            .subscription_capacity(UNHEARD_MAX)
-            // The client's own way to connect again is not used: see the head of this file.
+            .subscription_capacity(PENDING_MAX)
+            // The client's own reconnect is not used: see the head of this file.
             .max_reconnects(1)
             .ignore_discovered_servers()
             .event_callback(move |event| {
@@ -97,7 +97,7 @@ impl Link {
         })
     }
 
-    /// Sends and hears hints until the connection is lost.
+    /// Sends and receives hints until the connection is lost.
     async fn serve(
         self,
         subject: &str,
@@ -110,8 +110,9 @@ impl Link {
             mut hints,
             lost,
         } = self;
-        // Others may have missed what was committed here. They may have committed, too: it is looked
-        // when this first hint comes back, as from then on theirs are heard.
+        // Others may have missed commits of this process, so a hint is sent first. This process may have
+        // missed commits of others, so it reads the log when that hint comes back: from then on it receives
+        // theirs.
         commits.mark_changed();
         let mut hears = false;
         let send = async {
@@ -122,7 +123,7 @@ impl Link {
                 }
                 tokio::time::sleep(SPACING).await;
             }
-            // Nothing is written any more; hints of others are heard until the store has closed.
+            // The process writes no more. It receives hints of others until the store has closed.
             std::future::pending().await
         };
         let hear = async {
@@ -143,7 +144,7 @@ impl Link {
     }
 }
 
-/// A part of a URL as it was meant.
+/// Decodes a percent-encoded part of a URL.
 fn decoded(part: Option<&str>) -> Option<String> {
     let part = part.filter(|part| !part.is_empty())?;
     Some(percent_decode_str(part).decode_utf8_lossy().into_owned())
@@ -152,9 +153,9 @@ fn decoded(part: Option<&str>) -> Option<String> {
 fn watch_over(event: Event, lost: &Notify, refused: &AtomicBool) {
     match event {
         Event::Disconnected | Event::Closed | Event::LameDuckMode => lost.notify_one(),
-        // As where the user may not publish. Said once, as each hint would bring it about.
+        // For example if the user may not publish. Logged once, because every hint would cause it.
         Event::ServerError(error) if !refused.swap(true, Ordering::Relaxed) => {
-            tracing::warn!(%error, "NATS refuses hints; replicas look by themselves");
+            tracing::warn!(%error, "NATS refuses hints; replicas poll");
         }
         _ => {}
     }

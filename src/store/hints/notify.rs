@@ -1,7 +1,7 @@
 //! Hints by the database: `NOTIFY` and `LISTEN`.
 //!
-//! They are sent on a connection of their own, as a `NOTIFY` makes its transaction hold a lock of the
-//! whole database through its commit.
+//! They are sent on a connection of their own, because a `NOTIFY` makes its transaction hold a database-wide
+//! lock through its commit.
 
 use std::time::Duration;
 
@@ -16,7 +16,7 @@ use crate::store::config::StoreConfig;
 use crate::store::target::Session;
 use crate::store::wake::Wake;
 
-/// How long both ends wait for a server that says nothing, and how old their connections become.
+/// How long both ends wait for a silent server, and the greatest age of their connections.
 #[derive(Clone, Copy)]
 struct Limits {
     silence: Duration,
@@ -37,9 +37,9 @@ pub(super) fn start(
         silence: config.silence_limit,
         age: config.connection_age,
     };
-    // A hint need not survive anything, so no flush is spent on it.
-    let hasty = session.clone().with("synchronous_commit", "off");
-    let sender = send(hasty, channel.clone(), own.clone(), limits, wake.here());
+    // A hint need not survive a crash, so it costs no flush.
+    let unflushed = session.clone().with("synchronous_commit", "off");
+    let sender = send(unflushed, channel.clone(), own.clone(), limits, wake.here());
     tokio::spawn(stop.clone().run_until_cancelled_owned(sender));
     let listener = listen(session, channel, own, limits, wake.clone());
     tokio::spawn(stop.clone().run_until_cancelled_owned(listener));
@@ -73,7 +73,7 @@ async fn send(
             Ok(Err(error)) => tracing::debug!(%error, "a hint could not be sent"),
             Err(_) => tracing::debug!("a hint could not be sent in time"),
         }
-        // One that was not sent is owed: the others may be back before the next commit comes.
+        // An unsent hint is still owed: the others may be back before the next commit.
         owed = connection.is_none();
         tokio::time::sleep(if owed { RETRY } else { SPACING }).await;
     }
@@ -82,8 +82,8 @@ async fn send(
 async fn listen(session: Session, channel: String, own: String, limits: Limits, wake: Wake) {
     let mut outage = Outage::new("PostgreSQL");
     loop {
-        // A pool each time: a listener that is dropped says farewell on its connection, and one that
-        // is dead would keep the place of the next.
+        // A new pool each time: a dropped listener sends a last message on its connection, and a dead one
+        // would keep the place of the next.
         let pool = PgPoolOptions::new()
             .max_connections(1)
             .acquire_timeout(limits.silence)
@@ -94,17 +94,17 @@ async fn listen(session: Session, channel: String, own: String, limits: Limits, 
             listener.listen(&channel).await?;
             let since = Instant::now();
             outage.ends();
-            // What was committed before the ears were open.
+            // There may have been commits before the subscription.
             wake.committed_elsewhere();
             while since.elapsed() < limits.age {
-                // Receiving can be interrupted without losing anything.
+                // Receiving can be cancelled without loss.
                 match tokio::time::timeout(limits.silence, listener.try_recv()).await {
                     Ok(Ok(Some(hint))) if hint.payload() == own => {}
                     Ok(Ok(Some(_))) => wake.hinted(),
-                    // The connection was lost and is there again; hints may have passed.
+                    // The connection was lost and made again; hints may have been missed.
                     Ok(Ok(None)) => wake.committed_elsewhere(),
                     Ok(Err(error)) => return Err(error),
-                    // A connection that died without a word looks like one without news.
+                    // A connection that died silently looks like one without hints.
                     Err(_) => {
                         let answer = sqlx::query("SELECT 1").execute(&mut listener);
                         match tokio::time::timeout(limits.silence, answer).await {

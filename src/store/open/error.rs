@@ -1,4 +1,4 @@
-//! Why a store is not opened, in sentences for its operator.
+//! The reasons not to open a store, as sentences for its operator.
 
 use std::borrow::Cow;
 use std::path::PathBuf;
@@ -7,22 +7,22 @@ use sqlx::migrate::MigrateError;
 
 use crate::store::error::{Class, class};
 
-/// Why a store is not opened; each is a sentence for the operator.
+/// The reason why a store is not opened, as a sentence for the operator.
 #[derive(Debug, thiserror::Error)]
 pub enum OpenError {
-    /// The database URL cannot be used.
+    /// The database URL is invalid.
     #[error("the database URL cannot be read: {0}")]
     BadUrl(String),
-    /// A URL of NATS cannot be used.
+    /// A NATS URL is invalid.
     #[error("the NATS URLs cannot be read: {0}")]
     BadNatsUrl(String),
-    /// A mode of encryption that may fall back to none.
+    /// An encryption mode that may fall back to plain text.
     #[error(
         "the database is on another machine, and sslmode=allow and sslmode=prefer may send \
          everything in plain text; use verify-full, or sslmode=disable to do so knowingly"
     )]
     PlainAllowed,
-    /// Another process has the folder.
+    /// Another process uses the folder.
     #[error("another clientela process is using {}; stop it first", .0.display())]
     InUse(PathBuf),
     /// An empty or missing database in a folder that had one.
@@ -32,20 +32,20 @@ pub enum OpenError {
          with --data-dir", .file.display()
     )]
     NoDatabase {
-        /// The file.
+        /// The database file.
         file: PathBuf,
-        /// Which file says that there was one.
+        /// The file that shows that there was one.
         sign: &'static str,
     },
-    /// A folder whose path SQLite does not take.
+    /// The path of the folder is too long for SQLite.
     #[error(
         "the path of the data folder has {length} bytes, and SQLite takes at most {most}; choose a \
          shorter one with --data-dir"
     )]
     LongPath {
-        /// How long it is.
+        /// The length in bytes.
         length: usize,
-        /// How long it may be.
+        /// The limit in bytes.
         most: usize,
     },
     /// Not an SQLite file.
@@ -63,56 +63,56 @@ pub enum OpenError {
          and this one has {own}; install the newer release"
     )]
     TooNew {
-        /// What the data asks for.
+        /// The reader version that the data requires.
         needed: i64,
-        /// What this release has.
+        /// The reader version of this release.
         own: i64,
     },
     /// A library or server that is too old.
     #[error("{what} is version {found}, and at least {needed} is needed")]
     OldEngine {
-        /// Which one.
+        /// The name of the library or server.
         what: &'static str,
         /// Its version.
         found: String,
-        /// The version that is needed.
+        /// The oldest version that is accepted.
         needed: &'static str,
     },
-    /// A setting that durability rests on did not take.
+    /// A setting that durability needs did not take effect.
     #[error("the database does not accept the setting {0}, without which commits may be lost")]
     Setting(&'static str),
-    /// A PostgreSQL database that does not store every text.
+    /// A PostgreSQL database whose encoding cannot store every text.
     #[error(
         "the database's encoding is {0}, and it has to be UTF8; make another with CREATE DATABASE … \
          ENCODING 'UTF8' TEMPLATE template0"
     )]
     Encoding(String),
-    /// A pooler that hands one session of PostgreSQL to several clients in turn.
+    /// A pooler that gives one session of PostgreSQL to several clients in turn.
     #[error(
         "a pooler before PostgreSQL shares sessions between transactions; it has to keep a session for \
          each connection, as PgBouncer does with pool_mode=session"
     )]
     SharedSessions,
-    /// What the store knows of itself is damaged.
+    /// The identity of the store is damaged.
     #[error("the database's own description is damaged: {0}")]
     Damaged(String),
     /// A file or folder cannot be used.
     #[error("cannot use {}: {source}", .path.display())]
     File {
-        /// Which.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The cause.
         source: std::io::Error,
     },
     /// A migration failed.
     #[error("the database could not be brought up to date: {}", refused_migration(.0))]
     Migration(#[from] MigrateError),
-    /// The database refused.
+    /// The database reported an error.
     #[error("{}", refusal(.0))]
     Database(#[from] sqlx::Error),
 }
 
-/// What the operator can do about a database that refuses, where that is known.
+/// Tells the operator how to correct a known error of the database.
 fn refusal(error: &sqlx::Error) -> String {
     let code = match error {
         sqlx::Error::Database(database) => database.code().unwrap_or_default(),
@@ -130,7 +130,7 @@ fn refusal(error: &sqlx::Error) -> String {
         "42501" => "the user of the database URL may not do this in the database: it has to own \
                     its schema, or have the right to create in it (GRANT CREATE ON SCHEMA)"
             .to_owned(),
-        // Where no schema of the search path may be used.
+        // When no schema of the search path may be used.
         "3F000" => "the user of the database URL may use no schema of the database: GRANT USAGE, \
                     CREATE ON SCHEMA gives it the right"
             .to_owned(),
@@ -145,7 +145,7 @@ fn refusal(error: &sqlx::Error) -> String {
     }
 }
 
-/// The same for a database that refuses in the middle of a migration.
+/// As [`refusal`], for an error in the middle of a migration.
 fn refused_migration(error: &MigrateError) -> String {
     match error {
         MigrateError::Execute(error) | MigrateError::ExecuteMigration(error, _) => refusal(error),

@@ -1,7 +1,7 @@
 //! Search texts in ASCII, and the scripts that put no blanks between words.
 //!
-//! A folded text has no capital letters of ASCII, so these stand for all other characters. The first
-//! letter of such a character says how many follow and is none of those that follow: a part of a text is
+//! A folded text has no capital letters of ASCII, so these encode all other characters. The first letter of
+//! an encoded character gives the number of letters that follow, and is none of those. So a part of a text is
 //! found only where its characters begin.
 
 /// Characters below this take three letters.
@@ -9,7 +9,7 @@ const SHORT: u32 = 0x800;
 /// Characters below this take five letters, all others six.
 const MEDIUM: u32 = 0x1_0000;
 
-/// Adds a folded text, in ASCII.
+/// Appends a folded text, in ASCII.
 pub(super) fn push_ascii(text: &mut String, folded: &str) {
     for character in folded.chars() {
         if character.is_ascii() {
@@ -30,7 +30,7 @@ pub(super) fn push_ascii(text: &mut String, folded: &str) {
     }
 }
 
-/// Whether a folded character is of a script whose words, or names, follow each other without blanks.
+/// Whether a folded character is of a script that writes words or names without blanks between them.
 pub(super) fn has_no_blanks(character: char) -> bool {
     matches!(
         character,

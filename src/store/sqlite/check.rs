@@ -1,4 +1,4 @@
-//! Whether the database file is whole, after a process that did not close it.
+//! Checks the database file after a process that did not close it.
 
 use std::path::PathBuf;
 use std::sync::{Arc, Weak};
@@ -14,13 +14,13 @@ use crate::store::open::OpenError;
 use crate::store::soundness::Soundness;
 use crate::store::target::Target;
 
-/// Steps of the check between two looks at the time.
+/// Steps of the check between two looks at the clock.
 const STEPS: i32 = 1000;
 
 const CHECK_ALL: &str = "PRAGMA quick_check(1)";
 const TABLES: &str = "SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY name";
 
-/// Checks the whole file for at most `limit`; false if that was not long enough.
+/// Checks the whole file for at most `limit`. Returns false if that was not long enough.
 pub(super) async fn at_start(
     conn: &mut Conn,
     file: PathBuf,
@@ -95,15 +95,15 @@ async fn each_table(
     Ok(())
 }
 
-/// Returns the first error that a check finds; none if there is none.
+/// Returns the first error that a check finds; None if there is none.
 async fn finding(conn: &mut Conn, check: &str) -> sqlx::Result<Option<String>> {
-    let told: Vec<String> = on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(check))
+    let findings: Vec<String> = on!(conn, |e| sqlx::query_scalar(AssertSqlSafe(check))
         .fetch_all(e)
         .await)?;
-    Ok(told.into_iter().find(|line| line != "ok"))
+    Ok(findings.into_iter().find(|line| line != "ok"))
 }
 
-/// Lets statements of a connection go on only while `may` says so.
+/// Lets statements of a connection continue only while `may` returns true.
 async fn while_it(conn: &mut Conn, may: impl FnMut() -> bool + Send + 'static) -> sqlx::Result<()> {
     if let Native::Sqlite(connection) = conn.native() {
         connection
@@ -168,6 +168,6 @@ mod tests {
         check(&soundness).await;
 
         assert!(soundness.no_writes().is_some());
-        assert!(soundness.no_reads().is_none(), "what is whole is read");
+        assert!(soundness.no_reads().is_none(), "undamaged data is read");
     }
 }

@@ -1,5 +1,5 @@
-//! The files of the embedded store: what has to be so before one is opened, and whether they stay in
-//! their place.
+//! The files of the embedded store: their checks before the store is opened, and a watch that they stay in
+//! place.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{ErrorKind, Read as _};
@@ -14,9 +14,9 @@ use crate::store::open::OpenError;
 use crate::store::soundness::Soundness;
 
 const HEADER: &[u8; 16] = b"SQLite format 3\0";
-/// SQLite takes no path that is longer, with the longest ending that it adds (`-journal`).
+/// SQLite takes no longer path, with the longest suffix that it adds (`-journal`).
 const PATH_MAX: usize = 512 - "-journal".len();
-/// How often the files are looked for.
+/// How often the files are checked.
 const WATCHED_EVERY: Duration = Duration::from_secs(1);
 /// Files of the data folder that exist only beside a database.
 const SIGNS: [&str; 3] = ["keys", "keys.new", "clientela.db-wal"];
@@ -26,9 +26,9 @@ pub(super) fn failed(path: &Path) -> impl FnOnce(std::io::Error) -> OpenError {
     move |source| OpenError::File { path, source }
 }
 
-/// Makes the folder, and gives back the path of the database.
+/// Creates the folder and returns the path of the database.
 pub(super) fn make_folder(data_dir: &Path) -> Result<PathBuf, OpenError> {
-    // Before anything is made, and again when links are resolved, as SQLite resolves them.
+    // Before anything is created, and again with links resolved, as SQLite resolves them.
     check_length(&std::path::absolute(data_dir).map_err(failed(data_dir))?)?;
     folder::make_folder(data_dir).map_err(failed(data_dir))?;
     check_length(&data_dir.canonicalize().map_err(failed(data_dir))?)?;
@@ -63,8 +63,8 @@ pub(super) fn take_lock(data_dir: &Path) -> Result<File, OpenError> {
     }
 }
 
-/// A file that begins otherwise than SQLite's do is not touched. An empty or missing one is a fresh one,
-/// unless there are signs that the folder had a database.
+/// Refuses a file whose header is not SQLite's, and leaves it alone. An empty or missing file is new, unless
+/// other files show that the folder had a database.
 pub(in crate::store) fn check_header(data_dir: &Path, file: &Path) -> Result<(), OpenError> {
     let mut start = Vec::new();
     match File::open(file) {
@@ -94,7 +94,7 @@ pub(in crate::store) fn check_header(data_dir: &Path, file: &Path) -> Result<(),
     Err(OpenError::WrongHeader(file.to_owned()))
 }
 
-/// SQLite gives its `-wal` and `-shm` files the permissions of the database.
+/// Creates the database file. SQLite gives its `-wal` and `-shm` files the permissions of the database.
 pub(super) fn make_private_file(file: &Path) -> Result<(), OpenError> {
     let open = private().open(file).map_err(failed(file))?;
     #[cfg(unix)]
@@ -107,7 +107,7 @@ pub(super) fn make_private_file(file: &Path) -> Result<(), OpenError> {
     Ok(())
 }
 
-/// Which file lies behind a path: its device and number.
+/// The identity of the file at a path: its device and number.
 #[cfg(unix)]
 fn identity(path: &Path) -> Option<(u64, u64)> {
     use std::os::unix::fs::MetadataExt as _;
@@ -120,14 +120,14 @@ fn identity(path: &Path) -> Option<(u64, u64)> {
     std::fs::metadata(path).ok().map(|_| (0, 0))
 }
 
-/// The open files of the store, and where they lay when they were opened.
+/// The open files of the store, and their paths at the time of opening.
 ///
 /// Only numbers are kept: closing another handle of a file would end the locks that SQLite has on it.
 #[derive(Clone)]
 pub(in crate::store) struct Places(Vec<(String, PathBuf, (u64, u64))>);
 
 impl Places {
-    /// Remembers the files that are open now.
+    /// Notes the files that are open now.
     pub(super) fn now(data_dir: &Path) -> Self {
         let logs = ["-wal", "-shm"].map(|end| format!("{DATABASE_FILE}{end}"));
         let names = [DATABASE_FILE.to_owned(), LOCK_FILE.to_owned()];
@@ -138,7 +138,7 @@ impl Places {
         Self(places.collect())
     }
 
-    /// The names of the files that are not there any more.
+    /// The names of the files that are missing or were replaced.
     fn left(&self) -> Vec<&str> {
         let left =
             |(_, path, before): &&(String, PathBuf, (u64, u64))| identity(path) != Some(*before);
@@ -149,7 +149,7 @@ impl Places {
             .collect()
     }
 
-    /// Looks for the files until `stop` or the end of the store.
+    /// Checks the files until `stop` or the end of the store.
     pub(in crate::store) async fn watch(self, soundness: Weak<Soundness>, stop: CancellationToken) {
         let places = Arc::new(self);
         while stop
@@ -161,11 +161,11 @@ impl Places {
                 return;
             };
             let places = Arc::clone(&places);
-            // A file system may take its time.
+            // A file system may be slow.
             let looked =
                 tokio::task::spawn_blocking(move || soundness.set_displaced(&places.left()));
             if let Err(error) = looked.await {
-                tracing::error!(%error, "the files of the database could not be looked for");
+                tracing::error!(%error, "the files of the database could not be checked");
             }
         }
     }

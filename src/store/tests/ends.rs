@@ -1,4 +1,4 @@
-//! Statements that a write gives to run before its commit.
+//! Tests of statements that a write adds before its commit.
 
 use super::*;
 
@@ -6,7 +6,7 @@ const COUNT: &str = "UPDATE sequences SET next = next + 1 WHERE shop_id = 's' AN
 const FAIL: &str = "INSERT INTO sequences (shop_id, name, next) VALUES ('s', 'ends', NULL)";
 
 impl Fixture {
-    /// Sets a counter, leaves a statement for the end twice, and may refuse then.
+    /// Sets a counter, adds a statement before the commit twice, and then may refuse.
     async fn write_leaving(&self, statement: &'static str, refuses: bool) -> Result<()> {
         let write = self.store.write(Locks::none(), move |tx| {
             async move {

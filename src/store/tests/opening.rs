@@ -1,4 +1,4 @@
-//! What is checked before a store is served.
+//! Tests of the checks before a store is served.
 
 use super::*;
 
@@ -145,7 +145,7 @@ async fn a_commit_at_one_replica_wakes_the_other() {
     let other = Store::open(&fixture.config, Clock::system()).await.unwrap();
     let mut woken = other.committed();
 
-    // Until the other listens, hints pass it by: each commit is one more.
+    // The other replica misses hints until it listens, so commits are repeated.
     let commits = async {
         loop {
             fixture
@@ -163,7 +163,7 @@ async fn a_commit_at_one_replica_wakes_the_other() {
         }
     };
     let wake = async {
-        // The first is the listener's own, as it begins; the second is a hint.
+        // The first wake is the listener's own at its beginning; the second is a hint.
         woken.changed().await.unwrap();
         woken.changed().await.unwrap();
     };
@@ -229,7 +229,7 @@ async fn a_connection_that_the_server_ended_is_replaced() {
         .await
         .unwrap();
 
-    // Nothing had been done on it, so the write does not notice.
+    // Nothing had been done on it, so the write does not fail.
     assert_ne!(pid(&fixture).await, first);
 }
 

@@ -1,10 +1,11 @@
-//! Both engines have the same migrations, tables and columns, but for the search index of SQLite.
+//! Tests that both engines have the same migrations, tables and columns, except for the search index of
+//! SQLite.
 
 use std::collections::BTreeMap;
 
 use super::*;
 
-/// Table -> (column -> type and whether it may be NULL), in the words of both engines' common core.
+/// Table -> (column -> type and whether it may be NULL), with the type names that both engines share.
 type Schema = BTreeMap<String, BTreeMap<String, (String, bool)>>;
 
 async fn schema(fixture: &Fixture) -> Schema {
@@ -13,7 +14,7 @@ async fn schema(fixture: &Fixture) -> Schema {
         .read(|conn| {
             async move {
                 let sql = conn.engine().pick(
-                    // The shadow tables of a search index are SQLite's own business.
+                    // The shadow tables of a search index exist only on SQLite.
                     "SELECT t.name, c.name, c.type, c.\"notnull\" = 0 AND c.pk = 0 \
                      FROM pragma_table_list AS t JOIN pragma_table_info(t.name) AS c \
                      WHERE t.schema = 'main' AND t.type = 'table'",
@@ -36,7 +37,7 @@ async fn schema(fixture: &Fixture) -> Schema {
         }
         let kind = match kind.to_uppercase().as_str() {
             "INTEGER" | "BIGINT" => "number",
-            // SQLite keeps truth values as numbers.
+            // SQLite stores truth values as numbers.
             "BOOLEAN" => "number",
             "BLOB" | "BYTEA" => "bytes",
             "TEXT" => "text",

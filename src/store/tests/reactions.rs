@@ -1,12 +1,11 @@
-//! What areas do in the writes of others.
+//! Tests of the reactions of areas to writes of others.
 
 use super::*;
 use crate::caller::Caller;
 
-/// A counter that a test adds to.
 struct Counter(&'static str);
 
-/// Adds to a counter of its own, under the lock of it.
+/// Adds to a counter of its own, under the lock of that counter.
 struct Follow(&'static str);
 
 impl Reaction<Counter> for Follow {
@@ -39,7 +38,7 @@ impl Reaction<Counter> for Follow {
     }
 }
 
-/// Refuses what is written.
+/// Refuses the write.
 struct Refuse;
 
 impl Reaction<Counter> for Refuse {
@@ -53,14 +52,14 @@ impl Reaction<Counter> for Refuse {
     }
 }
 
-/// Whether the reactions may prepare for the write.
+/// Whether the reactions may take locks before the write.
 #[derive(Clone, Copy, PartialEq)]
 enum Prepared {
     Yes,
     No,
 }
 
-/// Adds to a counter, and lets the reactions know; counts the runs.
+/// Adds to a counter and runs the reactions; counts the runs.
 async fn write(
     store: &Store,
     name: &'static str,

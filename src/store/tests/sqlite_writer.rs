@@ -1,8 +1,8 @@
-//! Group commit: what one member of a batch does to the others.
+//! Tests of group commit: the effect of one member of a batch on the others.
 
 use super::*;
 
-/// What a member of the batch does.
+/// The action of a member of the batch.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Kind {
     Good,
@@ -200,7 +200,7 @@ async fn a_log_that_grew_too_long_is_folded_in_beside_readers() {
     };
     let log = data_dir.join(format!("{DATABASE_FILE}-wal"));
     let length = || std::fs::metadata(&log).unwrap().len();
-    // A reader that stays keeps SQLite from beginning the log anew by itself.
+    // A reader that stays keeps SQLite from restarting the log by itself.
     let (leave, left) = tokio::sync::oneshot::channel::<()>();
     let reader = tokio::spawn({
         let store = fixture.store.clone();
@@ -228,7 +228,7 @@ async fn a_log_that_grew_too_long_is_folded_in_beside_readers() {
                 .boxed()
             })
     };
-    // What does not change is not written, hence the letters.
+    // SQLite does not write an unchanged row, so the letters alternate.
     for letter in ["x", "y"].iter().cycle() {
         grow(letter).await.unwrap();
         if length() > 130 << 20 {

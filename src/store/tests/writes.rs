@@ -1,4 +1,4 @@
-//! What holds for a write on either engine.
+//! Tests of writes on either engine.
 
 use tokio::sync::Notify;
 
@@ -190,7 +190,7 @@ async fn a_write_goes_on_when_its_caller_has_gone() {
         inside.await.unwrap();
         caller.abort();
 
-        // On SQLite the writer is one, on PostgreSQL closing waits for every write.
+        // SQLite has one writer; on PostgreSQL closing waits for every write.
         fixture.store.close().await;
         let again = Store::open(&fixture.config, Clock::system()).await.unwrap();
         let fixture = Fixture {
@@ -443,7 +443,7 @@ async fn a_call_waits_no_longer_than_told_for_a_connection() {
     }
 }
 
-/// Adds one to a counter and to how often that was tried.
+/// Adds one to a counter and to the number of runs.
 async fn counted(tx: &mut Tx, name: &str, runs: &AtomicUsize) -> Result<i64> {
     runs.fetch_add(1, Ordering::SeqCst);
     increment(tx, name).await
@@ -517,7 +517,7 @@ async fn a_rehearsal_that_fails_or_needs_a_lock_is_answered_alone() {
     }
 }
 
-/// The turns of a call are given back when its write ends, not when its caller leaves.
+/// The turns of a call are released when its write ends, not when its caller leaves.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_write_keeps_what_its_call_holds_until_it_ends() {
     for fixture in stores().await {
@@ -544,7 +544,7 @@ async fn a_write_keeps_what_its_call_holds_until_it_ends() {
         call.abort();
         assert!(call.await.unwrap_err().is_cancelled());
 
-        assert_eq!(Arc::strong_count(&held), 2, "the write goes on");
+        assert_eq!(Arc::strong_count(&held), 2, "the write continues");
         may_end.notify_one();
         let given_back = async {
             while Arc::strong_count(&held) > 1 {

@@ -1,9 +1,10 @@
-//! Reactions: what higher areas do in the transaction of a lower one.
+//! Reactions: the work of higher areas in the transaction of a lower one.
 //!
-//! An area does not know the areas above it. It says what it writes, as an [`Event`], and the areas above register
-//! what they do then, as a [`Reaction`]. A reaction changes rows of its own area or enqueues a job.
+//! An area does not know the areas above it. It announces a write as an [`Event`], and the areas above
+//! register a [`Reaction`] to it. A reaction changes rows of its own area or enqueues a job.
 //!
-//! Invariant: the locks of a reaction are taken before the first write of the transaction, with those of the write.
+//! Invariant: the locks of a reaction are taken before the first write of the transaction, with those of the
+//! write.
 
 use std::any::Any;
 use std::marker::PhantomData;
@@ -18,11 +19,11 @@ use crate::error::Result;
 
 /// An `R` that the transaction makes, changes or deletes.
 pub struct Event<'e, R> {
-    /// The caller of the write. Its shop may be another one than that of the row, where an operator calls.
+    /// The caller of the write. If an operator calls, its shop may differ from that of the row.
     pub caller: &'e Caller,
-    /// The row as it was; None for a new one.
+    /// The row before the write; None for a new one.
     pub before: Option<&'e R>,
-    /// The row as it becomes; None for one that goes.
+    /// The row after the write; None for a deleted one.
     pub after: Option<&'e R>,
     /// The time of the write, in microseconds.
     pub now: i64,
@@ -36,13 +37,13 @@ impl<R> Clone for Event<'_, R> {
     }
 }
 
-/// What an area does when a transaction writes an `R`.
+/// The reaction of an area to a transaction that writes an `R`.
 pub trait Reaction<R>: Send + Sync + 'static {
     /// Refuses the write, or finds the rows that the reaction will change and takes their locks with
     /// [`Tx::require_all`]. Returns the ids of those rows. It must not write.
     ///
     /// # Errors
-    /// Those of the refusal, the database's, and that of a missing lock, which is to be passed on.
+    /// The refusal, an error of the database, or that of a missing lock, which is to be passed on.
     fn hold<'t>(
         &'t self,
         _tx: &'t mut Tx,
@@ -51,10 +52,11 @@ pub trait Reaction<R>: Send + Sync + 'static {
         async { Ok(Vec::new()) }.boxed()
     }
 
-    /// Reacts, after the row and its change in the log are written. `held` is what [`hold`](Self::hold) returned.
+    /// Reacts, after the row and its change in the log are written. `held` is the result of
+    /// [`hold`](Self::hold).
     ///
     /// # Errors
-    /// The database's. An error takes the whole write back.
+    /// An error of the database. An error rolls back the whole write.
     fn react<'t>(
         &'t self,
         tx: &'t mut Tx,
@@ -68,13 +70,13 @@ pub trait Reaction<R>: Send + Sync + 'static {
 pub struct Reactions(Vec<Box<dyn Any + Send + Sync>>);
 
 impl Reactions {
-    /// Adds a reaction, behind the others.
+    /// Adds a reaction after the others.
     pub fn add<R: 'static>(&mut self, reaction: impl Reaction<R>) {
         let reaction: Box<dyn Reaction<R>> = Box::new(reaction);
         self.0.push(Box::new(reaction));
     }
 
-    /// Adds the reactions of `others`, behind these.
+    /// Adds the reactions of `others` after these.
     pub fn extend(&mut self, others: Self) {
         self.0.extend(others.0);
     }
@@ -85,7 +87,7 @@ impl Reactions {
     }
 }
 
-/// What the reactions to an event have found and locked, for [`Tx::react_held`].
+/// The rows that the reactions to an event have found and locked, for [`Tx::react_held`].
 pub struct Held<R>(Vec<Vec<String>>, PhantomData<fn(R)>);
 
 impl Tx {
@@ -99,7 +101,7 @@ impl Tx {
         for reaction in reactions.to::<R>() {
             match reaction.hold(self, event).await {
                 Ok(ids) => held.push(ids),
-                // The reactions behind it say what they miss, too: one new start then takes all locks.
+                // Later reactions report their missing locks, too, so that one more run takes all.
                 Err(error) if !self.state.needed.is_empty() => missing = Err(error),
                 Err(error) => return Err(error),
             }
@@ -107,7 +109,8 @@ impl Tx {
         missing.map(|()| Held(held, PhantomData))
     }
 
-    /// Runs the reactions to an event whose row and change are written, with what they hold.
+    /// Runs the reactions to an event whose row and change are written. `held` is the result of
+    /// [`hold`](Self::hold).
     ///
     /// # Errors
     /// Those of [`Reaction::react`].
@@ -123,11 +126,11 @@ impl Tx {
         Ok(())
     }
 
-    /// Runs the reactions to an event whose row and change are written, and that none of them prepared for: they have
-    /// no locks but those of the write.
+    /// Runs the reactions to an event whose row and change are written, without an earlier
+    /// [`hold`](Self::hold). They have no locks but those of the write.
     ///
     /// # Errors
-    /// Those of [`Reaction::hold`], a missing lock among them, and of [`Reaction::react`].
+    /// The errors of [`Reaction::hold`], a missing lock among them, and of [`Reaction::react`].
     pub async fn react<R: Sync + 'static>(&mut self, event: Event<'_, R>) -> Result<()> {
         let held = self.hold(event).await?;
         self.react_held(event, &held).await

@@ -352,7 +352,7 @@ async fn an_outage_is_told_once() {
     assert!(server.wait().unwrap().success());
     let log = std::fs::read_to_string(log).unwrap();
     let told = log
-        .matches("replicas cannot tell each other of changes")
+        .matches("replicas cannot notify each other of changes")
         .count();
     assert_eq!(told, 1, "{log}");
     assert!(!log.contains("event: "), "{log}");
