@@ -1,4 +1,4 @@
-//! API keys: made, listed, revoked. Calls read them through [`Keys`].
+//! Creates, lists and revokes API keys. Calls read them through [`Keys`].
 
 mod convert;
 mod model;
@@ -22,10 +22,10 @@ use sql::KeyQuery;
 pub use model::{ApiKey, ApiKeyDoc};
 pub use sql::knows_digest;
 
-/// API keys in the change log.
+/// The kind of API keys in the change log.
 const KIND: feed::Kind = feed::Kind::new(8);
 
-/// CreateApiKey.
+/// Implements CreateApiKey.
 pub async fn create(
     store: &Store,
     caller: Caller,
@@ -53,18 +53,18 @@ pub async fn create(
     })
 }
 
-/// Adds a key and tells the log.
+/// Adds a key and appends the change to the log.
 pub async fn insert(tx: &mut Tx, caller: &Caller, key: &ApiKey, digest: &[u8]) -> Result<()> {
     sql::insert(tx, key, digest).await?;
     let change = Change::upserted(KIND, &*key.id, 1, &convert::api_key(key));
     feed::append(tx, caller, key.create_time, change).await
 }
 
-/// The key that the caller makes, bound to the caller's shop unless it is an operator's.
+/// The new key, bound to the caller's shop unless it is an operator key.
 fn owned(caller: &Caller, new: NewKey, now: i64) -> Result<ApiKey> {
     let shop = if new.is_operator() {
         if !caller.is_operator() {
-            let text = "only an operator key makes operator keys";
+            let text = "only an operator key may create operator keys";
             return Err(
                 Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
                     .with("field", "api_key.roles")
@@ -93,12 +93,12 @@ fn owned(caller: &Caller, new: NewKey, now: i64) -> Result<ApiKey> {
 }
 
 fn not_stored(id: &str) -> Error {
-    let text = "the request id was used before, and its answer held a secret, which is not kept";
+    let text = "the request id was used before, and its answer held a secret, which is not stored";
     Error::new(Code::AlreadyExists, ErrorReason::AnswerNotStored, text)
         .with("name", convert::key_name(id))
 }
 
-/// ListApiKeys.
+/// Implements ListApiKeys.
 pub async fn list(
     store: &Store,
     caller: Caller,
@@ -138,7 +138,7 @@ pub async fn list(
     })
 }
 
-/// RevokeApiKey.
+/// Implements RevokeApiKey.
 pub async fn revoke(
     store: &Store,
     api_keys: &Keys,
@@ -170,7 +170,7 @@ pub async fn revoke(
     revoked.await
 }
 
-/// A key that the caller may know of.
+/// Reads a key that the caller may see.
 async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<ApiKey> {
     let key = sql::get(conn, id).await?;
     key.filter(|key| caller.is_operator() || key.shop.as_deref() == Some(&*caller.shop))

@@ -1,10 +1,10 @@
-//! API keys: which are live, what they may do, and for which shop.
+//! The live API keys of a store: their roles and their shops.
 //!
-//! A key is read by the digest of its secret when it is used first, so that new keys work at once on every
-//! replica, and is held in memory from then on. What a replica holds it looks after once in an interval: it
-//! asks which keys were revoked lately, and reads a part of its own again. What a key costs does not depend
-//! on how many there are. A key that is revoked or expires has its token cancelled, which ends its open
-//! streams. The secret itself is nowhere kept.
+//! A key is read by the digest of its secret at its first use, so new keys work at once on every replica.
+//! From then on it is cached. Once in an interval a replica checks its cached keys: it reads the recent
+//! revocations, and reads a part of the cached keys again. The cost of a key does not depend on the number of
+//! keys. A key that is revoked or expires has its token cancelled, which ends its open streams. The secret
+//! itself is stored nowhere.
 
 use std::{
     collections::{BTreeSet, HashMap, HashSet},
@@ -33,40 +33,40 @@ use crate::{
     store::{Purpose, Store},
 };
 
-/// What every key begins with, so that scanners know a leaked one.
+/// The prefix of every key, by which scanners recognize a leaked one.
 const PREFIX: &str = "clt_";
 /// Characters of a key after its prefix.
 const SECRET_CHARS: usize = 43;
 
 type Digest = [u8; 32];
 
-/// How many digests of no key are remembered, and ids of keys that were revoked here.
+/// The most digests that are cached as unknown, and ids that are cached as revoked here.
 const UNKNOWN_KEYS_MAX: usize = 4_096;
-/// How long one look at the keys may take.
+/// The time limit of one check of the keys.
 const READ_TIME_MAX: Duration = Duration::from_secs(2);
-/// Keys that are asked for by one statement.
+/// The most keys that one statement reads.
 const KEYS_AT_ONCE: usize = 500;
-/// For how long a revocation is told: longer than a write takes from its time to its commit, and than the
-/// clocks of replicas that serve may differ.
+/// How far back each check reads revocations. It is longer than a write takes from its time to its commit,
+/// and than the clocks of serving replicas may differ.
 const REVOKED_LATELY: Duration = Duration::from_secs(5 * 60);
-/// A key that is revoked just after a look is gone after the next.
+/// A key that is revoked just after a check has ended after the next one.
 const _: () = assert!(
     KEY_POLL_INTERVAL.as_millis() + READ_TIME_MAX.as_millis() <= REVOCATION_MAX.as_millis()
 );
 
 /// A live key.
 pub struct Key {
-    /// The last part of its name.
+    /// The last segment of its name.
     pub id: Arc<str>,
-    /// The shop it opens; none for an operator's.
+    /// The shop to which it gives access; None for an operator key.
     pub shop: Option<Arc<str>>,
-    /// What it may do.
+    /// Its roles.
     pub roles: Roles,
     /// Whether it may name the acting person.
     pub may_act: bool,
-    /// When it ends by itself.
+    /// When it expires, in microseconds.
     pub expire_time: Option<i64>,
-    /// Cancelled when it has ended.
+    /// Cancelled when the key has ended.
     pub ended: CancellationToken,
     /// The turns of its calls.
     pub turns: Arc<Turns>,
@@ -96,17 +96,17 @@ pub struct Keys(Arc<Inner>);
 struct Inner {
     store: Store,
     known: RwLock<Known>,
-    /// When the revocations were read last, in microseconds since 1970.
+    /// When the revocations were last read, in microseconds since 1970.
     looked: AtomicI64,
-    /// Digests that no live key had when it was asked for. Nobody knows a secret before its key is stored,
-    /// so that these need not be asked for again.
+    /// Digests that had no live key when they were read. Nobody knows a secret before its key is stored, so
+    /// these need not be read again.
     unknown: Cache<Digest, ()>,
-    /// Keys that were revoked here: what was read of them before does not bring them back.
+    /// Keys that were revoked here. Rows read before the revocation do not bring them back.
     revoked_here: Cache<Arc<str>, ()>,
-    /// Digests that calls wait for; whoever asks next asks for all of them.
+    /// Digests that calls wait for. The next read includes all of them.
     wanted: StdMutex<Vec<Digest>>,
-    /// Held by the one who asks the database for a call, so that however many calls ask, one connection is
-    /// left for the poll.
+    /// Held while a call reads the database. So calls together use one connection, and one is left for the
+    /// poll.
     asking: Mutex<OnlyShop>,
 }
 
@@ -114,12 +114,12 @@ struct Inner {
 #[derive(Default)]
 struct Known {
     keys: HashMap<Digest, Arc<Key>>,
-    /// Those that end by themselves, the next one first.
+    /// The keys that expire, the next one first.
     ends: BTreeSet<(i64, Digest)>,
     shops: HashSet<Arc<str>>,
 }
 
-/// The only shop of the database, as of the last query; none if there are several.
+/// The only shop of the database, as of the last query; None if there are several.
 struct OnlyShop {
     asked: Instant,
     shop: Option<Arc<str>>,
@@ -132,7 +132,7 @@ impl fmt::Debug for Keys {
 }
 
 impl Keys {
-    /// The keys of a store that nobody looks after: for a process that serves nobody.
+    /// The keys of a store without regular checks: for a process that serves no calls.
     #[must_use]
     pub fn of(store: &Store) -> Self {
         let asking = OnlyShop {
@@ -150,10 +150,10 @@ impl Keys {
         }))
     }
 
-    /// Looks after the keys in each `interval` as long as someone holds them and `stop` is not cancelled.
+    /// Checks the keys once in each `interval`, until they are dropped or `stop` is cancelled.
     ///
     /// # Errors
-    /// When they cannot be read.
+    /// If the revocations cannot be read.
     pub async fn start(store: Store, interval: Duration, stop: CancellationToken) -> Result<Self> {
         let keys = Self::of(&store);
         keys.0.end_revoked().await?;
@@ -161,10 +161,10 @@ impl Keys {
         Ok(keys)
     }
 
-    /// The live key with this secret.
+    /// Finds the live key with this secret.
     ///
     /// # Errors
-    /// When the secret is not known and the keys cannot be read.
+    /// If the secret is not cached and the keys cannot be read.
     pub async fn find(&self, secret: &str) -> Result<Option<Arc<Key>>> {
         let is_one = secret.strip_prefix(PREFIX).is_some_and(|random| {
             let in_alphabet = |byte: u8| byte.is_ascii_alphanumeric() || b"-_".contains(&byte);
@@ -173,7 +173,7 @@ impl Keys {
         if !is_one {
             return Ok(None);
         }
-        // Finding by digest takes no time that would tell of another secret.
+        // A search by digest takes no time that would reveal another secret.
         let digest = secret::digest(secret);
         if let Some(key) = self.0.key(&digest) {
             return Ok(Some(key));
@@ -185,7 +185,7 @@ impl Keys {
         Ok(self.0.key(&digest))
     }
 
-    /// A key was revoked here: it ends at once, as do its streams.
+    /// Ends a key that was revoked here, and its streams, at once.
     pub fn revoked(&self, id: &str) {
         self.0.revoked_here.insert(Arc::from(id), ());
         let mut known = self.0.write();
@@ -195,10 +195,10 @@ impl Keys {
         }
     }
 
-    /// The shop of this id, as it is shared by all calls.
+    /// Finds the shop of this id. All calls share the returned id.
     ///
     /// # Errors
-    /// When the shop is not known and the database cannot be asked.
+    /// If the shop is not cached and the database cannot be read.
     pub async fn shop(&self, id: &str) -> Result<Option<Arc<str>>> {
         if let Some(shop) = self.0.with_known(|known| known.shops.get(id).cloned()) {
             return Ok(Some(shop));
@@ -212,12 +212,12 @@ impl Keys {
         Ok(read.await?.map(|id| self.0.shop(&id)))
     }
 
-    /// The shop, if there is just one at this moment. The database is asked: a second shop that was made
-    /// a moment ago, at whichever replica, must not get its calls into the first. Calls that come while it is
-    /// asked share the next question.
+    /// Returns the shop if it is the only one at this moment. The database is read, because calls must not
+    /// get into the first shop after any replica has created a second one. Calls that arrive during a read
+    /// share the next one.
     ///
     /// # Errors
-    /// When the shops cannot be read.
+    /// If the shops cannot be read.
     pub async fn only_shop(&self) -> Result<Option<Arc<str>>> {
         let came = Instant::now();
         let mut last = self.0.asking.lock().await;
@@ -244,7 +244,7 @@ impl Inner {
         (!key.is_expired(self.store.clock().now())).then_some(key)
     }
 
-    /// The shop of this id, which there is, as it is shared by all calls.
+    /// The shared id of a shop that exists.
     fn shop(&self, id: &str) -> Arc<str> {
         let known = self.with_known(|known| known.shops.get(id).cloned());
         known.unwrap_or_else(|| self.write().shop(id))
@@ -254,11 +254,11 @@ impl Inner {
         self.known.write().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Asks the database for a key that is not known, together with those that other calls wait for.
+    /// Reads a key that is not cached, together with those that other calls wait for.
     async fn ask_for(&self, digest: Digest) -> Result<()> {
         self.wanted().push(digest);
         let _asking = self.asking.lock().await;
-        // Another may have asked for this one too.
+        // Another call may have read this one, too.
         if self.key(&digest).is_some() || self.unknown.get(&digest).is_some() {
             return Ok(());
         }
@@ -270,7 +270,7 @@ impl Inner {
         }
         digests.sort_unstable();
         digests.dedup();
-        // A key that has expired by a wrong clock is asked for again.
+        // A key that seems expired because of a wrong clock is read again next time.
         let found = self.read(&digests).await?;
         digests.retain(|digest| !found.contains(digest));
         for digest in digests {
@@ -283,8 +283,8 @@ impl Inner {
         self.wanted.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Reads some keys, of which those that are not live are not known afterwards. Returns the digests that
-    /// have a row of a key that was not revoked.
+    /// Reads some keys: caches the live ones and drops the others. Returns the digests of all rows that
+    /// were not revoked.
     async fn read(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
         let asked = digests.to_vec();
         let read = self
@@ -306,7 +306,7 @@ impl Inner {
             let (digest, key) = match row {
                 Ok(key) => key,
                 Err(error) => {
-                    // The others are not to suffer from it.
+                    // One unreadable key must not harm the others.
                     tracing::error!(%error, cause = error.cause(), "an API key cannot be read");
                     continue;
                 }
@@ -326,11 +326,11 @@ impl Inner {
         Ok(found)
     }
 
-    /// Ends the keys that were revoked lately, wherever that was, and those whose time has come.
+    /// Ends the keys that any replica has revoked recently, and those that have expired.
     async fn end_revoked(&self) -> Result<()> {
         let now = self.store.clock().now();
         self.write().end_expired(now);
-        // After an outage the look goes back to before it.
+        // After an outage the check goes back to before it.
         let looked = self.looked.load(Ordering::Relaxed).min(now);
         let since = looked.saturating_sub(micros(REVOKED_LATELY));
         let revoked = self
@@ -348,10 +348,10 @@ impl Inner {
         Ok(())
     }
 
-    /// One look after the keys. `turn` holds those that have not had theirs.
+    /// Checks the keys once. `turn` holds the keys that are still to be read again.
     async fn look_after(&self, turn: &mut Vec<Digest>) -> Result<()> {
         self.end_revoked().await?;
-        // A row that was changed or taken away by hand is noticed too, if not as soon among many.
+        // Also notices a row that was changed or deleted by hand, though later if there are many.
         if turn.is_empty() {
             *turn = self.with_known(|known| known.keys.keys().copied().collect());
         }
@@ -365,14 +365,14 @@ impl Inner {
 }
 
 impl Known {
-    /// Holds a live key. Of an unchanged key the same is held as before, so that its end reaches every call. The
-    /// clients of a changed key still have the same unreceived answers and calls under way.
+    /// Caches a live key. An unchanged key is kept as the same object, so that its end reaches every call.
+    /// The clients of a changed key keep their unreceived answers and their calls in progress.
     fn put(&mut self, digest: Digest, mut key: Key) {
         if let Some(old) = self.keys.get(&digest) {
             if key.is_as(old) {
                 return;
             }
-            // However the key was changed, its clients still have to receive this, and these calls go on.
+            // However the key was changed, its clients still have to receive this, and these calls continue.
             key.unsent_bytes = Arc::clone(&old.unsent_bytes);
             key.turns = Arc::clone(&old.turns);
         }
@@ -383,7 +383,7 @@ impl Known {
         self.keys.insert(digest, Arc::new(key));
     }
 
-    /// A key has ended, or was never there.
+    /// Ends a key, if it is cached.
     fn end(&mut self, digest: &Digest) {
         let Some(key) = self.keys.remove(digest) else {
             return;
@@ -403,7 +403,7 @@ impl Known {
         }
     }
 
-    /// The shop of this id, which there is.
+    /// The shared id of a shop that exists.
     fn shop(&mut self, id: &str) -> Arc<str> {
         if let Some(shop) = self.shops.get(id) {
             return Arc::clone(shop);
@@ -425,7 +425,7 @@ fn key(
     let shop = row.shop_id.as_deref().map(shop);
     let mut roles = Roles::from_numbers(doc.roles);
     if shop.is_some() {
-        // The one role that is not bound to a shop is never believed of a key that is.
+        // A key that is bound to a shop never has the one role that is not.
         roles = roles.without(crate::proto::pb::Role::Operator);
     }
     let key = Key {
@@ -449,7 +449,7 @@ async fn poll(keys: Weak<Inner>, interval: Duration, stop: CancellationToken) {
             () = tokio::time::sleep(interval) => {}
         }
         let Some(keys) = keys.upgrade() else { return };
-        // The time of a look is bounded, so that one that hangs does not keep the keys as they were.
+        // The time of a check is bounded, so that one that hangs does not keep old keys alive.
         let looking = tokio::time::timeout(READ_TIME_MAX, keys.look_after(&mut turn));
         match looking.await {
             Ok(Ok(())) => {}

@@ -1,7 +1,7 @@
 //! The layer around all RPCs: key, role, request, handler, answer, in this order.
 //!
-//! What the handler finds in the request is a [`Caller`]; what leaves is either its answer, as far as
-//! the key's roles see it, or a status with a reason of the contract. Each call is logged once.
+//! The handler finds a [`Caller`] in the request. The answer is either the handler's, without the fields that
+//! the key's roles may not see, or a status with a reason of the contract. Each call is logged once.
 
 mod answer;
 mod call;
@@ -50,14 +50,13 @@ use call::Call;
 use ending::{Ending, Ends};
 use unsent::{Recipient, Unsent};
 
-/// Puts the access layer around routes.
+/// Wraps routes in the access layer.
 #[derive(Clone)]
 pub struct AccessLayer(Arc<Access>);
 
 struct Access {
     keys: Keys,
-    /// Takes the digests of requests; keyed, so that a digest in the database says nothing of what was
-    /// in the request.
+    /// Makes the digests of requests. It is keyed, so that a stored digest reveals nothing about its request.
     digest: Hmac<Sha256>,
     feed: Feed,
     open_reflection: bool,
@@ -81,7 +80,7 @@ impl fmt::Debug for AccessLayer {
 }
 
 impl AccessLayer {
-    /// A layer that knows these keys. `secret` is the store's.
+    /// Creates a layer for these keys. `secret` is the store's.
     #[must_use]
     pub fn new(keys: Keys, secret: &[u8; 32], feed: Feed, open_reflection: bool) -> Self {
         let mut digest = Hmac::new_from_slice(secret).expect("HMAC takes a key of any length");
@@ -102,7 +101,7 @@ impl<S> Layer<S> for AccessLayer {
     type Service = Guarded<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        // The tables are made before the first call and not during it.
+        // The tables are built before the first call and not during it.
         std::sync::LazyLock::force(&TABLES);
         Guarded {
             access: Arc::clone(&self.0),
@@ -128,7 +127,7 @@ where
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        // The service that was asked whether it is ready is the one to be called.
+        // The service that reported to be ready is the one to be called.
         let other = self.inner.clone();
         let inner = std::mem::replace(&mut self.inner, other);
         let access = Arc::clone(&self.access);
@@ -158,7 +157,7 @@ impl Access {
         }
     }
 
-    /// Health and reflection.
+    /// Answers a call of health or reflection.
     async fn beside<S>(&self, inner: S, request: Request<Body>) -> Result<Response<Body>>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
@@ -180,7 +179,7 @@ impl Access {
         } else {
             None
         };
-        // A client of reflection goes on sending as long as its stream is open.
+        // A client of reflection sends requests as long as its stream is open.
         let (body, requests) = if reflects {
             request::check_encoding(&parts.headers)?;
             let requests = side::Requests::new(body);
@@ -228,7 +227,7 @@ impl Access {
         call.id.cover(self.logged(call, inner, request)).await
     }
 
-    /// The answer of a call, whatever it is, and the call's line in the log.
+    /// Answers a call and logs it.
     async fn logged<S>(&self, mut call: Call, inner: S, request: Request<Body>) -> Response<Body>
     where
         S: Service<Request<Body>, Response = Response<Body>, Error = Infallible> + Send,
@@ -250,7 +249,7 @@ impl Access {
         if call.key.is_some()
             && let Ok(revision) = HeaderValue::from_str(&self.feed.revision(&reached))
         {
-            // A handler may know better, as for an answer of before.
+            // A handler may set an older revision, for the answer of an earlier call.
             headers
                 .entry("clientela-revision")
                 .or_insert(unique_header(revision));
@@ -258,7 +257,7 @@ impl Access {
         call.answered(response)
     }
 
-    /// Everything before the handler, and the handler.
+    /// Runs everything before the handler, and the handler.
     async fn checked<S>(
         &self,
         call: &mut Call,
@@ -304,7 +303,7 @@ impl Access {
             before(deadline, self.feed.reach(revision)).await??;
         }
 
-        // It may have ended while the request came in.
+        // The key may have ended while the request arrived.
         if key.ended.is_cancelled() {
             return Err(key_missing());
         }
@@ -312,7 +311,8 @@ impl Access {
         // Boxed: the futures around it would contain it by value, and moving them would copy it.
         let handled = Box::pin(pass(inner, Request::from_parts(parts, Body::from(bytes))));
         let handled = async {
-            // What a write did stays done, and its caller has to know of it.
+            // A write that has begun is carried out, and its caller has to learn of it. So room for its
+            // answer is kept first.
             let room = match method.reads_only {
                 true => None,
                 false => Some(self.unsent.keep_room(&recipient)?),
@@ -343,7 +343,7 @@ impl Access {
             None => self.unsent.take(recipient, message.len())?,
             Some(_) => self.unsent.charge(recipient, message.len()),
         };
-        // Only now, so that no other answer gets it meanwhile.
+        // Released only now, so that no other answer takes the room.
         drop(room);
         let body = unsent::body(&self.feed, message, trailers, charge);
         Ok(Response::from_parts(parts, body))
@@ -351,7 +351,7 @@ impl Access {
 
     async fn authenticate(&self, headers: &HeaderMap) -> Result<Arc<Key>> {
         let mut values = headers.get_all(header::AUTHORIZATION).iter();
-        // Of two, a proxy and this server might not take the same.
+        // With two headers, a proxy and this server might not take the same one.
         let (Some(value), None) = (values.next(), values.next()) else {
             return Err(key_missing());
         };
@@ -403,7 +403,7 @@ impl Access {
         match (&key.shop, named) {
             (Some(shop), None) => Ok(Arc::clone(shop)),
             (Some(shop), Some(named)) if **shop == *named => Ok(Arc::clone(shop)),
-            // Another's shop and one that does not exist are the same to this key.
+            // A key cannot distinguish a foreign shop from one that does not exist.
             (Some(_), Some(_)) => Err(Error::not_found("shop")),
             (None, Some(named)) => self
                 .keys
@@ -438,7 +438,7 @@ impl Access {
     }
 }
 
-/// What `future` gives, unless the moment comes first. What was begun in the store goes on.
+/// Runs `future` until the given moment. Work that was begun in the store continues.
 ///
 /// After the moment nothing is begun.
 fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Output = Result<T>> {
@@ -449,8 +449,8 @@ fn before<T>(moment: Instant, future: impl Future<Output = T>) -> impl Future<Ou
     Either::Right(passed.map(|passed| passed.map_err(|_| deadline_passed())))
 }
 
-/// Marks a value that no other answer has as sensitive, so that HPACK does not put it into its table. There it
-/// would evict the headers that repeat.
+/// Marks a value that no other answer has as sensitive, so that HPACK does not put it into its table. There
+/// it would evict the headers that repeat.
 fn unique_header(mut value: HeaderValue) -> HeaderValue {
     value.set_sensitive(true);
     value
@@ -461,8 +461,7 @@ fn deadline_passed() -> Error {
     Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
 }
 
-/// The answer of a call that was refused. A client whose encoding is not taken learns from the header which
-/// one is.
+/// The answer of a refused call. If the client's encoding is not supported, a header names the supported one.
 fn refusal(error: Error) -> Response<Body> {
     let names_encodings = error.metadata(request::ACCEPTED_KEY).is_some();
     let mut response = Status::from(error).into_http();
@@ -483,7 +482,7 @@ where
     }
 }
 
-/// gRPC is spoken by POST and with its own content type; what is not gets an answer of HTTP.
+/// Answers a request that is not gRPC with plain HTTP. gRPC uses POST and its own content type.
 fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
     let content_type = request.headers().get(header::CONTENT_TYPE);
     let rest = content_type
@@ -511,12 +510,12 @@ fn unimplemented() -> Error {
     Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
 }
 
-/// Whether a call was refused without a reason of the contract.
+/// Whether a status is an error without a reason of the contract.
 fn is_undetailed(status: &Status) -> bool {
     status.code() != Code::Ok && status.details().is_empty()
 }
 
-/// A status that no area made: an RPC that is not served, or a fault below the areas.
+/// The error for a status that no area made: an RPC that is not served, or a fault below the areas.
 fn undetailed(status: &Status) -> Error {
     match status.code() {
         Code::Unimplemented => unimplemented(),

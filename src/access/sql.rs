@@ -1,4 +1,4 @@
-//! The SQL of the access layer: which keys are live, and which shops there are.
+//! The SQL of the access layer: live keys, and shops.
 
 use sqlx::AssertSqlSafe;
 
@@ -8,25 +8,25 @@ use crate::{
     store::{Conn, Digests, dialect},
 };
 
-/// A key as the layer needs it.
+/// The columns of a key that the layer needs.
 #[derive(sqlx::FromRow)]
 pub struct KeyRow {
-    /// The last part of its name.
+    /// The last segment of its name.
     pub id: String,
-    /// The shop it opens; none for an operator's.
+    /// The shop to which it gives access; None for an operator key.
     pub shop_id: Option<String>,
     /// The SHA-256 of the key.
     pub digest: Vec<u8>,
-    /// What it may do.
+    /// Its roles and rights.
     pub doc: String,
-    /// When it ends by itself.
+    /// When it expires, in microseconds.
     pub expire_time: Option<i64>,
 }
 
 const LIVE_KEYS: &str = "SELECT id, shop_id, digest, doc, expire_time FROM api_keys
     WHERE revoke_time IS NULL AND";
 
-/// Those of some keys that are not revoked.
+/// Reads those keys among `digests` that are not revoked.
 pub async fn live_keys(conn: &mut Conn, digests: &[[u8; 32]]) -> Result<Vec<KeyRow>> {
     let those = dialect::any_digest_of(conn.engine(), "digest", "$1");
     let text = format!("{LIVE_KEYS} {those}");
@@ -48,7 +48,7 @@ pub async fn revoked(conn: &mut Conn, since: i64) -> Result<Vec<Vec<u8>>> {
 
 const SHOP: &str = "SELECT id FROM shops WHERE id = $1";
 
-/// The id of a shop, if there is one of it.
+/// The id of a shop, if it exists.
 pub async fn shop(conn: &mut Conn, id: &str) -> Result<Option<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(SHOP)
         .bind(id)

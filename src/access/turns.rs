@@ -1,9 +1,9 @@
-//! Fairness between keys: what takes long, or much room, takes turns within its key.
+//! Fairness between keys: calls that take long, or much room, take turns within their key.
 //!
-//! A key reads only so many lists and pages of streams at a time as leave connections for those of the
-//! others, and calls that read single rows have connections of their own. A key carries out at most
-//! [`WRITES_PER_KEY_MAX`](crate::limits::WRITES_PER_KEY_MAX) writes at a time, so that the room for their answers
-//! is bounded.
+//! The lists and stream pages that a key reads at once leave connections for other keys. Calls that read
+//! single rows have connections of their own. A key runs at most
+//! [`WRITES_PER_KEY_MAX`](crate::limits::WRITES_PER_KEY_MAX) writes at a time, which bounds the room for
+//! their answers.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,9 +14,9 @@ use super::keys::Key;
 use crate::contract::Method;
 use crate::store;
 
-/// Runs a call. One that reads many rows waits for its turn first, and so does a write: for one of its key's,
-/// and then for one of `all_writes`. A write keeps its turns and `held` until it ends, even if its caller leaves
-/// before. None if its key ended meanwhile.
+/// Runs a call. A call that reads many rows first waits for a turn of its key. A write waits for a turn of
+/// its key and then for one of `all_writes`. It keeps these turns and `held` until it ends, even if its
+/// caller leaves before. None if the key ended meanwhile.
 pub async fn in_turn<T>(
     key: &Key,
     method: &Method,

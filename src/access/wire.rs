@@ -1,8 +1,7 @@
-//! Messages as they lie on the wire: what a request carries is checked before an area decodes it, and
-//! what a role may not see is taken out of an answer, without building a message of either.
+//! Works on encoded messages: checks a request before an area decodes it, and removes the fields of an answer
+//! that a role may not see, without decoding either.
 //!
-//! The walk allocates only to say what is wrong. Everything it knows of a message comes from
-//! [`crate::contract`].
+//! The walk allocates only for violations. Its knowledge of messages comes from [`crate::contract`].
 
 mod attributes;
 mod check;

@@ -1,4 +1,4 @@
-//! Between the contract's messages and what is stored of a key.
+//! Conversion between the contract's messages and the stored form of a key.
 
 use super::model::{ApiKey, ApiKeyDoc};
 use crate::caller::Roles;
@@ -16,7 +16,7 @@ pub fn id_of(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or_default()
 }
 
-/// The key as it is sent.
+/// Converts a key to its message.
 pub fn api_key(key: &ApiKey) -> pb::ApiKey {
     pb::ApiKey {
         name: key_name(&key.id),
@@ -34,12 +34,12 @@ pub fn api_key(key: &ApiKey) -> pb::ApiKey {
     }
 }
 
-/// A key that someone asks for: what it may do, and until when.
+/// A key as a request describes it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewKey {
     /// Its purpose and its roles.
     pub doc: ApiKeyDoc,
-    /// When it ends by itself.
+    /// When it expires, in microseconds.
     pub expire_time: Option<i64>,
 }
 
@@ -50,7 +50,7 @@ impl NewKey {
     }
 }
 
-/// The key that a request asks for.
+/// Reads the key that a request asks for.
 pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
     let mut violations = Vec::new();
     let mut roles: Vec<i32> = sent.roles.clone();
@@ -60,7 +60,7 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
         violations.push(Violation::new(
             "api_key.roles",
             "REQUIRED",
-            "a key has a role",
+            "must name at least one role",
         ));
     }
     for (index, role) in sent.roles.iter().enumerate() {
@@ -69,7 +69,7 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
             violations.push(Violation::new(
                 field,
                 "NOT_ALLOWED",
-                "there is no such role",
+                "is not a role",
             ));
         }
     }

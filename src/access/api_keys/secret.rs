@@ -1,4 +1,4 @@
-//! The secrets of API keys: made here, stored nowhere.
+//! The secrets of API keys: created here, stored nowhere.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
@@ -6,10 +6,10 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids;
 
-/// What every secret begins with, so that people and scanners know one when they see it.
+/// The prefix of every secret, by which people and scanners recognize one.
 const PREFIX: &str = "clt_";
 
-/// A new secret: 256 random bits.
+/// Creates a secret of 256 random bits.
 pub fn new() -> String {
     format!(
         "{PREFIX}{}",
@@ -17,7 +17,7 @@ pub fn new() -> String {
     )
 }
 
-/// What is stored of a secret. A plain digest is enough, as nobody can guess 256 bits.
+/// The stored digest of a secret. A plain digest is enough, because nobody can guess 256 bits.
 pub fn digest(secret: &str) -> [u8; 32] {
     Sha256::digest(secret.as_bytes()).into()
 }

@@ -1,4 +1,4 @@
-//! The SQL of API keys as they are managed; that of calls, which read live keys, is in the layer's own `sql.rs`.
+//! The SQL for managing API keys. The SQL of calls, which read live keys, is in the layer's own `sql.rs`.
 
 use super::model::{ApiKey, ApiKeyDoc};
 use crate::error::{Error, Result};
@@ -44,7 +44,7 @@ const INSERT: &str = "INSERT INTO api_keys
     (id, shop_id, digest, doc, expire_time, revoke_time, create_time)
     VALUES ($1, $2, $3, $4, $5, NULL, $6)";
 
-/// Adds a key of which only the digest is stored.
+/// Inserts a key, of which only the digest is stored.
 pub async fn insert(tx: &mut Tx, key: &ApiKey, digest: &[u8]) -> Result<()> {
     let doc = serde_json::to_string(&key.doc).map_err(Error::internal)?;
     on_write!(tx, |e| sqlx::query(INSERT)
@@ -63,7 +63,6 @@ pub async fn insert(tx: &mut Tx, key: &ApiKey, digest: &[u8]) -> Result<()> {
 const GET: &str = "SELECT id, shop_id, doc, expire_time, revoke_time, create_time
     FROM api_keys WHERE id = $1";
 
-/// One key.
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<ApiKey>> {
     let row: Option<ApiKeyRow> = on!(conn, |e| sqlx::query_as(GET)
         .bind(id)
@@ -72,8 +71,8 @@ pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<ApiKey>> {
     row.map(ApiKey::try_from).transpose()
 }
 
-// Ids grow with time, so the newest come first. Three-valued logic is kept out: a key that never
-// ends has no expire_time to compare.
+// Ids grow with time, so the newest come first. The filter has no NULL comparison: a key that never expires
+// has no expire_time to compare.
 const LIST: &str = "SELECT id, shop_id, doc, expire_time, revoke_time, create_time
     FROM api_keys
     WHERE (shop_id = $1 OR ($2 AND shop_id IS NULL))
@@ -81,20 +80,20 @@ const LIST: &str = "SELECT id, shop_id, doc, expire_time, revoke_time, create_ti
       AND ($5 = '' OR id < $5)
     ORDER BY id DESC LIMIT $6";
 
-/// Which keys to list.
+/// The selection of the keys to list.
 #[derive(Debug, Clone)]
 pub struct KeyQuery<'q> {
-    /// Those of this shop.
+    /// The shop of the keys.
     pub shop: &'q str,
-    /// Operators' too.
+    /// Whether to include operator keys.
     pub operators: bool,
-    /// Revoked and expired ones too.
+    /// Whether to include revoked and expired keys.
     pub ended: bool,
-    /// The present time.
+    /// The present time, in microseconds.
     pub now: i64,
-    /// Only those before this id; all if empty.
+    /// Only keys before this id; all if empty.
     pub before: &'q str,
-    /// At most this many.
+    /// The most keys.
     pub limit: i64,
 }
 
@@ -114,7 +113,7 @@ pub async fn list(conn: &mut Conn, query: KeyQuery<'_>) -> Result<Vec<ApiKey>> {
 
 const REVOKE: &str = "UPDATE api_keys SET revoke_time = $2 WHERE id = $1";
 
-/// Ends a key.
+/// Revokes a key.
 pub async fn revoke(tx: &mut Tx, id: &str, now: i64) -> Result<()> {
     on_write!(tx, |e| sqlx::query(REVOKE)
         .bind(id)

@@ -1,4 +1,4 @@
-//! The body of an answer: what its reader may not see is taken out, and a panic becomes a status.
+//! The body of an answer: removes the fields that its reader may not see, and turns a panic into a status.
 
 use crate::contract::MessageId;
 use std::{
@@ -23,17 +23,17 @@ use crate::{
     error::Error,
 };
 
-/// An answer on its way out.
+/// An answer that is being sent.
 pub struct Answer {
     inner: Body,
     view: Option<(MessageId, Roles)>,
-    /// The beginning of a message whose end has not come.
+    /// The beginning of a message that is not complete yet.
     rest: BytesMut,
     ended: bool,
 }
 
 impl Answer {
-    /// The answer `inner`, whose messages are narrowed for the roles of `view`.
+    /// The answer `inner`; its messages are narrowed for the roles of `view`.
     pub fn new(inner: Body, view: Option<(MessageId, Roles)>) -> Self {
         Self {
             inner,
@@ -43,7 +43,7 @@ impl Answer {
         }
     }
 
-    /// The messages that are whole now, as they may be seen; none if there is none.
+    /// Narrows the messages that are complete; None if there are none.
     fn narrowed(&mut self, data: Bytes) -> Result<Option<Bytes>, Malformed> {
         let Some((message, roles)) = self.view else {
             return Ok(Some(data));
@@ -81,25 +81,25 @@ impl Answer {
         Ok((!out.is_empty()).then_some(out))
     }
 
-    /// The end of an answer that cannot go on.
+    /// Ends an answer that cannot continue.
     fn fail(&mut self, what: &'static str) -> Frame<Bytes> {
         self.ended = true;
         last_frame(&Status::from(Error::internal(what)))
     }
 }
 
-/// The frame with which an answer ends that is refused.
+/// The last frame of an answer that is refused.
 pub fn last_frame(status: &Status) -> Frame<Bytes> {
     let mut trailers = HeaderMap::new();
-    // The status was made here and fits into headers; without it the answer just ends.
+    // The status was made here and fits into headers. Without it the answer just ends.
     let _ = status.add_header(&mut trailers);
     Frame::trailers(trailers)
 }
 
-/// All of an answer that is one message, and its trailers.
+/// Reads an answer of one message, and its trailers.
 ///
 /// # Errors
-/// When it is refused at its end, without a reason: it is too large, or the server is at fault.
+/// If it ends with a status without a reason: it is too large, or the server is at fault.
 pub async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Error> {
     let mut message = Bytes::new();
     let mut trailers = None;
@@ -121,7 +121,7 @@ pub async fn whole(mut body: Body) -> Result<(Bytes, Option<HeaderMap>), Error> 
     Ok((message, trailers))
 }
 
-/// The length of the frame that `data` begins with, if it is whole.
+/// The length of the frame that `data` begins with, if it is complete.
 fn frame_length(data: &[u8]) -> Result<Option<usize>, Malformed> {
     let Some(([flag, length @ ..], _)) = data.split_first_chunk::<FRAME_HEAD_BYTES>() else {
         return Ok(None);

@@ -1,4 +1,4 @@
-//! One call as the log knows it: ids, code, reason and time, nothing of what was said.
+//! The log entry of a call: ids, code, reason and time, but no content.
 
 use std::{
     pin::Pin,
@@ -18,18 +18,16 @@ use crate::{access::keys::Key, contract::Method, telemetry::CallId};
 
 /// A call from its beginning to its line in the log.
 pub struct Call {
-    /// Which RPC.
     pub method: &'static Method,
-    /// When it began.
     pub started: Instant,
     /// The key of the caller, once it is known.
     pub key: Option<Arc<Key>>,
-    /// The id of the caller's shop, as the log has it.
+    /// The id of the call, as the log shows it.
     pub id: CallId,
 }
 
 impl Call {
-    /// A call that begins now.
+    /// Starts a call now.
     pub fn new(method: &'static Method) -> Self {
         Self {
             method,
@@ -39,7 +37,7 @@ impl Call {
         }
     }
 
-    /// The id as the caller gets it.
+    /// The id as a header for the caller.
     pub fn header(&self) -> HeaderValue {
         HeaderValue::try_from(self.id.to_string()).expect("hexadecimal digits go into headers")
     }
@@ -86,7 +84,7 @@ impl Call {
     }
 }
 
-/// The body of a stream, which is logged when it ends or is left.
+/// The body of a stream, which is logged when it ends or is dropped.
 struct Logged {
     inner: Body,
     call: Option<Call>,

@@ -1,6 +1,6 @@
-//! Streams of the services that are not of the contract, health and reflection. By themselves they go on as
-//! long as their client likes; here they end at their age, at the client's deadline, and with the server. One
-//! whose requests were refused ends with the refusal.
+//! The ends of health and reflection streams, whose services are not of the contract. Those services never
+//! end a stream on their own. Here a stream ends at its age, at the client's deadline, and with the server. A
+//! stream whose requests were refused ends with the refusal.
 
 use std::{
     future::Future,
@@ -18,7 +18,7 @@ use tonic::{Code, Status};
 use super::{answer, deadline_passed, is_undetailed, side};
 use crate::{error::Error, proto::pb::ErrorReason};
 
-/// How long what the end itself brings, as the health NOT_SERVING, may take to come.
+/// How long the last message, for example the health status NOT_SERVING, may take to arrive after the end.
 const LAST_WORDS: Duration = Duration::from_millis(500);
 
 /// A body that ends in time.
@@ -26,18 +26,18 @@ pub struct Ending {
     inner: Body,
     end: Pin<Box<dyn Future<Output = Error> + Send>>,
     ended: bool,
-    /// What became of the requests, of a call that streams them.
+    /// The outcome of the requests, if the call streams them.
     requests: Option<side::Outcome>,
     _permit: side::Permit,
 }
 
-/// When a stream ends.
+/// The conditions under which a stream ends.
 pub struct Ends {
     /// The server stops.
     pub draining: CancellationToken,
-    /// How old it gets.
+    /// The greatest age of the stream.
     pub age: Duration,
-    /// Until when its caller waits, if it says so.
+    /// The deadline of the caller, if it has one.
     pub deadline: Option<Instant>,
 }
 
@@ -64,7 +64,7 @@ impl Ends {
 }
 
 impl Ending {
-    /// The body `inner`, which keeps its permit until it ends.
+    /// Wraps the body `inner`, which keeps its permit until it ends.
     pub fn new(
         inner: Body,
         ends: Ends,
@@ -85,7 +85,7 @@ impl Ending {
         answer::last_frame(status)
     }
 
-    /// What an answer ends with in place of the status that its service gives.
+    /// The status that replaces the final status of the service.
     fn instead(&self, status: &Status) -> Option<Status> {
         if is_undetailed(status) {
             return Some(side::detailed(status).into());

@@ -1,4 +1,4 @@
-//! What comes with a call: its metadata and the frame of its one message.
+//! The input of a call: its metadata and the frame of its one message.
 
 use std::time::{Duration, Instant};
 
@@ -17,21 +17,21 @@ use crate::{
 
 /// Names the encoding of the messages of a call.
 const ENCODING: HeaderName = HeaderName::from_static("grpc-encoding");
-/// Names the encodings that a server takes.
+/// Names the encodings that the server accepts.
 pub const ACCEPTED: HeaderName = HeaderName::from_static("grpc-accept-encoding");
-/// The one encoding that is taken.
+/// The one accepted encoding.
 pub const IDENTITY: &str = "identity";
-/// The key of the refusal's metadata that names it.
+/// The key under which the metadata of a refusal names it.
 pub const ACCEPTED_KEY: &str = "accepted";
 
-/// A flag and the length go before a message.
+/// A flag and the length precede a message.
 pub const FRAME_HEAD_BYTES: usize = 5;
 
-/// How much earlier than the caller the server gives up, so that its answer still arrives and the
-/// transport does not cut the call with a status of its own.
+/// How much earlier than the caller the server gives up, so that its answer still arrives and the transport
+/// does not end the call with a status of its own.
 const MARGIN_MAX: Duration = Duration::from_millis(5);
 
-/// The value of one of the contract's metadata.
+/// Reads one of the contract's metadata.
 pub fn metadata<'a>(headers: &'a HeaderMap, key: &'static str) -> Result<Option<&'a str>> {
     let mut values = headers.get_all(key).iter();
     let Some(value) = values.next() else {
@@ -46,14 +46,14 @@ pub fn metadata<'a>(headers: &'a HeaderMap, key: &'static str) -> Result<Option<
         (Some(text), None) => Ok(Some(text)),
         _ => {
             let max = limits::METADATA_BYTES_MAX;
-            let text = format!("must be there once, with 1 to {max} printable ASCII characters");
+            let text = format!("must occur once, with 1 to {max} printable ASCII characters");
             Err(Error::invalid_field(key, "MALFORMED", text))
         }
     }
 }
 
-/// Until when a call that began at `started` has to be answered, and until when its handler is to work:
-/// a stream that has been opened goes on for as long as its caller waits, however long that is.
+/// The time at which a call that began at `started` has to be answered, and the deadline of its handler. An
+/// open stream lasts as long as its caller waits.
 pub fn deadlines(
     headers: &HeaderMap,
     started: Instant,
@@ -63,14 +63,14 @@ pub fn deadlines(
     let wait = asked.unwrap_or(limits::DEADLINE_DEFAULT);
     let answer = started + wait.min(limits::DEADLINE_MAX);
     if streams {
-        // Beyond all time is never.
+        // A deadline beyond all time is none.
         (answer, asked.and_then(|asked| started.checked_add(asked)))
     } else {
         (answer, Some(answer))
     }
 }
 
-/// How long the caller waits, if it says so.
+/// The timeout of the caller, if it names one.
 fn deadline(headers: &HeaderMap) -> Option<Duration> {
     let value = headers.get("grpc-timeout")?.to_str().ok()?;
     let (number, unit) = value.split_at_checked(value.len().checked_sub(1)?)?;
@@ -90,7 +90,7 @@ fn deadline(headers: &HeaderMap) -> Option<Duration> {
     Some(asked.saturating_sub((asked / 10).min(MARGIN_MAX)))
 }
 
-/// Refuses the messages of a call that are encoded.
+/// Refuses a call whose messages are encoded.
 pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     let encoding = headers.get(ENCODING);
     match encoding.filter(|encoding| *encoding != IDENTITY) {
@@ -99,9 +99,9 @@ pub fn check_encoding(headers: &HeaderMap) -> Result<()> {
     }
 }
 
-/// Receives the request: its one frame whole, and the message in it. A request that is too large or that is
-/// no frame is refused as soon as that is known, whatever its client goes on to send. Its message has at most
-/// `max` bytes. `count` is asked when its length is known, before the rest of it comes; its answer is handed back.
+/// Receives the request: its one complete frame, and the message in it. A request that is too large or is no
+/// frame is refused as soon as that is known, whatever its client sends next. Its message has at most `max`
+/// bytes. `count` is called with the length before the rest arrives; its result is returned.
 pub async fn receive<R>(
     headers: &HeaderMap,
     mut body: Body,
@@ -113,11 +113,11 @@ pub async fn receive<R>(
     let mut pieces = BytesMut::new();
     let mut begun = None;
     while let Some(frame) = body.frame().await {
-        // A client that goes away in the middle gets no answer, whatever it is.
+        // A client that leaves amid its request gets no answer.
         let Ok(data) = frame.map_err(|_| wire::malformed())?.into_data() else {
             continue;
         };
-        // Nearly every request comes as one piece, which is not copied.
+        // Nearly every request arrives in one piece, which is not copied.
         if received.is_empty() && pieces.is_empty() {
             received = data;
         } else {
@@ -154,7 +154,7 @@ pub async fn receive<R>(
     Ok((received, message, counted))
 }
 
-/// The length of the message that a frame begins with, once that has come.
+/// The length of the message that a frame begins with, once it is known.
 pub fn announced(frame: &[u8], max: usize) -> Result<Option<usize>> {
     let Some(([flag, length @ ..], _)) = frame.split_first_chunk::<FRAME_HEAD_BYTES>() else {
         return Ok(None);
@@ -173,13 +173,13 @@ pub fn announced(frame: &[u8], max: usize) -> Result<Option<usize>> {
 
 fn compressed(encoding: &HeaderValue) -> Error {
     let named = encoding.to_str().unwrap_or("the encoding");
-    let text = format!("{named:?} is not taken; requests are sent uncompressed ({IDENTITY})");
+    let text = format!("{named:?} is not supported; send requests uncompressed ({IDENTITY})");
     Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text).with(ACCEPTED_KEY, IDENTITY)
 }
 
 /// The error for a compressed message without `grpc-encoding`, which the gRPC specification makes INTERNAL.
 fn compressed_without_encoding() -> Error {
-    let text = "the message is marked as compressed, and no grpc-encoding is named";
+    let text = "the message is marked as compressed, but grpc-encoding names no encoding";
     Error::new(Code::Internal, ErrorReason::MalformedRequest, text)
 }
 
@@ -232,7 +232,7 @@ mod tests {
         }
     }
 
-    /// An answer has to come within the longest deadline all the same.
+    /// An answer still has to come within the longest deadline.
     #[test]
     fn a_stream_goes_on_for_as_long_as_its_caller_waits() {
         let started = Instant::now();

@@ -1,4 +1,4 @@
-//! Health and reflection: services that are not of the contract, with limits like those that are.
+//! Health and reflection: services outside of the contract, with limits like those within it.
 
 mod requests;
 
@@ -14,10 +14,10 @@ use crate::{
 
 pub use requests::{Outcome, Requests};
 
-/// The services' paths begin so.
+/// The prefixes of the services' paths.
 pub const HEALTH: &str = "/grpc.health.v1.Health/";
 pub const REFLECTION: &str = "/grpc.reflection.";
-/// The one RPC of health that streams. All of reflection does.
+/// The one streaming RPC of health. All RPCs of reflection stream.
 const WATCH: &str = "/grpc.health.v1.Health/Watch";
 
 /// Whether the RPC streams its answer.
@@ -27,7 +27,7 @@ pub fn streams(path: &str) -> bool {
 
 /// The open streams of each connection, by its number.
 pub type Streams = Quota<u64>;
-/// The right to one stream; given back when dropped.
+/// The right to one stream. Dropping it gives the right back.
 pub type Permit = quota::Permit<u64>;
 
 /// Takes the right to one more stream on the connection.
@@ -40,17 +40,17 @@ pub fn take(streams: &Streams, connection: &Connection) -> Result<Permit> {
     let taken = streams.take(connection.number(), all, of_one);
     taken.map_err(|full| match full {
         Full::All => {
-            let text = "the server has as many streams of health and reflection as it may";
+            let text = "the server has reached its limit of health and reflection streams";
             feed::too_many(all, text)
         }
         Full::OfKey => {
-            let text = "the connection has as many streams of health and reflection as it may";
+            let text = "the connection has reached its limit of health and reflection streams";
             feed::too_many(of_one, text)
         }
     })
 }
 
-/// The refusal of such a service with a reason of the contract.
+/// Converts a refusal of such a service to one with a reason of the contract.
 pub fn detailed(status: &Status) -> Error {
     match status.code() {
         Code::NotFound => Error::not_found("service"),

@@ -1,12 +1,11 @@
-//! Answers on their way to clients: how many bytes of them may wait, and what becomes of one that its
-//! client does not take.
+//! Answers on their way to clients. Bounds their bytes, and closes answers that clients do not receive.
 //!
-//! The transport keeps what it was given until the client has received it, however long that is. So it is
-//! given an answer piece by piece, and every byte is counted until the transport lets go of it.
+//! The transport keeps bytes until the client has received them, however long that takes. So it is given an
+//! answer piece by piece, and every byte is counted until the transport frees it.
 //!
-//! Invariant: every byte of an answer that is in memory is counted. It leaves the counts when its buffer is
-//! freed, be it sent, given up, or lost with its connection. Counted too are large requests under way and, for
-//! the key, the room that its writes reserve for their answers.
+//! Invariant: every byte of an answer in memory is counted. It leaves the counts when its buffer is freed:
+//! sent, given up, or lost with its connection. Large requests in progress are counted, too. So is, for the
+//! key, the room that its writes reserve for their answers.
 
 use std::{
     pin::Pin,
@@ -34,17 +33,17 @@ use crate::{
     proto::pb::ErrorReason,
 };
 
-/// The room that there must be for a call to begin. Most answers are much smaller; the largest have 4 MiB.
+/// The room that a call needs to begin. Most answers are much smaller; the largest have 4 MiB.
 const ROOM: usize = 1024 * 1024;
 
-/// The answers of a process that clients have not received; cheap to clone.
+/// The answers of a process that clients have not received. Cheap to clone.
 #[derive(Clone, Default)]
 pub struct Unsent(Arc<Counts>);
 
 #[derive(Default)]
 struct Counts {
     total: AtomicUsize,
-    /// Keys whose clients have something to receive.
+    /// The number of keys whose clients have something to receive.
     keys: AtomicUsize,
 }
 
@@ -52,13 +51,13 @@ struct Counts {
 #[derive(Clone)]
 pub struct Recipient {
     pub connection: Connection,
-    /// Bytes of answers that clients of the key have not received, of its large requests under way, and of the
-    /// room that its writes reserve.
+    /// Bytes of answers that the key's clients have not received, of its large requests in progress, and of
+    /// the room that its writes reserve.
     pub of_key: Arc<AtomicUsize>,
 }
 
 impl Unsent {
-    /// Whether `recipient` may begin a call: not when there is hardly room for the answer.
+    /// Checks that `recipient` has enough room to begin a call.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -67,21 +66,21 @@ impl Unsent {
         self.check_key(recipient, ROOM, (0, 0))
     }
 
-    /// Counts an answer of `bytes` until the charge is dropped, if `recipient` may get it.
+    /// Counts an answer of `bytes` until the charge is dropped, if the limits allow it.
     ///
     /// # Errors
-    /// OVERLOADED when the connection or the key leaves as much unreceived as it may. When the process has as
-    /// much as it may, keys that hold more than an equal part of it are refused.
+    /// OVERLOADED if the connection or the key has reached its limit of unreceived bytes. When the process
+    /// has reached its limit, keys that hold more than an equal share are refused.
     pub fn take(&self, recipient: Recipient, bytes: usize) -> Result<Charge> {
-        // Counted before it is judged, so that two at once do not both get the last room.
+        // Counted before the check, so that two answers at once do not both get the last room.
         let charge = self.charge(recipient, bytes);
         check_connection(&charge.recipient, bytes, bytes)?;
         self.check_key(&charge.recipient, bytes, (bytes, bytes))?;
         Ok(charge)
     }
 
-    /// Counts a request of `bytes` among the answers as long as its call is under way. A small one needs
-    /// hardly more room than its call does.
+    /// Counts a request of `bytes` among the answers while its call is in progress. A small one is not
+    /// counted: it needs hardly more room than its call.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -92,7 +91,7 @@ impl Unsent {
         self.take(recipient.clone(), bytes).map(Some)
     }
 
-    /// Keeps room for the answer of a write until it is known how large that is.
+    /// Reserves room for the answer of a write until the size of the answer is known.
     ///
     /// # Errors
     /// As [`take`](Self::take).
@@ -121,8 +120,8 @@ impl Unsent {
         }
     }
 
-    /// Whether the key of `recipient` may have `more`. Of these, so many as `counted` says are in the count of the
-    /// key, and in that of the process, already.
+    /// Checks whether the key of `recipient` may have `more`. `counted` says how many of these are already in
+    /// the counts of the key and of the process.
     fn check_key(&self, recipient: &Recipient, more: usize, counted: (usize, usize)) -> Result<()> {
         let there = |count: &AtomicUsize, counted| {
             let count = count.load(Ordering::Relaxed);
@@ -145,7 +144,7 @@ impl Unsent {
     }
 }
 
-/// Whether the connection of `recipient` may have `more`, of which `counted` are counted already.
+/// Checks whether the connection of `recipient` may have `more`, of which `counted` are counted already.
 fn check_connection(recipient: &Recipient, more: usize, counted: usize) -> Result<()> {
     let of_connection = recipient.connection.unsent_bytes().load(Ordering::Relaxed);
     let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
@@ -171,10 +170,10 @@ impl Counts {
     }
 }
 
-/// Room that is kept for the answer of a write.
+/// Room that is reserved for the answer of a write.
 ///
-/// It counts for the key alone: a connection has room for answers that it can take, and the process for
-/// those of [`limits::WRITES_MAX`] writes beside its limit.
+/// It counts for the key alone: a connection has room for answers that it can receive, and the process has
+/// room for [`limits::WRITES_MAX`] writes beside its limit.
 pub struct Room {
     unsent: Unsent,
     of_key: Arc<AtomicUsize>,
@@ -188,7 +187,7 @@ impl Drop for Room {
     }
 }
 
-/// Whether what is there leaves no room for more. One answer alone always has room.
+/// Whether `more` exceeds the limit. A single answer always has room.
 fn is_over(there: usize, more: usize, max: usize) -> bool {
     there > 0 && there + more > max
 }
@@ -197,7 +196,6 @@ fn overloaded(text: &'static str, limit: usize) -> Error {
     Error::exhausted(ErrorReason::Overloaded, text).with("limit", limit.to_string())
 }
 
-/// Bytes that are counted.
 pub struct Charge {
     unsent: Unsent,
     recipient: Recipient,
@@ -205,7 +203,7 @@ pub struct Charge {
 }
 
 impl Charge {
-    /// Takes `bytes` out of it, which are counted on their own from here on.
+    /// Splits off `bytes`, which are counted separately from here on.
     fn split(&mut self, bytes: usize) -> Self {
         self.bytes -= bytes;
         Self {
@@ -218,7 +216,7 @@ impl Charge {
 
 impl Drop for Charge {
     fn drop(&mut self) {
-        // What was split off to the last byte leaves an empty charge.
+        // A charge from which everything was split off is empty.
         if self.bytes == 0 {
             return;
         }
@@ -230,12 +228,12 @@ impl Drop for Charge {
     }
 }
 
-/// The end that an answer comes to. Whoever has a part of the answer has this.
+/// The outcome of an answer, shared by all its parts.
 struct Fate {
     connection: Connection,
-    /// The transport let go of the answer, as one does whose client has left.
+    /// Whether the transport dropped the answer, as after its client has left.
     is_left: AtomicBool,
-    /// It was given up unread.
+    /// Whether it was given up unread.
     is_abandoned: AtomicBool,
 }
 
@@ -262,7 +260,7 @@ impl Drop for Fate {
     }
 }
 
-/// Bytes that stay counted as long as anybody has them.
+/// Bytes that stay counted until they are freed.
 struct Charged {
     bytes: Bytes,
     _charge: Charge,
@@ -292,7 +290,7 @@ pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Ch
     })
 }
 
-/// A stream that is given up, with all that it holds, when its connection does not take it.
+/// A stream that is given up, with everything that it holds, when its connection does not take it.
 pub fn stream(feed: &Feed, body: Body) -> Body {
     let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
     Body::new(Guarded {
@@ -312,8 +310,8 @@ struct Frames {
 }
 
 impl Frames {
-    /// The next piece of the message. What comes in several is copied, so that each piece is freed as it is
-    /// sent and the rest when the answer is given up.
+    /// The next piece of the message. If there are several, each is copied, so that it is freed when it is
+    /// sent, and the rest when the answer is given up.
     fn piece(&mut self) -> Bytes {
         let length = self.message.len().min(limits::ANSWER_CHUNK_BYTES);
         let piece = self.message.split_to(length);

@@ -1,4 +1,4 @@
-//! Whether a free structure is what JSON can say, and no deeper than it may be.
+//! Checks that a free structure is valid JSON and not nested too deep.
 
 use crate::contract::records::{Reader, Wire};
 use crate::{
@@ -10,11 +10,11 @@ use crate::{
     limits::ATTRIBUTE_NESTING_MAX,
 };
 
-/// What is wrong with a structure: bytes that are none, or a rule that it breaks.
+/// A fault of a structure: invalid bytes, or a broken rule.
 pub enum Fault {
     /// The bytes are not a structure.
     Malformed,
-    /// They are, but not one that may be kept.
+    /// The structure breaks a rule.
     Broken(Broken),
 }
 
@@ -75,7 +75,7 @@ fn value(bytes: &[u8], depth: usize) -> Result<(), Fault> {
             (1 | 4, Wire::Varint(_)) => {}
             (2, Wire::Fixed64(bits)) => {
                 if !f64::from_bits(bits).is_finite() {
-                    let text = "must not contain numbers that JSON has not";
+                    let text = "must not contain NaN or infinite numbers";
                     return Err(Fault::Broken(("OUT_OF_RANGE", text.into())));
                 }
             }
@@ -99,7 +99,7 @@ fn list(bytes: &[u8], depth: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A key names its value, so that no two may look the same.
+/// A key names its value, so no two keys may look the same.
 fn key(value: Wire<'_>) -> Result<(), Fault> {
     text(value)?;
     if format::has_invisible_character(value.text()?) {
@@ -123,7 +123,7 @@ fn shallow(depth: usize) -> Result<(), Fault> {
     Ok(())
 }
 
-/// A value that is there twice would be merged by decoders, past what was checked of each.
+/// Decoders would merge a value that occurs twice, and the merged value was not checked.
 fn single(found: bool) -> Result<(), Fault> {
     if found { Err(Fault::Malformed) } else { Ok(()) }
 }

@@ -1,7 +1,7 @@
-//! The walk over a request: its form, its limits, and who may set which field.
+//! The walk over a request: its form, its limits, and the roles that may set each field.
 //!
-//! All broken rules are collected. A message of a single field that comes twice is malformed: decoders
-//! would merge the two, past the limits that each keeps.
+//! All violations are collected. A single message field that occurs twice is malformed: decoders would merge
+//! the two, and the result could exceed the limits.
 
 mod mask;
 mod path;
@@ -24,7 +24,7 @@ use crate::{
     proto::pb::ErrorReason,
 };
 
-/// Checks the request of a call that a key of these roles makes.
+/// Checks a request that a key with these roles sends.
 pub fn check(method: &Method, request: &[u8], roles: Roles) -> Result<()> {
     check_by(&TABLES, method, request, roles)
 }
@@ -47,7 +47,7 @@ pub(super) fn check_by(
     walk.message(&Path::Root, message, request, Mode::default())
         .map_err(|Malformed| malformed())?;
     if let Some((field, allowed)) = walk.denied {
-        let text = format!("{field} is not for this key to set");
+        let text = format!("the key may not set {field}");
         return Err(
             Error::new(Code::PermissionDenied, ErrorReason::FieldNotWritable, text)
                 .with("field", field)
@@ -67,14 +67,14 @@ pub fn malformed() -> Error {
     Error::new(Code::InvalidArgument, ErrorReason::MalformedRequest, text)
 }
 
-/// How a message is looked at.
+/// How a message is checked.
 #[derive(Clone, Copy, Default)]
 struct Mode {
-    /// Only its form counts, as its values are ignored.
+    /// Only its form is checked, because its values are ignored.
     ignored: bool,
-    /// The rule of the field that it is the value of, or an entry of.
+    /// The rule of the field that holds it.
     rule: Option<Rule>,
-    /// How many messages it lies in.
+    /// The number of messages around it.
     depth: usize,
 }
 
@@ -94,7 +94,8 @@ impl Walk<'_> {
         bytes: &[u8],
         mode: Mode,
     ) -> Result<(), Malformed> {
-        // What was seen, and what of it is not empty; the last of several values counts, as for decoders.
+        // The fields that occur, and those that are not empty. The last of several values counts, as for
+        // decoders.
         let mut seen: FieldSet = 0;
         let mut filled: FieldSet = 0;
         let mut counts = [0_usize; FIELDS_MAX];
@@ -122,7 +123,7 @@ impl Walk<'_> {
         Ok(())
     }
 
-    /// Looks at one record. Says whether the field has a value, other than the empty one.
+    /// Checks one record. Returns whether the field has a value that is not empty.
     fn field(
         &mut self,
         path: &Path<'_>,
@@ -156,7 +157,7 @@ impl Walk<'_> {
                 continue;
             }
             match (&field.kind, field.rule) {
-                // A number that is not sent is zero, and already named if zero was sent.
+                // A missing number is zero, and is already reported if zero was sent.
                 (Kind::Int32 | Kind::Int64, Some(rule)) => {
                     if seen & field.bit() == 0 {
                         let rule = value::int(rule, 0).err();

@@ -1,10 +1,10 @@
-//! What of a request its digest is taken of, so that a repeated request is known as the same.
+//! The parts of a request that its digest covers, so that a repeated request is recognized.
 
 use crate::contract::records::{Reader, put_varint};
 use crate::contract::{Kind, Message, Method, Shape, TABLES};
 use crate::{access::wire::Malformed, limits::Rule};
 
-/// The request's own id, if it has one.
+/// The request id, if there is one.
 pub fn request_id<'a>(method: &Method, request: &'a [u8]) -> Result<Option<&'a str>, Malformed> {
     let Some(field) = TABLES.message(method.request).named("request_id") else {
         return Ok(None);
@@ -19,13 +19,13 @@ pub fn request_id<'a>(method: &Method, request: &'a [u8]) -> Result<Option<&'a s
     Ok(found)
 }
 
-/// The request without its request id, the same for every order in which a client writes fields and the
-/// entries of maps.
+/// The request without its request id, in a form that does not depend on the order in which a client writes
+/// fields and map entries.
 ///
-/// Of a password it has only that there is one. The key of the digest lies in the database beside it, so
-/// that whoever has a copy could try passwords against the digest, far faster than against the Argon2id
-/// digest of the account. What a repeated request brings as its password is compared with that instead;
-/// see `customers/rpc/secret.rs`. The token of a visitor is random, and carts have a digest of it anyway.
+/// Of a password it only contains that there is one. The key of the digest is in the same database, so the
+/// owner of a copy could try passwords against the digest, far faster than against the account's Argon2id
+/// digest. The password of a repeated request is compared with that instead; see `customers/rpc/secret.rs`.
+/// The token of a visitor is random, and carts have a digest of it anyway.
 pub fn canonical(method: &Method, request: &[u8]) -> Result<Vec<u8>, Malformed> {
     let mut out = Vec::with_capacity(request.len());
     let message = TABLES.message(method.request);

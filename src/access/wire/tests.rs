@@ -1,4 +1,4 @@
-//! The walk against single requests. That every field keeps to its limit is tested through the wire.
+//! Tests the walk on single requests. The tests through the wire check the limit of every field.
 
 use prost::Message as _;
 use prost_types::FieldMask;
@@ -38,7 +38,7 @@ fn reason(status: &Status) -> String {
     status.get_details_error_info().unwrap().reason
 }
 
-/// The field and the reason of all violations.
+/// The field and the reason of each violation.
 fn broken(method: &Method, message: &impl prost::Message) -> Vec<(String, String)> {
     match check(method, &message.encode_to_vec(), Roles::ALL) {
         Ok(()) => Vec::new(),

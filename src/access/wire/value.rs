@@ -1,4 +1,4 @@
-//! Whether one value of a field keeps the field's rule.
+//! Checks single values against the rules of their fields.
 
 use std::borrow::Cow;
 
@@ -7,29 +7,29 @@ use crate::{
     limits::{PASSWORD_BYTES_MAX, Rule, fields::EMAIL_CHARS_MAX},
 };
 
-/// The micros of one whole unit of a currency, as one euro.
+/// The micros of one whole unit of a currency, for example one euro.
 const MICROS_OF_ONE: i64 = 1_000_000;
 
-/// A rule that is broken: the machine's word for it and the people's. The value itself is not repeated,
-/// as it may be personal.
+/// A broken rule: its code for programs and its text for people. The value itself is not repeated, because it
+/// may be personal.
 pub type Broken = (&'static str, Cow<'static, str>);
 
-/// A control character where there may be none.
+/// A control character in a field that allows none.
 pub const CONTROL_CHARACTER: Broken = (
     "CONTROL_CHARACTER",
     Cow::Borrowed("must not contain control characters"),
 );
 
-/// An invisible character where there may be none.
+/// An invisible character in a field that allows none.
 pub const INVISIBLE_CHARACTER: Broken = (
     "INVISIBLE_CHARACTER",
-    Cow::Borrowed("must not contain characters that nobody sees"),
+    Cow::Borrowed("must not contain invisible characters"),
 );
 
-/// Text of which nothing can be seen.
+/// Text without a visible character.
 const BLANK: Broken = (
     "BLANK",
-    Cow::Borrowed("must have at least one character that can be seen"),
+    Cow::Borrowed("must have at least one visible character"),
 );
 
 /// Checks text that is not empty.
@@ -125,7 +125,6 @@ pub fn text(rule: Rule, text: &str) -> Result<(), Broken> {
     }
 }
 
-/// Checks a whole number.
 pub fn int(rule: Rule, value: i64) -> Result<(), Broken> {
     match rule {
         Rule::Int(min, max) if value < min || value > max => Err(("OUT_OF_RANGE", must_be(rule))),
@@ -133,8 +132,7 @@ pub fn int(rule: Rule, value: i64) -> Result<(), Broken> {
     }
 }
 
-/// Checks that something can be seen of text that is not empty and has to be there. A password may be
-/// anything.
+/// Checks that required text has a visible character. A password may be anything.
 pub fn shows(rule: Rule, text: &str) -> Result<(), Broken> {
     match rule {
         Rule::Password(..) => Ok(()),
@@ -194,7 +192,7 @@ fn not_blank(text: &str) -> Result<(), Broken> {
     }
 }
 
-/// Checks text by which something is known: two that look the same have to be the same.
+/// Checks text that identifies something: two texts that look the same must be equal.
 fn identifies(text: &str) -> Result<(), Broken> {
     no_control(text, false)?;
     no_invisible(text)?;
@@ -202,7 +200,7 @@ fn identifies(text: &str) -> Result<(), Broken> {
 }
 
 fn length(text: &str, min: usize, max: usize) -> Result<(), Broken> {
-    // No text has more characters than bytes, so that most need not be counted.
+    // A text has no more characters than bytes, so most need not be counted.
     if text.len() <= max && (min <= 1 || text.is_ascii() && text.len() >= min) {
         return Ok(());
     }

@@ -1,11 +1,11 @@
-//! Takes out of an answer what its reader may not see.
+//! Removes the fields of an answer that its reader may not see.
 
 use crate::access::wire::Malformed;
 use crate::caller::Roles;
 use crate::contract::records::{Reader, put_varint};
 use crate::contract::{Kind, Message, MessageId, TABLES};
 
-/// The message as these roles see it; none if they see all of it, as nearly always.
+/// The message without the fields that these roles may not see; None if they see all of it, which is usual.
 pub fn view(message: MessageId, bytes: &[u8], roles: Roles) -> Result<Option<Vec<u8>>, Malformed> {
     narrow(TABLES.message(message), bytes, roles)
 }
@@ -14,7 +14,7 @@ fn narrow(message: &Message, bytes: &[u8], roles: Roles) -> Result<Option<Vec<u8
     if !message.is_narrowed_for(roles) {
         return Ok(None);
     }
-    // What differs is written anew; everything up to `kept` has been.
+    // The changed copy, if there is one; the bytes up to `kept` are in it.
     let mut out: Option<Vec<u8>> = None;
     let mut kept = 0;
     let mut records = Reader::new(bytes);

@@ -1,6 +1,6 @@
-//! The requests of a call that streams them, as those of reflection do. By itself the service takes messages
-//! of megabytes, waits for the rest of one without end, and ends its answer with OK at one that it does not
-//! take.
+//! The requests of a call that streams them, as those of reflection do. The service itself has no limits: it
+//! accepts messages of megabytes and waits for the rest of one without end. At a message that it cannot read
+//! it ends its answer with OK.
 
 use std::{
     future::Future as _,
@@ -30,21 +30,21 @@ use crate::{
 /// The requests of a call. They pass piece by piece, and end with the first that is refused.
 pub struct Requests {
     inner: Body,
-    /// What has come of the head of the message that was begun; empty between two messages.
+    /// The received part of the head of the current message; empty between two messages.
     head: Vec<u8>,
-    /// How many bytes are missing after the head.
+    /// The number of bytes that are missing after the head.
     missing: usize,
-    /// When the message that was begun has to have come.
+    /// The deadline of the current message.
     arrives: Option<Pin<Box<Sleep>>>,
     outcome: Outcome,
 }
 
-/// What became of the requests of a call. It is not known as long as they may go on.
+/// The outcome of the requests of a call. It is unknown as long as they may continue.
 #[derive(Clone, Default)]
 pub struct Outcome(Arc<OnceLock<Option<Status>>>);
 
 impl Outcome {
-    /// The refusal with which a call ends whose service says that all is well.
+    /// The refusal that ends a call whose service reports success.
     pub fn refusal(&self) -> Option<Status> {
         match self.0.get() {
             Some(refusal) => refusal.clone(),
@@ -55,7 +55,7 @@ impl Outcome {
 }
 
 impl Requests {
-    /// The requests in `inner`.
+    /// Wraps the requests in `inner`.
     pub fn new(inner: Body) -> Self {
         Self {
             inner,
@@ -66,12 +66,11 @@ impl Requests {
         }
     }
 
-    /// What becomes of them.
     pub fn outcome(&self) -> Outcome {
         self.outcome.clone()
     }
 
-    /// Follows the messages over the next piece.
+    /// Checks the messages in the next piece.
     fn follow(&mut self, mut piece: &[u8]) -> Result<()> {
         while !piece.is_empty() {
             let of_head = FRAME_HEAD_BYTES - self.head.len();
@@ -99,9 +98,9 @@ impl Requests {
         Ok(())
     }
 
-    /// The end of the requests.
+    /// Ends the requests.
     fn end<T>(&self, refusal: Option<Error>) -> Poll<Option<T>> {
-        // They end once.
+        // Requests end once.
         let _ = self.outcome.0.set(refusal.map(Status::from));
         Poll::Ready(None)
     }
@@ -128,7 +127,7 @@ impl http_body::Body for Requests {
                 return self.end(Some(deadline_passed()));
             }
         };
-        // With trailers, too, the requests end.
+        // Trailers end the requests, too.
         match frame.and_then(|frame| frame.into_data().ok()) {
             Some(piece) => match self.follow(&piece) {
                 Ok(()) => Poll::Ready(Some(Ok(Frame::data(piece)))),
@@ -147,7 +146,7 @@ mod tests {
 
     use super::*;
 
-    /// What comes through of requests in such pieces, and with which refusal they end.
+    /// The part of the requests that passes, sent in pieces of `size`, and the refusal at their end.
     async fn through(sent: &[u8], size: usize) -> (Bytes, Option<Code>) {
         let pieces: Vec<_> = sent
             .chunks(size)
@@ -183,7 +182,7 @@ mod tests {
             for size in 1..=sent.len() {
                 let (passed, refusal) = through(sent, size).await;
                 assert_eq!(refusal, Some(code), "cut by {size}");
-                // The head is passed on as far as it came before its last byte.
+                // The head may pass, except for its last byte.
                 assert!(passed.len() < 11, "cut by {size}: {passed:?}");
             }
         }

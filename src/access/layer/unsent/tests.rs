@@ -1,8 +1,8 @@
-//! The counts of answers that clients have not received.
+//! Tests of the counts of answers that clients have not received.
 
 use super::*;
 
-/// A connection of a key of its own.
+/// A connection of a new key.
 fn recipient() -> Recipient {
     Recipient {
         connection: Connection::default(),
@@ -97,7 +97,7 @@ fn a_key_gets_no_more_by_further_connections() {
     take(&unsent, &to).unwrap();
 }
 
-/// Counted before they are judged, no two get the last room; what is refused is not counted any more.
+/// Counted before the check, no two get the last room. A refused answer is no longer counted.
 #[test]
 fn what_is_refused_is_not_counted() {
     let (unsent, to) = (Unsent::default(), recipient());
@@ -146,7 +146,7 @@ fn a_full_process_refuses_the_keys_that_filled_it() {
     take(&unsent, &fillers[0]).unwrap();
 }
 
-/// Gives up an answer once its first piece has gone to the transport, and returns that piece.
+/// Gives up an answer once the transport has its first piece, and returns that piece.
 fn given_up(unsent: &Unsent, to: &Recipient) -> Bytes {
     frames(unsent, to, vec![0; 5]).piece()
 }

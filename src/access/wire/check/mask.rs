@@ -1,10 +1,10 @@
-//! The mask of an update: it names fields that there are, and that the key may set.
+//! The mask of an update: it must name existing fields that the key may set.
 
 use super::{Malformed, Mode, Path, Walk};
 use crate::contract::records::Reader;
 use crate::contract::{Field, Message};
 
-/// Paths that a mask may have.
+/// The most paths of a mask.
 const MASK_PATHS_MAX: usize = 100;
 
 impl Walk<'_> {
@@ -43,7 +43,7 @@ impl Walk<'_> {
         };
         let masked = self.tables.message(*id);
         if name == "*" {
-            // All fields are named, those among them that the key may not set.
+            // It names all fields, also those that the key may not set.
             let fields = masked.fields();
             for field in fields.filter(|field| !field.output_only) {
                 self.writable(resource, field);
@@ -59,7 +59,7 @@ impl Walk<'_> {
         }
     }
 
-    /// A field of the resource that a mask names.
+    /// Checks a field of the resource that a mask names.
     fn writable(&mut self, resource: &str, field: &Field) {
         if !field.writers.intersects(self.roles) {
             self.deny(|| format!("{resource}.{}", field.name), field.writers);

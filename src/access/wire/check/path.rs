@@ -1,8 +1,8 @@
-//! Where in a request the walk is.
+//! The position of the walk in a request.
 
 use std::fmt::Write as _;
 
-/// Where in the request the walk is; written out only for what is wrong.
+/// The position in the request, written out only for a violation.
 pub(super) enum Path<'a> {
     Root,
     Field(&'a Path<'a>, &'a str),

@@ -1,4 +1,4 @@
-//! The values of a field: one, a list, or the entries of a map.
+//! The values of a field: a single one, a list, or the entries of a map.
 
 use super::{Malformed, Mode, Path, Walk};
 use crate::contract::records::{Reader, Wire};
@@ -171,7 +171,7 @@ impl Walk<'_> {
         }
     }
 
-    /// Counts one more entry. Says whether it is to be looked at, which those beyond the limit are not.
+    /// Counts one more entry. Returns whether it is to be checked; entries beyond the limit are not.
     fn counted(&mut self, path: &Path<'_>, field: &Field, count: &mut usize, mode: Mode) -> bool {
         *count += 1;
         let max = match field.rule {
@@ -224,7 +224,7 @@ impl Walk<'_> {
     }
 }
 
-/// Checks an entry of a list or a map, where empty text is not absent.
+/// Checks an entry of a list or a map, where empty text does not count as absent.
 fn element(rule: Rule, text: &str) -> Option<Broken> {
     if text.is_empty() {
         return Some(("REQUIRED", "must not be empty".into()));
@@ -234,7 +234,7 @@ fn element(rule: Rule, text: &str) -> Option<Broken> {
         .err()
 }
 
-/// The unspecified value says nothing in a list.
+/// The unspecified value has no meaning in a list.
 fn is_element(known: &[i32], number: u64) -> bool {
     let number = number.cast_signed() as i32;
     number != 0 && known.contains(&number)
@@ -261,7 +261,6 @@ fn time(bytes: &[u8]) -> Result<(i64, i64), Malformed> {
     Ok(found)
 }
 
-/// An amount as it lies on the wire.
 #[derive(Default)]
 struct Money<'a> {
     currency: &'a str,

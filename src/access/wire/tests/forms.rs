@@ -130,7 +130,7 @@ fn bytes_that_are_no_message_are_malformed() {
 
 #[test]
 fn whatever_passes_can_be_decoded() {
-    // Every cut and every flipped bit of a request either is refused or decodes.
+    // Every truncated or bit-flipped request is either refused or can be decoded.
     let mut request = add_item();
     let attribute = prost_types::Value {
         kind: Some(prost_types::value::Kind::StringValue("for Ada".to_owned())),

@@ -1,4 +1,4 @@
-//! The walk over a message whose fields have large numbers: the contract with one more RPC.
+//! Tests the walk on a message with large field numbers: the contract with one more RPC.
 
 use prost_reflect::{
     DynamicMessage,
@@ -14,7 +14,7 @@ use super::*;
 use crate::contract::{PACKAGE, Tables};
 use crate::{access::wire::check::check_by, proto::POOL};
 
-/// Fields of text and their numbers; the comment of the first two says that they are required.
+/// Fields of text and their numbers. The comment of the first two says that they are required.
 const TEXTS: [(&str, i32); 5] = [
     ("first", 1),
     ("beyond_a_word", 64),
