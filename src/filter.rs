@@ -1,11 +1,11 @@
-//! The filter language of `List*` and `Watch*` and of rule groups: one checked tree, read from
-//! text once, then evaluated in memory or translated to SQL. Both give the same answer.
+//! The filter language of `List*`, `Watch*` and rule groups. A text is read once into a checked tree, which
+//! is then evaluated in memory or translated to SQL. Both give the same answer.
 //!
-//! A filter knows nothing of any resource: a [`Schema`] says which fields there are. What a caller
-//! may not see answers exactly like a field that does not exist.
+//! A filter does not know any resource: a [`Schema`] lists the fields. A field that the caller may not see is
+//! answered exactly like one that does not exist.
 //!
-//! Invariant: every comparison is true or false, never unknown. A comparison with an absent value
-//! is false whatever its operator, and `NOT` inverts that. An empty text is an absent value.
+//! Invariant: every comparison is true or false, never unknown. A comparison with an absent value is false
+//! whatever its operator, and `NOT` inverts that. An empty text is an absent value.
 
 mod check;
 mod error;
@@ -34,9 +34,9 @@ pub use sql::{Bind, Engine, SqlText};
 
 use expression::{Expression, Term, Test, print_quoted};
 
-/// A checked filter: every field exists and is visible to the caller, every literal has the type
-/// of its field. Its `Display` is canonical: two texts that mean the same print the same as long
-/// as they differ only in spacing, quoting, redundant parentheses or spelling of literals.
+/// A checked filter: every field exists and is visible to the caller, and every literal has the type of its
+/// field. Its `Display` is canonical: two texts print the same if they differ only in spacing, quoting,
+/// redundant parentheses or the spelling of literals.
 #[derive(Debug, Clone)]
 pub struct Filter {
     schema: &'static Schema,
@@ -69,7 +69,7 @@ impl Filter {
         }
     }
 
-    /// The filter that matches what this one and another of the same table match.
+    /// The filter that matches what both this one and another of the same schema match.
     #[must_use]
     pub fn and(self, other: Self) -> Self {
         debug_assert_eq!(self.schema, other.schema, "both filters are of one table");
@@ -85,7 +85,7 @@ impl Filter {
         self.root == Expression::everything()
     }
 
-    /// The table of fields this filter was checked against.
+    /// The schema that this filter was checked against.
     #[must_use]
     pub fn schema(&self) -> &'static Schema {
         self.schema
@@ -97,19 +97,19 @@ impl Filter {
         evaluate::holds(&self.root, self.schema, record, now_micros)
     }
 
-    /// The earliest instant after `now_micros` at which this record, unchanged, begins or ceases
-    /// to match because time went on; `None` if it never does.
+    /// The earliest time in microseconds after `now_micros` at which the passing of time makes this unchanged
+    /// record match or stop matching; `None` if there is none.
     #[must_use]
     pub fn next_flip(&self, record: &dyn Record, now_micros: i64) -> Option<i64> {
         evaluate::next_flip(&self.root, self.schema, record, now_micros)
     }
 
-    /// Appends the filter as one parenthesised predicate; `now` is bound as the instant given.
+    /// Appends the filter as one parenthesised predicate. `now_micros` is bound as `now`.
     pub fn to_sql(&self, sql: &mut SqlText, now_micros: i64, engine: Engine) {
         sql::translate(&self.root, self.schema, sql, now_micros, engine);
     }
 
-    /// Whether the filter names `now`, so that a match can change while nothing is written.
+    /// Whether the filter names `now`, so that its result can change without a write.
     #[must_use]
     pub fn uses_clock(&self) -> bool {
         self.terms()
@@ -117,7 +117,7 @@ impl Filter {
             .any(|term| matches!(term.test, Test::Clock { .. }))
     }
 
-    /// The indices of all fields the filter reads, ascending, each once.
+    /// The indices of all fields that the filter reads, ascending and distinct.
     #[must_use]
     pub fn fields(&self) -> Vec<usize> {
         let mut fields: Vec<usize> = self.terms().iter().map(|term| term.field).collect();
@@ -133,7 +133,7 @@ impl Filter {
     }
 }
 
-/// A text as it is written in a filter.
+/// Quotes a text for use in a filter.
 #[must_use]
 pub fn quoted(text: &str) -> String {
     let mut out = String::new();

@@ -1,14 +1,13 @@
-//! Background work: effects on many resources that a call only asks for, and recurring work.
+//! Background work: effects on many resources, which a call only enqueues, and recurring work.
 //!
-//! A job is a row, written in the transaction that needs it. A worker of any replica claims it by a
-//! lease and goes on in steps; the effect of a step and the job's cursor are written in one
-//! transaction.
+//! A job is a row, written in the transaction that needs it. A worker of any replica claims it with a lease
+//! and runs it in steps. One transaction writes the effect of a step and the job's cursor.
 //!
-//! A resource that cannot be written is skipped, reported and tried again later ([`skips`]); it holds up
-//! nothing else. Workers take turns between shops and kinds, and give a long job back while others wait.
+//! A resource that cannot be written is skipped, reported and retried later ([`skips`]); it does not hold up
+//! the others. Workers take turns between shops and kinds, and return a long job while others wait.
 //!
-//! Invariant: a job is done only when its effect is whole, also when a process is killed between any
-//! two statements. A step may be run again, so its effect must be the same the second time.
+//! Invariant: a job is done only when its whole effect is written, even if a process is killed between any
+//! two statements. A step may run again, so its effect must be idempotent.
 
 mod aged;
 mod compact;

@@ -1,5 +1,5 @@
-//! From the tree as written to the checked one: resolves fields to their index and literals to
-//! the type of their field. Refuses whatever could not be answered the same in memory and in SQL.
+//! Checks a parsed tree: resolves fields to their index and literals to the type of their field. Refuses
+//! everything that memory and SQL could not answer alike.
 
 use super::error::{FilterError, echo};
 use super::expression::{Comparison, Expression, Term, Test};
@@ -116,7 +116,7 @@ impl Checker<'_> {
         }
     }
 
-    /// A value or a key as the field stores it.
+    /// A value or a key in its stored form.
     fn spelled(&self, text: &str) -> String {
         if self.field.of_languages {
             format::canonical_language(text)
@@ -255,7 +255,7 @@ impl Checker<'_> {
         Ok(Test::Contains { needle })
     }
 
-    /// The literal of a text, which cannot be empty: an empty text is an absent one.
+    /// The literal of a text. It cannot be empty, because an empty text is an absent one.
     fn text<'l>(&self, literal: &'l Literal) -> Result<&'l str, FilterError> {
         if literal.text.is_empty() {
             let path = self.field.path;
@@ -301,15 +301,15 @@ impl Checker<'_> {
     }
 }
 
-/// The id of a name of this collection; any other text is taken for an id already.
+/// The id in a name of this collection. Any other text counts as an id already.
 pub(super) fn bare_id<'a>(collection: &str, name: &'a str) -> &'a str {
     name.strip_prefix(collection)
         .and_then(|rest| rest.strip_prefix('/'))
         .unwrap_or(name)
 }
 
-/// The comparison with a whole microsecond that says of each whole microsecond the same as that with the
-/// instant.
+/// The comparison with a whole microsecond that is equal to the one with the instant for every whole
+/// microsecond.
 fn among_micros(comparison: Comparison, instant: Instant) -> (Comparison, i64) {
     match (instant, comparison) {
         (Instant::At(micros), comparison) => (comparison, micros),

@@ -1,22 +1,22 @@
-//! What is wrong with a filter or an order, in the form the caller can act on. The message is meant
-//! for the caller alone: it repeats a part of what was sent.
+//! The faults of a filter or an order, in a form on which the caller can act. The message is for the caller
+//! alone: it repeats a part of the caller's text.
 
 use std::fmt::Write as _;
 
-/// How many characters of the caller's text a message repeats.
+/// The most characters of the caller's text that a message repeats.
 const ECHO_CHARS_MAX: usize = 64;
 
 /// The first fault of a filter or of an order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("at byte {position}: {message}")]
 pub struct FilterError {
-    /// Where in the text the fault begins, in bytes from 0.
+    /// The byte offset at which the fault begins in the text.
     pub position: usize,
-    /// One sentence for people; it already tells the nearest field and the allowed values.
+    /// One sentence for people. It includes the nearest field and the allowed values.
     pub message: String,
     /// For an unknown field: the field that was probably meant.
     pub nearest: Option<&'static str>,
-    /// The values (or, in an order, the fields) that would be accepted, where they can be listed.
+    /// The accepted values (in an order: fields), where they can be listed.
     pub allowed: Vec<&'static str>,
 }
 
@@ -57,7 +57,7 @@ impl FilterError {
     }
 }
 
-/// A part of the caller's text for a message: quoted, control characters escaped, cut short.
+/// A part of the caller's text for a message: quoted, control characters escaped, truncated.
 pub(super) fn echo(text: &str) -> String {
     match text.char_indices().nth(ECHO_CHARS_MAX) {
         Some((end, _)) => format!("{:?}…", &text[..end]),

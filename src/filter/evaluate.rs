@@ -1,6 +1,5 @@
-//! The answer of a filter for a record in memory, and when time alone will change it. It must be
-//! the answer that the SQL of `sql.rs` gives for the record's row; both follow the same rules of
-//! absence.
+//! Evaluates a filter for a record in memory, and finds when time alone changes the result. It must agree
+//! with the SQL of `sql.rs` for the record's row; both follow the same rules of absence.
 
 use std::borrow::Cow;
 
@@ -12,33 +11,33 @@ use super::schema::{Kind, Schema};
 
 const MICROS_PER_SECOND: i64 = 1_000_000;
 
-/// A resource in memory, asked for its fields by their index in the schema.
+/// A resource in memory, whose fields are read by their index in the schema.
 pub trait Record {
     /// The value of a field; [`Value::Absent`] for one without a value.
     fn value(&self, field: usize) -> Value<'_>;
 }
 
-/// What a record holds in a field.
+/// The value of a record's field.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Value<'a> {
     /// No value: every comparison is false.
     Absent,
-    /// For text, dates and names (whole or as a bare id). Empty is absent.
+    /// A text, a date or a name (whole or as a bare id). Empty is absent.
     Text(Cow<'a, str>),
-    /// For booleans.
+    /// A boolean.
     Bool(bool),
-    /// For whole numbers, hundredths, microseconds since 1970 and numbers of enum values.
+    /// A whole number, hundredths, microseconds since 1970, or the number of an enum value.
     Int(i64),
-    /// For money.
+    /// An amount of money.
     Money {
         /// Millionths of the currency's major unit.
         micros: i64,
         /// The ISO 4217 code; empty is absent.
         currency: Cow<'a, str>,
     },
-    /// For lists, as the message holds them.
+    /// A list, as the message holds it.
     List(&'a [String]),
-    /// For lists and maps, as [`super::pack_list`] and [`super::pack_map`] write them.
+    /// A list or a map, in the form of [`super::pack_list`] and [`super::pack_map`].
     Packed(Cow<'a, str>),
 }
 
@@ -79,8 +78,8 @@ pub(super) fn holds(
     }
 }
 
-/// Between two neighbouring candidates no comparison with the clock changes, so the first
-/// candidate at which the whole filter answers differently is exact.
+/// Between two neighbouring candidates no comparison with the clock changes. So the first candidate at which
+/// the whole filter answers differently is exact.
 pub(super) fn next_flip(
     root: &Expression,
     schema: &Schema,
@@ -109,7 +108,7 @@ pub(super) fn next_flip(
         .find(|candidate| holds(root, schema, record, *candidate) != matches_now)
 }
 
-/// The instants at which a comparison with `now + offset` begins or ceases to hold.
+/// Adds the times at which a comparison with `now + offset` changes.
 fn push_candidates(
     candidates: &mut Vec<i64>,
     value: i64,
@@ -130,7 +129,7 @@ fn push_candidates(
     }
 }
 
-/// The instant that `now` with an offset stands for.
+/// The time of `now` with an offset, in microseconds.
 pub(super) fn clock_bound(now_micros: i64, offset_seconds: i64) -> i64 {
     now_micros.saturating_add(offset_seconds.saturating_mul(MICROS_PER_SECOND))
 }
@@ -200,7 +199,7 @@ fn term_holds(term: &Term, schema: &Schema, record: &dyn Record, now_micros: i64
     }
 }
 
-/// Records return names as their messages hold them; columns and literals hold bare ids.
+/// Records return names in the form of their messages; columns and literals hold bare ids.
 fn id_in<'v>(term: &Term, schema: &Schema, name: &'v str) -> &'v str {
     match schema.fields[term.field].kind {
         Kind::Name(collection) | Kind::NameList(collection) => bare_id(collection, name),

@@ -1,8 +1,8 @@
 //! The checked tree that both back ends read, and its canonical text.
 //!
-//! Invariant: built only through [`Expression::all`], [`Expression::any`] and [`Expression::not`],
-//! so no `And` holds an `And`, no `Or` an `Or`, no `Not` a `Not`, and only the filter that matches
-//! everything is empty.
+//! Invariant: it is built only through [`Expression::all`], [`Expression::any`] and [`Expression::not`]. So
+//! no `And` holds an `And`, no `Or` an `Or`, no `Not` a `Not`, and only the filter that matches everything is
+//! empty.
 
 use std::cmp::Ordering;
 use std::fmt::{self, Formatter, Write as _};
@@ -63,7 +63,7 @@ pub(super) enum Test {
         micros: i64,
         currency: String,
     },
-    /// `list:element`; of a list of names the bare id.
+    /// `list:element`; the bare id for a list of names.
     Element {
         element: String,
     },
@@ -167,8 +167,8 @@ impl Expression {
         }
     }
 
-    /// Prints with no more parentheses than needed, so that a text within the limit of depth
-    /// prints to one that is too. `OR` binds tighter than `AND`.
+    /// Prints with as few parentheses as possible, so that a text within the depth limit prints to one within
+    /// it. `OR` binds tighter than `AND`.
     pub(super) fn print(&self, schema: &Schema, out: &mut Formatter<'_>) -> fmt::Result {
         match self {
             Self::And(parts) => print_joined(parts, " AND ", schema, out),

@@ -1,7 +1,6 @@
-//! Folding of text for search: two texts that differ only in case, accents, compatibility forms, or in
-//! signs that people leave out or type differently, fold to the same text. Stored folded columns depend
-//! on it: with a change raise `INDEX_VERSION` of the customers, and fold the columns of carts again in a
-//! migration.
+//! Folds text for search. Two texts fold to the same text if they differ only in case, accents, compatibility
+//! forms, or in signs that people omit or type differently. Stored columns depend on this. After a change,
+//! increase `INDEX_VERSION` of the customers, and fold the columns of carts again in a migration.
 //!
 //! Invariant: each character folds by itself, so a part of a text folds to a part of its fold.
 
@@ -18,8 +17,8 @@ pub fn fold(text: &str) -> String {
         return folded;
     }
     let mut folded = String::with_capacity(text.len());
-    // Only marks that attach to a letter (a combining class other than 0) are accents; vowel signs
-    // of Indic scripts are class 0 and tell words apart.
+    // Only marks that attach to a letter (a combining class other than 0) are accents. Vowel signs of Indic
+    // scripts are class 0 and distinguish words.
     for character in text
         .chars()
         .filter(|character| !is_left_out(*character))
@@ -37,7 +36,7 @@ pub fn fold(text: &str) -> String {
     folded
 }
 
-/// Signs within a word that people leave out: apostrophes, the Arabic tatweel, what is not seen at all.
+/// Signs within a word that people omit: apostrophes, the Arabic tatweel, invisible characters.
 fn is_left_out(character: char) -> bool {
     matches!(
         character,
@@ -49,8 +48,8 @@ fn is_left_out(character: char) -> bool {
     )
 }
 
-/// Letters that Unicode does not decompose and that people type without, and letters, digits and dashes
-/// that look alike and differ by keyboard.
+/// Letters that Unicode does not decompose and for which people type others, and letters, digits and dashes
+/// that look alike but differ by keyboard.
 fn letters_of(lower: char) -> Option<&'static str> {
     Some(match lower {
         'ß' => "ss",

@@ -1,6 +1,5 @@
-//! Literals of the types that have a spelling of their own: decimals, money, times, dates and
-//! `now` with an offset; read strictly, printed canonically. What is read prints to a text that
-//! reads to the same value.
+//! Literals of the types with a spelling of their own: decimals, money, times, dates and `now` with an
+//! offset. They are read strictly and printed canonically: the printed text reads to the same value.
 
 use std::fmt::{self, Formatter};
 
@@ -10,8 +9,8 @@ use jiff::civil;
 const HUNDREDTHS: i64 = 100;
 const MICROS: i64 = 1_000_000;
 
-/// One hundred years: beyond it a filter is a mistake, and sums with an instant stay far from
-/// overflow.
+/// One hundred years in seconds. A larger offset is a mistake; sums of an instant and a smaller one stay
+/// far from overflow.
 const OFFSET_SECONDS_MAX: i64 = 36_525 * 86_400;
 
 /// Seconds of each unit of an offset, the largest first.
@@ -23,17 +22,17 @@ const UNITS: [(char, i64); 5] = [
     ('s', 1),
 ];
 
-/// Characters of a name without quotes.
+/// Whether a name may contain the character without quotes.
 pub(super) fn is_segment_character(character: char) -> bool {
     character.is_alphanumeric() || matches!(character, '_' | '-')
 }
 
-/// Hundredths of a number with at most two decimals.
+/// Reads a number with at most two decimals as hundredths.
 pub(super) fn hundredths(text: &str) -> Option<i64> {
     decimal(text, 2, HUNDREDTHS)
 }
 
-/// Micros and currency of `100.00 EUR`.
+/// Reads `100.00 EUR` as micros and currency.
 pub(super) fn money(text: &str) -> Option<(i64, String)> {
     let (amount, currency) = text.trim().split_once(' ')?;
     let currency = currency.trim_start();
@@ -43,7 +42,7 @@ pub(super) fn money(text: &str) -> Option<(i64, String)> {
     Some((decimal(amount, 6, MICROS)?, currency.to_owned()))
 }
 
-/// A number with at most so many decimals, times `scale`, which is 10 to that power.
+/// Reads a number with at most `decimals_max` decimals, times `scale`, which is 10 to that power.
 fn decimal(text: &str, decimals_max: usize, scale: i64) -> Option<i64> {
     let (negative, digits) = match text.strip_prefix('-') {
         Some(rest) => (true, rest),
@@ -70,7 +69,7 @@ fn decimal(text: &str, decimals_max: usize, scale: i64) -> Option<i64> {
     Some(if negative { -value } else { value })
 }
 
-/// Where an instant of nanoseconds lies among the times of the service, which are whole microseconds.
+/// An instant in nanoseconds among the times of the service, which are whole microseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Instant {
     /// At a microsecond since 1970.
@@ -79,7 +78,7 @@ pub(super) enum Instant {
     After(i64),
 }
 
-/// An RFC 3339 time of up to nine digits of a second.
+/// Reads an RFC 3339 time with up to nine digits of a second.
 pub(super) fn time(text: &str) -> Option<Instant> {
     let instant: Timestamp = text.parse().ok()?;
     let nanos = instant.as_nanosecond();
@@ -91,12 +90,12 @@ pub(super) fn time(text: &str) -> Option<Instant> {
     })
 }
 
-/// An instant that no resource has.
+/// A time that no resource has.
 pub(super) fn never() -> i64 {
     Timestamp::MIN.as_microsecond()
 }
 
-/// The seconds after now of `now`, `now-30m`, `now + 2d`.
+/// Reads the offset in seconds from `now`, `now-30m` or `now + 2d`.
 pub(super) fn clock(text: &str) -> Option<i64> {
     let rest = text.strip_prefix("now")?.trim_start();
     if rest.is_empty() {
@@ -117,7 +116,7 @@ pub(super) fn clock(text: &str) -> Option<i64> {
     (offset <= OFFSET_SECONDS_MAX).then_some(sign * offset)
 }
 
-/// Whether this is a calendar date, spelled `YYYY-MM-DD` as the columns hold it.
+/// Whether this is a calendar date in the form `YYYY-MM-DD` of the columns.
 pub(super) fn is_date(text: &str) -> bool {
     text.len() == "YYYY-MM-DD".len()
         && text

@@ -1,14 +1,14 @@
-//! The order of a list: `update_time desc, name`. Only fields that the schema marks sortable. A text
-//! that has a sort key is ordered by that, and by its bytes as `bytes(last_name)`.
+//! The order of a list: `update_time desc, name`. It may name only fields that the schema marks sortable. A
+//! text with a sort key is ordered by that key, and by its bytes as `bytes(last_name)`.
 
 use super::error::{FilterError, echo};
 use super::schema::Schema;
 use crate::limits::{ORDER_BY_BYTES_MAX, ORDER_KEYS_MAX};
 
-/// Which end of a field comes first.
+/// The direction of an order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Direction {
-    /// The smallest first; what an order without a direction means.
+    /// The smallest first, which is the default.
     Ascending,
     /// The largest first.
     Descending,

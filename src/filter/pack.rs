@@ -1,15 +1,15 @@
-//! Lists and maps as one text column that both engines can search without knowing JSON: every
-//! element stands between two unit separators, so that a whole element is found as a substring.
-//! Field values carry no control characters, which the edge of the service sees to.
+//! Packs lists and maps into one text column that both engines can search without JSON. Every element stands
+//! between two unit separators, so that a whole element is found as a substring. The access layer refuses
+//! control characters in field values.
 
 /// Stands before and after each element.
 pub(super) const SEPARATOR: char = '\u{1f}';
 
-/// Stands for `=` within the key of a map, so that the first `=` always ends the key.
+/// Replaces `=` within the key of a map, so that the first `=` always ends the key.
 const EQUALS_IN_KEY: char = '\u{1e}';
 
-/// The column text of a list: `␟a␟b␟`, and an empty text for a list without elements. Empty
-/// elements are left out, for a filter cannot name them.
+/// The column text of a list: `␟a␟b␟`, and an empty text for a list without elements. Empty elements are
+/// omitted, because a filter cannot name them.
 #[must_use]
 pub fn pack_list<'a>(elements: impl IntoIterator<Item = &'a str>) -> String {
     let mut packed = String::new();
@@ -38,12 +38,12 @@ pub fn pack_map<'a>(entries: impl IntoIterator<Item = (&'a str, &'a str)>) -> St
     packed
 }
 
-/// What the packed text contains when the list has this element.
+/// The packed text contains this if the list has the element.
 pub(super) fn element(element: &str) -> String {
     format!("{SEPARATOR}{element}{SEPARATOR}")
 }
 
-/// What the packed text contains when the map has this key, up to its value.
+/// The packed text contains this if the map has the key. The value follows.
 pub(super) fn key_prefix(key: &str) -> String {
     let mut prefix = String::with_capacity(key.len() + 2);
     prefix.push(SEPARATOR);
@@ -58,7 +58,7 @@ pub(super) fn key_prefix(key: &str) -> String {
     prefix
 }
 
-/// What the packed text contains when the map has this value under this key.
+/// The packed text contains this if the map has the value under the key.
 pub(super) fn entry(key: &str, value: &str) -> String {
     let mut entry = key_prefix(key);
     entry.push_str(value);
@@ -66,7 +66,7 @@ pub(super) fn entry(key: &str, value: &str) -> String {
     entry
 }
 
-/// A separator inside of an element would make two of one; a space keeps the rest readable.
+/// A separator within an element would split it; a space keeps the rest readable.
 fn push_clean(packed: &mut String, element: &str) {
     packed.extend(
         element

@@ -1,7 +1,7 @@
-//! Conditions on single fields that every match of a filter meets: a lookup may begin with them.
+//! Conditions on single fields that every match of a filter meets. A query may use them to select an index.
 //!
-//! A filter pins a field when nothing can match without one comparison: the comparison is the filter, or
-//! one side of its outermost `AND`.
+//! A filter pins a field when nothing can match without one comparison: the comparison is the whole filter,
+//! or one side of its outermost `AND`.
 
 use super::evaluate::clock_bound;
 use super::expression::{Comparison, Expression, Term, Test};
@@ -9,8 +9,8 @@ use super::sql::{Bind, operator};
 use super::{Filter, Kind};
 
 impl Filter {
-    /// The literal to which the filter pins a field by `field = literal`. Money, maps and comparisons
-    /// with `now` never pin.
+    /// The literal to which the filter pins a field by `field = literal`. Money, maps and comparisons with
+    /// `now` never pin.
     #[must_use]
     pub fn equality(&self, path: &str) -> Option<Bind> {
         self.pinned(path, |test| match test {
@@ -44,7 +44,7 @@ impl Filter {
         })
     }
 
-    /// The element that a list must hold.
+    /// The element that a list must contain.
     #[must_use]
     pub fn element(&self, path: &str) -> Option<String> {
         self.pinned(path, |test| match test {
@@ -62,7 +62,7 @@ impl Filter {
         })
     }
 
-    /// The bounds of a field, each with its operator as SQL writes it.
+    /// The bounds of a field, each with its SQL operator.
     #[must_use]
     pub fn bounds(&self, path: &str, now_micros: i64) -> Vec<(&'static str, Bind)> {
         let bound = |test: &Test| match test {
@@ -86,8 +86,8 @@ impl Filter {
             .collect()
     }
 
-    /// The part of the filter that time alone does not change: whatever fails it now fails it until it
-    /// is written.
+    /// The part of the filter whose result time alone does not change: a record that fails it now fails it
+    /// until it is written.
     #[must_use]
     pub fn timeless(&self) -> Self {
         let is_timeless = |part: &&Expression| {

@@ -1,10 +1,10 @@
-//! The table of a resource's fields as filters and orders see them. It is made once for each resource, from words of
-//! the program, and is the only source of the column names in filters and orders.
+//! The fields of a resource for filters and orders. A schema is made once for each resource, from text of the
+//! program, and is the only source of column names in filters and orders.
 
 /// The fields of one resource that a filter or an order may name.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Schema {
-    /// The fields; their position here is the index that a [`super::Record`] is asked for.
+    /// The fields. The position of a field is its index for a [`super::Record`].
     pub fields: &'static [Field],
 }
 
@@ -13,30 +13,30 @@ pub struct Schema {
 pub struct Field {
     /// The path in the message, such as `state` or `customer_summary.kind`.
     pub path: &'static str,
-    /// What the field holds, and so which comparisons it takes.
+    /// The type of the field, which decides the comparisons that it accepts.
     pub kind: Kind,
-    /// The column (or SQL expression) that holds it; for money what comes before `_micros`.
+    /// The column (or SQL expression) of the field; for money, without the suffix `_micros`.
     pub column: &'static str,
-    /// The column that holds [`super::fold`] of exactly this field; without one a text field
-    /// cannot be searched with `:`.
+    /// The column that holds [`super::fold`] of exactly this field. A text field without one cannot be
+    /// searched with `:`.
     pub folded_column: Option<&'static str>,
     /// Whether an order may name the field.
     pub sortable: bool,
-    /// Whether its value, or each key of it, is a language tag. These are stored in their canonical
-    /// case, and a filter may write them in any.
+    /// Whether its value, or each key of it, is a language tag. These are stored in their canonical case, and
+    /// a filter may write them in any case.
     pub of_languages: bool,
-    /// The path of the field of which this is the sort key in the language of the shop. Only an order
-    /// means this field, where it names that path.
+    /// The path of the text field whose sort key this is, in the language of the shop. Only an order uses
+    /// this field, by naming that path.
     pub sorts: Option<&'static str>,
 }
 
-/// What a field holds.
+/// The type of a field.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kind {
     /// Text, compared byte by byte; a TEXT column. Empty is absent.
     Text,
-    /// A resource name of the given collection, such as `customers`; the column holds the bare
-    /// id. The caller may write either, and a record may return either.
+    /// A resource name of the given collection, for example `customers`; the column holds the bare id. The
+    /// caller may write either, and a record may return either.
     Name(&'static str),
     /// True or false; a BOOLEAN column.
     Bool,
@@ -55,12 +55,12 @@ pub enum Kind {
     Date,
     /// One of these values (name in the API, number in the BIGINT column).
     Enum(&'static [(&'static str, i64)]),
-    /// A list of texts; a TEXT column as [`super::pack_list`] writes it.
+    /// A list of texts; a TEXT column in the form of [`super::pack_list`].
     TextList,
-    /// A list of resource names of the given collection; a TEXT column of their bare ids as
-    /// [`super::pack_list`] writes it.
+    /// A list of resource names of the given collection; a TEXT column of their bare ids in the form of
+    /// [`super::pack_list`].
     NameList(&'static str),
-    /// A map from text to text; a TEXT column as [`super::pack_map`] writes it.
+    /// A map from text to text; a TEXT column in the form of [`super::pack_map`].
     TextMap,
 }
 
@@ -125,8 +125,8 @@ impl Field {
         }
     }
 
-    /// The sort key of the text field at `path` in the language of the shop: what an order by `path`
-    /// means, while one by `bytes(path)` means the field itself. Its own path cannot be written.
+    /// The sort key of the text field at `path`, in the language of the shop. An order by `path` uses it, and
+    /// an order by `bytes(path)` uses the field itself. A caller cannot write its own path.
     #[must_use]
     pub const fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
         Self {
@@ -135,21 +135,21 @@ impl Field {
         }
     }
 
-    /// The same field, searchable with `:` through this folded column.
+    /// Makes the field searchable with `:` through this folded column.
     #[must_use]
     pub const fn searchable(mut self, folded_column: &'static str) -> Self {
         self.folded_column = Some(folded_column);
         self
     }
 
-    /// The same field, whose value or keys are language tags.
+    /// Marks the field's value or keys as language tags.
     #[must_use]
     pub const fn of_languages(mut self) -> Self {
         self.of_languages = true;
         self
     }
 
-    /// The same field, sortable.
+    /// Makes the field sortable.
     #[must_use]
     pub const fn sortable(mut self) -> Self {
         self.sortable = true;

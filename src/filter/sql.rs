@@ -1,14 +1,14 @@
 //! The SQL of a filter: one text for both engines except for the search of a substring.
 //!
-//! Invariant: the text is made of constants and numbered placeholders alone; whatever a caller
-//! wrote travels as a bound value. Every predicate is true or false for every row, never NULL.
+//! Invariant: the text consists of constants and numbered placeholders; everything from a caller is a bound
+//! value. Every predicate is true or false for every row, never NULL.
 
 use super::evaluate::clock_bound;
 use super::expression::{Comparison, Expression, Term, Test};
 use super::pack;
 use super::schema::{Field, Kind, Schema};
 
-/// The two engines, as far as their SQL differs.
+/// The engines whose SQL differs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Engine {
     /// SQLite.
@@ -28,7 +28,7 @@ pub enum Bind {
     Bool(bool),
 }
 
-/// A statement under construction, with the values of its placeholders.
+/// A statement that is being assembled, with the values of its placeholders.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct SqlText {
     text: String,
@@ -44,8 +44,8 @@ impl SqlText {
         Self::default()
     }
 
-    /// A piece of a statement that has so many placeholders already: the first of this piece is
-    /// the next one.
+    /// A piece of a statement that already has `placeholders` placeholders; the first of this piece is the
+    /// next one.
     #[must_use]
     pub fn after(placeholders: usize) -> Self {
         Self {
@@ -54,7 +54,7 @@ impl SqlText {
         }
     }
 
-    /// Appends text, which only the program itself can have written.
+    /// Appends text of the program.
     pub fn push(&mut self, text: &'static str) -> &mut Self {
         self.text.push_str(text);
         self
@@ -231,7 +231,7 @@ impl Predicate<'_> {
     fn text(&mut self, comparison: Comparison, value: &str) {
         let column = self.field.column;
         self.not_null(column);
-        // No literal is empty, so for the other operators an empty text is false by itself.
+        // No literal is empty, so the other operators are false for an empty text anyway.
         if matches!(
             comparison,
             Comparison::NotEqual | Comparison::Less | Comparison::LessOrEqual
@@ -275,7 +275,7 @@ impl Predicate<'_> {
         self.sql.push(column).push(" IS NOT NULL AND ")
     }
 
-    /// The one-based place of a text in a column, 0 if it is not there.
+    /// The one-based position of a text in a column; 0 if it is not there.
     fn position(&mut self, column: &'static str, needle: String) -> &mut SqlText {
         self.sql.push(match self.engine {
             Engine::Sqlite => "instr(",

@@ -1,5 +1,5 @@
-//! From text to a tree of restrictions, by the grammar of AIP-160 without functions and without
-//! comparisons implied by juxtaposition. Knows no fields and no types.
+//! Parses a text into a tree of restrictions, by the grammar of AIP-160 without functions and without
+//! comparisons implied by juxtaposition. It knows no fields and no types.
 //!
 //! Invariant: recursion is bounded by [`FILTER_DEPTH_MAX`] and the tree by [`FILTER_TERMS_MAX`], whatever the
 //! text.
@@ -272,7 +272,7 @@ impl<'a> Parser<'a> {
         Ok(())
     }
 
-    /// What to say where a comparison has ended and something else follows.
+    /// The fault of a text that continues after a comparison.
     fn misplaced(&self) -> FilterError {
         let word: String = self
             .rest()
@@ -349,7 +349,8 @@ fn only_or(mut parts: Vec<Node>, many: fn(Vec<Node>) -> Node) -> Node {
     }
 }
 
-/// Characters of a value without quotes: those of names, times, e-mail addresses and numbers.
+/// Whether a value may contain the character without quotes: those of names, times, e-mail addresses and
+/// numbers.
 fn is_value_character(character: char) -> bool {
     !character.is_whitespace()
         && !character.is_control()

@@ -1,5 +1,5 @@
-//! What the filter language says, by example: `clock` has `now`, `faults` what is refused,
-//! `translation` the SQL, and `properties` goes at random.
+//! Tests of the filter language by example. `clock` tests `now`, `faults` refusals, `translation` the SQL,
+//! and `properties` random filters.
 
 mod clock;
 mod faults;
@@ -42,7 +42,7 @@ const ITEMS: Schema = Schema {
 const NOW: i64 = 1_767_225_600_000_000;
 const MINUTE: i64 = 60_000_000;
 
-/// A record of the values given by path; all else is absent.
+/// A record of the values given by path; all others are absent.
 #[derive(Default)]
 struct Item(BTreeMap<usize, Value<'static>>);
 

@@ -1,4 +1,4 @@
-//! The sweeper of a table whose rows go when they are old.
+//! The sweeper of a table whose rows are deleted at a certain age.
 
 use std::time::Duration;
 
@@ -13,24 +13,25 @@ use crate::error::Result;
 use crate::store::{Conn, Locks, Store};
 use crate::{execute, on};
 
-/// Rows that one step removes.
+/// The most rows that one step removes.
 const ROWS: i64 = 200;
 
-/// Rows of a table that go when they are old. The texts are parts of SQL statements.
+/// Rows of a table that are deleted at a certain age. The texts are parts of SQL statements.
 ///
 /// An index on `time` finds the shops. A table that grows also has one on `shop_id` and `time`.
 pub struct Aged {
     /// The table. Its rows have a `shop_id`.
     pub table: &'static str,
-    /// The columns of its key.
+    /// The columns of its key, separated by commas.
     pub key: &'static str,
-    /// The column with the time that a row's age counts from.
+    /// The column with the time from which a row's age counts.
     pub time: &'static str,
     /// A further condition, which begins with ` AND `; empty for none.
     pub condition: &'static str,
-    /// The age from which a row goes.
+    /// The age at which a row may be deleted.
     pub age: Duration,
-    /// How much older the oldest row of a shop gets before a purge begins, so that it has many to remove.
+    /// How much older the oldest row of a shop gets before a purge begins, so that one purge removes many
+    /// rows.
     pub slack: Duration,
 }
 

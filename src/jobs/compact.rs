@@ -1,8 +1,8 @@
-//! Removes old history of the feed: what is older than its retention, or beyond its size.
+//! Removes old history of the feed: rows older than the retention, or beyond the size limit.
 //!
-//! From the oldest row on, a step removes rows; those that are still the record of a request id lose
-//! their payload only, and go when the id may be used again. How far this is stands in `store_meta`,
-//! written in the same transaction: a stream that asks for more is told that it is gone.
+//! A step removes rows from the oldest on. A row that still records a request id only loses its payload, and
+//! is removed when the id may be used again. The same transaction writes the progress to `store_meta`: a
+//! stream that needs earlier rows is refused.
 //!
 //! Invariant: only rows below the horizon are touched, so no row can appear behind the point reached.
 
@@ -25,21 +25,21 @@ use sql::{Measured, OldRow};
 
 /// How often the log is measured.
 const INTERVAL: Duration = Duration::from_secs(10);
-/// Rows that one step goes through.
+/// The most rows that one step examines.
 const ROWS: i64 = 200;
-/// Rows that are measured at a time.
+/// The most rows that are measured at a time.
 const MEASURED_ROWS: i64 = 2_000;
-/// What a row takes beside its payload, about.
+/// The approximate bytes of a row beside its payload.
 const ROW_BYTES: i64 = 250;
-/// History may be older than its retention by this much, so that a compaction is worth its while.
+/// How much older than its retention history may get, so that one compaction removes many rows.
 const SLACK_MAX: Duration = Duration::from_secs(3600);
 
-/// How much history the feed keeps; whichever ends first.
+/// How much history the feed keeps; the first limit that is reached applies.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct FeedLimits {
-    /// How long.
+    /// The age limit.
     pub retention: Duration,
-    /// How many bytes, about.
+    /// The size limit, approximately.
     pub max_bytes: u64,
 }
 
@@ -65,13 +65,13 @@ impl FeedLimits {
         i64::try_from(self.max_bytes).unwrap_or(i64::MAX)
     }
 
-    /// Where compaction stops that began because there were too many bytes.
+    /// The size at which a compaction for size stops.
     fn goal_bytes(self) -> i64 {
         self.max_bytes() / 100 * 95
     }
 }
 
-/// The limits that apply to a look or a step. While deletions by age are held back, only the limit on bytes
+/// The limits that apply to a check or a step. While deletions by age are held back, only the size limit
 /// applies.
 #[derive(Clone, Copy, Debug)]
 struct Bounds {
@@ -98,7 +98,7 @@ impl Bounds {
     }
 }
 
-/// The work of compaction.
+/// The job of compaction.
 #[derive(Clone, Debug, Default)]
 pub struct Compact {
     limits: FeedLimits,
@@ -106,7 +106,7 @@ pub struct Compact {
 }
 
 impl Compact {
-    /// Compaction to these limits.
+    /// Creates a compaction with these limits.
     #[must_use]
     pub fn to(limits: FeedLimits) -> Self {
         Self {
@@ -115,7 +115,7 @@ impl Compact {
         }
     }
 
-    /// Lets `hold` say when nothing goes for its age.
+    /// Lets `hold` hold back deletions by age.
     #[must_use]
     pub fn held_by(self, hold: Hold) -> Self {
         Self { hold, ..self }
@@ -203,12 +203,12 @@ impl Handler for Compact {
     }
 }
 
-/// Compaction and measuring follow each other.
+/// Compaction and measuring run one after the other.
 fn lock() -> Locks {
     Locks::none().and(LockKey::of("feed", "", ""))
 }
 
-/// Adds up the rows that came since the last time; gives the bytes of the whole log.
+/// Adds the size of the rows since the last measurement. Returns the bytes of the whole log.
 async fn measure(store: &Store) -> Result<Measured> {
     loop {
         let (measured, new) = store
@@ -232,7 +232,7 @@ async fn measure(store: &Store) -> Result<Measured> {
         let noted = store
             .write_job_with(lock(), (measured, next), |tx, (before, next)| {
                 async move {
-                    // Another replica may have been quicker.
+                    // Another replica may have been faster.
                     let same = sql::measured(tx).await? == *before;
                     if same {
                         sql::note_measured(tx, *next).await?;
@@ -252,13 +252,13 @@ fn size(row: &OldRow) -> i64 {
     row.bytes + ROW_BYTES
 }
 
-/// Goes on from where compaction is: removes rows, or empties them, as far as their time is over.
+/// Continues after the rows that compaction has reached: removes or empties rows beyond the limits.
 async fn empty(tx: &mut Tx, bounds: Bounds, now: i64) -> Result<i64> {
     let reached = sql::reached(tx).await?;
     let measured = sql::measured(tx).await?;
     let rows = sql::rows_after(tx, reached, ROWS).await?;
     let limits = bounds.limits;
-    // Once there are too many bytes, some more than these go.
+    // A compaction for size goes somewhat below the limit.
     let too_many = measured.bytes > limits.max_bytes();
     let goal = if too_many {
         limits.goal_bytes()
@@ -285,8 +285,7 @@ async fn empty(tx: &mut Tx, bounds: Bounds, now: i64) -> Result<i64> {
     Ok(i64::try_from(over.len()).unwrap_or(ROWS))
 }
 
-/// The rows, from the first on, that are too old or too many. What is not measured yet is not
-/// touched.
+/// The leading rows that are too old or too many. Rows that are not measured yet are not touched.
 fn over(rows: &[OldRow], retention: i64, goal: i64, measured: Measured, now: i64) -> &[OldRow] {
     let mut bytes = measured.bytes;
     let end = rows.iter().position(|row| {

@@ -1,13 +1,13 @@
-//! Holds deletions by age back for a day when the clock may be wrong.
+//! Holds back deletions by age for a day when the clock may be wrong.
 //!
-//! A clock that is a year ahead makes everything old. So a start whose clock is more than a day ahead of the
-//! last time that the store knows, or a jump of the running clock by more than a day, holds back all that is
-//! deleted for its age: carts, history of the feed, answers, ended jobs. A store that was merely not running
+//! A clock that is a year ahead makes everything old. Two events therefore hold back all deletions by age
+//! (carts, history of the feed, answers, ended jobs): a start whose clock is more than a day ahead of the
+//! last time known to the store, and a jump of the running clock by more than a day. A store that was stopped
 //! for a month also waits for a day, which does no harm.
 //!
-//! The end of the hold and the last known time stand in `store_meta`. A restart during the hold finds both: it
-//! neither begins the hold anew nor forgets it. A hold whose end is more than a day away was begun by a clock
-//! that has been put right since, and does not count.
+//! The end of the hold and the last known time are in `store_meta`. A restart during the hold finds both, and
+//! neither restarts nor forgets the hold. A hold that ends more than a day from now was begun by a clock that
+//! has been corrected since, and does not count.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -22,19 +22,19 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, LockKey, Locks, Store, Tx};
 use crate::{clock, on};
 
-/// The row of `store_meta` with the end of the hold.
+/// The key in `store_meta` of the end of the hold.
 const HELD_UNTIL: &str = "retention_held_until";
-/// The row of `store_meta` with the last time at which a server is known to have run.
+/// The key in `store_meta` of the last time at which a server is known to have run.
 const CLOCK_SEEN: &str = "clock_seen";
 
-/// By how much the clock may be ahead, and how long a hold lasts.
+/// How far the clock may be ahead, and how long a hold lasts, in microseconds.
 const DAY: i64 = 24 * 60 * 60 * 1_000_000;
-/// How often the present time is written down.
+/// How often the present time is written, in microseconds.
 const NOTE_INTERVAL: i64 = 60 * 60 * 1_000_000;
-/// How often the clock is looked at.
+/// How often the clock is checked.
 const INTERVAL: Duration = Duration::from_secs(60);
 
-/// Whether deletions by age are held back; all clones are one.
+/// Whether deletions by age are held back. Clones share one state.
 #[derive(Clone, Debug, Default)]
 pub struct Hold(Arc<Mutex<State>>);
 
@@ -45,22 +45,22 @@ struct State {
     seen: Option<(i64, Instant)>,
     /// The end of a hold that this process began.
     until: Option<i64>,
-    /// The time that was written down last.
+    /// The time that was last written.
     noted: Option<i64>,
 }
 
-/// Whether a hold with this end is on.
+/// Whether a hold with this end is active.
 #[must_use]
 fn is_on(until: i64, now: i64) -> bool {
     now < until && until - now <= DAY
 }
 
 impl Hold {
-    /// Compares the clock with the last time that the store knows.
+    /// Compares the clock with the last time known to the store.
     ///
     /// # Errors
-    /// When the store cannot be read. A store that cannot be written is served all the same, and the hold
-    /// stays in memory until it can.
+    /// If the store cannot be read. A store that cannot be written is served all the same: the hold stays in
+    /// memory until it can.
     pub async fn begin(store: &Store) -> Result<Self> {
         let hold = Self::default();
         let last = store.read(|conn| last_time(conn).boxed()).await?;
@@ -82,10 +82,10 @@ impl Hold {
         Ok(hold)
     }
 
-    /// Whether nothing may be deleted for its age now.
+    /// Whether no row may be deleted for its age now.
     ///
     /// # Errors
-    /// When the store cannot be read.
+    /// If the store cannot be read.
     pub async fn is_on(&self, store: &Store) -> Result<bool> {
         self.look(store);
         let now = store.clock().now();
@@ -96,7 +96,7 @@ impl Hold {
         Ok(left.is_some())
     }
 
-    /// Writes the present time down, as the last one of this process.
+    /// Writes the present time, as the last one of this process.
     async fn note(&self, store: &Store) -> Result<()> {
         self.look(store);
         let now = store.clock().now();
@@ -118,7 +118,7 @@ impl Hold {
         Ok(())
     }
 
-    /// Begins a hold when the clock was put forward by more than a day while the process ran.
+    /// Begins a hold when the clock was set forward by more than a day while the process ran.
     fn look(&self, store: &Store) {
         let mut state = self.state();
         let (now, instant) = store.clock().reading();
@@ -158,7 +158,7 @@ impl Upkeep for Hold {
             self.look(store);
             let now = store.clock().now();
             let noted = self.state().noted;
-            // Also when the clock was put back: the old note would hide the next jump.
+            // Also when the clock was set back: the old note would hide the next jump.
             match noted {
                 Some(noted) if (now - noted).abs() < NOTE_INTERVAL => Ok(()),
                 _ => self.note(store).await,
@@ -183,10 +183,10 @@ async fn read(conn: &mut Conn, key: &'static str) -> Result<Option<i64>> {
         .transpose()
 }
 
-/// For how long a hold that was written down goes on; None while there is none.
+/// How much longer a stored hold lasts, in microseconds; None if there is none.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn held_for(conn: &mut Conn, now: i64) -> Result<Option<i64>> {
     let until = read(conn, HELD_UNTIL).await?;
     Ok(until
@@ -196,7 +196,7 @@ pub async fn held_for(conn: &mut Conn, now: i64) -> Result<Option<i64>> {
 
 const LAST_CHANGE: &str = "SELECT commit_time FROM change_log ORDER BY xid DESC, seq DESC LIMIT 1";
 
-/// The last time that the store knows: as a server wrote it down, or else of the last change.
+/// The last time known to the store: the time that a server wrote, or else the time of the last change.
 async fn last_time(conn: &mut Conn) -> Result<Option<i64>> {
     match read(conn, CLOCK_SEEN).await? {
         Some(seen) => Ok(Some(seen)),

@@ -1,7 +1,6 @@
-//! The rows of `store_meta` that background work keeps.
+//! The rows of `store_meta` that background work writes.
 //!
-//! A row is one value under a key. Compaction keeps what it has removed, and the hold of retention until when it
-//! lasts.
+//! A row is one value under a key. Compaction stores its progress there, and the hold of retention its end.
 
 use crate::error::Result;
 use crate::store::{Conn, Tx};

@@ -1,4 +1,4 @@
-//! What a job is, and how far it is.
+//! Jobs and their states.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -8,27 +8,27 @@ use serde_json::Value;
 use crate::caller::Caller;
 use crate::proto::pb::operation;
 
-/// What a job does. The numbers are stored, and are those of the contract.
+/// The kind of a job. The numbers are stored, and are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[repr(i64)]
 pub enum JobKind {
-    /// Brings open carts up to date after a group's privileges changed. About `groups/{id}`.
+    /// Reprices open carts after a group's privileges changed. Subject: `groups/{id}`.
     RepriceCarts = 1,
-    /// Brings a customer's carts up to date. About `customers/{id}`.
+    /// Updates a customer's carts. Subject: `customers/{id}`.
     RefreshCustomer = 2,
-    /// Takes the members out of a deleted group. About `groups/{id}`.
+    /// Removes the members of a deleted group. Subject: `groups/{id}`.
     DeleteGroup = 3,
-    /// Deletes the open carts of a deleted customer. About `customers/{id}`.
+    /// Deletes the open carts of a deleted customer. Subject: `customers/{id}`.
     DeleteCustomerCarts = 4,
     /// Ends memberships whose grants have expired.
     ExpireMemberships = 5,
-    /// Removes what its retention has run out for.
+    /// Removes rows whose retention has ended.
     Purge = 6,
     /// Removes old history of the feed.
     Compact = 7,
-    /// Marks carts that nobody has changed for long.
+    /// Marks carts that have not changed for long as abandoned.
     AbandonCarts = 9,
-    /// Makes anew what a shop's customers are found and ordered by.
+    /// Rebuilds the search texts and sort keys of a shop's customers.
     ReindexCustomers = 10,
 }
 
@@ -46,7 +46,7 @@ impl JobKind {
         Self::ReindexCustomers,
     ];
 
-    /// The number that is stored.
+    /// The stored number.
     #[must_use]
     pub const fn number(self) -> i64 {
         self as i64
@@ -58,7 +58,7 @@ impl JobKind {
         Self::ALL.into_iter().find(|kind| kind.number() == number)
     }
 
-    /// Whether data stays consistent when the work stops halfway.
+    /// Whether data stays consistent if the work stops halfway.
     #[must_use]
     pub const fn is_cancellable(self) -> bool {
         match self {
@@ -72,7 +72,7 @@ impl JobKind {
         }
     }
 
-    /// The collection of the resources that it works on one by one; empty for rows that have no names.
+    /// The collection of the resources that it works on one by one; empty for rows without names.
     #[must_use]
     pub const fn collection(self) -> &'static str {
         match self {
@@ -86,8 +86,8 @@ impl JobKind {
         }
     }
 
-    /// Whether the job is shown after it has ended well. Work that recurs, or that comes with every change of a
-    /// customer, is not: its rows would be most of the table.
+    /// Whether the job is still shown after it has succeeded. Recurring jobs, and jobs that every change of a
+    /// customer causes, are not: their rows would be most of the table.
     #[must_use]
     pub const fn is_kept(self) -> bool {
         match self {
@@ -103,7 +103,7 @@ impl JobKind {
         }
     }
 
-    /// As the contract names it.
+    /// The kind in the contract.
     #[must_use]
     pub const fn message(self) -> operation::Kind {
         match self {
@@ -120,24 +120,24 @@ impl JobKind {
     }
 }
 
-/// How far a job is. The numbers are stored, and are those of the contract.
+/// The state of a job. The numbers are stored, and are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum JobState {
-    /// Waits for its time or for a worker.
+    /// It waits for its time or for a worker.
     Pending = 1,
-    /// Is being worked on, or was when its process died.
+    /// A worker runs it, or ran it when its process died.
     Running = 2,
-    /// Has ended well.
+    /// It has succeeded.
     Done = 3,
-    /// Has ended with an error.
+    /// It has failed for good.
     Failed = 4,
-    /// Was cancelled.
+    /// It was cancelled.
     Cancelled = 5,
 }
 
 impl JobState {
-    /// The number that is stored.
+    /// The stored number.
     #[must_use]
     pub const fn number(self) -> i64 {
         self as i64
@@ -157,7 +157,7 @@ impl JobState {
         .find(|state| state.number() == number)
     }
 
-    /// Whether nothing more will happen.
+    /// Whether the state is final.
     #[must_use]
     pub const fn has_ended(self) -> bool {
         match self {
@@ -166,7 +166,7 @@ impl JobState {
         }
     }
 
-    /// As the contract names it.
+    /// The state in the contract.
     #[must_use]
     pub const fn message(self) -> operation::State {
         match self {
@@ -179,22 +179,22 @@ impl JobState {
     }
 }
 
-/// Work to be done.
+/// A job before it is enqueued.
 #[derive(Clone, Debug)]
 pub struct NewJob {
-    /// What it is.
+    /// The kind of work.
     pub kind: JobKind,
-    /// What it is about, as `groups/vip`; may be empty. Work of one kind about one thing that nobody
-    /// has begun yet is done once, however often it is asked for.
+    /// The resource that it works on, for example `groups/vip`; may be empty. Jobs of one kind and subject
+    /// that have not begun are enqueued once.
     pub subject: String,
-    /// What else the handler needs. Where work was asked for before, the first document stands.
+    /// Further input of the handler. If the job was enqueued before, the first document stays.
     pub doc: Value,
-    /// Not before this time, in microseconds.
+    /// The earliest time of its start, in microseconds.
     pub run_at: i64,
 }
 
 impl NewJob {
-    /// Work to be done at once.
+    /// A job that may start at once.
     #[must_use]
     pub fn now(kind: JobKind, subject: impl Into<String>, now: i64) -> Self {
         Self {
@@ -209,53 +209,53 @@ impl NewJob {
 /// A job that a worker has claimed.
 #[derive(Clone, Debug)]
 pub struct Job {
-    /// The last part of the operation's name.
+    /// The last segment of the operation's name.
     pub id: String,
-    /// The shop; empty for what concerns the whole store.
+    /// The shop; empty for work on the whole store.
     pub shop: Arc<str>,
-    /// What it is.
+    /// The kind of work.
     pub kind: JobKind,
-    /// What it is about.
+    /// The resource that it works on; may be empty.
     pub subject: String,
-    /// What else the handler needs.
+    /// Further input of the handler.
     pub doc: Value,
-    /// Where the last step ended; empty at first. Its meaning is the handler's.
+    /// The point at which the last step ended; empty at first. The handler defines its meaning.
     pub cursor: String,
-    /// How many times it was begun again after an error.
+    /// How many times it was restarted after an error.
     pub attempts: i64,
-    /// Who caused it.
+    /// The key that caused it.
     pub key_id: String,
     /// The person who caused it.
     pub actor: Option<String>,
-    /// The party that the person acted for.
+    /// The party for which the person acted.
     pub on_behalf_of: Option<String>,
-    /// The transaction that claimed it: writers that began before it may still be under way.
+    /// The transaction that claimed it: writers that began before it may still be in progress.
     pub(super) xid: i64,
-    /// The claim, so that a worker that was too slow finds out.
+    /// The claim, by which a worker that was too slow loses the job.
     pub(super) lease_owner: String,
 }
 
-/// How far a step came.
+/// The result of a step.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Step {
-    /// Where the next step begins.
+    /// The cursor for the next step.
     pub cursor: String,
     /// How many resources this step worked on.
     pub worked: i64,
-    /// Whether the whole work is done.
+    /// Whether the whole job is done.
     pub done: bool,
     /// How many resources this step skipped.
     pub skipped: i64,
-    /// Whether `skipped` counts what the whole job has skipped, not only this step.
+    /// Whether `skipped` is the count of the whole job instead of this step.
     pub recounted: bool,
-    /// One of the skipped resources and why, for people.
+    /// One of the skipped resources and its error, for people.
     pub note: Option<String>,
-    /// When the job goes on, if not at once.
+    /// When the job continues; None for at once.
     pub resume_at: Option<i64>,
 }
 
 impl Step {
-    /// There is more to do after `cursor`.
+    /// A step after which there is more to do, from `cursor` on.
     #[must_use]
     pub fn more(cursor: impl Into<String>, worked: i64) -> Self {
         Self {
@@ -269,7 +269,7 @@ impl Step {
         }
     }
 
-    /// The work is done.
+    /// A step after which the work is done.
     #[must_use]
     pub fn done(worked: i64) -> Self {
         Self {
@@ -278,7 +278,7 @@ impl Step {
         }
     }
 
-    /// Nothing is left to do before `resume_at` but what was skipped.
+    /// A step after which only skipped resources are left, to be retried from `resume_at` on.
     #[must_use]
     pub(super) fn parked(
         cursor: impl Into<String>,
@@ -297,7 +297,7 @@ impl Step {
 }
 
 impl Job {
-    /// Who the changes of this job are written for: the one who caused it.
+    /// The caller for whom the changes of this job are written: the one that caused it.
     #[must_use]
     pub fn caller(&self) -> Caller {
         Caller {
@@ -313,7 +313,7 @@ impl Job {
     }
 }
 
-/// A pause that doubles with each failure before it.
+/// A pause that doubles with each earlier failure.
 pub(super) fn doubled(least: Duration, failures: i64, most: Duration) -> Duration {
     let doublings = u32::try_from(failures.clamp(0, 16)).unwrap_or_default();
     least.saturating_mul(1 << doublings).min(most)

@@ -1,7 +1,7 @@
-//! Removes what its retention has run out for, shop by shop.
+//! Removes rows whose retention has ended, shop by shop.
 //!
-//! Each area brings a [`Sweeper`] for what is its own; those of requests and of jobs are here.
-//! Tombstones are not removed: a name made again goes on at the version after its last, for ever.
+//! Each area brings a [`Sweeper`] for its own rows; those for requests and jobs are here. Tombstones are
+//! never removed: a name that is created again continues at the version after its last.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
@@ -20,12 +20,12 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::store::Store;
 
-/// How often it is looked for what has run out.
+/// How often the sweepers are asked for rows to remove.
 const INTERVAL: Duration = Duration::from_secs(600);
-/// What has run out waits this long for company, so that a purge is worth its while.
+/// How long expired rows wait for others, so that one purge removes many.
 const SLACK: Duration = Duration::from_secs(3600);
 
-/// The work of purging.
+/// The job of purging.
 #[derive(Default)]
 pub struct Purge {
     sweepers: Vec<Arc<dyn Sweeper>>,
@@ -33,7 +33,7 @@ pub struct Purge {
 }
 
 impl Purge {
-    /// Purges what requests and jobs leave behind.
+    /// Creates a purge of the rows that requests and jobs leave behind.
     #[must_use]
     pub fn new() -> Self {
         Self::default()
@@ -42,7 +42,7 @@ impl Purge {
             .with(skips::STALE)
     }
 
-    /// Lets `hold` say when nothing goes for its age.
+    /// Lets `hold` hold back deletions by age.
     #[must_use]
     pub fn held_by(self, hold: Hold) -> Self {
         Self { hold, ..self }
@@ -54,7 +54,7 @@ impl Purge {
         self.with_shared(Arc::new(sweeper))
     }
 
-    /// Adds a sweeper that others have, too.
+    /// Adds a sweeper that is shared.
     #[must_use]
     pub fn with_shared(mut self, sweeper: Arc<dyn Sweeper>) -> Self {
         self.sweepers.push(sweeper);
@@ -101,8 +101,8 @@ impl Handler for Purge {
         .boxed()
     }
 
-    /// The cursor is the place of the sweeper whose turn it is, and whether one before it has failed: that one
-    /// does not keep the others from their work.
+    /// The cursor holds the number of the current sweeper, and whether an earlier one has failed. A failed
+    /// sweeper does not stop the others.
     fn step<'a>(&'a self, store: &'a Store, job: &'a Job) -> BoxFuture<'a, Result<Step>> {
         async move {
             let (place, failed) = match job.cursor.strip_suffix(FAILED) {
@@ -132,10 +132,10 @@ impl Handler for Purge {
     }
 }
 
-/// The mark of a cursor behind a sweeper that has failed.
+/// The mark in a cursor that a sweeper has failed.
 const FAILED: &str = "!";
 
-/// The last step; an error, from which the purge begins anew later, if a sweeper has failed.
+/// The last step. If a sweeper has failed it is an error, after which the purge restarts later.
 async fn end(store: &Store, job: &Job, failed: &str) -> Result<Step> {
     if failed.is_empty() {
         return job.advance_only(store, Step::done(0)).await;

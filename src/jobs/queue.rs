@@ -1,4 +1,4 @@
-//! Asking for work, writing down how far it is, and calling it off.
+//! Enqueues jobs, records their progress, and cancels them.
 
 use futures::FutureExt as _;
 use tonic::Code;
@@ -11,13 +11,13 @@ use crate::proto::pb::ErrorReason;
 use crate::store::{Locks, Store, Tx};
 use crate::{clock, ids, limits};
 
-/// Asks for work, in the transaction whose effect makes it necessary; gives the operation's id.
+/// Enqueues a job, in the transaction whose effect needs it. Returns the operation's id.
 ///
-/// Work of this kind about this subject that nobody has begun yet is not asked for twice: the answer
-/// is then its id. It begins after this transaction, so it sees its effect.
+/// If a job of this kind and subject waits and has not begun, its id is returned instead. The job begins
+/// after this transaction, so it sees the transaction's effect.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn enqueue(tx: &mut Tx, caller: &Caller, now: i64, job: NewJob) -> Result<String> {
     let id = sql::enqueue(tx, caller, &ids::new_id(), now, &job).await?;
     if job.run_at <= now {
@@ -26,10 +26,10 @@ pub async fn enqueue(tx: &mut Tx, caller: &Caller, now: i64, job: NewJob) -> Res
     Ok(id)
 }
 
-/// Calls work off; what is done stays done. False if it had ended.
+/// Cancels a job; finished steps stay. Returns false if it had ended.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
     let cancelled = sql::cancel(tx, id, now).await?;
     tx.after_commit(wake::progressed);
@@ -37,11 +37,11 @@ pub async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
 }
 
 impl Job {
-    /// Writes down how far a step came, in the transaction of its effect, and renews the lease.
+    /// Records the result of a step, in the transaction of its effect, and renews the lease.
     ///
     /// # Errors
-    /// CONFLICT when the job was cancelled or belongs to another worker by now: the effect must not
-    /// stand, so pass the error on.
+    /// CONFLICT if the job was cancelled or now belongs to another worker. The effect must be rolled back, so
+    /// pass the error on.
     pub async fn advance(&self, tx: &mut Tx, now: i64, step: &Step) -> Result<()> {
         let lease_until = now.saturating_add(clock::micros(limits::JOB_LEASE));
         if !sql::advance(tx, self, now, lease_until, step).await? {
@@ -52,7 +52,7 @@ impl Job {
         Ok(())
     }
 
-    /// Writes down a step that had no effect.
+    /// Records a step that had no effect.
     ///
     /// # Errors
     /// As [`advance`](Self::advance).

@@ -1,8 +1,8 @@
-//! The workers: each claims a job, takes it through its steps, and looks for the next. Those of all replicas
-//! work side by side.
+//! The workers. Each claims a job, runs its steps, and looks for the next. Those of all replicas work side by
+//! side.
 //!
-//! Workers take turns between the pairs of shop and kind that have work, and within a pair the job that has
-//! waited longest is first. A job that has had its time slice is given back while others are due.
+//! Workers take turns between the pairs of shop and kind that have work. Within a pair the job that has
+//! waited longest comes first. A job that has used its time slice is returned while others are due.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,26 +21,26 @@ use crate::proto::pb::ErrorReason;
 use crate::store::{Locks, Store};
 use crate::{clock, ids, limits};
 
-/// Failures in a row after which work that may be given up is.
+/// The number of failures in a row after which a job that may fail for good does so.
 const ATTEMPTS_MAX: i64 = 10;
 /// The pause after the first failure; it doubles with each further one.
 const RETRY_MIN: Duration = Duration::from_secs(1);
 /// The longest pause between two attempts.
 const RETRY_MAX: Duration = Duration::from_secs(300);
-/// How long a job may be worked on while others are due.
+/// How long a worker stays with a job while others are due.
 const SLICE: Duration = Duration::from_millis(200);
-/// How often it is looked whether earlier writers have ended.
+/// How often a job checks whether earlier writers have ended.
 const WRITERS_POLL: Duration = Duration::from_millis(10);
 
-/// How the workers behave; tests set shorter times.
+/// Settings of the workers. Tests set shorter times.
 #[derive(Clone, Debug)]
 pub struct JobsSettings {
-    /// How many workers this process has.
+    /// The number of workers of this process.
     pub workers: usize,
-    /// How often a worker looks although nobody called it: for work of other replicas, of dead ones,
-    /// and for work whose time has come.
+    /// How often a worker looks for jobs without a wake-up: jobs of other replicas, of dead ones, and jobs
+    /// whose time has come.
     pub poll_interval: Duration,
-    /// The longest time between two looks at what recurs, whatever its own interval.
+    /// The longest time between two runs of recurring work, whatever its own interval.
     pub schedule_interval_max: Duration,
 }
 
@@ -54,7 +54,7 @@ impl Default for JobsSettings {
     }
 }
 
-/// Who does which work.
+/// The handlers and the recurring work of a process.
 #[derive(Default)]
 pub struct Jobs {
     settings: JobsSettings,
@@ -63,7 +63,7 @@ pub struct Jobs {
 }
 
 impl Jobs {
-    /// Nobody does anything yet.
+    /// Creates a runner without handlers.
     #[must_use]
     pub fn new(settings: JobsSettings) -> Self {
         Self {
@@ -79,7 +79,7 @@ impl Jobs {
         self.with_shared(Arc::new(handler))
     }
 
-    /// Adds a handler that others have, too.
+    /// Adds a handler that is shared.
     #[must_use]
     pub fn with_shared(mut self, handler: Arc<dyn Handler>) -> Self {
         debug_assert!(
@@ -92,20 +92,20 @@ impl Jobs {
         self
     }
 
-    /// Adds housekeeping.
+    /// Adds recurring work.
     #[must_use]
     pub fn with_upkeep(self, upkeep: impl Upkeep) -> Self {
         self.with_shared_upkeep(Arc::new(upkeep))
     }
 
-    /// Adds housekeeping that others have, too.
+    /// Adds recurring work that is shared.
     #[must_use]
     pub fn with_shared_upkeep(mut self, upkeep: Arc<dyn Upkeep>) -> Self {
         self.upkeep.push(upkeep);
         self
     }
 
-    /// Works until `stop` is cancelled; what is claimed by then is given back after its step.
+    /// Works until `stop` is cancelled. Claimed jobs are then returned after their current step.
     pub async fn run(self, store: Store, stop: CancellationToken) {
         let workers = self.settings.workers;
         let poll_interval = self.settings.poll_interval;
@@ -149,7 +149,7 @@ impl Shared {
     async fn work(self: Arc<Self>, stop: CancellationToken) {
         let mut queue = wake::queue();
         while !stop.is_cancelled() {
-            // Seen before the look, so that what comes during the look is not missed.
+            // Marked as seen before the look, so that a job that is enqueued during the look is not missed.
             queue.borrow_and_update();
             let pause = match self.claim().await {
                 Ok(Claim::Job(job)) => {
@@ -158,7 +158,7 @@ impl Shared {
                 }
                 Ok(Claim::NotBefore(pause)) => pause.min(self.poll_interval),
                 Err(error) => {
-                    tracing::warn!(%error, cause = error.cause(), "jobs cannot be looked for");
+                    tracing::warn!(%error, cause = error.cause(), "jobs cannot be read");
                     self.poll_interval
                 }
             };
@@ -207,11 +207,11 @@ impl Shared {
             .iter()
             .find(|handler| handler.kind() == job.kind)
         else {
-            tracing::error!(job = %job.id, "a job was claimed that nobody can do");
+            tracing::error!(job = %job.id, "a job was claimed that has no handler");
             return;
         };
         let slice_end = self.store.clock().instant() + SLICE;
-        // A job that has begun has waited for them.
+        // A job that has begun has already waited for them.
         let waits = handler.waits_for_writers() && job.cursor.is_empty();
         if waits && !self.wait_for_writers(&job, slice_end, stop).await {
             self.give_back(job).await;
@@ -244,7 +244,7 @@ impl Shared {
         self.turn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Whether a job has had its time slice while others are due.
+    /// Whether a job has used its time slice while others are due.
     async fn must_yield(&self, job: &Job, slice_end: Instant) -> bool {
         if self.store.clock().instant() < slice_end {
             return false;
@@ -253,11 +253,12 @@ impl Shared {
         let others = self
             .store
             .read(|conn| async move { sql::others_are_due(conn, &kinds, &id, now).await }.boxed());
-        // A store that does not answer is noticed by the step.
+        // If the store does not answer, the step reports it.
         others.await.unwrap_or(false)
     }
 
-    /// Waits until no writer is left that was under way at the claim; false if it has to be left.
+    /// Waits until the writers that were in progress at the claim have ended. Returns false if the job has to
+    /// be left before.
     async fn wait_for_writers(
         &self,
         job: &Job,
@@ -286,7 +287,7 @@ impl Shared {
         }
     }
 
-    /// Lets another worker, or this one after the others that are due, go on.
+    /// Returns a job, for another worker, or for this one after the others that are due.
     async fn give_back(&self, job: Job) {
         let now = self.store.clock().now();
         let given_back = self
@@ -301,7 +302,7 @@ impl Shared {
     }
 
     async fn fail(&self, job: Job, error: Error) {
-        // A step that others came before is none of these: it is done again.
+        // A step that lost against other writes is retryable, and runs again.
         if error.reason() == ErrorReason::Conflict && !error.is_retryable() {
             tracing::debug!(job = %job.id, "a job was cancelled, or its lease ran out");
             return;

@@ -1,8 +1,7 @@
-//! Schedules recurring work: asks each handler now and then for the work that is due, and does the
-//! housekeeping.
+//! Schedules recurring work: regularly asks each handler for due work, and runs the upkeep.
 //!
-//! Every replica does so; the queue keeps one job of all that they ask for. Each recurring thing has a task
-//! of its own, so that none waits for another.
+//! Every replica does so; the queue keeps one of equal jobs. Each recurring work has a task of its own, so
+//! that none waits for another.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -21,7 +20,7 @@ use crate::error::{Error, Result};
 use crate::store::{Locks, Store};
 
 #[derive(Clone)]
-enum What {
+enum Recurring {
     Work(Arc<dyn Handler>),
     Upkeep(Arc<dyn Upkeep>),
 }
@@ -33,68 +32,68 @@ pub(super) async fn run(
     interval_max: Duration,
     stop: CancellationToken,
 ) {
-    let work = handlers.into_iter().filter_map(|handler| {
+    let handlers = handlers.into_iter().filter_map(|handler| {
         let interval = handler.interval()?;
-        Some((What::Work(handler), interval))
+        Some((Recurring::Work(handler), interval))
     });
     let upkeep = upkeep.into_iter().map(|upkeep| {
         let interval = upkeep.interval();
-        (What::Upkeep(upkeep), interval)
+        (Recurring::Upkeep(upkeep), interval)
     });
     let mut tasks = JoinSet::new();
-    for (what, interval) in work.chain(upkeep) {
+    for (work, interval) in handlers.chain(upkeep) {
         tasks.spawn(recur(
             store.clone(),
-            what,
+            work,
             interval.min(interval_max),
             stop.clone(),
         ));
     }
     while let Some(ended) = tasks.join_next().await {
         if let Err(error) = ended {
-            tracing::error!(%error, "something that recurs ended by itself");
+            tracing::error!(%error, "recurring work ended unexpectedly");
         }
     }
 }
 
-/// Does one thing again and again until `stop` is cancelled.
-async fn recur(store: Store, what: What, interval: Duration, stop: CancellationToken) {
+/// Runs one recurring work again and again until `stop` is cancelled.
+async fn recur(store: Store, work: Recurring, interval: Duration, stop: CancellationToken) {
     let mut next = Instant::now();
     loop {
         tokio::select! {
             () = stop.cancelled() => return,
             () = tokio::time::sleep_until(next) => {}
         }
-        // A panic ends one look and not all later ones.
-        let look = AssertUnwindSafe(take(&store, &what)).catch_unwind();
-        let looked = tokio::select! {
+        // A panic ends one run and not all later ones.
+        let run = AssertUnwindSafe(run_once(&store, &work)).catch_unwind();
+        let outcome = tokio::select! {
             () = stop.cancelled() => return,
-            looked = look => looked,
+            outcome = run => outcome,
         };
-        match looked.unwrap_or_else(|_| Err(Error::internal("a look at what recurs panicked"))) {
+        match outcome.unwrap_or_else(|_| Err(Error::internal("recurring work panicked"))) {
             Ok(()) => {}
             Err(error) => {
-                tracing::warn!(%error, cause = error.cause(), "what recurs could not be looked at");
+                tracing::warn!(%error, cause = error.cause(), "recurring work failed; it runs again later");
             }
         }
         next = Instant::now() + interval;
     }
 }
 
-async fn take(store: &Store, what: &What) -> Result<()> {
-    match what {
-        What::Upkeep(upkeep) => upkeep.run(store).await,
-        What::Work(handler) => {
+async fn run_once(store: &Store, work: &Recurring) -> Result<()> {
+    match work {
+        Recurring::Upkeep(upkeep) => upkeep.run(store).await,
+        Recurring::Work(handler) => {
             for due in handler.due(store).await? {
-                ask(store, handler.kind(), due).await?;
+                enqueue_once(store, handler.kind(), due).await?;
             }
             Ok(())
         }
     }
 }
 
-/// Asks for work unless it waits or is under way already.
-async fn ask(store: &Store, kind: JobKind, due: Due) -> Result<()> {
+/// Enqueues a job unless it already waits or runs.
+async fn enqueue_once(store: &Store, kind: JobKind, due: Due) -> Result<()> {
     let now = store.clock().now();
     let live = {
         let due = due.clone();

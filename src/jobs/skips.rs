@@ -1,9 +1,10 @@
-//! Resources that a step could not write: the work goes on without each of them and tries it again later.
+//! Skipped resources: a job continues without the resources that a step could not write, and retries them
+//! later.
 //!
-//! A step writes its whole batch in one transaction. When that fails because of one of the resources, the
-//! step writes each resource by itself and records those that fail in `job_skips`. A job with a subject
-//! waits, after its walk, until it can try them again, and ends when none is left. Work that looks for what
-//! is due leaves them out of its queries until their retry time.
+//! A step writes its whole batch in one transaction. If that fails because of one of the resources, the step
+//! writes each resource by itself and records those that fail in `job_skips`. A job with a subject waits,
+//! after its walk, until it can retry them, and ends when none is left. Jobs that search for due resources
+//! exclude them from their queries until their retry time.
 
 use std::time::Duration;
 
@@ -20,22 +21,22 @@ use crate::store::{Conn, Locks, Store, Tx};
 
 mod sql;
 
-/// The cursor of a job that has ended its walk and tries only the resources that it skipped.
+/// Marks the cursor of a job that has ended its walk and only retries skipped resources.
 const RETRYING: char = '!';
-/// The pause before a skipped resource is tried again; it doubles with each further attempt.
+/// The pause before a skipped resource is retried; it doubles with each further attempt.
 const PAUSE_MIN: Duration = Duration::from_secs(60);
 /// The longest pause between two attempts.
 const PAUSE_MAX: Duration = Duration::from_secs(6 * 60 * 60);
-/// Skipped resources of one job beyond which the job itself counts as failed: the fault is then hardly that
-/// of single resources.
+/// The number of skipped resources of one job beyond which the job itself fails: single resources are then
+/// hardly the fault.
 const SKIPS_MAX: i64 = 1_000;
-/// How long the record of a skip outlives its retry time: work that found the resource due again would have
+/// How long the record of a skip outlives its retry time. A job that found the resource due again would have
 /// renewed it.
 const STALE_AFTER: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The effect of a job on each resource of a batch. It must be idempotent.
 pub trait Effect: Clone + Send + Sync + 'static {
-    /// The locks that the write of these resources takes.
+    /// The locks for writing these resources.
     fn locks(&self, job: &Job, ids: &[String]) -> Locks;
 
     /// Writes the effect on these resources.
@@ -48,11 +49,11 @@ pub trait Effect: Clone + Send + Sync + 'static {
     ) -> BoxFuture<'t, Result<()>>;
 }
 
-/// Applies an effect to a batch of resources and advances the job by `step` in the same transaction; skips
-/// the resources that cannot be written. Gives the step that was written down.
+/// Applies an effect to a batch of resources and advances the job by `step` in the same transaction. Skips
+/// the resources that cannot be written. Returns the step that was recorded.
 ///
 /// # Errors
-/// Those of the store, and CONFLICT when the job is not this worker's any more.
+/// An error of the store, or CONFLICT if the job no longer belongs to this worker.
 pub async fn apply<E: Effect>(
     store: &Store,
     job: &Job,
@@ -111,7 +112,7 @@ async fn one_by_one<E: Effect>(
         format!("{}: {reason}", job.resource(id))
     });
     let step = Step {
-        // Each was counted as it was written.
+        // Each resource was counted when it was written.
         worked: 0,
         skipped: i64::try_from(skipped.len()).unwrap_or(i64::MAX),
         note: first,
@@ -133,8 +134,7 @@ async fn one_by_one<E: Effect>(
     Ok(step)
 }
 
-/// Whether an error says that one resource cannot be written, and not that the store is away or full or that
-/// the job was taken away.
+/// Whether an error concerns one resource, and not the store (unavailable, full) or the claim of the job.
 fn is_of_a_resource(error: &Error) -> bool {
     !error.is_retryable()
         && error.reason() != ErrorReason::StorageFull
@@ -144,8 +144,8 @@ fn is_of_a_resource(error: &Error) -> bool {
         )
 }
 
-/// Records skipped resources together with the step that left them out; gives how often each was tried by
-/// now, and how many the job has skipped.
+/// Records skipped resources together with the step that left them out. Returns how often each has been
+/// tried, and how many the job has skipped.
 async fn record(
     store: &Store,
     job: &Job,
@@ -172,13 +172,13 @@ async fn record(
     recorded.await
 }
 
-/// One line for each resource when it is skipped for the first time.
+/// Logs a resource when it is skipped for the first time.
 fn log(job: &Job, resource: &str, attempts: i64, error: &Error) {
     let cause = error.cause();
     if attempts == 1 {
         tracing::warn!(
             job = %job.id, kind = ?job.kind, resource, %error, cause,
-            "a resource could not be written: the work goes on without it and tries it again later"
+            "a resource could not be written: the job continues without it and retries it later"
         );
     } else {
         tracing::debug!(
@@ -188,12 +188,12 @@ fn log(job: &Job, resource: &str, attempts: i64, error: &Error) {
     }
 }
 
-/// The pause after so many attempts.
+/// The pause after a number of attempts.
 fn pause(attempts: i64) -> Duration {
     doubled(PAUSE_MIN, attempts.saturating_sub(1), PAUSE_MAX)
 }
 
-/// Where a job has got to that walks through a set and then tries again what it skipped.
+/// The position of a job that walks through a set and then retries its skipped resources.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place<'c> {
     /// In the set, after this id.
@@ -203,7 +203,7 @@ pub enum Place<'c> {
 }
 
 impl<'c> Place<'c> {
-    /// The place that a cursor says.
+    /// Reads the position from a cursor.
     #[must_use]
     pub fn of(cursor: &'c str) -> Self {
         match cursor.strip_prefix(RETRYING) {
@@ -212,7 +212,7 @@ impl<'c> Place<'c> {
         }
     }
 
-    /// The cursor of the place behind `id` on the same way.
+    /// The cursor of the position after `id`, in the same part.
     #[must_use]
     pub fn behind(self, id: &str) -> String {
         match self {
@@ -222,10 +222,10 @@ impl<'c> Place<'c> {
     }
 }
 
-/// Skipped resources of a job whose retry time has come, after an id.
+/// The skipped resources of a job after an id whose retry time has come.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn due(
     conn: &mut Conn,
     job: &Job,
@@ -236,11 +236,11 @@ pub async fn due(
     sql::due(conn, job, after, now, limit).await
 }
 
-/// The last step of a job that has tried all there is: done, or, while it has skipped resources, parked until
-/// the first of them is to be tried again. A newer job about the same subject takes them over.
+/// The last step of a job without further work. It is done, or parked until the first skipped resource is to
+/// be retried. A newer job with the same subject takes these over.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn ending(conn: &mut Conn, job: &Job) -> Result<Step> {
     let skips = sql::summary(conn, job).await?;
     let note = skips.first(job);
@@ -257,7 +257,7 @@ pub async fn ending(conn: &mut Conn, job: &Job) -> Result<Step> {
     }
 }
 
-/// Writes down the step of [`ending`].
+/// Records the step of [`ending`].
 ///
 /// # Errors
 /// As [`Job::advance`].
@@ -274,7 +274,7 @@ pub async fn end(store: &Store, job: &Job) -> Result<Step> {
     ended.await
 }
 
-/// Records of skips whose resource is no longer due, or is gone.
+/// Records of skips whose resource is no longer due, or is deleted.
 pub(super) const STALE: Aged = Aged {
     table: "job_skips",
     key: "shop_id, kind, subject, id",

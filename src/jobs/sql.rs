@@ -1,7 +1,7 @@
 //! All SQL over `jobs`.
 //!
-//! `run_at` is when a job may be taken next: its time, the time of its next attempt, or the end of its
-//! lease. A row with `state <= 2` has not ended.
+//! `run_at` is the next time at which a job may be claimed: its own time, the time of its next attempt, or
+//! the end of its lease. A row with `state <= 2` has not ended.
 
 use std::sync::Arc;
 
@@ -14,7 +14,7 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, Engine, Tx, dialect};
 use crate::{execute, on, on_write};
 
-/// A job as it is shown.
+/// A job as operations show it.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(crate) struct JobRow {
     pub(crate) id: String,
@@ -32,8 +32,8 @@ pub(crate) struct JobRow {
     pub(crate) end_time: Option<i64>,
 }
 
-/// Where the same work waits already, its row is written again, so that it cannot be begun before
-/// this transaction has ended.
+/// If the same job waits already, its row is written again, so that no worker can begin it before this
+/// transaction has ended.
 const ENQUEUE: &str = "INSERT INTO jobs
     (id, shop_id, kind, subject, state, cursor, progress, doc, key_id, actor, on_behalf_of,
      run_at, attempts, create_time, update_time)
@@ -43,7 +43,7 @@ const ENQUEUE: &str = "INSERT INTO jobs
         run_at = CASE WHEN excluded.run_at < jobs.run_at THEN excluded.run_at ELSE jobs.run_at END
     RETURNING id";
 
-/// Writes the row of a job, or finds the one that waits already; gives its id.
+/// Inserts the row of a job, or finds the one that waits already. Returns its id.
 pub(super) async fn enqueue(
     tx: &mut Tx,
     caller: &Caller,
@@ -69,7 +69,7 @@ pub(super) async fn enqueue(
 
 const NEXT: &str = "SELECT run_at FROM jobs WHERE state <= 2 ORDER BY run_at LIMIT 1";
 
-/// When the next job may be taken.
+/// The time at which the next job may be claimed.
 pub(super) async fn next(conn: &mut Conn) -> Result<Option<i64>> {
     Ok(on!(conn, |e| sqlx::query_scalar(NEXT)
         .fetch_optional(e)
@@ -91,8 +91,8 @@ struct ClaimRow {
     xid: i64,
 }
 
-/// The statement that claims one job of the kinds this release knows, behind the pair of shop and kind whose
-/// turn was last.
+/// The statement that claims one job of the kinds that this release knows, after the pair of shop and kind
+/// that had the last turn.
 fn claim_text(engine: Engine, kinds: &[JobKind]) -> String {
     let kinds = numbers(kinds);
     format!(
@@ -111,7 +111,7 @@ fn numbers(kinds: &[JobKind]) -> String {
     kinds.join(", ")
 }
 
-/// A shop and a kind of work, between which workers take turns.
+/// A shop and a kind of job, between which workers take turns.
 pub(super) type Pair = (Arc<str>, i64);
 
 /// The pair before all others.
@@ -119,7 +119,7 @@ pub(super) fn first_pair() -> Pair {
     (Arc::from(""), i64::MIN)
 }
 
-/// Claims a job until `lease_until`: of the next pair behind `turn` that has one due, the job that has waited
+/// Claims a job until `lease_until`: from the next pair after `turn` with a due job, the one that has waited
 /// longest.
 pub(super) async fn claim(
     tx: &mut Tx,
@@ -147,7 +147,7 @@ pub(super) async fn claim(
     Ok(None)
 }
 
-/// Whether another job of these kinds could be taken.
+/// Whether another job of these kinds could be claimed.
 pub(super) async fn others_are_due(
     conn: &mut Conn,
     kinds: &[JobKind],
@@ -196,11 +196,11 @@ const ADVANCE: &str = "UPDATE jobs SET cursor = $3, progress = progress + $4, st
     attempts = attempts + $12, lease_owner = CASE WHEN $12 = 0 THEN lease_owner END
     WHERE id = $1 AND lease_owner = $2 AND state = 2";
 
-/// Work that leaves no operation behind vanishes, unless it has something to report.
+/// A job that is not kept is deleted, unless it has skipped resources to report.
 const VANISH: &str = "DELETE FROM jobs
     WHERE id = $1 AND lease_owner = $2 AND state = 2 AND skipped * $3 = 0";
 
-/// Writes down a step; false if the job is not this worker's any more.
+/// Records a step. Returns false if the job no longer belongs to this worker.
 pub(super) async fn advance(
     tx: &mut Tx,
     job: &Job,
@@ -250,7 +250,7 @@ pub(super) async fn advance(
 const RELEASE: &str = "UPDATE jobs SET run_at = $3, update_time = $4
     WHERE id = $1 AND lease_owner = $2 AND state = 2";
 
-/// Moves the end of a lease: later to renew it, to now to give the job back.
+/// Moves the end of a lease: later to renew it, to now to return the job.
 pub(super) async fn lease(tx: &mut Tx, job: &Job, now: i64, until: i64) -> Result<bool> {
     let done = execute!(
         tx,
@@ -267,7 +267,7 @@ const FAIL: &str = "UPDATE jobs SET state = $3, attempts = attempts + 1, run_at 
     update_time = $5, end_time = $6, error = $7, lease_owner = NULL
     WHERE id = $1 AND lease_owner = $2 AND state = 2";
 
-/// Writes down a failure: to be tried again at `retry_at`, or for good.
+/// Records a failure: to be retried at `retry_at`, or for good.
 pub(super) async fn fail(
     tx: &mut Tx,
     job: &Job,
@@ -299,7 +299,7 @@ const CANCEL: &str =
     "UPDATE jobs SET state = 5, update_time = $2, end_time = $2, lease_owner = NULL
     WHERE id = $1 AND state <= 2";
 
-/// Calls a job off; false if it has ended.
+/// Cancels a job. Returns false if it has ended.
 pub(super) async fn cancel(tx: &mut Tx, id: &str, now: i64) -> Result<bool> {
     let done = execute!(tx, sqlx::query(CANCEL).bind(id).bind(now))?;
     Ok(done == 1)
@@ -323,7 +323,7 @@ pub(super) async fn is_live(
         .await)?)
 }
 
-/// Whether every writer that was under way when the job was claimed has ended.
+/// Whether every writer that was in progress at the claim of the job has ended.
 pub(super) async fn is_past(conn: &mut Conn, xid: i64) -> Result<bool> {
     let text = dialect::select_horizon(conn.engine());
     let horizon: i64 = on!(conn, |e| sqlx::query_scalar(text).fetch_one(e).await)?;

@@ -66,11 +66,7 @@ pub fn new_key(sent: &pb::ApiKey, now: i64) -> Result<NewKey> {
     for (index, role) in sent.roles.iter().enumerate() {
         if matches!(Role::try_from(*role), Err(_) | Ok(Role::Unspecified)) {
             let field = format!("api_key.roles[{index}]");
-            violations.push(Violation::new(
-                field,
-                "NOT_ALLOWED",
-                "is not a role",
-            ));
+            violations.push(Violation::new(field, "NOT_ALLOWED", "is not a role"));
         }
     }
     if roles.len() > 1 && roles.contains(&Role::Operator.into()) {

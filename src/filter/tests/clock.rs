@@ -1,4 +1,4 @@
-//! Filters with `now`, and when time alone changes their answer.
+//! Tests filters with `now`, and when time alone changes their result.
 
 use super::*;
 

@@ -1,4 +1,4 @@
-//! What filters and orders refuse, where, and in which words.
+//! Tests which filters and orders are refused, at which position, and with which message.
 
 use super::*;
 use crate::limits::{FILTER_BYTES_MAX, FILTER_DEPTH_MAX, FILTER_TERMS_MAX, ORDER_BY_BYTES_MAX};

@@ -1,5 +1,5 @@
-//! The filter language at random: what is printed reads back, no text does harm, and a flip is
-//! where it was foretold.
+//! Random tests of the filter language: printed filters read back, no text makes the parser panic, and flips
+//! are predicted exactly.
 
 use proptest::prelude::*;
 

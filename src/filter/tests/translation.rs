@@ -1,4 +1,4 @@
-//! The SQL of filters, to the letter.
+//! Tests the exact SQL of filters.
 
 use super::*;
 

@@ -9,7 +9,7 @@ use crate::revision::Position;
 use crate::store::{Conn, Tx, dialect};
 use crate::{execute, on};
 
-/// Up to where the log was measured, and how many bytes of it are there.
+/// The position up to which the log was measured, and the bytes up to there.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Measured {
     pub(super) through: Position,
@@ -19,7 +19,7 @@ pub(super) struct Measured {
 /// The row of `store_meta` that holds a [`Measured`]: `xid seq bytes`.
 const MEASURED: &str = "feed_measured";
 
-/// A row of the change log, without what is in it.
+/// A row of the change log without its payload.
 #[derive(Clone, Debug, FromRow)]
 pub(super) struct OldRow {
     pub(super) xid: i64,
@@ -39,12 +39,12 @@ impl OldRow {
     }
 }
 
-/// Up to where compaction is.
+/// The position that compaction has reached.
 pub(super) async fn reached(conn: &mut Conn) -> Result<Position> {
     Ok(history::compacted(conn).await?.unwrap_or(Position::ORIGIN))
 }
 
-/// Up to where the log was measured.
+/// Reads the last measurement of the log.
 pub(super) async fn measured(conn: &mut Conn) -> Result<Measured> {
     let Some(value) = meta::read(conn, MEASURED).await? else {
         return Ok(Measured {
@@ -62,7 +62,7 @@ pub(super) async fn measured(conn: &mut Conn) -> Result<Measured> {
     }
 }
 
-/// Up to `limit` rows after a position, as far as the log is complete.
+/// Reads up to `limit` rows after a position, as far as the log is complete.
 pub(super) async fn rows_after(
     conn: &mut Conn,
     after: Position,
@@ -85,7 +85,7 @@ pub(super) async fn rows_after(
 const ROWS_THROUGH: &str = "SELECT xid, seq, mark, commit_time, CAST(0 AS BIGINT) AS bytes
     FROM change_log WHERE (xid, seq) <= ($1, $2) ORDER BY xid, seq LIMIT $3";
 
-/// The first rows up to and with a position.
+/// Reads the first rows up to and including a position.
 pub(super) async fn rows_through(
     conn: &mut Conn,
     through: Position,
@@ -103,7 +103,7 @@ const EMPTY_ROWS: &str = "UPDATE change_log SET payload = NULL, left_topic = NUL
     WHERE (xid, seq) > ($1, $2) AND (xid, seq) <= ($3, $4)
     AND request_id IS NOT NULL AND payload IS NOT NULL";
 
-/// Takes the payloads of the rows between two positions that have a request id.
+/// Empties the payloads of the rows between two positions that have a request id.
 pub(super) async fn empty_rows(tx: &mut Tx, after: Position, through: Position) -> Result<()> {
     execute!(
         tx,
@@ -139,13 +139,13 @@ pub(super) async fn delete_rows(
     Ok(())
 }
 
-/// Writes down up to where compaction is.
+/// Writes the position that compaction has reached.
 pub(super) async fn note_reached(tx: &mut Tx, reached: Position) -> Result<()> {
     let value = format!("{} {} {}", reached.xid, reached.seq, reached.mark);
     meta::put(tx, COMPACTED_THROUGH, &value).await
 }
 
-/// Writes down up to where the log was measured.
+/// Writes the measurement of the log.
 pub(super) async fn note_measured(tx: &mut Tx, measured: Measured) -> Result<()> {
     let Measured { through, bytes } = measured;
     let value = format!("{} {} {bytes}", through.xid, through.seq);

@@ -38,7 +38,7 @@ pub(super) async fn put(
 const ATTEMPTS: &str = "SELECT attempts FROM job_skips
     WHERE shop_id = $1 AND kind = $2 AND subject = $3 AND id = $4";
 
-/// How often a resource was tried in vain.
+/// The number of failed attempts at a resource.
 pub(super) async fn attempts(conn: &mut Conn, job: &Job, id: &str) -> Result<i64> {
     let attempts: Option<i64> = on!(conn, |e| sqlx::query_scalar(ATTEMPTS)
         .bind(&*job.shop)
@@ -71,7 +71,7 @@ const DUE: &str = "SELECT id FROM job_skips
     WHERE shop_id = $1 AND kind = $2 AND subject = $3 AND id > $4 AND retry_time <= $5
     ORDER BY id LIMIT $6";
 
-/// Skipped resources whose retry time has come.
+/// The skipped resources whose retry time has come.
 pub(super) async fn due(
     conn: &mut Conn,
     job: &Job,
@@ -90,11 +90,11 @@ pub(super) async fn due(
         .await)?)
 }
 
-/// A summary of the resources that a job has skipped and could not write since.
+/// A summary of the resources that a job has skipped and not written since.
 #[derive(Debug, FromRow)]
 pub(super) struct Summary {
     pub(super) count: i64,
-    /// When the first of them is tried again.
+    /// When the first of them is retried, in microseconds.
     pub(super) retry_time: Option<i64>,
     id: Option<String>,
     error: Option<String>,
@@ -128,7 +128,7 @@ const HAS_NEWER: &str = "SELECT EXISTS (SELECT 1 FROM jobs n JOIN jobs j ON j.id
     WHERE n.shop_id = $1 AND n.kind = $2 AND n.subject = $3 AND n.state <= 2
         AND (n.create_time, n.id) > (j.create_time, j.id))";
 
-/// Whether the same work was asked for again after this job was.
+/// Whether a later job of the same kind and subject was enqueued.
 pub(super) async fn has_newer(conn: &mut Conn, job: &Job) -> Result<bool> {
     Ok(on!(conn, |e| sqlx::query_scalar(HAS_NEWER)
         .bind(&*job.shop)
