@@ -1,4 +1,4 @@
-//! How the program is put together: what the areas share, and the order in which it starts and ends.
+//! Assembles the program: the parts that areas share, and the order in which they start and end.
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -21,7 +21,7 @@ use crate::server::{self, Health, ServerSettings};
 use crate::store::{DatabaseUrl, OpenError, Purpose, Store, StoreConfig, StoreMeta};
 use crate::{carts, customers, groups, limits, operations, saved_filters, shops};
 
-/// The areas of the program, each above those that it imports. What a lower area needs of a higher one is handed in
+/// The areas of the program, each above those that it imports. A lower area gets the traits of higher areas
 /// here.
 fn areas(meta: &StoreMeta) -> Area {
     let areas = [
@@ -38,7 +38,7 @@ fn areas(meta: &StoreMeta) -> Area {
 /// Opens a store without serving it. Its writes have all their effects.
 ///
 /// # Errors
-/// Each [`OpenError`] says what the operator can do.
+/// An [`OpenError`], which tells the operator how to correct it.
 pub async fn open(config: &StoreConfig, clock: Clock) -> Result<Store, OpenError> {
     Ok(open_with_areas(config, clock).await?.0)
 }
@@ -50,31 +50,31 @@ async fn open_with_areas(config: &StoreConfig, clock: Clock) -> Result<(Store, A
     Ok((store.reacting(reactions), area))
 }
 
-/// How a program is set up.
+/// The settings of a program.
 #[derive(Clone)]
 pub struct Options {
-    /// Where the database is and how it is used.
+    /// The database and its settings.
     pub store: StoreConfig,
-    /// Where the key file lies.
+    /// The folder of the key file.
     pub data_dir: PathBuf,
-    /// The time.
+    /// The clock of the program.
     pub clock: Clock,
-    /// How the feed behaves.
+    /// Settings of the feed.
     pub feed: FeedSettings,
     /// How much history the feed keeps.
     pub feed_limits: FeedLimits,
-    /// How background work behaves.
+    /// Settings of background work.
     pub jobs: JobsSettings,
     /// How often the API keys are read again.
     pub key_poll_interval: Duration,
-    /// How the listener behaves.
+    /// Settings of the listener.
     pub server: ServerSettings,
     /// Whether reflection answers without a key.
     pub open_reflection: bool,
 }
 
 impl Options {
-    /// The ordinary setup on a database; the key file lies in `data_dir`.
+    /// The default settings on a database. The key file is in `data_dir`.
     #[must_use]
     pub fn new(database: DatabaseUrl, data_dir: PathBuf) -> Self {
         Self {
@@ -98,21 +98,21 @@ pub struct Program {
     options: Options,
     first_keys: Option<shops::Keys>,
     hold: Hold,
-    /// Cancelled when the program is told to stop.
+    /// Cancelled when the program is asked to stop.
     stop: CancellationToken,
 }
 
 impl Program {
-    /// Opens the store, makes the first shop and keys where there are none, and begins to follow the
-    /// change log.
+    /// Opens the store, creates the first shop and keys if there are none, and begins to follow the change
+    /// log.
     ///
     /// # Errors
-    /// When the store cannot be opened; the text says what the operator can do.
+    /// If the store cannot be opened. The text tells the operator how to correct it.
     pub async fn start(options: Options) -> anyhow::Result<Self> {
         Self::start_faulty(options, FaultInjection::None).await
     }
 
-    /// As [`start`](Self::start), with a fault in the feed, for tests of those who judge its streams.
+    /// As [`start`](Self::start), with a fault in the feed, for tests of the programs that check its streams.
     ///
     /// # Errors
     /// As [`start`](Self::start).
@@ -146,7 +146,7 @@ impl Program {
         })
     }
 
-    /// The keys that this start made, if it was the first.
+    /// The keys that this start created, if it was the first.
     #[must_use]
     pub fn first_keys(&self) -> Option<&shops::Keys> {
         self.first_keys.as_ref()
@@ -164,12 +164,12 @@ impl Program {
         &self.parts.feed
     }
 
-    /// Serves until `stop` is cancelled, then ends in good order: health says so, streams are told
-    /// where to resume, calls may finish, writes that were taken are finished, the store is closed. What
-    /// is not done by its time is cut, as `kill -9` would: what was answered stands all the same.
+    /// Serves until `stop` is cancelled, then shuts down: health reports it, streams are told where to
+    /// resume, calls may finish, submitted writes are finished, and the store is closed. Work that misses its
+    /// time limit is cut off as by `kill -9`; answered writes stay.
     ///
     /// # Errors
-    /// When the listener fails, or a background task panicked.
+    /// If the listener fails, or a background task panicked.
     pub async fn serve(self, listener: TcpListener, stop: CancellationToken) -> anyhow::Result<()> {
         let (reporter, health) = tonic_health::server::health_reporter();
         let mut tasks = JoinSet::new();
@@ -200,7 +200,7 @@ impl Program {
         let limit = self.options.server.closing_timeout;
         match tokio::time::timeout(limit, self.close(&mut tasks)).await {
             Ok(closed) => closed?,
-            // A database that does not answer keeps nobody from ending.
+            // A database that does not answer must not keep the process from ending.
             Err(_) => tracing::warn!("the store did not close in time and is left"),
         }
         served
@@ -213,7 +213,7 @@ impl Program {
             outcome = outcome.and(ended.context("a background task panicked"));
         }
         for upkeep in &self.area.upkeep {
-            // A store that cannot be written has been reported by others.
+            // Other code has reported a store that cannot be written.
             if let Err(error) = upkeep.finish(&self.parts.store).await {
                 tracing::debug!(%error, "the last notes of this process were not written");
             }
@@ -238,7 +238,7 @@ impl Program {
             .add_service(reflection().build_v1alpha().expect(resolves))
     }
 
-    /// Everything that is done without a call waiting for it.
+    /// The work that no call waits for.
     fn background_work(&self) -> Jobs {
         let Area {
             handlers,

@@ -1,7 +1,8 @@
-//! An area as a part of the program: its services, its background work, and its reactions to writes of lower areas.
+//! An area as a part of the program: its services, its background work, and its reactions to writes of lower
+//! areas.
 //!
-//! Each area has a function `area` that returns an [`Area`]. `app.rs` joins them, and hands a lower area what it needs
-//! of a higher one.
+//! Each area has a function `area` that returns an [`Area`]. `app.rs` joins them, and gives a lower area the
+//! traits of higher ones that it needs.
 
 use std::sync::Arc;
 
@@ -28,7 +29,7 @@ pub struct Parts {
     pub numbers: Numbers,
 }
 
-/// Adds a service to those that are served.
+/// Adds a service to the routes.
 pub type AddService = Box<dyn Fn(&Parts, Routes) -> Routes + Send + Sync>;
 
 /// The services, background work and reactions of an area, or of several joined ones.
@@ -40,14 +41,15 @@ pub struct Area {
     pub handlers: Vec<Arc<dyn Handler>>,
     /// Sweepers of a purge.
     pub sweepers: Vec<Arc<dyn Sweeper>>,
-    /// Housekeeping that recurs.
+    /// Recurring work of every replica.
     pub upkeep: Vec<Arc<dyn Upkeep>>,
     /// Reactions to writes of lower areas, in the order in which they run.
     pub reactions: Reactions,
 }
 
 impl Area {
-    /// Adds a service: `add` makes it of the shared parts and adds its server, made with `bounded!`, to the routes.
+    /// Adds a service. `add` makes it from the shared parts and adds its server, made with `bounded!`, to the
+    /// routes.
     #[must_use]
     pub fn service(
         mut self,
@@ -71,7 +73,7 @@ impl Area {
         self
     }
 
-    /// Adds housekeeping.
+    /// Adds recurring work.
     #[must_use]
     pub fn upkeep(mut self, upkeep: impl Upkeep) -> Self {
         self.upkeep.push(Arc::new(upkeep));
@@ -85,7 +87,7 @@ impl Area {
         self
     }
 
-    /// Joins two areas; what `other` adds comes behind.
+    /// Joins two areas. The parts of `other` come last.
     #[must_use]
     pub fn and(mut self, other: Self) -> Self {
         self.services.extend(other.services);
@@ -104,7 +106,7 @@ impl Area {
     }
 }
 
-/// The generated server of a service over its implementation, with the limits of messages.
+/// Makes the generated server of a service from its implementation, with the limits of messages.
 macro_rules! bounded {
     ($server:ident, $service:expr) => {
         $server::new($service)

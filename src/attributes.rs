@@ -1,5 +1,5 @@
-//! Fields of a shop's own: the contract's `google.protobuf.Struct`, JSON in documents, and the texts
-//! that filters compare.
+//! The custom fields of a shop in three forms: the contract's `google.protobuf.Struct`, JSON in documents,
+//! and the texts that filters compare.
 
 use std::borrow::Cow;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Number, Value};
 
 use crate::filter::pack_map;
 
-/// A structure as documents hold it. Numbers that JSON does not have become null.
+/// Converts a structure to its form in documents. Numbers that JSON does not have become null.
 #[must_use]
 pub fn to_map(fields: &Struct) -> Map<String, Value> {
     fields
@@ -18,7 +18,7 @@ pub fn to_map(fields: &Struct) -> Map<String, Value> {
         .collect()
 }
 
-/// A structure as the contract has it.
+/// Converts a structure to its form in the contract.
 #[must_use]
 pub fn to_struct(map: &Map<String, Value>) -> Struct {
     Struct {
@@ -29,14 +29,13 @@ pub fn to_struct(map: &Map<String, Value>) -> Struct {
     }
 }
 
-/// As [`to_struct`], absent where there is nothing.
+/// As [`to_struct`]; None if it is empty.
 #[must_use]
 pub fn to_struct_if_any(map: &Map<String, Value>) -> Option<Struct> {
     (!map.is_empty()).then(|| to_struct(map))
 }
 
-/// The fields that filters can name, with their values as text: those of the first level that hold
-/// one value.
+/// The fields that filters can name, with their values as text: those of the first level with a single value.
 fn first_level(map: &Map<String, Value>) -> impl Iterator<Item = (&str, Cow<'_, str>)> {
     map.iter().filter_map(|(key, value)| {
         let text = match value {
@@ -50,23 +49,23 @@ fn first_level(map: &Map<String, Value>) -> impl Iterator<Item = (&str, Cow<'_, 
     })
 }
 
-/// The text of a column in which filters find the fields of a structure.
+/// The column text in which filters find the fields of a structure.
 #[must_use]
 pub fn packed(fields: Option<&Struct>) -> String {
     let map = fields.map(to_map).unwrap_or_default();
     packed_map(&map)
 }
 
-/// As [`packed`], of a structure as documents hold it.
+/// As [`packed`], for a structure in the form of documents.
 #[must_use]
 pub fn packed_map(map: &Map<String, Value>) -> String {
     let fields: Vec<_> = first_level(map).collect();
     pack_map(fields.iter().map(|(key, text)| (*key, text.as_ref())))
 }
 
-/// A number as people write it: 12 and not 12.0, the same however it was stored.
+/// A number as people write it: 12 and not 12.0, however it was stored.
 fn number_text(number: &Number) -> String {
-    // Adding nothing makes one zero of both.
+    // Adding zero turns -0 into 0.
     (number.as_f64().unwrap_or_default() + 0.0).to_string()
 }
 

@@ -1,6 +1,6 @@
 //! The caller of an RPC: its key, roles and shop, and how far its call has written.
 //!
-//! The access layer makes a [`Caller`] before the handler runs; nothing here decides who may call what.
+//! The access layer makes a [`Caller`] before the handler runs. Nothing here decides who may call which RPC.
 
 mod roles;
 mod turns;
@@ -16,29 +16,30 @@ use crate::{clock, limits};
 pub use roles::Roles;
 pub use turns::{Turns, UnderWay};
 
-/// The caller of an RPC: its key, shop, actor and deadline, as the access layer found them before the handler runs.
+/// The caller of an RPC: its key, shop, actor and deadline, as the access layer found them before the handler
+/// runs.
 #[derive(Debug, Clone)]
 pub struct Caller {
     /// The id of the key.
     pub key_id: Arc<str>,
     /// The roles of the key.
     pub roles: Roles,
-    /// The id of the shop the call is about. Empty only where an operator key named none though there
-    /// are several, in RPCs that do without.
+    /// The id of the shop of the call. It is empty only if an operator key named none of several shops, in
+    /// RPCs that need none.
     pub shop: Arc<str>,
     /// The acting person, as the caller named it.
     pub actor: Option<Arc<str>>,
-    /// The party that the person acts for, as the caller named it.
+    /// The party for which the person acts, as the caller named it.
     pub on_behalf_of: Option<Arc<str>>,
-    /// The request id and what it stands for, if the caller sent one.
+    /// The request id and the digest of its request, if the caller sent an id.
     pub request: Option<RequestId>,
-    /// When the caller stops waiting. Always there for unary calls.
+    /// When the caller stops waiting. Unary calls always have a deadline.
     pub deadline: Option<Instant>,
-    /// When the call came, by the clock of the store; 0 where no call did.
+    /// The time of the call by the clock of the store; 0 if there was no call.
     pub call_time: i64,
-    /// The path of the RPC, as `/clientela.v1.CartService/AddItem`; empty for the service itself.
+    /// The path of the RPC, for example `/clientela.v1.CartService/AddItem`; empty for the service itself.
     pub method: &'static str,
-    /// How far into the change log the call has written; the layer answers with it.
+    /// How far into the change log the call has written. The layer returns it with the answer.
     pub revision: Reached,
     /// Cancelled when the key is revoked or expires.
     pub key_ended: CancellationToken,
@@ -46,17 +47,17 @@ pub struct Caller {
     pub turns: Arc<Turns>,
 }
 
-/// What makes a repeated call known.
+/// The identification of a repeated call.
 #[derive(Debug, Clone)]
 pub struct RequestId {
-    /// As the caller chose it.
+    /// The id that the caller chose.
     pub id: Arc<str>,
-    /// The keyed digest of the request without its request id and what is input only.
+    /// The keyed digest of the request without its request id and its input-only fields.
     pub digest: [u8; 32],
 }
 
 impl Caller {
-    /// The service itself, in work that no call waits for. `actor` is who caused the work.
+    /// The service itself, in work that no call waits for. `actor` caused the work.
     #[must_use]
     pub fn system(shop: Arc<str>, actor: Option<Arc<str>>) -> Self {
         Self {
@@ -81,28 +82,27 @@ impl Caller {
         self.method.is_empty()
     }
 
-    /// Whether the key is an operator's, which is not bound to a shop.
+    /// Whether the key is an operator key, which is not bound to a shop.
     #[must_use]
     pub fn is_operator(&self) -> bool {
         self.roles.has(pb::Role::Operator)
     }
 
-    /// The owner of the resources that this caller makes: the acting person, or the key as `apiKeys/{id}` if no person
-    /// is named.
-    /// A person who is called as a key is not taken for it.
+    /// The owner of the resources that this caller creates: the acting person, or the key as `apiKeys/{id}`
+    /// if no person is named. A person with the name of a key does not count as that key.
     #[must_use]
     pub fn identity(&self) -> Cow<'_, str> {
         identity(&self.key_id, self.actor.as_deref())
     }
 
-    /// Whether the caller belongs to an audience: the [`identity`](Self::identity) of its only member, or empty if
-    /// all belong to it.
+    /// Whether the caller belongs to an audience. An audience is the [`identity`](Self::identity) of its only
+    /// member, or empty if everybody belongs to it.
     #[must_use]
     pub fn is_among(&self, audience: &str) -> bool {
         audience.is_empty() || audience == self.identity()
     }
 
-    /// A request id that was used at this moment or before may be used again.
+    /// The time up to which used request ids may be used again.
     #[must_use]
     pub fn remembered_since(&self) -> i64 {
         self.call_time - clock::micros(limits::REQUEST_ID_RETENTION)
@@ -113,7 +113,7 @@ impl Caller {
         self.key_ended.cancelled().await;
     }
 
-    /// The caller of a request, and the message of the request.
+    /// Splits a request into its caller and its message.
     ///
     /// # Panics
     /// As [`of`](Self::of).
@@ -121,10 +121,10 @@ impl Caller {
         (Self::of(&request).clone(), request.into_inner())
     }
 
-    /// Who makes this call.
+    /// The caller of a request.
     ///
     /// # Panics
-    /// If the request did not pass the access layer, which would be a defect of the server's assembly.
+    /// If the request did not pass the access layer, which would be a defect in the assembly of the server.
     pub fn of<T>(request: &tonic::Request<T>) -> &Self {
         request
             .extensions()
@@ -133,7 +133,7 @@ impl Caller {
     }
 }
 
-/// The [`Caller::identity`] of a caller with this key who names this person, or none.
+/// The [`Caller::identity`] of a caller with this key that names this person, or none.
 #[must_use]
 pub fn identity<'a>(key_id: &str, actor: Option<&'a str>) -> Cow<'a, str> {
     match actor {

@@ -1,7 +1,7 @@
-//! The time, as the one input that tests can hold.
+//! The clock of the program, which tests can control.
 //!
-//! Every time of the service is a count of microseconds since 1970 (UTC); nothing else in the
-//! crate reads the system's clock. No order is ever derived from these values.
+//! Every time of the service is a count of microseconds since 1970 (UTC). Nothing else in the crate reads the
+//! system's clock. No order is ever derived from these values.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -11,22 +11,23 @@ use std::time::Duration;
 use tokio::sync::watch;
 use tokio::time::{Instant, Sleep};
 
-/// How far a machine's clock may be from another's without being put right, beside the doubt of measuring.
+/// How far a machine's clock may differ from another's without correction, beside the uncertainty of
+/// measuring, in microseconds.
 const STRAY: i64 = 10_000;
 
-/// Tells the time; cheap to clone, and every clone tells the same.
+/// A clock. Cheap to clone; all clones show the same time.
 #[derive(Clone, Debug, Default)]
 pub struct Clock {
     held: Option<Arc<Held>>,
     machine: Arc<Machine>,
 }
 
-/// The clock of a machine, and how it is put right.
+/// The clock of a machine, and its correction.
 #[derive(Debug, Default)]
 struct Machine {
-    /// How wrong it is made to go; for tests.
+    /// An error in microseconds that is added, for tests.
     wrong: i64,
-    /// The offset, in microseconds, that is added so that it tells the time of another clock.
+    /// The offset in microseconds that corrects it to the time of another clock.
     correction: AtomicI64,
 }
 
@@ -43,11 +44,11 @@ struct Held {
     began: Instant,
 }
 
-/// What a held clock tells.
+/// The time of a held clock.
 #[derive(Clone, Copy, Debug)]
 struct Time {
     now: i64,
-    /// How much has gone by: what the clock is set by is no part of it.
+    /// The elapsed time. Setting the clock does not change it.
     gone_by: Duration,
 }
 
@@ -64,7 +65,7 @@ impl Clock {
         Self::default()
     }
 
-    /// The clock of a machine that is wrong by so many microseconds, for tests.
+    /// The clock of a machine with an error of `micros`, for tests.
     #[must_use]
     pub fn wrong_by(micros: i64) -> Self {
         let machine = Machine {
@@ -101,15 +102,15 @@ impl Clock {
         }
     }
 
-    /// Tells the time of another clock from now on, which shows `theirs` give or take `doubt`. Gives back by
-    /// how many microseconds the machine's own is ahead of it. A held clock does not listen.
+    /// Follows another clock from now on. That clock shows `theirs`, give or take `doubt`. Returns by how
+    /// many microseconds the machine's own clock is ahead of it. A held clock does not follow.
     pub fn follow(&self, theirs: i64, doubt: i64) -> i64 {
         if self.held.is_some() {
             return 0;
         }
         let correction = theirs - self.machine.told();
         let present = self.machine.correction.load(Ordering::Relaxed);
-        // What may be an error of measuring moves nothing, so that the time does not flutter.
+        // A difference that may be an error of measuring changes nothing, so that the time does not jitter.
         if (correction - present).abs() > doubt + STRAY {
             let correction = if correction.abs() > doubt + STRAY {
                 correction
@@ -121,8 +122,8 @@ impl Clock {
         -correction
     }
 
-    /// The present moment, for measuring how much time goes by: unlike [`now`](Self::now) it never
-    /// goes back when the machine's clock is put right.
+    /// The present moment, for measuring elapsed time. Unlike [`now`](Self::now) it never goes back when the
+    /// machine's clock is corrected.
     #[must_use]
     pub fn instant(&self) -> Instant {
         match &self.held {
@@ -143,19 +144,19 @@ impl Clock {
         }
     }
 
-    /// Waits until [`instant`](Self::instant) has come to `moment`.
+    /// Waits until [`instant`](Self::instant) has reached `moment`.
     pub async fn reach(&self, moment: Instant) {
         match &self.held {
             Some(held) => {
                 let mut time = held.time.subscribe();
-                // Fails only without a sender, and that is held here.
+                // It fails only without a sender, and `self` holds that.
                 let _ = time.wait_for(|time| held.instant(*time) >= moment).await;
             }
             None => tokio::time::sleep_until(moment).await,
         }
     }
 
-    /// An alarm on this clock. Within a runtime.
+    /// A timer on this clock. Must be called within a runtime.
     #[must_use]
     pub fn alarm(&self) -> Alarm {
         Alarm {
@@ -164,7 +165,7 @@ impl Clock {
         }
     }
 
-    /// Moves a held clock forward; the machine's clock does not listen.
+    /// Moves a held clock forward. The machine's clock does not move.
     pub fn advance(&self, by: Duration) {
         if let Some(held) = &self.held {
             held.time.send_modify(|time| {
@@ -174,12 +175,12 @@ impl Clock {
         }
     }
 
-    /// Sets a held clock forward, as somebody who puts the machine's right: no time goes by.
+    /// Sets a held clock forward, as a correction of the machine's clock would: no time elapses.
     pub fn set_forward(&self, by: Duration) {
         self.set_by(micros(by));
     }
 
-    /// Sets a held clock back, as somebody who puts the machine's right: no time goes by.
+    /// Sets a held clock back, as a correction of the machine's clock would: no time elapses.
     pub fn set_back(&self, by: Duration) {
         self.set_by(-micros(by));
     }
@@ -191,8 +192,8 @@ impl Clock {
     }
 }
 
-/// A wait for moments of a clock, for who waits often and is mostly interrupted: it is not registered
-/// anew for each, as [`Clock::reach`] is.
+/// A reusable timer for a task that waits often and is mostly interrupted. Unlike [`Clock::reach`] it is not
+/// registered anew for each wait.
 #[derive(Debug)]
 pub struct Alarm {
     clock: Clock,
@@ -200,13 +201,13 @@ pub struct Alarm {
 }
 
 impl Alarm {
-    /// Waits until the clock has come to `moment`.
+    /// Waits until the clock has reached `moment`.
     pub async fn reach(&mut self, moment: Instant) {
         if self.clock.held.is_some() {
             return self.clock.reach(moment).await;
         }
         loop {
-            // Set back only once it has rung: most waits end before, and each would pay for it.
+            // Set back only once it has fired: most waits end before, and each would pay for it.
             if self.sleep.is_elapsed() || moment < self.sleep.deadline() {
                 self.sleep.as_mut().reset(moment);
             }
@@ -218,7 +219,7 @@ impl Alarm {
     }
 }
 
-/// A duration in the unit of the clock; longer than 292,000 years is cut.
+/// A duration in microseconds; more than 292,000 years are cut.
 #[must_use]
 pub fn micros(duration: Duration) -> i64 {
     i64::try_from(duration.as_micros()).unwrap_or(i64::MAX)

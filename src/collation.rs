@@ -1,9 +1,9 @@
-//! Sort keys of texts in the order of a language, by the Unicode Collation Algorithm with the tailorings
-//! of CLDR.
+//! Sort keys of texts in the order of a language, by the Unicode Collation Algorithm with the tailorings of
+//! CLDR.
 //!
-//! A key is stored beside its text, and keys are compared byte by byte, so both engines sort alike. Keys
-//! of different languages, or of different releases of `icu_collator`, do not compare: with an update of
-//! that crate raise `INDEX_VERSION` of the customers.
+//! A key is stored beside its text, and keys are compared byte by byte, so both engines sort alike. Keys of
+//! different languages, or of different releases of `icu_collator`, are not comparable. With an update of
+//! that crate, increase `INDEX_VERSION` of the customers.
 
 use icu_collator::options::CollatorOptions;
 use icu_collator::{Collator, CollatorPreferences};
@@ -11,8 +11,8 @@ use icu_collator::{Collator, CollatorPreferences};
 use crate::ids;
 use crate::limits::SORT_KEY_BYTES_MAX;
 
-/// The sort key of a text in a language, given as a language tag. A language without an order of its own
-/// has that of all languages.
+/// The sort key of a text in a language, given as a language tag. A language without its own order uses the
+/// one for all languages.
 #[must_use]
 pub fn sort_key(language: &str, text: &str) -> String {
     if text.is_empty() {
@@ -25,7 +25,7 @@ pub fn sort_key(language: &str, text: &str) -> String {
         .expect("the order of all languages is compiled in");
     let mut key = Vec::new();
     let Ok(()) = collator.write_sort_key_to(text, &mut key);
-    // Texts that differ only behind this many bytes of their keys lie in the order of their names.
+    // Texts whose keys differ only after this many bytes are ordered by their names.
     key.truncate(SORT_KEY_BYTES_MAX);
     ids::hex(&key)
 }

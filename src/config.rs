@@ -1,4 +1,4 @@
-//! What `clientela serve` can be told, by flag or by environment.
+//! The settings of `clientela serve`, by flag or by environment.
 
 mod origin;
 
@@ -18,7 +18,7 @@ const FEED_RETENTION_MAX: u64 = 100 * 365 * 24 * 60 * 60;
 /// Settings of a server.
 #[derive(Debug, Clone, Args)]
 pub struct ServeArgs {
-    /// Where the embedded database, the lock and the key file lie; made if it is not there.
+    /// The folder of the embedded database, the lock and the key file; created if it does not exist.
     #[arg(long, env = "CLIENTELA_DATA_DIR", default_value = "./data")]
     pub data_dir: PathBuf,
 
@@ -30,8 +30,8 @@ pub struct ServeArgs {
     #[arg(long, env = "CLIENTELA_DATABASE_URL", hide_env_values = true)]
     pub database_url: Option<String>,
 
-    /// NATS servers (`nats://…` or `tls://…`, several with commas) by which replicas on one PostgreSQL
-    /// tell each other of changes, instead of LISTEN and NOTIFY.
+    /// NATS servers (`nats://…` or `tls://…`, several with commas) by which replicas on one PostgreSQL notify
+    /// each other of changes, instead of LISTEN and NOTIFY.
     #[arg(
         long,
         env = "CLIENTELA_NATS_URL",
@@ -40,19 +40,19 @@ pub struct ServeArgs {
     )]
     pub nats_url: Vec<String>,
 
-    /// Listens on an address that is not loopback although the traffic is not encrypted.
+    /// Allows an address that is not loopback although the traffic is not encrypted.
     #[arg(long, env = "CLIENTELA_ALLOW_PLAINTEXT")]
     pub allow_plaintext: bool,
 
-    /// How long calls and streams may go on after the server was told to stop, in seconds.
+    /// How long calls and streams may continue after the server was asked to stop, in seconds.
     #[arg(long, env = "CLIENTELA_DRAIN_TIMEOUT", default_value = "10", value_parser = drain_timeout)]
     pub drain_timeout: Duration,
 
-    /// Origins whose pages may call over gRPC-Web, as `https://shop.example`; may be repeated.
+    /// Origins whose pages may call over gRPC-Web, for example `https://shop.example`; may be repeated.
     #[arg(long, env = "CLIENTELA_CORS_ORIGIN", value_delimiter = ',', value_parser = origin)]
     pub cors_origin: Vec<String>,
 
-    /// How many connections may be open; further ones are closed at once.
+    /// The most open connections; further ones are closed at once.
     #[arg(
         long,
         env = "CLIENTELA_MAX_CONNECTIONS",
@@ -61,7 +61,7 @@ pub struct ServeArgs {
     )]
     pub max_connections: u32,
 
-    /// How many of them may come from one address, or from one /64 network of IPv6. Without it 1,000, and
+    /// The most open connections from one address, or from one /64 network of IPv6. The default is 1,000, and
     /// no limit for this machine. A proxy on another machine needs as many as it has clients.
     #[arg(
         long,
@@ -78,7 +78,7 @@ pub struct ServeArgs {
     #[arg(long, env = "CLIENTELA_FEED_RETENTION", default_value = "259200", value_parser = feed_retention)]
     pub feed_retention: Duration,
 
-    /// How many bytes of changes stay in the feed.
+    /// The most bytes of changes that stay in the feed.
     #[arg(
         long,
         env = "CLIENTELA_FEED_MAX_BYTES",
@@ -87,16 +87,16 @@ pub struct ServeArgs {
     )]
     pub feed_max_bytes: u64,
 
-    /// How log lines look.
+    /// The format of log lines.
     #[arg(long, env = "CLIENTELA_LOG_FORMAT", value_enum, default_value_t = LogFormat::Human)]
     pub log_format: LogFormat,
 
-    /// What is logged, as `info` or `clientela=debug`.
+    /// The log filter, for example `info` or `clientela=debug`.
     #[arg(long, env = "CLIENTELA_LOG", default_value = "info")]
     pub log: String,
 }
 
-/// How log lines look.
+/// The format of log lines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub enum LogFormat {
     /// A line for people.
@@ -121,7 +121,7 @@ fn seconds(text: &str, min: u64, max: u64) -> Result<Duration, String> {
         .ok_or_else(|| format!("give whole seconds, from {min} to {max}"))
 }
 
-/// A limit of the program as a flag has it.
+/// Converts a limit of the program to the type of its flag.
 fn connections(limit: usize) -> u32 {
     u32::try_from(limit).unwrap_or(u32::MAX)
 }

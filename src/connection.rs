@@ -1,4 +1,4 @@
-//! What the calls of one connection share. The server makes it and the access layer counts on it.
+//! The state that the calls of one connection share. The server creates it and the access layer counts on it.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
@@ -7,7 +7,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits;
 
-/// State that the calls of one connection share. Every request has it among its extensions; cheap to clone.
+/// State that the calls of one connection share. Every request has it among its extensions. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct Connection(Arc<Shared>);
 
@@ -36,8 +36,8 @@ impl Default for Shared {
 }
 
 impl Connection {
-    /// A connection that is also cut with all others. It has a child token: waiting on a token takes its lock,
-    /// and all connections would contend for a shared one.
+    /// A connection that is also closed when `all` is cancelled. It has a child token: waiting on a token
+    /// takes its lock, and all connections would contend for a shared one.
     #[must_use]
     pub fn cut_with(all: &CancellationToken) -> Self {
         Self(Arc::new(Shared {
@@ -46,24 +46,24 @@ impl Connection {
         }))
     }
 
-    /// Notes that the connection has brought a call.
+    /// Notes that the connection has carried a call.
     pub fn note_call(&self) {
         self.0.has_called.store(true, Ordering::Relaxed);
     }
 
-    /// Whether the connection has brought a call.
+    /// Whether the connection has carried a call.
     #[must_use]
     pub fn has_called(&self) -> bool {
         self.0.has_called.load(Ordering::Relaxed)
     }
 
-    /// Whether its client is given up.
+    /// Whether its client was given up.
     #[must_use]
     pub fn given_up(&self) -> &GivenUp {
         &self.0.given_up
     }
 
-    /// Waits until it is cut.
+    /// Waits until the connection is cut.
     pub async fn cut(&self) {
         self.0.cut.cancelled().await;
     }
@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Counts an answer that was given up unread. The transport keeps the last part of each until its client
-    /// takes it or gives the call up too, so that the connection is cut when there are too many.
+    /// receives it or cancels the call, so the connection is cut when there are too many.
     pub fn abandon_answer(&self) {
         let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
         if before + 1 >= limits::ABANDONED_ANSWERS_MAX {
@@ -90,7 +90,7 @@ impl Connection {
         }
     }
 
-    /// Nothing is left of an answer that was given up unread.
+    /// Uncounts an answer that was given up unread, once all of it is freed.
     pub fn forget_answer(&self) {
         self.0.abandoned_answers.fetch_sub(1, Ordering::Relaxed);
     }
@@ -103,7 +103,7 @@ impl Connection {
     }
 }
 
-/// Says that the peer of a socket is given up, so that its end is a reset; cheap to clone.
+/// Marks the peer of a socket as given up, so that the socket ends with a reset. Cheap to clone.
 #[derive(Debug, Clone, Default)]
 pub struct GivenUp(Arc<AtomicBool>);
 

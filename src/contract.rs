@@ -1,8 +1,7 @@
-//! The contract as plain tables, built once from the descriptors: who may call each RPC, and what each
-//! field of each message is.
+//! The contract as tables, built once from the descriptors: the roles that may call each RPC, and the
+//! properties of each field of each message.
 //!
-//! Nothing here reflects during a call. What the contract does not grant is not in the tables, and what
-//! is not in the tables is refused.
+//! No call uses reflection. The tables hold only what the contract grants; everything else is refused.
 
 pub(crate) mod records;
 
@@ -21,8 +20,8 @@ use crate::{caller::Roles, limits::Rule, proto::POOL};
 /// The package whose RPCs the tables hold.
 pub const PACKAGE: &str = "clientela.v1";
 
-/// The most fields that a message may have, so that one word can say which of them were seen. Their
-/// numbers may be as large as the wire allows.
+/// The most fields of a message, so that one word can hold a set of them. Their numbers may be as large as
+/// the wire format allows.
 pub const FIELDS_MAX: usize = 128;
 
 /// A set of fields of one message: one bit for each, by [`Field::place`].
@@ -50,20 +49,20 @@ pub struct Tables {
     ids: HashMap<String, MessageId>,
 }
 
-/// The place of a message in the tables.
+/// The index of a message in the tables.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct MessageId(usize);
 
 /// One RPC.
 #[derive(Debug)]
 pub struct Method {
-    /// As `/clientela.v1.CartService/AddItem`.
+    /// The path, for example `/clientela.v1.CartService/AddItem`.
     pub path: String,
-    /// Who may call it; nobody if the contract does not say.
+    /// The roles that may call it; none if the contract names none.
     pub roles: Roles,
-    /// What it takes.
+    /// The type of its request.
     pub request: MessageId,
-    /// What it answers, or streams.
+    /// The type of its answer, or of the messages of its stream.
     pub response: MessageId,
     /// Whether it answers with a stream.
     pub streams: bool,
@@ -71,25 +70,24 @@ pub struct Method {
     pub reads_only: bool,
     /// Whether the resource in the request is new, so that its name is ignored.
     pub creates: bool,
-    /// The field that an `update_mask` of the request is about, and its message.
+    /// The field to which an `update_mask` of the request refers, and the field's message.
     pub masked: Option<(String, MessageId)>,
-    /// Whether an operator key may leave the shop open.
+    /// Whether an operator key may leave out the shop.
     pub without_shop: bool,
 }
 
 /// One message.
 #[derive(Debug)]
 pub struct Message {
-    /// Without the package, as `CartEdit.SetQuantity`.
+    /// The name without the package, for example `CartEdit.SetQuantity`.
     pub name: String,
-    /// What it is, if it is one of Google's.
+    /// The kind of message, if it is one of Google's.
     pub known: Option<Known>,
-    /// Of each of these sets of fields, one must be there.
+    /// From each of these sets of fields, one is required.
     pub oneofs: Vec<FieldSet>,
-    /// By number.
+    /// The fields, by number.
     fields: Vec<Field>,
-    /// The distinct sets of roles that may see restricted fields, its own and those of its fields'
-    /// messages.
+    /// The distinct sets of roles that may see restricted fields: its own, and those of its fields' messages.
     narrowed: Vec<Roles>,
 }
 
@@ -109,37 +107,37 @@ pub enum Known {
 /// One field.
 #[derive(Debug)]
 pub struct Field {
-    /// As in the contract.
+    /// The name in the contract.
     pub name: String,
-    /// As in JSON.
+    /// The name in JSON.
     pub json_name: String,
-    /// On the wire.
+    /// The number on the wire.
     pub number: u32,
-    /// Its place among the fields of its message.
+    /// Its index among the fields of its message.
     pub place: usize,
     /// Whether a request must have it.
     pub required: bool,
-    /// What a value is.
+    /// The type of a value.
     pub kind: Kind,
-    /// How many values there are.
+    /// How many values the field has.
     pub shape: Shape,
     /// Whether absence differs from zero.
     pub presence: bool,
-    /// Whether what a caller sends is ignored.
+    /// Whether a value from a caller is ignored.
     pub output_only: bool,
-    /// Whether it is never given out.
+    /// Whether it is never returned.
     pub input_only: bool,
-    /// Whether it is set at creation and then stays.
+    /// Whether it is set at creation and never changes.
     pub immutable: bool,
-    /// Who sees it.
+    /// The roles that see it.
     pub readers: Roles,
-    /// Who may set it.
+    /// The roles that may set it.
     pub writers: Roles,
-    /// What it takes, where its kind does not say.
+    /// The rule for its values, if the kind alone is not enough.
     pub rule: Option<Rule>,
 }
 
-/// What a value of a field is.
+/// The type of a field's value.
 #[derive(Debug)]
 pub enum Kind {
     /// A truth value.
@@ -180,14 +178,14 @@ impl Tables {
         self.methods.values()
     }
 
-    /// The message at this place.
+    /// The message with this id.
     pub fn message(&self, id: MessageId) -> &Message {
         self.messages
             .get(id.0)
             .expect("ids are only made with their message")
     }
 
-    /// The place of the message of this name without the package.
+    /// The id of the message with this name, without the package.
     pub fn find(&self, name: &str) -> Option<MessageId> {
         self.ids.get(&format!("{PACKAGE}.{name}")).copied()
     }
@@ -284,7 +282,7 @@ impl Tables {
             "google.protobuf.Struct" => Some(Known::Struct),
             _ => None,
         };
-        // A place is taken first, as messages may contain themselves.
+        // Its index is reserved first, because messages may contain themselves.
         self.messages.push(Message {
             name: name.clone(),
             known,
@@ -379,7 +377,7 @@ impl Tables {
         }
     }
 
-    /// A message is narrowed where one of its fields' messages is.
+    /// Narrows each message that contains a narrowed message.
     fn spread_narrowed(&mut self) {
         loop {
             let mut changed = false;
@@ -427,13 +425,13 @@ impl Message {
         self.fields.iter()
     }
 
-    /// The field of this name, as in the contract or as in JSON.
+    /// The field of this name, in the form of the contract or of JSON.
     pub fn named(&self, name: &str) -> Option<&Field> {
         self.fields()
             .find(|field| field.name == name || field.json_name == name)
     }
 
-    /// Whether some field of it, however deep, is not for these roles to see.
+    /// Whether these roles may not see some field of it, however deep.
     pub fn is_narrowed_for(&self, roles: Roles) -> bool {
         self.narrowed
             .iter()
@@ -469,7 +467,7 @@ fn roles(message: &DynamicMessage, field: &str) -> Roles {
     Roles::from_numbers(numbers.iter().filter_map(Value::as_enum_number))
 }
 
-/// The comments of the contract, by file and place.
+/// The comments of the contract, by file and path.
 #[derive(Default)]
 struct Comments {
     files: HashMap<String, Arc<HashMap<Vec<i32>, String>>>,

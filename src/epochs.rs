@@ -1,10 +1,10 @@
-//! When what changed last, as far as caches in this process need to know.
+//! Epochs of resources, by which the caches of this process notice changes.
 //!
-//! Every resource hashes to a slot whose epoch moves on with each write to it, after the commit and
-//! before the write is answered. Who reads a row notes the epoch first and keeps the row with it: an
-//! entry whose epoch is not the present one is not used. So a read that began before a write can
-//! never serve its old row after the write was answered. Resources that share a slot by chance, also
-//! those of two stores in one process, only cost each other an entry.
+//! Every resource hashes to a slot. Each write to the resource increases the slot's epoch, after the commit
+//! and before the write is answered. A reader notes the epoch before it reads a row, and caches both. An
+//! entry with an older epoch is not used. So a read that began before a write can never serve its old row
+//! after the write was answered. Resources that share a slot by chance, also those of two stores in one
+//! process, only cost each other an entry.
 
 use std::{
     hash::{BuildHasher as _, RandomState},
@@ -21,7 +21,7 @@ const SLOTS: usize = 16 * 1024;
 static EPOCHS: [AtomicU64; SLOTS] = [const { AtomicU64::new(0) }; SLOTS];
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// Where the epoch of a resource, or of all of a shop's resources of a kind, is found.
+/// The place of the epoch of a resource, or of all of a shop's resources of a kind.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Slot(usize);
 
@@ -50,8 +50,8 @@ impl Slot {
     }
 }
 
-/// Moves the epochs of a resource on when the transaction has ended, however it ends: a commit whose
-/// outcome is unknown may stand.
+/// Increases the epochs of a resource when the transaction has ended, however it ends: a commit whose outcome
+/// is unknown may have taken effect.
 pub fn changed(tx: &mut Tx, kind: i64, shop: &str, id: &str) {
     let ended = MoveOn([Slot::of(kind, shop, id), Slot::of_all(kind, shop)]);
     tx.after_commit(move || drop(ended));
@@ -71,7 +71,7 @@ impl Drop for MoveOn {
 pub(crate) mod tests {
     use super::*;
 
-    /// As if a write of the resource had ended.
+    /// Simulates the end of a write of the resource.
     pub(crate) fn move_on(kind: i64, shop: &str, id: &str) {
         drop(MoveOn([Slot::of(kind, shop, id), Slot::of_all(kind, shop)]));
     }

@@ -1,7 +1,7 @@
-//! The one error of the program, and its one way to the wire.
+//! The error type of the program, and its conversion to a gRPC status.
 //!
-//! A refusal is a code, a reason of the contract, a text, and metadata that saves the caller a read.
-//! Internal errors carry their source to the log and nothing of it to the client.
+//! A refusal is a code, a reason of the contract, a text, and metadata that saves the caller a read. Internal
+//! errors log their source and send nothing of it to the client.
 
 mod details;
 
@@ -13,13 +13,13 @@ use crate::limits;
 use crate::proto::pb::ErrorReason;
 use crate::telemetry::{self, CallId};
 
-/// What every fallible function of the program returns.
+/// The result of every fallible function of the program.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// The `domain` of every `google.rpc.ErrorInfo`.
 pub const DOMAIN: &str = "clientela.v1";
 
-/// How long a caller is asked to wait before it tries again what is unavailable.
+/// How long a caller is asked to wait before it retries after UNAVAILABLE.
 const RETRY_DELAY: Duration = Duration::from_millis(500);
 
 /// A refusal or a failure.
@@ -40,11 +40,11 @@ struct Inner {
 /// One field that breaks its rules.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Violation {
-    /// The path from the request, as `customer.addresses[2].city`.
+    /// The path from the request, for example `customer.addresses[2].city`.
     pub field: String,
-    /// Machine-readable, as `TOO_LONG`.
+    /// A code for programs, for example `TOO_LONG`.
     pub reason: &'static str,
-    /// What is wrong, for people.
+    /// The fault, for people.
     pub text: String,
 }
 
@@ -73,7 +73,7 @@ impl Error {
         }))
     }
 
-    /// One or more fields that break their rules. The first [`limits::VIOLATIONS_MAX`] are named.
+    /// Creates the error for fields that break their rules. The first [`limits::VIOLATIONS_MAX`] are named.
     pub fn invalid(mut violations: Vec<Violation>) -> Self {
         let text = match violations.as_slice() {
             [one] => format!("{}: {}", one.field, one.text),
@@ -92,7 +92,7 @@ impl Error {
         error
     }
 
-    /// One field that breaks its rule.
+    /// Creates the error for one field that breaks its rule.
     pub fn invalid_field(
         field: impl Into<String>,
         reason: &'static str,
@@ -101,7 +101,7 @@ impl Error {
         Self::invalid(vec![Violation::new(field, reason, text)])
     }
 
-    /// The name does not exist in this shop. `kind` is the resource's type, as `customer`.
+    /// The name does not exist in this shop. `kind` is the resource's type, for example `customer`.
     pub fn not_found(kind: &'static str) -> Self {
         Self::new(
             Code::NotFound,
@@ -111,17 +111,17 @@ impl Error {
         .with("type", kind)
     }
 
-    /// The etag sent is not the current one.
+    /// The etag of the request is not the current one.
     pub fn etag_mismatch(current: &str) -> Self {
         Self::new(
             Code::Aborted,
             ErrorReason::EtagMismatch,
-            "the resource changed since it was read",
+            "the resource has changed since it was read; read it again and retry with the current etag",
         )
         .with("current_etag", current)
     }
 
-    /// A defect: logged with its source, shown only as the id of the call.
+    /// A defect. Its source is logged; the client sees only the id of the call.
     pub fn internal(source: impl Into<Box<dyn std::error::Error + Send + Sync>>) -> Self {
         let mut error = Self::new(Code::Internal, ErrorReason::Internal, "internal error");
         error.0.source = Some(source.into());
@@ -143,12 +143,12 @@ impl Error {
             .with("limit", limit.to_string())
     }
 
-    /// Something that passes by itself: the client is told to retry.
+    /// A temporary failure: the client is asked to retry.
     pub fn unavailable(reason: ErrorReason, text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::Unavailable, reason, text).retryable()
     }
 
-    /// Too much of something: the client is told to retry later.
+    /// A limit that is exceeded: the client is asked to retry later.
     pub fn exhausted(reason: ErrorReason, text: impl Into<Cow<'static, str>>) -> Self {
         Self::new(Code::ResourceExhausted, reason, text).retryable()
     }
@@ -167,7 +167,7 @@ impl Error {
         self
     }
 
-    /// Whether the same work may succeed when it is simply done again.
+    /// Whether the same work may succeed when it is simply repeated.
     pub fn is_retryable(&self) -> bool {
         self.0.retry
     }
@@ -192,7 +192,7 @@ impl Error {
         self.0.reason
     }
 
-    /// What is behind the error, for the log.
+    /// The cause of the error, for the log.
     pub fn cause(&self) -> String {
         self.0.source.as_deref().map(described).unwrap_or_default()
     }
@@ -207,14 +207,14 @@ impl Error {
     }
 }
 
-/// The cause of an error, in words without anybody's data: the log shows them as they are, and no further cause.
+/// The cause of an error as a text without personal data. The log shows it unchanged, and no further cause.
 ///
-/// The text of any other cause is cut down to what [`telemetry::redacted`] leaves of it.
+/// The text of any other cause is reduced by [`telemetry::redacted`].
 #[derive(Debug, thiserror::Error)]
 #[error("{0}")]
 pub struct Redacted(pub String);
 
-/// An error as it may stand in the log: with all it is caused by, and without anybody's data.
+/// An error for the log: with all its causes, and without personal data.
 fn described(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
     let mut text = String::new();
     let mut next: Option<&(dyn std::error::Error + 'static)> = Some(error);

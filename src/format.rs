@@ -1,7 +1,7 @@
-//! Formats of single values: what is a date, an e-mail address, a name of a resource.
+//! Formats of single values, for example dates, e-mail addresses and resource names.
 //!
-//! Pure functions, used by the walk over requests and by the areas that turn text into values. None of
-//! them takes empty text; that empty means absent is for the caller to know.
+//! Pure functions, used by the walk over requests and by the areas that convert text to values. None of them
+//! accepts empty text: the caller decides that empty means absent.
 
 mod addresses;
 mod codes;
@@ -17,12 +17,12 @@ pub use visible::{has_invisible_character, is_blank};
 
 use crate::limits::fields::{ETAG_CHARS_MAX, REQUEST_ID_CHARS_MAX};
 
-/// The longest part of a resource name.
+/// The longest segment of a resource name.
 pub const ID_BYTES_MAX: usize = 63;
 /// The longest number of a customer or cart.
 const NUMBER_BYTES_MAX: usize = 32;
 
-/// `[a-z0-9-]`, 1 to 63 characters: one part of a resource name.
+/// Whether `text` is a segment of a resource name: `[a-z0-9-]`, 1 to 63 characters.
 pub fn is_id(text: &str) -> bool {
     let bytes = text.as_bytes();
     !bytes.is_empty()
@@ -32,7 +32,7 @@ pub fn is_id(text: &str) -> bool {
             .all(|byte| matches!(byte, b'a'..=b'z' | b'0'..=b'9' | b'-'))
 }
 
-/// Whether `text` is a resource name of this pattern, as `customers/{id}`.
+/// Whether `text` is a resource name of this pattern, for example `customers/{id}`.
 pub fn is_name(pattern: &str, text: &str) -> bool {
     let mut parts = text.split('/');
     for expected in pattern.split('/') {
@@ -51,7 +51,7 @@ pub fn is_name(pattern: &str, text: &str) -> bool {
     parts.next().is_none()
 }
 
-/// The ids in a resource name of this pattern, which has `N` of them; none if it is not one.
+/// The ids in a resource name of this pattern, which has `N` of them; None if it does not match.
 pub fn ids<'a, const N: usize>(pattern: &str, text: &'a str) -> Option<[&'a str; N]> {
     if !is_name(pattern, text) {
         return None;
@@ -67,7 +67,7 @@ pub fn ids<'a, const N: usize>(pattern: &str, text: &'a str) -> Option<[&'a str;
     (found == N).then_some(ids)
 }
 
-/// The number of a customer or cart: `[A-Za-z0-9-]`, 1 to 32 characters.
+/// Whether `text` is the number of a customer or cart: `[A-Za-z0-9-]`, 1 to 32 characters.
 pub fn is_number(text: &str) -> bool {
     !text.is_empty()
         && text.len() <= NUMBER_BYTES_MAX
@@ -76,23 +76,22 @@ pub fn is_number(text: &str) -> bool {
             .all(|byte| byte.is_ascii_alphanumeric() || byte == b'-')
 }
 
-/// 1 to 128 printable ASCII characters, not all of them blanks.
+/// Whether `text` is a request id: 1 to 128 printable ASCII characters, not all of them blanks.
 pub fn is_request_id(text: &str) -> bool {
     !is_blank(text) && text.len() <= REQUEST_ID_CHARS_MAX && is_printable_ascii(text)
 }
 
-/// What may have been given out as an etag.
+/// Whether `text` has the form of an etag.
 pub fn is_etag(text: &str) -> bool {
     !text.is_empty() && text.len() <= ETAG_CHARS_MAX && is_printable_ascii(text)
 }
 
-/// Whether `text` consists of the ASCII characters that print, the space among them.
+/// Whether `text` consists of printable ASCII characters, including the space.
 pub fn is_printable_ascii(text: &str) -> bool {
     text.bytes().all(|byte| matches!(byte, b' '..=b'~'))
 }
 
-/// Whether `text` has a control character; the ends of lines and tabs are none where `lines` are
-/// allowed.
+/// Whether `text` has a control character. With `lines`, ends of lines and tabs are allowed.
 pub fn has_control_character(text: &str, lines: bool) -> bool {
     let refused = |c: char| c.is_control() && !(lines && matches!(c, '\n' | '\r' | '\t'));
     if text.is_ascii() {

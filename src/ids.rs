@@ -1,26 +1,27 @@
-//! Names and marks that nobody can guess and that never meet twice.
+//! Ids, marks and random bytes that nobody can guess and that never repeat.
 
 use rand::RngExt as _;
 
-/// A new id: a UUID of version 7 in lower case, so that ids made later sort later.
+/// Creates an id: a UUID of version 7 in lower case, so that later ids sort later.
 #[must_use]
 pub fn new_id() -> String {
     uuid::Uuid::now_v7().hyphenated().to_string()
 }
 
-/// A random 64-bit mark, with which a row of the change log is told from another at its place.
+/// Creates a random 64-bit mark, which distinguishes a row of the change log from another at the same
+/// position.
 #[must_use]
 pub fn new_mark() -> i64 {
     rand::rng().random()
 }
 
-/// Random bytes for a secret.
+/// Creates random bytes for a secret.
 #[must_use]
 pub fn random_bytes<const N: usize>() -> [u8; N] {
     rand::rng().random()
 }
 
-/// Bytes as hexadecimal digits.
+/// Encodes bytes as hexadecimal digits.
 #[must_use]
 pub fn hex(bytes: &[u8]) -> String {
     use std::fmt::Write as _;

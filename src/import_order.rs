@@ -1,7 +1,8 @@
-//! Holds the order of areas. A file imports only from its own area and from lower ones, and no files import
+//! Checks the order of areas. A file imports only from its own area and from lower ones, and no files import
 //! each other in a circle.
 //!
-//! A file may use its own parts (`foo.rs` uses `foo/bar.rs`) and the parts may use their file: that is no circle.
+//! A file may use its own parts (`foo.rs` uses `foo/bar.rs`) and the parts may use their file: that is no
+//! circle.
 
 mod sources;
 
@@ -49,7 +50,7 @@ fn circle(program: &Crate) -> Option<String> {
         .find_map(|file| circle_from(file, &edges, &mut done, &mut trail))
 }
 
-/// Follows the imports of a file behind those in `trail`, up to the first that comes back to one of them.
+/// Follows the imports of a file after those in `trail`, up to the first that leads back to one of them.
 fn circle_from<'c>(
     file: &'c Names,
     edges: &BTreeMap<&'c Names, BTreeSet<&'c Names>>,

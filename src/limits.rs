@@ -1,8 +1,8 @@
-//! Every limit of the program, in one place: the numbers that other modules use, and in [`fields`] the
-//! rule of every field that a request may carry.
+//! All limits of the program: the numbers that other modules use, and in [`fields`] the rule of every field
+//! of a request.
 //!
-//! The access layer checks requests against the rules; `clientela limits` prints both tables.
-//! What needs more than one field to decide is not here but with its area.
+//! The access layer checks requests against the rules; `clientela limits` prints both tables. Rules that need
+//! more than one field belong to their area.
 
 pub mod fields;
 
@@ -20,24 +20,24 @@ pub const RESPONSE_BYTES_MAX: usize = 4 * 1024 * 1024;
 pub const STREAMS_PER_CONNECTION_MAX: u32 = 256;
 /// The headers of one request.
 pub const HEADER_LIST_BYTES_MAX: u32 = 16 * 1024;
-/// What a client may send on one stream before it waits.
+/// Bytes that a client may send on one stream before it waits.
 pub const STREAM_WINDOW_BYTES: u32 = 256 * 1024;
-/// What a client may send on one connection before it waits.
+/// Bytes that a client may send on one connection before it waits.
 pub const CONNECTION_WINDOW_BYTES: u32 = 1024 * 1024;
-/// How often a silent connection is asked whether it lives.
+/// How often a silent connection is pinged.
 pub const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
-/// Within which time a connection must answer that.
+/// How soon a connection must answer a ping.
 pub const KEEPALIVE_TIMEOUT: Duration = Duration::from_secs(10);
-/// How often the system asks the same of a silent socket.
+/// How often the system probes a silent socket.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 /// Open connections of the process, unless a flag says otherwise.
 pub const CONNECTIONS_MAX: usize = 10_000;
 /// Open connections of one address other than loopback (of one /64 network for IPv6), unless a flag says
 /// otherwise.
 pub const CONNECTIONS_PER_ADDRESS_MAX: usize = 1_000;
-/// Within which time a new connection must bring the headers of its first request.
+/// How soon a new connection must send the headers of its first request.
 pub const FIRST_REQUEST_TIME_MAX: Duration = Duration::from_secs(10);
-/// How long a connection may take none of the bytes that wait to be sent on it.
+/// How long a connection may accept none of the bytes that wait to be sent on it.
 pub const CONNECTION_STALLED_MAX: Duration = Duration::from_secs(30);
 /// Bytes of one stream that the transport buffers for sending.
 pub const SEND_BUFFER_BYTES: usize = 64 * 1024;
@@ -52,70 +52,70 @@ pub const UNSENT_BYTES_PER_CONNECTION_MAX: usize = 32 * 1024 * 1024;
 pub const UNSENT_BYTES_PER_KEY_MAX: usize = 64 * 1024 * 1024;
 /// Bytes of answers of the whole process that clients have not received.
 pub const UNSENT_BYTES_MAX: usize = 128 * 1024 * 1024;
-/// Calls of one key under way, those that wait for their turn included; streams that are open do not count.
+/// Calls of one key in progress, those that wait for their turn included. Open streams do not count.
 pub const CALLS_PER_KEY_MAX: usize = 2_000;
-/// Writes of one key that are carried out at a time. Further ones wait.
+/// Writes of one key that run at a time. Further ones wait.
 pub const WRITES_PER_KEY_MAX: usize = 128;
-/// Writes of the whole process that are carried out at a time.
+/// Writes of the whole process that run at a time.
 pub const WRITES_MAX: usize = 512;
 /// Bytes that a write reserves for its answer. They count among the unreceived bytes of its key.
 pub const WRITE_ANSWER_ROOM: usize = CART_BYTES_MAX;
-/// The size from which on a request counts among the bytes of its connection and its key.
+/// The size in bytes from which a request counts among the bytes of its connection and its key.
 pub const COUNTED_REQUEST_BYTES: usize = 16 * 1024;
-/// Bytes of an answer that are handed to the transport at once. The rest stays with the answer until the
-/// connection has room for it.
+/// Bytes of an answer that are handed to the transport at once. The rest waits until the connection has room
+/// for it.
 pub const ANSWER_CHUNK_BYTES: usize = 16 * 1024;
-/// Answers of one connection that were given up unread and of which the transport may still hold a part, before
-/// the connection is cut.
+/// Answers of one connection that were given up unread and of which the transport may still hold a part,
+/// before the connection is cut.
 pub const ABANDONED_ANSWERS_MAX: usize = 64;
 
 /// The deadline of a call that names none.
 pub const DEADLINE_DEFAULT: Duration = Duration::from_secs(10);
-/// The latest deadline of a call; a later one is taken as this.
+/// The longest deadline of a call; a longer one is reduced to this.
 pub const DEADLINE_MAX: Duration = Duration::from_secs(60);
-/// Within which time the whole request must have arrived.
+/// How soon the whole request must have arrived.
 pub const REQUEST_BODY_TIME_MAX: Duration = Duration::from_secs(10);
-/// For how long streams and calls may go on when the server is told to stop.
+/// How long streams and calls may continue after the server is asked to stop.
 pub const DRAIN_TIMEOUT_DEFAULT: Duration = Duration::from_secs(10);
-/// How long, after that, writes that were taken may go on and the store may take to close.
+/// How long, after that, submitted writes may continue and the store may take to close.
 pub const CLOSING_TIME_MAX: Duration = Duration::from_secs(10);
 
 /// The value of `clientela-actor`, of `clientela-on-behalf-of` and of `clientela-shop`.
 pub const METADATA_BYTES_MAX: usize = 128;
-/// Within which time a revocation acts on every replica, on calls and on open streams.
+/// How soon a revocation takes effect on every replica, for calls and open streams.
 pub const REVOCATION_MAX: Duration = Duration::from_secs(5);
-/// How often the API keys are read again, as [`REVOCATION_MAX`] demands.
+/// How often the API keys are read again, as [`REVOCATION_MAX`] requires.
 pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 
-/// How old a connection to PostgreSQL becomes, give or take a fifth.
+/// The greatest age of a connection to PostgreSQL, give or take a fifth.
 pub const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
 /// How far a replica's clock may be from the database's before it warns.
 pub const CLOCK_OFF_TOLD: Duration = Duration::from_secs(1);
-/// How far a replica's clock may be from the database's before it says that it does not serve.
+/// How far a replica's clock may be from the database's before it reports that it does not serve.
 pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
 
 /// How deep objects and lists may be nested in `attributes`.
 pub const ATTRIBUTE_NESTING_MAX: usize = 16;
-/// Violations that one answer names; the answer must fit into the trailers that clients accept.
+/// Violations that one answer names. The answer must fit into the trailers that clients accept.
 pub const VIOLATIONS_MAX: usize = 32;
 
-/// Entries of a page that asks for no size.
+/// Entries of a page if the request names no size.
 pub const PAGE_SIZE_DEFAULT: i32 = 50;
-/// Entries of a page; a larger size is taken as this.
+/// Entries of a page; a larger size is reduced to this.
 pub const PAGE_SIZE_MAX: i32 = 1_000;
 /// Rows that one page examines.
 pub const PAGE_ROWS_EXAMINED_MAX: usize = 5_000;
-/// Up to what COUNT_MODE_ESTIMATE counts.
+/// The number up to which COUNT_MODE_ESTIMATE counts.
 pub const COUNT_ESTIMATE_MAX: i64 = 10_000;
-/// Up to what COUNT_MODE_EXACT counts.
+/// The number up to which COUNT_MODE_EXACT counts.
 pub const COUNT_EXACT_MAX: i64 = 100_000;
-/// A filter.
+/// Bytes of a filter.
 pub const FILTER_BYTES_MAX: usize = 2 * 1024;
 /// How deep a filter may be nested.
 pub const FILTER_DEPTH_MAX: usize = 16;
 /// Comparisons in one filter.
 pub const FILTER_TERMS_MAX: usize = 64;
-/// An `order_by`.
+/// Bytes of an `order_by`.
 pub const ORDER_BY_BYTES_MAX: usize = 256;
 /// Fields in one `order_by`.
 pub const ORDER_KEYS_MAX: usize = 3;
@@ -133,9 +133,9 @@ pub const BATCH_MAX: usize = 1_000;
 pub const ADDRESSES_MAX: usize = 50;
 /// Groups of one customer.
 pub const GROUPS_PER_CUSTOMER_MAX: usize = 100;
-/// For how long after a visit a customer is online.
+/// How long after a visit a customer counts as online.
 pub const ONLINE_AFTER_VISIT: Duration = Duration::from_secs(5 * 60);
-/// Ids in other systems of one customer.
+/// External ids of one customer.
 pub const EXTERNAL_IDS_MAX: usize = 20;
 /// `attributes` of a customer or a cart.
 pub const ATTRIBUTES_BYTES_MAX: usize = 16 * 1024;
@@ -145,7 +145,7 @@ pub const PASSWORD_CHARS_MIN: usize = 8;
 pub const PASSWORD_CHARS_MAX: usize = 128;
 /// Bytes of a password.
 pub const PASSWORD_BYTES_MAX: usize = 512;
-/// Passwords of all keys that wait to be hashed. They wait no longer than their callers do.
+/// Passwords of all keys that wait to be hashed. They wait no longer than their callers.
 pub const HASH_QUEUE_MAX: usize = 64;
 /// Passwords of one key that wait to be hashed.
 pub const HASH_QUEUE_PER_KEY_MAX: usize = 16;
@@ -166,13 +166,13 @@ pub const CHARGES_MAX: usize = 20;
 pub const LOCK_LEASE_MIN: Duration = Duration::from_secs(10);
 /// The longest lease of staff on a cart.
 pub const LOCK_LEASE_MAX: Duration = Duration::from_secs(15 * 60);
-/// The lease of staff on a cart that asks for none.
+/// The lease of staff on a cart if the request names none.
 pub const LOCK_LEASE_DEFAULT: Duration = Duration::from_secs(2 * 60);
 /// The shortest life of a recovery link.
 pub const LINK_LIFE_MIN: Duration = Duration::from_secs(60);
 /// The longest life of a recovery link.
 pub const LINK_LIFE_MAX: Duration = Duration::from_secs(90 * 24 * 60 * 60);
-/// The life of a recovery link that is asked for without one.
+/// The life of a recovery link if the request names none.
 pub const LINK_LIFE_DEFAULT: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 /// Causes in one change of a cart.
 pub const CAUSES_MAX: usize = 16;
@@ -185,13 +185,13 @@ pub const WATCH_STREAMS_MAX: usize = 20_000;
 pub const WATCH_STREAMS_PER_KEY_MAX: usize = 500;
 /// Resources that one filtered watch follows.
 pub const WATCH_MEMBERS_MAX: usize = 100_000;
-/// The latest changes that the process keeps in memory for all watch streams together.
+/// Bytes of the latest changes that the process keeps in memory for all watch streams together.
 pub const RINGS_BYTES_MAX: usize = 64 * 1024 * 1024;
-/// Changes that all watch streams together keep back for their `min_update_interval`.
+/// Bytes of changes that all watch streams together hold back for their `min_update_interval`.
 pub const PACED_BYTES_MAX: usize = 32 * 1024 * 1024;
-/// How long a watch stream may not be read before it ends.
+/// How long a watch stream may be left unread before it ends.
 pub const WATCH_STALLED_MAX: Duration = Duration::from_secs(30);
-/// How often a watch sends something at least.
+/// The longest time between two messages of a watch.
 pub const HEARTBEAT_DEFAULT: Duration = Duration::from_secs(15);
 /// The shortest heartbeat interval.
 pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
@@ -199,17 +199,17 @@ pub const HEARTBEAT_MIN: Duration = Duration::from_secs(1);
 pub const HEARTBEAT_MAX: Duration = Duration::from_secs(60);
 /// The longest `min_update_interval` of a watch.
 pub const UPDATE_INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// How often figures are sent at the most, unless asked otherwise.
+/// The shortest time between two messages of figures by default.
 pub const FIGURES_INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 /// The shortest `min_interval` of figures.
 pub const FIGURES_INTERVAL_MIN: Duration = Duration::from_millis(100);
 /// The longest `min_interval` of figures.
 pub const FIGURES_INTERVAL_MAX: Duration = Duration::from_secs(60);
-/// How old a watch stream becomes, give or take a fifth.
+/// The greatest age of a watch stream, give or take a fifth.
 pub const WATCH_AGE: Duration = Duration::from_secs(30 * 60);
-/// How long the feed's history is kept unless told otherwise.
+/// How long the feed's history is kept by default.
 pub const FEED_RETENTION_DEFAULT: Duration = Duration::from_secs(3 * 24 * 60 * 60);
-/// How large the feed's history becomes unless told otherwise.
+/// How large the feed's history becomes by default, in bytes.
 pub const FEED_BYTES_DEFAULT: u64 = 4 * 1024 * 1024 * 1024;
 
 /// How long a worker may be silent before another takes its job.
@@ -217,10 +217,10 @@ pub const JOB_LEASE: Duration = Duration::from_secs(30);
 /// How long operations that have ended are shown.
 pub const OPERATION_RETENTION: Duration = Duration::from_secs(30 * 24 * 60 * 60);
 
-/// What the numbers of [`PROGRAM`] count.
+/// A number with its unit, in [`PROGRAM`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Amount {
-    /// Things, named by the limit.
+    /// A count of the limit's objects.
     Count(u64),
     /// Bytes.
     Bytes(u64),
@@ -228,7 +228,7 @@ pub enum Amount {
     Time(Duration),
 }
 
-/// The limits that are not of one field, as they are printed.
+/// The limits that do not belong to one field, as they are printed.
 pub const PROGRAM: &[(&str, Amount)] = &[
     ("request message", Amount::Bytes(REQUEST_BYTES_MAX as u64)),
     (

@@ -1,4 +1,4 @@
-//! Which fields an update changes: those that the mask names, or without a mask those that are set.
+//! The fields that an update changes: those that the mask names, or without a mask those that are set.
 
 use prost::{Message, Name};
 use prost_types::FieldMask;
@@ -12,7 +12,7 @@ pub fn writable<M: Name>() -> Vec<&'static str> {
     fields::<M>(true)
 }
 
-/// The writable fields of a resource that an update changes, by its mask or by what was sent.
+/// The writable fields of a resource that an update changes, by its mask or by the sent fields.
 ///
 /// # Errors
 /// As [`changed`].
@@ -20,7 +20,7 @@ pub fn of<M: Message + Name>(mask: Option<&FieldMask>, sent: &M) -> Result<Vec<&
     of_also(mask, sent, |_| false)
 }
 
-/// As [`of`], where fields may have been sent that are not in the message any more.
+/// As [`of`]. `is_sent` tells whether a field was sent that is no longer in the message.
 ///
 /// # Errors
 /// As [`changed`].
@@ -58,10 +58,10 @@ fn fields<M: Name>(writable: bool) -> Vec<&'static str> {
     fields.map(|field| field.name.as_str()).collect()
 }
 
-/// The paths of `writable` that an update changes, in the order of that table.
+/// The paths of `writable` that an update changes, in the order of `writable`.
 ///
-/// Paths may be written in snake_case or lowerCamel; `*` names all. What is in `ignored` (output-only
-/// and derived fields) may be named and changes nothing. Without a mask `is_set` decides.
+/// Paths may be written in snake_case or lowerCamel; `*` names all. Paths in `ignored` (output-only and
+/// derived fields) may be named and change nothing. Without a mask `is_set` decides.
 ///
 /// # Errors
 /// INVALID_FIELD for unknown paths, and for an update that names nothing.

@@ -1,11 +1,11 @@
-//! The web monitor: a page that shows a shop's carts, live, at `/` of the port that answers the calls.
+//! The web monitor: a page that shows a shop's carts live, at `/` of the port that serves the calls.
 //!
-//! The page is built from `web/` and committed as it is served, so that building the program needs no
-//! Node. It holds no data and no key: whoever opens it signs in with a key, and the page calls this
-//! server over gRPC-Web as any other client does.
+//! The page is built from `web/`, and the result is committed, so that building the program needs no Node. It
+//! holds no data and no key: a user signs in with a key, and the page calls this server over gRPC-Web as any
+//! other client does.
 //!
-//! Invariant: nothing but the page's own files is ever loaded or called by it; the policy sent with each
-//! file says so to the browser.
+//! Invariant: the page loads and calls nothing but its own files and this server. The policy sent with each
+//! file enforces that in the browser.
 
 use std::sync::LazyLock;
 
@@ -52,8 +52,9 @@ static FILES: [File; 3] = [
     file!("/monitor.css", "monitor.css", "text/css; charset=utf-8"),
 ];
 
-/// What the browser may do with the page: load its script and its style, call its own server, show
-/// pictures that are in its own text; nothing else, in no frame, and no text becomes script or markup.
+/// The rights of the page in the browser. It may load its script and its style, call its own server, and show
+/// pictures in its own text. It may do nothing else, no frame may contain it, and no text becomes script or
+/// markup.
 const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; \
      img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; \
      require-trusted-types-for 'script'; trusted-types 'none'";
@@ -72,13 +73,13 @@ const HEADERS: [(HeaderName, &str); 8] = [
         Name::from_static("cross-origin-resource-policy"),
         "same-origin",
     ),
-    // A browser asks each time whether the file is still the one it has: after an update the page and
-    // its script are of the same release.
+    // A browser asks each time whether its file is still current. So the page and its script are of the same
+    // release after an update.
     (header::CACHE_CONTROL, "no-cache"),
     (header::VARY, "accept-encoding"),
 ];
 
-/// The files' tags: they follow from what is in them, so that all replicas of a release agree.
+/// The files' etags. They derive from the content, so that all replicas of a release agree.
 static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| {
     FILES.each_ref().map(|file| {
         let digest = Sha256::digest(file.plain);
@@ -91,7 +92,7 @@ static TAGS: LazyLock<[HeaderValue; FILES.len()]> = LazyLock::new(|| {
     })
 });
 
-/// The page at its paths. Other methods than GET and HEAD are refused.
+/// The page at its paths. Methods other than GET and HEAD are refused.
 pub fn router() -> Router {
     let mut router = Router::new();
     for (file, tag) in FILES.iter().zip(TAGS.iter()) {
@@ -126,8 +127,8 @@ fn answer(file: &'static File, tag: &HeaderValue, asked: &HeaderMap) -> Response
     response
 }
 
-/// Whether a header that is a list names a value. What comes after a semicolon is not looked at but for
-/// `q=0`, which is a refusal.
+/// Whether a header with a list names a value. The text after a semicolon is ignored, except for `q=0`, which
+/// is a refusal.
 fn names(headers: &HeaderMap, header: &HeaderName, value: &[u8]) -> bool {
     headers
         .get_all(header)

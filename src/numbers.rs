@@ -1,7 +1,7 @@
-//! Human-readable numbers of customers and carts: per shop and sequence, handed out in blocks.
+//! Human-readable numbers of customers and carts, by shop and sequence, allocated in blocks.
 //!
-//! A block is taken by a write of its own, so that creations never meet on the sequence's row; what
-//! is left of it when the process ends is lost. Numbers grow, have gaps, and are never given twice.
+//! A block is taken by a write of its own, so creations never contend for the sequence's row. The rest of a
+//! block is lost when the process ends. Numbers grow, have gaps, and are never allocated twice.
 
 use std::{
     collections::HashMap,
@@ -18,10 +18,10 @@ use crate::{
     store::{Locks, Store, Tx},
 };
 
-/// Numbers taken at once.
+/// The size of a block.
 const BLOCK: i64 = 100;
 
-/// What a number is for. Each use of a shop counts for itself.
+/// The use of a number. Each shop has its own sequence for each use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Sequence {
     /// Numbers of customers.
@@ -42,7 +42,7 @@ impl Sequence {
 type Block = Arc<Mutex<Range<i64>>>;
 type Blocks = HashMap<(Arc<str>, Sequence), Block>;
 
-/// Hands out numbers; cheap to clone, and all clones draw from the same blocks.
+/// Allocates numbers. Cheap to clone; all clones share the same blocks.
 #[derive(Clone)]
 pub struct Numbers {
     store: Store,
@@ -50,7 +50,7 @@ pub struct Numbers {
 }
 
 impl Numbers {
-    /// Numbers of the shops of this store.
+    /// The numbers of the shops of this store.
     #[must_use]
     pub fn new(store: Store) -> Self {
         Self {
@@ -59,10 +59,10 @@ impl Numbers {
         }
     }
 
-    /// The next number of a sequence. It may be one that a caller has chosen by itself before.
+    /// The next number of a sequence. A caller may have chosen it before.
     ///
     /// # Errors
-    /// The database's.
+    /// An error of the database.
     pub async fn next(&self, shop: &Arc<str>, sequence: Sequence) -> Result<String> {
         let block = {
             let mut blocks = self.blocks.lock().unwrap_or_else(PoisonError::into_inner);

@@ -1,9 +1,9 @@
 //! Password digests: Argon2id, made and checked by a few threads of the lowest priority.
 //!
-//! A digest costs tens of milliseconds of a core, so it never runs on the threads that serve calls,
-//! and what waits for it is bounded. Shops and keys take turns, so that one that tries many passwords keeps
-//! no other from signing customers in. A check without a stored digest costs the same as one with.
-//! Invariant: no password outlives its job in memory, and none is ever part of an error.
+//! A digest costs tens of milliseconds of a core, so it never runs on the threads that serve calls, and its
+//! queue is bounded. Shops and keys take turns, so that a key that tries many passwords does not keep others
+//! from signing customers in. A check without a stored digest costs the same as one with. Invariant: no
+//! password outlives its job in memory, and none is ever part of an error.
 
 mod queue;
 
@@ -35,28 +35,27 @@ const LANES: u32 = 1;
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = 32;
 
-/// The nice value that every other thread goes before.
+/// The nice value of the lowest priority.
 #[cfg(target_os = "linux")]
 const LOWEST_PRIORITY: i32 = 19;
 
 /// A password as somebody typed it; wiped when dropped.
 pub type Password = Zeroizing<String>;
 
-/// What a check found.
+/// The result of a check.
 #[derive(Debug, PartialEq, Eq)]
 pub enum Verdict {
-    /// It is not the password, or there is none.
+    /// The password is wrong, or there is none.
     Wrong,
-    /// It is the password. The digest to store instead, if the stored one was made with other
-    /// parameters than today's.
+    /// The password is right. The digest replaces the stored one if that was made with older parameters.
     Right(Option<String>),
 }
 
-/// The threads that make and check digests; cheap to clone, and all clones share them.
+/// The threads that make and check digests. Cheap to clone; all clones share them.
 #[derive(Clone, Debug)]
 pub struct Passwords {
     threads: Arc<Threads>,
-    /// What is checked where nothing is stored.
+    /// The digest that is checked if none is stored.
     dummy: Arc<str>,
 }
 
@@ -91,7 +90,7 @@ impl Work for Job {
     fn refuse(self) {
         let text = "too many passwords wait to be hashed";
         let error = Error::exhausted(ErrorReason::Overloaded, text);
-        // A caller that has gone needs no answer.
+        // A caller that has left needs no answer.
         let _ = match self {
             Self::Hash(_, answer) => answer.send(Err(error)).is_ok(),
             Self::Verify(_, _, answer) => answer.send(Err(error)).is_ok(),
@@ -103,7 +102,7 @@ impl Passwords {
     /// Starts one thread per core. They end when the last clone is dropped.
     ///
     /// # Errors
-    /// When the system gives no thread.
+    /// If the system cannot start a thread.
     pub fn start() -> std::io::Result<Self> {
         let passwords = Self::waiting();
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
@@ -127,21 +126,21 @@ impl Passwords {
         }
     }
 
-    /// The digest of a new password, as a PHC string.
+    /// Makes the digest of a new password, as a PHC string.
     ///
     /// # Errors
-    /// OVERLOADED when too many of the owner's wait.
+    /// OVERLOADED if too many of the owner's passwords wait.
     pub async fn hash(&self, owner: &Owner, password: Password) -> Result<String> {
         let (answer, answered) = oneshot::channel();
         self.threads.0.push(owner, Job::Hash(password, answer));
         answered.await.map_err(Error::internal)?
     }
 
-    /// Whether it is the password of a stored digest. Without one the answer takes as long, and is
+    /// Checks a password against a stored digest. Without one the check takes as long, and the result is
     /// always [`Verdict::Wrong`].
     ///
     /// # Errors
-    /// OVERLOADED when too many of the owner's wait; internal when the stored digest cannot be read.
+    /// OVERLOADED if too many of the owner's passwords wait. Internal if the stored digest cannot be read.
     pub async fn verify(
         &self,
         owner: &Owner,
@@ -162,7 +161,7 @@ impl Passwords {
 fn work(queue: &Queue<Job>) {
     lower_priority();
     while let Some(job) = queue.pop() {
-        // A caller that has gone needs no digest.
+        // A caller that has left needs no digest.
         if !job.is_wanted() {
             continue;
         }
@@ -177,7 +176,7 @@ fn work(queue: &Queue<Job>) {
     }
 }
 
-/// Only Linux has priorities of threads; elsewhere the bound on their number has to do.
+/// Only Linux has priorities of threads. Elsewhere the bound on their number must suffice.
 fn lower_priority() {
     #[cfg(target_os = "linux")]
     if let Err(error) =
@@ -195,9 +194,9 @@ fn argon2() -> Argon2<'static> {
     Argon2::new(Algorithm::Argon2id, Version::V0x13, params())
 }
 
-/// The bytes that are hashed: one spelling for what looks the same.
+/// The bytes that are hashed: texts that look the same have the same bytes.
 fn normal(password: &str) -> Zeroizing<Vec<u8>> {
-    // Four bytes a character is the longest UTF-8, so that the buffer never moves and leaves a copy.
+    // UTF-8 has at most four bytes a character, so the buffer never moves and leaves no copy.
     let mut bytes = Zeroizing::new(Vec::with_capacity(password.len() * 4));
     let mut buffer = [0; 4];
     for letter in password.nfc() {
@@ -237,7 +236,7 @@ fn is_current(hash: &PasswordHash) -> bool {
         && hash.hash.as_ref().map(Output::len) == Some(OUTPUT_BYTES)
 }
 
-/// A digest of today's parameters that no password has.
+/// A digest with the current parameters that no password has.
 fn dummy() -> String {
     let salt: [u8; SALT_BYTES] = rand::random();
     let output: [u8; OUTPUT_BYTES] = rand::random();

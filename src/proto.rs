@@ -1,5 +1,5 @@
-//! The contract, generated: messages and clients in [`pb`], server traits in [`server`], and the
-//! descriptors that reflection serves and the access layer reads.
+//! The generated contract: messages and clients in [`pb`], server traits in [`server`], and the descriptors
+//! for reflection and the access layer.
 
 use std::{marker::PhantomData, sync::LazyLock};
 
@@ -13,8 +13,8 @@ pub mod pb {
     include!(concat!(env!("OUT_DIR"), "/messages/clientela.v1.rs"));
 }
 
-/// Server traits of `clientela.v1`. Watches answer with [`crate::feed::Frame`], whose bytes are those
-/// of the response message.
+/// Server traits of `clientela.v1`. Watches answer with [`crate::feed::Frame`], whose bytes are those of the
+/// response message.
 pub mod server {
     #![expect(clippy::allow_attributes, reason = "generated code")]
     include!(concat!(env!("OUT_DIR"), "/services/clientela.v1.rs"));
@@ -28,8 +28,8 @@ pub static POOL: LazyLock<DescriptorPool> = LazyLock::new(|| {
     DescriptorPool::decode(DESCRIPTORS).expect("build.rs wrote descriptors that resolve")
 });
 
-/// tonic's protobuf codec with small buffers: an idle stream keeps one, and the default of 8 KiB
-/// would be most of what it costs.
+/// tonic's protobuf codec with small buffers. An idle stream keeps one, and the default of 8 KiB would be
+/// most of its cost.
 #[derive(Debug)]
 pub struct Codec<T, U>(PhantomData<(T, U)>);
 
@@ -39,7 +39,7 @@ impl<T, U> Default for Codec<T, U> {
     }
 }
 
-/// First size of a stream's buffer, and the size from which it is flushed.
+/// The first size of a stream's buffer, and the size from which it is flushed.
 const BUFFER_BYTES: usize = 512;
 const FLUSH_BYTES: usize = 32 * 1024;
 

@@ -1,13 +1,13 @@
-//! Counts what is open, in all and per key, and refuses what is beyond the limits.
+//! Counts open objects, in all and per key, and refuses those beyond the limits.
 //!
-//! It serves connections (per address) and streams (per API key or per connection). A place is given back when
-//! its guard is dropped.
+//! It counts connections (per address) and streams (per API key or per connection). Dropping a guard releases
+//! its place.
 
 use std::collections::HashMap;
 use std::hash::Hash;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-/// Counts what is open.
+/// Counts open objects.
 pub struct Quota<K>(Arc<Mutex<Counts<K>>>);
 
 struct Counts<K> {
@@ -15,16 +15,16 @@ struct Counts<K> {
     by_key: HashMap<K, usize>,
 }
 
-/// The limit that leaves no room.
+/// The limit that is reached.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Full {
-    /// That of all keys together.
+    /// The limit of all keys together.
     All,
-    /// That of the key.
+    /// The limit of the key.
     OfKey,
 }
 
-/// The right to one that is open; given back when dropped.
+/// The right to one open object. Dropping it gives the right back.
 pub struct Permit<K: Eq + Hash> {
     counts: Arc<Mutex<Counts<K>>>,
     key: K,
@@ -38,8 +38,8 @@ impl<K> Default for Quota<K> {
 }
 
 impl<K: Eq + Hash + Clone> Quota<K> {
-    /// Takes the right to one more, if there are fewer than `all_max` in all and fewer than `of_key_max` of the
-    /// key.
+    /// Takes the right to one more, if there are fewer than `all_max` in all and fewer than `of_key_max` of
+    /// the key.
     ///
     /// # Errors
     /// The limit that is reached.
@@ -59,7 +59,7 @@ impl<K: Eq + Hash + Clone> Quota<K> {
         Ok(Permit { counts, key })
     }
 
-    /// How many are open.
+    /// The number of open objects.
     pub fn open(&self) -> usize {
         locked(&self.0).all
     }

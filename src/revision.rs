@@ -2,10 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-/// The row of the change log that was read last, and everything before it.
+/// A position in the change log: the last row that was read.
 ///
-/// Ordered by `xid`, then `seq`. The `mark` is the row's random one: it tells whether the row at this
-/// place is the one that was read, or that of another history, as after a restored backup.
+/// Positions are ordered by `xid`, then `seq`. The random `mark` distinguishes the row that was read from one
+/// at the same place in another history, for example after a restored backup.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Position {
     /// The transaction; always 0 on SQLite.
@@ -17,14 +17,14 @@ pub struct Position {
 }
 
 impl Position {
-    /// Before the first row.
+    /// The position before the first row.
     pub const ORIGIN: Self = Self {
         xid: 0,
         seq: 0,
         mark: 0,
     };
 
-    /// What positions are ordered by.
+    /// The key by which positions are ordered.
     #[must_use]
     pub const fn key(self) -> (i64, i64) {
         (self.xid, self.seq)
@@ -43,8 +43,8 @@ impl Position {
     }
 }
 
-/// The furthest position that a call has written; filled by its commit, read by the layer that
-/// answers with `clientela-revision`.
+/// The furthest position that a call has written. Its commit sets it, and the layer that answers with
+/// `clientela-revision` reads it.
 #[derive(Clone, Debug, Default)]
 pub struct Reached(Arc<Mutex<Option<Position>>>);
 
@@ -57,7 +57,7 @@ impl Reached {
         }
     }
 
-    /// What was noted.
+    /// The furthest noted position.
     #[must_use]
     pub fn get(&self) -> Option<Position> {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner)

@@ -1,7 +1,8 @@
-//! Saved filters: filters of lists and watches that staff keep to use them again.
+//! Saved filters: filters of lists and watches that staff keep for later use.
 //!
-//! The area lies above all others whose lists are filtered, as it holds a filter against their tables. Invariant: the
-//! filter and the order of a saved filter were valid for the list of its resource when they were written.
+//! The area is above all others whose lists are filtered, because it checks a filter against their tables.
+//! Invariant: the filter and the order of a saved filter were valid for the list of its resource when they
+//! were written.
 
 mod model;
 mod rpc;
@@ -23,8 +24,8 @@ pub fn area() -> Area {
     })
 }
 
-/// Saved filters in the change log.
+/// The kind of saved filters in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(11);
 
-/// The first part of a saved filter's name.
+/// The first segment of a saved filter's name.
 const COLLECTION: &str = "savedFilters";

@@ -1,8 +1,8 @@
-//! The listener: gRPC, gRPC-Web and the page on one port, with the limits that keep one client from
-//! harming others, and an orderly end.
+//! The listener: gRPC, gRPC-Web and the page on one port, with limits that keep one client from harming
+//! others, and an orderly shutdown.
 //!
-//! Connections are served here and not by tonic's `Server`: that one answers a deadline by itself, without a
-//! reason, cannot be told how much it may buffer, and spins when no connection can be accepted.
+//! Connections are served here and not by tonic's `Server`. That one answers a deadline itself, without a
+//! reason, cannot limit its buffers, and spins when no connection can be accepted.
 
 mod accept;
 mod connection;
@@ -32,27 +32,27 @@ pub use readiness::{Health, watch_readiness};
 use crate::config::origin;
 use crate::{limits, monitor};
 
-/// How the server behaves beside what it serves.
+/// Settings of the listener, beside its routes.
 #[derive(Debug, Clone)]
 pub struct ServerSettings {
     /// Origins whose pages may call over gRPC-Web.
     pub cors_origins: Vec<String>,
-    /// How many connections may be open.
+    /// The limits of open connections.
     pub connections: ConnectionLimits,
-    /// Within which time a new connection must bring the headers of its first request.
+    /// How soon a new connection must send the headers of its first request.
     pub first_request_timeout: Duration,
-    /// How long a connection may take none of the bytes that wait to be sent on it.
+    /// How long a connection may accept none of the bytes that wait to be sent on it.
     pub stall_timeout: Duration,
-    /// Age from which on a connection takes no further calls; None: the least age of a watch stream, so
+    /// The age from which a connection accepts no further calls. None: the least age of a watch stream, so
     /// that a client that is asked to reconnect its stream makes a new connection.
     pub connection_age: Option<Duration>,
-    /// How often a silent connection is asked whether it lives.
+    /// How often a silent connection is pinged.
     pub keepalive_interval: Duration,
-    /// Within which time it must answer; then it is cut, with its calls and streams.
+    /// How soon it must answer. Otherwise it is cut, with its calls and streams.
     pub keepalive_timeout: Duration,
-    /// How long calls and streams may go on after the stop.
+    /// How long calls and streams may continue after the stop.
     pub drain_timeout: Duration,
-    /// How long, after that, the writes that were taken may go on and the store may take to close.
+    /// How long, after that, submitted writes may continue and the store may take to close.
     pub closing_timeout: Duration,
 }
 
@@ -72,14 +72,14 @@ impl Default for ServerSettings {
     }
 }
 
-/// Serves `grpc` on `listener` until `stop` is cancelled, then lets calls finish for at most the drain
-/// timeout and cuts what is left.
+/// Serves `grpc` on `listener` until `stop` is cancelled. Then lets calls finish within the drain timeout,
+/// and cuts the rest.
 ///
-/// Connections older than `connection_age` (default: `stream_age`) take no new calls; the calls and streams
-/// on them go on. Their clients make new connections, which a balancer can lead to another replica.
+/// Connections older than `connection_age` (default: `stream_age`) accept no new calls; the calls and streams
+/// on them continue. Their clients make new connections, which a balancer can lead to another replica.
 ///
 /// # Errors
-/// When a CORS origin is no origin.
+/// If a CORS origin is invalid.
 pub async fn serve(
     listener: TcpListener,
     grpc: Router,
@@ -99,13 +99,13 @@ pub async fn serve(
         };
         connections.spawn(serving.clone().run(stream, place));
     }
-    // The port is free from here on, and nobody waits in its queue.
+    // The port is free from here on, and no connection waits in its queue.
     drop(acceptor);
     serving.stop.cancel();
     connections.close();
     let drained = tokio::time::timeout(settings.drain_timeout, connections.wait()).await;
     if drained.is_err() {
-        // Streams whose reader stopped reading never end by themselves.
+        // Streams whose reader has stopped reading never end by themselves.
         tracing::warn!("connections were still open at the drain limit and are cut");
         serving.cut.cancel();
         connections.wait().await;
@@ -113,7 +113,7 @@ pub async fn serve(
     Ok(())
 }
 
-/// Where requests go; cheap to clone.
+/// The routes of requests. Cheap to clone.
 #[derive(Clone)]
 struct Routes {
     grpc: Router,
@@ -147,9 +147,8 @@ impl Routes {
     }
 }
 
-/// Requests that are no gRPC get a plain answer instead of a gRPC status. Those of gRPC-Web get theirs
-/// message by message also through a proxy: nginx gathers an answer before it passes it on, unless told not
-/// to.
+/// Answers requests that are not gRPC in plain text instead of with a gRPC status. Answers of gRPC-Web are
+/// sent message by message, also through a proxy: nginx buffers an answer unless a header forbids it.
 async fn only_grpc(request: Request, next: Next) -> Response {
     let content_type = request
         .headers()
@@ -175,7 +174,7 @@ async fn only_grpc(request: Request, next: Next) -> Response {
     response
 }
 
-/// What the content types of gRPC and of gRPC-Web begin with.
+/// The common prefix of the content types of gRPC and of gRPC-Web.
 const GRPC: &[u8] = b"application/grpc";
 
 /// Read by nginx, which does not buffer an answer that has it with the value `no`.
@@ -196,7 +195,7 @@ fn cors(origins: &[String]) -> anyhow::Result<CorsLayer> {
         "clientela-actor",
         "clientela-on-behalf-of",
         "clientela-min-revision",
-        // Sent with every call by the libraries that trace calls from the browser on.
+        // Libraries that trace calls from the browser on send these with every call.
         "traceparent",
         "tracestate",
     ];

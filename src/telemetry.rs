@@ -1,7 +1,7 @@
-//! Log lines. They carry ids and reasons, never a secret or anything personal.
+//! Log lines. They carry ids and reasons, never a secret or personal data.
 //!
-//! Invariant: what a message of a library quotes, or a panic says beyond its fixed text, may be
-//! somebody's data and does not go into a line: see [`redacted`].
+//! Invariant: a text that a library's message quotes, or that a panic adds to its fixed text, may be personal
+//! data and is not logged: see [`redacted`].
 
 use std::any::Any;
 use std::backtrace::{Backtrace, BacktraceStatus};
@@ -14,13 +14,14 @@ use tracing_subscriber::{EnvFilter, fmt as lines};
 
 use crate::config::LogFormat;
 
-/// Tells of each attempt to connect; the store tells of outages. A filter that names it is heeded.
+/// The client of NATS logs each attempt to connect; the store logs outages. A filter that names it overrides
+/// this.
 const QUIET: &str = "async_nats=off";
 
-/// Begins to log to standard error. Does nothing where something logs already.
+/// Begins to log to standard error. Does nothing if a logger is already installed.
 ///
 /// # Errors
-/// When the filter cannot be read.
+/// If the filter cannot be read.
 pub fn start(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     let filter = EnvFilter::try_new(format!("{QUIET},{filter}"))
         .map_err(|error| BadFilter(error.to_string()))?;
@@ -38,20 +39,20 @@ pub fn start(format: LogFormat, filter: &str) -> Result<(), BadFilter> {
     Ok(())
 }
 
-/// A filter of log lines that cannot be read.
+/// A log filter that cannot be read.
 #[derive(Debug, thiserror::Error)]
 #[error("the log filter cannot be read: {0}; it looks like `info` or `clientela=debug`")]
 pub struct BadFilter(String);
 
-/// A panic is a line like any other. The program's own hook prints the whole message, in which a value
-/// may stand.
+/// Logs a panic as a line like any other. The standard hook prints the whole message, which may hold personal
+/// data.
 fn panicked(panic: &PanicHookInfo<'_>) {
     let place = panic
         .location()
         .map(ToString::to_string)
         .unwrap_or_default();
     let text = panic_text(panic.payload());
-    // Only where the operator asked for it by RUST_BACKTRACE.
+    // Only if the operator asked for it by RUST_BACKTRACE.
     let backtrace = Backtrace::capture();
     match backtrace.status() {
         BacktraceStatus::Captured => tracing::error!(place, text, %backtrace, "a panic"),
@@ -59,8 +60,7 @@ fn panicked(panic: &PanicHookInfo<'_>) {
     }
 }
 
-/// What a panic says, as far as it was written down in the program. A text made at run time may hold
-/// somebody's data.
+/// The text of a panic, if it is fixed in the program. A text made at run time may hold personal data.
 #[must_use]
 pub fn panic_text(payload: &(dyn Any + Send)) -> &'static str {
     payload
@@ -69,7 +69,7 @@ pub fn panic_text(payload: &(dyn Any + Send)) -> &'static str {
         .unwrap_or("its text is not shown, as it may hold data")
 }
 
-/// The message of a library without what it quotes: from the first quotation mark to the last.
+/// The message of a library without its quotations: from the first quotation mark to the last.
 #[must_use]
 pub fn redacted(message: &str) -> Cow<'_, str> {
     let is_mark = |letter: char| matches!(letter, '"' | '\'' | '`');
@@ -77,7 +77,7 @@ pub fn redacted(message: &str) -> Cow<'_, str> {
         (Some(first), Some(last)) if first < last => {
             Cow::Owned(format!("{}…{}", &message[..=first], &message[last..]))
         }
-        // One mark: what it opens may go on to the end.
+        // With a single mark, the quotation may extend to the end.
         (Some(only), _) => Cow::Owned(format!("{}…", &message[..=only])),
         (None, _) => Cow::Borrowed(message),
     }
@@ -87,30 +87,29 @@ tokio::task_local! {
     static CALL: CallId;
 }
 
-/// The id of one call: in its lines in the log, in `x-request-id`, and in the metadata of an internal
-/// error.
+/// The id of one call: in its log lines, in `x-request-id`, and in the metadata of an internal error.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct CallId(u64);
 
 impl CallId {
-    /// An id that no other call has.
+    /// Creates a random id.
     #[must_use]
     pub fn fresh() -> Self {
         Self(rand::random())
     }
 
-    /// That of the call that is being answered; one of its own where there is no call.
+    /// The id of the current call; a new one if there is no call.
     #[must_use]
     pub fn current() -> Self {
         CALL.try_with(|id| *id).unwrap_or_else(|_| Self::fresh())
     }
 
-    /// Runs a part of the call.
+    /// Runs a part of the call, whose log lines and errors then have this id.
     pub fn cover<F: Future>(self, part: F) -> impl Future<Output = F::Output> {
         CALL.scope(self, part)
     }
 
-    /// Runs a part of the call that does not wait.
+    /// Runs a part of the call that does not wait, as [`cover`](Self::cover).
     pub fn cover_now<T>(self, part: impl FnOnce() -> T) -> T {
         CALL.sync_scope(self, part)
     }
