@@ -1,7 +1,7 @@
-//! Carts: what shoppers put into them, what it costs, and how they end.
+//! Carts: their lines, their prices, and their life.
 //!
-//! The face for the other areas: what filters of carts may name ([`TABLE`]). Carts react to their customers, and
-//! `jobs` does the work on carts that other areas only ask for.
+//! The interface for other areas is the table of filter fields ([`TABLE`]). Carts react to changes of their
+//! customers, and `jobs` does the work on carts that other areas enqueue.
 
 mod convert;
 mod edit;
@@ -51,5 +51,5 @@ pub fn area(meta: &StoreMeta) -> Area {
         .reaction(FollowCustomer)
 }
 
-/// Carts in the change log.
+/// The kind of carts in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(3);

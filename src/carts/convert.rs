@@ -1,7 +1,7 @@
-//! Messages of the contract to the model and back.
+//! Conversion between messages of the contract and the model.
 //!
-//! The access layer has checked each field by its own rule; here is checked what needs the whole
-//! message: what is required, and what fits together.
+//! The access layer has checked each field by its own rule. Here are the rules that need the whole message:
+//! required fields, and fields that must fit together.
 
 mod input;
 mod output;
@@ -15,16 +15,16 @@ pub use output::{cause, item_name, lease, message};
 
 use crate::error::{Error, Result, Violation};
 
-/// Places of a reduction's percentage and of a tax rate.
+/// Decimal places of a reduction's percentage and of a tax rate.
 const REDUCTION_PLACES: u32 = 2;
 const TAX_PLACES: u32 = 4;
 
-/// Collects what is wrong with a request.
+/// Collects the faults of a request.
 #[derive(Debug, Default)]
 pub struct Faults(Vec<Violation>);
 
 impl Faults {
-    /// Notes a field that is required and absent.
+    /// Notes a required field that is absent.
     pub fn required(&mut self, field: impl Into<String>) {
         self.0
             .push(Violation::new(field, "REQUIRED", "is required"));
@@ -35,10 +35,10 @@ impl Faults {
         self.0.push(Violation::new(field, reason, text));
     }
 
-    /// The value, unless something was noted.
+    /// Returns the value, unless a fault was noted.
     ///
     /// # Errors
-    /// All that was noted.
+    /// All noted faults.
     pub fn or<T>(self, value: T) -> Result<T> {
         if self.0.is_empty() {
             Ok(value)

@@ -1,7 +1,7 @@
-//! What can be done to the lines of an open cart, and what the feed tells of it.
+//! Edits of the lines of an open cart, and the causes that the feed sends for them.
 //!
-//! Pure: an edit changes the document in memory and notes its causes, or refuses and the document is
-//! dropped. Prices are worked out once, after the last edit.
+//! Pure: an edit changes the document in memory and notes its causes. If it is refused, the document is
+//! dropped. Prices are calculated once, after the last edit.
 
 mod cause;
 mod identity;
@@ -21,16 +21,16 @@ use crate::error::{Error, Result};
 use crate::limits::{CART_ITEMS_MAX, CAUSES_MAX, QUANTITY_MAX};
 use crate::proto::pb::{ErrorReason, cart_cause::Kind};
 
-/// A cart being edited.
+/// A cart that is being edited.
 #[derive(Debug)]
 pub struct Edit<'a> {
     /// The cart.
     pub cart: &'a mut Cart,
-    /// The instant of the edit.
+    /// The time of the edit, in microseconds.
     pub now: i64,
-    /// Who edits.
+    /// The person who edits.
     pub actor: &'a str,
-    /// What happened so far.
+    /// The causes so far.
     pub causes: Vec<Cause>,
 }
 
@@ -45,7 +45,7 @@ impl<'a> Edit<'a> {
         }
     }
 
-    /// Notes something that happened, as long as there is room.
+    /// Notes a cause, up to the limit.
     pub fn note(&mut self, cause: Cause) {
         if self.causes.len() < CAUSES_MAX {
             self.causes.push(cause);
@@ -57,11 +57,11 @@ impl<'a> Edit<'a> {
         self.note(Cause::of_line(kind, line, before, line.quantity));
     }
 
-    /// Adds a line, or to the line that is the same, whose price it replaces unless the cart is frozen.
-    /// `at` is the path of the line in the request.
+    /// Adds a line, or adds to the line with the same id. The new price replaces that line's price unless the
+    /// cart is frozen. `at` is the path of the line in the request.
     ///
     /// # Errors
-    /// A foreign currency, too many pieces or too many lines.
+    /// If the currency differs, or the cart would have too many pieces or lines.
     pub fn add(&mut self, new: &NewLine, at: &str) -> Result<()> {
         self.check_price(&new.price, || format!("{at}.price"))?;
         let id = item_id(&new.product, &new.variant, &new.attributes);
@@ -141,10 +141,10 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Gives a line a price by hand, or takes that away.
+    /// Sets a price by hand on a line, or removes it.
     ///
     /// # Errors
-    /// If there is no such line, or the currency is another.
+    /// If there is no such line, or the currency differs.
     pub fn set_override(&mut self, item: &str, by_hand: Option<&OverrideInput>) -> Result<()> {
         let place = self.require(item)?;
         if let Some(by_hand) = by_hand {
@@ -159,7 +159,7 @@ impl<'a> Edit<'a> {
             time: self.now,
         });
         let line = &mut self.cart.lines[place];
-        // When it was given is no part of what it is.
+        // The time of the override does not count for the comparison.
         let time = line
             .price_override
             .as_ref()
@@ -175,7 +175,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Takes a line out.
+    /// Removes a line.
     ///
     /// # Errors
     /// If there is no such line.
@@ -186,12 +186,12 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Replaces the prices of lines; later entries win over earlier ones.
+    /// Replaces the prices of lines. Later entries win over earlier ones.
     ///
     /// # Errors
-    /// If a price that applies to a line is of another currency.
+    /// If a price that applies to a line has another currency.
     pub fn set_prices(&mut self, prices: &[ProductPrice]) -> Result<()> {
-        // What each line costs in the end, so that a price that is replaced at once is no change.
+        // The final price of each line, so that a price that is replaced at once is no change.
         let mut last: Vec<Option<&Price>> = vec![None; self.cart.lines.len()];
         for (at, new) in prices.iter().enumerate() {
             let fits = |line: &Line| {
@@ -222,7 +222,7 @@ impl<'a> Edit<'a> {
         Ok(())
     }
 
-    /// Takes all lines, charges and adjustments out.
+    /// Removes all lines, charges and adjustments.
     pub fn clear(&mut self) {
         let cart = &mut *self.cart;
         if cart.lines.is_empty() && cart.charges.is_empty() && cart.adjustments.is_empty() {
@@ -265,7 +265,7 @@ impl<'a> Edit<'a> {
     /// Refuses an amount of another currency. `at` is the path of the currency in the request.
     ///
     /// # Errors
-    /// If it is another.
+    /// If the currency differs.
     pub fn check_currency(&self, currency: &str, at: impl FnOnce() -> String) -> Result<()> {
         if currency == self.cart.currency {
             return Ok(());

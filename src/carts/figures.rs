@@ -1,8 +1,8 @@
-//! How a shop's open carts are doing, live.
+//! Live figures of a shop's open carts.
 //!
-//! While somebody watches the figures of a shop, one task of this process keeps them: it follows the
-//! feed as any stream does, so that the figures are those of the log and of nothing else. Who begins to
-//! watch shares what is there; when the last one goes, the task ends.
+//! While a stream watches the figures of a shop, one task of this process maintains them. The task follows
+//! the feed as any stream does, so that the figures derive from the log alone. Further watchers share them.
+//! When the last watcher leaves, the task ends.
 
 mod follow;
 mod ledger;
@@ -19,7 +19,7 @@ use crate::proto::pb;
 use crate::store::Store;
 use ledger::Ledger;
 
-/// The figures of all shops that are watched in this process; cheap to clone.
+/// The figures of all watched shops in this process. Cheap to clone.
 #[derive(Clone)]
 pub struct Figures(Arc<Inner>);
 
@@ -29,14 +29,14 @@ struct Inner {
     shops: Mutex<HashMap<Arc<str>, Weak<Watched>>>,
 }
 
-/// The figures of a shop, kept for as long as this is held.
+/// The figures of a shop, maintained as long as this is held.
 pub struct Watched {
     board: Arc<Board>,
     _stop: DropGuard,
 }
 
 impl Figures {
-    /// Nobody watches yet.
+    /// Creates the figures without a watcher.
     pub fn new(store: Store, feed: Feed) -> Self {
         Self(Arc::new(Inner {
             store,
@@ -45,7 +45,7 @@ impl Figures {
         }))
     }
 
-    /// The figures of a shop. They are kept from now on, if nobody watched them before.
+    /// Watches the figures of a shop. The first watcher starts the task.
     pub fn watch(&self, shop: &Arc<str>) -> Arc<Watched> {
         let shops = self.0.shops.lock();
         let mut shops = shops.unwrap_or_else(PoisonError::into_inner);
@@ -71,7 +71,7 @@ impl Figures {
 }
 
 impl Watched {
-    /// The figures of a storefront, or of all if it is empty, at `now`; None while they are not known.
+    /// The figures of a storefront, or of all if it is empty, at `now`; None while they are unknown.
     pub fn figures(&self, storefront: &str, now: i64) -> Option<pb::CartFigures> {
         let mut state = self.board.state();
         let idle_after = state.idle_after?;
@@ -79,13 +79,13 @@ impl Watched {
         Some(ledger.figures(storefront, now, idle_after))
     }
 
-    /// A receiver that changes whenever the figures may have, the time aside.
+    /// A receiver that changes whenever the figures may have changed by more than time.
     pub fn changes(&self) -> watch::Receiver<u64> {
         self.board.changed.subscribe()
     }
 }
 
-/// What is known of a shop.
+/// The state of a watched shop.
 #[derive(Default)]
 struct Board {
     state: Mutex<State>,
@@ -94,9 +94,9 @@ struct Board {
 
 #[derive(Default)]
 struct State {
-    /// The carts; None until they are whole.
+    /// The carts; None until the first snapshot is complete.
     ledger: Option<Ledger>,
-    /// The shop's setting; None until it was read.
+    /// The setting of the shop in microseconds; None until it was read.
     idle_after: Option<i64>,
 }
 
@@ -105,7 +105,7 @@ impl Board {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Changes what is known, and tells those who watch.
+    /// Changes the state and wakes the watchers.
     fn update(&self, change: impl FnOnce(&mut State)) {
         change(&mut self.state());
         self.changed

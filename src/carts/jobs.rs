@@ -1,8 +1,8 @@
-//! What happens to carts without a call: new prices after a group or a customer changed, deletion with
-//! the customer; in `age` what happens to them with time.
+//! Work on carts without a call: new prices after a change of a group or a customer, and deletion with the
+//! customer. `age` holds the work that depends on time.
 //!
-//! Each step works on a few carts under their locks, and what it finds there decides: a cart that was
-//! ordered or emptied of its reason meanwhile is left alone. A cart that cannot be written is skipped.
+//! Each step works on a few carts under their locks, and decides by their state there: a cart that was
+//! ordered or no longer needs the work is left alone. A cart that cannot be written is skipped.
 
 mod age;
 
@@ -24,10 +24,11 @@ use crate::jobs::{Effect, Handler, Job, JobKind, Step};
 use crate::proto::pb::cart_cause;
 use crate::store::{Locks, Store, Tx};
 
-/// Carts of one step: with their rows in the log well below what a write may hold the writer for.
+/// The most carts of one step. With their rows in the log they are well below the time for which a write may
+/// hold the writer.
 const CARTS: i64 = 32;
 
-/// Prices the open carts anew that have the prices of a group.
+/// Reprices the open carts that have the prices of a group.
 pub struct RepriceCarts;
 
 impl Handler for RepriceCarts {
@@ -40,7 +41,7 @@ impl Handler for RepriceCarts {
     }
 }
 
-/// Brings a customer's open carts up to date.
+/// Updates a customer's open carts.
 pub struct RefreshCustomer;
 
 impl Handler for RefreshCustomer {
@@ -66,21 +67,21 @@ impl Handler for DeleteCustomerCarts {
     }
 }
 
-/// What a step does with each open cart.
+/// The action of a step on each cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Action {
-    /// Prices it anew and takes over who its customer is now.
+    /// Reprices it and updates its customer summary.
     Refresh,
     /// Deletes it, if its customer is still deleted.
     DeleteWithCustomer,
-    /// Deletes it, if it is of this sort and nobody has touched it since this time.
+    /// Deletes it, if it still is of kind `kept` and has not been touched since `before`.
     Expire { before: i64, kept: Kept },
-    /// Marks it as abandoned, if nobody has touched it since this time.
+    /// Marks it as abandoned, if it has not been touched since `before`.
     Abandon { before: i64 },
 }
 
 impl Action {
-    /// Where in its life a cart is that this is done to.
+    /// The state of the carts to which the action applies.
     fn state(self) -> State {
         match self {
             Self::Expire {
@@ -99,8 +100,8 @@ impl Action {
     }
 }
 
-/// Whether a cart is still what work that goes by age looked for: it may have been changed, or been
-/// taken by staff, since it was found.
+/// Whether a cart is still idle since `before`: it may have been changed, or locked by staff, since the query
+/// found it.
 fn is_left(cart: &Cart, before: i64, now: i64) -> bool {
     cart.activity_time < before && !cart.is_locked(now)
 }
@@ -118,7 +119,7 @@ fn can_be_abandoned(cart: &Cart) -> bool {
     !already && !cart.lines.is_empty() && !cart.is_saved()
 }
 
-/// The step of a job that walks through the carts of a query and then tries again those that it skipped.
+/// The step of a job that walks through the carts of a query and then retries those that it skipped.
 async fn step(store: &Store, job: &Job, query: CartQuery, action: Action) -> Result<Step> {
     let subject = job
         .subject

@@ -1,8 +1,8 @@
-//! Ends the holds on carts whose leases have run out, although nobody writes them.
+//! Ends the holds on carts whose leases have expired, although nobody writes those carts.
 //!
-//! Every replica looks. A replica that finds an expired lease takes the cart's lock and looks again, so that
-//! only one of them ends the hold and reports it, once. A cart that cannot be written is left out for a
-//! while, so that it does not keep the others held.
+//! Every replica searches for them. A replica that finds an expired lease takes the cart's lock and checks
+//! again, so that only one of them ends the hold and reports it, once. A cart that cannot be written is
+//! excluded for a while, so that it does not keep the others held.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};
@@ -20,25 +20,25 @@ use crate::jobs::Upkeep;
 use crate::store::{Locks, Store, Tx};
 use crate::{clock, limits};
 
-/// How often it is looked for leases that have run out.
+/// How often expired leases are searched.
 const INTERVAL: Duration = Duration::from_secs(1);
-/// Carts that one look works on, each in a write of its own.
+/// The most carts of one run, each in a write of its own.
 const CARTS: i64 = 64;
 
-/// How long a cart that could not be written is left out.
+/// How long a cart that could not be written is excluded.
 const PAUSE: Duration = limits::LOCK_LEASE_MAX;
-/// Carts that are left out at the most; beyond them the first are tried again.
+/// The most excluded carts. Beyond them the first are retried.
 const LEFT_OUT_MAX: usize = 1_000;
 
-/// Ends what has run out.
+/// Ends the holds with expired leases.
 #[derive(Debug, Default)]
 pub struct EndLeases {
-    /// Carts that could not be written, as (shop, id), and until when each is left out.
+    /// Carts that could not be written, as (shop, id), and until when each is excluded.
     left_out: Mutex<HashMap<(String, String), i64>>,
 }
 
 impl EndLeases {
-    /// The carts that are left out at `now`.
+    /// The carts that are excluded at `now`.
     fn left_out(&self, now: i64) -> HashMap<(String, String), i64> {
         let mut left_out = self.left_out.lock().unwrap_or_else(PoisonError::into_inner);
         left_out.retain(|_, until| *until > now);
@@ -70,12 +70,12 @@ impl Upkeep for EndLeases {
                 if left_out.contains_key(&cart) {
                     continue;
                 }
-                // One cart that cannot be written does not keep the others held.
+                // One cart that cannot be written must not keep the others held.
                 match end(store, shop, id).await {
                     Err(error) if !error.is_retryable() => {
                         tracing::warn!(
                             shop = cart.0, cart = cart.1, %error, cause = error.cause(),
-                            "the lease on a cart could not be ended; it is tried again later"
+                            "the hold on a cart could not be ended; it is retried later"
                         );
                         self.leave_out(cart, now);
                     }

@@ -1,8 +1,8 @@
-//! Recovery links: tokens that lead back to a cart, once and for a time.
+//! Recovery links: tokens that lead back to a cart, once and for a limited time.
 //!
-//! A token says which cart, until when, and what makes it this one (a nonce); it is signed for its
-//! shop with a key that no other purpose has. Nothing of it is stored before it is redeemed: then its
-//! nonce is kept until nobody could take the token for valid any more.
+//! A token holds the cart, the expiry and a nonce. It is signed for its shop with a key that has no other
+//! purpose. Nothing of it is stored before it is redeemed. Then its nonce is kept until no replica could
+//! accept the token any more.
 
 mod sql;
 
@@ -22,29 +22,29 @@ use crate::store::{StoreMeta, keyed_digest};
 const FORMAT: u8 = 1;
 const NONCE_BYTES: usize = 16;
 const MAC_BYTES: usize = 16;
-/// What stands before the cart's id: the format, the end and the nonce.
+/// The bytes before the cart's id: the format, the expiry and the nonce.
 const HEAD_BYTES: usize = 1 + 8 + NONCE_BYTES;
 
-/// For how long a redeemed token is remembered after its end: clocks of replicas differ.
+/// How long a redeemed token is remembered after its expiry, because the clocks of replicas differ.
 const SLACK: Duration = Duration::from_secs(60 * 60);
 
 /// Signs and reads the links of one store.
 #[derive(Clone)]
 pub struct Links([u8; 32]);
 
-/// What a token says.
+/// The content of a token.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Link {
     /// The id of the cart.
     pub cart: String,
-    /// When it ends.
+    /// When it expires, in microseconds.
     pub expire_time: i64,
-    /// What makes it this one.
+    /// Distinguishes it from other links to the cart.
     nonce: [u8; NONCE_BYTES],
 }
 
 impl Link {
-    /// A new link to a cart.
+    /// Creates a new link to a cart.
     pub fn new(cart: String, expire_time: i64) -> Self {
         Self {
             cart,
@@ -53,14 +53,14 @@ impl Link {
         }
     }
 
-    /// The nonce as it is stored.
+    /// The nonce in its stored form.
     fn nonce(&self) -> String {
         BASE64.encode(self.nonce)
     }
 }
 
 impl Links {
-    /// Those of a store.
+    /// The links of a store.
     pub fn new(meta: &StoreMeta) -> Self {
         Self(meta.key("recovery link"))
     }
@@ -86,7 +86,7 @@ impl Links {
             Error::new(
                 Code::InvalidArgument,
                 ErrorReason::RecoveryLinkInvalid,
-                "the token is not one of this shop",
+                "the recovery token is not valid in this shop",
             )
         })
     }
@@ -117,25 +117,25 @@ impl Links {
     }
 }
 
-/// The link was redeemed before.
+/// The refusal of a link that was redeemed before.
 pub fn used() -> Error {
     Error::new(
         Code::FailedPrecondition,
         ErrorReason::RecoveryLinkUsed,
-        "the link was used before",
+        "the recovery link was used before; create another",
     )
 }
 
-/// The link is too old.
+/// The refusal of a link that has expired.
 pub fn expired() -> Error {
     Error::new(
         Code::FailedPrecondition,
         ErrorReason::RecoveryLinkExpired,
-        "the link is too old",
+        "the recovery link has expired; create another",
     )
 }
 
-/// Redeemed links that would have ended by now.
+/// Redeemed links that have expired.
 pub const USED_LINKS: Aged = Aged {
     table: "used_links",
     key: "shop_id, nonce",

@@ -1,8 +1,8 @@
-//! What becomes of two carts that are merged: pure arithmetic over the two documents.
+//! The merge of two carts: pure, on the two documents.
 //!
-//! Invariant: every line, charge and adjustment of the source has exactly one outcome, and the target
-//! holds what the outcomes say. The source is not changed here. A line's id follows from what it is, so
-//! the same line has the same id in both carts.
+//! Invariant: every line, charge and adjustment of the source has exactly one outcome, and the target holds
+//! the result of the outcomes. The source is not changed here. A line's id derives from its content, so the
+//! same line has the same id in both carts.
 
 use std::collections::{HashMap, HashSet};
 
@@ -17,29 +17,29 @@ use crate::attributes;
 use crate::limits::{ATTRIBUTES_BYTES_MAX, CART_ITEMS_MAX, CHARGES_MAX, QUANTITY_MAX};
 use crate::proto::pb::cart_cause::Kind;
 
-/// What becomes of a line that both carts have.
+/// The rule for a line that both carts have.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Policy {
     /// The quantities are added.
     Sum,
-    /// The larger quantity counts.
+    /// The larger quantity wins.
     Max,
-    /// The source's line counts.
+    /// The source's line wins.
     GuestWins,
-    /// The target's line counts.
+    /// The target's line wins.
     CustomerWins,
 }
 
-/// What a merge did.
+/// The result of a merge.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Merged {
-    /// What became of everything that the source had.
+    /// The outcomes of everything in the source.
     pub outcomes: Outcomes,
-    /// What happened to the lines of the target.
+    /// The causes for the target.
     pub causes: Vec<Cause>,
 }
 
-/// Puts what the source has into the target. The prices are not worked out.
+/// Merges the source into the target. The prices are not calculated.
 pub fn merge(source: &Cart, target: &mut Cart, policy: Policy) -> Merged {
     let mut causes = Vec::new();
     let lines = merge_lines(source, target, policy, &mut causes);
@@ -97,7 +97,7 @@ fn merge_lines(
     outcomes
 }
 
-/// Decides about a line that both have.
+/// Merges a line that both carts have.
 fn join(
     line: &Line,
     there: &mut Line,
@@ -136,7 +136,7 @@ fn join(
     }
 }
 
-/// Puts a line in the place of the one that is the same; when it was first added stays.
+/// Replaces the same line in the target, except for the time when it was first added.
 fn replace(line: &Line, there: &mut Line, causes: &mut Vec<Cause>) {
     let before = there.quantity;
     let repriced = there.price != line.price || there.price_override != line.price_override;
@@ -159,7 +159,7 @@ fn replace(line: &Line, there: &mut Line, causes: &mut Vec<Cause>) {
     }
 }
 
-/// Carries what the target has not: one of each kind and label, and as many as it may have.
+/// Adds the extras that the target lacks, one of each kind and label, up to the limit.
 fn merge_extras(source: &[Extra], target: &mut Vec<Extra>) -> Vec<ExtraOutcome> {
     let mut known: HashSet<(String, String)> = target
         .iter()
@@ -206,9 +206,9 @@ fn fill_gaps(source: &Cart, target: &mut Cart) {
     fill_attributes(&source.attributes, &mut target.attributes);
 }
 
-/// Takes the keys over that are not there, as long as they fit.
+/// Adds the missing keys, as long as they fit.
 fn fill_attributes(source: &Map<String, Value>, target: &mut Map<String, Value>) {
-    // A structure is as long as its entries together.
+    // The length of a structure is the sum of its entries.
     let mut bytes = attributes::to_struct(target).encoded_len();
     for (key, value) in source {
         if target.contains_key(key) {

@@ -1,7 +1,7 @@
-//! A cart as it is stored: one document with its lines.
+//! The stored form of a cart: one document with its lines.
 //!
-//! Amounts are micros of the cart's one currency. Nothing here is checked again after it was read from
-//! a request; what a line costs is filled in by [`price`](super::price).
+//! Amounts are micros of the cart's one currency. Values that were read from a request are not checked again.
+//! [`price`](super::price) fills in the calculated amounts.
 
 mod address;
 mod line;
@@ -16,7 +16,7 @@ use serde_json::{Map, Value};
 
 use crate::customers::Summary;
 
-/// The first part of a cart's name.
+/// The first segment of a cart's name.
 pub const COLLECTION: &str = "carts";
 
 /// The full name of a cart.
@@ -24,65 +24,62 @@ pub fn name(id: &str) -> String {
     format!("{COLLECTION}/{id}")
 }
 
-/// A cart with everything in it. The id and the version are columns of its row.
+/// A whole cart. The id and the version are columns of its row.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Cart {
     /// The id in the shop.
     #[serde(skip)]
     pub id: String,
-    /// Grows by one with every change.
+    /// Increases by one with every change.
     #[serde(skip)]
     pub version: i64,
     /// Human-readable number, for example for support calls.
     pub number: String,
-    /// Whose it is.
     pub owner: Owner,
-    /// Which of the owner's carts.
+    /// The slot in which the owner has it, for example `main`.
     pub slot: String,
-    /// Where it was opened.
+    /// The storefront where it was opened.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub storefront: String,
     /// The currency of every amount.
     pub currency: String,
-    /// Where in its life it is.
     pub state: State,
-    /// Who the customer was when the cart last changed.
+    /// The customer at the last change of the cart.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub customer: Option<Summary>,
     /// The lines, in the order in which they were first added.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub lines: Vec<Line>,
-    /// What is paid beside the lines.
+    /// Amounts that are paid beside the lines.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub charges: Vec<Extra>,
-    /// What is added to or taken off the total.
+    /// Amounts that are added to or subtracted from the total.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub adjustments: Vec<Extra>,
     /// The shopper's language.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub language_code: String,
-    /// Where to deliver.
+    /// The address of delivery.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub delivery_address: Option<Address>,
-    /// Where to send the bill.
+    /// The address of the invoice.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub billing_address: Option<Address>,
-    /// As the storefront calls it.
+    /// The name that the storefront uses.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub shipping_method: String,
-    /// What the shopper wants to say.
+    /// A note of the shopper.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub note: String,
     /// The shop's own fields.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
-    /// What it was ordered as.
+    /// The reference of its order.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub order_reference: String,
-    /// What the lines were priced with.
+    /// The terms with which the lines were priced.
     pub basis: Basis,
-    /// What it costs.
     pub totals: Totals,
     /// When it was opened.
     pub create_time: i64,
@@ -91,50 +88,51 @@ pub struct Cart {
     /// When it was ordered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub order_time: Option<i64>,
-    /// What the owner calls it.
+    /// The name that the owner gave it.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub display_name: String,
-    /// What of it is held.
+    /// The part of it that is frozen.
     #[serde(skip_serializing_if = "Freeze::is_none")]
     pub freeze: Freeze,
-    /// Since when.
+    /// Since when it is frozen.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub freeze_time: Option<i64>,
-    /// Who of the staff holds it.
+    /// The hold of a member of staff.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub lock: Option<Lock>,
-    /// Until when, unless renewed; a column of its own, as heartbeats make no version.
+    /// When the hold expires unless it is renewed. It is a column of its own, because heartbeats make no
+    /// version.
     #[serde(skip)]
     pub lock_expire_time: Option<i64>,
-    /// The id of the cart that it was merged into.
+    /// The id of the cart into which it was merged.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub merged_into: String,
-    /// What became of all it had, so that the same merge answers the same again.
+    /// The outcomes of its merge, so that a repeated merge has the same answer.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub merge: Option<Outcomes>,
-    /// When somebody last changed it; 0 in documents of before it was kept.
+    /// When somebody last changed it; 0 in documents that are older than this field.
     pub activity_time: i64,
-    /// Whether it was left alone, and come back to.
+    /// Whether it was abandoned or recovered.
     #[serde(skip_serializing_if = "Abandonment::is_none")]
     pub abandonment: Abandonment,
-    /// When it counted as abandoned, the last time.
+    /// When it was last marked as abandoned.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abandon_time: Option<i64>,
-    /// When it was come back to, the last time.
+    /// When it was last recovered.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub recover_time: Option<i64>,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// Whose a cart is.
+/// The owner of a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Owner {
     /// A customer, by id.
     Customer(String),
-    /// A visitor, by the keyed digest of the token, which is also what a visitor is called.
+    /// A visitor, by the keyed digest of the token, which is also the visitor's id.
     Visitor(String),
 }
 
@@ -145,7 +143,7 @@ impl Default for Owner {
 }
 
 impl Owner {
-    /// The owner as the column and the locks know it.
+    /// The owner in the form of the column and the locks.
     pub fn key(&self) -> String {
         match self {
             Self::Customer(id) => format!("customer:{id}"),
@@ -153,7 +151,7 @@ impl Owner {
         }
     }
 
-    /// What the visitor is called, if it is one.
+    /// The visitor's id, if it is a visitor.
     pub fn visitor(&self) -> Option<&str> {
         match self {
             Self::Customer(_) => None,
@@ -161,7 +159,7 @@ impl Owner {
         }
     }
 
-    /// The customer's id, if it is one.
+    /// The customer's id, if it is a customer.
     pub fn customer(&self) -> Option<&str> {
         match self {
             Self::Customer(id) => Some(id),
@@ -170,30 +168,30 @@ impl Owner {
     }
 }
 
-/// Where in its life a cart is; the numbers are those of the contract and of the column.
+/// The state of a cart. The numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// It is being filled.
+    /// It can be changed.
     #[default]
     Open = 1,
     /// It was ordered.
     Ordered = 2,
-    /// It went into another.
+    /// It was merged into another cart.
     Merged = 3,
 }
 
-/// The slot of what is saved for later: a cart there is not meant to be ordered.
+/// The slot for items that are saved for later. Its carts are not meant to be ordered.
 const SAVED_SLOT: &str = "saved";
 
-/// Whether a slot is for what is saved for later: `saved`, and those beside it, as `saved-2`. The
-/// statements of carts say the same as SQL.
+/// Whether a slot is for items saved for later: `saved`, and its siblings such as `saved-2`. The statements
+/// of carts repeat this rule in SQL.
 pub fn is_for_saved(slot: &str) -> bool {
     let rest = slot.strip_prefix(SAVED_SLOT);
     rest.is_some_and(|rest| rest.is_empty() || rest.starts_with('-'))
 }
 
-/// What of a cart is held; the numbers are those of the contract and of the column.
+/// The frozen part of a cart. The numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Freeze {
@@ -213,7 +211,7 @@ impl Freeze {
     }
 }
 
-/// A member of staff's hold on a cart.
+/// The hold of a member of staff on a cart.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Lock {
@@ -221,23 +219,23 @@ pub struct Lock {
     pub holder: String,
     /// The id of the key.
     pub key_id: String,
-    /// What for.
+    /// The purpose that the person gave.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub purpose: String,
-    /// Since when.
+    /// When the hold began.
     pub acquire_time: i64,
 }
 
-/// Whether a cart was left alone; the numbers are those of the contract and of the column.
+/// Whether a cart is abandoned. The numbers are those of the contract and of the column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Abandonment {
-    /// It was not.
+    /// It is not, and was not.
     #[default]
     None = 0,
     /// Nobody has changed it for long.
     Abandoned = 1,
-    /// It was abandoned, and come back to.
+    /// It was abandoned, and somebody came back to it.
     Recovered = 2,
 }
 
@@ -247,13 +245,13 @@ impl Abandonment {
     }
 }
 
-/// What the lines of a cart are priced with, beside what they bring.
+/// The terms with which the lines of a cart are priced, beside their own prices.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Basis {
     /// The group whose discount applies.
     pub group: String,
-    /// The revision of its privileges.
+    /// The revision of the group's privileges.
     pub revision: i64,
     /// The discount in hundredths of a percent.
     pub discount_hundredths: i64,
@@ -266,16 +264,15 @@ pub struct Basis {
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Extra {
-    /// What sort.
+    /// The kind, as the shop names it.
     pub kind: String,
-    /// What people read.
+    /// The label for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub label: String,
-    /// How much.
+    /// The amount in micros.
     pub amount: i64,
 }
 
-/// What a cart costs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Totals {
@@ -287,7 +284,7 @@ pub struct Totals {
     pub tax: i64,
     /// The sum of the charges.
     pub charges: i64,
-    /// What is to be paid.
+    /// The amount to pay.
     pub total: i64,
 }
 
@@ -302,22 +299,20 @@ impl Cart {
         self.lock.is_some() && self.lock_expire_time.is_some_and(|end| end > now)
     }
 
-    /// Whether it is being filled.
     pub fn is_open(&self) -> bool {
         self.state == State::Open
     }
 
-    /// Whether it is what its owner saved for later.
+    /// Whether its slot is for items saved for later.
     pub fn is_saved(&self) -> bool {
         is_for_saved(&self.slot)
     }
 
-    /// Whether somebody holds it by a lease that is over at `now`.
+    /// Whether somebody holds it with a lease that has expired at `now`.
     pub fn lease_ran_out(&self, now: i64) -> bool {
         self.lock.is_some() && self.lock_expire_time.is_none_or(|end| end <= now)
     }
 
-    /// The full name.
     pub fn name(&self) -> String {
         name(&self.id)
     }

@@ -1,7 +1,7 @@
-//! Moving lines, or parts of them, from one cart into another: pure, over the two documents.
+//! Moves lines, or parts of them, from one cart into another: pure, on the two documents.
 //!
-//! Invariant: nothing is lost and nothing is made. What does not fit is refused as a whole, unlike in a
-//! [merge](super::merging), where the source goes away.
+//! Invariant: no piece is lost or created. If one line does not fit, the whole move is refused. A
+//! [merge](super::merging) is different, because its source is closed.
 
 use tonic::Code;
 
@@ -11,30 +11,30 @@ use crate::error::{Error, Result};
 use crate::limits::{CART_ITEMS_MAX, QUANTITY_MAX};
 use crate::proto::pb::{ErrorReason, cart_cause::Kind};
 
-/// A line that is to go.
+/// A line to move.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Move {
     /// The line's id.
     pub item: String,
-    /// How many of it; all if none.
+    /// The number of pieces; None for all.
     pub quantity: Option<i64>,
 }
 
-/// What moves did.
+/// The result of moves.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Moved {
-    /// What became of each line, in the order of the moves.
+    /// The outcome of each line, in the order of the moves.
     pub lines: Vec<LineOutcome>,
-    /// What happened to the source.
+    /// The causes for the source.
     pub source_causes: Vec<Cause>,
-    /// What happened to the target.
+    /// The causes for the target.
     pub target_causes: Vec<Cause>,
 }
 
-/// Moves lines. The prices are not worked out. On an error both carts must be dropped.
+/// Moves lines. The prices are not calculated. On an error both carts must be dropped.
 ///
 /// # Errors
-/// If there is no such line, or not so many of it; if the target cannot take it.
+/// If there is no such line, or not enough of it, or if the target cannot take it.
 pub fn move_lines(source: &mut Cart, target: &mut Cart, moves: &[Move]) -> Result<Moved> {
     let mut moved = Moved {
         lines: Vec::with_capacity(moves.len()),
@@ -74,7 +74,7 @@ fn move_line(
         source.lines.remove(place);
     } else {
         source.lines[place].quantity = there - quantity;
-        // A price given by hand was given for the line, not for a part of it elsewhere.
+        // A price by hand was set for the whole line, so a part that is moved loses it.
         line.price_override = None;
     }
     line.quantity = quantity;

@@ -1,4 +1,4 @@
-//! Policies of the contract, and outcomes of merges and moves as the contract has them.
+//! Conversion of policies from the contract, and of the outcomes of merges and moves to the contract.
 
 use super::convert::item_name;
 use super::merging::Policy;
@@ -7,7 +7,7 @@ use crate::limits::{CART_ITEMS_MAX, CHARGES_MAX, QUANTITY_MAX};
 use crate::proto::pb;
 use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 
-/// The policy that a request names; none if it names none.
+/// The policy that a request names; None if it names none.
 pub fn policy(sent: pb::MergePolicy) -> Option<Policy> {
     match sent {
         pb::MergePolicy::Unspecified => None,
@@ -18,7 +18,7 @@ pub fn policy(sent: pb::MergePolicy) -> Option<Policy> {
     }
 }
 
-/// The policy of what is done at sign-in; none if that is not to merge.
+/// The merge policy of an action at sign-in; None if the action is not a merge.
 pub fn policy_of(otherwise: IfOpenCartExists) -> Option<Policy> {
     match otherwise {
         IfOpenCartExists::Unspecified
@@ -32,7 +32,7 @@ pub fn policy_of(otherwise: IfOpenCartExists) -> Option<Policy> {
     }
 }
 
-/// What became of lines of one cart that went into another.
+/// The outcomes of lines that went from one cart into another.
 pub fn lines(source: &str, target: &str, lines: &[LineOutcome]) -> Vec<pb::LineOutcome> {
     let (source, target) = (model::name(source), model::name(target));
     let count = |quantity| i32::try_from(quantity).unwrap_or(i32::MAX);
@@ -67,7 +67,7 @@ fn text(reason: LineReason) -> String {
     text.to_owned()
 }
 
-/// What became of charges and adjustments.
+/// The outcomes of charges and adjustments.
 pub fn extras(extras: &[ExtraOutcome]) -> Vec<pb::ExtraOutcome> {
     extras
         .iter()
@@ -117,17 +117,20 @@ mod tests {
             after: 0,
         };
 
-        let told = lines(
+        let messages = lines(
             "a",
             "b",
             &[outcome(OutcomeKind::Dropped), outcome(OutcomeKind::Moved)],
         );
 
-        assert_eq!(told[0].source_item, "carts/a/items/x");
+        assert_eq!(messages[0].source_item, "carts/a/items/x");
         assert_eq!(
-            (told[0].target_item.as_str(), told[1].target_item.as_str()),
+            (
+                messages[0].target_item.as_str(),
+                messages[1].target_item.as_str()
+            ),
             ("", "carts/b/items/x")
         );
-        assert_eq!(told[0].reason, "a cart takes at most 500 lines");
+        assert_eq!(messages[0].reason, "a cart takes at most 500 lines");
     }
 }

@@ -1,13 +1,12 @@
-//! What a cart costs: pure arithmetic over integers, with nothing rounded but where it says so.
+//! The prices of a cart: pure integer arithmetic. Amounts are rounded only where stated.
 //!
-//! The price of one piece is rounded once, to the micro; each further amount of a line is rounded to
-//! the currency's smallest unit, half away from zero, and follows from the amounts shown beside it, so
-//! that everyone can work it out again: `subtotal = unit price × quantity`,
-//! `discount = subtotal × percent`, and the tax on (or within) what remains. Totals are sums of what
-//! the lines show.
+//! The price of one piece is rounded once, to the micro. Each further amount of a line is rounded to the
+//! currency's smallest unit, half away from zero. It derives from the amounts shown beside it, so that
+//! everyone can recalculate it: `subtotal = unit price × quantity`, `discount = subtotal × percent`, and the
+//! tax on (or within) the rest. Totals are sums of the shown amounts of the lines.
 //!
-//! Invariant: what [`check`] let pass can be priced with any discount and any exemption without an
-//! overflow, so that a change of a group never meets a cart that it cannot price.
+//! Invariant: a cart that passed [`check`] can be priced with any discount and any exemption without an
+//! overflow. So a change of a group never meets a cart that it cannot price.
 
 #[cfg(test)]
 mod tests;
@@ -16,19 +15,19 @@ use super::model::{Amounts, Basis, Cart, DiscountReason, Line, Reduction, Totals
 use crate::format::currency_places;
 use crate::limits::MICROS_MAX;
 
-/// A whole in hundredths of a percent, as discounts and reductions are counted.
+/// A whole in hundredths of a percent, the unit of discounts and reductions.
 const WHOLE_DISCOUNT: i128 = 10_000;
-/// A whole in ten-thousandths of a percent, as taxes are counted.
+/// A whole in ten-thousandths of a percent, the unit of taxes.
 const WHOLE_TAX: i128 = 1_000_000;
 
-/// An amount would leave the range that all clients can hold.
+/// An amount would exceed the range that all clients can hold.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct TooLarge;
 
-/// Fills in what the lines and the cart cost with this basis.
+/// Calculates the amounts of the lines and the cart with this basis.
 ///
 /// # Errors
-/// If the cart could leave the range of amounts; it is then priced in part and must be dropped.
+/// If an amount could exceed the range. The cart is then partly priced and must be dropped.
 pub fn price(cart: &mut Cart, basis: Basis) -> Result<(), TooLarge> {
     let unit = smallest_unit(&cart.currency);
     let mut sums = Sums::default();
@@ -41,7 +40,7 @@ pub fn price(cart: &mut Cart, basis: Basis) -> Result<(), TooLarge> {
     check(cart, unit)
 }
 
-/// Refuses a cart that some basis would take out of the range: the dearest is that of a customer
+/// Refuses a cart that some basis would take out of the range. The most expensive basis is that of a customer
 /// without a discount who pays tax.
 fn check(cart: &Cart, unit: i128) -> Result<(), TooLarge> {
     if cart.basis.discount_hundredths == 0 && !cart.basis.tax_exempt {
@@ -55,7 +54,7 @@ fn check(cart: &Cart, unit: i128) -> Result<(), TooLarge> {
     sums.totals(cart).map(drop)
 }
 
-/// What one piece of a line costs: after its own reduction or by hand, and for who pays no tax without
+/// The price of one piece of a line, after its own reduction or by hand. For an exempt customer it is without
 /// the tax that the price includes.
 fn piece(line: &Line, basis: &Basis) -> i128 {
     let price = &line.price;
@@ -103,7 +102,7 @@ fn amounts(line: &Line, basis: &Basis, unit: i128) -> Result<Amounts, TooLarge> 
     })
 }
 
-/// The percentage that a line gets, in hundredths, and why.
+/// The percentage of a line, in hundredths, and the reason.
 fn discount(line: &Line, basis: &Basis) -> (i64, DiscountReason) {
     if line.price_override.is_some() {
         (0, DiscountReason::PriceOverride)
@@ -143,7 +142,7 @@ impl Sums {
             let amount = i128::from(adjustment.amount);
             *(if amount < 0 { &mut down } else { &mut up }) += amount;
         }
-        // Without what is taken off, so that a cheaper basis never needs more room than this one.
+        // Without the deductions, so that a cheaper basis never needs more room than this one.
         narrow(self.total + charges + up)?;
         Ok(Totals {
             subtotal: narrow(self.subtotal)?,
@@ -155,7 +154,7 @@ impl Sums {
     }
 }
 
-/// Micros of the smallest unit of a currency. A currency that is not known any more has two places.
+/// Micros of the smallest unit of a currency. A currency that is no longer known has two decimal places.
 fn smallest_unit(currency: &str) -> i128 {
     10_i128.pow(6 - currency_places(currency).unwrap_or(2))
 }
@@ -170,7 +169,7 @@ fn round(amount: i128, unit: i128) -> i128 {
     divide(amount, unit) * unit
 }
 
-/// The nearest whole number, of two the one further from zero. The divisor is positive.
+/// The nearest whole number; of two, the one further from zero. The divisor is positive.
 fn divide(dividend: i128, divisor: i128) -> i128 {
     let half = divisor / 2;
     let away = if dividend < 0 {

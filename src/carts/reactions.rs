@@ -1,5 +1,5 @@
-//! How carts react to their customers: a visitor's carts become the customer's who registers, and a customer's open
-//! carts are brought up to date or deleted.
+//! Reactions of carts to their customers: a customer who registers adopts the visitor's carts, and the open
+//! carts of a changed or deleted customer are updated or deleted.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -16,7 +16,8 @@ use crate::jobs::{self, JobKind, NewJob};
 use crate::proto::pb::cart_cause;
 use crate::store::{Engine, Event, Reaction, StoreMeta, Tx};
 
-/// Open carts of one visitor that a customer adopts; further ones stay the visitor's until they expire.
+/// The most open carts of one visitor that a customer adopts. Further ones stay the visitor's until they
+/// expire.
 const ADOPTED_MAX: i64 = 16;
 
 /// Gives a visitor's open carts to the customer who registers.
@@ -68,8 +69,8 @@ impl Reaction<Registration> for Adopt {
     }
 }
 
-/// Gives a cart to a customer whose row is new in the same transaction. A cart that staff holds or that is wholly
-/// frozen stays the visitor's: nobody fails to register because of it.
+/// Gives a cart to a customer whose row is new in the same transaction. A cart that staff holds or that is
+/// wholly frozen stays the visitor's: it must not make the registration fail.
 async fn adopt(tx: &mut Tx, caller: &Caller, id: &str, customer: &str, now: i64) -> Result<()> {
     let query = Query {
         caller,
@@ -90,7 +91,7 @@ async fn adopt(tx: &mut Tx, caller: &Caller, id: &str, customer: &str, now: i64)
     work.save(tx, caller, now).await.map(drop)
 }
 
-/// Asks for a customer's open carts to be brought up to date, or to be deleted with the customer.
+/// Enqueues the update of a customer's open carts, or their deletion with the customer.
 pub(super) struct FollowCustomer;
 
 impl Reaction<Customer> for FollowCustomer {
@@ -122,7 +123,7 @@ impl Reaction<Customer> for FollowCustomer {
     }
 }
 
-/// Whether the prices of the customer's carts, or what they show of the customer, may have changed.
+/// Whether the prices of the customer's carts, or their customer summary, may have changed.
 fn matters(before: &Customer, after: &Customer) -> bool {
     before.default_group != after.default_group
         || before.tax_exempt != after.tax_exempt
@@ -130,8 +131,8 @@ fn matters(before: &Customer, after: &Customer) -> bool {
         || before.summary() != after.summary()
 }
 
-/// Whether a customer may have an open cart. PostgreSQL, where a cart may be made side by side with this
-/// transaction, is not asked.
+/// Whether a customer may have an open cart. Always true on PostgreSQL, where a cart may be created at the
+/// same time as this transaction.
 async fn may_be_open(tx: &mut Tx, shop: &str, customer: &str) -> Result<bool> {
     Ok(match tx.engine() {
         Engine::Postgres => true,

@@ -1,4 +1,4 @@
-//! The calls of `CartService`; each operation has a file of its own where it is more than a line.
+//! The calls of `CartService`. An operation of more than a line has a file of its own.
 
 mod assign;
 mod create;
@@ -34,7 +34,6 @@ use crate::proto::pb;
 use crate::proto::server::cart_service_server::CartService;
 use crate::store::Store;
 
-/// The service of carts.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
@@ -47,7 +46,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// A service over this store and its feed.
+    /// Creates the service over this store and its feed.
     #[must_use]
     pub fn new(store: Store, feed: Feed, numbers: Numbers) -> Self {
         let visitors = Visitors::new(store.meta());
@@ -105,12 +104,12 @@ impl Service {
     }
 }
 
-/// The answer of a unary call.
+/// Converts the result of a unary call.
 fn respond<T>(result: Result<T>) -> Result<Response<T>, Status> {
     result.map(Response::new).map_err(Status::from)
 }
 
-/// Who calls, and the message.
+/// Splits a request into its caller and its message.
 fn open<T>(request: Request<T>) -> (Arc<Caller>, T) {
     let caller = Arc::new(Caller::of(&request).clone());
     (caller, request.into_inner())

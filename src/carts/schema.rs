@@ -87,7 +87,7 @@ fn customer(cart: &pb::Cart) -> Option<&pb::CustomerSummary> {
     cart.customer_summary.as_ref()
 }
 
-/// The column text of the products of a cart's lines, each once.
+/// The column text of the products of a cart's lines, without duplicates.
 pub fn packed_products<'a>(products: impl IntoIterator<Item = &'a str>) -> String {
     let mut products: Vec<&str> = products.into_iter().collect();
     products.sort_unstable();
@@ -95,7 +95,7 @@ pub fn packed_products<'a>(products: impl IntoIterator<Item = &'a str>) -> Strin
     pack_list(products)
 }
 
-/// Under what an owner's open cart in a slot is watched.
+/// The topic of an owner's open cart in a slot.
 pub fn topic(owner: &str, slot: &str) -> String {
     format!("{owner}/{slot}")
 }

@@ -1,4 +1,4 @@
-//! Which cart a request means, and what is known of where an owner's open cart is.
+//! The target of a request: which cart it means, and the hints to an owner's open cart.
 
 use std::sync::Arc;
 
@@ -12,12 +12,12 @@ use crate::store::{LockKey, StoreMeta, keyed_digest};
 
 /// The slot of a cart for which none was named.
 const MAIN_SLOT: &str = "main";
-/// Bytes of a visitor's digest: enough that nobody finds a token to a given one.
+/// Bytes of a visitor's digest: enough that nobody finds a token for a given one.
 const VISITOR_BYTES: usize = 16;
-/// Owners whose open cart is remembered.
+/// The most owners whose open cart is cached.
 const HINTS: usize = 65_536;
 
-/// Which cart is meant.
+/// The cart that a request means.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Target {
     /// The cart with this id.
@@ -26,17 +26,16 @@ pub enum Target {
     Slot(Slot),
 }
 
-/// One place for an open cart.
+/// The place of an open cart.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Slot {
-    /// Whose.
     pub owner: Owner,
-    /// Which of the owner's.
+    /// The name of the owner's slot.
     pub slot: String,
 }
 
 impl Slot {
-    /// The lock that whoever opens a cart here holds.
+    /// The lock that a write holds to open a cart here.
     pub fn lock(&self, shop: &str) -> LockKey {
         let key = self.owner.key();
         LockKey::of("slot", shop, &format!("{key}/{}", self.slot))
@@ -53,19 +52,19 @@ pub fn lock(shop: &str, id: &str) -> LockKey {
 pub struct Visitors([u8; 32]);
 
 impl Visitors {
-    /// Those of a store.
+    /// The digests of a store.
     pub fn new(meta: &StoreMeta) -> Self {
         Self(meta.key("visitor token"))
     }
 
-    /// A visitor, by the token that the storefront gave out.
+    /// The visitor with a token that the storefront issued.
     pub fn owner(&self, shop: &str, token: &str) -> Owner {
-        // A shop's id has no slash, so the two cannot be told apart wrongly.
+        // A shop's id has no slash, so the concatenation is unambiguous.
         let digest = keyed_digest(&self.0, format!("{shop}/{token}").as_bytes());
         Owner::Visitor(ids::hex(&digest[..VISITOR_BYTES]))
     }
 
-    /// Which cart a request means; `at` is the path of the target in it.
+    /// Reads the cart that a request means; `at` is the path of the target in it.
     ///
     /// # Errors
     /// If the target is absent.
@@ -79,7 +78,7 @@ impl Visitors {
         }
     }
 
-    /// The slot that an owner's request means; `at` is the path of the owner in it.
+    /// Reads the slot of the owner in a request; `at` is the path of the owner in it.
     ///
     /// # Errors
     /// If the owner is absent.
@@ -103,7 +102,7 @@ impl Visitors {
 /// The id in a cart's name.
 ///
 /// # Errors
-/// NOT_FOUND, as nothing has another name.
+/// NOT_FOUND if the name has another form.
 pub fn cart_id(name: &str) -> Result<String> {
     part(name, model::COLLECTION).ok_or_else(|| Error::not_found("cart"))
 }
@@ -111,7 +110,7 @@ pub fn cart_id(name: &str) -> Result<String> {
 /// The id in a customer's name.
 ///
 /// # Errors
-/// NOT_FOUND, as nothing has another name.
+/// NOT_FOUND if the name has another form.
 pub fn customer_id(name: &str) -> Result<String> {
     part(name, "customers").ok_or_else(|| Error::not_found("customer"))
 }
@@ -124,7 +123,7 @@ fn part(name: &str, collection: &str) -> Option<String> {
 /// The ids of the cart and the line in a line's name.
 ///
 /// # Errors
-/// NOT_FOUND, as nothing has another name.
+/// NOT_FOUND if the name has another form.
 pub fn item_ids(name: &str) -> Result<(String, String)> {
     let ids = || {
         let (cart, item) = name.strip_prefix("carts/")?.split_once("/items/")?;
@@ -134,7 +133,7 @@ pub fn item_ids(name: &str) -> Result<(String, String)> {
     ids().ok_or_else(|| Error::not_found("item"))
 }
 
-/// Where owners' open carts were last seen. Only a hint: who uses one checks it under the cart's lock.
+/// The last known places of owners' open carts. They are hints: a write checks them under the cart's lock.
 #[derive(Clone)]
 pub struct Hints(Arc<Cache<Place, Arc<str>>>);
 
@@ -148,18 +147,18 @@ impl Default for Hints {
 }
 
 impl Hints {
-    /// Where a slot's open cart was.
+    /// The last known cart of a slot.
     pub fn get(&self, shop: &Arc<str>, slot: &Slot) -> Option<Arc<str>> {
         self.0.get(&(Arc::clone(shop), slot.clone()))
     }
 
-    /// Notes where it is.
+    /// Notes the cart of a slot.
     pub fn set(&self, shop: &Arc<str>, slot: &Slot, cart: &str) {
         self.0
             .insert((Arc::clone(shop), slot.clone()), Arc::from(cart));
     }
 
-    /// Forgets where it was.
+    /// Forgets the cart of a slot.
     pub fn forget(&self, shop: &Arc<str>, slot: &Slot) {
         self.0.remove(&(Arc::clone(shop), slot.clone()));
     }

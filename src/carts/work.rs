@@ -1,8 +1,8 @@
-//! A cart that is being worked on: how a write [finds](mod@find) it, what it may do ([`gate`]), and how it
-//! ends ([`save`]).
+//! A cart during a write: how the write [finds](mod@find) it, what it may do ([`gate`]), and how it ends
+//! ([`save`]).
 //!
-//! Invariants: who writes a cart holds its lock; a cart is priced with what its owner's group gives now
-//! before it is written or shown, unless its prices are frozen.
+//! Invariants: the writer of a cart holds its lock. Before a cart is written or shown, it is priced with the
+//! present privileges of its owner's group, unless its prices are frozen.
 
 mod find;
 mod gate;
@@ -32,24 +32,22 @@ use crate::store::{Conn, Tx};
 /// A cart that is being worked on, under its lock.
 #[derive(Debug)]
 pub struct Work {
-    /// The cart.
     pub cart: Cart,
-    /// Its customer.
     pub customer: Option<Buyer>,
-    /// What it is to be priced with, unless it is frozen.
+    /// The terms with which it is to be priced, unless it is frozen.
     pub basis: model::Basis,
     /// Whether it is not in the store yet.
     pub is_new: bool,
-    /// Under what owner and slot it is watched in the store, while it is open there.
+    /// The topic under which its stored version is watched, while that is open.
     topic: Option<String>,
-    /// Whether the gate let the write through.
+    /// Whether the gate has admitted the write.
     admitted: bool,
-    /// What happened to it.
+    /// The causes of the change.
     pub causes: Vec<Cause>,
 }
 
 impl Work {
-    /// A cart with what was found beside it.
+    /// A cart with its surroundings.
     pub fn new(cart: Cart, found: Found) -> Self {
         let Found {
             customer, basis, ..
@@ -85,10 +83,10 @@ impl Work {
         }
     }
 
-    /// Checks the version that a caller wants to change.
+    /// Checks the etag of the request.
     ///
     /// # Errors
-    /// ETAG_MISMATCH; NOT_FOUND if the cart is not there yet.
+    /// ETAG_MISMATCH, or NOT_FOUND if the cart is not in the store yet.
     pub fn check_etag(&self, sent: &str) -> Result<()> {
         if self.is_new && !sent.is_empty() {
             return Err(Error::not_found("cart"));
@@ -99,7 +97,7 @@ impl Work {
     /// Edits the cart and keeps the causes.
     ///
     /// # Errors
-    /// The edit's own.
+    /// The error of the edit.
     pub fn edit(
         &mut self,
         caller: &Caller,
@@ -114,10 +112,10 @@ impl Work {
         Ok(())
     }
 
-    /// Edits the cart in several steps: where they leave it as it was, nothing happened.
+    /// Edits the cart in several steps. If they leave it unchanged, the causes are dropped.
     ///
     /// # Errors
-    /// The edit's own.
+    /// The error of the edit.
     pub fn edit_at_once(
         &mut self,
         caller: &Caller,
@@ -132,7 +130,7 @@ impl Work {
         Ok(())
     }
 
-    /// Prices the cart anew and takes over who its customer is now.
+    /// Prices the cart and updates its customer summary.
     ///
     /// # Errors
     /// AMOUNT_TOO_LARGE.
@@ -147,7 +145,8 @@ impl Work {
         Ok(())
     }
 
-    /// What the cart is priced with: what its owner's group gives now, or what held when it was frozen.
+    /// The terms of the cart's price: the present ones of its owner's group, or those at the time of the
+    /// freeze.
     fn terms(&self) -> &model::Basis {
         if self.cart.freeze.is_none() {
             &self.basis
@@ -156,7 +155,7 @@ impl Work {
         }
     }
 
-    /// Takes over who the cart's customer is now.
+    /// Updates the cart's customer summary.
     pub fn refresh_customer(&mut self) {
         let summary = self.customer.as_ref().map(|customer| &customer.summary);
         if self.cart.customer.as_ref() == summary {
@@ -169,13 +168,13 @@ impl Work {
         }
     }
 
-    /// The cart as it is.
+    /// The message of the cart.
     pub fn answer(&self) -> pb::Cart {
         convert::message(&self.cart)
     }
 
-    /// The cart as it is for somebody who looks at it now: with the end of the lease on it, which no
-    /// version and so no stream has, or without the hold whose lease has run out.
+    /// The message of the cart for a reader at `now`. It has the end of the lease, which versions and streams
+    /// do not have, or no hold if the lease has expired.
     pub fn shown(&self, now: i64) -> pb::Cart {
         let mut message = self.answer();
         if self.cart.lease_ran_out(now) {
@@ -185,15 +184,15 @@ impl Work {
         message
     }
 
-    /// Whether there is nothing to write, as nothing happened.
+    /// Whether there is nothing to write, because nothing has changed.
     pub fn is_idle(&self) -> bool {
         self.causes.is_empty() && !self.is_new
     }
 
-    /// Ends a write that changed nothing: the answer is that to a repeated request, too.
+    /// Ends a write that changed nothing. Its answer is also that to a repeated request.
     ///
     /// # Errors
-    /// The database's.
+    /// An error of the database.
     pub async fn leave(
         &self,
         tx: &mut Tx,
@@ -205,7 +204,7 @@ impl Work {
         Ok(answer)
     }
 
-    /// The place that it has while it is open.
+    /// The slot of the cart while it is open.
     pub fn slot(&self) -> Slot {
         Slot {
             owner: self.cart.owner.clone(),
@@ -213,7 +212,7 @@ impl Work {
         }
     }
 
-    /// Remembers where the cart is as soon as it is there for sure.
+    /// Caches the place of the cart after the commit.
     pub fn hint(&self, tx: &mut Tx, caller: &Caller, hints: &Hints) {
         let slot = self.slot();
         let (hints, shop, id) = (
@@ -225,13 +224,13 @@ impl Work {
     }
 }
 
-/// Under what owner and slot a cart is watched; none unless it is open.
+/// The topic of a cart; None unless it is open.
 fn topic(cart: &Cart) -> Option<String> {
     let topic = || schema::topic(&cart.owner.key(), &cart.slot);
     cart.is_open().then(topic)
 }
 
-/// The answer to a request that was done before.
+/// The answer to a repeated request.
 ///
 /// # Errors
 /// NOT_FOUND if nothing is left to answer with.
@@ -251,10 +250,10 @@ pub async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Resu
     Ok(answer)
 }
 
-/// Prices a cart that is only looked at, if its prices are stale.
+/// Prices a cart that is only read, if its prices are stale.
 ///
 /// # Errors
-/// AMOUNT_TOO_LARGE, which [`price`] rules out for what was written before.
+/// AMOUNT_TOO_LARGE, which [`price`] rules out for carts that were written before.
 pub fn view(work: &mut Work) -> Result<()> {
     let terms = work.terms().clone();
     if work.cart.is_open() && work.cart.basis != terms {
@@ -270,17 +269,17 @@ pub fn state_name(state: State) -> &'static str {
         .as_str_name()
 }
 
-/// The id of a new cart is in use.
+/// The refusal of a new cart whose id is in use.
 pub fn name_taken(id: &str) -> Error {
     Error::new(
         Code::AlreadyExists,
         ErrorReason::NameTaken,
-        "there is a cart of this name",
+        "a cart with this name exists",
     )
     .with("name", model::name(id))
 }
 
-/// A slot has an open cart.
+/// The refusal of a slot that has an open cart.
 pub fn open_cart_exists(id: &str) -> Error {
     Error::new(
         Code::AlreadyExists,
@@ -290,12 +289,12 @@ pub fn open_cart_exists(id: &str) -> Error {
     .with("open_cart", model::name(id))
 }
 
-/// A cart's amounts would leave their range.
+/// The refusal of a cart whose amounts would exceed their range.
 pub fn too_large(_: TooLarge) -> Error {
     Error::new(
         Code::InvalidArgument,
         ErrorReason::AmountTooLarge,
-        "a price times a quantity, or a total, would leave the range of ±(2^53-1) micros",
+        "a price times a quantity, or a total, would exceed the range of ±(2^53-1) micros",
     )
 }
 

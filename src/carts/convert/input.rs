@@ -1,4 +1,4 @@
-//! What a request brings, as the model has it; all that is wrong with it is collected.
+//! Conversion of requests to the model. All faults of a request are collected.
 
 use super::{Faults, REDUCTION_PLACES, TAX_PLACES};
 use crate::attributes;
@@ -9,7 +9,7 @@ use crate::format;
 use crate::limits::QUANTITY_MAX;
 use crate::proto::pb;
 
-/// A line that is to be added; `at` is its path in the request.
+/// Reads a line that is to be added; `at` is its path in the request.
 ///
 /// # Errors
 /// All fields that are wrong.
@@ -40,7 +40,7 @@ pub fn new_line(item: Option<pb::ItemInput>, at: &str) -> Result<NewLine> {
     })
 }
 
-/// A quantity in its range.
+/// Reads a quantity and checks its range.
 pub fn quantity(quantity: i32, at: impl FnOnce() -> String, faults: &mut Faults) -> i64 {
     let quantity = i64::from(quantity);
     if quantity == 0 {
@@ -95,7 +95,7 @@ pub(super) fn new_price(price: Option<pb::ItemPrice>, at: &str, faults: &mut Fau
     }
 }
 
-/// An amount that has to be there, and its currency.
+/// Reads a required amount and its currency.
 fn amount(
     money: Option<pb::Money>,
     at: impl Fn() -> String,
@@ -125,7 +125,7 @@ fn decimal(text: &str, places: u32, at: impl Fn() -> String, faults: &mut Faults
     })
 }
 
-/// New prices of products.
+/// Reads new prices of products.
 ///
 /// # Errors
 /// All fields that are wrong.
@@ -150,7 +150,7 @@ pub fn product_prices(
     faults.or(prices)
 }
 
-/// A price given by hand.
+/// Reads a price that staff sets by hand.
 pub fn price_override(by_hand: pb::PriceOverride, faults: &mut Faults) -> OverrideInput {
     let at = || "price_override.amount".to_owned();
     let (amount, currency) = amount(by_hand.amount, at, true, faults);
@@ -214,7 +214,7 @@ fn extra(
     )
 }
 
-/// An address as it is put on a cart.
+/// Converts an address to its stored form in a cart.
 pub fn address(address: pb::Address) -> Address {
     Address {
         label: address.label,

@@ -1,4 +1,4 @@
-//! What is stored, as the contract has it.
+//! Conversion of the model to messages of the contract.
 
 use super::{REDUCTION_PLACES, TAX_PLACES};
 use crate::attributes;
@@ -31,7 +31,7 @@ fn address_message(address: &Address) -> pb::Address {
     }
 }
 
-/// A cart as the contract has it.
+/// Converts a cart to its message.
 pub fn message(cart: &Cart) -> pb::Cart {
     let name = cart.name();
     let money = |micros| money(&cart.currency, micros);
@@ -104,7 +104,7 @@ pub fn message(cart: &Cart) -> pb::Cart {
     }
 }
 
-/// A hold without its end, which is derived: [`lease`] fills it in.
+/// Converts a hold without its end, which is derived: [`lease`] fills it in.
 fn lock(lock: &Lock) -> pb::CartLock {
     pb::CartLock {
         holder: lock.holder.clone(),
@@ -115,7 +115,7 @@ fn lock(lock: &Lock) -> pb::CartLock {
     }
 }
 
-/// Fills in when the hold on a cart ends.
+/// Fills in the time at which the hold on a cart ends.
 pub fn lease(message: &mut pb::Cart, cart: &Cart) {
     if let Some(lock) = &mut message.lock {
         lock.expire_time = cart.lock_expire_time.map(timestamp);
@@ -204,7 +204,7 @@ pub(super) fn price(currency: &str, price: &Price) -> pb::ItemPrice {
     }
 }
 
-/// What happened, as the contract has it.
+/// Converts a cause to its message.
 pub fn cause(cart: &str, cause: &Cause, actor: &str, now: i64) -> pb::CartCause {
     let count = |quantity| i32::try_from(quantity).unwrap_or(i32::MAX);
     pb::CartCause {
@@ -226,7 +226,7 @@ pub fn cause(cart: &str, cause: &Cause, actor: &str, now: i64) -> pb::CartCause 
     }
 }
 
-/// The full name of a line of a cart with this name.
+/// The full name of a line in a cart with this name.
 pub fn item_name(cart: &str, id: &str) -> String {
     format!("{cart}/items/{id}")
 }
@@ -238,7 +238,7 @@ pub(super) fn money(currency: &str, micros: i64) -> Option<pb::Money> {
     })
 }
 
-/// A decimal without zeros that say nothing: `20`, `12.5`.
+/// A decimal without trailing zeros: `20`, `12.5`.
 pub(super) fn decimal_text(value: i64, places: u32) -> String {
     let whole = 10_i64.pow(places);
     let fraction = value % whole;

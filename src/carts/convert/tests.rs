@@ -1,4 +1,4 @@
-//! What comes in and what goes out.
+//! Tests of the conversions between messages and the model.
 
 use crate::proto::pb;
 

@@ -1,28 +1,27 @@
-//! The causes of a change of a cart, as the feed tells them.
+//! The causes of a change of a cart, which the feed sends.
 
 use crate::{carts::model::Line, proto::pb::cart_cause::Kind};
 
-/// One thing that happened to a cart.
+/// One event in a change of a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Cause {
-    /// What.
     pub kind: Kind,
-    /// The line's id, if it happened to one.
+    /// The id of the line, if the event concerns one.
     pub item: String,
     /// The line's product.
     pub product: String,
-    /// What the line was called, if it is gone.
+    /// The former display name of the line, if it is removed.
     pub display_name: String,
-    /// The line's quantity before.
+    /// The quantity of the line before.
     pub before: i64,
-    /// The line's quantity after.
+    /// The quantity of the line after.
     pub after: i64,
-    /// The id of the other cart, of a merge or a move.
+    /// The id of the other cart of a merge or a move.
     pub cart: String,
 }
 
 impl Cause {
-    /// Something that happened to the cart as a whole.
+    /// An event that concerns the whole cart.
     pub fn of_cart(kind: Kind) -> Self {
         Self {
             kind,
@@ -35,11 +34,11 @@ impl Cause {
         }
     }
 
-    /// Something that happened to a line, which had and has so many pieces; with none left it is gone.
+    /// An event that changes the quantity of a line; 0 after it means that the line is removed.
     pub fn of_line(kind: Kind, line: &Line, before: i64, after: i64) -> Self {
         let display_name = match after {
             0 => line.display_name.clone(),
-            // The cart has the line, and its name.
+            // The cart still has the line, and its name.
             _ => String::new(),
         };
         Self {
@@ -52,12 +51,12 @@ impl Cause {
         }
     }
 
-    /// Whether it is about a member of staff's hold on the cart.
+    /// Whether it concerns a hold of staff on the cart.
     pub fn is_of_lock(&self) -> bool {
         matches!(self.kind, Kind::Locked | Kind::Unlocked | Kind::LockExpired)
     }
 
-    /// Whether the service brought it about by itself, and the write only met it.
+    /// Whether the service itself caused it, and the write only included it.
     pub fn is_of_service(&self) -> bool {
         matches!(
             self.kind,
@@ -65,7 +64,7 @@ impl Cause {
         )
     }
 
-    /// With the other cart that it is about.
+    /// Sets the other cart.
     pub fn with_cart(mut self, id: &str) -> Self {
         id.clone_into(&mut self.cart);
         self

@@ -1,4 +1,4 @@
-//! What makes a line the line that it is: the same product, variant and attributes have the same id.
+//! The identity of a line: lines with the same product, variant and attributes have the same id.
 //!
 //! Invariant: an id is the same in every cart, process and release, whatever the order of the keys.
 
@@ -7,8 +7,7 @@ use sha2::{Digest as _, Sha256};
 
 use crate::ids;
 
-/// The id of the line of this product, variant and attributes: the same in every cart, whatever the
-/// order of the keys.
+/// The id of the line with this product, variant and attributes. The order of the keys does not matter.
 pub fn item_id(product: &str, variant: &str, attributes: &Map<String, Value>) -> String {
     let mut hash = Sha256::new();
     for part in [product, variant] {
@@ -21,18 +20,18 @@ pub fn item_id(product: &str, variant: &str, attributes: &Map<String, Value>) ->
     ids::hex(&hash.finalize()[..ITEM_ID_BYTES])
 }
 
-/// Enough that two lines of a cart share an id only if they are the same.
+/// Enough bytes that two different lines of a cart never share an id.
 const ITEM_ID_BYTES: usize = 12;
 
-/// Adds a value so that equal values, and only they, add the same bytes. Numbers are those of a
-/// `google.protobuf.Struct`, all of them doubles.
+/// Hashes a value so that only equal values add the same bytes. Its numbers are those of a
+/// `google.protobuf.Struct`, which are doubles.
 fn feed_canonical(hash: &mut Sha256, value: &Value) {
     match value {
         Value::Null => hash.update(b"n"),
         Value::Bool(false) => hash.update(b"f"),
         Value::Bool(true) => hash.update(b"t"),
         Value::Number(number) => {
-            // Adding nothing makes one zero of both.
+            // Adding zero turns -0 into 0.
             let number = number.as_f64().unwrap_or_default() + 0.0;
             hash.update(b"d");
             hash.update(number.to_bits().to_be_bytes());

@@ -1,31 +1,29 @@
-//! What edits are asked for: lines and prices as a caller sends them, with the currencies they came in.
+//! The input of edits: lines and prices as a caller sends them, with their currencies.
 
 use serde_json::{Map, Value};
 
 use crate::carts::model::Price;
 
-/// A line as a caller adds it.
+/// A line that a caller adds.
 #[derive(Debug, Clone, PartialEq)]
 pub struct NewLine {
     /// The product in the shop's catalogue.
     pub product: String,
     /// The variant.
     pub variant: String,
-    /// What else makes the line a line of its own.
+    /// The attributes that distinguish it from other lines of the product.
     pub attributes: Map<String, Value>,
-    /// What people call it; empty leaves what an existing line has, as with the next two.
+    /// The name for people. If empty, an existing line keeps its own; so it is with the next two fields.
     pub display_name: String,
-    /// Its picture.
+    /// The URI of its picture.
     pub image_uri: String,
     /// The product's categories.
     pub category_ids: Vec<String>,
-    /// What it costs.
     pub price: NewPrice,
-    /// How many.
     pub quantity: i64,
 }
 
-/// A price with the currencies it was sent in.
+/// A price with the currencies in which it was sent.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NewPrice {
     /// The price.
@@ -41,16 +39,16 @@ pub struct NewPrice {
 pub struct ProductPrice {
     /// The product.
     pub product: String,
-    /// The variant; none for all of them.
+    /// The variant; None for all variants.
     pub variant: Option<String>,
     /// The price.
     pub price: NewPrice,
 }
 
-/// A price that staff gives a line by hand, as sent.
+/// A price that staff sets on a line by hand.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OverrideInput {
-    /// The price of one piece.
+    /// The price of one piece, in micros.
     pub amount: i64,
     /// The currency of the amount.
     pub currency: String,

@@ -1,4 +1,4 @@
-//! What edits do to a cart, and what they refuse.
+//! Tests of the effects of edits on a cart, and of their refusals.
 
 use serde_json::json;
 

@@ -1,7 +1,7 @@
-//! The task that keeps the figures of a shop: it reads the feed, and now and then the setting.
+//! The task that maintains the figures of a shop: it follows the feed, and reads the setting at intervals.
 //!
-//! Invariant: what is shown is whole. A new snapshot is collected aside and takes the place of what was
-//! there when it has ended; whatever the stream is interrupted by, what was shown stays until then.
+//! Invariant: the shown figures are complete. A new snapshot is collected separately and replaces them when
+//! it is complete. Until then they stay, whatever interrupts the stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -31,11 +31,11 @@ use crate::store::{Conn, Purpose, Store};
 
 /// How often the setting is read.
 const SETTING_INTERVAL: Duration = Duration::from_secs(1);
-/// The pause before a stream is opened again that ended with an error.
+/// The pause before a failed stream is opened again.
 const RETRY: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// Keeps the figures of a shop until `stop`, or until the process asks its streams to go.
+/// Maintains the figures of a shop until `stop`, or until the process drains its streams.
 pub(super) async fn follow(
     store: Store,
     feed: Feed,
@@ -44,7 +44,7 @@ pub(super) async fn follow(
     stop: CancellationToken,
 ) {
     let draining = feed.draining().clone();
-    // Streams are counted by key, and each shop has one of these.
+    // Streams are counted by key, and each shop has one of its own.
     let caller = Caller {
         key_id: Arc::from(format!("figures of {shop}")),
         ..Caller::system(Arc::clone(&shop), None)
@@ -55,7 +55,7 @@ pub(super) async fn follow(
         board: Arc::clone(&board),
         token: String::new(),
         fresh: None,
-        heard: false,
+        received: false,
     };
     tokio::select! {
         () = stop.cancelled() => {}
@@ -65,7 +65,7 @@ pub(super) async fn follow(
     }
 }
 
-/// Reads the shop's setting for ever.
+/// Reads the shop's setting again and again.
 async fn read_setting(store: Store, shop: Arc<str>, board: Arc<Board>) {
     let store = store.reserved_for(Purpose::Streams);
     let mut turns = tokio::time::interval(SETTING_INTERVAL);
@@ -87,24 +87,24 @@ async fn read_setting(store: Store, shop: Arc<str>, board: Arc<Board>) {
     }
 }
 
-/// Reads the feed, across any number of streams.
+/// Follows the feed across any number of streams.
 struct Reader {
     feed: Feed,
     caller: Arc<Caller>,
     board: Arc<Board>,
-    /// After what the next stream goes on; empty if it begins with a snapshot.
+    /// The resume token of the next stream; empty if it begins with a snapshot.
     token: String,
-    /// What of a snapshot has come so far.
+    /// The received part of a snapshot.
     fresh: Option<Ledger>,
-    /// Whether the stream has said something.
-    heard: bool,
+    /// Whether the stream has sent a message.
+    received: bool,
 }
 
 impl Reader {
     async fn run(mut self) {
         loop {
             let ended = self.read().await;
-            // What was begun and not ended begins again.
+            // A snapshot that was not completed begins again.
             if self.fresh.take().is_some() {
                 self.token.clear();
             }
@@ -113,9 +113,9 @@ impl Reader {
                 tracing::warn!(error = %ended, "the feed of figures ended; it is read anew");
                 self.token.clear();
             }
-            // Streams that grow old are opened again at once. A stream of a server that drains ends
-            // without ever having waited: `follow` has to be let see that it is to stop.
-            if passing && std::mem::take(&mut self.heard) {
+            // A stream that ended at its age is opened again at once. A stream of a draining server ends
+            // without ever waiting, so this yields to let `follow` see that it has to stop.
+            if passing && std::mem::take(&mut self.received) {
                 tokio::task::yield_now().await;
             } else {
                 tokio::time::sleep(RETRY).await;
@@ -132,7 +132,7 @@ impl Reader {
         loop {
             match stream.next().await {
                 Some(Ok(frame)) => {
-                    self.heard = true;
+                    self.received = true;
                     if let Err(error) = self.take(&frame) {
                         return error.into();
                     }
@@ -190,8 +190,8 @@ fn put(ledger: &mut Ledger, changes: &[pb::CartChange]) {
     }
 }
 
-/// Carts as figures watch them: a snapshot has those that count, with what counts of them; changes are
-/// those of all carts.
+/// The view of carts for figures. A snapshot has the carts that count, with the fields that count; changes
+/// are those of all carts.
 struct CountedCarts;
 
 static COUNTED: CountedCarts = CountedCarts;

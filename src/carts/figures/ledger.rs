@@ -1,7 +1,7 @@
-//! The figures of some carts, kept up to date cart by cart.
+//! The figures of a set of carts, updated cart by cart.
 //!
-//! Pure: no clock and no database. What depends on the time is worked out when it is asked for, at the
-//! cost of what became old since the last time.
+//! Pure: no clock and no database. Figures that depend on the time are calculated on demand, at the cost of
+//! the carts that have become idle since the last time.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -11,25 +11,23 @@ use crate::feed::{micros, timestamp};
 use crate::limits::MICROS_MAX;
 use crate::proto::pb::{self, cart, cart_figures::CurrencyValue};
 
-/// What figures need to know of a cart that counts.
+/// The fields of a cart that its figures need.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Counted {
-    /// Whose it is.
     pub owner: Owner,
-    /// Where it was opened.
+    /// The storefront where it was opened.
     pub storefront: String,
-    /// Its currency.
     pub currency: String,
-    /// What it comes to.
+    /// The total in micros.
     pub total: i64,
-    /// When somebody last changed it.
+    /// The time of the last change by somebody, in microseconds.
     pub activity_time: i64,
     /// Whether it counts as abandoned.
     pub abandoned: bool,
 }
 
 impl Counted {
-    /// A cart as the feed tells it; None if it does not count.
+    /// Reads a cart from the feed; None if it does not count.
     pub fn of(cart: &pb::Cart) -> Option<Self> {
         if cart.state() != cart::State::Open || cart.item_count == 0 || is_for_saved(&cart.slot) {
             return None;
@@ -49,7 +47,7 @@ impl Counted {
     }
 }
 
-/// The counted carts of a shop, and what they come to: all of them, and those of each storefront.
+/// The counted carts of a shop and their figures: for all of them, and for each storefront.
 #[derive(Debug, Default)]
 pub struct Ledger {
     carts: HashMap<Box<str>, Counted>,
@@ -58,7 +56,7 @@ pub struct Ledger {
 }
 
 impl Ledger {
-    /// Takes over how a cart is now; None if it does not count any more.
+    /// Sets the present state of a cart; None if it does not count any more.
     pub fn put(&mut self, name: &str, cart: Option<Counted>) {
         let old = match &cart {
             Some(cart) => self.carts.insert(name.into(), cart.clone()),
@@ -82,8 +80,7 @@ impl Ledger {
         }
     }
 
-    /// The figures of a storefront, or of all if it is empty, as they are at `now`, where a cart is idle
-    /// after `idle_after`.
+    /// The figures of a storefront, or of all if it is empty, at `now`. A cart is idle after `idle_after`.
     pub fn figures(&mut self, storefront: &str, now: i64, idle_after: i64) -> pb::CartFigures {
         let edge = now.saturating_sub(idle_after);
         let figures = match storefront {
@@ -100,12 +97,12 @@ impl Ledger {
     }
 }
 
-/// What some carts come to.
+/// The figures of a set of carts.
 #[derive(Debug, Default)]
 struct Tally {
     open: i64,
     abandoned: i64,
-    /// When those were changed that are not abandoned.
+    /// The times of the last changes of carts that are not abandoned.
     alive: Window,
     values: BTreeMap<String, Value>,
     customers: Owners,
@@ -195,10 +192,10 @@ impl Value {
     }
 }
 
-/// Who has carts, and when each owner was last active.
+/// The owners of carts, and the last activity of each.
 #[derive(Debug, Default)]
 struct Owners {
-    /// When the carts of an owner were changed; mostly it is one cart.
+    /// The times of the last changes of each owner's carts; mostly it is one cart.
     carts: HashMap<Box<str>, Vec<i64>>,
     last: Window,
 }
@@ -284,7 +281,7 @@ mod tests {
         let figures = ledger.figures("", 130, 50);
         assert_eq!((figures.customers_online, figures.visitors_online), (1, 1));
 
-        // The younger cart goes: the owner was last active with the other.
+        // The younger cart is removed: the owner was last active with the other.
         ledger.put("carts/b", None);
         assert_eq!(ledger.figures("", 149, 50).customers_online, 1);
         assert_eq!(ledger.figures("", 150, 50).customers_online, 0);

@@ -1,9 +1,9 @@
-//! Times, and how many of them are after an edge that moves with the clock.
+//! Counts the times that are after an edge, which moves with the clock.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Included};
 
-/// Times, each as often as it was put in, and how many are after the edge.
+/// A multiset of times, and the number of them after the edge.
 #[derive(Debug)]
 pub struct Window {
     times: BTreeMap<i64, i64>,
@@ -22,13 +22,13 @@ impl Default for Window {
 }
 
 impl Window {
-    /// Puts a time in.
+    /// Adds a time.
     pub fn insert(&mut self, time: i64) {
         *self.times.entry(time).or_default() += 1;
         self.after += i64::from(time > self.edge);
     }
 
-    /// Takes out a time that was put in.
+    /// Removes a time that was added.
     pub fn remove(&mut self, time: i64) {
         let Some(count) = self.times.get_mut(&time) else {
             return;
@@ -40,8 +40,8 @@ impl Window {
         self.after -= i64::from(time > self.edge);
     }
 
-    /// Moves the edge, also back, and counts the times after it. Costs as much as there is between the
-    /// edge as it was and as it is.
+    /// Moves the edge, forward or back, and counts the times after it. The cost is the number of times
+    /// between the old and the new edge.
     pub fn after(&mut self, edge: i64) -> i64 {
         let (low, high) = (self.edge.min(edge), self.edge.max(edge));
         let passed = if low < high {

@@ -1,7 +1,7 @@
-//! What happens to carts that nobody touches: they count as abandoned, and are deleted in the end.
+//! Work on carts that nobody changes: they are marked as abandoned, and finally deleted.
 //!
-//! Both go by when somebody last changed a cart, and both leave alone what a member of staff holds. The
-//! settings of the shop are read at every step, so that a change of them acts at once.
+//! Both depend on the last change of a cart by somebody, and both leave a cart alone that staff holds. Every
+//! step reads the settings of the shop, so that a change of them takes effect at once.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,27 +18,27 @@ use crate::jobs::{Due, Handler, Job, JobKind, Step, Sweeper};
 use crate::shops::{self, Settings};
 use crate::store::{Conn, Store};
 
-/// How often it is looked for carts to abandon: as fine as the setting.
+/// How often carts to abandon are searched: the unit of the setting.
 const INTERVAL: Duration = Duration::from_secs(60);
 
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
-/// Before when a cart must have been touched last, so many units ago; None where that never is.
+/// The time before which a cart's last change must be, `count` units ago; None if the setting says never.
 fn cutoff(now: i64, count: i32, unit: Duration) -> Option<i64> {
     let count = u32::try_from(count).ok().filter(|count| *count > 0)?;
     Some(now.saturating_sub(clock::micros(unit.saturating_mul(count))))
 }
 
-/// Marks carts as abandoned that nobody has changed for longer than the shop's settings say.
+/// Marks carts as abandoned that nobody has changed for longer than the shop's settings allow.
 pub struct AbandonCarts;
 
 fn abandoned_before(settings: &Settings, now: i64) -> Option<i64> {
     cutoff(now, settings.cart_abandoned_after_minutes, MINUTE)
 }
 
-/// Where a step ended, as its cursor says it: the activity and the id of its last cart.
+/// The position in a cursor: the activity and the id of the last cart of a step.
 fn place(cursor: &str) -> (i64, &str) {
     let parts = cursor.split_once(' ');
     parts
@@ -105,11 +105,11 @@ impl Handler for AbandonCarts {
     }
 }
 
-/// Deletes open carts that nobody has touched for longer than the shop's settings say, and merged ones
-/// that long after the merge.
+/// Deletes carts after the times in the shop's settings: open ones after their last change, and merged ones
+/// after the merge.
 pub struct ExpiredCarts;
 
-/// How long which carts are kept.
+/// How long carts of each kind are kept.
 fn retentions(settings: &Settings) -> [(Kept, i32, Duration); 5] {
     let of_visitors = settings.visitor_cart_retention_days;
     let of_customers = settings.customer_cart_retention_days;
@@ -117,7 +117,7 @@ fn retentions(settings: &Settings) -> [(Kept, i32, Duration); 5] {
         (Kept::OfVisitors, of_visitors, DAY),
         (Kept::OfCustomers, of_customers, DAY),
         (Kept::Empty, settings.empty_cart_retention_hours, HOUR),
-        // Nobody touches a merged cart any more: the merge itself was the last that did.
+        // Nobody changes a merged cart: the merge itself was the last change.
         (Kept::MergedOfVisitors, of_visitors, DAY),
         (Kept::MergedOfCustomers, of_customers, DAY),
     ]

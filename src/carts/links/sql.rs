@@ -10,7 +10,7 @@ const USED: &str = "SELECT nonce FROM used_links WHERE shop_id = $1 AND nonce = 
 /// Whether a link was redeemed.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn is_used(conn: &mut Conn, shop: &str, link: &Link) -> Result<bool> {
     let nonce: Option<String> = on!(conn, |e| sqlx::query_scalar(USED)
         .bind(shop)
@@ -23,10 +23,10 @@ pub async fn is_used(conn: &mut Conn, shop: &str, link: &Link) -> Result<bool> {
 const REDEEM: &str = "INSERT INTO used_links (shop_id, nonce, expire_time) VALUES ($1, $2, $3)
     ON CONFLICT (shop_id, nonce) DO NOTHING";
 
-/// Notes that a link is redeemed. False if it was before.
+/// Notes that a link is redeemed. Returns false if it was redeemed before.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn redeem(tx: &mut Tx, shop: &str, link: &Link) -> Result<bool> {
     let rows = execute!(
         tx,

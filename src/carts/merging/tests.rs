@@ -1,4 +1,4 @@
-//! What each policy does to each sort of line, and where the limits cut.
+//! Tests of the policies on each kind of line, and of the limits.
 
 use proptest::prelude::*;
 use serde_json::json;
@@ -34,7 +34,8 @@ fn extra(kind: &str, label: &str, amount: i64) -> Extra {
     }
 }
 
-/// Merges 2 hats of 7 each into so many of 5 each; the outcome, and the line that is left.
+/// Merges 2 hats of 7 each into `there` hats of 5 each. Returns the outcome, the remaining line and the
+/// causes.
 fn hats(there: i64, policy: Policy) -> (LineOutcome, Line, Vec<Kind>) {
     let mut target = cart(vec![line("hat", there, 5)]);
     let merged = merge(&cart(vec![line("hat", 2, 7)]), &mut target, policy);

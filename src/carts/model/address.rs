@@ -1,13 +1,13 @@
-//! An address as a cart keeps it.
+//! The stored form of an address in a cart.
 
 use serde::{Deserialize, Serialize};
 
-/// An address as it was when it was put on the cart: later changes of the customer's own do not
+/// An address at the time when it was set on the cart. Later changes of the customer's own address do not
 /// reach it.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Address {
-    /// What the customer calls it.
+    /// The name that the customer gave it.
     pub label: String,
     /// First name.
     pub first_name: String,
@@ -35,6 +35,6 @@ pub struct Address {
     pub phone: String,
     /// Mobile phone.
     pub mobile: String,
-    /// For the carrier.
+    /// A note for the carrier.
     pub note: String,
 }

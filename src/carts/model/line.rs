@@ -1,49 +1,48 @@
-//! The lines of a cart: what they bring to be priced by, and what they cost.
+//! The lines of a cart: their own prices, and the calculated amounts.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// One line.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Line {
-    /// Follows from product, variant and attributes.
+    /// Derives from product, variant and attributes.
     pub id: String,
     /// The product in the shop's catalogue.
     pub product: String,
     /// The variant.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub variant: String,
-    /// What else makes the line a line of its own.
+    /// The attributes that distinguish it from other lines of the product.
     #[serde(skip_serializing_if = "Map::is_empty")]
     pub attributes: Map<String, Value>,
-    /// What people call it.
+    /// The name for people.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub display_name: String,
-    /// Its picture.
+    /// The URI of its picture.
     #[serde(skip_serializing_if = "String::is_empty")]
     pub image_uri: String,
     /// The product's categories.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub category_ids: Vec<String>,
-    /// What it brings to be priced by.
+    /// The price as the storefront sent it.
     pub price: Price,
-    /// How many.
+    /// The number of pieces.
     pub quantity: i64,
-    /// The price that staff gave by hand.
+    /// The price that staff set by hand.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub price_override: Option<PriceOverride>,
-    /// What it costs.
+    /// The calculated amounts.
     pub amounts: Amounts,
     /// When it was first added.
     pub add_time: i64,
 }
 
-/// What a line brings to be priced by.
+/// The price of a line as the storefront sent it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Price {
-    /// The price of one piece.
+    /// The price of one piece, in micros.
     pub list: i64,
     /// Whether `list` and the reduction include tax.
     pub includes_tax: bool,
@@ -52,7 +51,7 @@ pub struct Price {
     /// The product's own reduction.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub reduction: Option<Reduction>,
-    /// Whether the group's discount applies.
+    /// Whether the group's discount applies to it.
     pub discountable: bool,
 }
 
@@ -74,43 +73,43 @@ impl Default for Price {
 pub enum Reduction {
     /// Hundredths of a percent of the list price.
     Percent(i64),
-    /// Off each piece.
+    /// Micros off each piece.
     Amount(i64),
 }
 
-/// A price that staff gave a line by hand.
+/// A price that staff set on a line by hand.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct PriceOverride {
-    /// The price of one piece.
+    /// The price of one piece, in micros.
     pub amount: i64,
-    /// Why.
+    /// The reason that staff gave.
     pub reason: String,
-    /// Who did it.
+    /// The person who set it.
     pub actor: String,
-    /// When.
+    /// When it was set.
     pub time: i64,
 }
 
-/// What a line costs.
+/// The calculated amounts of a line, in micros.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Amounts {
-    /// One piece, before the group's discount.
+    /// The price of one piece, before the group's discount.
     pub unit_price: i64,
-    /// All pieces, before the group's discount.
+    /// The price of all pieces, before the group's discount.
     pub subtotal: i64,
     /// The group's discount.
     pub discount: i64,
     /// The tax in `total`.
     pub tax: i64,
-    /// What the line costs in the end, with tax.
+    /// The final price of the line, with tax.
     pub total: i64,
-    /// Where the discount comes from.
+    /// The source of the discount.
     pub reason: DiscountReason,
 }
 
-/// Where a line's discount comes from.
+/// The source of a line's discount.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DiscountReason {
@@ -119,8 +118,8 @@ pub enum DiscountReason {
     None,
     /// The group's percentage.
     Group,
-    /// The group has one, but not for this line.
+    /// The group has a percentage, but not for this line.
     NotDiscountable,
-    /// Staff gave the price by hand.
+    /// Staff set the price by hand.
     PriceOverride,
 }

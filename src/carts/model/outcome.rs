@@ -1,38 +1,38 @@
-//! What became of what a cart had when it was merged; kept with the cart that went.
+//! The outcomes of a merge for the content of the source. They are stored with the source.
 
 use serde::{Deserialize, Serialize};
 
-/// What became of what a cart had when it was merged.
+/// The outcomes of a merge for the content of the source.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Outcomes {
-    /// Of its lines, in their order.
+    /// The outcomes of its lines, in their order.
     pub lines: Vec<LineOutcome>,
-    /// Of its charges, then of its adjustments.
+    /// The outcomes of its charges, then of its adjustments.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub extras: Vec<ExtraOutcome>,
 }
 
-/// What became of a line.
+/// The outcome of a line.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LineOutcome {
     /// The line's id, which is the same in both carts.
     pub item: String,
     /// Its product.
     pub product: String,
-    /// What was done.
+    /// The action on the line.
     pub kind: OutcomeKind,
-    /// What decided.
+    /// The reason for the action.
     pub reason: LineReason,
-    /// How many were to go.
+    /// The quantity in the source.
     pub source: i64,
-    /// How many there were.
+    /// The quantity in the target before.
     pub before: i64,
-    /// How many there are.
+    /// The quantity in the target after.
     pub after: i64,
 }
 
-/// What was done with a line; the numbers are those of the contract.
+/// The action on a line. The numbers are those of the contract.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum OutcomeKind {
@@ -40,17 +40,17 @@ pub enum OutcomeKind {
     Moved = 1,
     /// The quantities were added.
     Summed = 2,
-    /// It took the place of the target's.
+    /// It replaced the target's line.
     Replaced = 3,
-    /// The target's stayed.
+    /// The target's line stayed.
     Kept = 4,
-    /// The quantities were added as far as they may be.
+    /// The quantities were added up to the limit.
     Capped = 5,
     /// It did not fit.
     Dropped = 6,
 }
 
-/// What decided about a line.
+/// The reason for the action on a line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum LineReason {
@@ -58,36 +58,36 @@ pub enum LineReason {
     NewLine,
     /// Both had it, and quantities are added.
     Sum,
-    /// Both had it, and the larger quantity counts.
+    /// Both had it, and the larger quantity wins.
     Max,
-    /// Both had it, and the source's counts.
+    /// Both had it, and the source's wins.
     GuestWins,
-    /// Both had it, and the target's counts.
+    /// Both had it, and the target's wins.
     CustomerWins,
-    /// A line takes only so many pieces.
+    /// The limit of pieces of a line.
     QuantityLimit,
-    /// A cart takes only so many lines.
+    /// The limit of lines of a cart.
     LineLimit,
 }
 
-/// What became of a charge or an adjustment.
+/// The outcome of a charge or an adjustment.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ExtraOutcome {
     /// Its kind.
     pub kind: String,
     /// Its label.
     pub label: String,
-    /// Why the target did not get it; none if it did.
+    /// Why the target did not get it; None if it did.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<ExtraReason>,
 }
 
-/// Why a charge or an adjustment was not carried.
+/// Why a charge or an adjustment was not transferred.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ExtraReason {
     /// The target has one of the same kind and label.
     Known,
-    /// The target has as many as it may.
+    /// The target has reached its limit.
     Limit,
 }

@@ -1,4 +1,4 @@
-//! What lines and carts come to.
+//! Tests of the amounts of lines and carts.
 
 use proptest::prelude::*;
 

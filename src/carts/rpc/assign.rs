@@ -26,9 +26,9 @@ use crate::proto::pb::assign_cart_request::IfOpenCartExists;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};
 
-/// Open carts of one customer that are looked at for a free slot.
+/// The most open carts of one customer that are examined for a free slot.
 const SLOTS: i64 = 1_000;
-/// Free slots of which the locks are taken together: so many assignments may come first.
+/// The free slots whose locks are taken together: this many other assignments may come first.
 const SLOTS_HELD: usize = 16;
 
 struct Assignment {
@@ -71,13 +71,13 @@ impl Service {
     }
 }
 
-/// What becomes of the customer's open cart in the slot.
+/// The outcome for the customer's open cart in the slot.
 enum SlotOutcome {
-    /// There is none, or the cart goes beside it.
+    /// There is none, or the assigned cart gets another slot.
     Free,
-    /// It goes.
+    /// It is deleted.
     Replaced(Work),
-    /// The cart goes into it.
+    /// The assigned cart is merged into it.
     Taken(Work, Policy),
 }
 
@@ -170,7 +170,7 @@ fn of_merge(merged: pb::MergeCartsResponse) -> pb::AssignCartResponse {
     }
 }
 
-/// What to do if the customer has an open cart in the slot.
+/// The action if the customer has an open cart in the slot.
 async fn choice(conn: &mut Conn, assignment: &Assignment) -> Result<IfOpenCartExists> {
     match assignment.otherwise {
         IfOpenCartExists::Unspecified => shop_choice(conn, &assignment.caller).await,
@@ -178,8 +178,8 @@ async fn choice(conn: &mut Conn, assignment: &Assignment) -> Result<IfOpenCartEx
     }
 }
 
-/// The customer's cart that a cart went into at an earlier sign-in, as from another tab, while that is the
-/// one it would go into again.
+/// Finds the customer's cart into which this cart was merged at an earlier sign-in, for example in another
+/// tab. None if it would not be merged into that one again.
 async fn merged_before(
     conn: &mut Conn,
     assignment: &Assignment,
@@ -200,8 +200,8 @@ async fn merged_before(
     Ok(target.into_iter().find(same).map(Work::of))
 }
 
-/// Finds out what becomes of the customer's open cart in the slot, and makes the slot the cart's own
-/// where both stay.
+/// Decides the outcome for the customer's open cart in the slot. Where both carts stay, it gives the cart a
+/// slot of its own.
 async fn make_room(
     tx: &mut Tx,
     assignment: &Assignment,
@@ -219,8 +219,8 @@ async fn make_room(
     let other = open.iter().find(|(_, taken)| *taken == slot);
     let taken: HashSet<&str> = open.iter().map(|(_, slot)| slot.as_str()).collect();
     let free: Vec<String> = free_slots(&slot, &taken).take(SLOTS_HELD).collect();
-    // All that are missing at once, and more than one slot: each look that finds another lock missing
-    // is another run, and before it others may come first.
+    // Requires all missing locks at once, and those of several slots: each further missing lock costs another
+    // run, and other assignments may come before it.
     let mut locks = vec![in_slot(&slot).lock(shop)];
     match (other, choice) {
         (Some(_), IfOpenCartExists::KeepBoth) if !tx.holds(in_slot(&free[0]).lock(shop)) => {
@@ -268,7 +268,7 @@ async fn make_room(
     }
 }
 
-/// Those of `main-2`, `main-3`, … that are not taken.
+/// The slots among `main-2`, `main-3`, … that are not taken.
 fn free_slots(slot: &str, taken: &HashSet<&str>) -> impl Iterator<Item = String> {
     (2_u64..)
         .map(move |number| {

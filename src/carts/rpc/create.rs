@@ -23,15 +23,15 @@ use crate::proto::pb::{self, ErrorReason};
 use crate::resource::tombstone;
 use crate::store::Tx;
 
-/// How often a number is drawn that somebody chose for another cart.
+/// How often a new number is allocated when another cart already has it by a caller's choice.
 const ATTEMPTS: usize = 8;
 
-/// A cart that is to be created; borrowed by every run of the write.
+/// A cart to be created, which every run of the write borrows.
 struct Creation {
     caller: Arc<Caller>,
     slot: Slot,
     opening: Opening,
-    /// Whether the caller chose the id, and so another cart may have it or have had it.
+    /// Whether the caller chose the id. Then another cart may have it, or have had it.
     id_chosen: bool,
     number_chosen: bool,
     patch: Patch,
@@ -108,12 +108,12 @@ impl Service {
         Err(Error::new(
             Code::Aborted,
             ErrorReason::Conflict,
-            "the numbers drawn were in use several times in a row",
+            "the allocated numbers were in use several times in a row; try again",
         ))
     }
 }
 
-/// None if the number that was drawn is in use.
+/// None if the allocated number is in use.
 async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<pb::Cart>> {
     let Creation {
         caller,
@@ -160,7 +160,7 @@ async fn once(tx: &mut Tx, creation: &Creation, route: &Route) -> Result<Option<
         return Ok(Some(work.answer()));
     }
     let Some(answer) = work.save(tx, caller, now).await? else {
-        // Another call took the number between the look above and the insertion.
+        // Another call took the number between the check above and the insertion.
         return if creation.number_chosen {
             Err(tx.run_again())
         } else {

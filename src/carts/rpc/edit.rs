@@ -1,4 +1,4 @@
-//! The calls that change lines.
+//! The calls that edit lines.
 
 use std::sync::Arc;
 
@@ -171,7 +171,7 @@ enum Step {
     SetAttributes(serde_json::Map<String, serde_json::Value>),
 }
 
-/// A line, by its full name or only its last part.
+/// A line, by its full name or only its last segment.
 struct ItemRef {
     cart: Option<String>,
     item: String,
@@ -195,7 +195,7 @@ impl ItemRef {
         })
     }
 
-    /// The line's id. A line of another cart is not in this one.
+    /// The line's id. A line of another cart is not found in this one.
     fn of<'a>(&'a self, edit: &Edit<'_>) -> Result<&'a str> {
         match &self.cart {
             Some(cart) if *cart != edit.cart.id => Err(Error::not_found("item")),
@@ -258,7 +258,7 @@ impl Step {
     }
 }
 
-/// The error with the edit that it is about.
+/// Adds to an error the edit that it concerns.
 fn named(error: Error, at: usize) -> Error {
     if error.metadata("field").is_some() || error.reason() == ErrorReason::InvalidField {
         return error;

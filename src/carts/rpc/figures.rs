@@ -1,7 +1,7 @@
-//! WatchCartFigures: the figures of a shop at once, then whenever they have changed.
+//! WatchCartFigures: sends the figures of a shop at once, and then whenever they have changed.
 //!
-//! A stream holds nothing but what it sent last: when the connection has room, it is asked for what is
-//! there then.
+//! A stream holds only its last message. It is polled when the connection has room, and then takes the
+//! present figures.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -20,11 +20,10 @@ use crate::feed::{self, EndReason, Feed, Permit};
 use crate::limits;
 use crate::proto::pb;
 
-/// The messages of a watch of figures.
 pub type Stream =
     Pin<Box<dyn futures::Stream<Item = Result<pb::WatchCartFiguresResponse, Status>> + Send>>;
 
-/// How long a stream that has nothing new waits at the most: the time alone changes figures too.
+/// How long a stream without changes waits at the most: time alone also changes figures.
 const LOOK_INTERVAL: Duration = Duration::from_secs(1);
 
 impl Service {
@@ -84,7 +83,7 @@ fn min_interval(asked: Option<prost_types::Duration>) -> Result<Duration> {
 enum Phase {
     /// Figures are sent.
     Live,
-    /// The reader has been asked to come back.
+    /// The client has been asked to reconnect.
     Draining,
     /// Nothing follows.
     Ended,
@@ -99,16 +98,16 @@ struct Watch {
     storefront: String,
     min_interval: Duration,
     heartbeat: Duration,
-    /// What was sent last, without its time, and when.
+    /// The last figures without their time, and when they were sent.
     sent: Option<(pb::CartFigures, Instant)>,
     ends_at: Instant,
     phase: Phase,
-    /// Given back when the stream goes.
+    /// Released when the stream is dropped.
     _permit: Permit,
 }
 
 impl Watch {
-    /// Waits for what is to be sent next.
+    /// Waits for the next message.
     async fn next(&mut self) -> Result<pb::WatchCartFiguresResponse> {
         if self.phase == Phase::Draining {
             return Err(EndReason::Drain.error());
@@ -117,7 +116,7 @@ impl Watch {
             if let Some(draining) = self.check_end()? {
                 return Ok(draining);
             }
-            // Seen before the look, so that what comes during the look is not missed.
+            // Marked as seen before the figures are read, so that a change during the read is not missed.
             self.changes.borrow_and_update();
             let now = Instant::now();
             let may_send_at = match &self.sent {
@@ -136,7 +135,7 @@ impl Watch {
         }
     }
 
-    /// Whether the stream has to end: with an error, or by asking its reader to come back.
+    /// Checks whether the stream has to end: with an error, or by asking its client to reconnect.
     fn check_end(&mut self) -> Result<Option<pb::WatchCartFiguresResponse>> {
         let now = Instant::now();
         if self.caller.key_ended.is_cancelled() {
@@ -173,7 +172,7 @@ impl Watch {
         Some(figures)
     }
 
-    /// Waits until there may be something to do: figures that may be sent by then, or an end.
+    /// Waits until figures may be sent, or until the stream may have to end.
     async fn wait(&mut self, now: Instant, may_send_at: Instant) {
         let may_send = may_send_at <= now;
         let mut until = if may_send {

@@ -22,7 +22,7 @@ impl Service {
             pb::cart::Freeze::Hard => Freeze::Hard,
         };
         let apply = move |work: &mut Work, _: &Caller, now: i64| {
-            // The prices of now, which are then held; those that were held before stay.
+            // Settles the present prices, which are then frozen. Prices that are already frozen stay.
             work.settle()?;
             let cart = &mut work.cart;
             if cart.freeze == freeze {

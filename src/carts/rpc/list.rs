@@ -15,7 +15,7 @@ use crate::proto::pb;
 use crate::resource::{List, PAGE_BYTES_MAX, Pauses, Query};
 use crate::store::Conn;
 
-/// Carts that are read at once at least; the largest come to 8 MiB.
+/// The least number of carts that are read at once; the largest total 8 MiB.
 const CHUNK: usize = 32;
 
 impl Service {
@@ -35,7 +35,7 @@ impl Service {
         let shop = Arc::clone(&caller.shop);
         let page = self.store.snapshot(|conn| {
             async move {
-                // Documents are large, and most rows that a filter looks at do not match.
+                // Documents are large, and most rows that a filter examines do not match.
                 let found = list.find(conn, false).await?;
                 let ids: Vec<String> = found.rows.iter().map(|row| row.id.clone()).collect();
                 let carts = page(conn, &shop, &ids, list.now()).await?;
@@ -52,13 +52,13 @@ impl Service {
     }
 }
 
-/// The first of these carts: the page ends before its answer would become too large, and what is read at once is
-/// bounded as well.
+/// The first of these carts. The page ends before its answer would become too large, and each read is bounded
+/// as well.
 async fn page(conn: &mut Conn, shop: &str, ids: &[String], now: i64) -> Result<Vec<pb::Cart>> {
     let mut carts: Vec<pb::Cart> = Vec::new();
     let (mut bytes, mut read) = (0_usize, 0);
     while read < ids.len() {
-        // As many as may still fit, by the size of those that are there.
+        // As many as may still fit, by the average size so far.
         let usual = bytes.checked_div(carts.len()).unwrap_or_default();
         let left = PAGE_BYTES_MAX.saturating_sub(bytes).checked_div(usual);
         let end = (read + left.unwrap_or_default().max(CHUNK)).min(ids.len());
@@ -74,7 +74,7 @@ async fn page(conn: &mut Conn, shop: &str, ids: &[String], now: i64) -> Result<V
     Ok(carts)
 }
 
-/// The carts with these ids in their order, priced.
+/// The carts with these ids, in their order, priced.
 async fn load(conn: &mut Conn, shop: &str, ids: &[String], now: i64) -> Result<Vec<pb::Cart>> {
     let mut pauses = Pauses::begin();
     let found = sql::read_page(conn, shop, ids, &mut pauses).await?;

@@ -1,7 +1,7 @@
 //! LockCart, RenewCartLock and UnlockCart: the hold of a member of staff on a cart.
 //!
-//! Who holds it is in the cart's document, and so in its versions and in the feed; until when is only in
-//! a column, as a heartbeat must be cheap and is no news to anybody.
+//! The holder is in the cart's document, and so in its versions and in the feed. The end of the hold is only
+//! in a column, because a heartbeat must be cheap and concerns no watcher.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -25,14 +25,14 @@ use crate::limits::{LOCK_LEASE_DEFAULT, LOCK_LEASE_MAX, LOCK_LEASE_MIN};
 use crate::proto::pb::{self, ErrorReason, cart_cause};
 use crate::store::Tx;
 
-/// A hold that is asked for.
+/// A hold to take.
 struct Taking {
     purpose: String,
     lease: i64,
     etag: String,
 }
 
-/// A hold that is asked to go on.
+/// A hold to renew.
 struct Renewal {
     lease: i64,
 }
@@ -103,7 +103,7 @@ impl Taking {
         let At { caller, now, .. } = at;
         work.admit(caller, now, Act::Lock)?;
         work.check_etag(&self.etag)?;
-        // As the time of the version that this makes, so that the answer can be given again.
+        // At the time of the version that this makes, so that the answer can be given again.
         let begin = now.max(work.cart.update_time);
         let held = work.cart.lock.as_ref();
         if held.is_none_or(|lock| lock.purpose != self.purpose) {
@@ -128,8 +128,8 @@ impl Taking {
     }
 }
 
-/// The answer with the end of the lease that the call began: the version and the log, from which a repeated request
-/// is answered, have none.
+/// The answer with the end of the lease that the call began. A repeated request is answered from the version
+/// and the log, which do not have it.
 fn as_first_answered(mut answer: pb::Cart, lease: i64) -> pb::Cart {
     let begin = answer.update_time.as_ref().map(micros);
     if let (Some(lock), Some(begin)) = (&mut answer.lock, begin)
@@ -154,10 +154,10 @@ impl Step for Renewal {
 impl Renewal {
     async fn renew(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<End> {
         let At { caller, now, .. } = at;
-        // An expired lease is no hold. The next write tells that it ended.
+        // An expired lease is no hold. The next write reports its end.
         work.admit(caller, now, Act::Lock)?;
         if work.cart.lock.is_none() {
-            let text = "nobody holds the cart";
+            let text = "the cart is not locked; lock it first";
             let code = Code::FailedPrecondition;
             return Err(Error::new(code, ErrorReason::CartNotLocked, text));
         }
@@ -169,11 +169,11 @@ impl Renewal {
     }
 }
 
-/// A lease in microseconds.
+/// The lease in microseconds.
 fn lease(sent: Option<prost_types::Duration>) -> Result<i64> {
     let lease = match sent {
         None => LOCK_LEASE_DEFAULT,
-        // What is negative is no duration.
+        // A negative duration becomes zero, which is refused.
         Some(sent) => Duration::try_from(sent).unwrap_or_default(),
     };
     if (LOCK_LEASE_MIN..=LOCK_LEASE_MAX).contains(&lease) {

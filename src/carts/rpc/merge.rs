@@ -109,23 +109,23 @@ async fn once(tx: &mut Tx, call: &Merge) -> Result<pb::MergeCartsResponse> {
     Ok(merged)
 }
 
-/// What the shop does with carts that meet, where that is to merge; else the quantities are added.
+/// The merge policy of the shop's settings. If those do not merge, quantities are added.
 async fn shop_policy(conn: &mut Conn, caller: &Caller) -> Result<Policy> {
     let otherwise = shop_choice(conn, caller).await?;
     Ok(outcomes::policy_of(otherwise).unwrap_or(Policy::Sum))
 }
 
-/// What the shop's settings say of carts that meet.
+/// The setting of the shop for an owner with an open cart in the slot.
 pub(super) async fn shop_choice(conn: &mut Conn, caller: &Caller) -> Result<IfOpenCartExists> {
     let settings = shops::settings(conn, &caller.shop).await?;
     Ok(IfOpenCartExists::try_from(settings.if_open_cart_exists).unwrap_or_default())
 }
 
-/// Moves what an open cart has into another, and writes both. The locks of both are held, and their
-/// versions are those that the caller means.
+/// Merges an open cart into another, and writes both. The caller has the locks of both and has checked their
+/// versions.
 ///
 /// # Errors
-/// CURRENCY_MISMATCH, AMOUNT_TOO_LARGE, CART_TOO_LARGE; the database's.
+/// CURRENCY_MISMATCH, AMOUNT_TOO_LARGE, CART_TOO_LARGE, or an error of the database.
 pub(super) async fn merge_into(
     tx: &mut Tx,
     caller: &Caller,
@@ -147,14 +147,14 @@ pub(super) async fn merge_into(
     source.cart.merge = Some(merged.outcomes);
     let written = write_both(tx, caller, now, target, source).await?;
     let (cart, gone) = written.ok_or_else(added)?;
-    Ok(told(source, cart, gone))
+    Ok(response(source, cart, gone))
 }
 
-/// Writes two carts, of which the second is in the store, and appends the changes in this order: the
-/// first carries the request id. None, and nothing written, if the first is new and its number is in use.
+/// Writes two carts, of which the second is in the store, and appends their changes in this order: the first
+/// carries the request id. None, and nothing written, if the first is new and its number is in use.
 ///
 /// # Errors
-/// AMOUNT_TOO_LARGE, CART_TOO_LARGE; the database's.
+/// AMOUNT_TOO_LARGE, CART_TOO_LARGE, or an error of the database.
 pub(super) async fn write_both(
     tx: &mut Tx,
     caller: &Caller,
@@ -190,8 +190,8 @@ pub(super) fn require_compatible(source: &Work, target: &Work) -> Result<()> {
     .with("field", "target"))
 }
 
-/// Refuses to give a customer's cart, or what is in it, to somebody else, unless staff does. A storefront
-/// acts for shoppers, who sign in with what they put into a cart as visitors.
+/// Refuses to give a customer's cart or its lines to another owner, unless staff does it. A storefront acts
+/// for shoppers, who sign in with the cart that they filled as visitors.
 ///
 /// # Errors
 /// ROLE_NOT_ALLOWED.
@@ -200,16 +200,16 @@ pub(super) fn require_may_move(caller: &Caller, from: &Owner, to: &Owner) -> Res
     if is_staff || from.customer().is_none() || from == to {
         return Ok(());
     }
-    let text = "the cart is that of another customer; only staff may give it away";
+    let text = "the cart belongs to another customer; only staff may give it away";
     let reason = ErrorReason::RoleNotAllowed;
     let error = Error::new(Code::PermissionDenied, reason, text);
     Err(error.with("allowed", Roles::STAFF.names()))
 }
 
-/// Lets one of two carts through that is to give or take lines, in the version that is meant.
+/// Admits one of two carts that are to give or take lines, and checks its etag.
 ///
 /// # Errors
-/// CART_NOT_OPEN; CART_LOCKED; CART_FROZEN; ETAG_MISMATCH. Each names which of the two.
+/// CART_NOT_OPEN, CART_LOCKED, CART_FROZEN or ETAG_MISMATCH. Each names which cart of the two it concerns.
 pub(super) fn admit_at(
     work: &mut Work,
     caller: &Caller,
@@ -222,18 +222,18 @@ pub(super) fn admit_at(
     checked.map_err(|error| error.with("field", field))
 }
 
-/// The two are one.
+/// The refusal of a cart as both source and target.
 pub(super) fn same_cart() -> Error {
-    Error::invalid_field("target", "CONFLICT", "is the source itself")
+    Error::invalid_field("target", "CONFLICT", "must not be the source itself")
 }
 
 /// The answer to a merge of two carts that were merged before.
 pub(super) fn repeated(source: &Work, target: &mut Work) -> Result<pb::MergeCartsResponse> {
     work::view(target)?;
-    Ok(told(source, target.answer(), source.answer()))
+    Ok(response(source, target.answer(), source.answer()))
 }
 
-/// Ends a call that found its two carts merged before.
+/// Records the request id of a call whose carts had been merged before.
 pub(super) async fn remember<A: Message>(
     tx: &mut Tx,
     caller: &Caller,
@@ -246,7 +246,7 @@ pub(super) async fn remember<A: Message>(
     Ok(answer)
 }
 
-fn told(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse {
+fn response(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse {
     let outcomes = source.cart.merge.clone().unwrap_or_default();
     let (source, target) = (&source.cart.id, &source.cart.merged_into);
     pb::MergeCartsResponse {
@@ -257,12 +257,12 @@ fn told(source: &Work, cart: pb::Cart, gone: pb::Cart) -> pb::MergeCartsResponse
     }
 }
 
-/// Forgets that a cart is the open one of its slot.
+/// Removes the hint that a cart is the open one of its slot.
 pub(super) fn leave_slot(work: &Work, caller: &Caller, hints: &Hints) {
     hints.forget(&caller.shop, &work.slot());
 }
 
-/// Whom an answer speaks of, for an erasure.
+/// The resources in an answer, for an erasure.
 pub(super) fn names(works: &[&Work]) -> Vec<String> {
     let mut names = Vec::new();
     for work in works {
@@ -274,8 +274,8 @@ pub(super) fn names(works: &[&Work]) -> Vec<String> {
     names
 }
 
-/// The answer that was given to the same request before. If none was stored the change is the answer,
-/// or all that is left of it: `of_cart` makes an answer of the cart.
+/// The answer that was given to the same request before. If none was stored, `of_cart` makes it from the
+/// change, or from the present cart.
 pub(super) async fn replayed<A: Message + Default>(
     conn: &mut Conn,
     caller: &Caller,

@@ -22,7 +22,7 @@ use crate::limits::QUANTITY_MAX;
 use crate::proto::pb::{self, ErrorReason};
 use crate::store::Tx;
 
-/// Moves that are asked for; borrowed by every attempt.
+/// The moves of a call, which every attempt borrows.
 struct Call {
     caller: Arc<Caller>,
     source: Route,
@@ -33,14 +33,14 @@ struct Call {
     hints: Hints,
 }
 
-/// A line that is to go.
+/// A line to move.
 struct Item {
-    /// The cart in its full name, if it was named so.
+    /// The cart in its full name, if the request used that.
     cart: Option<String>,
     one: Move,
 }
 
-/// How one attempt ended.
+/// The result of one attempt.
 enum Outcome {
     Done(Box<pb::MoveItemsResponse>),
     /// The hint was wrong.
@@ -58,7 +58,7 @@ impl Service {
         let shop = &caller.shop;
         let source = self.visitors.target(shop, request.source, "source")?;
         let target = self.visitors.target(shop, request.target, "target")?;
-        // What a new cart has it takes from the source.
+        // A new cart takes these from the source.
         let opens = Opens {
             storefront: String::new(),
             currency: String::new(),
@@ -186,7 +186,7 @@ async fn once(tx: &mut Tx, call: &Call, route: &Route) -> Result<Outcome> {
     Ok(Outcome::Done(Box::new(answer)))
 }
 
-/// The moves, if all of their lines are named as lines of this cart.
+/// The moves, if all of their lines belong to this cart.
 fn moves(call: &Call, source: &Work) -> Result<Vec<Move>> {
     let moves = call.items.iter().enumerate().map(|(at, item)| {
         if item

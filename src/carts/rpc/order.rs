@@ -28,7 +28,7 @@ struct Order {
     etag: String,
 }
 
-/// An ordered cart becomes open again.
+/// The reopening of an ordered cart.
 struct Reopening {
     etag: String,
 }
@@ -70,8 +70,7 @@ impl Service {
 }
 
 impl Step for Order {
-    // The webhook of a payment comes twice, and the second time the owner may have no open cart any more, or
-    // already the next.
+    // Payment webhooks repeat. The second time the owner may have no open cart, or already the next one.
     fn answer<'t>(
         &'t self,
         tx: &'t mut Tx,
@@ -104,7 +103,7 @@ impl Order {
         work.admit(at.caller, at.now, Act::Order)?;
         work.check_etag(&self.etag)?;
         if work.cart.is_saved() {
-            let text = "what is saved for later cannot be ordered; move it into another cart first";
+            let text = "items saved for later cannot be ordered; move them into another cart first";
             return Err(Error::invalid_field("target", "SAVED_FOR_LATER", text));
         }
         if work.cart.lines.is_empty() {
@@ -125,7 +124,7 @@ impl Order {
     }
 }
 
-/// The answer where a cart was ordered with this reference before.
+/// The answer if a cart was ordered with this reference before.
 fn repeated(route: &Route, ordered: &Cart) -> Result<pb::Cart> {
     let same = match route {
         Route::Id(id) => *id == ordered.id,
@@ -137,7 +136,7 @@ fn repeated(route: &Route, ordered: &Cart) -> Result<pb::Cart> {
         return Err(Error::new(
             Code::AlreadyExists,
             ErrorReason::OrderReferenceTaken,
-            "another cart was ordered with this reference",
+            "another cart was ordered with this reference; choose another one",
         )
         .with("cart", model::name(&ordered.id)));
     }
@@ -151,7 +150,7 @@ fn check_total(cart: &Cart, expected: Option<&pb::Money>) -> Result<()> {
     if expected.micros == cart.totals.total && expected.currency_code == cart.currency {
         return Ok(());
     }
-    let text = "the cart's total is another than was expected";
+    let text = "the cart's total differs from the expected one; read the cart again";
     Err(Error::new(Code::Aborted, ErrorReason::TotalChanged, text)
         .with("total", cart.totals.total.to_string())
         .with("currency_code", cart.currency.clone())
@@ -174,7 +173,7 @@ impl Reopening {
         let At { caller, now, .. } = at;
         work.admit(caller, now, Act::Reopen)?;
         if work.cart.state != State::Ordered {
-            return Err(work.told_of(Error::new(
+            return Err(work.with_state(Error::new(
                 Code::FailedPrecondition,
                 ErrorReason::CartNotOrdered,
                 "only an ordered cart can be reopened",

@@ -23,10 +23,10 @@ use crate::limits::{LINK_LIFE_DEFAULT, LINK_LIFE_MAX, LINK_LIFE_MIN};
 use crate::proto::pb::{self, cart_cause};
 use crate::store::{Conn, Tx};
 
-/// A visitor or customer comes back to a cart with a link.
+/// The return of a visitor or a customer to a cart by a link.
 struct Recovery {
     link: Link,
-    /// The visitor who came; none if that was not said.
+    /// The visitor; None if the request names none.
     visitor: Option<Owner>,
 }
 
@@ -84,7 +84,7 @@ fn life(sent: Option<prost_types::Duration>) -> Result<Duration> {
         })
 }
 
-/// The cart that is meant, only to look at.
+/// Reads the target cart without a write.
 async fn look(conn: &mut Conn, shop: &str, target: &Target) -> Result<Work> {
     let id = match target {
         Target::Cart(id) => Some(id.clone()),
@@ -124,12 +124,12 @@ impl Recovery {
             return Err(links::used());
         }
         work.hint(tx, at.caller, at.hints);
-        // Also where nothing else changed: the holder of a link is active, and any change that somebody makes
-        // recovers an abandoned cart.
+        // Saved even if nothing else changed: the holder of a link is active, and any change that somebody
+        // makes recovers an abandoned cart.
         Ok(End::Save)
     }
 
-    /// Gives a visitor's cart to the visitor who came.
+    /// Gives a visitor's cart to the visitor of the request.
     async fn hand_over(&self, tx: &mut Tx, work: &mut Work, at: At<'_>) -> Result<()> {
         let Some(visitor) = &self.visitor else {
             let text = "is required for the cart of a visitor";

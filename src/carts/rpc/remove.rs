@@ -15,7 +15,7 @@ use crate::feed;
 use crate::proto::pb::{self, cart_cause};
 use crate::store::Tx;
 
-/// A cart goes.
+/// The deletion of a cart.
 struct Deletion {
     etag: String,
 }

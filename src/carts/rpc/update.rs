@@ -31,7 +31,7 @@ pub(super) const WRITABLE: &[&str] = &[
     "display_name",
 ];
 
-/// The fields that an update may name without changing them; what is immutable is checked apart.
+/// The fields that an update may name without changing them. Immutable fields are checked separately.
 const IGNORED: &[&str] = &[
     "name",
     "number",
@@ -67,7 +67,7 @@ const IGNORED: &[&str] = &[
     "recover_time",
 ];
 
-/// New values of a cart's own fields; what is None stays.
+/// New values of a cart's own fields; None keeps the present value.
 #[derive(Debug, Default)]
 pub(super) struct Patch {
     language_code: Option<String>,
@@ -82,7 +82,7 @@ pub(super) struct Patch {
 }
 
 impl Patch {
-    /// Takes these fields from a message.
+    /// Reads these fields from a message.
     pub(super) fn read(cart: pb::Cart, fields: &[&str], faults: &mut Faults) -> Self {
         let named = |field: &str| fields.contains(&field);
         Self {
@@ -122,7 +122,7 @@ impl Patch {
         Ok(())
     }
 
-    /// Puts the values on a cart; whether anything is different now.
+    /// Sets the values on a cart. Returns whether anything has changed.
     pub(super) fn apply(&self, cart: &mut Cart) -> bool {
         let extras = |extras: &Option<Vec<ExtraInput>>| {
             let extras = extras.as_ref()?;
@@ -146,7 +146,7 @@ impl Patch {
     }
 }
 
-/// Replaces a value by a new one, if there is one; whether it is different.
+/// Replaces a value by a new one, if there is one. Returns whether it differs.
 fn replace<T: Clone + PartialEq>(old: &mut T, new: Option<&T>) -> bool {
     match new {
         Some(new) if new != old => {
@@ -209,7 +209,7 @@ impl Service {
     }
 }
 
-/// What a cart keeps for ever; a caller may send it back as it is, or leave it out.
+/// The immutable fields of a cart. A caller may send them back unchanged, or leave them out.
 struct Fixed([(&'static str, String); 3]);
 
 impl Fixed {

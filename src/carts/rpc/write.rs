@@ -1,4 +1,4 @@
-//! The one way of a write to one cart: it finds the cart or opens one, passes the gate, changes it in memory, and
+//! The write of one cart. It finds the cart or opens one, passes the gate, changes the cart in memory, and
 //! writes it once.
 
 use std::future::ready;
@@ -21,7 +21,7 @@ use crate::numbers::Sequence;
 use crate::proto::pb::{self, ErrorReason};
 use crate::store::{LockKey, Locks, Tx};
 
-/// How often a call looks for its cart again after others moved it.
+/// How often a call looks for its cart again after other writes moved it.
 pub(super) const ATTEMPTS: usize = 8;
 
 /// A write of one cart.
@@ -36,10 +36,10 @@ pub(super) struct Write {
     step: Arc<dyn Step>,
 }
 
-/// The part of a write that differs from call to call: it changes the cart in the write's transaction, and runs again
-/// whenever the transaction does.
+/// The part of a write that is specific to a call. It changes the cart in the write's transaction, and runs
+/// again whenever the transaction does.
 pub(super) trait Step: Send + Sync + 'static {
-    /// Looks for an answer that holds whether the cart is there or not.
+    /// Looks for an answer that does not depend on the cart.
     fn answer<'t>(
         &'t self,
         _tx: &'t mut Tx,
@@ -57,7 +57,7 @@ pub(super) trait Step: Send + Sync + 'static {
     ) -> BoxFuture<'t, Result<End>>;
 }
 
-/// Whose write it is, when, and how it finds its cart.
+/// The context of a write: its caller, its time, and the way to its cart.
 #[derive(Clone, Copy)]
 pub(super) struct At<'t> {
     pub(super) caller: &'t Caller,
@@ -66,17 +66,17 @@ pub(super) struct At<'t> {
     pub(super) hints: &'t Hints,
 }
 
-/// What is left to do when a step has been taken.
+/// The rest of a write after its step.
 pub(super) enum End {
-    /// The cart is priced, and written if something happened to it.
+    /// Price the cart, and write it if it has changed.
     Settle,
-    /// The cart is written.
+    /// Write the cart.
     Save,
-    /// Nothing; this is the answer.
+    /// Write nothing; this is the answer.
     Done(Box<pb::Cart>),
 }
 
-/// A step that needs nothing but the cart: most are of this kind.
+/// A step that needs nothing but the cart, as most do.
 struct Change<F> {
     act: Act,
     etag: String,
@@ -104,7 +104,7 @@ where
 }
 
 impl Write {
-    /// A write of the cart that is meant.
+    /// A write of the target cart.
     pub(super) fn of(caller: Arc<Caller>, target: Target, step: impl Step) -> Self {
         Self {
             caller,
@@ -118,7 +118,7 @@ impl Write {
         }
     }
 
-    /// A write that changes the cart in memory, if its etag is this one; an empty one is that of any version.
+    /// A write that changes the cart in memory, if its etag matches. An empty etag matches any version.
     pub(super) fn new(
         caller: Arc<Caller>,
         target: Target,
@@ -133,7 +133,7 @@ impl Write {
         }
     }
 
-    /// A write that edits what the cart holds.
+    /// A write that edits the content of the cart.
     pub(super) fn edit(
         caller: Arc<Caller>,
         target: Target,
@@ -146,7 +146,7 @@ impl Write {
         })
     }
 
-    /// The same write, which opens a cart if there is none.
+    /// Lets the write open a cart if there is none.
     pub(super) fn opening(self, storefront: String, currency: String) -> Self {
         let opens = Some(Opens {
             storefront,
@@ -155,13 +155,13 @@ impl Write {
         Self { opens, ..self }
     }
 
-    /// The same write, which takes this lock, too.
+    /// Adds a lock to the write.
     pub(super) fn locking(self, lock: LockKey) -> Self {
         let locks = self.locks.and(lock);
         Self { locks, ..self }
     }
 
-    /// The same write; `validate_only` checks everything and changes nothing.
+    /// With `validate_only` the write checks everything and changes nothing.
     pub(super) fn trying(self, validate_only: bool) -> Self {
         Self {
             validate_only,
@@ -169,7 +169,7 @@ impl Write {
         }
     }
 
-    /// The same write, whose answer is empty: repeated, it need not be found again.
+    /// Makes the answer empty: a repeated request need not find the cart again.
     pub(super) fn silent(self) -> Self {
         Self {
             is_silent: true,
@@ -177,7 +177,7 @@ impl Write {
         }
     }
 
-    /// The same write; that the shopper makes it is a visit.
+    /// Counts the write as a visit of the shopper.
     pub(super) fn of_shopper(self) -> Self {
         Self {
             notes_visit: true,
@@ -186,14 +186,14 @@ impl Write {
     }
 }
 
-/// How a cart is opened if there is none.
+/// The parameters of a cart that is opened if there is none.
 #[derive(Clone)]
 pub(super) struct Opens {
     pub(super) storefront: String,
     pub(super) currency: String,
 }
 
-/// How one attempt ended.
+/// The result of one attempt.
 enum Outcome {
     Done(Box<pb::Cart>),
     /// The hint was wrong.
@@ -254,7 +254,7 @@ impl Service {
         Err(moved_too_often())
     }
 
-    /// A shopper who changes a cart is there; staff who does it for one is not the shopper.
+    /// Notes a visit of the shopper who changes the cart. Staff who change it for the shopper do not count.
     pub(super) fn note_visit(&self, caller: &Caller, cart: &pb::Cart) {
         let is_shopper = caller.roles.has(pb::Role::Storefront) && caller.actor.is_none();
         if is_shopper && !cart.customer.is_empty() {
@@ -264,7 +264,7 @@ impl Service {
         }
     }
 
-    /// How an edit finds its cart, or where it opens one.
+    /// The way to the cart of an edit, or to the slot where it opens one.
     pub(super) async fn route(
         &self,
         caller: &Caller,
@@ -298,7 +298,7 @@ impl Service {
     }
 }
 
-/// The id in the name of a cart, which has to be there.
+/// The id in the required name of a cart.
 pub(super) fn named(name: &str) -> Result<String> {
     if name.is_empty() {
         return Err(Error::invalid_field("name", "REQUIRED", "is required"));
@@ -306,7 +306,7 @@ pub(super) fn named(name: &str) -> Result<String> {
     cart_id(name)
 }
 
-/// How a write that opens nothing finds its cart where no hint is asked.
+/// The way to the cart of a write that opens none and uses no hint.
 pub(super) fn route_to(target: Target) -> Route {
     match target {
         Target::Cart(id) => Route::Id(id),
@@ -314,12 +314,12 @@ pub(super) fn route_to(target: Target) -> Route {
     }
 }
 
-/// Others moved the cart as often as it is looked for.
+/// The refusal of a call whose cart was moved at each attempt.
 pub(super) fn moved_too_often() -> Error {
     Error::new(
         Code::Aborted,
         ErrorReason::Conflict,
-        "other writes moved the cart several times in a row",
+        "other writes moved the cart several times in a row; try again",
     )
 }
 
@@ -377,7 +377,7 @@ fn done(answer: pb::Cart) -> Outcome {
     Outcome::Done(Box::new(answer))
 }
 
-/// The cart is not where it was last seen.
+/// The result of an attempt whose cart is not where it was last seen.
 fn moved(route: &Route) -> Result<Outcome> {
     match route {
         Route::Hint(slot, _) => Ok(Outcome::StaleHint(slot.clone())),

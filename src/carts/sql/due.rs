@@ -1,5 +1,5 @@
-//! Which carts work is to be done on: those that have grown old, were left alone, whose lease is over, or
-//! whose group or customer has changed; and those that count in the figures.
+//! Queries for the carts that need work: those that are old, abandoned, have an expired lease, or whose group
+//! or customer has changed. Also for the carts that count in the figures.
 //!
 //! Conditions are those of the partial indexes, word for word.
 
@@ -12,31 +12,30 @@ use crate::on;
 use crate::shops::{Settings, ShopDoc};
 use crate::store::Conn;
 
-/// Carts that are kept for some time only.
+/// Carts that are kept for a limited time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Kept {
-    /// Open ones of visitors.
+    /// Open carts of visitors.
     OfVisitors,
-    /// Open ones of customers.
+    /// Open carts of customers.
     OfCustomers,
-    /// Open ones without lines, unless they are for what is saved.
+    /// Open carts without lines, unless their slot is for later.
     Empty,
-    /// Merged ones that were a visitor's.
+    /// Merged carts of visitors.
     MergedOfVisitors,
-    /// Merged ones that were a customer's.
+    /// Merged carts of customers.
     MergedOfCustomers,
 }
 
 /// The condition that excludes carts that are saved for later, as
-/// [`is_for_saved`](crate::carts::model::is_for_saved) defines them; word for word as in the conditions of
-/// the indexes.
+/// [`is_for_saved`](crate::carts::model::is_for_saved) defines them. It is word for word that of the indexes.
 macro_rules! not_saved {
     () => {
         "substr(slot || '-', 1, 6) <> 'saved-'"
     };
 }
 
-/// What no work on old carts touches: what a member of staff holds.
+/// The condition that excludes carts that staff holds.
 macro_rules! free {
     ($now:literal) => {
         concat!(
@@ -72,7 +71,7 @@ impl Kept {
         }
     }
 
-    /// The number that statements know it by.
+    /// The number of the kind in statements.
     const fn number(self) -> i64 {
         match self {
             Self::OfVisitors => 1,
@@ -84,10 +83,10 @@ impl Kept {
     }
 }
 
-/// Carts of a sort that nobody has touched since `before` and that nobody holds at `now`.
+/// Carts of a kind that nobody has changed since `before` and that nobody holds at `now`.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn untouched(
     conn: &mut Conn,
     shop: &str,
@@ -115,10 +114,10 @@ pub async fn untouched(
     .await)?)
 }
 
-/// The shops that have such carts, each look being a shop, a sort and since when.
+/// The shops that have such carts. Each look is a shop, a kind and a time.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn shops_untouched<'s>(
     conn: &mut Conn,
     looks: impl Iterator<Item = (&'s str, Kept, i64)>,
@@ -170,12 +169,11 @@ macro_rules! left_alone {
     };
 }
 
-/// Open carts with lines that nobody has changed since `before` and that do not count as abandoned yet,
-/// as (id, activity), those longest left alone first. Of them those after a place, unless a member of
-/// staff holds them at `now`.
+/// Open carts with lines that nobody has changed since `before` and that are not marked as abandoned, as (id,
+/// activity), the longest idle first. Returns those after `after` that no member of staff holds at `now`.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn left_alone(
     conn: &mut Conn,
     shop: &str,
@@ -204,10 +202,10 @@ pub async fn left_alone(
         .await)?)
 }
 
-/// The shops that have such carts, each look being a shop and since when.
+/// The shops that have such carts. Each look is a shop and a time.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn shops_left_alone<'s>(
     conn: &mut Conn,
     looks: impl Iterator<Item = (&'s str, i64)>,
@@ -225,7 +223,7 @@ pub async fn shops_left_alone<'s>(
     shops_of(conn, &json!(looks).to_string(), &condition, now).await
 }
 
-/// What figures need to know of a cart.
+/// The fields of a cart that figures need.
 #[derive(Debug, sqlx::FromRow)]
 pub struct CountedRow {
     /// The id.
@@ -236,17 +234,17 @@ pub struct CountedRow {
     pub customer_id: String,
     /// The visitor, or empty.
     pub visitor_id: String,
-    /// Where it was opened.
+    /// The storefront where it was opened.
     pub storefront: String,
     /// Its currency.
     pub currency: String,
-    /// What it comes to.
+    /// The total in micros.
     pub total_micros: i64,
-    /// How many pieces.
+    /// The number of pieces.
     pub item_count: i64,
     /// When somebody last changed it.
     pub activity_time: i64,
-    /// Whether it was left alone.
+    /// The number of its [`Abandonment`](crate::carts::model::Abandonment).
     pub abandonment: i64,
 }
 
@@ -261,7 +259,7 @@ const COUNTED: &str = concat!(
 /// The open carts that count in figures, after an id.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn counted(
     conn: &mut Conn,
     shop: &str,
@@ -280,10 +278,10 @@ const RAN_OUT: &str = "SELECT shop_id, id FROM carts
     WHERE lock_expire_time IS NOT NULL AND lock_expire_time <= $1 AND state = 1
     ORDER BY lock_expire_time LIMIT $2";
 
-/// Open carts of all shops that are held by leases that are over, as (shop, id).
+/// Open carts of all shops whose leases have expired, as (shop, id).
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(String, String)>> {
     Ok(on!(conn, |e| sqlx::query_as(RAN_OUT)
         .bind(now)
@@ -294,11 +292,11 @@ pub async fn ran_out(conn: &mut Conn, now: i64, limit: i64) -> Result<Vec<(Strin
 
 const SHOPS: &str = "SELECT id, doc FROM shops ORDER BY id";
 
-/// All shops with their settings, save one whose settings cannot be read: it does not keep work from the
-/// others.
+/// All shops with their settings. A shop whose settings cannot be read is left out, so that it does not stop
+/// the work for the others.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn shops(conn: &mut Conn) -> Result<Vec<(String, Settings)>> {
     let rows: Vec<(String, String)> = on!(conn, |e| sqlx::query_as(SHOPS).fetch_all(e).await)?;
     let read = |(id, doc): (String, String)| match serde_json::from_str::<ShopDoc>(&doc) {
@@ -318,7 +316,7 @@ const OPEN_BY_CUSTOMER: &str = "SELECT id FROM carts
     WHERE shop_id = $1 AND customer_id = $2 AND customer_id <> '' AND state = 1 AND id > $3
     ORDER BY id LIMIT $4";
 
-/// Which carts a job works on.
+/// The carts that a job works on.
 #[derive(Debug, Clone, Copy)]
 pub enum CartQuery {
     /// The open ones that were priced for a group and are not frozen.
@@ -327,10 +325,10 @@ pub enum CartQuery {
     OpenOf,
 }
 
-/// The ids of the carts that match a query, after one.
+/// The ids of the carts that match a query, after an id.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn matching(
     conn: &mut Conn,
     shop: &str,

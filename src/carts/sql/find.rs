@@ -1,4 +1,4 @@
-//! Which carts there are: by name, number and order reference, and an owner's open ones.
+//! Queries that find carts: by name, number and order reference, and an owner's open carts.
 
 use super::read::parse;
 use crate::carts::model::Cart;
@@ -8,10 +8,10 @@ use crate::store::Conn;
 
 const EXISTS: &str = "SELECT id FROM carts WHERE shop_id = $1 AND id = $2";
 
-/// Whether there is a cart of this name.
+/// Whether a cart of this name exists.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn exists(conn: &mut Conn, shop: &str, id: &str) -> Result<bool> {
     let id: Option<String> = on!(conn, |e| sqlx::query_scalar(EXISTS)
         .bind(shop)
@@ -26,7 +26,7 @@ const BY_NUMBER: &str = "SELECT id FROM carts WHERE shop_id = $1 AND number = $2
 /// The id of the cart with a number.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn by_number(conn: &mut Conn, shop: &str, number: &str) -> Result<Option<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(BY_NUMBER)
         .bind(shop)
@@ -41,7 +41,7 @@ const BY_ORDER: &str =
 /// The cart that was ordered with a reference.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn by_order(conn: &mut Conn, shop: &str, reference: &str) -> Result<Option<Cart>> {
     let row: Option<(String, i64, String)> = on!(conn, |e| sqlx::query_as(BY_ORDER)
         .bind(shop)
@@ -58,7 +58,7 @@ const OPEN_OF: &str = "SELECT id, slot FROM carts
 /// The open carts of an owner as (id, slot), by slot.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn open_of(
     conn: &mut Conn,
     shop: &str,
@@ -79,7 +79,7 @@ const OPEN_IN: &str =
 /// The id of an owner's open cart in a slot.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn open_in(
     conn: &mut Conn,
     shop: &str,

@@ -1,5 +1,5 @@
-//! Reading a cart with all that an edit of it needs to know: its customer, the group whose prices it has,
-//! and what an earlier call with the same request id did, in one statement.
+//! Reads a cart with everything that an edit needs, in one statement: its customer, the group whose prices it
+//! has, and the result of an earlier call with the same request id.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use crate::resource::Pauses;
 use crate::shops::{Settings, ShopDoc};
 use crate::store::{Conn, Engine, Texts, dialect};
 
-/// How a cart is looked for.
+/// The key by which a cart is found.
 #[derive(Debug, Clone, Copy)]
 pub enum Key<'q> {
     /// By its id.
@@ -24,50 +24,50 @@ pub enum Key<'q> {
     Open {
         /// See [`Owner::key`](crate::carts::model::Owner::key).
         owner: &'q str,
-        /// Which of the owner's carts.
+        /// The name of the slot.
         slot: &'q str,
     },
 }
 
-/// What a read is for.
+/// The parameters of a read.
 #[derive(Debug, Clone, Copy)]
 pub struct Query<'q> {
-    /// Who asks, and with which request id.
+    /// The caller, with its request id.
     pub caller: &'q Caller,
-    /// Which cart.
     pub key: Key<'q>,
-    /// The customer whose prices count, if not the cart's own: who has no cart yet, or gets this one.
+    /// The customer whose prices apply, if not the cart's own: a customer without a cart yet, or the one who
+    /// gets this cart.
     pub customer: Option<&'q str>,
 }
 
-/// What a read found.
+/// The result of a read.
 #[derive(Debug)]
 pub struct Found {
-    /// The cart as it is stored.
+    /// The stored cart.
     pub cart: Option<Cart>,
     /// The customer.
     pub customer: Option<Buyer>,
-    /// What the cart is to be priced with.
+    /// The terms with which the cart is to be priced.
     pub basis: Basis,
-    /// The shop's settings, where there is no cart.
+    /// The shop's settings, if there is no cart.
     pub settings: Option<Settings>,
-    /// What an earlier call with the request id did.
+    /// The result of an earlier call with the request id.
     pub replay: Option<Replay>,
 }
 
-/// A customer as far as carts care.
+/// The part of a customer that carts need.
 #[derive(Debug)]
 pub struct Buyer {
     /// Whether the account is deleted.
     pub deleted: bool,
-    /// What carts show.
+    /// The summary that carts show.
     pub summary: Summary,
 }
 
-/// The state of a group that gives nothing, as its column holds it.
+/// The number of the state of a disabled group, which gives no prices.
 const GROUP_DISABLED: i64 = 3;
 
-/// The statements that differ between the engines, put together once.
+/// The statements that differ between the engines, assembled once.
 struct Statements {
     read_by_id: String,
     read_open: String,
@@ -126,7 +126,7 @@ impl Statements {
     }
 }
 
-/// What is priced: the columns that [`Statements`] reads of a cart and of its surroundings.
+/// The columns for pricing that [`Statements`] reads of a cart and its surroundings.
 #[derive(Debug, sqlx::FromRow)]
 struct PricedRow {
     cart_id: Option<String>,
@@ -204,10 +204,10 @@ impl PricedRow {
     }
 }
 
-/// A cart from its row.
+/// Parses a cart from its row.
 ///
 /// # Errors
-/// When the document cannot be read.
+/// If the document cannot be read.
 pub fn parse(id: String, version: i64, doc: &str) -> Result<Cart> {
     let cart: Cart =
         serde_json::from_str(doc).map_err(|error| Error::corrupt("carts", &id, error))?;
@@ -243,7 +243,7 @@ impl FoundRow {
 /// Reads a cart with its surroundings.
 ///
 /// # Errors
-/// The database's; REQUEST_ID_REUSED.
+/// REQUEST_ID_REUSED, or an error of the database.
 pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
     let statements = Statements::of(conn.engine());
     let shop = &*query.caller.shop;
@@ -294,21 +294,21 @@ pub async fn read(conn: &mut Conn, query: Query<'_>) -> Result<Found> {
     })
 }
 
-/// A cart with what it is to be priced with.
+/// A cart with the terms of its price.
 #[derive(Debug)]
 pub struct Priced {
-    /// The cart as it is stored.
+    /// The stored cart.
     pub cart: Cart,
     /// The customer.
     pub customer: Option<Buyer>,
-    /// What it is to be priced with.
+    /// The terms with which it is to be priced.
     pub basis: Basis,
 }
 
-/// The carts with these ids, in no order; those that are not there are left out.
+/// The carts with these ids, in no order. Absent carts are left out.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn read_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<Priced>> {
     let rows = priced_rows(conn, shop, ids).await?;
     let carts = rows.into_iter().map(PricedRow::priced);

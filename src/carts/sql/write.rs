@@ -1,4 +1,4 @@
-//! Writing a cart: its row, and with it the row of the log that tells of the change.
+//! Writes a cart: its row, and with it the row of the change in the log.
 
 use std::sync::LazyLock;
 
@@ -15,7 +15,7 @@ use crate::resource::tombstone;
 use crate::store::Tx;
 use crate::{bind_log_row, execute, on_write};
 
-/// What a row holds beside the document.
+/// The columns of a row beside the document.
 struct Columns<'c> {
     owner: String,
     customer_id: &'c str,
@@ -56,7 +56,7 @@ impl<'c> Columns<'c> {
     }
 }
 
-/// What may change; the first two placeholders are the shop and the id.
+/// The columns that may change; the first two placeholders are the shop and the id.
 macro_rules! changing {
     () => {
         "version, owner, customer_id, visitor_id, slot, state, item_count, subtotal_micros,
@@ -81,7 +81,7 @@ const UPDATE: &str = concat!(
     changing_values!(),
     ") WHERE shop_id = $1 AND id = $2 AND version = $3 - 1"
 );
-/// How many placeholders [`UPDATE`] has.
+/// The number of placeholders in [`UPDATE`].
 const CHANGING: usize = 35;
 static UPDATE_AND_APPEND: LazyLock<WithAppend> =
     LazyLock::new(|| WithAppend::after("carts", UPDATE, CHANGING));
@@ -93,7 +93,7 @@ const INSERT: &str = concat!(
     ", $36, $37, $38, $39) ON CONFLICT DO NOTHING"
 );
 
-/// Binds what [`UPDATE`] and [`INSERT`] share.
+/// Binds the values that [`UPDATE`] and [`INSERT`] share.
 macro_rules! bind_changing {
     ($query:expr, $shop:expr, $cart:expr, $columns:expr) => {
         $query
@@ -135,11 +135,11 @@ macro_rules! bind_changing {
     };
 }
 
-/// Writes the next version of a cart and the row of the log that tells of it.
+/// Writes the next version of a cart and the row of its change in the log.
 ///
 /// # Errors
-/// Internal when the version before is not the stored one: the lock of the cart was not held. The
-/// database's.
+/// Internal if the previous version is not the stored one: the lock of the cart was not held. Or an error of
+/// the database.
 pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart, row: &LogRow<'_>) -> Result<()> {
     let columns = Columns::of(cart)?;
     let text = UPDATE_AND_APPEND.text(tx.engine());
@@ -151,11 +151,11 @@ pub async fn update(tx: &mut Tx, shop: &str, cart: &Cart, row: &LogRow<'_>) -> R
     UPDATE_AND_APPEND.settle(tx, row, place).await
 }
 
-/// Adds a cart. False if its id or number is in use, or its owner has another open one in the slot;
-/// nothing is written then.
+/// Inserts a cart. Returns false, and writes nothing, if its id or number is in use, or its owner has another
+/// open one in the slot.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
     let columns = Columns::of(cart)?;
     let rows = execute!(
@@ -171,10 +171,10 @@ pub async fn insert(tx: &mut Tx, shop: &str, cart: &Cart) -> Result<bool> {
 
 const DELETE: &str = "DELETE FROM carts WHERE shop_id = $1 AND id = $2";
 
-/// Removes a cart; its name goes on from `cart.version`.
+/// Deletes a cart. A later cart of this name continues after `cart.version`.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()> {
     execute!(tx, sqlx::query(DELETE).bind(shop).bind(&cart.id))?;
     tombstone::bury(tx, shop, KIND, &cart.id, cart.version, now).await
@@ -182,10 +182,10 @@ pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()
 
 const RENEW: &str = "UPDATE carts SET lock_expire_time = $3 WHERE shop_id = $1 AND id = $2";
 
-/// Begins the lease on a cart anew, without a new version.
+/// Renews the lease on a cart, without a new version.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn renew(tx: &mut Tx, shop: &str, id: &str, end: i64) -> Result<()> {
     execute!(tx, sqlx::query(RENEW).bind(shop).bind(id).bind(end))?;
     Ok(())

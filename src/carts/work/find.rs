@@ -1,7 +1,8 @@
-//! How a write finds its cart: by its id, by where it was last seen, or as the open one of a slot, which it
-//! may open.
+//! How a write finds its cart: by its id, by a hint, or as the open one of a slot, where it may also open
+//! one.
 //!
-//! Invariant: who opens a cart in a slot holds the slot's lock, so that an owner has at most one there.
+//! Invariant: a write holds the slot's lock when it opens a cart there, so an owner has at most one open cart
+//! in a slot.
 
 use std::sync::Arc;
 
@@ -18,12 +19,12 @@ use crate::feed::{self, Replay};
 use crate::proto::pb::{ErrorReason, cart_cause};
 use crate::store::{Locks, Tx};
 
-/// How a write finds its cart.
+/// The way to the cart of a write.
 #[derive(Debug, Clone)]
 pub enum Route {
     /// By its id.
     Id(String),
-    /// Where the slot's open cart was last seen.
+    /// The last known open cart of the slot.
     Hint(Slot, Arc<str>),
     /// The open cart of a slot.
     Open(Slot),
@@ -31,14 +32,14 @@ pub enum Route {
     OpenOrNew(Slot, Opening),
 }
 
-/// A cart that is opened if there is none.
+/// The parameters of a cart that is opened if there is none.
 #[derive(Debug, Clone)]
 pub struct Opening {
     /// The id that it would get.
     pub id: String,
     /// The number that it would get.
     pub number: String,
-    /// Where it is opened.
+    /// The storefront where it is opened.
     pub storefront: String,
     /// Its currency; the shop's if empty.
     pub currency: String,
@@ -67,21 +68,21 @@ impl Route {
     }
 }
 
-/// What a write found.
+/// The result of a search for a cart.
 #[derive(Debug)]
 pub enum Lookup {
-    /// The request was done before.
+    /// The request is a repeat.
     Replay(Replay),
-    /// The hint was wrong; nothing was written.
+    /// The hint was wrong, and nothing was written.
     StaleHint,
-    /// A cart to work on.
+    /// The cart to work on.
     Work(Box<Work>),
 }
 
-/// Finds the cart of a write. `customer` is who it is priced for, if not for its owner.
+/// Finds the cart of a write. It is priced for `customer`, or for its owner if that is None.
 ///
 /// # Errors
-/// NOT_FOUND; what is wrong with the customer of a new cart.
+/// NOT_FOUND, or the error of the customer of a new cart.
 pub async fn find(
     tx: &mut Tx,
     caller: &Caller,
@@ -140,7 +141,7 @@ pub async fn find(
     }
 }
 
-/// A new cart in a slot that is free.
+/// Creates a cart in a free slot.
 fn open(slot: &Slot, opening: &Opening, found: &Found, now: i64) -> Result<Cart> {
     if slot.owner.customer().is_some() {
         require_customer(found.customer.as_ref())?;
@@ -161,10 +162,10 @@ fn open(slot: &Slot, opening: &Opening, found: &Found, now: i64) -> Result<Cart>
     })
 }
 
-/// Requires that a slot has no open cart; the slot is locked from here on.
+/// Requires that a slot has no open cart. The slot is locked from here on.
 ///
 /// # Errors
-/// OPEN_CART_EXISTS; the database's.
+/// OPEN_CART_EXISTS, or an error of the database.
 pub async fn require_free(tx: &mut Tx, shop: &str, slot: &Slot) -> Result<()> {
     tx.require(slot.lock(shop))?;
     match sql::open_in(tx, shop, &slot.owner.key(), &slot.slot).await? {
@@ -173,7 +174,7 @@ pub async fn require_free(tx: &mut Tx, shop: &str, slot: &Slot) -> Result<()> {
     }
 }
 
-/// The customer, if it is there and not deleted.
+/// Requires that the customer exists and is not deleted.
 ///
 /// # Errors
 /// NOT_FOUND; CUSTOMER_DELETED.

@@ -1,8 +1,8 @@
-//! The gate that every write of a cart passes: whether the cart is open, whether somebody else holds
-//! it, and whether it is frozen.
+//! The gate of every write of a cart: it checks whether the cart is open, whether somebody else holds it, and
+//! whether it is frozen.
 //!
-//! Invariant: [`Work`] writes and removes nothing that did not pass, but for carts that are new and for
-//! work of the service itself. A lease that has run out holds nothing: the write that finds it ends it.
+//! Invariant: [`Work`] writes and removes no cart that was not admitted, except for new carts and work of the
+//! service itself. An expired lease holds nothing: the write that finds it ends it.
 
 use jiff::Timestamp;
 use tonic::Code;
@@ -14,45 +14,45 @@ use crate::carts::model::{self, Cart, Freeze, Lock};
 use crate::error::{Error, Result};
 use crate::proto::pb::{self, ErrorReason, cart_cause};
 
-/// What a write is about to do to a cart.
+/// The action of a write on a cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Act {
     /// Changes lines, quantities, fields or the owner.
     Edit,
-    /// Changes what lines cost.
+    /// Changes the prices of lines.
     Price,
     /// Gives or takes lines, which then have the prices of their new cart's owner.
     Merge,
-    /// Freezes it, or ends that.
+    /// Freezes or unfreezes it.
     Freeze,
-    /// Takes, renews or gives back the hold of the caller.
+    /// Takes, renews or releases the hold of the caller.
     Lock,
-    /// Ends the hold of whoever has it.
+    /// Ends the hold of anybody.
     ForceUnlock,
     /// Orders it.
     Order,
-    /// Opens an ordered one again.
+    /// Reopens an ordered cart.
     Reopen,
     /// Deletes it.
     Delete,
-    /// What the service does by itself.
+    /// Work of the service itself.
     Service,
-    /// Deletes it as it was kept for long enough, open or not.
+    /// Deletes it at the end of its retention, open or not.
     Expire,
 }
 
 impl Act {
-    /// Whether it needs an open cart.
+    /// Whether the cart must be open.
     const fn needs_open(self) -> bool {
         !matches!(self, Self::Reopen | Self::Expire)
     }
 
-    /// Whether it may be done to a cart that another holds.
+    /// Whether it is allowed on a cart that another person holds.
     const fn passes_lock(self) -> bool {
         matches!(self, Self::ForceUnlock | Self::Service | Self::Expire)
     }
 
-    /// Whether it may be done to a cart that is frozen so.
+    /// Whether it is allowed on a cart with this freeze.
     const fn passes_freeze(self, freeze: Freeze) -> bool {
         match (freeze, self) {
             (Freeze::None, _) => true,
@@ -63,10 +63,10 @@ impl Act {
 }
 
 impl Work {
-    /// Lets a write through, or refuses it. A lease that has run out ends here, and that is told first.
+    /// Admits a write, or refuses it. An expired lease ends here, as the first cause.
     ///
     /// # Errors
-    /// CART_NOT_OPEN; CART_LOCKED; CART_FROZEN.
+    /// CART_NOT_OPEN, CART_LOCKED or CART_FROZEN.
     pub fn admit(&mut self, caller: &Caller, now: i64, act: Act) -> Result<()> {
         if act.needs_open() {
             self.require_open()?;
@@ -90,12 +90,12 @@ impl Work {
         Ok(())
     }
 
-    /// Refuses to write what did not pass.
+    /// Refuses to write a cart that was not admitted.
     pub(super) fn require_admitted(&self, caller: &Caller) -> Result<()> {
         if self.admitted || self.is_new || caller.is_system() {
             return Ok(());
         }
-        Err(Error::internal("a cart is written that nobody admitted"))
+        Err(Error::internal("a cart is written that was not admitted"))
     }
 
     /// Refuses a cart that is not open.
@@ -106,15 +106,15 @@ impl Work {
         if self.cart.is_open() {
             return Ok(());
         }
-        Err(self.told_of(Error::new(
+        Err(self.with_state(Error::new(
             Code::FailedPrecondition,
             ErrorReason::CartNotOpen,
             "the cart is not open",
         )))
     }
 
-    /// A refusal because of where in its life the cart is, with what became of it.
-    pub fn told_of(&self, refusal: Error) -> Error {
+    /// Adds the cart's state to a refusal, and the order or the cart that it ended in.
+    pub fn with_state(&self, refusal: Error) -> Error {
         let mut error = refusal.with("state", state_name(self.cart.state));
         if !self.cart.order_reference.is_empty() {
             error = error.with("order_reference", self.cart.order_reference.clone());
@@ -283,7 +283,7 @@ mod tests {
         };
         let anybody = caller("shop", None);
 
-        // That only an ordered cart is opened again is said after the gate.
+        // A later check refuses to reopen a cart that was not ordered.
         let acts = admitted(&merged, &anybody, 0);
         assert_eq!(acts, [Act::Reopen, Act::Expire]);
     }

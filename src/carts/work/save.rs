@@ -1,4 +1,4 @@
-//! How a write ends: the next version of the cart in its row, or none any more, and the change in the log.
+//! The end of a write: the next version of the cart in its row, or its deletion, and the change in the log.
 
 use prost::Message as _;
 
@@ -15,11 +15,11 @@ use crate::proto::pb::{self, cart_cause};
 use crate::store::Tx;
 
 impl Work {
-    /// Writes the next version of the cart and appends it to the log. None if it is new and its number
-    /// is in use by now; nothing is written then.
+    /// Writes the next version of the cart and appends it to the log. None, and nothing written, if the cart
+    /// is new and its number is in use by now.
     ///
     /// # Errors
-    /// CART_TOO_LARGE; the database's.
+    /// CART_TOO_LARGE, or an error of the database.
     pub async fn save(
         &mut self,
         tx: &mut Tx,
@@ -38,7 +38,7 @@ impl Work {
         Ok(Some(message))
     }
 
-    /// Makes the next version of the cart, and gives the change that is to be appended.
+    /// Makes the next version of the cart. Returns the change to append.
     fn next_version(&mut self, caller: &Caller, now: i64) -> Result<(Change, pb::Cart)> {
         self.require_admitted(caller)?;
         let cart = &mut self.cart;
@@ -47,10 +47,10 @@ impl Work {
             self.causes.push(Cause::of_cart(cart_cause::Kind::Unlocked));
         }
         cart.version += 1;
-        // Clocks of replicas differ; a cart's own time does not go back.
+        // Clocks of replicas differ, but a cart's own time does not go back.
         cart.update_time = now.max(cart.update_time);
         if !caller.is_system() {
-            self.come_back();
+            self.note_recovery();
         }
         let cart = &self.cart;
         let message = convert::message(cart);
@@ -58,18 +58,17 @@ impl Work {
             return Err(cart_too_large());
         }
         let change = Change::upserted(crate::carts::KIND, cart.id.clone(), cart.version, &message)
-            .because(&self.told(caller, now));
+            .because(&self.cause_messages(caller, now));
         let present = topic(cart);
         let before = std::mem::replace(&mut self.topic, present);
         let left = before.filter(|before| self.topic.as_ref() != Some(before));
         Ok((change.leaving(left), message))
     }
 
-    /// Notes that somebody changed the cart, who thereby came back to it if it was abandoned. A caller
-    /// whose write only met what the service itself had to bring up to date changed nothing. A member of
-    /// staff who only takes or leaves hold of the cart has not brought the shopper back. A write without a
-    /// cause is that of a shopper who came by a recovery link.
-    fn come_back(&mut self) {
+    /// Notes that somebody changed the cart, which recovers an abandoned one. A caller whose write only
+    /// included updates of the service changed nothing. Staff who only take or release a hold do not recover
+    /// the cart. A write without a cause is that of a shopper who used a recovery link.
+    fn note_recovery(&mut self) {
         let cart = &mut self.cart;
         let causes = &self.causes;
         if !causes.is_empty() && causes.iter().all(Cause::is_of_service) {
@@ -83,40 +82,40 @@ impl Work {
         }
         cart.abandonment = Abandonment::Recovered;
         cart.recover_time = Some(cart.update_time);
-        // First, as a change tells only so many causes.
+        // First, because a change has room for a limited number of causes.
         let recovered = Cause::of_cart(cart_cause::Kind::Recovered);
         self.causes.insert(0, recovered);
     }
 
-    /// Removes the cart, and gives the change that is to be appended.
+    /// Deletes the cart. Returns the change to append.
     ///
     /// # Errors
-    /// The database's.
+    /// An error of the database.
     pub async fn remove(&mut self, tx: &mut Tx, caller: &Caller, now: i64) -> Result<Change> {
         self.require_admitted(caller)?;
         self.cart.version += 1;
         sql::delete(tx, &caller.shop, &self.cart, now).await?;
         let change = Change::deleted(crate::carts::KIND, self.cart.id.clone(), self.cart.version);
         Ok(change
-            .because(&self.told(caller, now))
+            .because(&self.cause_messages(caller, now))
             .leaving(self.topic.take()))
     }
 
-    /// What happened, as the feed tells it.
-    fn told(&self, caller: &Caller, now: i64) -> Vec<pb::CartCause> {
+    /// The causes as messages of the feed.
+    fn cause_messages(&self, caller: &Caller, now: i64) -> Vec<pb::CartCause> {
         let name = self.cart.name();
         let actor = caller.actor.as_deref().unwrap_or_default();
         self.causes
             .iter()
             .map(|cause| {
-                // A lease runs out by itself, whoever finds it.
+                // A lease expires by itself, whoever notices it.
                 let by_itself = cause.kind == cart_cause::Kind::LockExpired;
                 convert::cause(&name, cause, if by_itself { "" } else { actor }, now)
             })
             .collect()
     }
 
-    /// Finds out why a new cart could not be added. `Ok` if its number is in use.
+    /// Finds out why a new cart could not be inserted. `Ok` if its number is in use.
     async fn clash(&self, tx: &mut Tx, caller: &Caller) -> Result<()> {
         if sql::exists(tx, &caller.shop, &self.cart.id).await? {
             return Err(name_taken(&self.cart.id));
