@@ -1,9 +1,8 @@
 //! Customers: accounts, guests and staff, with their addresses, titles and passwords.
 //!
-//! The face for the other areas: [`load`] and what is read of a customer, [`regroup`] for the groups
-//! that others decide, and [`visits`]. Higher areas react to a [`Customer`] that is made or changed, and to a
-//! [`Registration`]. Invariant: a customer that is not deleted has at least one group, and its default group is one
-//! of them.
+//! The interface for other areas: [`load`] and other reads, [`regroup`] for groups that others decide, and
+//! [`visits`]. Higher areas react to a [`Customer`] that is created or changed, and to a [`Registration`].
+//! Invariant: a customer that is not deleted has at least one group, and its default group is one of them.
 
 mod addresses;
 mod cache;
@@ -64,15 +63,15 @@ pub fn area() -> Area {
         .reaction(Order)
 }
 
-/// Customers in the change log.
+/// The kind of customers in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(1);
-/// Addresses of customers in the change log.
+/// The kind of customers' addresses in the change log.
 const ADDRESS: feed::Kind = feed::Kind::new(4);
-/// Titles in the change log.
+/// The kind of titles in the change log.
 const TITLE: feed::Kind = feed::Kind::new(5);
 
-/// A new customer, as an event for higher areas that can prepare for it. The event of the [`Customer`] itself comes
-/// before it.
+/// A new customer, as an event for higher areas that have to take locks for it. The event of the [`Customer`]
+/// itself comes before it.
 pub struct Registration {
     /// The id of the customer.
     pub customer: String,
@@ -80,27 +79,27 @@ pub struct Registration {
     pub visitor: String,
 }
 
-/// A customer, deleted or not; None if there is none of this id.
+/// Loads a customer, deleted or not; None if it does not exist.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn load(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Customer>> {
     sql::get(conn, shop, id).await
 }
 
-/// The customers of these ids, in their order; those that do not exist are left out.
+/// Loads the customers with these ids, in their order. Absent customers are left out.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn load_many(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<Customer>> {
     sql::get_many(conn, shop, ids).await
 }
 
-/// Whose these e-mail addresses are, in their normal form: pairs of address and id. Deleted customers
-/// have none.
+/// Finds the owners of e-mail addresses in their normal form, as pairs of address and id. Deleted customers
+/// own none.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn ids_by_email(
     conn: &mut Conn,
     shop: &str,
@@ -112,18 +111,18 @@ pub async fn ids_by_email(
 /// Whether the customer has this address.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn has_address(conn: &mut Conn, shop: &str, customer: &str, id: &str) -> Result<bool> {
     addresses::exists(conn, shop, customer, id).await
 }
 
-/// Gives a customer, as it is stored, other groups and a default group among them. The memberships
-/// themselves are the caller's to write.
+/// Sets the groups of a stored customer, and a default group among them. The caller writes the memberships
+/// themselves.
 ///
-/// The customer's lock must be held. Where nothing changes there is no new version.
+/// The caller must hold the customer's lock. If nothing changes there is no new version.
 ///
 /// # Errors
-/// Internal when there is no group, or the default is none of them. The database's.
+/// Internal if there is no group, or if the default is not among them. Or an error of the database.
 pub async fn regroup(
     tx: &mut Tx,
     caller: &Caller,
@@ -155,7 +154,7 @@ pub async fn regroup(
     write::store(tx, caller, None, before, &mut after, now).await
 }
 
-/// What carts show of their customer.
+/// The summary that carts show of their customer.
 #[must_use]
 pub fn summary(customer: &Customer) -> pb::CustomerSummary {
     let Summary {

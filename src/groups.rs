@@ -1,8 +1,8 @@
-//! Groups: sets of customers with privileges, and who is a member of them.
+//! Groups: sets of customers with privileges, and their memberships.
 //!
-//! The face for the other areas: whether groups exist and suit an account, who joins and leaves
-//! ([`memberships`]), and the special groups that a shop's settings name. The privileges themselves
-//! are read by carts from the columns `state`, `discount_hundredths` and `pricing_revision`.
+//! The interface for other areas: checks that groups exist and suit an account, memberships
+//! ([`memberships`]), and the special groups that a shop's settings name. Carts read the privileges from the
+//! columns `state`, `discount_hundredths` and `pricing_revision`.
 
 mod counts;
 mod fields;
@@ -37,7 +37,7 @@ use crate::proto::pb::{self, ErrorReason, customer::AccountType};
 use crate::proto::server::group_service_server::GroupServiceServer;
 use crate::resource;
 use crate::store::{Conn, LockKey, Tx};
-use counts::FoldCounts;
+use counts::SumCounts;
 use rpc::Service;
 use special::SpecialGroups;
 
@@ -51,11 +51,11 @@ pub fn area(members: impl Members) -> Area {
             let service = Service::new(store, feed, Arc::clone(&members));
             routes.add_service(bounded!(GroupServiceServer, service))
         })
-        .upkeep(FoldCounts::default())
+        .upkeep(SumCounts::default())
         .reaction(SpecialGroups)
 }
 
-/// Groups in the change log.
+/// The kind of groups in the change log.
 pub const KIND: feed::Kind = feed::Kind::new(2);
 
 /// The lock of a group's row.
@@ -64,19 +64,19 @@ pub fn lock(shop: &str, id: &str) -> LockKey {
     LockKey::of("group", shop, id)
 }
 
-/// A group; None if there is none of this id.
+/// Loads a group; None if it does not exist.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn load(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
     resource::load(conn, shop, id).await
 }
 
-/// Checks that all these groups exist and are for accounts of this type. `path` says where an id stands
-/// in the request, as `customer.groups[2]`.
+/// Checks that all these groups exist and are for accounts of this type. `path` returns the path of an id in
+/// the request, for example `customer.groups[2]`.
 ///
 /// # Errors
-/// INVALID_FIELD with all groups that do not exist; GROUP_NOT_FOR_ACCOUNT.
+/// INVALID_FIELD with all groups that do not exist, or GROUP_NOT_FOR_ACCOUNT.
 pub async fn require_groups(
     conn: &mut Conn,
     shop: &str,
@@ -107,7 +107,7 @@ pub async fn require_groups(
     }
 }
 
-/// A group is for the other account type.
+/// The refusal of a group that is for the other account type.
 fn not_for_account(group: &str, account_type: AccountType) -> Error {
     Error::new(
         Code::FailedPrecondition,
@@ -118,8 +118,8 @@ fn not_for_account(group: &str, account_type: AccountType) -> Error {
     .with("account_type", account_type.as_str_name())
 }
 
-/// Whether the caller sees hidden groups. Keys that are only storefronts do not: they are shown a group
-/// only while it is known to be visible: a deleted group is not.
+/// Whether the caller sees hidden groups. Keys with only the storefront role do not. They see a group only
+/// while it is known to be visible; a deleted group is not.
 #[must_use]
 pub fn sees_hidden(caller: &Caller) -> bool {
     use pb::Role;
@@ -133,10 +133,10 @@ pub fn sees_hidden(caller: &Caller) -> bool {
     staff.into_iter().any(|role| caller.roles.has(role))
 }
 
-/// The shop's special group `customer`, in which everybody is who has no other.
+/// The shop's special group `customer`, for customers without another group.
 ///
 /// # Errors
-/// The database's; INTERNAL where the shop has none.
+/// An error of the database, or INTERNAL if the shop has none.
 pub(crate) async fn special_customer_group(conn: &mut Conn, shop: &str) -> Result<String> {
     let special = sql::special(conn, shop).await?;
     special
@@ -146,7 +146,7 @@ pub(crate) async fn special_customer_group(conn: &mut Conn, shop: &str) -> Resul
         .ok_or_else(|| Error::internal(format!("shop {shop} has no special group for customers")))
 }
 
-/// Asks for the open carts to be brought up to date that were priced with a group.
+/// Enqueues the update of the open carts that were priced with a group.
 async fn reprice(tx: &mut Tx, caller: &Caller, group: &str, now: i64) -> Result<()> {
     let job = NewJob::now(JobKind::RepriceCarts, name(group), now);
     jobs::enqueue(tx, caller, now, job).await.map(drop)

@@ -1,6 +1,6 @@
-//! Customers as they were read last, for the embedded engine, whose only writer is this process.
+//! A cache of customers for the embedded engine, whose only writer is this process.
 //!
-//! Invariant: an entry is used only while the epochs stand that were noted before it was read; see
+//! Invariant: an entry is used only while the epochs are unchanged that were noted before it was read; see
 //! [`crate::epochs`].
 
 use std::{
@@ -13,24 +13,24 @@ use quick_cache::{Equivalent, Weighter, sync::Cache};
 use super::derived::Derived;
 use crate::{epochs::Slot, proto::pb};
 
-/// What the cache may hold, about.
+/// The approximate limit of the cache in bytes.
 const BYTES: u64 = 64 * 1024 * 1024;
-/// Customers that fit, about; the cache is laid out for so many.
+/// The approximate number of customers for which the cache is laid out.
 const ENTRIES: usize = 40_000;
 
-/// A customer with what its answers derive.
+/// A customer with the values for its derived fields.
 #[derive(Debug)]
 pub(super) struct Entry {
     pub(super) customer: pb::Customer,
     pub(super) derived: Derived,
 }
 
-/// The epochs of all that an [`Entry`] is made of.
+/// The epochs of everything in an [`Entry`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Epochs([u64; 3]);
 
 impl Epochs {
-    /// The present epochs; to be noted before the customer is read.
+    /// The present epochs, to be noted before the customer is read.
     pub(super) fn now(shop: &str, id: &str) -> Self {
         Self([
             Slot::of(crate::customers::KIND.number(), shop, id).epoch(),
@@ -67,14 +67,13 @@ struct Weight;
 impl Weighter<Key, (Epochs, Arc<Entry>)> for Weight {
     fn weight(&self, _: &Key, (_, entry): &(Epochs, Arc<Entry>)) -> u64 {
         use prost::Message as _;
-        // The strings lie apart from each other: about half as much again as on the wire, and the
-        // fixed part.
+        // Strings are allocated separately: about half as much again as on the wire, and the fixed part.
         let encoded = entry.customer.encoded_len() as u64;
         encoded + encoded / 2 + size_of::<Entry>() as u64
     }
 }
 
-/// The customers that were read last.
+/// The cached customers.
 pub(super) struct Customers(Cache<Key, (Epochs, Arc<Entry>), Weight>);
 
 impl Customers {
@@ -82,13 +81,13 @@ impl Customers {
         Self(Cache::with_weighter(ENTRIES, BYTES, Weight))
     }
 
-    /// The customer, if nothing changed since it was read.
+    /// Returns the customer, if nothing has changed since it was read.
     pub(super) fn get(&self, shop: &str, id: &str) -> Option<Arc<Entry>> {
         let (epochs, entry) = self.0.get(&KeyRef(shop, id))?;
         (epochs == Epochs::now(shop, id)).then_some(entry)
     }
 
-    /// Keeps a customer that was read after `epochs` were noted.
+    /// Caches a customer that was read after `epochs` were noted.
     pub(super) fn keep(&self, shop: &Arc<str>, id: &str, epochs: Epochs, entry: Arc<Entry>) {
         let key = Key {
             shop: Arc::clone(shop),

@@ -1,7 +1,7 @@
-//! Customers between the contract and the model.
+//! Conversion of customers between the contract and the model.
 //!
-//! What one field alone decides has been checked by the access layer. Here is what needs the kind of
-//! write or a second field; what needs the database is left to the writes.
+//! The access layer has checked each field by itself. Here are the rules that depend on the kind of write or
+//! on a second field. Rules that need the database are checked by the writes.
 
 mod fields;
 #[cfg(test)]
@@ -14,7 +14,7 @@ use crate::{caller::Caller, error::Violation, format, proto::pb};
 
 use super::model::{AccountType, Customer, Kind};
 
-/// The first part of a customer's name.
+/// The first segment of a customer's name.
 pub const COLLECTION: &str = "customers";
 
 /// The full name of a customer.
@@ -49,7 +49,7 @@ pub(super) fn title_id(name: &str) -> &str {
     format::ids::<1>("titles/{id}", name).map_or("", |[id]| id)
 }
 
-/// What must be true of a customer that was `before` as it was; what was accepted once stays so.
+/// Checks the rules that a customer must keep. Values of `before` that were accepted once stay valid.
 pub(super) fn check(
     caller: &Caller,
     before: Option<&Customer>,
@@ -79,8 +79,8 @@ pub(super) fn check(
     violations
 }
 
-/// The e-mail address that a customer claims for itself: registered ones do, as long as they are not
-/// deleted with the address freed.
+/// The e-mail address that only this customer may have. Registered customers have one, unless they are
+/// deleted and the address was freed.
 pub(super) fn claim(customer: &Customer) -> Option<String> {
     if customer.kind == Kind::Guest {
         return None;

@@ -1,4 +1,4 @@
-//! What an answer shows of a customer beside what is stored, and what it hides.
+//! The derived fields of a customer, and the fields that are hidden from a caller.
 
 use jiff::{Timestamp, civil::Date, tz::TimeZone};
 
@@ -11,24 +11,24 @@ use crate::{
     shops::ShopDoc,
 };
 
-/// The day that it is at `now` in a time zone.
+/// The date at `now` in a time zone.
 pub(super) fn day(now: i64, zone: TimeZone) -> Date {
     let now = Timestamp::from_microsecond(now).unwrap_or(Timestamp::MAX);
     now.to_zoned(zone).date()
 }
 
-/// What the derived fields of one customer are made of, read and understood.
+/// The values of one customer's derived fields.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Derived {
     last_visit_time: Option<i64>,
-    /// Where an age depends on it.
+    /// The shop's time zone, if an age depends on it.
     zone: Option<TimeZone>,
-    /// The names of the groups that storefronts may be shown.
+    /// The names of the groups that storefronts may see.
     visible: Vec<String>,
 }
 
 impl Derived {
-    /// Derives from known values: the last visit, and the shop's time zone.
+    /// Creates it from known values: the last visit, and the shop's time zone.
     pub(super) fn of(last_visit_time: Option<i64>, zone: TimeZone) -> Self {
         Self {
             last_visit_time,
@@ -37,7 +37,7 @@ impl Derived {
         }
     }
 
-    /// Derives from the rows that were read of the customer of this id.
+    /// Creates it from the rows that were read for the customer with this id.
     pub(super) fn new(row: DerivedRow, id: &str) -> Result<Self> {
         let zone = match row.shop_doc {
             Some(doc) => {
@@ -61,7 +61,7 @@ impl Derived {
         })
     }
 
-    /// Fills the derived fields as of `now`.
+    /// Fills in the derived fields as of `now`.
     pub(super) fn fill(&self, customer: &mut pb::Customer, now: i64) {
         customer.last_visit_time = self.last_visit_time.map(feed::timestamp);
         customer.online = self.last_visit_time.is_some_and(|time| {
@@ -73,8 +73,8 @@ impl Derived {
             .and_then(|zone| model::age(&customer.birth_date, day(now, zone.clone())));
     }
 
-    /// Takes out the groups that are not known to be visible: hidden ones, and those that are deleted and
-    /// whose members a job still takes out.
+    /// Removes the groups that are not known to be visible: hidden groups, and deleted groups whose members a
+    /// job still removes.
     pub(super) fn hide(&self, customer: &mut pb::Customer) {
         customer.groups.retain(|group| self.visible.contains(group));
         if !self.visible.contains(&customer.default_group) {
@@ -134,7 +134,7 @@ mod tests {
 
         assert!(online(0) && online(5 * minutes - 1));
         assert!(!online(5 * minutes));
-        // The visit was noted by a replica whose clock is ahead.
+        // A replica whose clock is ahead noted the visit.
         assert!(online(-minutes));
         let mut never = customer();
         Derived::of(None, TimeZone::UTC).fill(&mut never, NOW);

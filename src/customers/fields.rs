@@ -84,7 +84,7 @@ pub static TABLE: LazyLock<Table<pb::Customer>> = LazyLock::new(|| {
     .living("c.delete_time IS NULL")
 });
 
-/// Where the words of a customer are found.
+/// The search text of a customer.
 pub static SEARCH: SearchColumn = SearchColumn {
     text: "c.search_text",
     id: "c.search_id",

@@ -1,10 +1,10 @@
 //! AddMembers, RemoveMembers and ListMembers.
 //!
-//! Many customers are worked on in several transactions, each of which holds the locks of a few; a
-//! customer is changed whole or not at all. With a request id each transaction stores what became of its
-//! customers. The resolved members are stored before the first: a repeat after the call was interrupted
-//! goes on where it ended and answers as the first call would have. The answer is stored with
-//! the last transaction.
+//! A call works on its customers in several transactions, each of which holds the locks of a few. A customer
+//! is changed completely or not at all. With a request id each transaction stores the outcomes of its
+//! customers, and the resolved members are stored before the first. So a repeat after an interruption
+//! continues where the call ended, and gives the answer of the first call. The answer is stored with the last
+//! transaction.
 
 mod jobs;
 mod leave;
@@ -29,13 +29,13 @@ use crate::resource::existing;
 use crate::resource::page;
 use crate::store::{Conn, Locks, RequestDigest, Store, Tx};
 
-/// Customers that one transaction works on. Each costs a handful of statements, and on SQLite all other
-/// writes wait meanwhile.
+/// The customers of one transaction. Each costs a handful of statements, and on SQLite all other writes wait
+/// meanwhile.
 const BATCH: usize = 8;
 
 pub use jobs::{DeleteGroup, ExpireMemberships};
 
-/// The part of GroupService that is about members.
+/// The part of GroupService for members.
 pub struct Members;
 
 #[tonic::async_trait]
@@ -68,7 +68,7 @@ impl groups::Members for Members {
     }
 }
 
-/// What is done to each customer.
+/// The work on each customer.
 #[derive(Clone)]
 enum Work {
     Add { grant: Grant, make_default: bool },
@@ -88,7 +88,7 @@ async fn add(
         Ok(pb::MembershipSource::Import) => Source::Import,
         Ok(pb::MembershipSource::Order) => Source::Order,
         Ok(pb::MembershipSource::Rule) | Err(_) => {
-            let text = "rules grant by themselves";
+            let text = "grants of rules are made by the service";
             violations.push(Violation::new("source", "INVALID", text));
             Source::Rule
         }
@@ -154,21 +154,21 @@ async fn remove(
     .await
 }
 
-/// Whether the key is that of another system, and of nobody of the shop.
+/// Whether the key belongs to another system, and not also to staff.
 fn is_ingest(caller: &Caller) -> bool {
     caller.roles.has(pb::Role::Ingest) && !caller.roles.intersects(Roles::STAFF)
 }
 
-/// One transaction's share.
+/// The share of one transaction.
 struct Batch {
     caller: Caller,
     group: String,
     customers: Vec<String>,
     work: Work,
     now: i64,
-    /// Which share it is, from 1.
+    /// The number of the share, from 1.
     part: usize,
-    /// The entries as sent and what became of the customers before, if this is the last share.
+    /// The sent entries and the outcomes of earlier customers, if this is the last share.
     last: Option<(Vec<Entry>, HashMap<String, Outcome>)>,
 }
 
@@ -179,7 +179,7 @@ struct Entry {
     customer: Option<String>,
 }
 
-/// What a transaction did.
+/// The result of a transaction.
 enum Done {
     Share(Vec<(String, Outcome)>),
     Answer(Vec<pb::MemberResult>),
@@ -199,7 +199,7 @@ async fn run(
                 if let Some(answer) = answered(conn, &caller).await? {
                     return Ok(Err(answer));
                 }
-                // Before any share is done: the id may be that of another call.
+                // Before any share: the id may be that of another call.
                 feed::replay(conn, &caller).await?;
                 existing::<Group>(conn, &caller.shop, &group).await?;
                 let begun = repeat::begun(conn, &caller).await?;
@@ -260,7 +260,7 @@ async fn run(
 
 impl Batch {
     fn locks(&self) -> Locks {
-        // Two calls with one request id do no share twice.
+        // Two calls with one request id must not do the same share twice.
         let mut locks = feed::locks(&self.caller);
         for customer in &self.customers {
             locks.insert(customers::lock(&self.caller.shop, customer));
@@ -280,7 +280,7 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
     if batch.last.is_some() {
         claim(tx, &batch.caller, &group, batch.now).await?;
     }
-    // The answer is what the request id stands for, and none of the customers' changes.
+    // The request id stands for the answer, and for none of the customers' changes.
     let caller = Caller {
         request: None,
         ..batch.caller.clone()
@@ -322,7 +322,7 @@ async fn perform(tx: &mut Tx, batch: &Batch) -> Result<Done> {
     Ok(Done::Answer(answer.results))
 }
 
-/// Puts the request id into the log, where the calls of every area look for it.
+/// Records the request id in the log, where the calls of every area look for it.
 async fn claim(tx: &mut Tx, caller: &Caller, group: &Group, now: i64) -> Result<()> {
     if caller.request.is_none() || feed::replay(tx, caller).await?.is_some() {
         return Ok(());
@@ -330,7 +330,7 @@ async fn claim(tx: &mut Tx, caller: &Caller, group: &Group, now: i64) -> Result<
     feed::remember(tx, caller, now, &group.id, &()).await
 }
 
-/// The results in the order of the entries; who is named twice was changed by the first.
+/// The results in the order of the entries. A customer that is named twice was changed by the first entry.
 fn results(entries: &[Entry], mut outcomes: HashMap<String, Outcome>) -> Vec<pb::MemberResult> {
     entries
         .iter()
@@ -355,14 +355,14 @@ fn results(entries: &[Entry], mut outcomes: HashMap<String, Outcome>) -> Vec<pb:
         .collect()
 }
 
-/// The answer that was given before. Both answers have the same form, and a request of the other
-/// call has another digest.
+/// The answer that was given before. The answers of both calls have the same form, and their requests have
+/// different digests.
 async fn answered(conn: &mut Conn, caller: &Caller) -> Result<Option<Vec<pb::MemberResult>>> {
     let answer: Option<pb::AddMembersResponse> = feed::answered(conn, caller).await?;
     Ok(answer.map(|answer| answer.results))
 }
 
-/// Who the entries mean.
+/// Resolves the entries to customers.
 async fn resolve(conn: &mut Conn, shop: &str, members: Vec<String>) -> Result<Vec<Entry>> {
     let claims: Vec<String> = members
         .iter()

@@ -1,7 +1,7 @@
-//! What is stored of a customer, an address and a title.
+//! The stored form of customers, addresses and titles.
 //!
-//! The types know nothing of the wire and nothing of SQL. Fields that this release does not know are
-//! kept, so that releases may run side by side. Ids are bare: `vip`, not `groups/vip`.
+//! The types know neither the wire format nor SQL. Fields that this release does not know are kept, so that
+//! releases can run side by side. Ids are bare: `vip`, not `groups/vip`.
 
 use std::collections::BTreeMap;
 
@@ -17,7 +17,7 @@ macro_rules! numbered {
         pub enum $name { $($(#[$doc])* $variant = $number,)* }
 
         impl $name {
-            /// The number of the contract, which the columns hold too.
+            /// The number in the contract and in the columns.
             #[must_use]
             pub const fn number(self) -> i32 {
                 self as i32
@@ -36,23 +36,23 @@ macro_rules! numbered {
 }
 
 numbered! {
-    /// Which side of the counter an account is for.
+    /// Whether an account is for a customer or for staff.
     AccountType {
-        /// Buys.
+        /// A customer, who buys.
         #[default]
         Customer = 1,
-        /// Works for the shop.
+        /// A person who works for the shop.
         Staff = 2,
     }
 }
 
 numbered! {
-    /// How an account came to be.
+    /// Whether a customer has an account.
     Kind {
-        /// Has an account of its own.
+        /// The customer has an account.
         #[default]
         Registered = 1,
-        /// Ordered without one.
+        /// The customer ordered without an account.
         Guest = 2,
     }
 }
@@ -60,20 +60,20 @@ numbered! {
 numbered! {
     /// Whether an account may be used.
     State {
-        /// May sign in.
+        /// The customer may sign in.
         #[default]
         Active = 1,
-        /// May not.
+        /// The customer may not sign in.
         Disabled = 2,
-        /// Waits for staff.
+        /// The account waits for the approval of staff.
         PendingApproval = 3,
-        /// Has not set a password yet.
+        /// The customer has not set a password yet.
         Invited = 4,
     }
 }
 
 numbered! {
-    /// How sure payment is.
+    /// The risk that a payment fails.
     Risk {
         /// Not rated.
         #[default]
@@ -90,13 +90,13 @@ numbered! {
 }
 
 numbered! {
-    /// What a title says about gender.
+    /// The gender that a title expresses.
     Gender {
         /// The title of a man.
         Male = 1,
         /// The title of a woman.
         Female = 2,
-        /// Says nothing.
+        /// The title expresses no gender.
         #[default]
         Neutral = 3,
     }
@@ -111,33 +111,33 @@ pub struct Money {
     pub micros: i64,
 }
 
-/// Whether something was agreed to.
+/// A consent, or its refusal.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Consent {
-    /// Whether it is.
+    /// Whether the customer agreed.
     pub subscribed: bool,
-    /// Since when.
+    /// When the customer agreed or refused, in microseconds.
     pub time: Option<i64>,
-    /// How it is known.
+    /// How the consent was obtained.
     pub source: String,
 }
 
-/// A customer without what is derived.
+/// A customer without derived fields.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Customer {
-    /// The last part of the name.
+    /// The last segment of the name.
     #[serde(skip)]
     pub id: String,
-    /// Grows by one with each change.
+    /// Increases by one with each change.
     #[serde(skip)]
     pub version: i64,
     /// Human-readable number, for example for support calls.
     pub number: String,
-    /// System to id.
+    /// Ids in other systems, by system.
     pub external_ids: BTreeMap<String, String>,
-    /// Which side of the counter.
+    /// Whether the account is for a customer or for staff.
     pub account_type: AccountType,
     /// Registered or guest.
     pub kind: Kind,
@@ -151,7 +151,7 @@ pub struct Customer {
     pub last_name: String,
     /// The e-mail address as typed.
     pub email: String,
-    /// Its normal form while nobody else may have it.
+    /// The normal form of the e-mail address, while no other customer may have it.
     pub email_claim: Option<String>,
     /// Phone.
     pub phone: String,
@@ -165,21 +165,21 @@ pub struct Customer {
     pub registration_number: String,
     /// Activity code.
     pub activity_code: String,
-    /// How much may be outstanding.
+    /// The limit of outstanding invoices.
     pub credit_limit: Option<Money>,
     /// Days until an invoice is due.
     pub payment_days: Option<i32>,
-    /// How sure payment is.
+    /// The risk that a payment fails.
     pub risk: Risk,
     /// `YYYY-MM-DD`, or empty.
     pub birth_date: String,
     /// BCP 47, or empty.
     pub language_code: String,
-    /// Where the customer registered, or empty.
+    /// The storefront where the customer registered, or empty.
     pub storefront: String,
-    /// Whose prices apply. One of `groups`.
+    /// The group whose prices apply. One of `groups`.
     pub default_group: String,
-    /// Where the customer is a member: sorted, each once, never empty.
+    /// The customer's groups: sorted, distinct, never empty.
     pub groups: Vec<String>,
     /// Consent to the newsletter.
     pub newsletter: Option<Consent>,
@@ -187,13 +187,13 @@ pub struct Customer {
     pub partner_offers: Option<Consent>,
     /// Whether no tax is charged.
     pub tax_exempt: bool,
-    /// The account in the books.
+    /// The account in the shop's bookkeeping.
     pub accounting_number: String,
     /// The shop's own fields.
     pub attributes: Map<String, Value>,
-    /// The id of the address for bills, or empty.
+    /// The id of the billing address, or empty.
     pub default_billing_address: String,
-    /// The id of the address for deliveries, or empty.
+    /// The id of the delivery address, or empty.
     pub default_shipping_address: String,
     /// When it was created.
     pub create_time: i64,
@@ -201,12 +201,12 @@ pub struct Customer {
     pub update_time: i64,
     /// When it was deleted.
     pub delete_time: Option<i64>,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// What carts show of their customer.
+/// The summary that carts show of their customer.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Summary {
@@ -219,7 +219,7 @@ pub struct Summary {
 }
 
 impl Customer {
-    /// What people call the customer.
+    /// The name for people: first and last name, or the company, or the e-mail address.
     #[must_use]
     pub fn display_name(&self) -> String {
         let name = format!("{} {}", self.first_name, self.last_name);
@@ -232,7 +232,7 @@ impl Customer {
             .to_owned()
     }
 
-    /// What carts show.
+    /// The summary for carts.
     #[must_use]
     pub fn summary(&self) -> Summary {
         Summary {
@@ -254,15 +254,15 @@ impl Customer {
         !self.is_deleted() && self.kind == Kind::Registered && self.state == State::Active
     }
 
-    /// Whole years between the birth date and `today`; none without a birth date.
+    /// Whole years between the birth date and `today`; None without a birth date.
     #[must_use]
     pub fn age(&self, today: jiff::civil::Date) -> Option<i32> {
         age(&self.birth_date, today)
     }
 }
 
-/// Whole years between a birth date and `today`. Who is born on a 29 February turns a year older on
-/// 1 March of other years, as everywhere else.
+/// Whole years between a birth date and `today`. A person born on 29 February turns a year older on 1 March
+/// of other years, as is usual.
 #[must_use]
 pub fn age(birth_date: &str, today: jiff::civil::Date) -> Option<i32> {
     let born: jiff::civil::Date = birth_date.parse().ok()?;
@@ -278,16 +278,16 @@ pub struct Address {
     /// The id of the customer.
     #[serde(skip)]
     pub customer: String,
-    /// The last part of the name.
+    /// The last segment of the name.
     #[serde(skip)]
     pub id: String,
-    /// Grows by one with each change.
+    /// Increases by one with each change.
     #[serde(skip)]
     pub version: i64,
-    /// Its place among those of its customer.
+    /// Its position among the customer's addresses.
     #[serde(skip)]
     pub position: i64,
-    /// What the customer calls it.
+    /// The name that the customer gave it.
     pub label: String,
     /// First name.
     pub first_name: String,
@@ -315,13 +315,13 @@ pub struct Address {
     pub phone: String,
     /// Mobile phone.
     pub mobile: String,
-    /// For the carrier.
+    /// A note for the carrier.
     pub note: String,
     /// When it was created.
     pub create_time: i64,
     /// When it last changed.
     pub update_time: i64,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -330,21 +330,21 @@ pub struct Address {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Title {
-    /// The last part of the name.
+    /// The last segment of the name.
     #[serde(skip)]
     pub id: String,
-    /// Grows by one with each change.
+    /// Increases by one with each change.
     #[serde(skip)]
     pub version: i64,
     /// The title by language; never empty.
     pub display_names: BTreeMap<String, String>,
-    /// What it says about gender.
+    /// The gender that it expresses.
     pub gender: Gender,
     /// When it was created.
     pub create_time: i64,
     /// When it last changed.
     pub update_time: i64,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

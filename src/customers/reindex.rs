@@ -1,9 +1,10 @@
 //! Rebuilds the search texts, folded columns and sort keys of customers.
 //!
 //! The job runs after a change of the shop's first language, and once after an update to a release that
-//! indexes names otherwise. Until it has ended, a search, and a filter with `:` or with `first_name`,
-//! `company` or `phone`, may miss some customers, and an order by last name mixes both orders. A customer
-//! that is written meanwhile is indexed anew at once, unless a replica of the older release writes it.
+//! indexes names differently. Until it has ended, two results are incomplete. A search, and a filter with `:`
+//! or with `first_name`, `company` or `phone`, may miss some customers, and an order by last name mixes both
+//! orders. A customer that is written meanwhile is indexed at once, unless a replica of the older release
+//! writes it.
 
 use std::{sync::Arc, time::Duration};
 
@@ -17,16 +18,16 @@ use crate::{
     store::{Event, Locks, Reaction, Store, Tx},
 };
 
-/// The version of search texts, folded columns and sort keys. Raise it with each change of `filter::fold` or
-/// `store::index_text`, and with each release of `icu_collator`.
+/// The version of search texts, folded columns and sort keys. Increase it with each change of `filter::fold`
+/// or `store::index_text`, and with each release of `icu_collator`.
 const INDEX_VERSION: &str = "1";
-/// Customers that one step works on.
+/// The most customers of one step.
 const BATCH: i64 = 64;
-/// How often the scheduler looks for shops that an older release indexed.
+/// How often shops that an older release indexed are searched.
 const INTERVAL: Duration = Duration::from_secs(60 * 60);
 
-/// Asks for the work when a shop gets another first language. A new shop has no customers yet, so their index is of
-/// this version.
+/// Enqueues the job when a shop gets another first language. A new shop has no customers yet, so its index
+/// has this version.
 pub(super) struct Order;
 
 impl Reaction<Shop> for Order {
@@ -53,7 +54,7 @@ impl Reaction<Shop> for Order {
     }
 }
 
-/// Does the work.
+/// The job of rebuilding.
 pub struct Reindex;
 
 impl Handler for Reindex {
@@ -103,7 +104,7 @@ async fn reindex(tx: &mut Tx, job: &Job, ids: &[String], now: i64) -> Result<Ste
             for (id, customer) in sql::documents(tx, shop, ids).await? {
                 match customer {
                     Ok(customer) => sql::reindex(tx, shop, &customer, settings.language()).await?,
-                    // What cannot be read cannot be found either; the others can.
+                    // A customer that cannot be read cannot be found either. The others can.
                     Err(error) => {
                         tracing::error!(%error, %id, "a customer cannot be indexed");
                     }

@@ -1,4 +1,4 @@
-//! CustomerService: each call in the file of its operation.
+//! The calls of CustomerService. Each operation has a file of its own.
 
 mod create;
 mod delete;
@@ -28,18 +28,18 @@ use crate::{
     store::{Conn, Engine, Store},
 };
 
-/// CustomerService over a store.
+/// Implements CustomerService.
 pub struct Service {
     store: Store,
     feed: Feed,
     passwords: Passwords,
     numbers: Numbers,
-    /// Only the embedded engine's rows are changed by nobody else.
+    /// Only on the embedded engine, where no other process writes rows.
     cache: Option<Customers>,
 }
 
 impl Service {
-    /// The service over these parts of the program.
+    /// Creates the service from these parts of the program.
     #[must_use]
     pub fn new(store: Store, feed: Feed, passwords: Passwords, numbers: Numbers) -> Self {
         let cache = (store.engine() == Engine::Sqlite).then(Customers::new);
@@ -52,7 +52,7 @@ impl Service {
         }
     }
 
-    /// Fills in what is derived, and takes out what the caller does not see, as the end of a write.
+    /// Ends a write: fills in the derived fields and removes the fields that the caller may not see.
     async fn finish(&self, caller: &Caller, mut customer: pb::Customer) -> Result<pb::Customer> {
         let id = convert::id_of(&customer.name).to_owned();
         let shop = Arc::clone(&caller.shop);
@@ -78,8 +78,8 @@ impl Service {
     }
 }
 
-/// The answer to a repeated request about a customer: as the first time, or the present state if the
-/// log does not hold it any more.
+/// The answer to a repeated request about a customer: that of the first time, or the present state if the log
+/// no longer has it.
 async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<pb::Customer> {
     if let Some(answer) = replay.answer()? {
         return Ok(answer);
@@ -90,7 +90,7 @@ async fn replayed(conn: &mut Conn, caller: &Caller, replay: &Replay) -> Result<p
         .ok_or_else(not_found)
 }
 
-/// There is no such customer.
+/// The refusal of a customer that does not exist.
 fn not_found() -> Error {
     Error::not_found("customer")
 }

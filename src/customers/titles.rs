@@ -1,6 +1,6 @@
-//! Titles: the forms of address of a shop, as Mr. or Ms.
+//! Titles: the forms of address of a shop, for example Mr. or Ms.
 //!
-//! A customer keeps the name of a title that was deleted; it then reads as unknown.
+//! A customer keeps the name of a deleted title, which then does not resolve.
 
 use std::sync::LazyLock;
 
@@ -81,7 +81,7 @@ impl Resource for Title {
     }
 }
 
-/// The titles that every shop begins with: id, gender and the names by language.
+/// The titles of every new shop: id, gender and the names by language.
 const DEFAULTS: [DefaultTitle; 4] = [
     ("mr", Gender::Male, &[("en", "Mr."), ("fr", "M.")]),
     ("ms", Gender::Female, &[("en", "Ms."), ("fr", "Mme")]),
@@ -99,7 +99,7 @@ type DefaultTitle = (
     &'static [(&'static str, &'static str)],
 );
 
-/// Gives a new shop the titles that every shop begins with.
+/// Inserts the titles of a new shop.
 pub(super) struct DefaultTitles;
 
 impl Reaction<Shop> for DefaultTitles {

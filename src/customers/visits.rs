@@ -1,7 +1,8 @@
-//! When customers were last there. A visit is derived: it is no version and not in the log.
+//! The last visits of customers. A visit is derived: it makes no version and is not in the log.
 //!
-//! A sign-in is written before it is answered. Changes of carts are gathered in memory, one time per customer,
-//! and written by one statement every few seconds and when the server stops; a crash loses what was gathered.
+//! The visit of a sign-in is written before the answer. Visits by changes of carts are collected in memory,
+//! one time per customer. One statement writes them every few seconds and when the server stops; a crash
+//! loses them.
 
 use std::{
     collections::HashMap,
@@ -22,33 +23,33 @@ use crate::{
     store::{Locks, Store},
 };
 
-/// Visits by carts are noted at most so often, in microseconds.
+/// The least time between two noted visits by carts, in microseconds.
 const INTERVAL: i64 = 60_000_000;
-/// Customers whose last note is remembered, to leave further ones away.
+/// The most customers whose last noted visit is cached, to skip further ones.
 const REMEMBERED: usize = 16 * 1024;
-/// How often gathered visits are written.
+/// How often collected visits are written.
 const FLUSH_INTERVAL: Duration = Duration::from_secs(5);
-/// Visits that one statement writes.
+/// The most visits of one statement.
 const FLUSH_ROWS: usize = 200;
-/// Customers whose visits are gathered; those of further ones are noted with their next change.
-const GATHERED_MAX: usize = 100_000;
+/// The most customers whose visits are collected. Visits of further customers are noted with their next
+/// change.
+const COLLECTED_MAX: usize = 100_000;
 
-/// When which customer (by the hash of store, shop and id) was noted.
+/// The time of the last noted visit by the hash of store, shop and id.
 static NOTED: LazyLock<Cache<u64, i64>> = LazyLock::new(|| Cache::new(REMEMBERED));
 static HASHER: LazyLock<RandomState> = LazyLock::new(RandomState::new);
 
-/// The last visit of each customer that is not written yet, by shop and id.
+/// The last unwritten visit of each customer, by shop and id.
 type Visits = HashMap<(Arc<str>, String), i64>;
 
-/// The visits that wait to be written, by the id of their store.
-static GATHERED: LazyLock<Mutex<HashMap<String, Visits>>> = LazyLock::new(Mutex::default);
+/// The collected visits, by the id of their store.
+static COLLECTED: LazyLock<Mutex<HashMap<String, Visits>>> = LazyLock::new(Mutex::default);
 
-fn gathered() -> MutexGuard<'static, HashMap<String, Visits>> {
-    GATHERED.lock().unwrap_or_else(PoisonError::into_inner)
+fn collected() -> MutexGuard<'static, HashMap<String, Visits>> {
+    COLLECTED.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Notes that a customer signed in, and replaces the digest of its password where a stronger one was
-/// made.
+/// Notes the sign-in of a customer, and replaces the digest of its password if a stronger one was made.
 pub(super) async fn signed_in(
     store: &Store,
     caller: &Caller,
@@ -79,18 +80,18 @@ pub fn note(store: &Store, shop: &Arc<str>, customer: &str, now: i64) {
     if NOTED.get(&key).is_some_and(|noted| now - noted < INTERVAL) {
         return;
     }
-    let mut gathered = gathered();
-    let visits = match gathered.get_mut(id) {
+    let mut collected = collected();
+    let visits = match collected.get_mut(id) {
         Some(visits) => visits,
-        None => gathered.entry(id.to_owned()).or_default(),
+        None => collected.entry(id.to_owned()).or_default(),
     };
-    if visits.len() < GATHERED_MAX {
+    if visits.len() < COLLECTED_MAX {
         visits.insert((Arc::clone(shop), customer.to_owned()), now);
         NOTED.insert(key, now);
     }
 }
 
-/// Writes gathered visits now and then.
+/// Writes collected visits at intervals.
 pub struct Flush;
 
 impl Upkeep for Flush {
@@ -107,12 +108,12 @@ impl Upkeep for Flush {
     }
 }
 
-/// Writes what is gathered. What cannot be written now is gathered again.
+/// Writes the collected visits. Visits that cannot be written now are collected again.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn flush(store: &Store) -> Result<()> {
-    let visits = gathered().remove(store.meta().store_id());
+    let visits = collected().remove(store.meta().store_id());
     let mut visits: Vec<_> = visits.unwrap_or_default().into_iter().collect();
     // Replicas that write the same rows take them in the same order.
     visits.sort_unstable();
@@ -120,7 +121,7 @@ pub async fn flush(store: &Store) -> Result<()> {
         let rest = visits.split_off(visits.len().min(FLUSH_ROWS));
         if let Err(error) = write(store, visits.clone()).await {
             visits.extend(rest);
-            gather_again(store, visits);
+            collect_again(store, visits);
             return Err(error);
         }
         visits = rest;
@@ -146,13 +147,13 @@ async fn write(store: &Store, visits: Vec<((Arc<str>, String), i64)>) -> Result<
     written.await
 }
 
-fn gather_again(store: &Store, visits: Vec<((Arc<str>, String), i64)>) {
-    let mut gathered = gathered();
-    let gathered = gathered
+fn collect_again(store: &Store, visits: Vec<((Arc<str>, String), i64)>) {
+    let mut collected = collected();
+    let collected = collected
         .entry(store.meta().store_id().to_owned())
         .or_default();
     for (key, time) in visits {
-        let last = gathered.entry(key).or_insert(time);
+        let last = collected.entry(key).or_insert(time);
         *last = time.max(*last);
     }
 }

@@ -1,8 +1,8 @@
-//! What all writes of customers share: the locks, what must be unique, and the way into the row, the
-//! log and the reactions of other areas.
+//! The common part of all writes of customers: locks, unique values, the row, the log, and the reactions of
+//! other areas.
 //!
-//! Invariant: a customer's row and its external ids are written only here, under the customer's
-//! lock, and each write is one version and one change of the log.
+//! Invariant: a customer's row and its external ids are written only here, under the customer's lock. Each
+//! write is one version and one change of the log.
 
 use tonic::Code;
 
@@ -40,7 +40,7 @@ pub(super) fn external_lock(shop: &str, system: &str, id: &str) -> LockKey {
     LockKey::of("external", shop, &format!("{system}/{id}"))
 }
 
-/// The locks of all that is unique and that `after` has and `before` has not.
+/// The locks of the unique values that `after` has and `before` has not.
 pub(super) fn unique_locks(
     shop: &str,
     before: Option<&Customer>,
@@ -72,25 +72,25 @@ fn new_external_ids<'a>(
     pairs.map(|(system, id)| (system.as_str(), id.as_str()))
 }
 
-/// Whether a number that nobody chose can be drawn again.
+/// The source of a customer's number.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Number {
-    /// The caller's own.
+    /// The caller chose it.
     Chosen,
-    /// The next of the sequence.
+    /// It was allocated from the sequence, and another can be allocated.
     Drawn,
 }
 
-/// What a look for others with the same found.
+/// The result of a check for unique values.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Unique {
-    /// Nobody has any of it.
+    /// No other customer has any of them.
     Yes,
-    /// Only the drawn number is in use.
+    /// Only the allocated number is in use.
     DrawAgain,
 }
 
-/// Makes sure that nobody else has what only one customer may have. The locks of it must be held.
+/// Checks that no other customer has the unique values. The caller must hold their locks.
 ///
 /// # Errors
 /// NAME_TAKEN, EMAIL_TAKEN, NUMBER_TAKEN, EXTERNAL_ID_TAKEN.
@@ -118,7 +118,7 @@ pub(super) async fn check_unique(
     };
     if before.is_none() && others().any(|holder| holder.id == after.id) {
         return Err(
-            taken(ErrorReason::NameTaken, "there is a customer of this id")
+            taken(ErrorReason::NameTaken, "a customer with this id exists")
                 .with("name", convert::name(&after.id)),
         );
     }
@@ -150,7 +150,8 @@ fn taken(reason: ErrorReason, text: &'static str) -> Error {
     Error::new(Code::AlreadyExists, reason, text)
 }
 
-/// Somebody has the e-mail address. Who it is, a storefront does not learn.
+/// The refusal of an e-mail address that another customer has. A storefront does not learn which customer
+/// that is.
 pub(super) fn email_taken(caller: &Caller, holder: &str) -> Error {
     let error = taken(ErrorReason::EmailTaken, "the e-mail address is registered");
     if groups::sees_hidden(caller) {
@@ -160,13 +161,13 @@ pub(super) fn email_taken(caller: &Caller, holder: &str) -> Error {
     }
 }
 
-/// The customer is deleted, and what was asked needs one that is not.
+/// The refusal of an action that needs a customer who is not deleted.
 pub(super) fn deleted() -> Error {
     let text = "the customer is deleted";
     Error::new(Code::FailedPrecondition, ErrorReason::CustomerDeleted, text)
 }
 
-/// The default group is none of the groups.
+/// The refusal of a default group that is not one of the groups.
 pub(super) fn default_not_member(group: &str) -> Error {
     let text = "the default group is not one of the groups";
     Error::new(
@@ -177,7 +178,7 @@ pub(super) fn default_not_member(group: &str) -> Error {
     .with("default_group", groups::name(group))
 }
 
-/// The group that an account of this kind gets by itself.
+/// The group that an account of this kind gets automatically.
 pub(super) fn special_group(settings: &Settings, kind: Kind) -> &str {
     match kind {
         Kind::Guest => &settings.guest_group,
@@ -185,12 +186,11 @@ pub(super) fn special_group(settings: &Settings, kind: Kind) -> &str {
     }
 }
 
-/// Checks that a customer may be in the groups that are new for it, or in all of them where its
-/// account type is new. The special groups are for everybody who has no other. `sent` are the groups as
-/// the request names them.
+/// Checks that a customer may be in its new groups, or in all of them if its account type is new. The special
+/// groups are open to every customer without another group. `sent` are the groups as the request names them.
 ///
 /// # Errors
-/// INVALID_FIELD, GROUP_NOT_FOR_ACCOUNT.
+/// INVALID_FIELD or GROUP_NOT_FOR_ACCOUNT.
 pub(super) async fn check_groups(
     conn: &mut Conn,
     shop: &str,
@@ -213,7 +213,7 @@ pub(super) async fn check_groups(
     }
     let account_type = pb::customer::AccountType::try_from(after.account_type.number())
         .expect("the model's numbers are those of the contract");
-    // Who names only a default is a member of that.
+    // A request that names only a default group makes the customer a member of it.
     let path = |id: &str| match sent.iter().position(|name| groups::name(id) == *name) {
         Some(at) => format!("customer.groups[{at}]"),
         None => "customer.default_group".to_owned(),
@@ -221,8 +221,8 @@ pub(super) async fn check_groups(
     groups::require_groups(conn, shop, &to_check, account_type, path).await
 }
 
-/// Replaces the groups that staff granted, and settles which groups result and which is the default:
-/// the one asked for, which must be among them, else the old one, else the next.
+/// Replaces the groups that staff granted, and decides the resulting groups and their default. The default is
+/// the requested one, which must be among them, else the old one, else the next.
 ///
 /// # Errors
 /// DEFAULT_GROUP_NOT_MEMBER.
@@ -249,11 +249,11 @@ pub(super) async fn set_groups(
     Ok(())
 }
 
-/// Writes the first version of a customer: the row, the external ids, the change of the log, and what other areas do
-/// then.
+/// Writes the first version of a customer: the row, the external ids and the change in the log. Runs the
+/// reactions of other areas.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub(super) async fn add(
     tx: &mut Tx,
     caller: &Caller,
@@ -280,11 +280,11 @@ pub(super) async fn add(
     tx.react(event).await
 }
 
-/// Writes the next version of a customer: the row, the external ids, the change of the log, and what other areas do
-/// then. A new last name needs the `language` of the shop's order.
+/// Writes the next version of a customer: the row, the external ids and the change in the log. Runs the
+/// reactions of other areas. A new last name needs the `language` of the shop's order.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub(super) async fn store(
     tx: &mut Tx,
     caller: &Caller,

@@ -1,12 +1,12 @@
-//! Who is a member of which group, and why.
+//! The members of groups, and the reasons of their memberships.
 //!
-//! A membership is the effect of its grants, one per source; it lasts as long as one of them does.
-//! Everything here runs in the transaction that writes the customer, under the customer's lock, and
-//! leaves the customer's row to the area of the customers.
+//! A membership is the effect of its grants, one per source, and lasts as long as one of them. Everything
+//! here runs in the transaction that writes the customer, under the customer's lock. The area of the
+//! customers writes the customer's row.
 //!
-//! Invariant: the memberships of a customer that is not deleted are its `groups`, and there is at
-//! least one. A membership begins only of a group whose row is held, so nobody joins a group while it
-//! is being deleted.
+//! Invariant: the memberships of a customer that is not deleted are its `groups`, and there is at least one.
+//! A membership begins only while the row of its group is held, so nobody joins a group that is being
+//! deleted.
 
 pub(crate) mod sql;
 
@@ -20,30 +20,30 @@ use crate::store::{Conn, Tx};
 
 use sql::GrantRow;
 
-/// Where a grant comes from. The numbers are stored, and are those of the contract.
+/// The source of a grant. The numbers are stored, and are those of the contract.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[repr(i64)]
 pub enum Source {
-    /// Someone of the shop, or the creation of the account.
+    /// Staff of the shop, or the creation of the account.
     Staff = 1,
-    /// The customer asked and was approved.
+    /// A request of the customer that was approved.
     Request = 2,
     /// A rule of the group.
     Rule = 3,
     /// Another system.
     Import = 4,
-    /// Bought with an order.
+    /// The purchase of an order.
     Order = 5,
 }
 
 impl Source {
-    /// The number that is stored.
+    /// The stored number.
     #[must_use]
     pub const fn number(self) -> i64 {
         self as i64
     }
 
-    /// As the contract names it.
+    /// The source in the contract.
     #[must_use]
     pub const fn message(self) -> pb::MembershipSource {
         match self {
@@ -61,16 +61,16 @@ impl Source {
 pub struct Grant {
     /// Where it comes from.
     pub source: Source,
-    /// Why, as staff wrote it.
+    /// The reason that staff wrote.
     pub reason: String,
-    /// Who granted it.
+    /// The person who granted it.
     pub actor: Option<String>,
-    /// Until when it counts; None: for ever.
+    /// When it expires, in microseconds; None for never.
     pub expire_time: Option<i64>,
 }
 
 impl Grant {
-    /// A grant of staff without a word.
+    /// A grant of staff without a reason.
     #[must_use]
     pub fn of_staff(caller: &Caller) -> Self {
         let actor = caller.actor.as_deref().map(str::to_owned);
@@ -83,11 +83,11 @@ impl Grant {
     }
 }
 
-/// Lets a new customer be a member of these groups, which [`require_groups`](super::require_groups)
-/// has approved. Two statements.
+/// Begins the memberships of a new customer in these groups, which [`require_groups`](super::require_groups)
+/// has approved. Takes two statements.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn begin(
     tx: &mut Tx,
     shop: &str,
@@ -99,13 +99,13 @@ pub async fn begin(
     join(tx, shop, customer, groups, &Grant::of_staff(caller), now).await
 }
 
-/// Replaces the memberships granted by staff, and gives the groups that result, sorted.
+/// Replaces the memberships granted by staff. Returns the resulting groups, sorted.
 ///
-/// What is granted by others stays; where it makes the customer a member already, staff adds nothing.
+/// Grants of other sources stay. Staff adds no grant where one of them already makes the customer a member.
 /// The result is empty only if `groups` is.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn set_staff(
     tx: &mut Tx,
     shop: &str,
@@ -133,7 +133,7 @@ pub async fn set_staff(
     Ok(groups)
 }
 
-/// What [`set_staff`] has to do.
+/// The changes that [`set_staff`] has to make.
 #[derive(Debug, PartialEq, Eq)]
 struct Replaced<'a> {
     add: Vec<String>,
@@ -172,11 +172,11 @@ fn replace_staff<'a>(grants: &'a [GrantRow], wanted: &[String], now: i64) -> Rep
     }
 }
 
-/// Adds a grant; true if the membership began with it. It does not look at how many groups the
-/// customer is in.
+/// Adds a grant. Returns whether the membership began with it. Does not check the number of the customer's
+/// groups.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn grant(
     tx: &mut Tx,
     shop: &str,
@@ -191,7 +191,7 @@ pub async fn grant(
     Ok(!member)
 }
 
-/// Grants memberships and lets those begin that were not there.
+/// Grants memberships and begins those that did not exist.
 pub(crate) async fn join(
     tx: &mut Tx,
     shop: &str,
@@ -201,7 +201,7 @@ pub(crate) async fn join(
     now: i64,
 ) -> Result<()> {
     if sql::put_grants(tx, shop, customer, groups, grant, now).await? != groups.len() {
-        // A group was deleted since it was looked at: a new run sees that.
+        // A group was deleted since it was read; a new run sees that.
         return Err(tx.run_again());
     }
     sql::put_memberships(tx, shop, customer, groups)
@@ -209,20 +209,20 @@ pub(crate) async fn join(
         .map(drop)
 }
 
-/// Ends all memberships of a customer that is being deleted: it is not counted and not listed any
-/// more. The grants stay for [`restore`].
+/// Ends all memberships of a customer that is being deleted, who is then neither counted nor listed. The
+/// grants stay for [`restore`].
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn withdraw(tx: &mut Tx, shop: &str, customer: &str) -> Result<()> {
     sql::delete_all_memberships(tx, shop, customer).await
 }
 
-/// Lets the memberships of a customer begin again that was deleted, and gives its groups, sorted and
-/// at least one: where all of them are gone it is the shop's special group `customer`.
+/// Begins the memberships of a deleted customer again. Returns its groups, sorted and at least one: if all of
+/// them are deleted, it is the shop's special group `customer`.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn restore(
     tx: &mut Tx,
     shop: &str,
@@ -254,11 +254,10 @@ pub async fn restore(
     Ok(groups)
 }
 
-/// Of these groups, which are a customer's, the one that becomes its default where one has to be
-/// chosen.
+/// The group among a customer's groups that becomes the default if one has to be chosen.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub async fn default_of(conn: &mut Conn, shop: &str, groups: &[String]) -> Result<String> {
     let facts = groups_sql::facts(conn, shop, groups).await?;
     let default = next_default(

@@ -1,4 +1,4 @@
-//! What a group is: valid by construction, and as it is stored.
+//! The stored form of a group, valid by construction.
 
 use std::collections::BTreeMap;
 
@@ -8,7 +8,7 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::proto::pb;
 
-/// The first part of a group's name.
+/// The first segment of a group's name.
 pub const COLLECTION: &str = "groups";
 
 /// The full name of a group.
@@ -27,20 +27,20 @@ pub fn id_of(name: &str) -> Option<&str> {
 /// The id in a group's name.
 ///
 /// # Errors
-/// INVALID_FIELD where a name is missing; text that is no name was refused by the access layer.
+/// INVALID_FIELD if the name is missing. The access layer has refused malformed names.
 pub(crate) fn required_id(name: &str) -> Result<String> {
     let id = id_of(name).map(str::to_owned);
     id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
 }
 
-/// A set of customers with privileges. The document of a row of `groups`.
+/// A set of customers with privileges, as the document of a row of `groups`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Group {
-    /// The last part of the name; a column of its own.
+    /// The last segment of the name; a column of its own.
     #[serde(skip)]
     pub id: String,
-    /// Grows with every change; a column of its own.
+    /// Increases with every change; a column of its own.
     #[serde(skip)]
     pub version: i64,
     /// The name by language; never empty.
@@ -51,22 +51,21 @@ pub struct Group {
     pub price_display: PriceDisplay,
     /// Whether storefronts show prices.
     pub show_prices: bool,
-    /// Whether it works and who sees it.
+    /// Whether its privileges apply, and who sees it.
     pub state: State,
-    /// Which accounts may be members.
+    /// The accounts that may be members.
     pub audience: Audience,
-    /// What the shop's settings use it for.
+    /// The uses of the group in the shop's settings.
     pub special: Special,
-    /// Smaller first, where a default group has to be chosen.
+    /// Smaller comes first when a default group has to be chosen.
     pub priority: i64,
-    /// The version at which a discount or the state changed last: carts priced with an older one are
-    /// stale.
+    /// The version at which the discount or the state last changed. Carts priced with an older one are stale.
     pub pricing_revision: i64,
     /// When it was created.
     pub create_time: i64,
     /// When it last changed.
     pub update_time: i64,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -99,7 +98,7 @@ impl Group {
         name(&self.id)
     }
 
-    /// The discount that members get, in hundredths of a percent: none where the group is disabled.
+    /// The discount of members, in hundredths of a percent; 0 if the group is disabled.
     #[must_use]
     pub fn effective_discount(&self) -> i64 {
         if self.state == State::Disabled {
@@ -109,7 +108,7 @@ impl Group {
         }
     }
 
-    /// The name in the first of these languages that there is one for, else in any.
+    /// The name in the first of these languages that has one, else in any language.
     #[must_use]
     pub fn display_name<'a>(&'a self, languages: impl IntoIterator<Item = &'a str>) -> &'a str {
         languages
@@ -145,7 +144,7 @@ pub enum PriceDisplay {
 }
 
 impl PriceDisplay {
-    /// As the contract names it.
+    /// The value in the contract.
     #[must_use]
     pub const fn message(self) -> pb::group::PriceDisplay {
         match self {
@@ -155,20 +154,20 @@ impl PriceDisplay {
     }
 }
 
-/// Whether a group works and who sees it.
+/// Whether a group's privileges apply, and who sees it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum State {
-    /// Works and is shown.
+    /// The privileges apply, and the group is shown.
     Active,
-    /// Works and is never shown to customers.
+    /// The privileges apply, but the group is never shown to customers.
     Hidden,
-    /// Keeps its members but gives them nothing.
+    /// It keeps its members but gives them nothing.
     Disabled,
 }
 
 impl State {
-    /// As the contract names it; its number is the one in the column.
+    /// The value in the contract; its number is that of the column.
     #[must_use]
     pub const fn message(self) -> pb::group::State {
         match self {
@@ -179,7 +178,7 @@ impl State {
     }
 }
 
-/// Which accounts may be members.
+/// The accounts that may be members.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Audience {
@@ -190,7 +189,7 @@ pub enum Audience {
 }
 
 impl Audience {
-    /// As the contract names it; its number is the one in the column.
+    /// The value in the contract; its number is that of the column.
     #[must_use]
     pub const fn message(self) -> pb::group::Audience {
         match self {
@@ -199,7 +198,7 @@ impl Audience {
         }
     }
 
-    /// Which groups an account may be in.
+    /// The audience of the groups for accounts of this type.
     #[must_use]
     pub const fn of_account(account_type: pb::customer::AccountType) -> Self {
         match account_type {
@@ -211,17 +210,17 @@ impl Audience {
     }
 }
 
-/// What the shop's settings use a group for.
+/// The uses of a group in the shop's settings.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Special {
-    /// Prices of carts without a customer.
+    /// Its prices apply to carts without a customer.
     #[serde(skip_serializing_if = "is_false")]
     pub visitor: bool,
-    /// The group of guests.
+    /// It is the group of guests.
     #[serde(skip_serializing_if = "is_false")]
     pub guest: bool,
-    /// The group of registered customers.
+    /// It is the group of registered customers.
     #[serde(skip_serializing_if = "is_false")]
     pub customer: bool,
 }
@@ -235,13 +234,13 @@ fn is_false(value: &bool) -> bool {
 }
 
 impl Special {
-    /// Whether it is used for nothing.
+    /// Whether the group has no such use.
     #[must_use]
     pub const fn is_none(self) -> bool {
         !self.visitor && !self.guest && !self.customer
     }
 
-    /// As the contract names them.
+    /// The values in the contract.
     #[must_use]
     pub fn message(self) -> Vec<pb::group::SpecialKind> {
         use pb::group::SpecialKind;
@@ -255,7 +254,7 @@ impl Special {
         .collect()
     }
 
-    /// The first use, for errors: as `customer`.
+    /// The first use, for errors, for example `customer`.
     #[must_use]
     pub const fn text(self) -> &'static str {
         match self {
@@ -273,8 +272,8 @@ impl Special {
     }
 }
 
-/// Of the groups (priority, id) the one that becomes the default where one has to be chosen: the
-/// smallest priority, then the smallest name.
+/// The id among (priority, id) that becomes the default if one has to be chosen: the smallest priority, then
+/// the smallest id.
 #[must_use]
 pub fn next_default<'a>(groups: impl IntoIterator<Item = (i64, &'a str)>) -> Option<&'a str> {
     groups.into_iter().min().map(|(_, id)| id)

@@ -1,4 +1,4 @@
-//! Reading groups: one, a page of them, and what is derived.
+//! Reads groups: one, or a page of them, with their derived fields.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -15,8 +15,8 @@ use crate::store::{Conn, Store};
 
 /// Returns a group as its message, without the derived fields.
 ///
-/// For a storefront a hidden, a deleted and an absent group are one and the same, in the work too: the
-/// time of the answer tells nothing.
+/// A storefront gets the same answer for a hidden, a deleted and an absent group. The work is the same, too,
+/// so that the time of the answer reveals nothing.
 pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<pb::Group> {
     let group = if sees_hidden(caller) {
         resource::load::<Group>(conn, &caller.shop, id).await?
@@ -27,7 +27,7 @@ pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<pb
     Ok(group.message())
 }
 
-/// Fills in display names and numbers of members.
+/// Fills in display names and member counts.
 pub(super) async fn complete(
     conn: &mut Conn,
     shop: Arc<str>,
@@ -60,7 +60,7 @@ pub(super) async fn complete(
     Ok(groups)
 }
 
-/// The list of a ListGroups.
+/// The list of a ListGroups call.
 ///
 /// # Errors
 /// INVALID_FILTER, INVALID_ORDER_BY, INVALID_FIELD.

@@ -18,14 +18,14 @@ use crate::proto::server::group_service_server::GroupService;
 use crate::resource;
 use crate::store::{Store, Tx};
 
-/// The metadata in which answers of DeleteGroup name the operation that goes on.
+/// The metadata key under which DeleteGroup returns the operation that continues the deletion.
 const OPERATION: &str = "clientela-operation";
 
 /// The members of groups. A membership is also a field of its customer, so the area of the customers provides
 /// this part of GroupService.
 #[tonic::async_trait]
 pub trait Members: Send + Sync + 'static {
-    /// AddMembers.
+    /// Implements AddMembers.
     async fn add(
         &self,
         store: &Store,
@@ -33,7 +33,7 @@ pub trait Members: Send + Sync + 'static {
         request: pb::AddMembersRequest,
     ) -> Result<Vec<pb::MemberResult>>;
 
-    /// RemoveMembers.
+    /// Implements RemoveMembers.
     async fn remove(
         &self,
         store: &Store,
@@ -41,7 +41,7 @@ pub trait Members: Send + Sync + 'static {
         request: pb::RemoveMembersRequest,
     ) -> Result<Vec<pb::MemberResult>>;
 
-    /// ListMembers.
+    /// Implements ListMembers.
     async fn list(
         &self,
         store: &Store,
@@ -50,7 +50,7 @@ pub trait Members: Send + Sync + 'static {
     ) -> Result<pb::ListMembersResponse>;
 }
 
-/// GroupService.
+/// Implements GroupService.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
@@ -59,7 +59,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service over a store and its feed, with the area that changes members.
+    /// Creates the service over a store and its feed, with the area that changes members.
     #[must_use]
     pub fn new(store: Store, feed: Feed, members: Arc<dyn Members>) -> Self {
         Self {
@@ -69,7 +69,7 @@ impl Service {
         }
     }
 
-    /// Fills in what is derived.
+    /// Fills in the derived fields.
     async fn complete(
         &self,
         caller: &Caller,
@@ -93,8 +93,8 @@ impl Service {
     }
 }
 
-/// Deletes a group and asks for its members to be taken out. Returns the name of the operation; for a repeated request
-/// that of the first time, or None if it is not kept any more.
+/// Deletes a group and enqueues the removal of its members. Returns the name of the operation. For a repeated
+/// request it is that of the first one, or None if the operation is no longer stored.
 async fn delete(
     tx: &mut Tx,
     caller: &Caller,

@@ -1,7 +1,7 @@
-//! A group between the contract and its row, and the rules of writing one.
+//! Conversion of groups between the contract and their rows, and the rules for writing them.
 //!
-//! Formats and limits of single fields were checked by the access layer; what is left is what a group
-//! needs as a whole.
+//! The access layer has checked the formats and limits of single fields. Here are the rules for the group as
+//! a whole.
 
 use tonic::Code;
 
@@ -157,8 +157,8 @@ impl Resource for Group {
     }
 }
 
-/// A deleted group keeps its name until its last member is out: else the job that takes them out would
-/// meet members of the new one.
+/// A deleted group keeps its name until its last member is removed. Otherwise the job that removes them would
+/// find members of a new group of that name.
 async fn free(tx: &mut Tx, caller: &Caller, id: &str) -> Result<()> {
     let granted = memberships_sql::granted(tx, &caller.shop, id, i64::MAX, 1);
     if granted.await?.is_empty() {
@@ -188,7 +188,7 @@ fn hundredths(percent: &str) -> Option<i64> {
     format::decimal(percent, 2).filter(|hundredths| *hundredths <= DISCOUNT_MAX)
 }
 
-/// A percentage with its two places.
+/// A percentage with two decimals.
 fn percent(hundredths: i64) -> String {
     format!("{}.{:02}", hundredths / 100, hundredths % 100)
 }

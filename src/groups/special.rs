@@ -1,4 +1,4 @@
-//! The special groups: those that every shop begins with, and those that its settings name.
+//! The special groups: those of every new shop, and those that a shop's settings name.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -12,7 +12,7 @@ use crate::resource;
 use crate::shops::{HideGroups, Shop, Specials};
 use crate::store::{Conn, Event, LockKey, Reaction, Tx};
 
-/// Gives a new shop its special groups, and lets its settings name others.
+/// Gives a new shop its special groups, and updates the groups when its settings name others.
 pub(super) struct SpecialGroups;
 
 impl Reaction<Shop> for SpecialGroups {
@@ -53,7 +53,7 @@ impl Reaction<Shop> for SpecialGroups {
     }
 }
 
-/// The shop and the groups that its settings name, if the shop is new or they are others than before.
+/// The shop and the groups that its settings name, if the shop is new or they have changed.
 fn changed<'e>(event: Event<'e, Shop>) -> Option<(&'e Shop, Specials)> {
     let specials = |shop: &Shop| shop.doc.settings.specials();
     let shop = event.after?;
@@ -95,7 +95,7 @@ impl HideGroups for Hidden {
     }
 }
 
-/// What the group `id` is special for.
+/// The special uses of the group `id`.
 fn special(specials: &Specials, id: &str) -> Special {
     Special {
         visitor: specials.visitor == id,
@@ -104,7 +104,7 @@ fn special(specials: &Specials, id: &str) -> Special {
     }
 }
 
-/// Makes the groups that every shop begins with: `visitor`, `guest` and `customer`.
+/// Inserts the groups of every new shop: `visitor`, `guest` and `customer`.
 async fn insert(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()> {
     let names = [
         ("visitor", "Visitor"),
@@ -131,8 +131,8 @@ async fn insert(tx: &mut Tx, caller: &Caller, shop: &str, now: i64) -> Result<()
     Ok(())
 }
 
-/// Lets a shop's settings name other special groups: the groups say so themselves, and carts without
-/// a customer get the prices of the new one. The locks of [`hold`] are held.
+/// Makes other groups special. It updates the groups' own field, and carts without a customer get the prices
+/// of the new group. The caller has the locks of [`hold`].
 async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64) -> Result<()> {
     let shop = &*caller.shop;
     let mut groups = sql::special(tx, shop).await?;
@@ -162,11 +162,11 @@ async fn repoint(tx: &mut Tx, caller: &Caller, specials: &Specials, now: i64) ->
     Ok(())
 }
 
-/// Takes the locks of the groups before and after, and makes sure that the groups exist, are for customers and not
-/// disabled.
+/// Takes the locks of the groups before and after. Checks that the groups exist, are for customers and are
+/// not disabled.
 ///
 /// # Errors
-/// INVALID_FIELD with the field of the settings; or that a lock is missing, to be passed on.
+/// INVALID_FIELD with the field of the settings, or the error of a missing lock, which is to be passed on.
 async fn hold(tx: &mut Tx, shop: &str, specials: &Specials) -> Result<()> {
     let now = sql::special(tx, shop).await?;
     let ids = now

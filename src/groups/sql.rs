@@ -1,4 +1,4 @@
-//! All SQL over `groups`, and over the number of members.
+//! All SQL over `groups` and over the member counts.
 
 use sqlx::{AssertSqlSafe, FromRow};
 
@@ -15,7 +15,7 @@ fn of_row((id, version, doc): GroupRow) -> Result<Group> {
     parse(id, version, &doc)
 }
 
-/// What is known of a group where only its members matter.
+/// The columns of a group that matter for its members.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(super) struct GroupFacts {
     pub(super) id: String,
@@ -25,7 +25,7 @@ pub(super) struct GroupFacts {
     pub(super) special: i64,
 }
 
-/// Of these groups the ones that exist, by id.
+/// Reads those of these groups that exist, by id.
 pub(super) async fn facts(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<GroupFacts>> {
     let text = format!(
         "SELECT id, priority, audience, state, special FROM groups
@@ -41,7 +41,7 @@ pub(super) async fn facts(conn: &mut Conn, shop: &str, ids: &[String]) -> Result
 
 const SPECIAL: &str = "SELECT id, version, doc FROM groups WHERE shop_id = $1 AND special <> 0";
 
-/// The special groups of a shop.
+/// Reads the special groups of a shop.
 pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
     let rows: Vec<GroupRow> = on!(conn, |e| sqlx::query_as(SPECIAL)
         .bind(shop)
@@ -50,12 +50,12 @@ pub(super) async fn special(conn: &mut Conn, shop: &str) -> Result<Vec<Group>> {
     rows.into_iter().map(of_row).collect()
 }
 
-/// The condition must read like the index `groups_visible`, which has no entry for the id of a hidden
-/// group: a hidden and an absent group cost the same look into it.
+/// The condition must equal that of the index `groups_visible`, which has no entry for the id of a hidden
+/// group: a hidden and an absent group cost the same lookup.
 const GET_VISIBLE: &str = "SELECT id, version, doc FROM groups
     WHERE shop_id = $1 AND (CASE WHEN state <> 2 THEN id END) = $2";
 
-/// One group, unless it is hidden.
+/// Reads one group, unless it is hidden.
 pub(super) async fn get_visible(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<Group>> {
     let row: Option<GroupRow> = on!(conn, |e| sqlx::query_as(GET_VISIBLE)
         .bind(shop)
@@ -65,7 +65,7 @@ pub(super) async fn get_visible(conn: &mut Conn, shop: &str, id: &str) -> Result
     row.map(of_row).transpose()
 }
 
-/// Of these groups the ones that exist and are not hidden.
+/// The ids among these of groups that exist and are not hidden.
 pub(super) async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Result<Vec<String>> {
     let text = format!(
         "SELECT id FROM groups WHERE shop_id = $1 AND state <> 2 AND {any}",
@@ -80,7 +80,7 @@ pub(super) async fn visible(conn: &mut Conn, shop: &str, ids: &[String]) -> Resu
     .await)?)
 }
 
-/// How many members each of these groups has; those without any are left out.
+/// The member counts of these groups. Groups without members are left out.
 pub(super) async fn member_counts(
     conn: &mut Conn,
     shop: &str,
@@ -102,7 +102,7 @@ const COUNTED_SINCE: &str = "SELECT shop_id, group_id, MAX(seq) FROM
     (SELECT shop_id, group_id, seq FROM member_counts WHERE seq > $1 ORDER BY seq LIMIT $2) AS newer
     GROUP BY shop_id, group_id";
 
-/// The groups of the first so many rows behind a row, as (shop, group, last row).
+/// The groups of the first `limit` rows after a row, as (shop, group, last row).
 pub(super) async fn counted_since(
     conn: &mut Conn,
     seq: i64,
@@ -115,12 +115,17 @@ pub(super) async fn counted_since(
         .await)?)
 }
 
-const IS_UNFOLDED: &str = "SELECT COUNT(*) > $3 FROM
+const HAS_MORE_ROWS: &str = "SELECT COUNT(*) > $3 FROM
     (SELECT 1 FROM member_counts WHERE shop_id = $1 AND group_id = $2 LIMIT $3 + 1) AS counted";
 
-/// Whether the number of members of a group lies in more than so many rows.
-pub(super) async fn is_unfolded(conn: &mut Conn, shop: &str, id: &str, rows: i64) -> Result<bool> {
-    Ok(on!(conn, |e| sqlx::query_scalar(IS_UNFOLDED)
+/// Whether the member count of a group is in more than `rows` rows.
+pub(super) async fn has_more_rows(
+    conn: &mut Conn,
+    shop: &str,
+    id: &str,
+    rows: i64,
+) -> Result<bool> {
+    Ok(on!(conn, |e| sqlx::query_scalar(HAS_MORE_ROWS)
         .bind(shop)
         .bind(id)
         .bind(rows)
@@ -128,35 +133,35 @@ pub(super) async fn is_unfolded(conn: &mut Conn, shop: &str, id: &str, rows: i64
         .await)?)
 }
 
-const FOLD_UP_TO: &str = "SELECT MAX(seq) FROM (SELECT seq FROM member_counts
+const SUM_UP_TO: &str = "SELECT MAX(seq) FROM (SELECT seq FROM member_counts
     WHERE shop_id = $1 AND group_id = $2 ORDER BY seq LIMIT $3) AS oldest";
-const FOLD_TAKE: &str = "DELETE FROM member_counts
+const SUM_TAKE: &str = "DELETE FROM member_counts
     WHERE shop_id = $1 AND group_id = $2 AND seq <= $3 RETURNING delta";
-const FOLD_PUT: &str = "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
+const SUM_PUT: &str = "INSERT INTO member_counts (shop_id, group_id, delta) VALUES ($1, $2, $3)";
 
-/// Folds up to `rows` rows of a group into one; how many there were.
-pub(super) async fn fold(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<i64> {
-    let up_to: Option<i64> = on!(tx, |e| sqlx::query_scalar(FOLD_UP_TO)
+/// Sums up at most `rows` rows of a group into one. Returns how many there were.
+pub(super) async fn sum_rows(tx: &mut Tx, shop: &str, id: &str, rows: i64) -> Result<i64> {
+    let up_to: Option<i64> = on!(tx, |e| sqlx::query_scalar(SUM_UP_TO)
         .bind(shop)
         .bind(id)
         .bind(rows)
         .fetch_one(e)
         .await)?;
     let Some(up_to) = up_to else { return Ok(0) };
-    let taken: Vec<i64> = on_write!(tx, |e| sqlx::query_scalar(FOLD_TAKE)
+    let taken: Vec<i64> = on_write!(tx, |e| sqlx::query_scalar(SUM_TAKE)
         .bind(shop)
         .bind(id)
         .bind(up_to)
         .fetch_all(e)
         .await)?;
     let sum: i64 = taken.iter().sum();
-    execute!(tx, sqlx::query(FOLD_PUT).bind(shop).bind(id).bind(sum))?;
+    execute!(tx, sqlx::query(SUM_PUT).bind(shop).bind(id).bind(sum))?;
     Ok(i64::try_from(taken.len()).unwrap_or(i64::MAX))
 }
 
 const FORGET_COUNT: &str = "DELETE FROM member_counts WHERE shop_id = $1 AND group_id = $2";
 
-/// Removes what was counted for a group that is gone and has no members left.
+/// Removes the count of a deleted group without members.
 pub(crate) async fn forget_count(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
     execute!(tx, sqlx::query(FORGET_COUNT).bind(shop).bind(id))?;
     Ok(())

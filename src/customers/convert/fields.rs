@@ -1,4 +1,4 @@
-//! The fields of a customer, one by one: what the contract shows of them, and what a write gives them.
+//! Conversion of a customer field by field.
 
 use std::collections::BTreeMap;
 
@@ -12,7 +12,7 @@ use crate::{
 
 use super::{address_ids, address_name, name, title_id, title_name};
 
-/// A name, or nothing where there is no id.
+/// The name with this id, or empty text if there is no id.
 fn name_if_any(id: &str, name: impl Fn(&str) -> String) -> String {
     if id.is_empty() {
         String::new()
@@ -21,7 +21,7 @@ fn name_if_any(id: &str, name: impl Fn(&str) -> String) -> String {
     }
 }
 
-/// The customer as the contract has it, without what is derived.
+/// Converts a customer to its message, without derived fields.
 #[must_use]
 pub fn message(customer: &Customer) -> pb::Customer {
     let Customer { id, version, .. } = customer;
@@ -89,10 +89,10 @@ fn consent_message(consent: &Consent) -> pb::Consent {
     }
 }
 
-/// Gives a customer the values sent for these fields, except for the password.
+/// Sets these fields of a customer to the sent values, except for the password.
 ///
-/// Where an empty value cannot be, the field stays as it is: number, account type, state and the
-/// default addresses. All violations are collected.
+/// The fields that cannot be empty keep their value when the sent one is empty: number, account type, state
+/// and the default addresses. All violations are collected.
 pub(in crate::customers) fn apply(
     customer: &mut Customer,
     sent: &pb::Customer,
@@ -243,7 +243,7 @@ fn group_ids(names: &[String]) -> Vec<String> {
     ids
 }
 
-/// What is agreed to now. Its time is the one sent; else, where the answer changes, the present.
+/// The new consent. Its time is the sent one, or the present if the answer changes without one.
 pub(super) fn consent(
     before: Option<&Consent>,
     sent: Option<&pb::Consent>,

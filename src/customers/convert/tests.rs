@@ -1,4 +1,4 @@
-//! Customers from the contract and back.
+//! Tests of the conversion of customers from and to the contract.
 
 use super::fields::{consent, external_ids};
 use super::*;

@@ -1,5 +1,4 @@
-//! The background work of memberships: taking the members out of a deleted group, and ending memberships that
-//! have run out.
+//! Jobs of memberships: they remove the members of a deleted group, and end memberships that have expired.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,15 +15,15 @@ use crate::jobs::skips;
 use crate::jobs::{Due, Effect, Handler, Job, JobKind, Step};
 use crate::store::{Conn, Locks, Store, Tx};
 
-/// Customers that one step works on.
+/// The most customers of one step.
 const BATCH: i64 = 32;
-/// How often it is looked for memberships that have run out.
+/// How often expired memberships are searched.
 const EXPIRE_INTERVAL: Duration = Duration::from_secs(1);
 
-/// Takes the members out of a deleted group.
+/// Removes the members of a deleted group.
 ///
-/// Nobody can join any more when this begins: joining holds the group's row, for which the deletion
-/// had to wait.
+/// Nobody can join any more when this begins: joining holds the group's row, and the deletion had to wait for
+/// that.
 pub struct DeleteGroup;
 
 impl Handler for DeleteGroup {
@@ -45,7 +44,7 @@ impl Handler for DeleteGroup {
                 let group = group.clone();
                 store.read(|conn| {
                     async move {
-                        // The members of a group that was made again stay.
+                        // The members of a group that was created again stay.
                         if is_made_again(conn, &shop, &group).await? {
                             return Ok(Vec::new());
                         }
@@ -92,17 +91,17 @@ async fn end(tx: &mut Tx, job: &Job, group: &str, now: i64) -> Result<Step> {
     Ok(step)
 }
 
-/// Whether there is a group of this name. One can be made again only when the last member is out.
+/// Whether a group of this name exists. It can be created again only when the last member is removed.
 async fn is_made_again(conn: &mut Conn, shop: &str, group: &str) -> Result<bool> {
     Ok(groups::load(conn, shop, group).await?.is_some())
 }
 
-/// The reason for which grants are taken from customers.
+/// The reason for removing grants from customers.
 #[derive(Clone)]
 enum Leave {
     /// This group is deleted.
     Group(String),
-    /// Their time is over.
+    /// The grants have expired.
     Expired,
 }
 
@@ -148,7 +147,7 @@ fn locks(job: &Job, ids: &[String]) -> Locks {
         .collect()
 }
 
-/// Ends memberships whose grants have run out.
+/// Ends memberships whose grants have expired.
 pub struct ExpireMemberships;
 
 impl Handler for ExpireMemberships {

@@ -1,7 +1,7 @@
-//! How customers leave groups: by hand, because a grant has run out, or because the group is gone.
+//! Ends memberships: by hand, because a grant has expired, or because the group is deleted.
 //!
-//! Invariant: nobody is without a group at any moment, or has a default group that is not one of his;
-//! who would be gets the shop's special group `customer`, in the same transaction.
+//! Invariant: a customer always has a group, and its default group is one of its groups. A customer who would
+//! lose the last one gets the shop's special group `customer`, in the same transaction.
 
 use std::collections::BTreeSet;
 
@@ -13,11 +13,11 @@ use crate::groups::memberships::{self, Grant};
 use crate::groups::special_customer_group;
 use crate::store::Tx;
 
-/// Takes the grants from a customer that `goes` names; gives the groups in which it is no member any
-/// more. Needs the lock of the customer.
+/// Removes the grants of a customer that `goes` selects. Returns the groups in which the customer is no
+/// longer a member. Needs the lock of the customer.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub(super) async fn leave(
     tx: &mut Tx,
     caller: &Caller,
@@ -34,7 +34,7 @@ pub(super) async fn leave(
     let kept: BTreeSet<String> = kept.into_iter().map(|grant| grant.group_id).collect();
     let mut ended: BTreeSet<String> = gone.iter().map(|grant| grant.group_id.clone()).collect();
     ended.retain(|group| !kept.contains(group));
-    // Of a customer that is deleted only the grants are left, and they alone have to go.
+    // A deleted customer has only grants left, and only they have to be removed.
     let present = customers::load(tx, shop, customer)
         .await?
         .filter(|found| !found.is_deleted());

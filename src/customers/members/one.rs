@@ -1,4 +1,4 @@
-//! What becomes of one customer, under its lock.
+//! The change of one customer's membership, under the customer's lock.
 
 use super::leave::leave;
 use crate::caller::Caller;

@@ -1,5 +1,5 @@
-//! Progress of a call about many members, stored with its request id beside its answer: the resolved members
-//! and the outcome of each share. A repeat after an interruption goes on where the call ended.
+//! The progress of a call about many members, stored with its request id beside its answer: the resolved
+//! members and the outcome of each share. A repeat after an interruption continues where the call ended.
 
 use futures::FutureExt as _;
 
@@ -13,7 +13,7 @@ use crate::proto::pb::{self, member_result::Outcome};
 use crate::resource::existing;
 use crate::store::{Conn, Store, Tx};
 
-/// The part of a call that holds the resolved members; the shares of the customers come behind it.
+/// The part of a call that holds the resolved members. The parts of the shares follow it.
 const MEMBERS_PART: usize = 0;
 
 /// Returns the resolved members, if an earlier call with the request id stored them.
@@ -87,7 +87,7 @@ pub(super) async fn done_before(
     }))
 }
 
-/// Stores what became of the customers of a share.
+/// Stores the outcomes of the customers of a share.
 pub(super) async fn keep(tx: &mut Tx, batch: &Batch, outcomes: &[(String, Outcome)]) -> Result<()> {
     let results = outcomes.iter().map(|(customer, outcome)| pb::MemberResult {
         member: String::new(),
@@ -105,7 +105,7 @@ pub(super) async fn keep(tx: &mut Tx, batch: &Batch, outcomes: &[(String, Outcom
 }
 
 impl Entry {
-    /// As it is stored before anything is done.
+    /// The form in which it is stored before anything is done.
     fn result(&self) -> pb::MemberResult {
         let customer = self.customer.as_ref();
         pb::MemberResult {
@@ -115,7 +115,7 @@ impl Entry {
         }
     }
 
-    /// As it was stored.
+    /// Reads the stored form.
     fn of(stored: pb::MemberResult) -> Self {
         let customer = customers::id_of(&stored.customer);
         Self {

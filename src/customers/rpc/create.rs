@@ -26,15 +26,15 @@ use crate::{
     store::{Event, LockKey, Locks, Tx},
 };
 
-/// A customer to be made.
+/// A customer to be created.
 #[derive(Clone)]
 pub(super) struct Creation {
     pub(super) caller: Caller,
     pub(super) customer: Customer,
     pub(super) addresses: Vec<Address>,
-    /// The groups as the caller named them.
+    /// The groups in the form of the request.
     groups: Vec<String>,
-    /// The state was chosen by the caller.
+    /// The state that the caller chose, if any.
     state: Option<State>,
     pub(super) number: Number,
     /// The password to store.
@@ -44,13 +44,13 @@ pub(super) struct Creation {
     now: i64,
 }
 
-/// What came of it.
+/// The result of one attempt.
 pub(super) enum Outcome {
     /// The answer.
     Made(Box<pb::Customer>),
-    /// The drawn number is in use.
+    /// The allocated number is in use.
     DrawAgain,
-    /// An earlier call with the request id was found, and its password is not compared yet.
+    /// An earlier call with the request id was found, and its password has not been compared yet.
     Compare,
 }
 
@@ -83,7 +83,7 @@ impl Service {
         self.make(creation, password.as_ref(), validate_only).await
     }
 
-    /// Reads what was sent and hashes the password.
+    /// Reads the request and hashes the password.
     pub(super) async fn prepare(
         &self,
         caller: Caller,
@@ -98,7 +98,7 @@ impl Service {
             create_time: now,
             ..Customer::default()
         };
-        // There are no addresses yet that it could name; the first one becomes the default.
+        // There are no addresses yet to refer to; the first one becomes the default.
         sent.default_billing_address.clear();
         sent.default_shipping_address.clear();
         let violations = convert::apply(
@@ -138,7 +138,7 @@ impl Service {
         })
     }
 
-    /// Makes the customer, drawing numbers until one is free.
+    /// Creates the customer, and allocates numbers until one is free.
     async fn make(
         &self,
         mut creation: Creation,
@@ -147,7 +147,7 @@ impl Service {
     ) -> Result<pb::Customer> {
         let caller = creation.caller.clone();
         loop {
-            // A rehearsal takes no number away, and its answer has none.
+            // A rehearsal uses up no number, and its answer has none.
             if creation.number == Number::Drawn && !rehearse {
                 let number = self.numbers.next(&caller.shop, Sequence::Customer).await?;
                 creation.customer.number = number;
@@ -186,7 +186,7 @@ impl Creation {
         locks
     }
 
-    /// The locks of the customer and of all that is unique about it.
+    /// The locks of the customer and of its unique values.
     pub(super) fn lock_keys(&self) -> Vec<LockKey> {
         let shop = &*self.caller.shop;
         let mut keys = write::unique_locks(shop, None, &self.customer);
@@ -218,8 +218,8 @@ pub(super) fn made(customer: pb::Customer) -> Outcome {
     Outcome::Made(Box::new(customer))
 }
 
-/// Writes a new customer and gives it as it became; none if its drawn number is in use. The locks of
-/// [`Creation::lock_keys`] are held.
+/// Writes a new customer and returns it; None if its allocated number is in use. The caller has the locks of
+/// [`Creation::lock_keys`].
 pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Customer>> {
     let Creation { caller, now, .. } = creation;
     let shop = &*caller.shop;
@@ -253,7 +253,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
         after: Some(&registration),
         now: *now,
     };
-    // Its locks are the last that are taken before the first write.
+    // These locks are the last that are taken before the first write.
     let held = tx.hold(registered).await?;
     groups::memberships::begin(tx, shop, &customer.id, &customer.groups, caller, *now).await?;
     write::add(tx, caller, &settings, &mut customer, *now).await?;
@@ -268,7 +268,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     Ok(Some(customer))
 }
 
-/// What the shop's settings decide.
+/// Applies the defaults of the shop's settings.
 fn settle(
     caller: &Caller,
     settings: &Settings,
@@ -281,7 +281,7 @@ fn settle(
         return Err(Error::invalid(violations));
     }
     if customer.kind == Kind::Guest && !settings.guest_checkout {
-        let text = "the shop takes no guests";
+        let text = "the shop does not accept guests";
         let reason = ErrorReason::GuestCheckoutDisabled;
         return Err(Error::new(Code::FailedPrecondition, reason, text));
     }

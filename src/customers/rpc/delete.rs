@@ -15,7 +15,7 @@ use crate::{
     store::{Locks, Tx},
 };
 
-/// A customer to be deleted, or brought back.
+/// A customer to be deleted or undeleted.
 struct Work {
     caller: Caller,
     id: String,
@@ -87,7 +87,7 @@ async fn delete(tx: &mut Tx, work: &Work) -> Result<()> {
     let frees = match work.re_registration {
         ReRegistration::Allow => Some(true),
         ReRegistration::Forbid => Some(false),
-        // Deleted again without a word, it stays as it was.
+        // A second deletion that does not say otherwise leaves it as it was.
         ReRegistration::Unspecified if before.is_deleted() => None,
         ReRegistration::Unspecified => {
             let settings = shops::settings(tx, shop).await?;

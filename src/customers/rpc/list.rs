@@ -45,7 +45,7 @@ impl Service {
             .snapshot(|conn| {
                 async move {
                     if list.is_ordered_by(LAST_NAME_KEY) {
-                        // A place in the order of one language is none in that of another.
+                        // A position in the order of one language is none in that of another.
                         let settings = shops::settings(conn, &shop).await?;
                         list = list.bound_to("language", settings.language());
                     }

@@ -24,7 +24,7 @@ use crate::{
     store::Conn,
 };
 
-/// What was found of a customer.
+/// A customer that was found.
 struct Found {
     customer: Customer,
     derived: Derived,
@@ -151,7 +151,7 @@ impl Service {
         page::fits(pb::BatchLookupCustomersResponse { results })
     }
 
-    /// The customer of each key. `field` is where the keys stand in the request.
+    /// Finds the customer of each key. `field` is the path of the keys in the request.
     async fn look_up(
         &self,
         caller: &Caller,
@@ -161,7 +161,7 @@ impl Service {
         let wanted = Wanted::of(keys, field)?;
         let visible = !groups::sees_hidden(caller);
         let shop = Arc::clone(&caller.shop);
-        // A single key is one statement, and needs no transaction to be of one moment.
+        // A single key needs one statement, and so no transaction for a consistent result.
         let is_single = keys.len() == 1 && wanted.external_ids.is_empty();
         let rows = if is_single {
             let read = self.store.read(|conn| {
@@ -216,7 +216,7 @@ fn by_id(rows: Vec<FoundRow>) -> Result<HashMap<String, Found>> {
         .collect()
 }
 
-/// What is looked for, each kind of key apart.
+/// The requested keys, by kind.
 #[derive(Default)]
 struct Wanted {
     claims: Vec<String>,
@@ -230,7 +230,7 @@ impl Wanted {
         let mut violations = Vec::new();
         for (index, key) in keys.iter().enumerate() {
             match &key.key {
-                // An invalid address has no customer.
+                // No customer has an invalid address.
                 Some(customer_key::Key::Email(email)) => {
                     wanted.claims.extend(format::email_claim(email));
                 }
@@ -283,7 +283,7 @@ async fn find_wanted(
     Ok(rows)
 }
 
-/// The ids of what was found, by what it may be looked up.
+/// The ids of the found customers by their keys.
 struct Index<'a> {
     claims: HashMap<&'a str, &'a str>,
     numbers: HashMap<&'a str, &'a str>,

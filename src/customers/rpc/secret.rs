@@ -1,10 +1,10 @@
-//! The password that came with a request id.
+//! The password of a request with a request id.
 //!
-//! A repeat with another password is another request. The digest of the request cannot tell, as it leaves
-//! passwords out: its key lies in the database, so that a copy of it would give passwords away far faster
-//! than their Argon2id digests do. So the Argon2id digest that the first call made is kept with the
-//! request id, as long as that is remembered, and the password of a repeat has to be its password. What
-//! lies there is no easier to break than the account's own.
+//! A repeat with another password is another request. The digest of the request cannot tell, because it
+//! leaves passwords out. Its key is in the database, so a copy of the database would reveal passwords far
+//! faster than their Argon2id digests do. So the first call stores its Argon2id digest with the request id,
+//! as long as the id is remembered, and the password of a repeat must match it. The stored digest is no
+//! easier to break than the account's own.
 
 use futures::FutureExt as _;
 use prost::Message;
@@ -19,16 +19,16 @@ use crate::{
     store::Tx,
 };
 
-/// A password that is to be stored.
+/// A password to be stored.
 #[derive(Clone)]
 pub(super) struct Secret {
     /// Its Argon2id digest.
     pub(super) digest: String,
-    /// Whether it is known to be the password of an earlier call with the request id, if there was one.
+    /// Whether it was compared with the password of an earlier call with the request id, if there was one.
     pub(super) compared: bool,
 }
 
-/// The part of a call that is stored with its request id.
+/// The digest that is stored with the request id.
 #[derive(Clone, PartialEq, Message)]
 struct Kept {
     #[prost(string, tag = "1")]
@@ -56,11 +56,11 @@ impl Service {
         })
     }
 
-    /// Compares a password with that of an earlier call with the request id, and gives the digest that was
-    /// stored then; none if there was no such call, or none that is still known.
+    /// Compares a password with that of an earlier call with the request id. Returns the digest that was
+    /// stored then; None if there was no such call, or its digest is no longer stored.
     ///
     /// # Errors
-    /// REQUEST_ID_REUSED if it is another.
+    /// REQUEST_ID_REUSED if the passwords differ.
     pub(super) async fn compare(
         &self,
         caller: &Caller,
@@ -88,7 +88,7 @@ impl Service {
     }
 }
 
-/// Keeps the digest of a password with the request id, in the transaction that stores it.
+/// Stores the digest of a password with the request id, in the transaction that stores the password.
 pub(super) async fn keep(
     tx: &mut Tx,
     caller: &Caller,

@@ -27,7 +27,7 @@ use crate::{
     store::{Locks, Tx},
 };
 
-/// A customer to be changed.
+/// A customer to be updated.
 #[derive(Clone)]
 struct Update {
     caller: Caller,
@@ -35,20 +35,20 @@ struct Update {
     sent: pb::Customer,
     paths: Vec<&'static str>,
     password: NewPassword,
-    /// What is made where there is no such customer.
+    /// The customer to create if there is none.
     creation: Option<Box<Creation>>,
     rehearse: bool,
     now: i64,
 }
 
-/// How the request names the customer.
+/// The customer that the request names.
 #[derive(Clone)]
 enum Target {
     Id(String),
     External(pb::ExternalId),
 }
 
-/// What becomes of the password.
+/// The change of the password.
 #[derive(Clone)]
 enum NewPassword {
     Stays,
@@ -163,18 +163,18 @@ fn target(name: &str, external: Option<pb::ExternalId>, allow_missing: bool) -> 
             "a name or a match is required",
         )),
         (_, Some(_)) => {
-            let text = "a customer is named by its name or by a match, not by both";
+            let text = "name the customer by its name or by a match, not by both";
             Err(Error::invalid_field("match", "NOT_ALLOWED", text))
         }
         (_, None) if allow_missing => {
-            let text = "only a customer named by a match can be made";
+            let text = "only a customer named by a match can be created";
             Err(Error::invalid_field("allow_missing", "NOT_ALLOWED", text))
         }
         (name, None) => Ok(Target::Id(convert::id_of(name).to_owned())),
     }
 }
 
-/// The customer with the external id that it was named by.
+/// Adds to a customer the external id by which the request names it.
 fn with_external_id(mut sent: pb::Customer, external: &pb::ExternalId) -> pb::Customer {
     if sent
         .external_ids
@@ -261,7 +261,7 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     let settings = shops::settings(tx, shop).await?;
     let mut after = before.clone();
     let mut violations = convert::apply(&mut after, sent, &update.paths, *now);
-    keep_what_cannot_go(update, before, &mut after);
+    complete_fields(update, before, &mut after);
     let sets_password = matches!(update.password, NewPassword::Becomes(_));
     let today = day(*now, settings.zone());
     violations.extend(convert::check(
@@ -305,7 +305,7 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
             true
         }
     };
-    // There may have been no password to take away, and others may have granted the same groups.
+    // There may have been no password to remove, and others may have granted the same groups.
     if after == *before && !sets_or_takes {
         return unchanged(tx, caller, before, *now).await;
     }
@@ -314,7 +314,7 @@ async fn change(tx: &mut Tx, update: &Update, before: &Customer) -> Result<pb::C
     Ok(convert::message(&after))
 }
 
-/// Ends an update that changes nothing, which is no version.
+/// Ends an update that changes nothing, without a new version.
 async fn unchanged(
     tx: &mut Tx,
     caller: &Caller,
@@ -326,8 +326,8 @@ async fn unchanged(
     Ok(answer)
 }
 
-/// What an update leaves as it is although its value was empty, or changes beside what it names.
-fn keep_what_cannot_go(update: &Update, before: &Customer, after: &mut Customer) {
+/// Restores fields that cannot be empty, and sets fields that depend on others.
+fn complete_fields(update: &Update, before: &Customer, after: &mut Customer) {
     if after.default_group.is_empty() {
         after.default_group.clone_from(&before.default_group);
     }
@@ -338,7 +338,7 @@ fn keep_what_cannot_go(update: &Update, before: &Customer, after: &mut Customer)
             .entry(system.clone())
             .or_insert_with(|| id.clone());
     }
-    // Who was invited has now done what was missing.
+    // The password completes the account of an invited customer.
     let invited = after.state == State::Invited && update.sent.state == 0;
     if invited && matches!(update.password, NewPassword::Becomes(_)) {
         after.state = State::Active;

@@ -1,4 +1,5 @@
-//! Passwords, which lie apart from the customer, and visits, which leave the customer's version as it is.
+//! Passwords, which are stored apart from the customer, and visits, which do not change the customer's
+//! version.
 
 use sqlx::FromRow;
 
@@ -54,7 +55,7 @@ pub(in crate::customers) async fn renew_credential(
 
 const REMOVE_CREDENTIAL: &str = "DELETE FROM credentials WHERE shop_id = $1 AND customer_id = $2";
 
-/// Takes the password away; whether there was one.
+/// Removes the password. Returns whether there was one.
 pub(in crate::customers) async fn remove_credential(
     tx: &mut Tx,
     shop: &str,
@@ -82,7 +83,7 @@ const ACCOUNT: &str = "SELECT c.id, c.version, c.doc, k.digest FROM customers c
     LEFT JOIN credentials k ON k.shop_id = c.shop_id AND k.customer_id = c.id
     WHERE c.shop_id = $1 AND c.email_claim = $2";
 
-/// Whose e-mail address this is, and the digest of its password.
+/// The customer with an e-mail address, and the digest of its password.
 pub(in crate::customers) async fn account(
     conn: &mut Conn,
     shop: &str,
@@ -95,7 +96,7 @@ pub(in crate::customers) async fn account(
         .await)?)
 }
 
-/// Writes visits that are handed over as an array of arrays.
+/// Writes visits from a JSON array of arrays.
 const VISIT: [&str; 2] = [
     "INSERT INTO visits (shop_id, customer_id, last_visit_time)
      SELECT value ->> 0, value ->> 1, value ->> 2 FROM json_each($1) WHERE true
@@ -107,7 +108,7 @@ const VISIT: [&str; 2] = [
      WHERE visits.last_visit_time < excluded.last_visit_time",
 ];
 
-/// Notes when customers were there, each as (shop, id, time) and none of them twice.
+/// Notes visits of customers as (shop, id, time), at most one of each customer.
 pub(in crate::customers) async fn visit(tx: &mut Tx, visits: &[(&str, &str, i64)]) -> Result<()> {
     let text = tx.engine().pick(VISIT[0], VISIT[1]);
     let visits = serde_json::json!(visits).to_string();

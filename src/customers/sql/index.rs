@@ -1,4 +1,4 @@
-//! Derived columns by which customers are found and ordered: search texts, folded columns and sort keys.
+//! The derived columns for search and order: search texts, folded columns and sort keys.
 
 use crate::collation::sort_key;
 use crate::customers::model::Customer;
@@ -7,7 +7,7 @@ use crate::execute;
 use crate::filter::fold;
 use crate::store::{Engine, Tx, index_text, joined_name};
 
-/// Returns the text in which a search looks for a customer.
+/// Returns the search text of a customer.
 pub(super) fn search_text(customer: &Customer) -> String {
     let fields = [
         &customer.first_name,
@@ -17,7 +17,7 @@ pub(super) fn search_text(customer: &Customer) -> String {
         &customer.phone,
         &customer.number,
     ];
-    // Which of the two is first depends on the language, and the name may be of any.
+    // The order of the names depends on the language, and the name may be of any language.
     let (first, last) = (&customer.first_name, &customer.last_name);
     let full_names = [joined_name(last, first), joined_name(first, last)];
     let fields = fields.into_iter().map(String::as_str);
@@ -33,7 +33,7 @@ pub(super) fn search_text(customer: &Customer) -> String {
 /// statements index the rows and empty the table.
 ///
 /// The service runs them before each commit that changed a search text. A program that writes customers with
-/// its own SQL has to run them too. `CROSS JOIN` has SQLite begin with the rows that were noted.
+/// its own SQL must run them, too. `CROSS JOIN` makes SQLite begin with the noted rows.
 pub const INDEX_NOTED: &str = "INSERT INTO customers_search (customers_search, rowid, search_text)
         SELECT 'delete', d.search_id, d.search_text FROM customers_search_due d
         WHERE d.search_text IS NOT NULL;
@@ -42,7 +42,7 @@ pub const INDEX_NOTED: &str = "INSERT INTO customers_search (customers_search, r
         CROSS JOIN customers c ON c.search_id = d.search_id;
     DELETE FROM customers_search_due";
 
-/// Says that the search text of a customer may have changed.
+/// Notes that the search text of a customer may have changed.
 pub(super) fn search_text_changed(tx: &mut Tx) {
     if tx.engine() == Engine::Sqlite {
         tx.before_commit(INDEX_NOTED);
@@ -56,8 +56,8 @@ const REINDEX: &str = "UPDATE customers SET
     (email_folded, first_name_folded, last_name_folded, company_folded, search_text, last_name_key)
     <> ($3, $4, $5, $6, $7, $8)";
 
-/// Rebuilds the derived columns of a customer where they differ from those of this release. The customer
-/// itself does not change.
+/// Rebuilds the derived columns of a customer if they differ from those of this release. The customer itself
+/// does not change.
 pub(in crate::customers) async fn reindex(
     tx: &mut Tx,
     shop: &str,

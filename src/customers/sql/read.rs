@@ -1,4 +1,4 @@
-//! Reading customers: one, many, by what they are known by, and who has what only one may have.
+//! Reads customers: one, many, by their keys, and the holders of unique values.
 
 use std::collections::HashMap;
 
@@ -16,7 +16,7 @@ struct CustomerRow {
     doc: String,
 }
 
-/// The customer in a document.
+/// Parses the document of a customer.
 pub(in crate::customers) fn model(id: String, version: i64, doc: &str) -> Result<Customer> {
     let customer: Customer =
         serde_json::from_str(doc).map_err(|error| Error::corrupt("customers", &id, error))?;
@@ -29,7 +29,6 @@ pub(in crate::customers) fn model(id: String, version: i64, doc: &str) -> Result
 
 const GET: &str = "SELECT id, version, doc FROM customers WHERE shop_id = $1 AND id = $2";
 
-/// One customer.
 pub(in crate::customers) async fn get(
     conn: &mut Conn,
     shop: &str,
@@ -47,7 +46,7 @@ pub(in crate::customers) async fn get(
 const IDS_AFTER: &str =
     "SELECT id FROM customers WHERE shop_id = $1 AND id > $2 ORDER BY id LIMIT $3";
 
-/// The ids behind one, in their order; those of deleted customers too.
+/// The ids after an id, in their order, including deleted customers.
 pub(in crate::customers) async fn ids_after(
     conn: &mut Conn,
     shop: &str,
@@ -62,7 +61,7 @@ pub(in crate::customers) async fn ids_after(
         .await)?)
 }
 
-/// The customers of these ids, each as far as it can be read.
+/// Reads the customers with these ids. A customer that cannot be parsed is an error of its own.
 pub(in crate::customers) async fn documents(
     conn: &mut Conn,
     shop: &str,
@@ -79,7 +78,7 @@ pub(in crate::customers) async fn documents(
     Ok(rows.into_iter().map(read).collect())
 }
 
-/// The customers of these ids, in their order.
+/// Reads the customers with these ids, in their order.
 pub(in crate::customers) async fn get_many(
     conn: &mut Conn,
     shop: &str,
@@ -91,7 +90,7 @@ pub(in crate::customers) async fn get_many(
     Ok(ids.iter().filter_map(|id| found.remove(id)).collect())
 }
 
-/// Pairs of claim and id, of customers that are not deleted.
+/// Pairs of claim and id, for customers that are not deleted.
 pub(in crate::customers) async fn ids_by_claim(
     conn: &mut Conn,
     shop: &str,
@@ -109,7 +108,7 @@ pub(in crate::customers) async fn ids_by_claim(
         .await)?)
 }
 
-/// When these customers were last there, of those who ever were.
+/// The last visits of these customers. Customers without a visit are left out.
 pub(in crate::customers) async fn last_visits(
     conn: &mut Conn,
     shop: &str,
@@ -140,13 +139,13 @@ pub(in crate::customers) struct FoundRow {
 #[derive(Debug, Default, FromRow)]
 pub(in crate::customers) struct DerivedRow {
     pub(in crate::customers) last_visit_time: Option<i64>,
-    /// The shop's document, where an age depends on its time zone.
+    /// The shop's document, if an age depends on its time zone.
     pub(in crate::customers) shop_doc: Option<String>,
-    /// The ids of the groups that may be shown to storefronts, separated by commas, if asked for.
+    /// The ids of the groups that storefronts may see, separated by commas, if requested.
     pub(in crate::customers) visible_groups: Option<String>,
 }
 
-/// The columns of a [`DerivedRow`], in a statement over `customers c`; the last one apart.
+/// The columns of a [`DerivedRow`], in a statement over `customers c`, except for the last one.
 macro_rules! derived {
     () => {
         "(SELECT v.last_visit_time FROM visits v
@@ -156,8 +155,8 @@ macro_rules! derived {
     };
 }
 
-/// The visible ones of the groups that the customer was granted. Grants outlive the deletion of a
-/// customer, and a group may be named by several of them.
+/// The visible groups among those that were granted to the customer. Grants outlive the deletion of a
+/// customer, and several may name one group.
 macro_rules! visible {
     () => {
         "(SELECT string_agg(g.id, ',') FROM membership_grants m
@@ -185,7 +184,7 @@ const FIND_WITH_VISIBLE: &str = concat!(
     "FROM customers c WHERE c.shop_id = $1 AND c.id = $2"
 );
 
-/// One customer with what is derived; `visible` asks for its visible groups too.
+/// Reads one customer with its derived fields; `visible` also reads its visible groups.
 pub(in crate::customers) async fn find(
     conn: &mut Conn,
     shop: &str,
@@ -200,7 +199,7 @@ pub(in crate::customers) async fn find(
         .await)?)
 }
 
-/// What is known of customers other than their ids.
+/// The keys of customers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(in crate::customers) enum Key<'a> {
     /// Ids.
@@ -211,7 +210,7 @@ pub(in crate::customers) enum Key<'a> {
     Numbers(&'a [String]),
 }
 
-/// The customers with these keys, as of one moment and in any order.
+/// Reads the customers with these keys, as of one moment and in any order.
 pub(in crate::customers) async fn find_all(
     conn: &mut Conn,
     shop: &str,
@@ -237,8 +236,8 @@ pub(in crate::customers) async fn find_all(
         .await)?)
 }
 
-/// Returns the columns from which the derived fields of a customer are computed. Of `groups` it returns the
-/// visible ones: a repeated answer may name groups that the customer has left since.
+/// Returns the columns from which the derived fields of a customer are computed. It returns the visible ones
+/// of `groups`, because a repeated answer may name groups that the customer has left since.
 pub(in crate::customers) async fn derived(
     conn: &mut Conn,
     shop: &str,
@@ -262,7 +261,7 @@ pub(in crate::customers) async fn derived(
         .await)?)
 }
 
-/// A customer that has what another one asks for.
+/// A customer that has a unique value which another one requests.
 #[derive(Debug, FromRow)]
 pub(in crate::customers) struct Holder {
     pub(in crate::customers) id: String,
@@ -270,7 +269,7 @@ pub(in crate::customers) struct Holder {
     pub(in crate::customers) email_claim: Option<String>,
 }
 
-/// Each part is a look into an index of its own; `OR` would go through all customers of the shop.
+/// Each part is a lookup in an index of its own; `OR` would scan all customers of the shop.
 const HOLDERS: &str = "SELECT id, number, email_claim FROM customers
     WHERE shop_id = $1 AND id = $2
     UNION ALL SELECT id, number, email_claim FROM customers

@@ -1,4 +1,4 @@
-//! Writing a customer: its row, with it the row of the log that tells of the change, and its external ids.
+//! Writes a customer: its row, the row of the change in the log, and its external ids.
 
 use std::sync::LazyLock;
 
@@ -12,13 +12,13 @@ use crate::on_write;
 use crate::proto::pb;
 use crate::store::{Bind, Tx};
 
-/// The columns of fields by which a customer is found, all of them indexed. Together with [`FOUND_BY_MADE`] they are
-/// set only with other values: SQLite writes an index for each column that a statement sets, the same value or not.
+/// The indexed columns by which customers are found. They and [`FOUND_BY_MADE`] are set only to new values:
+/// SQLite writes an index for each column that a statement sets, even to the same value.
 const FOUND_BY: [&str; 4] = ["number", "email", "last_name", "create_time"];
-/// Those that no field has, and the sort key of the last name, behind them.
+/// The derived ones among them, and at the end the sort key of the last name.
 const FOUND_BY_MADE: [&str; 3] = ["email_claim", "search_text", "last_name_key"];
 
-/// The statements, each always of the same text.
+/// The statements, whose texts never change.
 struct Writes {
     insert: WithAppend,
     update: WithAppend,
@@ -31,7 +31,7 @@ static WRITES: LazyLock<Writes> = LazyLock::new(|| {
         fields.partition(|column| FOUND_BY.contains(column));
     let always = [vec!["version"], others, vec!["summary", "doc"]].concat();
     let all = [always.clone(), found_by, FOUND_BY_MADE.to_vec()].concat();
-    // Behind the shop and the id.
+    // After the shop and the id.
     let values = |columns: &[&str]| -> Vec<String> {
         let places = 3..columns.len() + 3;
         places.map(|place| format!("${place}")).collect()
@@ -63,7 +63,7 @@ static WRITES: LazyLock<Writes> = LazyLock::new(|| {
     }
 });
 
-/// Whether two versions of a customer are found by the same.
+/// Whether two versions of a customer have the same values in these columns.
 fn is_found_alike(before: &Customer, after: &Customer) -> bool {
     before.number == after.number
         && before.email == after.email
@@ -76,16 +76,16 @@ fn is_found_alike(before: &Customer, after: &Customer) -> bool {
         && before.create_time == after.create_time
 }
 
-/// What the columns hold.
+/// The values of the columns.
 struct Values {
-    /// Those that every write sets, behind the shop and the id.
+    /// The values that every write sets, after the shop and the id.
     always: Vec<Bind>,
-    /// Those of [`FOUND_BY`].
+    /// The values of [`FOUND_BY`].
     found_by: Vec<Bind>,
 }
 
 impl Values {
-    /// Those of a customer, whose message this is.
+    /// The values of a customer with its message.
     fn of(shop: &str, customer: &Customer, message: &pb::Customer) -> Result<Self> {
         let mut always: Vec<Bind> = vec![
             shop.into(),
@@ -105,7 +105,7 @@ impl Values {
         Ok(Self { always, found_by })
     }
 
-    /// Those of all columns. Without a sort key the last name keeps its place in the order.
+    /// The values of all columns. Without a sort key the last name keeps its position in the order.
     fn all(self, customer: &Customer, last_name_key: Option<String>) -> Vec<Bind> {
         let Self {
             mut always,
@@ -119,11 +119,11 @@ impl Values {
     }
 }
 
-/// Writes a new customer, whose message this is, and the row of the log that tells of it. `language` is the one in
-/// whose order the shop's customers lie.
+/// Inserts a new customer with its message, and the row of the change in the log. `language` decides the
+/// order of the shop's customers.
 ///
 /// # Errors
-/// The database's.
+/// An error of the database.
 pub(in crate::customers) async fn insert(
     tx: &mut Tx,
     shop: &str,
@@ -138,12 +138,12 @@ pub(in crate::customers) async fn insert(
     WRITES.insert.run(tx, &values, row).await
 }
 
-/// Writes the next version of a customer, whose message this is, over the one before, and the row of the log that
-/// tells of it. A new last name needs the `language` in whose order the shop's customers lie.
+/// Writes the next version of a customer with its message, and the row of the change in the log. A new last
+/// name needs `language`, which decides the order of the shop's customers.
 ///
 /// # Errors
-/// Internal when the version before is not the stored one: the lock of the customer was not held. The
-/// database's.
+/// Internal if the previous version is not the stored one: the lock of the customer was not held. Or an error
+/// of the database.
 pub(in crate::customers) async fn update(
     tx: &mut Tx,
     shop: &str,
@@ -155,7 +155,7 @@ pub(in crate::customers) async fn update(
     let is_renamed = before.last_name != customer.last_name;
     debug_assert!(
         language.is_some() || !is_renamed,
-        "a new last name has its place in an order"
+        "a new last name comes with a language"
     );
     let values = Values::of(shop, customer, message)?;
     if is_found_alike(before, customer) {
@@ -173,7 +173,7 @@ const CLAIM_EXTERNAL_ID: &str = "INSERT INTO customer_external_ids
 const RELEASE_EXTERNAL_ID: &str = "DELETE FROM customer_external_ids
     WHERE shop_id = $1 AND system = $2 AND external_id = $3 AND customer_id = $4";
 
-/// Notes the customer of an external id, or that the id is free again.
+/// Sets the customer of an external id, or frees the id.
 pub(in crate::customers) async fn set_external_id(
     tx: &mut Tx,
     shop: &str,

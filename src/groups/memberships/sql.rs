@@ -8,7 +8,7 @@ use crate::jobs::{JobKind, skips};
 use crate::store::{Conn, Engine, Texts, Tx, dialect};
 use crate::{execute, on};
 
-/// A grant as it lies in its row.
+/// A stored grant.
 #[derive(Clone, Debug, PartialEq, Eq, FromRow)]
 pub(crate) struct GrantRow {
     pub(crate) group_id: String,
@@ -25,7 +25,7 @@ const OF_CUSTOMER: &str =
     FROM membership_grants WHERE shop_id = $1 AND customer_id = $2 AND state = 1
     ORDER BY group_id, source";
 
-/// All grants of a customer.
+/// Reads all grants of a customer.
 pub(crate) async fn of_customer(
     conn: &mut Conn,
     shop: &str,
@@ -38,7 +38,7 @@ pub(crate) async fn of_customer(
         .await)?)
 }
 
-/// The grants of these customers for one group.
+/// Reads the grants of these customers for one group.
 pub(crate) async fn of_members(
     conn: &mut Conn,
     shop: &str,
@@ -59,14 +59,14 @@ pub(crate) async fn of_members(
         .await)?)
 }
 
-/// Holds the rows of the groups until the end of the transaction, side by side with everybody else
-/// who does so; only who deletes a group has to wait. SQLite has one writer.
+/// Holds the rows of the groups until the end of the transaction. Many transactions can hold a row at once;
+/// only the deletion of a group has to wait. Empty on SQLite, which has one writer.
 const fn hold(engine: Engine) -> &'static str {
     engine.pick("", " FOR KEY SHARE OF g")
 }
 
-/// Grants memberships of the groups that exist; gives how many those are. None of them can be deleted
-/// before this transaction has ended.
+/// Inserts grants for the groups that exist. Returns how many those are. None of them can be deleted before
+/// this transaction has ended.
 pub(crate) async fn put_grants(
     tx: &mut Tx,
     shop: &str,
@@ -100,7 +100,7 @@ pub(crate) async fn put_grants(
     Ok(usize::try_from(done).unwrap_or(usize::MAX))
 }
 
-/// Lets memberships begin, of the groups that exist; those that are there stay. Gives how many began.
+/// Inserts memberships in the groups that exist; existing memberships stay. Returns how many began.
 pub(crate) async fn put_memberships(
     tx: &mut Tx,
     shop: &str,
@@ -127,7 +127,7 @@ pub(crate) async fn put_memberships(
 const DELETE_GRANT: &str = "DELETE FROM membership_grants
     WHERE shop_id = $1 AND group_id = $2 AND customer_id = $3 AND source = $4";
 
-/// Takes one grant away.
+/// Deletes one grant.
 pub(crate) async fn delete_grant(tx: &mut Tx, shop: &str, grant: &GrantRow) -> Result<()> {
     execute!(
         tx,
@@ -172,7 +172,7 @@ pub(crate) async fn delete_all_memberships(tx: &mut Tx, shop: &str, customer: &s
 const MEMBERS: &str = "SELECT customer_id FROM memberships
     WHERE shop_id = $1 AND group_id = $2 AND customer_id > $3 ORDER BY customer_id LIMIT $4";
 
-/// A page of the members of a group.
+/// Reads a page of the members of a group.
 pub(crate) async fn members(
     conn: &mut Conn,
     shop: &str,
@@ -189,8 +189,8 @@ pub(crate) async fn members(
         .await)?)
 }
 
-/// Some customers that have a grant for a group, deleted ones too; not those that the deletion of the group
-/// has skipped and is not to try yet at `now`.
+/// Some customers with a grant for a group, including deleted customers. Customers that the deletion of the
+/// group has skipped are excluded until their retry time.
 pub(crate) async fn granted(
     conn: &mut Conn,
     shop: &str,
@@ -222,8 +222,8 @@ pub(crate) async fn granted(
     .await)?)
 }
 
-/// Returns the condition that excludes customers whose grants could not be ended and whose retry time has
-/// not come.
+/// Returns the condition that excludes customers whose grants could not be ended and whose retry time has not
+/// come.
 fn not_skipped() -> String {
     skips::not_skipped(
         JobKind::ExpireMemberships,
@@ -250,7 +250,7 @@ pub(crate) async fn shops_with_expired(conn: &mut Conn, now: i64) -> Result<Vec<
     .await)?)
 }
 
-/// Some customers of whom a grant has expired, oldest first.
+/// Some customers with an expired grant, oldest first.
 pub(crate) async fn expired(
     conn: &mut Conn,
     shop: &str,
