@@ -1,8 +1,7 @@
 //! The command line: the server, and the commands that call it.
 //!
-//! Commands only use the public API, as any other client would, but for `doctor`, which asks the
-//! database itself. Tables are for people; `--json` is
-//! for programs and prints the messages of the contract.
+//! Commands use only the public API, as any other client would. The exception is `doctor`, which queries the
+//! database itself. Tables are for people; `--json` is for programs and prints the messages of the contract.
 
 mod admin;
 mod backoff;
@@ -35,7 +34,7 @@ use crate::proto::pb;
 
 use failure::Failure;
 
-/// The codes that the program ends with, for `--help`.
+/// The exit codes of the program, for `--help`.
 const EXIT_CODES: &str = "Exit codes:
   0  done
   1  the server refused, or the command could not do its work
@@ -69,7 +68,7 @@ enum Command {
 }
 
 /// The command with all its subcommands. The help of those that take fields is deferred until they are
-/// called: reading the contract takes longer than most commands do.
+/// called, because reading the contract takes longer than most commands do.
 fn command() -> clap::Command {
     let shop = |shop: clap::Command| {
         shop.mut_subcommand("settings", |settings| {
@@ -98,7 +97,7 @@ fn command() -> clap::Command {
         .mut_subcommand("shop", shop)
 }
 
-/// Reads the command line and does what it says.
+/// Reads the command line and runs its command.
 pub fn run() -> ExitCode {
     let command = without(command(), &is_empty);
     let cli = Cli::from_arg_matches(&command.get_matches()).unwrap_or_else(|error| error.exit());
@@ -115,12 +114,12 @@ pub fn run() -> ExitCode {
     end(result)
 }
 
-/// Whether a variable of the environment is there and says nothing. That counts as not being there.
+/// Whether an environment variable is set to an empty value. It then counts as absent.
 fn is_empty(variable: &OsStr) -> bool {
     std::env::var_os(variable).is_some_and(|value| value.is_empty())
 }
 
-/// The command, with all its subcommands, as if the `absent` variables were not in the environment.
+/// The command with all its subcommands, as if the `absent` variables were not in the environment.
 fn without(command: clap::Command, absent: &dyn Fn(&OsStr) -> bool) -> clap::Command {
     command
         .mut_args(|arg| match arg.get_env() {
@@ -165,7 +164,7 @@ fn end(result: Result<(), Failure>) -> ExitCode {
 mod tests {
     use super::*;
 
-    /// The variables that a command and its subcommands read.
+    /// The environment variables that a command and its subcommands read.
     fn variables(command: &clap::Command) -> Vec<String> {
         let own = command.get_arguments().filter_map(clap::Arg::get_env);
         let own = own.map(|variable| variable.to_string_lossy().into_owned());

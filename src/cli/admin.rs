@@ -1,5 +1,5 @@
-//! How `clientela key` and `clientela shop` reach AdminService: over the wire, or, with
-//! `--offline`, in a store that no server has open.
+//! The way from `clientela key` and `clientela shop` to AdminService: over the network, or, with `--offline`,
+//! in a store that no server has open.
 
 use std::{future::Future, pin::Pin, sync::Arc, task::Poll};
 
@@ -30,12 +30,12 @@ use super::{
     failure::Failure,
 };
 
-/// AdminService, near or far.
+/// AdminService, remote or in this process.
 pub type AdminClient = AdminServiceClient<Calls>;
 
 type Calls = BoxCloneService<http::Request<Body>, http::Response<Body>, BoxError>;
 
-/// Where AdminService is.
+/// The place of AdminService.
 #[derive(Debug, Args)]
 pub struct AdminTarget {
     /// Works on the store itself, without a key; the server must be stopped
@@ -56,7 +56,7 @@ pub struct AdminTarget {
 }
 
 impl AdminTarget {
-    /// Does something with AdminService; a store that was opened for it is closed after.
+    /// Runs work with AdminService. A store that was opened for it is closed afterwards.
     pub async fn with(
         &self,
         work: impl AsyncFnOnce(AdminClient) -> Result<(), Failure>,
@@ -72,7 +72,7 @@ impl AdminTarget {
             Some(url) => DatabaseUrl::postgres(url).map_err(|e| Failure::new(e.to_string()))?,
             None => {
                 let data_dir = &self.connection.data_dir;
-                // A store is opened here, never made by a mistyped path.
+                // A store is opened here, but never created from a mistyped path.
                 if !data_dir.join(crate::store::DATABASE_FILE).exists() {
                     let text = format!("there is no store in {}", data_dir.display());
                     return Err(Failure::new(text));

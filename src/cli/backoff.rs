@@ -1,4 +1,4 @@
-//! How long to wait before trying again.
+//! The waits between attempts.
 
 use std::time::Duration;
 
@@ -22,12 +22,12 @@ impl Backoff {
         Self(waits.build())
     }
 
-    /// The next wait: at most twice the longest.
+    /// The next wait; at most twice the longest.
     pub fn wait(&mut self) -> Duration {
         self.0.next().unwrap_or(LONGEST)
     }
 
-    /// Begins anew, after something has succeeded.
+    /// Begins anew, after a success.
     pub fn reset(&mut self) {
         *self = Self::new();
     }

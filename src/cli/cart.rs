@@ -1,4 +1,4 @@
-//! `clientela cart`: carts as tables, whose they are, what of them is held, and merging them.
+//! `clientela cart`: lists, shows, assigns, holds and merges carts.
 
 mod assign;
 mod hold;
@@ -44,29 +44,29 @@ enum Command {
     Assign(assign::Assign),
     #[command(flatten)]
     Hold(hold::Hold),
-    /// Merges one cart into another and shows what became of each line
+    /// Merges one cart into another and shows the outcome of each line
     Merge {
-        /// The cart that goes: `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a
-        /// customer's open cart
+        /// The source, which is closed: `carts/{id}`, the id or the number; `customers/{id}` or an e-mail
+        /// address for a customer's open cart
         source: String,
-        /// The cart that stays, named likewise
+        /// The target, named likewise
         target: String,
-        /// What becomes of lines that both have; what the shop says if it is not given
+        /// The rule for lines that both carts have; by default the shop's setting decides
         #[arg(long, value_enum)]
         policy: Option<Policy>,
     },
 }
 
-/// What becomes of a line that both carts have.
+/// The rule for a line that both carts have.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Policy {
     /// The quantities are added
     Sum,
-    /// The larger quantity counts
+    /// The larger quantity wins
     Max,
-    /// The source's line counts
+    /// The source's line wins
     GuestWins,
-    /// The target's line counts
+    /// The target's line wins
     CustomerWins,
 }
 
@@ -161,7 +161,7 @@ async fn merge(
     output::print(&format!("\n{} now comes to {total}\n", cart.name))
 }
 
-/// What became of the lines, and of the charges and adjustments, of a cart that was merged.
+/// The outcomes of the lines, charges and adjustments of a merged cart.
 fn outcomes(lines: &[pb::LineOutcome], extras: &[pb::ExtraOutcome]) -> Table {
     let mut table = Table::new(&[
         ("what", Align::Left),
@@ -268,7 +268,7 @@ fn fields(cart: &pb::Cart, now: i64) -> Fields {
     fields
 }
 
-/// Whose cart it is: the customer's name, or what the visitor is called.
+/// The owner of a cart: the customer's name, or the visitor's id.
 pub fn who(cart: &pb::Cart) -> String {
     let name = cart
         .customer_summary
@@ -281,7 +281,7 @@ pub fn who(cart: &pb::Cart) -> String {
     }
 }
 
-/// Who holds a cart: the person, or else the key.
+/// The holder of a cart: the person, or else the key.
 pub fn holder(lock: &pb::CartLock) -> &str {
     if lock.holder.is_empty() {
         &lock.api_key
@@ -290,7 +290,7 @@ pub fn holder(lock: &pb::CartLock) -> &str {
     }
 }
 
-/// For how long the cart has been there.
+/// The age of the cart.
 pub fn age(cart: &pb::Cart, now: i64) -> String {
     let since = cart.create_time.as_ref();
     since

@@ -1,8 +1,8 @@
-//! How a command finds the server, which key it shows, and who it says is acting.
+//! The connection of a command to the server: its address, its key, and the acting person.
 //!
-//! On loopback the keys of the first start are read from the data folder, so that a fresh store
-//! needs no option. A key is never taken from there for another machine, and no key is sent to one
-//! without encryption unless that is asked for.
+//! On loopback the keys of the first start are read from the data folder, so that a fresh store needs no
+//! option. These keys are never used for another machine. No key is sent to another machine without
+//! encryption unless an option allows it.
 
 use std::{
     fs,
@@ -30,10 +30,10 @@ use crate::shops::KEYS_FILE;
 use super::failure::{self, Failure};
 
 const CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
-/// How long a connection may be silent before it is asked whether it lives.
+/// How long a connection may be silent before it is pinged.
 const KEEPALIVE_INTERVAL: Duration = Duration::from_secs(20);
 
-/// Where the server is and with which key to call it.
+/// The address of the server and the key for it.
 #[derive(Debug, Clone, Args)]
 pub struct Connection {
     /// The server's address
@@ -59,7 +59,7 @@ pub struct Connection {
     )]
     pub data_dir: PathBuf,
 
-    /// The shop, needed only where there are several; calls then need an operator key
+    /// The shop, needed only if there are several; calls then need an operator key
     #[arg(long, env = "CLIENTELA_SHOP", global = true)]
     pub shop: Option<String>,
 
@@ -67,21 +67,21 @@ pub struct Connection {
     #[arg(long, global = true)]
     pub allow_plaintext: bool,
 
-    /// Who is acting, as `staff/anna`; without it the name of the user, if the key may say so
+    /// The acting person, for example `staff/anna`; by default the name of the user, if the key may name one
     #[arg(long, env = "CLIENTELA_ACTOR", global = true)]
     pub actor: Option<String>,
 }
 
-/// Which of the keys of the first start a command needs.
+/// The key of the first start that a command needs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Need {
-    /// That of the shop.
+    /// The admin key of the shop.
     Admin,
-    /// That of the installation.
+    /// The operator key of the installation.
     Operator,
 }
 
-/// The header that every call carries.
+/// The headers of every call.
 #[derive(Debug, Clone)]
 pub struct Credentials {
     authorization: Option<MetadataValue<Ascii>>,
@@ -107,7 +107,7 @@ impl Interceptor for Credentials {
 /// A channel whose calls carry the credentials.
 pub type Transport = InterceptedService<Channel, Credentials>;
 
-/// A connection to a server; cheap to clone.
+/// A connection to a server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Client {
     channel: Channel,
@@ -125,7 +125,7 @@ impl Client {
         }
     }
 
-    /// The client, saying nothing about who acts.
+    /// The client without an acting person.
     fn without_actor(self) -> Self {
         Self::new(
             self.channel,
@@ -153,19 +153,19 @@ impl Client {
         CartServiceClient::new(self.transport.clone())
     }
 
-    /// The work that goes on after calls were answered.
+    /// The operations that continue after calls were answered.
     pub fn operations(&self) -> OperationServiceClient<Transport> {
         OperationServiceClient::new(self.transport.clone())
     }
 
-    /// What calls go through.
+    /// The transport of the calls.
     pub fn transport(&self) -> Transport {
         self.transport.clone()
     }
 }
 
 impl Connection {
-    /// Connects, with the key that is given or the one that is needed.
+    /// Connects with the given key, or with the needed one of the first start.
     pub async fn open(&self, need: Need) -> Result<Client, Failure> {
         let address = uri(&self.server)?;
         let given = self.api_key.clone().filter(|key| !key.is_empty());
@@ -202,8 +202,8 @@ impl Connection {
         };
         let channel = channel(&address, &self.server).await?;
         let client = Client::new(channel, credentials);
-        // The keys of the first start may name the acting person. Of a key that was given it is not
-        // known, and a command should not fail for a courtesy that nobody asked for.
+        // The keys of the first start may name the acting person. Whether a given key may do so is unknown,
+        // and a command must not fail because of a default.
         if given.is_none() || self.actor.is_some() || may_act(&client).await {
             return Ok(client);
         }
@@ -220,13 +220,13 @@ impl Connection {
         })
     }
 
-    /// A channel for calls that need no key.
+    /// Opens a channel for calls that need no key.
     pub async fn open_without_key(&self) -> Result<Channel, Failure> {
         channel(&uri(&self.server)?, &self.server).await
     }
 
     fn stored_key(&self, need: Need) -> Result<String, Failure> {
-        // The admin key is of one shop; for a shop that is named only an operator's will do.
+        // The admin key belongs to one shop. A named shop needs an operator key.
         let role = match need {
             Need::Admin if self.shop.is_none() => "admin",
             Need::Admin | Need::Operator => "operator",
@@ -270,7 +270,7 @@ fn uri(server: &str) -> Result<Uri, Failure> {
     }
 }
 
-/// Whether what is sent to a server stays on this machine.
+/// Whether traffic to a server stays on this machine.
 async fn is_loopback(uri: &Uri) -> bool {
     let host = uri.host().unwrap_or_default().trim_matches(['[', ']']);
     if let Ok(address) = host.parse::<IpAddr>() {
@@ -279,7 +279,7 @@ async fn is_loopback(uri: &Uri) -> bool {
     if !host.eq_ignore_ascii_case("localhost") {
         return false;
     }
-    // A name is what this machine's settings make of it.
+    // The settings of this machine resolve a name.
     let port = uri.port_u16().unwrap_or_default();
     match tokio::net::lookup_host((host, port)).await {
         Ok(mut found) => found.all(|address| address.ip().to_canonical().is_loopback()),

@@ -1,4 +1,4 @@
-//! `clientela customer`: customers as tables, and what changes them.
+//! `clientela customer`: lists, shows and changes customers.
 
 mod edit;
 
@@ -30,10 +30,10 @@ enum Command {
     List {
         #[command(flatten)]
         list: ListArgs,
-        /// Words that must be found in name, e-mail address, company, phone, number or external id
+        /// Words that must occur in name, e-mail address, company, phone, number or external id
         #[arg(long, default_value = "", hide_default_value = true)]
         query: String,
-        /// Deleted customers too
+        /// Includes deleted customers
         #[arg(long)]
         show_deleted: bool,
     },
@@ -51,7 +51,7 @@ enum Command {
     Edit(edit::Edit),
     /// Deletes a customer and its open carts
     Delete(edit::Delete),
-    /// Brings a deleted customer back
+    /// Restores a deleted customer
     Undelete {
         /// `customers/{id}`, the id or the number
         customer: String,
@@ -218,7 +218,7 @@ fn address(address: &pb::Address) -> String {
     parts.join(", ")
 }
 
-/// First and last name, else the company.
+/// First and last name, or else the company.
 pub fn full_name(customer: &pb::Customer) -> String {
     let name = format!("{} {}", customer.first_name, customer.last_name);
     let name = name.trim();

@@ -1,7 +1,7 @@
-//! `clientela demo`: fills a shop through the public API and lets shoppers use it.
+//! `clientela demo`: fills a shop through the public API and simulates shoppers.
 //!
-//! Every change carries a request id and is repeated with it until it is answered, so that a server
-//! that is killed and started again in between gets each of them once.
+//! Every change carries a request id and is repeated with it until it is answered. So a server that is killed
+//! and restarted in between applies each change once.
 
 mod call;
 mod catalogue;
@@ -24,21 +24,21 @@ use call::Caller;
 use progress::Progress;
 use shopper::Shopper;
 
-/// How long a change may take to be answered after the time is up, as when the server is away.
+/// How long the last changes may take to be answered after the end, for example while the server is away.
 const GRACE: Duration = Duration::from_secs(10);
 
-/// Fills the shop with customers and groups, and lets shoppers fill, change, order and leave carts
+/// Fills the shop with customers and groups, and simulates shoppers who fill, change, order and leave carts
 #[derive(Debug, Args)]
 pub struct Demo {
-    /// How many shoppers there are at a time
+    /// The number of shoppers at a time
     #[arg(long, default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=10_000))]
     shoppers: u32,
 
-    /// How many changes they make in a second, together
+    /// The number of changes per second, of all shoppers together
     #[arg(long, default_value_t = 10.0, value_parser = rate)]
     rate: f64,
 
-    /// After how many seconds they stop; 0: not before Ctrl-C
+    /// The duration in seconds; 0 runs until Ctrl-C
     #[arg(long, default_value_t = 60)]
     seconds: u64,
 
@@ -86,7 +86,7 @@ impl Demo {
             Ok(())
         };
         let outcome = tokio::time::timeout(GRACE, finished).await;
-        // It only draws; how it ends does not matter.
+        // The task only draws, so its result does not matter.
         let _ = drawing.await;
         progress.summary()?;
         match outcome {
@@ -96,8 +96,8 @@ impl Demo {
     }
 }
 
-/// Lets shoppers act at the rate. Turns that nobody could take, as while the server is away, are
-/// not made up for.
+/// Hands out permits at the rate. Permits that no shopper could use, for example while the server is away,
+/// are not made up for.
 async fn hand_out(permits: &Semaphore, rate: f64, shoppers: u32) {
     let mut ticks = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Burst);

@@ -1,8 +1,8 @@
-//! `clientela doctor`: looks at a store and says what is wrong with it, and what to do.
+//! `clientela doctor`: examines a store, and reports faults with their remedies.
 //!
-//! It asks the database itself, also beside a running server, and only reads: nothing is locked, made
-//! or brought up to date. It prints names of sessions, jobs and settings, never a payload, a statement
-//! or what belongs to a customer.
+//! It queries the database itself, also beside a running server, and only reads: it locks, creates and
+//! migrates nothing. It prints names of sessions, jobs and settings. It never prints a payload, a statement
+//! or data of a customer.
 
 mod finding;
 mod postgres;
@@ -21,11 +21,11 @@ use crate::store::{Conn, DatabaseUrl, Engine, has_tables, inspect};
 use self::finding::{Finding, Level, Report};
 use super::{failure::Failure, output};
 
-/// Looks at the store itself, also beside a running server, and says what is wrong with it; ends with
-/// 1 if something has failed
+/// Examines the store itself, also beside a running server, and reports faults; exit code 1 if a check has
+/// failed
 #[derive(Debug, Args)]
 pub struct Doctor {
-    /// Where the embedded database lies
+    /// The folder of the embedded database
     #[arg(long, env = "CLIENTELA_DATA_DIR", default_value = "./data")]
     data_dir: PathBuf,
 
@@ -37,20 +37,20 @@ pub struct Doctor {
     #[arg(long)]
     json: bool,
 
-    /// For how long changes may be held back, in seconds
+    /// How long changes may be held back, in seconds
     #[arg(long, default_value = "5", value_parser = seconds)]
     max_lag: Duration,
 
-    /// How long changes are to stay in the feed, in seconds, as the server was told
+    /// How long changes should stay in the feed, in seconds, as configured for the server
     #[arg(long, env = "CLIENTELA_FEED_RETENTION", default_value = "259200", value_parser = seconds)]
     feed_retention: Duration,
 
-    /// How many bytes of changes are to stay in the feed, as the server was told
+    /// How many bytes of changes should stay in the feed, as configured for the server
     #[arg(long, env = "CLIENTELA_FEED_MAX_BYTES", default_value_t = 4 * 1024 * 1024 * 1024)]
     feed_max_bytes: u64,
 }
 
-/// What findings are measured against.
+/// The reference values of the findings.
 struct Measures {
     now: i64,
     max_lag: Duration,
@@ -91,7 +91,7 @@ impl Doctor {
     }
 }
 
-/// Puts what a check found into the report; one that cannot be done is a finding too.
+/// Adds the findings of a check to the report. A check that fails to run is a finding, too.
 macro_rules! check {
     ($report:ident, $name:literal, $findings:expr) => {
         match $findings {
@@ -102,7 +102,7 @@ macro_rules! check {
 }
 
 async fn examine(conn: &mut Conn, args: &Doctor, measures: &Measures, report: &mut Report) {
-    // Where this cannot be asked, the checks below say why.
+    // If this query fails, the checks below report why.
     let has_tables = has_tables(conn).await.unwrap_or(true);
     match conn.engine() {
         Engine::Sqlite => {

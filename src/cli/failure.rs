@@ -1,7 +1,7 @@
-//! What a command says when it fails, and with which code it ends.
+//! The failure of a command: its message and its exit code.
 //!
-//! People read sentences; scripts read the code: 1 refused or failed, 2 wrong command line, 3 the
-//! server cannot be reached.
+//! The message is for people, the code for scripts: 1 refused or failed, 2 wrong command line, 3 the server
+//! cannot be reached.
 
 use std::{error::Error as _, fmt, process::ExitCode};
 
@@ -12,12 +12,12 @@ use crate::proto::pb::ErrorReason;
 
 /// The server refused, or the command could not do its work.
 pub const REFUSED: u8 = 1;
-/// The command line is wrong. clap ends with the same.
+/// The command line is wrong. clap uses the same code.
 pub const USAGE: u8 = 2;
 /// The server cannot be reached.
 pub const UNREACHABLE: u8 = 3;
 
-/// Why a command failed, as a sentence.
+/// The reason for the failure of a command, as a sentence.
 #[derive(Debug)]
 pub struct Failure {
     text: String,
@@ -35,7 +35,7 @@ impl Failure {
         }
     }
 
-    /// The command line asks for something that is not possible.
+    /// The command line asks for something impossible.
     pub fn usage(text: impl Into<String>) -> Self {
         Self {
             code: USAGE,
@@ -55,7 +55,7 @@ impl Failure {
         }
     }
 
-    /// Whoever read the output has gone, as `head` does: nothing to complain about.
+    /// The reader of the output has gone, as with `head`; this is no error.
     pub fn pipe_closed() -> Self {
         Self {
             code: 0,
@@ -64,7 +64,7 @@ impl Failure {
         }
     }
 
-    /// The command has said already what is wrong.
+    /// A failure that the command has already reported.
     pub fn silent() -> Self {
         Self {
             quiet: true,
@@ -72,12 +72,12 @@ impl Failure {
         }
     }
 
-    /// The code that the program ends with.
+    /// The exit code of the program.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.code)
     }
 
-    /// Whether there is nothing to say.
+    /// Whether nothing is to be printed.
     pub fn is_quiet(&self) -> bool {
         self.quiet
     }
@@ -111,20 +111,20 @@ impl From<std::io::Error> for Failure {
     }
 }
 
-/// The cause, if the status was made on this side because the connection failed.
+/// The cause of a status that was made on this side because the connection failed.
 pub fn transport_fault(status: &Status) -> Option<&(dyn std::error::Error + 'static)> {
-    // A status that came over the wire has no source.
+    // A status from the server has no source.
     status
         .source()
         .filter(|_| matches!(status.code(), Code::Unavailable | Code::Unknown))
 }
 
-/// The reason of the contract that a refusal carries.
+/// The reason of the contract in a refusal.
 pub fn reason(status: &Status) -> Option<ErrorReason> {
     ErrorReason::from_str_name(&status.get_details_error_info()?.reason)
 }
 
-/// What the server refused and why, for people.
+/// Formats a refusal of the server for people.
 fn sentence(status: &Status) -> String {
     let mut text = format!("the server refused: {}", status.message());
     if let Some(info) = status.get_details_error_info() {
@@ -150,7 +150,7 @@ fn sentence(status: &Status) -> String {
     text
 }
 
-/// What to do about a refusal, where this command has a way.
+/// The remedy for a refusal, if a command provides one.
 fn hint(reason: ErrorReason) -> Option<&'static str> {
     Some(match reason {
         ErrorReason::ShopRequired => "Name the shop with --shop.",
@@ -184,7 +184,7 @@ fn hint(reason: ErrorReason) -> Option<&'static str> {
     })
 }
 
-/// The innermost cause: what the operating system said.
+/// The innermost cause, which is the message of the operating system.
 fn root(mut error: &(dyn std::error::Error + 'static)) -> String {
     while let Some(source) = error.source() {
         error = source;

@@ -1,7 +1,7 @@
 //! `FIELD=VALUE` arguments: set any field of a message by its name in the contract.
 //!
-//! What a field takes follows from its descriptor and from its rule in `limits`, so that a new field of the
-//! contract needs nothing here. The server checks the values; this only turns text into them.
+//! The form of a value follows from the descriptor of its field and its rule in `limits`, so a new field of
+//! the contract needs no change here. This only converts text to values; the server checks them.
 
 mod help;
 mod show;
@@ -50,7 +50,7 @@ impl FromStr for FieldValue {
     }
 }
 
-/// Whether one of the arguments names a part of a field, so that the rest of the field has to be known.
+/// Whether one of the arguments names a part of a field, so that the rest of the field must be known.
 pub fn need_current(values: &[FieldValue]) -> bool {
     values.iter().any(|value| value.path.contains('.'))
 }
@@ -58,8 +58,8 @@ pub fn need_current(values: &[FieldValue]) -> bool {
 /// Sets fields of a message. Returns a message that has only these fields, with the update mask.
 ///
 /// # Errors
-/// A usage failure that names the argument, if there is no such field, the field cannot be set, or the
-/// value is not of its type.
+/// A usage failure that names the argument, if there is no such field, if it cannot be set, or if the value
+/// has the wrong type.
 pub fn set<M>(message: &M, values: &[FieldValue]) -> Result<(M, prost_types::FieldMask), Failure>
 where
     M: prost::Message + Name + Default,
@@ -69,7 +69,7 @@ where
     draft.transcode_from(message).map_err(internal)?;
     let mut paths: Vec<String> = Vec::new();
     for FieldValue { path, value } in values {
-        // Without the value, which may be a password.
+        // The message does not include the value, which may be a password.
         check_settable::<M>(path).map_err(|why| Failure::usage(format!("{path}: {why}")))?;
         set_at(&mut draft, path, value)
             .map_err(|why| Failure::usage(format!("{path}={value}: {why}")))?;
@@ -155,7 +155,7 @@ fn set_at(message: &mut DynamicMessage, path: &str, text: &str) -> Result<(), St
     }
 }
 
-/// Sets one entry of a map; an empty text removes it.
+/// Sets one entry of a map. An empty text removes it.
 fn set_entry(
     message: &mut DynamicMessage,
     field: &FieldDescriptor,

@@ -1,4 +1,4 @@
-//! `clientela group`: groups as tables, what changes them, and who is a member.
+//! `clientela group`: lists, shows and changes groups and their members.
 
 mod edit;
 mod members;
@@ -49,7 +49,7 @@ enum Command {
     Members(members::List),
     /// Adds customers to a group
     AddMembers(members::Add),
-    /// Takes customers out of a group
+    /// Removes customers from a group
     RemoveMembers(members::Remove),
 }
 

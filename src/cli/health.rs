@@ -1,4 +1,4 @@
-//! `clientela health`: whether the server serves, for scripts.
+//! `clientela health`: checks for scripts whether the server serves.
 
 use clap::Args;
 use tonic_health::pb::{
@@ -7,10 +7,10 @@ use tonic_health::pb::{
 
 use super::{connection::Connection, failure::Failure, output};
 
-/// Asks the server whether it serves; ends with 0 only if it does
+/// Asks the server whether it serves; exit code 0 only if it does
 #[derive(Debug, Args)]
 pub struct Health {
-    /// The service to ask about, as `clientela.v1.CartService`; the whole server if not given
+    /// The service to ask about, for example `clientela.v1.CartService`; by default the whole server
     #[arg(long, default_value = "", hide_default_value = true)]
     service: String,
 

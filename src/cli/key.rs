@@ -1,4 +1,4 @@
-//! `clientela key`: API keys.
+//! `clientela key`: creates, lists and revokes API keys.
 
 use clap::{Args, Subcommand, ValueEnum};
 
@@ -23,18 +23,18 @@ pub struct Key {
 
 #[derive(Debug, Subcommand)]
 enum Command {
-    /// Makes a key and prints it, this once
+    /// Creates a key and prints it, this once
     Create(Create),
     /// Lists the keys of the shop and of the operators
     List {
-        /// Revoked and expired keys too
+        /// Includes revoked and expired keys
         #[arg(long)]
         all: bool,
         /// Prints messages of the contract, one per line
         #[arg(long)]
         json: bool,
     },
-    /// Ends a key, within 5 seconds everywhere
+    /// Revokes a key; it ends everywhere within 5 seconds
     Revoke {
         /// `apiKeys/{id}`, or the id
         key: String,
@@ -43,16 +43,16 @@ enum Command {
 
 #[derive(Debug, Args)]
 struct Create {
-    /// What the key is for, as `storefront production`
+    /// The purpose of the key, for example `storefront production`
     #[arg(long, default_value = "", hide_default_value = true)]
     name: String,
-    /// What it may do; may be given more than once
+    /// A role of the key; may be given more than once
     #[arg(long = "role", required = true)]
     roles: Vec<Role>,
     /// Lets its holder name the acting person
     #[arg(long)]
     may_act: bool,
-    /// After how many days it ends by itself
+    /// After how many days it expires
     #[arg(long, value_parser = clap::value_parser!(u32).range(1..=36_500))]
     days: Option<u32>,
     /// Prints the message of the contract
@@ -60,7 +60,7 @@ struct Create {
     json: bool,
 }
 
-/// The roles of the contract, as they are typed.
+/// The roles of the contract in their written form.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum Role {
     /// Runs the installation: all shops and their keys
@@ -123,8 +123,7 @@ async fn create(mut client: AdminClient, new: Create) -> Result<(), Failure> {
         expire_time,
         ..pb::ApiKey::default()
     };
-    // Without a request id: the secret is shown in this answer or never, so nothing can be
-    // repeated.
+    // Without a request id: the secret is only shown in this answer, so the call cannot be repeated.
     let request = pb::CreateApiKeyRequest {
         api_key: Some(api_key),
         ..pb::CreateApiKeyRequest::default()

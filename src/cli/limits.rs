@@ -1,4 +1,4 @@
-//! `clientela limits`: every limit of the server and of the fields of requests.
+//! `clientela limits`: lists every limit of the server and of the fields of requests.
 
 use clap::Args;
 
@@ -6,10 +6,10 @@ use crate::limits;
 
 use super::{failure::Failure, output};
 
-/// Lists the limits of the server, and what each field of a request takes
+/// Lists the limits of the server and of the fields of requests
 #[derive(Debug, Args)]
 pub struct Limits {
-    /// Only lines with this text, as in `cart` or `Customer.`
+    /// Only lines with this text, for example `cart` or `Customer.`
     #[arg(default_value = "", hide_default_value = true)]
     text: String,
 }
@@ -17,7 +17,7 @@ pub struct Limits {
 impl Limits {
     pub fn run(&self) -> Result<(), Failure> {
         let wanted = self.text.to_lowercase();
-        // Headings stay, and with them it is clear which table a line is of.
+        // Headings stay, to show which table a line is in.
         let is_shown =
             |line: &&str| !line.starts_with("  ") || line.to_lowercase().contains(&wanted);
         let all = limits::text();

@@ -1,4 +1,4 @@
-//! `clientela man`: the manual pages.
+//! `clientela man`: writes the manual pages.
 
 use std::{fs, path::PathBuf};
 
@@ -9,7 +9,7 @@ use super::{command, failure::Failure, output};
 /// Writes the manual pages of all commands into a folder, or prints the page of `clientela`
 #[derive(Debug, Args)]
 pub struct Man {
-    /// Where the pages are written, as in ~/.local/share/man/man1; made if it is not there
+    /// The folder for the pages, for example ~/.local/share/man/man1; created if it does not exist
     folder: Option<PathBuf>,
 }
 

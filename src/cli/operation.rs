@@ -1,4 +1,4 @@
-//! `clientela operation`: the work that goes on after a call was answered.
+//! `clientela operation`: work that continues after a call was answered.
 
 use clap::{Args, Subcommand};
 use tonic::Status;
@@ -27,7 +27,8 @@ pub struct Operation {
 enum Command {
     /// Lists operations, newest first
     List {
-        /// Only what matches, as in `state = RUNNING`; the fields are kind, state, subject and create_time
+        /// Only operations that match, for example `state = RUNNING`; the fields are kind, state, subject and
+        /// create_time
         #[arg(long, default_value = "", hide_default_value = true)]
         filter: String,
         #[command(flatten)]
@@ -54,7 +55,7 @@ enum Command {
         /// `operations/{id}` or the id
         operation: String,
     },
-    /// Stops an operation at its next step; what is done stays done
+    /// Cancels an operation at its next step; finished steps stay
     Cancel {
         /// `operations/{id}` or the id
         operation: String,
@@ -83,7 +84,7 @@ impl Operation {
 /// Waits until an operation has ended.
 ///
 /// # Errors
-/// A failure if it failed or was cancelled.
+/// If the operation failed or was cancelled.
 pub async fn wait(client: &Client, given: &str) -> Result<(), Failure> {
     follow(client, given, |_| Ok(())).await
 }
@@ -173,7 +174,7 @@ fn print(operation: &pb::Operation, json: bool) -> Result<(), Failure> {
     output::print(&fields.text())
 }
 
-/// Follows an operation to its end, also when the server goes away and comes back.
+/// Follows an operation to its end, also while the server is temporarily unavailable.
 async fn follow(
     client: &Client,
     given: &str,
@@ -186,7 +187,7 @@ async fn follow(
         let ended = read(client, &name, &mut last, &mut step).await?;
         match ended {
             Ok(()) => break,
-            // Only what was followed already is worth waiting for.
+            // Waiting makes sense only for an operation that was already seen.
             Err(status) if last.is_some() && is_passing(&status) => {}
             Err(status) => return Err(status.into()),
         }
@@ -206,7 +207,7 @@ async fn follow(
     }
 }
 
-/// Reads a stream to its end. Only what differs from the last step is a step.
+/// Reads a stream to its end. A message that equals the last step is no step.
 async fn read(
     client: &Client,
     name: &str,

@@ -1,6 +1,6 @@
-//! How commands print: tables for people, one JSON message per line for programs.
+//! The output of commands: tables for people, one JSON message per line for programs.
 //!
-//! What a shopper typed is shown without control characters, which could command the terminal.
+//! Texts of shoppers are shown without control characters, which could command the terminal.
 
 use std::{
     borrow::Cow,
@@ -18,8 +18,8 @@ use crate::proto::{POOL, pb};
 
 use super::failure::Failure;
 
-/// Writes text to standard output and flushes it, so that a reader at the other end of a pipe sees
-/// it at once.
+/// Writes text to standard output and flushes it, so that the reader at the other end of a pipe sees it at
+/// once.
 pub fn print(text: &str) -> Result<(), Failure> {
     let mut out = io::stdout().lock();
     out.write_all(text.as_bytes())?;
@@ -27,7 +27,7 @@ pub fn print(text: &str) -> Result<(), Failure> {
     Ok(())
 }
 
-/// The message as one line of JSON, as the protobuf mapping defines it.
+/// Formats the message as one line of JSON, as the protobuf mapping defines it.
 pub fn json<M: prost::Message + prost::Name>(message: &M) -> Result<String, Failure> {
     let name = M::full_name();
     let descriptor = POOL
@@ -44,16 +44,16 @@ pub fn json<M: prost::Message + prost::Name>(message: &M) -> Result<String, Fail
     String::from_utf8(line).map_err(|error| Failure::new(error.to_string()))
 }
 
-/// How a column's cells stand.
+/// The alignment of a column's cells.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Align {
-    /// Text begins where its heading does.
+    /// Text, aligned at the left.
     Left,
-    /// Numbers end where their heading does.
+    /// Numbers, aligned at the right.
     Right,
 }
 
-/// Cells between two columns.
+/// The number of blank cells between two columns.
 const GAP: u16 = 2;
 
 /// Rows under headings, each column as wide as its widest cell.
@@ -78,7 +78,7 @@ impl Table {
         Self(table)
     }
 
-    /// Adds a row; its cells stand under the headings in their order.
+    /// Adds a row, with one cell for each heading.
     pub fn row(&mut self, cells: Vec<String>) {
         debug_assert_eq!(
             cells.len(),
@@ -94,7 +94,7 @@ impl Table {
     }
 }
 
-/// The fields of one resource below each other; empty ones are left out.
+/// The fields of one resource, one below the other. Empty fields are left out.
 #[derive(Debug, Default)]
 pub struct Fields(Vec<(Cow<'static, str>, String)>);
 
@@ -131,7 +131,7 @@ impl Fields {
 
 /// The text without characters that command a terminal.
 pub fn plain(text: &str) -> String {
-    // Besides control characters: the ones that turn the direction of writing.
+    // Besides control characters, these change the direction of writing.
     let commands = |c: char| {
         c.is_control()
             || matches!(c, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
@@ -141,7 +141,7 @@ pub fn plain(text: &str) -> String {
         .collect()
 }
 
-/// The text cut to a number of cells, with a sign that it was. Wide characters take two.
+/// The text, cut to a number of cells and then marked as cut. Wide characters take two cells.
 pub fn cut(text: &str, cells: usize) -> String {
     if text.width() <= cells {
         return text.to_owned();
@@ -157,16 +157,16 @@ pub fn cut(text: &str, cells: usize) -> String {
     kept
 }
 
-/// The text with as many blanks after it as it lacks cells.
+/// The text, padded with blanks to a number of cells.
 pub fn pad(text: &str, cells: usize) -> String {
     let missing = cells.saturating_sub(text.width());
     format!("{text}{}", " ".repeat(missing))
 }
 
-/// An amount with its currency, as `12.50 EUR`; empty if absent.
+/// An amount with its currency, for example `12.50 EUR`; empty if absent.
 ///
-/// It has the decimals of the currency's smallest unit (none for JPY, three for BHD), and further ones where
-/// the amount is no whole number of units.
+/// It has the decimals of the currency's smallest unit (none for JPY, three for BHD), and more if the amount
+/// is not a whole number of units.
 pub fn money(amount: Option<&pb::Money>) -> String {
     let Some(amount) = amount else {
         return String::new();
@@ -175,7 +175,7 @@ pub fn money(amount: Option<&pb::Money>) -> String {
         if amount.micros < 0 { "-" } else { "" },
         amount.micros.unsigned_abs(),
     );
-    // Currencies that this program does not know have cents, as most do.
+    // An unknown currency has cents, as most do.
     let places = format::currency_places(&amount.currency_code).unwrap_or(2);
     let mut fraction = format!("{:06}", micros % 1_000_000);
     while fraction.len() > places as usize && fraction.ends_with('0') {
@@ -189,25 +189,25 @@ pub fn money(amount: Option<&pb::Money>) -> String {
     )
 }
 
-/// A time to the second with its zone, as `2026-11-22 14:03:07 CET`, in the time zone of this machine if it
-/// is known, else UTC; empty if absent.
+/// A time to the second with its zone, for example `2026-11-22 14:03:07 CET`; empty if absent. The zone is
+/// that of this machine if it is known, else UTC.
 pub fn time(time: Option<&prost_types::Timestamp>) -> String {
     time.and_then(local)
         .map(|time| time.strftime("%F %T %Z").to_string())
         .unwrap_or_default()
 }
 
-/// The time of day with its zone, as `14:03:07 CET`.
+/// The time of day with its zone, for example `14:03:07 CET`.
 pub fn time_of_day(time: &prost_types::Timestamp) -> String {
     formatted(time, "%T %Z")
 }
 
-/// The time of day without its zone, for screens that name the zone elsewhere.
+/// The time of day without its zone, for screens that show the zone elsewhere.
 pub fn bare_time_of_day(time: &prost_types::Timestamp) -> String {
     formatted(time, "%T")
 }
 
-/// The time zone of the times that are shown, at this time in microseconds.
+/// The zone of the displayed times, at this time in microseconds.
 pub fn zone(now: i64) -> String {
     formatted(&timestamp(now), "%Z")
 }
@@ -224,7 +224,7 @@ fn local(time: &prost_types::Timestamp) -> Option<jiff::Zoned> {
     Some(time.to_zoned(zone))
 }
 
-/// How long, in the two largest units: `12s`, `3m07s`, `2h05m`, `4d06h`.
+/// A duration in the two largest units: `12s`, `3m07s`, `2h05m`, `4d06h`.
 pub fn duration(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     let (minutes, hours, days) = (seconds / 60, seconds / 3_600, seconds / 86_400);
@@ -239,7 +239,7 @@ pub fn duration(micros: i64) -> String {
     }
 }
 
-/// The name of an enum value without the enum's own, in lower case: `STATE_OPEN` is `open`.
+/// The name of an enum value without the enum's prefix, in lower case: `STATE_OPEN` is `open`.
 pub fn word(name: &str, prefix: &str) -> String {
     name.strip_prefix(prefix)
         .unwrap_or(name)
@@ -260,7 +260,7 @@ pub fn yes(value: bool) -> &'static str {
     if value { "yes" } else { "" }
 }
 
-/// The full name of a resource of which people may give only the id.
+/// The full name of a resource, from its name or only its id.
 pub fn full_name(collection: &str, given: &str) -> String {
     if given.contains('/') {
         given.to_owned()
@@ -269,7 +269,7 @@ pub fn full_name(collection: &str, given: &str) -> String {
     }
 }
 
-/// The last part of a name.
+/// The last segment of a name.
 pub fn id(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or(name)
 }

@@ -1,17 +1,17 @@
-//! What the list commands share: how much they list, and walking from page to page.
+//! The common options of list commands, and the walk from page to page.
 
 use clap::Args;
 
 use super::{failure::Failure, output};
 
-/// What to list and how to print it.
+/// The filter and the order of a list, and its output.
 #[derive(Debug, Args)]
 pub struct ListArgs {
-    /// Only what matches, as `update_time > "2026-01-01T00:00:00Z"`
+    /// Only resources that match, for example `update_time > "2026-01-01T00:00:00Z"`
     #[arg(long, default_value = "", hide_default_value = true)]
     pub filter: String,
 
-    /// The order, as `update_time desc`; by name if not given
+    /// The order, for example `update_time desc`; by default by name
     #[arg(long, default_value = "", hide_default_value = true)]
     pub order_by: String,
 
@@ -19,10 +19,10 @@ pub struct ListArgs {
     pub page: PageArgs,
 }
 
-/// How much to list and how to print it.
+/// The length of a list, and its output.
 #[derive(Debug, Args)]
 pub struct PageArgs {
-    /// At most this many; 0 for all
+    /// The most resources; 0 for all
     #[arg(long, default_value_t = 50)]
     pub limit: usize,
 
@@ -39,11 +39,11 @@ pub struct Page<T> {
     pub next: String,
 }
 
-/// The largest page that a server gives.
+/// The largest page of the server.
 const PAGE_SIZE_MAX: usize = 1_000;
 
-/// Walks the pages until `limit` resources are there or none are left. The second part of the
-/// answer says whether there are more.
+/// Walks the pages until there are `limit` resources or none are left. The second value says whether there
+/// are more.
 pub async fn walk<T, F>(limit: usize, mut page: F) -> Result<(Vec<T>, bool), Failure>
 where
     F: AsyncFnMut(i32, String) -> Result<Page<T>, Failure>,
@@ -72,7 +72,7 @@ pub fn print_json<M: prost::Message + prost::Name>(messages: &[M]) -> Result<(),
     output::print(&text)
 }
 
-/// Prints a table, and says so if it does not hold all there is.
+/// Prints a table, and a note if there is more.
 pub fn print_table(table: &output::Table, more: bool) -> Result<(), Failure> {
     output::print(&table.text())?;
     if more {

@@ -1,4 +1,4 @@
-//! Which resource is meant by what people type: a name, an id, a number or an e-mail address.
+//! Resolves the names, ids, numbers and e-mail addresses that people type.
 //!
 //! An id and a number may look alike. If they belong to two resources, the command asks for the name.
 
@@ -14,7 +14,7 @@ use super::{connection::Client, failure::Failure};
 /// The name of the customer with this name, id, number or e-mail address.
 ///
 /// # Errors
-/// A failure if there is none, or if the id of one customer is the number of another.
+/// If there is none, or if the id of one customer is the number of another.
 pub async fn customer(client: &Client, given: &str) -> Result<String, Failure> {
     if given.contains('/') {
         return Ok(given.to_owned());
@@ -38,11 +38,11 @@ pub async fn customer(client: &Client, given: &str) -> Result<String, Failure> {
     one("customer", given, by_id, by_number)
 }
 
-/// The name of the cart with this name, id or number, or of the open cart of a customer who is given as
-/// `customers/{id}` or by an e-mail address.
+/// The name of the cart with this name, id or number. `customers/{id}` or an e-mail address means the open
+/// cart of that customer.
 ///
 /// # Errors
-/// A failure if there is none, or if the id of one cart is the number of another.
+/// If there is none, or if the id of one cart is the number of another.
 pub async fn cart(client: &Client, given: &str) -> Result<String, Failure> {
     match cart_target(client, given).await?.target {
         Some(Target::Cart(name)) => Ok(name),
@@ -55,7 +55,7 @@ pub async fn cart(client: &Client, given: &str) -> Result<String, Failure> {
     }
 }
 
-/// As [`cart`], for the calls that find the open cart of a customer by themselves.
+/// As [`cart`], for calls that find the open cart of a customer themselves.
 pub async fn cart_target(client: &Client, given: &str) -> Result<pb::CartTarget, Failure> {
     let target = if given.starts_with("customers/") || given.contains('@') {
         let owner = Owner::Customer(customer(client, given).await?);
@@ -107,7 +107,7 @@ async fn lookup(client: &Client, key: Key) -> Result<Option<String>, Failure> {
     Ok(found.map(|customer| customer.name))
 }
 
-/// The answer, or none if there is no such resource.
+/// The answer; None if there is no such resource.
 fn present<T>(answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, Failure> {
     match answer {
         Ok(answer) => Ok(Some(answer.into_inner())),
@@ -116,8 +116,8 @@ fn present<T>(answer: Result<tonic::Response<T>, Status>) -> Result<Option<T>, F
     }
 }
 
-/// Whether nothing else than the id can be meant: the ids that the server makes are no numbers, and what
-/// has other characters than a number is none.
+/// Whether only the id can be meant. Ids that the server makes are not numbers, and a text with other
+/// characters cannot be a number.
 fn is_settled(by_id: Option<&str>, given: &str) -> bool {
     let is_digits = given.bytes().all(|byte| byte.is_ascii_digit());
     (by_id.is_some() && !is_digits) || !format::is_number(given)

@@ -1,4 +1,4 @@
-//! `clientela serve`: starts the server, says where it listens, and stops it in good order.
+//! `clientela serve`: starts the server, prints its address, and stops it properly.
 
 use std::{net::SocketAddr, path::Path};
 
@@ -18,7 +18,7 @@ use crate::{
 
 use super::{failure::Failure, output};
 
-/// Where commands look for a server and its keys if they are not told.
+/// The defaults with which commands look for a server and its keys.
 const DEFAULT_PORT: u16 = 50051;
 const DEFAULT_DATA_DIR: &str = "./data";
 
@@ -95,7 +95,7 @@ fn count(flag: u32) -> usize {
     usize::try_from(flag).unwrap_or(usize::MAX)
 }
 
-/// Raises the number of files that the process may open to what the system allows it. Each connection is one.
+/// Raises the limit of open files to the system's maximum. Each connection is one file.
 fn raise_open_files(connections: u32) {
     #[cfg(unix)]
     {
@@ -121,11 +121,11 @@ fn raise_open_files(connections: u32) {
     let _ = connections;
 }
 
-/// Files that the process opens beside its connections, generously.
+/// A generous number of files beside the connections.
 #[cfg(unix)]
 const OTHER_FILES: u64 = 256;
 
-/// How replicas tell each other of changes.
+/// How replicas notify each other of changes.
 fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
     let urls: Vec<&String> = args.nats_url.iter().filter(|url| !url.is_empty()).collect();
     if urls.is_empty() {
@@ -141,16 +141,16 @@ fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
     Ok(Hints::Nats(urls))
 }
 
-/// The error with its causes, as one sentence.
+/// Formats the error with its causes as one sentence.
 fn sentence(error: anyhow::Error) -> Failure {
     match error.downcast::<OpenError>() {
-        // Says by itself what the operator needs of its cause.
+        // Its own text tells the operator what matters of its cause.
         Ok(refusal) => Failure::new(refusal.to_string()),
         Err(error) => Failure::new(format!("{error:#}")),
     }
 }
 
-/// What the operator reads when the server is up.
+/// The message for the operator once the server is up.
 fn greeting(
     address: SocketAddr,
     database: &DatabaseUrl,
@@ -191,7 +191,7 @@ fn greeting(
     text
 }
 
-/// The options with which other commands find this server, where it is not where they look by themselves.
+/// The options that other commands need to find this server, if it does not use the defaults.
 fn options_of(here: SocketAddr, data_dir: &Path) -> String {
     let mut options = String::new();
     if here != SocketAddr::from(([127, 0, 0, 1], DEFAULT_PORT)) {
@@ -204,18 +204,19 @@ fn options_of(here: SocketAddr, data_dir: &Path) -> String {
     options
 }
 
-/// The path as one word of the shell.
+/// Quotes the path as one word of the shell.
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
 }
 
-/// The header with the key as the shell reads it from the file, which the greeting shows no second time.
+/// The header with the key, which the shell reads from the file, because the greeting shows the key only
+/// once.
 fn read_key(file: &Path) -> String {
     let path = quoted(file);
     format!("\"authorization: Bearer $(sed -n 's/^admin=//p' {path})\"")
 }
 
-/// An address that can be called: a server that listens everywhere is also here.
+/// An address to call. A server that listens on all addresses is reachable on loopback.
 fn reachable(address: SocketAddr) -> SocketAddr {
     match address {
         SocketAddr::V4(v4) if v4.ip().is_unspecified() => ([127, 0, 0, 1], v4.port()).into(),
@@ -224,7 +225,7 @@ fn reachable(address: SocketAddr) -> SocketAddr {
     }
 }
 
-/// The signals that ask the server to stop. Listened for from its making on, so that none is lost
+/// The signals that ask the server to stop. They are received from its creation on, so that none is lost
 /// between the greeting and the first call.
 struct Signals {
     #[cfg(unix)]

@@ -28,7 +28,7 @@ enum Command {
     Create {
         /// The shop's id: small letters, digits and hyphens
         id: String,
-        /// What people call it
+        /// The name for people
         #[arg(long, default_value = "", hide_default_value = true)]
         name: String,
         /// Prints the message of the contract
@@ -50,13 +50,13 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// Changes the settings that are given, and shows all
+    /// Changes the given settings, and shows all
     Settings(Settings),
 }
 
 #[derive(Debug, Args)]
 struct Settings {
-    /// Settings to change, as in `time_zone=Europe/Paris`; `--help` lists all of them
+    /// Settings to change, for example `time_zone=Europe/Paris`; `--help` lists all of them
     #[arg(value_name = "FIELD=VALUE")]
     values: Vec<FieldValue>,
     /// Checks everything and changes nothing

@@ -1,7 +1,7 @@
-//! `clientela watch`: each change as it happens, as lines or, of carts on a terminal, as a screen.
+//! `clientela watch`: shows changes as they happen, as lines, or as a screen for carts on a terminal.
 //!
-//! The watch goes on by itself when the server goes away and comes back: it resumes after the last
-//! message it got, and drops by version what it has shown, so that nothing is lost or shown twice.
+//! The watch continues when the server is temporarily unavailable: it resumes after the last message that it
+//! received. It drops versions that it has shown already. So no change is lost or shown twice.
 
 mod figures;
 mod follower;
@@ -27,30 +27,30 @@ use follower::Follower;
 use lines::Lines;
 use resource::{Carts, Customers, Groups, Watched};
 
-/// The server sends a heartbeat at least every 15 seconds; a stream that is silent for longer than
-/// this is taken for dead.
+/// The server sends a heartbeat at least every 15 seconds. A stream that is silent for longer than this
+/// counts as dead.
 const SILENCE_MAX: Duration = Duration::from_secs(40);
 
-/// Shows each change of carts, customers or groups, or of the figures of carts, as it happens, until it
-/// is interrupted
+/// Shows each change of carts, customers or groups, or of the figures of carts, as it happens, until it is
+/// interrupted
 ///
-/// On a terminal, carts are a table that fills it; its last line says what the keys do. Lines are printed
-/// instead with --plain, --json, --every or --no-snapshot, and where the output goes elsewhere.
+/// On a terminal, carts are shown in a table that fills it; its last line lists the keys. Lines are printed
+/// with --plain, --json, --every or --no-snapshot, and if the output is not a terminal.
 #[derive(Debug, Clone, Args)]
 pub struct Watch {
-    /// What to watch
+    /// The resources to watch
     what: What,
 
-    /// Only what matches, as `total >= "100.00 EUR"`. Without it the table holds carts that are open, or
-    /// were a minute ago
+    /// Only resources that match, for example `total >= "100.00 EUR"`. By default the table holds carts that
+    /// are open, or were a minute ago
     #[arg(long, default_value = "", hide_default_value = true)]
     filter: String,
 
-    /// Every version of each resource; without it a fast series may be shown as its last version
+    /// Shows every version of each resource; by default a fast series may be shown as its last version
     #[arg(long)]
     every: bool,
 
-    /// Only changes from now on, without what is there already
+    /// Shows only changes from now on, without the present state
     #[arg(long)]
     no_snapshot: bool,
 
@@ -78,7 +78,7 @@ impl Watch {
     pub async fn run(self) -> Result<(), Failure> {
         let narrowed = !self.filter.is_empty() || self.every || self.no_snapshot;
         if narrowed && self.what == What::Figures {
-            let text = "--filter, --every and --no-snapshot are not for figures";
+            let text = "--filter, --every and --no-snapshot cannot be used with figures";
             return Err(Failure::usage(text));
         }
         let client = self.connection.open(Need::Admin).await?;
@@ -97,7 +97,7 @@ impl Watch {
         }
     }
 
-    /// Whether there is a terminal to fill, and nothing was asked for that is lines.
+    /// Whether there is a terminal to fill, and no option asks for lines.
     fn on_screen(&self) -> bool {
         let lines = self.plain || self.json || self.every || self.no_snapshot;
         let dumb = std::env::var_os("TERM").is_none_or(|term| term.is_empty() || term == "dumb");
@@ -105,7 +105,7 @@ impl Watch {
     }
 }
 
-/// Prints what a follower tells.
+/// Prints the news of a follower.
 async fn print<W: Watched>(client: Client, options: Watch) -> Result<(), Failure> {
     let mut lines = Lines::new(options.json);
     Follower::<W, _>::new(client, options, |news| lines.print::<W>(news))
@@ -113,7 +113,7 @@ async fn print<W: Watched>(client: Client, options: Watch) -> Result<(), Failure
         .await
 }
 
-/// The next message of a stream that is never silent for long.
+/// The next message of a stream; an error if the stream is silent for too long.
 async fn next<M>(stream: &mut Streaming<M>) -> Result<M, Status> {
     match tokio::time::timeout(SILENCE_MAX, stream.message()).await {
         Ok(message) => message?.ok_or_else(|| Status::unavailable("the stream ended")),
@@ -121,7 +121,7 @@ async fn next<M>(stream: &mut Streaming<M>) -> Result<M, Status> {
     }
 }
 
-/// Whether trying again cannot help.
+/// Whether another attempt cannot help.
 fn is_final(status: &Status) -> bool {
     matches!(
         status.code(),

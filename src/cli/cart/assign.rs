@@ -1,4 +1,4 @@
-//! `clientela cart assign`: whose a cart becomes, and what is done where the customer has one already.
+//! `clientela cart assign`: gives a cart to a customer, who may have one already.
 
 use clap::{Args, ValueEnum};
 
@@ -9,34 +9,34 @@ use crate::{
     proto::pb::{self, assign_cart_request},
 };
 
-/// A cart, and who gets it.
+/// A cart and its new owner.
 #[derive(Debug, Args)]
 pub struct Assign {
     /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
     cart: String,
-    /// Who gets it: `customers/{id}`, the id, the number or the e-mail address
+    /// The new owner: `customers/{id}`, the id, the number or the e-mail address
     customer: String,
-    /// What to do if the customer has an open cart in the slot; what the shop says if it is not given
+    /// The action if the customer has an open cart in the slot; by default the shop's setting decides
     #[arg(long, value_enum)]
     if_open_cart_exists: Option<IfOpenCartExists>,
 }
 
-/// What to do if the customer has an open cart in the slot.
+/// The action if the customer has an open cart in the slot.
 #[derive(Debug, Clone, Copy, ValueEnum)]
 enum IfOpenCartExists {
-    /// Nothing: the call is refused
+    /// The call is refused
     Fail,
     /// The cart gets a slot of its own beside the customer's
     KeepBoth,
-    /// The customer's is deleted
+    /// The customer's cart is deleted
     Replace,
-    /// Merged into the customer's; quantities of the same line are added
+    /// Merged into the customer's cart; quantities of the same line are added
     Sum,
-    /// Merged into the customer's; the larger quantity counts
+    /// Merged into the customer's cart; the larger quantity wins
     Max,
-    /// Merged into the customer's; the assigned cart's line counts
+    /// Merged into the customer's cart; the assigned cart's line wins
     GuestWins,
-    /// Merged into the customer's; the customer's line counts
+    /// Merged into the customer's cart; the customer's line wins
     CustomerWins,
 }
 

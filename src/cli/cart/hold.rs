@@ -1,4 +1,4 @@
-//! `clientela cart freeze`, `unfreeze`, `lock` and `unlock`: what of a cart is held.
+//! `clientela cart freeze`, `unfreeze`, `lock` and `unlock`.
 
 use clap::Subcommand;
 
@@ -11,35 +11,35 @@ use crate::{
 
 #[derive(Debug, Subcommand)]
 pub enum Hold {
-    /// Holds the prices of a cart, as while it is paid
+    /// Freezes the prices of a cart, for example during its payment
     Freeze {
         /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
-        /// Holds all of it: no edit until it is ordered or not frozen any more
+        /// Freezes all of it: no edit until it is ordered or unfrozen
         #[arg(long)]
         hard: bool,
     },
-    /// Ends that; the cart gets the prices of now
+    /// Unfreezes a cart, which then gets the present prices
     Unfreeze {
         /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
     },
-    /// Holds a cart for who is acting, who then is the only one to edit it; again: for longer
+    /// Locks a cart, so that only the acting person can edit it; a repeat extends the lock
     Lock {
         /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
-        /// What for, as others are told
+        /// The purpose, which is shown to others
         #[arg(long, default_value = "", hide_default_value = true)]
         purpose: String,
-        /// For how many seconds, 10 to 900
+        /// The lease in seconds, 10 to 900
         #[arg(long, default_value_t = 120)]
         lease: i64,
     },
-    /// Gives a cart free
+    /// Unlocks a cart
     Unlock {
         /// `carts/{id}`, the id or the number; `customers/{id}` or an e-mail address for a customer's open cart
         cart: String,
-        /// Also if somebody else holds it
+        /// Also if somebody else has locked it
         #[arg(long)]
         force: bool,
     },

@@ -18,7 +18,7 @@ use crate::{
 /// A new customer.
 #[derive(Debug, Args)]
 pub struct Create {
-    /// The fields of the customer, as in `first_name=Ada email=ada@example.com`; --help lists them
+    /// The fields of the customer, for example `first_name=Ada email=ada@example.com`; --help lists them
     #[arg(value_name = "FIELD=VALUE", required = true)]
     values: Vec<FieldValue>,
 
@@ -36,7 +36,7 @@ pub struct Edit {
     /// `customers/{id}`, the id, the number or the e-mail address
     customer: String,
 
-    /// The fields to change, as in `phone=555-0100`; `phone=` clears the field; --help lists them
+    /// The fields to change, for example `phone=555-0100`; `phone=` clears the field; --help lists them
     #[arg(value_name = "FIELD=VALUE", required_unless_present = "password_stdin")]
     values: Vec<FieldValue>,
 
@@ -44,7 +44,7 @@ pub struct Edit {
     how: How,
 }
 
-/// What creating and editing share.
+/// The common options of creating and editing.
 #[derive(Debug, Args)]
 struct How {
     /// Reads the password from the first line of standard input
@@ -80,13 +80,13 @@ enum ReRegistration {
     Forbid,
 }
 
-/// The end of a customer.
+/// The deletion of a customer.
 #[derive(Debug, Args)]
 pub struct Delete {
     /// `customers/{id}`, the id, the number or the e-mail address
     customer: String,
 
-    /// Whether the e-mail address may be registered again. Without it the shop's setting decides
+    /// Whether the e-mail address may be registered again. By default the shop's setting decides
     #[arg(long, value_enum)]
     re_registration: Option<ReRegistration>,
 }
@@ -106,7 +106,7 @@ impl Create {
         let made = made.into_inner();
         match self.how.json {
             true => output::print(&output::json(&made)?),
-            // It has no addresses yet, and after a mere check there is nothing to ask for them.
+            // It has no addresses yet, and after a mere check there are none to read.
             false => output::print(&fields(&made, &[]).text()),
         }
     }
@@ -116,7 +116,7 @@ impl Edit {
     pub async fn run(self, client: &Client) -> Result<(), Failure> {
         let mut service = client.customers();
         let name = resolve::customer(client, &self.customer).await?;
-        // A part of a field is sent with the rest of it, which nobody may have changed meanwhile.
+        // A part of a field is sent with the rest of the field, which must not change meanwhile.
         let current = match field_values::need_current(&self.values) {
             true => {
                 let request = pb::GetCustomerRequest { name: name.clone() };
@@ -166,7 +166,7 @@ impl Delete {
     }
 }
 
-/// Brings a deleted customer back.
+/// Restores a deleted customer.
 pub async fn undelete(client: &Client, given: &str, json: bool) -> Result<(), Failure> {
     let request = pb::UndeleteCustomerRequest {
         name: resolve::customer(client, given).await?,

@@ -9,23 +9,23 @@ use crate::proto::pb::ErrorReason;
 
 use super::progress::Progress;
 
-/// Calls the server; cheap to clone.
+/// Calls the server. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Caller {
-    /// Where to.
+    /// The client to call through.
     pub client: Client,
-    /// What is shown of it.
+    /// The progress that is shown.
     pub progress: Arc<Progress>,
 }
 
 impl Caller {
-    /// Calls through this client.
+    /// Creates a caller for this client.
     pub fn new(client: Client, progress: Arc<Progress>) -> Self {
         Self { client, progress }
     }
 
-    /// Makes a call until the server has answered it, one way or the other. `call` gets the request
-    /// id, the same each time, so that the change is made once however often it is asked for.
+    /// Repeats a call until the server has answered it. `call` gets the same request id each time, so that
+    /// the change is applied once.
     pub async fn until_answered<T, F>(
         &self,
         call: impl Fn(Client, String) -> F,
@@ -46,8 +46,8 @@ impl Caller {
     }
 }
 
-/// Whether the same call may be answered later: the server is away, starting, stopping or busy, or others
-/// came first too often.
+/// Whether the same call may succeed later: the server is unavailable, starting, stopping or busy, or other
+/// writes came first too often.
 fn may_pass(status: &Status) -> bool {
     matches!(
         status.code(),

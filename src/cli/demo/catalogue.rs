@@ -1,4 +1,4 @@
-//! What the demo's shop sells. The service holds no catalogue: a line brings its price and tax.
+//! The products of the demo's shop. The service holds no catalogue: a line brings its price and tax.
 
 use crate::proto::pb;
 
@@ -6,9 +6,9 @@ use crate::proto::pb;
 #[derive(Debug, Clone, Copy)]
 pub struct Product {
     id: &'static str,
-    /// What people call it.
+    /// The name for people.
     pub name: &'static str,
-    /// In cents of the euro, with tax.
+    /// The price in euro cents, with tax.
     cents: i64,
     tax_rate: &'static str,
     category: &'static str,
@@ -136,7 +136,7 @@ pub const PRODUCTS: [Product; 30] = [
 ];
 
 impl Product {
-    /// The line of a cart that somebody adds.
+    /// A line of a cart with this product.
     pub fn item(&self, variant: usize, quantity: i32) -> pb::ItemInput {
         let reduction = (!self.reduction.is_empty()).then(|| pb::Reduction {
             reduction: Some(pb::reduction::Reduction::Percent(self.reduction.to_owned())),

@@ -1,4 +1,4 @@
-//! Customers that nobody is: plain names, addresses in no real street, mailboxes that cannot exist.
+//! Invented customers: plain names, addresses in no real street, mailboxes that cannot exist.
 
 use crate::proto::pb;
 
@@ -36,13 +36,13 @@ const PLACES: [(&str, &str, &str); 8] = [
 ];
 const LANGUAGES: [&str; 6] = ["en", "fr", "de", "es", "it", "nl"];
 
-/// The id of the demo's customer of this number. The same in every run, so that a second run goes
-/// on with the customers of the first.
+/// The id of the demo's customer with this number. It is the same in every run, so that a second run
+/// continues with the customers of the first.
 pub fn id(number: u32) -> String {
     format!("demo-{}", number + 1)
 }
 
-/// The customer of this number.
+/// The customer with this number.
 pub fn customer(number: u32) -> pb::Customer {
     let (first, last) = (pick(&FIRST_NAMES, number), pick(&LAST_NAMES, number));
     let mail = format!("{first}.{last}.{}@example.test", number + 1).to_lowercase();
@@ -82,7 +82,7 @@ pub fn customer(number: u32) -> pb::Customer {
     }
 }
 
-/// The addresses of the customer of this number: one, or two.
+/// The addresses of the customer with this number: one or two.
 pub fn addresses(number: u32) -> Vec<pb::Address> {
     let address = |label: &str, place: u32| {
         let (city, postal_code, country_code) = *pick(&PLACES, place);

@@ -1,5 +1,4 @@
-//! What the demo shows of itself: one line, drawn again and again on a terminal, now and then
-//! elsewhere.
+//! The progress of the demo: one line, redrawn on a terminal, and printed at intervals elsewhere.
 
 use std::{
     collections::HashSet,
@@ -12,23 +11,23 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::{failure::Failure, output};
 
-/// How often the line is drawn again.
+/// How often the line is redrawn.
 const REDRAW: Duration = Duration::from_millis(200);
-/// How often a line is written where nothing can be drawn again.
+/// How often a line is printed where it cannot be redrawn.
 const REWRITE: Duration = Duration::from_secs(5);
-/// The width of a terminal that does not say.
+/// The width of a terminal whose width is unknown.
 const WIDTH: usize = 80;
 
 /// A change that a shopper made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Did {
-    /// Put something in.
+    /// Added an item.
     Added,
     /// Changed a quantity.
     Changed,
-    /// Took something out.
+    /// Removed an item.
     Removed,
-    /// Became a customer.
+    /// Signed in as a customer.
     SignedIn,
     /// Ordered the cart.
     Ordered,
@@ -60,7 +59,7 @@ impl Counts {
     }
 }
 
-/// Counts what the shoppers do.
+/// Counts the shoppers' actions.
 #[derive(Debug, Default)]
 pub struct Progress(Mutex<Counts>);
 
@@ -70,12 +69,12 @@ impl Progress {
         Self::default()
     }
 
-    /// The shoppers begin.
+    /// Starts the clock of the shoppers.
     pub fn start(&self) {
         self.counts().started = Some(Instant::now());
     }
 
-    /// A change was answered.
+    /// Counts a change that was answered.
     pub fn did(&self, did: Did, cart: &str, who: &str, what: &str) {
         let mut counts = self.counts();
         match did {
@@ -92,22 +91,22 @@ impl Progress {
         counts.last = format!("{who}: {what}");
     }
 
-    /// A shopper wandered off.
+    /// Counts a shopper who left.
     pub fn left(&self) {
         self.counts().left += 1;
     }
 
-    /// A change was refused, as the cart was not as the shopper believed.
+    /// Counts a refused change: the cart was not as the shopper believed.
     pub fn refused(&self) {
         self.counts().refused += 1;
     }
 
-    /// A call was not answered and is made again.
+    /// Counts a call that was not answered and is repeated.
     pub fn retried(&self) {
         self.counts().retries += 1;
     }
 
-    /// Draws the line until it is told to stop.
+    /// Draws the line until it is stopped.
     pub async fn draw(self: Arc<Self>, stop: CancellationToken) {
         let terminal = io::stdout().is_terminal();
         let every = if terminal { REDRAW } else { REWRITE };
@@ -121,7 +120,7 @@ impl Progress {
             }
             let line = output::plain(&self.line());
             let mut out = io::stdout().lock();
-            // Nobody has to watch: that the output is closed is no reason to stop shopping.
+            // A closed output must not stop the shoppers.
             let _ = match terminal {
                 true => {
                     write!(
@@ -158,7 +157,7 @@ impl Progress {
         )
     }
 
-    /// Says what was done in all.
+    /// Prints the totals.
     pub fn summary(&self) -> Result<(), Failure> {
         let counts = self.counts();
         let text = format!(

@@ -1,5 +1,4 @@
-//! What has to be there before shoppers come: groups and customers. What an earlier run has made is
-//! taken as it is.
+//! The resources that the shoppers need: groups and customers. Those of an earlier run are reused.
 
 use std::collections::BTreeMap;
 
@@ -13,8 +12,7 @@ use super::{call::Caller, people};
 /// How many customers are created at a time.
 const AT_ONCE: usize = 16;
 
-/// Makes the group of wholesale customers. Visitors, guests and customers have theirs in every
-/// shop.
+/// Creates the group of wholesale customers. Every shop has groups of visitors, guests and customers.
 pub async fn groups(caller: &Caller) -> Result<(), Failure> {
     let names = [
         ("en", "Wholesale"),
@@ -50,7 +48,7 @@ pub async fn groups(caller: &Caller) -> Result<(), Failure> {
     }
 }
 
-/// Makes so many customers with their addresses. Gives their full names.
+/// Creates `count` customers with their addresses. Returns their full names.
 pub async fn customers(caller: &Caller, count: u32) -> Result<Vec<String>, Failure> {
     futures::stream::iter(0..count)
         .map(|number| customer(caller, number))

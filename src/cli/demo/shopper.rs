@@ -1,5 +1,4 @@
-//! One shopper: comes as a visitor or signed in, fills a cart, changes it, orders it or wanders
-//! off.
+//! A simulated shopper: comes as a visitor or signed in, fills a cart, changes it, and orders it or leaves.
 
 use std::sync::Arc;
 
@@ -19,21 +18,21 @@ use super::{
     progress::Did,
 };
 
-/// Lines that a cart has before its shopper stops adding.
+/// The number of lines from which a shopper stops adding.
 const LINES_MAX: usize = 12;
 
-/// A shopper and the cart it is busy with.
+/// A shopper and its current cart.
 #[derive(Debug)]
 pub struct Shopper {
     caller: Caller,
-    /// The account that it has, whether or not it is signed in.
+    /// The account of the shopper, who may or may not be signed in.
     customer: String,
-    /// Who it is at the moment; none before it comes back.
+    /// The current owner of its carts; None before it comes back.
     owner: Option<Owner>,
     cart: Option<pb::Cart>,
 }
 
-/// What a shopper may do with a cart.
+/// The action of a shopper on a cart.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Act {
     Add,
@@ -45,7 +44,7 @@ enum Act {
 }
 
 impl Shopper {
-    /// A shopper that has an account and has not come yet.
+    /// Creates a shopper with an account who has not come yet.
     pub fn new(caller: Caller, customer: String) -> Self {
         Self {
             caller,
@@ -55,7 +54,7 @@ impl Shopper {
         }
     }
 
-    /// Makes a change for each permit, until it is told to stop.
+    /// Makes a change for each permit, until it is stopped.
     pub async fn shop(
         mut self,
         permits: Arc<Semaphore>,
@@ -72,7 +71,7 @@ impl Shopper {
             }
             match self.change().await {
                 Ok(()) => {}
-                // Somebody else changed the cart in between, as staff may.
+                // Somebody else changed the cart in between, for example staff.
                 Err(status) if is_conflict(&status) => {
                     self.caller.progress.refused();
                     self.cart = None;
@@ -86,8 +85,8 @@ impl Shopper {
     async fn change(&mut self) -> Result<(), Status> {
         let act = loop {
             match self.choose() {
-                // Leaving changes nothing: a cart stays behind, and the shopper comes back as
-                // another.
+                // Leaving changes nothing: the cart stays behind, and the shopper comes back as another
+                // owner.
                 Act::Leave => {
                     self.cart = None;
                     self.owner = None;
@@ -245,7 +244,7 @@ impl Shopper {
         Ok(())
     }
 
-    /// Some line of the cart.
+    /// A random line of the cart.
     fn line(&self) -> Option<pb::Item> {
         self.cart.as_ref()?.items.choose(&mut rand::rng()).cloned()
     }
@@ -258,7 +257,7 @@ impl Shopper {
     }
 }
 
-/// Who a shopper comes as: more often signed in than not.
+/// The owner as whom a shopper comes: more often signed in than not.
 fn come(customer: &str) -> Owner {
     if rand::rng().random_bool(0.6) {
         Owner::Customer(customer.to_owned())

@@ -1,4 +1,4 @@
-//! What the doctor found, and how it is printed.
+//! The findings of the doctor, and their output.
 
 use std::fmt::Write as _;
 
@@ -7,20 +7,20 @@ use serde_json::{Value, json};
 
 use crate::cli::output;
 
-/// How bad a finding is.
+/// The severity of a finding.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "UPPERCASE")]
 pub enum Level {
-    /// As it should be.
+    /// In order.
     #[default]
     Ok,
-    /// Works, but somebody should look.
+    /// It works, but somebody should look at it.
     Warn,
     /// Something is broken or about to break.
     Fail,
 }
 
-/// One thing that was looked at.
+/// The result of one check.
 #[derive(Debug)]
 pub struct Finding {
     check: &'static str,
@@ -41,28 +41,28 @@ impl Finding {
         }
     }
 
-    /// All is well.
+    /// Creates a finding without fault.
     pub fn ok(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, Level::Ok, text.into())
     }
 
-    /// Somebody should look.
+    /// Creates a finding that somebody should look at.
     pub fn warn(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, Level::Warn, text.into())
     }
 
-    /// Something is broken.
+    /// Creates a finding of a fault.
     pub fn fail(check: &'static str, text: impl Into<String>) -> Self {
         Self::new(check, Level::Fail, text.into())
     }
 
-    /// What to do about it.
+    /// Adds advice.
     pub fn advise(mut self, advice: impl Into<String>) -> Self {
         self.advice = advice.into();
         self
     }
 
-    /// Figures for programs.
+    /// Adds figures for programs.
     pub fn with(mut self, detail: Value) -> Self {
         self.detail = detail;
         self
@@ -79,13 +79,13 @@ impl Report {
         self.0.push(finding);
     }
 
-    /// The worst level of all.
+    /// The worst level of all findings.
     pub fn worst(&self) -> Level {
         let levels = self.0.iter().map(|finding| finding.level);
         levels.max().unwrap_or_default()
     }
 
-    /// For people.
+    /// The report as text, for people.
     pub fn text(&self) -> String {
         let mut text = String::new();
         for finding in &self.0 {
@@ -105,7 +105,7 @@ impl Report {
         text
     }
 
-    /// For programs: one line.
+    /// The report as one line of JSON, for programs.
     pub fn json(&self) -> String {
         let findings: Vec<Value> = self.0.iter().map(Finding::json).collect();
         let report = json!({"status": self.worst(), "findings": findings});
@@ -126,7 +126,7 @@ impl Finding {
     }
 }
 
-/// A length of time in microseconds, for people.
+/// A duration in microseconds as text, for people.
 pub fn time(micros: i64) -> String {
     let seconds = micros.max(0) / 1_000_000;
     match seconds {
@@ -138,7 +138,7 @@ pub fn time(micros: i64) -> String {
     }
 }
 
-/// An amount of bytes, for people.
+/// A number of bytes as text, for people.
 pub fn bytes(bytes: i64) -> String {
     match bytes {
         ..1_048_576 => format!("{} KiB", bytes.max(0) / 1_024),

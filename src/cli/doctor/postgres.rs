@@ -1,7 +1,7 @@
-//! What the doctor looks at in a PostgreSQL: who holds the feed back, what keeps vacuum from its work,
-//! and settings that harm.
+//! The checks of a PostgreSQL: transactions that hold the feed back, slots that block vacuum, and harmful
+//! settings.
 
-mod culprit;
+mod horizon;
 
 use serde_json::json;
 use sqlx::FromRow;
@@ -10,30 +10,30 @@ use super::finding::Finding;
 use crate::on;
 use crate::store::{Conn, POSTGRES_CONNECTIONS};
 
-pub use culprit::horizon;
+pub use horizon::horizon;
 
-/// The oldest version that is served.
+/// The oldest supported version.
 const OLDEST: i64 = 150_000;
-/// What one replica may use.
+/// The most connections of one replica.
 const CONNECTIONS_PER_REPLICA: i64 = POSTGRES_CONNECTIONS as i64;
 
 const VERSION: &str = "SELECT current_setting('server_version'),
     current_setting('server_version_num')::bigint, current_database()::text,
     current_setting('server_encoding')";
 
-/// Which server it is.
+/// Checks the version and the encoding of the server.
 pub async fn engine(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     let (version, number, database, encoding): (String, i64, String, String) =
         on!(conn, |e| sqlx::query_as(VERSION).fetch_one(e).await)?;
-    let told = format!("PostgreSQL {version}, database {database}");
+    let text = format!("PostgreSQL {version}, database {database}");
     let finding = if number < OLDEST {
-        Finding::fail("engine", told).advise("At least version 15 is needed: upgrade the server.")
+        Finding::fail("engine", text).advise("At least version 15 is needed: upgrade the server.")
     } else if encoding != "UTF8" {
         let advice = "The encoding has to be UTF8: move the data into a database made with CREATE DATABASE … \
                       ENCODING 'UTF8' TEMPLATE template0.";
-        Finding::fail("engine", format!("{told}, has the encoding {encoding}")).advise(advice)
+        Finding::fail("engine", format!("{text}, has the encoding {encoding}")).advise(advice)
     } else {
-        Finding::ok("engine", told)
+        Finding::ok("engine", text)
     };
     let detail = json!({"version": version, "encoding": encoding});
     Ok(vec![finding.with(detail)])
@@ -51,7 +51,7 @@ const SLOTS: &str = "SELECT slot_name::text, active,
     FROM pg_replication_slots WHERE xmin IS NOT NULL OR catalog_xmin IS NOT NULL
     ORDER BY 3 DESC LIMIT 10";
 
-/// Replication slots that keep vacuum from removing what is dead. They do not hold the feed back.
+/// Checks for replication slots that keep vacuum from removing dead rows. They do not hold the feed back.
 pub async fn slots(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     let slots: Vec<Slot> = on!(conn, |e| sqlx::query_as(SLOTS).fetch_all(e).await)?;
     if slots.is_empty() {
@@ -66,13 +66,13 @@ pub async fn slots(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
             active,
             age,
         } = slot;
-        let told = format!("replication slot {slot_name} keeps the last {age} transactions");
+        let text = format!("replication slot {slot_name} keeps the last {age} transactions");
         let finding = if *active {
-            Finding::ok("vacuum", format!("{told}, and is in use"))
+            Finding::ok("vacuum", format!("{text}, and is in use"))
         } else {
             Finding::warn(
                 "vacuum",
-                format!("{told}, and nobody uses it: tables and the disk fill up"),
+                format!("{text}, and nobody uses it: tables and the disk fill up"),
             )
             .advise(format!(
                 "If its reader is gone for good: SELECT pg_drop_replication_slot('{slot_name}')"
@@ -83,7 +83,7 @@ pub async fn slots(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     Ok(slots.iter().map(finding).collect())
 }
 
-/// A setting as this role has it, and what is wrong with it.
+/// A harmful value of a setting, and the harm.
 struct Harmful {
     name: &'static str,
     value: &'static str,
@@ -122,7 +122,7 @@ const SETTING: &str = "SELECT current_setting($1)";
 const TWO_PHASE: &str = "SELECT current_setting('max_prepared_transactions')::bigint,
     (SELECT COUNT(*) FROM pg_prepared_xacts)";
 
-/// Settings that endanger what is promised.
+/// Checks for settings that endanger the promises of the store.
 pub async fn settings(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     let mut findings = Vec::new();
     for setting in HARMFUL {
@@ -133,14 +133,14 @@ pub async fn settings(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
         if value != setting.value {
             continue;
         }
-        let told = format!("{} = {value}: {}", setting.name, setting.harm);
+        let text = format!("{} = {value}: {}", setting.name, setting.harm);
         let advice = format!(
             "Set {} = on, for the server, the database and the role.",
             setting.name
         );
         let finding = match setting.fails {
-            true => Finding::fail("settings", told),
-            false => Finding::warn("settings", told),
+            true => Finding::fail("settings", text),
+            false => Finding::warn("settings", text),
         };
         findings.push(
             finding
@@ -151,14 +151,14 @@ pub async fn settings(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     let (allowed, prepared): (i64, i64) =
         on!(conn, |e| sqlx::query_as(TWO_PHASE).fetch_one(e).await)?;
     if allowed > 0 && prepared > 0 {
-        let told = format!(
+        let text = format!(
             "max_prepared_transactions = {allowed}, and {prepared} are prepared: one that is \
              forgotten holds the feed back for ever"
         );
         let detail =
             json!({"setting": "max_prepared_transactions", "value": allowed, "prepared": prepared});
         findings.push(
-            Finding::warn("settings", told)
+            Finding::warn("settings", text)
                 .advise("Keep two-phase commit out of this cluster: max_prepared_transactions = 0.")
                 .with(detail),
         );
@@ -175,18 +175,18 @@ const CONNECTIONS: &str = "SELECT
         - current_setting('superuser_reserved_connections')::bigint
         - COALESCE(current_setting('reserved_connections', true), '0')::bigint";
 
-/// How many connections are left.
+/// Checks how many connections are left.
 pub async fn connections(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     let (used, usable): (i64, i64) = on!(conn, |e| sqlx::query_as(CONNECTIONS).fetch_one(e).await)?;
     let left = (usable - used).max(0);
-    let told = format!("{used} of {usable} are used, {left} are left");
+    let text = format!("{used} of {usable} are used, {left} are left");
     let advice = format!(
         "A replica uses up to {CONNECTIONS_PER_REPLICA}: raise max_connections, or end what keeps them."
     );
     let finding = match left {
-        0..4 => Finding::fail("connections", told).advise(advice),
-        4..CONNECTIONS_PER_REPLICA => Finding::warn("connections", told).advise(advice),
-        _ => Finding::ok("connections", told),
+        0..4 => Finding::fail("connections", text).advise(advice),
+        4..CONNECTIONS_PER_REPLICA => Finding::warn("connections", text).advise(advice),
+        _ => Finding::ok("connections", text),
     };
     let detail = json!({"used": used, "usable": usable, "left": left});
     Ok(vec![finding.with(detail)])

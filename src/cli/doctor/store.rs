@@ -1,4 +1,4 @@
-//! What the doctor looks at on either engine: the schema, the feed, the background work.
+//! The checks of either engine: the schema, the feed, the background work.
 
 use serde_json::json;
 use sqlx::FromRow;
@@ -11,30 +11,30 @@ use crate::jobs::{JobKind, held_for};
 use crate::store::{Conn, OpenError, schema as read_schema};
 use crate::{limits, on};
 
-/// What there is to say of a database that no server has used.
+/// The finding for a database that no server has used.
 pub fn no_tables() -> Finding {
     Finding::warn("schema", "the database has no tables of Clientela yet")
         .advise("The first start of a server makes them.")
         .with(json!({"version": 0}))
 }
 
-/// Which schema the store has, and whether this release can read it.
+/// Checks which schema the store has, and whether this release can read it.
 pub async fn schema(conn: &mut Conn) -> Result<Vec<Finding>, OpenError> {
     const CHECK: &str = "schema";
     let schema = read_schema(conn).await?;
-    let told = format!(
+    let text = format!(
         "version {}, for readers from {} on; this release knows version {} and is reader {}",
         schema.applied, schema.minimum_reader, schema.known, schema.own_reader
     );
     let finding = if schema.failed {
-        Finding::fail(CHECK, format!("{told}; a migration has failed"))
+        Finding::fail(CHECK, format!("{text}; a migration has failed"))
             .advise("Restore the last backup, or ask for help before anything is started.")
     } else if schema.minimum_reader > schema.own_reader {
-        Finding::fail(CHECK, told).advise("This release must not open it: install the newer one.")
+        Finding::fail(CHECK, text).advise("This release must not open it: install the newer one.")
     } else if schema.applied < schema.known {
-        Finding::warn(CHECK, told).advise("The next start of this release brings it up to date.")
+        Finding::warn(CHECK, text).advise("The next start of this release brings it up to date.")
     } else {
-        Finding::ok(CHECK, told)
+        Finding::ok(CHECK, text)
     };
     let detail = json!({
         "version": schema.applied,
@@ -45,7 +45,7 @@ pub async fn schema(conn: &mut Conn) -> Result<Vec<Finding>, OpenError> {
     Ok(vec![finding.with(detail)])
 }
 
-/// What a row of the feed takes on the disk, and how many there are, about.
+/// The approximate number of rows of the feed, and their bytes on the disk.
 const SIZE: [&str; 2] = [
     "SELECT COUNT(*), COALESCE(SUM(LENGTH(payload)), 0) + 250 * COUNT(*) FROM change_log",
     "SELECT GREATEST(reltuples, 0)::bigint, pg_total_relation_size(oid)
@@ -54,10 +54,10 @@ const SIZE: [&str; 2] = [
 
 const OLDEST: &str = "SELECT MIN(commit_time) FROM change_log";
 
-/// By how much compaction may be late.
+/// How late compaction may be, in microseconds.
 const SLACK: i64 = 2 * 3_600_000_000;
 
-/// How much history there is, and whether compaction keeps up.
+/// Checks how much history there is, and whether compaction keeps up.
 pub async fn feed(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Finding>> {
     const CHECK: &str = "feed";
     let size = conn.engine().pick(SIZE[0], SIZE[1]);
@@ -65,27 +65,27 @@ pub async fn feed(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Find
     let oldest: Option<i64> = on!(conn, |e| sqlx::query_scalar(OLDEST).fetch_one(e).await)?;
     let age = oldest.map_or(0, |oldest| (measures.now - oldest).max(0));
     let retention = micros(measures.feed.retention.max(limits::REQUEST_ID_RETENTION));
-    let told = format!(
+    let text = format!(
         "about {rows} changes in {}; the oldest is {} old, and {} are kept, or {}",
         bytes(size),
         time(age),
         time(micros(measures.feed.retention)),
         bytes(i64::try_from(measures.feed.max_bytes).unwrap_or(i64::MAX)),
     );
-    // The table and its indexes take more room than the changes that are counted.
+    // The table and its indexes take more room than the counted changes.
     let too_large = u64::try_from(size).unwrap_or(0) / 2 > measures.feed.max_bytes;
     let finding = if age > retention.saturating_add(SLACK) || too_large {
-        Finding::warn(CHECK, told).advise(
+        Finding::warn(CHECK, text).advise(
             "Compaction does not keep up: see whether a server runs and its jobs of kind COMPACT succeed.",
         )
     } else {
-        Finding::ok(CHECK, told)
+        Finding::ok(CHECK, text)
     };
     let detail = json!({"rows": rows, "bytes": size, "oldest_seconds": age / 1_000_000});
     Ok(vec![finding.with(detail)])
 }
 
-/// Whether deletions by age are held back because the clock may be wrong.
+/// Checks whether deletions by age are held back because the clock may be wrong.
 pub async fn retention(conn: &mut Conn, measures: &Measures) -> Result<Vec<Finding>, Error> {
     const CHECK: &str = "retention";
     let finding = match held_for(conn, measures.now).await? {
@@ -106,7 +106,7 @@ pub async fn retention(conn: &mut Conn, measures: &Measures) -> Result<Vec<Findi
     Ok(vec![finding])
 }
 
-/// A job that something is wrong with. What it is about and its error are not read.
+/// A job with a fault. Its subject and its error are not read.
 #[derive(Debug, FromRow)]
 struct Stuck {
     id: String,
@@ -116,7 +116,7 @@ struct Stuck {
     run_at: i64,
 }
 
-/// Jobs whose worker is silent, that fail again and again, that have failed lately, or that nobody takes.
+/// Jobs whose worker is silent, that fail repeatedly, that failed recently, or that no worker takes.
 const STUCK: &str = "SELECT id, kind, state, attempts, run_at FROM jobs
     WHERE (state = 2 AND run_at < $1) OR (state = 1 AND attempts >= 3)
        OR (state = 4 AND end_time > $2) OR (state = 1 AND run_at < $3)
@@ -124,17 +124,17 @@ const STUCK: &str = "SELECT id, kind, state, attempts, run_at FROM jobs
 
 const LIVE: &str = "SELECT COUNT(*) FROM jobs WHERE state <= 2";
 
-/// For how long a failed job is a finding.
+/// How long a failed job is a finding, in microseconds.
 const LATELY: i64 = 7 * 86_400_000_000;
-/// For how long work may wait for a worker.
+/// How long a job may wait for a worker, in microseconds.
 const WAIT_MAX: i64 = 5 * 60_000_000;
 
-/// Whether background work goes on.
+/// Checks whether background work makes progress.
 pub async fn jobs(conn: &mut Conn, measures: &Measures) -> sqlx::Result<Vec<Finding>> {
     const CHECK: &str = "jobs";
     let live: i64 = on!(conn, |e| sqlx::query_scalar(LIVE).fetch_one(e).await)?;
     let now = measures.now;
-    // A lease is renewed well before its end; one that has run out for as long again has no worker.
+    // A lease is renewed well before its end. One that has been expired for as long again has no worker.
     let silent = now - micros(limits::JOB_LEASE);
     let stuck: Vec<Stuck> = on!(conn, |e| sqlx::query_as(STUCK)
         .bind(silent)

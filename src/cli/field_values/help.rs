@@ -11,8 +11,8 @@ use crate::contract::PACKAGE;
 /// Messages that are written as one value, although they have fields.
 const SINGLE_VALUES: [&str; 1] = ["clientela.v1.Money"];
 
-/// Adds the fields of a message to the help of a command. To be deferred until the command is called: reading
-/// the contract takes longer than other commands do.
+/// Adds the fields of a message to the help of a command. Must be deferred until the command is called:
+/// reading the contract takes longer than other commands do.
 pub fn add_to<M: Name>(command: clap::Command) -> clap::Command {
     command.after_long_help(text::<M>())
 }

@@ -1,4 +1,4 @@
-//! The fields of a message as the arguments that would set them.
+//! The fields of a message in the form of the arguments that would set them.
 
 use prost::Name;
 use prost_reflect::{DynamicMessage, FieldDescriptor, Kind, ReflectMessage as _, Value};

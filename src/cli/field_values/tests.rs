@@ -1,4 +1,4 @@
-//! What arguments make of a message.
+//! Tests of the conversion of arguments to messages.
 
 use super::*;
 use crate::proto::pb;

@@ -1,4 +1,4 @@
-//! Turns the text of an argument into the value of a field.
+//! Converts the text of an argument to the value of a field.
 
 use prost_reflect::{
     DynamicMessage, EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor, Value,
@@ -7,7 +7,7 @@ use serde::de::DeserializeSeed as _;
 
 use crate::{cli::output, contract::PACKAGE, format, limits::Rule};
 
-/// The value of a whole field. Lists of single values are written with commas; other lists and maps as JSON.
+/// The value of a whole field. Lists of single values are written with commas, other lists and maps as JSON.
 pub fn of(field: &FieldDescriptor, text: &str) -> Result<Value, String> {
     let rule = rule(field);
     let holds_messages = matches!(field.kind(), Kind::Message(_));
@@ -41,7 +41,7 @@ pub fn rule(field: &FieldDescriptor) -> Option<Rule> {
     Rule::of(message.trim_start_matches('.'), field.name())
 }
 
-/// The values that an enum can have, as people write them: `pending-approval`.
+/// The possible values of an enum in their written form, for example `pending-approval`.
 pub fn words(values: &EnumDescriptor) -> Vec<String> {
     let values = values.values().filter(|value| value.number() != 0);
     values
@@ -49,7 +49,7 @@ pub fn words(values: &EnumDescriptor) -> Vec<String> {
         .collect()
 }
 
-/// The value of this number, as people write it; empty if the enum has none.
+/// The written form of the value with this number; empty if the enum has none.
 pub fn word_of(values: &EnumDescriptor, number: i32) -> String {
     let value = values.get_value(number);
     value.map_or(String::new(), |value| word(value.name(), &prefix(values)))
@@ -59,7 +59,7 @@ fn word(name: &str, prefix: &str) -> String {
     output::word(name, prefix).replace(' ', "-")
 }
 
-/// What the names of an enum's values begin with: `STATE_`.
+/// The common prefix of an enum's values, for example `STATE_`.
 fn prefix(values: &EnumDescriptor) -> String {
     let zero = values.default_value();
     zero.name().trim_end_matches("UNSPECIFIED").to_owned()
@@ -99,7 +99,7 @@ fn number<T: std::str::FromStr>(text: &str, rule: Option<Rule>) -> Result<T, Str
         .map_err(|_| format!("write a whole number{takes}"))
 }
 
-/// The name of a resource, of which the id is enough where it has only one.
+/// The name of a resource. The id is enough if the name has only one.
 fn full_name(rule: Option<Rule>, text: &str) -> String {
     match rule {
         Some(Rule::Name(pattern)) if pattern.matches('/').count() == 1 => {
@@ -132,7 +132,7 @@ fn money(message: &MessageDescriptor, text: &str) -> Result<Value, String> {
     Ok(Value::Message(money))
 }
 
-/// Reads a field that is a list or a map as the JSON of its message has it.
+/// Reads a list or map field in the JSON form of its message.
 fn from_json_of_field(field: &FieldDescriptor, text: &str) -> Result<Value, String> {
     let wrapped = format!("{{\"{}\": {text}}}", field.json_name());
     let message = from_json(field.parent_message(), &wrapped)?;

@@ -13,7 +13,7 @@ use crate::{
     proto::pb,
 };
 
-/// The metadata of an answer that names the work that goes on.
+/// The metadata key of the operation that continues after the answer.
 const OPERATION: &str = "clientela-operation";
 
 /// A new group.
@@ -22,7 +22,7 @@ pub struct Create {
     /// The id: small letters, digits and hyphens
     id: String,
 
-    /// The fields of the group, as in `display_names.en=Trade discount_percent=10`; --help lists them
+    /// The fields of the group, for example `display_names.en=Trade discount_percent=10`; --help lists them
     #[arg(value_name = "FIELD=VALUE", required = true)]
     values: Vec<FieldValue>,
 
@@ -36,7 +36,8 @@ pub struct Edit {
     /// `groups/{id}` or the id
     group: String,
 
-    /// The fields to change, as in `discount_percent=12.50`; `priority=` clears the field; --help lists them
+    /// The fields to change, for example `discount_percent=12.50`; `priority=` clears the field; --help lists
+    /// them
     #[arg(value_name = "FIELD=VALUE", required = true)]
     values: Vec<FieldValue>,
 
@@ -44,7 +45,7 @@ pub struct Edit {
     how: How,
 }
 
-/// What creating and editing share.
+/// The common options of creating and editing.
 #[derive(Debug, Args)]
 struct How {
     /// Checks everything and changes nothing
@@ -56,7 +57,7 @@ struct How {
     json: bool,
 }
 
-/// The end of a group.
+/// The deletion of a group.
 #[derive(Debug, Args)]
 pub struct Delete {
     /// `groups/{id}` or the id
@@ -85,7 +86,7 @@ impl Edit {
     pub async fn run(self, client: &Client) -> Result<(), Failure> {
         let mut service = client.groups();
         let name = output::full_name("groups", &self.group);
-        // A part of a field is sent with the rest of it, which nobody may have changed meanwhile.
+        // A part of a field is sent with the rest of the field, which must not change meanwhile.
         let current = match field_values::need_current(&self.values) {
             true => {
                 let request = pb::GetGroupRequest {

@@ -14,7 +14,7 @@ use crate::{
     proto::pb::{self, member_result::Outcome},
 };
 
-/// Who is in a group.
+/// The members of a group.
 #[derive(Debug, Args)]
 pub struct List {
     /// `groups/{id}` or the id
@@ -34,15 +34,15 @@ pub struct Add {
     #[arg(required = true)]
     members: Vec<String>,
 
-    /// Makes the group their default group, whose discount their carts have
+    /// Makes the group their default group, whose discount their carts get
     #[arg(long)]
     make_default: bool,
 
-    /// Why, at most 500 characters
+    /// The reason, at most 500 characters
     #[arg(long, default_value = "", hide_default_value = true)]
     reason: String,
 
-    /// Until when they are members, as in 2026-12-31T18:00:00Z. Without it for ever
+    /// When the memberships expire, for example 2026-12-31T18:00:00Z; by default never
     #[arg(long, value_parser = time)]
     until: Option<prost_types::Timestamp>,
 
@@ -51,7 +51,7 @@ pub struct Add {
     json: bool,
 }
 
-/// Customers who are members no longer.
+/// Customers who stop being members.
 #[derive(Debug, Args)]
 pub struct Remove {
     /// `groups/{id}` or the id
@@ -61,7 +61,7 @@ pub struct Remove {
     #[arg(required = true)]
     members: Vec<String>,
 
-    /// Also ends memberships that rules of the group gave
+    /// Also ends memberships that rules of the group granted
     #[arg(long)]
     include_rules: bool,
 
@@ -158,7 +158,7 @@ impl Remove {
     }
 }
 
-/// What the contract takes: names and e-mail addresses.
+/// Converts the members to the forms of the contract: names and e-mail addresses.
 async fn names(client: &Client, given: &[String]) -> Result<Vec<String>, Failure> {
     let mut names = Vec::with_capacity(given.len());
     for member in given {
@@ -170,7 +170,7 @@ async fn names(client: &Client, given: &[String]) -> Result<Vec<String>, Failure
     Ok(names)
 }
 
-/// Prints what became of each; fails if not all are as they were asked to be.
+/// Prints the outcome of each member. Fails if one of them has not reached the requested state.
 fn outcomes(results: &[pb::MemberResult], json: bool, done: &str) -> Result<(), Failure> {
     if json {
         pages::print_json(results)?;

@@ -1,4 +1,4 @@
-//! The figures of carts, whenever they change; `clientela watch figures` prints them.
+//! Follows the figures of carts; `clientela watch figures` prints them.
 
 use tonic::{Status, Streaming};
 
@@ -12,28 +12,28 @@ use super::{
     next,
 };
 
-/// The figures as the command shows them.
+/// News for a listener of figures.
 #[derive(Debug)]
-pub enum Told {
-    /// They are these now.
+pub enum FiguresNews {
+    /// The present figures.
     Figures(CartFigures),
-    /// The connection went or came.
+    /// The connection was lost or came back.
     Link(Link),
 }
 
 /// Prints a line whenever the figures change.
 pub async fn print(client: Client, json: bool) -> Result<(), Failure> {
     let mut notes = Notes::default();
-    follow(client, |told| {
-        match told {
-            Told::Figures(figures) => {
+    follow(client, |news| {
+        match news {
+            FiguresNews::Figures(figures) => {
                 let text = match json {
                     true => output::json(&figures)?,
                     false => line(&figures),
                 };
                 output::print(&text)?;
             }
-            Told::Link(link) => notes.link(&link),
+            FiguresNews::Link(link) => notes.link(&link),
         }
         Ok(())
     })
@@ -43,11 +43,11 @@ pub async fn print(client: Client, json: bool) -> Result<(), Failure> {
 /// Follows the figures across any number of connections, until the server refuses for good.
 pub async fn follow(
     client: Client,
-    mut listener: impl FnMut(Told) -> Result<(), Failure>,
+    mut listener: impl FnMut(FiguresNews) -> Result<(), Failure>,
 ) -> Result<(), Failure> {
     let mut shown = None;
     let mut backoff = Backoff::new();
-    // A watch that cannot even begin has a reason that waiting will hardly mend.
+    // A watch that cannot even begin has a cause that waiting will hardly remove.
     let mut stream = open(&client).await?;
     loop {
         let mut ended = read(&mut stream, &mut backoff, &mut shown, &mut listener).await?;
@@ -55,11 +55,11 @@ pub async fn follow(
             if is_final(&ended) {
                 return Err(ended.into());
             }
-            listener(Told::Link(Link::lost(&ended)))?;
+            listener(FiguresNews::Link(Link::lost(&ended)))?;
             tokio::time::sleep(backoff.wait()).await;
             match open(&client).await {
                 Ok(stream) => {
-                    listener(Told::Link(Link::Back))?;
+                    listener(FiguresNews::Link(Link::Back))?;
                     break stream;
                 }
                 Err(status) => ended = status,
@@ -77,12 +77,12 @@ async fn open(client: &Client) -> Result<Streaming<WatchCartFiguresResponse>, St
         .into_inner())
 }
 
-/// Tells what is new; answers with the status that the stream ended with.
+/// Passes new figures to the listener. Returns the status with which the stream ended.
 async fn read(
     stream: &mut Streaming<WatchCartFiguresResponse>,
     backoff: &mut Backoff,
     shown: &mut Option<CartFigures>,
-    listener: &mut impl FnMut(Told) -> Result<(), Failure>,
+    listener: &mut impl FnMut(FiguresNews) -> Result<(), Failure>,
 ) -> Result<Status, Failure> {
     loop {
         let message = match next(stream).await {
@@ -101,7 +101,7 @@ async fn read(
             continue;
         }
         *shown = timeless;
-        listener(Told::Figures(figures))?;
+        listener(FiguresNews::Figures(figures))?;
     }
 }
 

@@ -1,7 +1,7 @@
-//! Follows one kind of resource across any number of connections, and tells what it hears.
+//! Follows one kind of resource across any number of connections, and passes its changes to a listener.
 //!
-//! It resumes after the last message it got, and drops by version what it has told, so that nothing is
-//! lost or told twice. It does not know whether lines or a screen are made of what it tells.
+//! It resumes after the last message that it received, and drops versions that it has passed on already, so
+//! that no change is lost or repeated. It does not depend on the display of the changes.
 
 use tonic::{Status, Streaming};
 
@@ -14,51 +14,51 @@ use super::{
     seen::Seen,
 };
 
-/// What a follower tells.
+/// News for the listener of a follower.
 #[derive(Debug)]
 pub enum News<C> {
-    /// Something changed, or was there when the watch began.
+    /// A change, or a resource that existed when the watch began.
     Change {
         /// The change as the server sent it.
         change: C,
-        /// What people call the resource.
+        /// The name of the resource for people.
         label: String,
-        /// Whether it is part of a whole state.
+        /// Whether it is part of a snapshot.
         standing: bool,
     },
-    /// A resource went while nobody watched; there is no change to tell of it.
+    /// A resource was deleted during an interruption; there is no change for it.
     Gone {
         /// The resource's name.
         name: String,
-        /// What people called it.
+        /// The former name of the resource for people.
         label: String,
     },
-    /// A whole state follows, for this cause.
+    /// A snapshot follows, for this cause.
     Begin(Cause),
-    /// The whole state has been told.
+    /// The snapshot is complete.
     Whole,
-    /// What was told before is of another store.
+    /// Earlier news belongs to another store.
     Forget,
-    /// The connection went or came.
+    /// The connection was lost or came back.
     Link(Link),
 }
 
-/// What happens to the connection.
+/// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Link {
-    /// The stream ended, or could not be opened again; it is tried again.
+    /// The stream ended, or could not be opened again; it is retried.
     Lost {
-        /// What is said of it.
+        /// The cause, for people.
         why: String,
         /// Whether the server had announced it.
         announced: bool,
     },
-    /// There is a stream again.
+    /// The stream is open again.
     Back,
 }
 
 impl Link {
-    /// The stream ended with this.
+    /// The loss of a stream that ended with this status.
     pub fn lost(status: &Status) -> Self {
         Self::Lost {
             why: status.message().to_owned(),
@@ -84,7 +84,7 @@ where
     W: Watched,
     L: FnMut(News<W::Change>) -> Result<(), Failure>,
 {
-    /// A follower that tells its listener; a failure of the listener ends it.
+    /// Creates a follower for a listener. An error of the listener ends it.
     pub fn new(client: Client, options: Watch, listener: L) -> Self {
         Self {
             client,
@@ -98,9 +98,9 @@ where
         }
     }
 
-    /// Goes on until the server refuses for good.
+    /// Follows until the server refuses for good.
     pub async fn follow(mut self) -> Result<(), Failure> {
-        // A watch that cannot even begin has a reason that waiting will hardly mend.
+        // A watch that cannot even begin has a cause that waiting will hardly remove.
         let mut stream = self.open().await?;
         loop {
             let ended = self.read(&mut stream).await?;
@@ -127,7 +127,7 @@ where
             .await
     }
 
-    /// Tells what the stream brings; answers with the status that it ended with.
+    /// Passes on the changes of the stream. Returns the status with which it ended.
     async fn read(&mut self, stream: &mut Streaming<W::Response>) -> Result<Status, Failure> {
         loop {
             let message = match next(stream).await {
@@ -135,11 +135,11 @@ where
                 Err(ended) => return Ok(ended),
             };
             self.backoff.reset();
-            self.tell(message)?;
+            self.pass_on(message)?;
         }
     }
 
-    fn tell(&mut self, message: W::Response) -> Result<(), Failure> {
+    fn pass_on(&mut self, message: W::Response) -> Result<(), Failure> {
         let (changes, token, signal) = W::split(message);
         if let Some(Signal::SnapshotBegin(cause)) = &signal {
             self.begin_snapshot(*cause)?;
@@ -158,7 +158,7 @@ where
         if matches!(signal, Some(Signal::SnapshotEnd)) {
             self.in_snapshot = false;
             for (name, label) in self.seen.end_snapshot() {
-                // Deletions during an outage that outlasted the history have no message to show.
+                // Deletions during an outage that outlasted the history have no message of their own.
                 (self.listener)(News::Gone { name, label })?;
             }
             (self.listener)(News::Whole)?;

@@ -1,4 +1,4 @@
-//! A change as a line for people: when, who, what, how much, how old.
+//! A change as a line for people: time, owner, event, amount and age.
 
 use crate::{
     clock::Clock,
@@ -10,15 +10,14 @@ use super::super::{
     output::{self, cut, pad, plain},
 };
 
-/// A change of a cart: a line for each cause, with the new total and the age of the cart on the
-/// first.
+/// A change of a cart: a line for each cause, with the new total and the age of the cart on the first.
 pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     let now = Clock::system().now();
     let (total, age) = match &change.cart {
         Some(cart) => (output::money(cart.total.as_ref()), cart::age(cart, now)),
         None => (String::new(), String::new()),
     };
-    let whats = happenings(change, in_snapshot);
+    let whats = event_texts(change, in_snapshot);
     let time = when(change.commit_time.as_ref(), now);
     let mut text = String::new();
     for (n, what) in whats.iter().enumerate() {
@@ -38,8 +37,8 @@ pub fn cart(change: &pb::CartChange, who: &str, in_snapshot: bool) -> String {
     text
 }
 
-/// What happened to a cart, a text for each cause and at least one.
-pub fn happenings(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
+/// The events of a change, with a text for each cause and at least one.
+pub fn event_texts(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
     let mut whats = match &change.cart {
         Some(cart) if in_snapshot => vec![standing(cart)],
         cart => change
@@ -58,7 +57,7 @@ pub fn happenings(change: &pb::CartChange, in_snapshot: bool) -> Vec<String> {
     whats
 }
 
-/// A cart that was there when the watch began.
+/// The text for a cart that existed when the watch began.
 fn standing(cart: &pb::Cart) -> String {
     let state = output::word(cart.state().as_str_name(), "STATE_");
     format!("{state}, {}", output::count(cart.item_count, "piece"))
@@ -104,7 +103,7 @@ fn cause(cause: &pb::CartCause, cart: Option<&pb::Cart>) -> String {
     }
 }
 
-/// What people call the product of a line, also of one that was taken out.
+/// The name of a line's product for people, also if the line was removed.
 fn product_name<'a>(cause: &'a pb::CartCause, cart: Option<&'a pb::Cart>) -> &'a str {
     let item = cart.and_then(|cart| cart.items.iter().find(|item| item.name == cause.item));
     let shown = item.map_or(&cause.display_name, |item| &item.display_name);
@@ -177,7 +176,7 @@ fn fallback(kind: ChangeKind) -> &'static str {
     }
 }
 
-/// What a customer is called.
+/// The name of a customer for people.
 pub fn customer_label(customer: &pb::Customer) -> String {
     let name = customer::full_name(customer);
     if name.is_empty() {
@@ -187,7 +186,7 @@ pub fn customer_label(customer: &pb::Customer) -> String {
     }
 }
 
-/// What a group is called.
+/// The name of a group for people.
 pub fn group_label(group: &pb::Group) -> String {
     let name = group
         .display_names
@@ -199,7 +198,7 @@ pub fn group_label(group: &pb::Group) -> String {
     }
 }
 
-/// When it was committed; in a snapshot, when it is shown.
+/// The time of the commit; in a snapshot, the present time.
 fn when(time: Option<&prost_types::Timestamp>, now: i64) -> String {
     let shown = prost_types::Timestamp {
         seconds: now.div_euclid(1_000_000),

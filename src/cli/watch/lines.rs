@@ -1,4 +1,4 @@
-//! What a watch tells as lines: changes on standard output, everything else beside it.
+//! The news of a watch as lines: changes on standard output, everything else on standard error.
 
 use crate::proto::pb::snapshot_begin::Cause;
 
@@ -8,7 +8,7 @@ use super::{
     resource::Watched,
 };
 
-/// Prints what a follower tells.
+/// Prints the news of a follower.
 #[derive(Debug)]
 pub struct Lines {
     json: bool,
@@ -16,7 +16,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Prints for people, or messages of the contract.
+    /// Prints text for people, or messages of the contract.
     pub fn new(json: bool) -> Self {
         Self {
             json,
@@ -24,7 +24,7 @@ impl Lines {
         }
     }
 
-    /// Prints one thing.
+    /// Prints one piece of news.
     pub fn print<W: Watched>(&mut self, news: News<W::Change>) -> Result<(), Failure> {
         match news {
             News::Change {
@@ -53,24 +53,24 @@ impl Lines {
     }
 }
 
-/// Says once that the connection went, and that it came again if that was said.
+/// Reports the loss of a connection once, and its return only after a reported loss.
 #[derive(Debug, Default)]
 pub struct Notes {
-    told: bool,
+    reported: bool,
 }
 
 impl Notes {
-    /// Says what happened, if it is to be said.
+    /// Prints a change of the connection, if it is to be reported.
     pub fn link(&mut self, link: &Link) {
         match link {
             Link::Lost { why, announced } => {
-                if !self.told && !announced {
+                if !self.reported && !announced {
                     note(&format!("the stream ended ({why}); trying again"));
-                    self.told = true;
+                    self.reported = true;
                 }
             }
             Link::Back => {
-                if std::mem::take(&mut self.told) {
+                if std::mem::take(&mut self.reported) {
                     note("connected again");
                 }
             }
@@ -78,7 +78,7 @@ impl Notes {
     }
 }
 
-/// Says what is not a change, apart from the output.
+/// Prints a note on standard error.
 fn note(text: &str) {
     eprintln!("clientela: {}", output::plain(text));
 }

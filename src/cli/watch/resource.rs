@@ -1,4 +1,4 @@
-//! The three kinds of resources that can be watched, under one face.
+//! The three kinds of resources that can be watched, behind one trait.
 
 use tonic::{Status, Streaming};
 
@@ -10,22 +10,22 @@ use super::{
     seen::Head,
 };
 
-/// What the server says beside the changes, as far as the command acts on it.
+/// A signal of the server on which the command may act.
 #[derive(Debug, Clone, Copy)]
 pub enum Signal {
-    /// A whole state follows.
+    /// A snapshot follows.
     SnapshotBegin(Cause),
-    /// The state is whole.
+    /// The snapshot is complete.
     SnapshotEnd,
-    /// The stream lives, or will end soon; neither needs an act.
+    /// A heartbeat or a notice of the end, which need no action.
     Other,
 }
 
 /// A kind of resource.
 pub trait Watched: Default {
-    /// What the stream sends.
+    /// The message of the stream.
     type Response: prost::Message + Default + 'static;
-    /// One change in it.
+    /// The type of one change in it.
     type Change: prost::Message + prost::Name;
 
     /// Begins a stream.
@@ -36,20 +36,20 @@ pub trait Watched: Default {
         options: pb::WatchOptions,
     ) -> Result<Streaming<Self::Response>, Status>;
 
-    /// Changes, resume token and signal of a message.
+    /// Splits a message into changes, resume token and signal.
     fn split(response: Self::Response) -> (Vec<Self::Change>, String, Option<Signal>);
 
-    /// What every change says.
+    /// The common fields of every change.
     fn head(change: &Self::Change) -> Head<'_>;
 
-    /// What people call the resource, if the change holds it.
+    /// The name of the resource for people, if the change has the resource.
     fn label(change: &Self::Change) -> Option<String>;
 
-    /// The change for people: one line or more, each with its end.
+    /// The change as one or more lines for people.
     fn lines(change: &Self::Change, label: &str, in_snapshot: bool) -> String;
 }
 
-/// Implements what differs only in the names of generated types.
+/// Implements the parts that differ only in the names of generated types.
 macro_rules! watched {
     ($client:ident, $watch:ident, $request:ident, $response:ident, $change:ident, $signal:ident) => {
         type Response = pb::$response;

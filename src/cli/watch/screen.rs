@@ -1,8 +1,8 @@
 //! `clientela watch carts` on a terminal: a table that fills it and changes as the carts do.
 //!
-//! `model` holds what is shown, `keys` what keys do to it, `draw` what it looks like; this file brings them
-//! together with the follower and the terminal. What comes is taken in at once and drawn at most ten times
-//! a second, so that a busy shop costs little.
+//! `model` holds the displayed state, `keys` its changes by keys, `draw` its appearance. This file connects
+//! them with the follower and the terminal. News are applied at once and drawn at most ten times a second, so
+//! that a busy shop costs little.
 
 mod carts;
 mod draw;
@@ -28,25 +28,25 @@ use crate::{
 
 use super::{
     Watch,
-    figures::{self, Told},
+    figures::{self, FiguresNews},
     follower::Follower,
     resource::Carts,
 };
-use keys::Then;
+use keys::Next;
 use model::Model;
 use terminal::Screen;
 use theme::Theme;
 
-/// How often the screen is drawn, when something changed.
+/// How often the screen is drawn while something changes.
 const FRAME: Duration = Duration::from_millis(100);
-/// How many frames go by until it is drawn although nothing changed, as ages do.
+/// The number of frames after which it is drawn without changes, because ages change.
 const FRAMES_IDLE: u32 = 10;
 
-/// What is watched if nothing is asked for: a shop keeps what was ordered for years, and a cart that was
-/// ordered just now should be seen as that.
+/// The default filter. A shop keeps ordered carts for years, but a cart that was just ordered should be seen
+/// as ordered.
 const FILTER: &str = "state = OPEN OR update_time > now - 1m";
 
-/// Shows carts until the reader has had enough, or the server refuses for good.
+/// Shows carts until the reader quits or the server refuses for good.
 pub async fn show(client: Client, options: Watch) -> Result<(), Failure> {
     let model = RefCell::new(Model::new(&options.connection.server, &options.filter));
     let filter = match options.filter.is_empty() {
@@ -56,18 +56,18 @@ pub async fn show(client: Client, options: Watch) -> Result<(), Failure> {
     let options = Watch { filter, ..options };
     let clock = Clock::system();
     let follower = Follower::<Carts, _>::new(client.clone(), options, |news| {
-        model.borrow_mut().hear(news, clock.now());
+        model.borrow_mut().apply(news, clock.now());
         Ok(())
     });
     let figures = async {
-        let told = figures::follow(client, |told| {
-            if let Told::Figures(figures) = told {
+        let following = figures::follow(client, |news| {
+            if let FiguresNews::Figures(figures) = news {
                 model.borrow_mut().figures(figures);
             }
             Ok(())
         });
-        // Without figures, as for a key that may not see them, the carts are shown all the same.
-        let _ = told.await;
+        // Without figures, for example for a key that may not see them, the carts are still shown.
+        let _ = following.await;
         std::future::pending::<()>().await;
     };
     tokio::select! {
@@ -78,7 +78,7 @@ pub async fn show(client: Client, options: Watch) -> Result<(), Failure> {
     }
 }
 
-/// Draws the model and lets keys act on it.
+/// Draws the model and applies keys to it.
 async fn run(model: &RefCell<Model>, clock: &Clock) -> Result<(), Failure> {
     let theme = Theme::of_environment();
     let mut screen = Screen::open()?;
@@ -90,7 +90,7 @@ async fn run(model: &RefCell<Model>, clock: &Clock) -> Result<(), Failure> {
         tokio::select! {
             event = events.next() => match event {
                 Some(Ok(Event::Key(key))) => {
-                    if keys::press(&mut model.borrow_mut(), key) == Then::Quit {
+                    if keys::press(&mut model.borrow_mut(), key) == Next::Quit {
                         return Ok(());
                     }
                 }
@@ -99,7 +99,7 @@ async fn run(model: &RefCell<Model>, clock: &Clock) -> Result<(), Failure> {
                     model.borrow_mut().dirty = true;
                 }
                 Some(Ok(_)) => {}
-                // The terminal is gone.
+                // The terminal is closed.
                 Some(Err(error)) => return Err(error.into()),
                 None => return Ok(()),
             },
@@ -118,7 +118,7 @@ async fn run(model: &RefCell<Model>, clock: &Clock) -> Result<(), Failure> {
     }
 }
 
-/// Waits until the program is told to end, so that it gives the terminal back first.
+/// Waits until the program is asked to end, so that it restores the terminal first.
 #[cfg(unix)]
 async fn terminated() {
     use tokio::signal::unix::{SignalKind, signal};

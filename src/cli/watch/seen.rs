@@ -1,17 +1,17 @@
-//! What a watch has shown: the version of each resource, by which repetitions are dropped.
+//! The versions of the resources that a watch has shown, by which it drops repetitions.
 
 use std::collections::HashMap;
 
 use crate::proto::pb::ChangeKind;
 
-/// What every change says, whatever the resource.
+/// The common fields of every change.
 #[derive(Debug, Clone, Copy)]
 pub struct Head<'a> {
-    /// What it means to the reader.
+    /// The kind of change.
     pub kind: ChangeKind,
     /// The resource's name.
     pub name: &'a str,
-    /// Grows with every change of the resource.
+    /// Increases with every change of the resource.
     pub version: i64,
 }
 
@@ -23,17 +23,17 @@ struct Known {
     snapshot: u64,
 }
 
-/// The resources that a watch knows.
+/// The resources that a watch has seen.
 #[derive(Debug)]
 pub struct Seen {
     known: HashMap<String, Known>,
-    /// Whether the watch began with all that is there, so that what is not known never was.
+    /// Whether the watch began with a snapshot, so that an unknown resource was never shown.
     whole: bool,
     snapshot: u64,
 }
 
 impl Seen {
-    /// Nothing is known yet.
+    /// Creates an empty set.
     pub fn new(whole: bool) -> Self {
         Self {
             known: HashMap::new(),
@@ -42,8 +42,8 @@ impl Seen {
         }
     }
 
-    /// Notes a change. Gives what the resource is called if the change is to be shown: it is news,
-    /// and not the end of something that was never shown.
+    /// Notes a change. Returns the name of the resource for people if the change is to be shown: it is new,
+    /// and not the end of a resource that was never shown.
     pub fn admit(&mut self, head: &Head<'_>, label: Option<String>) -> Option<String> {
         let present = head.kind == ChangeKind::Upserted;
         let Some(known) = self.known.get_mut(head.name) else {
@@ -59,7 +59,7 @@ impl Seen {
             return (present || !never_shown).then_some(label);
         };
         known.snapshot = self.snapshot;
-        // What enters or leaves a filter by the clock does so with the version it has.
+        // A resource that enters or leaves a filter by the clock keeps its version.
         let by_clock = head.version == known.version && present != known.present;
         if head.version <= known.version && !by_clock {
             return None;
@@ -72,12 +72,12 @@ impl Seen {
         (present || was_present).then(|| known.label.clone())
     }
 
-    /// A whole state follows.
+    /// Begins a snapshot.
     pub fn begin_snapshot(&mut self) {
         self.snapshot += 1;
     }
 
-    /// The whole state has been there: what was not in it is gone. Gives names and labels of that.
+    /// Ends a snapshot: resources that were not in it are gone. Returns their names and labels.
     pub fn end_snapshot(&mut self) -> Vec<(String, String)> {
         let mut gone = Vec::new();
         for (name, known) in &mut self.known {
@@ -90,7 +90,7 @@ impl Seen {
         gone
     }
 
-    /// Versions begin anew, as in another store.
+    /// Forgets all versions, for another store.
     pub fn forget(&mut self) {
         self.known.clear();
     }

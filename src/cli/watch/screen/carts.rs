@@ -1,7 +1,7 @@
-//! The carts that the screen shows, folded from changes: the last changed first.
+//! The carts of the screen, built from changes: the last changed first.
 //!
-//! Pure: times are given. Carts that left stay for a moment, so that their end is seen. A copy shares its
-//! rows, so that what a paused screen shows costs little.
+//! Pure: times are parameters. Carts that left stay for a moment, so that their end is seen. A copy shares
+//! its rows, so that a paused screen costs little.
 
 use std::{
     cmp::Reverse,
@@ -17,33 +17,33 @@ use crate::{
 };
 
 /// How long a cart that left is still shown, in microseconds.
-const FAREWELL: i64 = 5_000_000;
-/// What is kept of what happened to a cart.
+const LINGER: i64 = 5_000_000;
+/// The most events that are kept of a cart.
 const HISTORY_MAX: usize = 24;
 
-/// A cart, and what happened to it since the watch began.
+/// A cart and its events since the watch began.
 #[derive(Debug, Clone)]
 pub struct Row {
-    /// The cart as it is, or was before it left.
+    /// The cart, or its last state before it left.
     pub cart: pb::Cart,
-    /// Whose it is.
+    /// The owner, for people.
     pub who: String,
-    /// What happened last.
+    /// The last events.
     pub what: String,
     /// When it changed, in microseconds.
     pub changed: i64,
-    /// When this program learnt of it, unless it was there when the watch began.
-    pub heard: Option<i64>,
+    /// When this program received its last change; None if it existed when the watch began.
+    pub received: Option<i64>,
     /// When it left.
     pub left: Option<i64>,
-    /// What happened, the last first.
+    /// The events, the last first.
     pub history: VecDeque<Event>,
-    /// What a search looks through.
+    /// The text for searches.
     folded: String,
 }
 
 impl Row {
-    /// Whether the cart is open and still there.
+    /// Whether the cart is open and has not left.
     pub fn is_open(&self) -> bool {
         self.left.is_none() && self.cart.state() == State::Open
     }
@@ -53,7 +53,7 @@ impl Row {
         self.folded.contains(&search.folded) || (search.is_id && self.has_id(&search.folded))
     }
 
-    /// Whether a name or an id begins like this.
+    /// Whether a name or an id begins with this text.
     fn has_id(&self, folded: &str) -> bool {
         let names = [&self.cart.name, &self.cart.customer];
         names
@@ -70,7 +70,7 @@ impl Row {
         }
     }
 
-    /// What is not usual about the cart, in a word.
+    /// The unusual state of the cart, in a word.
     pub fn state(&self) -> String {
         let cart = &self.cart;
         if self.left.is_some() && cart.state() == State::Open {
@@ -111,22 +111,22 @@ impl Row {
     }
 }
 
-/// What is searched for.
+/// A search text.
 #[derive(Debug, Clone)]
 pub struct Search {
     folded: String,
     is_id: bool,
 }
 
-/// The shortest beginning of an id that is searched for as one.
+/// The shortest prefix of an id that is searched for.
 const ID_CHARS_MIN: usize = 4;
 
 impl Search {
-    /// A search for a text; none if there is no text.
+    /// Creates a search for a text; None if the text is empty.
     ///
-    /// Ids are long and random, so that short words would be found in them by accident. They are searched
-    /// only if the text looks like a name (`carts/…`) or the beginning of an id: letters, hyphens and at
-    /// least one digit, four characters or more.
+    /// Ids are long and random, so short words would occur in them by accident. They are searched only if the
+    /// text looks like a name (`carts/…`) or the prefix of an id: letters, hyphens and at least one digit,
+    /// four characters or more.
     pub fn new(text: &str) -> Option<Self> {
         let folded = fold(text);
         let is_of_id = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
@@ -138,16 +138,16 @@ impl Search {
     }
 }
 
-/// One thing that happened to a cart.
+/// An event of a cart.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Event {
     /// When it was committed, in microseconds.
     pub time: i64,
-    /// What it was.
+    /// The text of the event.
     pub what: String,
 }
 
-/// Where a row stands: by the changes that were heard before it, then by time, as a whole state comes in
+/// The position of a row: by the changes that were received before it, then by time, because a snapshot has
 /// no order.
 type Place = Reverse<(u64, i64, u64)>;
 
@@ -157,27 +157,27 @@ pub struct Carts {
     rows: BTreeMap<Place, Rc<Row>>,
     places: HashMap<String, Place>,
     leaving: VecDeque<(i64, String)>,
-    heard: u64,
+    sequence: u64,
     generation: u64,
 }
 
 impl Carts {
-    /// A whole state follows: what of it is new comes before all that was known.
+    /// Begins a snapshot. Its new carts come before all known ones.
     pub fn begin(&mut self) {
-        self.heard += 1;
-        self.generation = self.heard;
+        self.sequence += 1;
+        self.generation = self.sequence;
     }
 
-    /// Nothing of what was known is true.
+    /// Forgets everything.
     pub fn forget(&mut self) {
         self.rows.clear();
         self.places.clear();
         self.leaving.clear();
     }
 
-    /// Takes a change in.
+    /// Applies a change.
     pub fn change(&mut self, change: pb::CartChange, who: String, standing: bool, now: i64) {
-        let whats = line::happenings(&change, standing);
+        let whats = line::event_texts(&change, standing);
         let committed = change.commit_time.as_ref().map(micros);
         if change.kind() == ChangeKind::Upserted {
             let Some(cart) = change.cart else { return };
@@ -185,8 +185,8 @@ impl Carts {
             let changed = committed.or(updated).unwrap_or(now);
             self.upsert(cart, who, &whats, changed, (!standing).then_some(now));
         } else {
-            let told = change.kind() == ChangeKind::Deleted;
-            self.leave(&change.name, told.then_some(whats), now);
+            let is_deleted = change.kind() == ChangeKind::Deleted;
+            self.leave(&change.name, is_deleted.then_some(whats), now);
         }
         self.tidy(now);
     }
@@ -197,7 +197,7 @@ impl Carts {
         who: String,
         whats: &[String],
         changed: i64,
-        heard: Option<i64>,
+        received: Option<i64>,
     ) {
         let name = cart.name.clone();
         let mut row = match self.take(&name) {
@@ -207,60 +207,60 @@ impl Carts {
                 who: String::new(),
                 what: String::new(),
                 changed,
-                heard,
+                received,
                 left: None,
                 history: VecDeque::new(),
                 folded: String::new(),
             }),
         };
-        // A paused screen may hold the row as it was.
+        // A paused screen may still hold the old row.
         let known = Rc::make_mut(&mut row);
         known.cart = cart;
         known.who = who;
         known.changed = changed;
-        known.heard = heard;
+        known.received = received;
         known.left = None;
-        tell(known, whats, changed);
+        note_events(known, whats, changed);
         known.fold();
-        let place = match heard {
+        let place = match received {
             Some(_) => self.next_place(),
             None => Reverse((self.generation, changed, self.next())),
         };
         self.put(name, place, row);
     }
 
-    /// A cart is not there any more, of which this was told, if anything.
+    /// Marks a cart as gone, with the texts of its end, if there are any.
     pub fn leave(&mut self, name: &str, whats: Option<Vec<String>>, now: i64) {
         let Some(mut row) = self.take(name) else {
             return;
         };
         if row.left.is_some() || (whats.is_none() && !row.is_open()) {
-            // What was closed has been shown as that; it need not be said again.
+            // A closed cart has already been shown as closed.
             return;
         }
         let known = Rc::make_mut(&mut row);
         known.left = Some(now);
-        known.heard = Some(now);
+        known.received = Some(now);
         known.changed = now;
-        let whats = whats.unwrap_or_else(|| vec!["is no match any more".to_owned()]);
-        tell(known, &whats, now);
+        let whats = whats.unwrap_or_else(|| vec!["no longer matches".to_owned()]);
+        note_events(known, &whats, now);
         self.leaving.push_back((now, name.to_owned()));
         let place = self.next_place();
         self.put(name.to_owned(), place, row);
     }
 
-    /// Drops what has been gone for long enough. Says whether there was anything.
+    /// Removes the carts that left long enough ago. Returns whether there were any.
     pub fn tidy(&mut self, now: i64) -> bool {
         let mut dropped = false;
         while let Some((left, _)) = self.leaving.front()
-            && now - *left >= FAREWELL
+            && now - *left >= LINGER
         {
             let Some((left, name)) = self.leaving.pop_front() else {
                 break;
             };
             let place = self.places.get(&name);
             let row = place.and_then(|place| self.rows.get(place));
-            // It may have come back meanwhile.
+            // The cart may have come back meanwhile.
             if row.is_some_and(|row| row.left == Some(left)) {
                 self.take(&name);
                 dropped = true;
@@ -274,7 +274,6 @@ impl Carts {
         self.rows.values()
     }
 
-    /// How many rows there are.
     pub fn len(&self) -> usize {
         self.rows.len()
     }
@@ -295,18 +294,18 @@ impl Carts {
     }
 
     fn next(&mut self) -> u64 {
-        self.heard += 1;
-        self.heard
+        self.sequence += 1;
+        self.sequence
     }
 
     fn next_place(&mut self) -> Place {
-        let heard = self.next();
-        Reverse((heard, 0, heard))
+        let received = self.next();
+        Reverse((received, 0, received))
     }
 }
 
-/// Notes what happened, for the row and its history.
-fn tell(row: &mut Row, whats: &[String], time: i64) {
+/// Notes events, for the row and its history.
+fn note_events(row: &mut Row, whats: &[String], time: i64) {
     row.what = whats.join(", ");
     for what in whats {
         let what = what.clone();

@@ -1,6 +1,6 @@
-//! Draws the model: a line of title, one of figures, the table, the selected cart, a line of help.
+//! Draws the model: a title line, a line of figures, the table, the selected cart, a help line.
 //!
-//! Everything is written by `text::put`, which keeps to its cells; whatever does not fit is left out.
+//! Everything is written by `text::put`, which stays within its cells. Text that does not fit is left out.
 
 mod details;
 mod help;
@@ -17,10 +17,10 @@ use super::{
     theme::Theme,
 };
 
-/// Lines below which there is no room for the table and the selected cart at once.
+/// The height below which the table and the selected cart are not shown together.
 const BOTH_MIN: u16 = 18;
 
-/// Draws everything, at this time.
+/// Draws the whole screen as of `now`.
 pub fn draw(buffer: &mut Buffer, model: &mut Model, theme: Theme, now: i64) {
     let area = *buffer.area();
     if area.is_empty() {
@@ -106,7 +106,7 @@ impl Lines {
     }
 }
 
-/// Writes parts one after the other; those that find no room are left out.
+/// Writes parts one after the other. Parts without room are left out.
 fn parts(buffer: &mut Buffer, line: Rect, parts: &[(String, Style)]) {
     let mut x = line.x;
     for (text, style) in parts {
@@ -142,7 +142,7 @@ fn title(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme, now: i64)
     parts(buffer, line, &left);
     let taken: u16 = left.iter().map(|(text, _)| wide(text, line.width)).sum();
     let place = format!("times in {}  {}", output::zone(now), model.server);
-    // Where there is no room for both, the server is dearer.
+    // If there is no room for both, the server is more important.
     for text in [&place, &model.server] {
         let room = wide(text, line.width);
         if taken + 2 + room <= line.width {
@@ -223,13 +223,13 @@ fn help_line(buffer: &mut Buffer, line: Rect, model: &Model, theme: Theme) {
     put(buffer, (line.x, line.y), line.width, &text, theme.faint());
 }
 
-/// A number of things with its thousands apart: `1 cart`, `2,000 carts`.
+/// A number with separated thousands, and its unit: `1 cart`, `2,000 carts`.
 fn counted(count: u64, thing: &str) -> String {
     let plural = if count == 1 { "" } else { "s" };
     format!("{} {thing}{plural}", grouped(count))
 }
 
-/// A count with its thousands apart.
+/// A count with separated thousands.
 fn grouped(count: u64) -> String {
     let digits = count.to_string();
     let mut text = String::with_capacity(digits.len() + digits.len() / 3);

@@ -1,18 +1,18 @@
-//! What keys do to the model.
+//! The actions of keys on the model.
 
 use crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
 
 use super::model::Model;
 
-/// How much may be looked for.
+/// The longest search text.
 const SEARCH_MAX: usize = 100;
 
-/// What the screen says of its keys.
+/// The help line of the screen.
 pub const HELP: &str =
     "↑↓ select  Enter details  / search  s sort  Space pause  Esc back  ? help  q quit";
-/// What it says of them while the keys are explained.
+/// The help line while the keys are explained.
 pub const CLOSE_HELP: &str = "any key goes back  q quit";
-/// All keys and what they do.
+/// All keys and their actions.
 pub const KEYS: [(&str, &str); 12] = [
     ("↑ ↓, k j", "select the cart above or below"),
     (
@@ -42,43 +42,43 @@ pub const KEYS: [(&str, &str); 12] = [
         "The table shows carts that are open, or were a minute ago, unless --filter says otherwise.",
     ),
 ];
-/// What it says of them while a search is typed.
+/// The help line while a search is typed.
 pub const SEARCH_HELP: &str = "Enter keep the search  Esc drop it  Ctrl-U empty it";
 
-/// What follows from a key.
+/// The consequence of a key.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Then {
-    /// The screen goes on.
-    GoOn,
-    /// The reader has had enough.
+pub enum Next {
+    /// The screen continues.
+    Continue,
+    /// The reader quits.
     Quit,
 }
 
-/// Does what a key asks for.
-pub fn press(model: &mut Model, key: KeyEvent) -> Then {
+/// Performs the action of a key.
+pub fn press(model: &mut Model, key: KeyEvent) -> Next {
     if key.kind == KeyEventKind::Release {
-        return Then::GoOn;
+        return Next::Continue;
     }
     model.dirty = true;
     let control = key.modifiers.contains(KeyModifiers::CONTROL);
     if control && matches!(key.code, KeyCode::Char('c')) {
-        return Then::Quit;
+        return Next::Quit;
     }
     if model.typing {
         search(model, key.code, control);
-        return Then::GoOn;
+        return Next::Continue;
     }
     if model.help {
         model.help = false;
         return match key.code {
-            KeyCode::Char('q') => Then::Quit,
-            _ => Then::GoOn,
+            KeyCode::Char('q') => Next::Quit,
+            _ => Next::Continue,
         };
     }
     let page = isize::try_from(model.page).unwrap_or(isize::MAX);
     match key.code {
-        KeyCode::Char('q') => return Then::Quit,
-        KeyCode::Char('d') if control => return Then::Quit,
+        KeyCode::Char('q') => return Next::Quit,
+        KeyCode::Char('d') if control => return Next::Quit,
         KeyCode::Esc => return back(model),
         KeyCode::Char(' ' | 'p') => model.pause(),
         KeyCode::Char('?' | 'h') => model.help = true,
@@ -99,11 +99,11 @@ pub fn press(model: &mut Model, key: KeyEvent) -> Then {
         KeyCode::End | KeyCode::Char('G') => model.select(usize::MAX),
         _ => {}
     }
-    Then::GoOn
+    Next::Continue
 }
 
-/// One step back: from details to the table, from a selection to the top, from a search to all carts.
-fn back(model: &mut Model) -> Then {
+/// Goes one step back: from details to the table, from a selection to the top, from a search to all carts.
+fn back(model: &mut Model) -> Next {
     if model.details {
         model.details = false;
     } else if model.has_selection() {
@@ -111,7 +111,7 @@ fn back(model: &mut Model) -> Then {
     } else {
         model.search.clear();
     }
-    Then::GoOn
+    Next::Continue
 }
 
 fn search(model: &mut Model, code: KeyCode, control: bool) {
@@ -151,12 +151,12 @@ mod tests {
                 label: id.into(),
                 standing: false,
             };
-            model.hear(news, 1);
+            model.apply(news, 1);
         }
         model
     }
 
-    fn press(model: &mut Model, code: KeyCode) -> Then {
+    fn press(model: &mut Model, code: KeyCode) -> Next {
         super::press(model, KeyEvent::new(code, KeyModifiers::NONE))
     }
 
@@ -196,7 +196,7 @@ mod tests {
                 label: who.into(),
                 standing: false,
             };
-            model.hear(news, 1);
+            model.apply(news, 1);
         }
         assert_eq!(shown(&model), ["#c", "#b", "#a"]);
 
@@ -223,7 +223,7 @@ mod tests {
 
         assert!(!model.help && model.missed().is_none());
         press(&mut model, KeyCode::Char('?'));
-        assert_eq!(press(&mut model, KeyCode::Char('q')), Then::Quit);
+        assert_eq!(press(&mut model, KeyCode::Char('q')), Next::Quit);
     }
 
     #[test]
@@ -231,7 +231,7 @@ mod tests {
         let mut model = model();
         press(&mut model, KeyCode::Char('/'));
         for c in "q p".chars() {
-            assert_eq!(press(&mut model, KeyCode::Char(c)), Then::GoOn);
+            assert_eq!(press(&mut model, KeyCode::Char(c)), Next::Continue);
         }
         press(&mut model, KeyCode::Backspace);
         press(&mut model, KeyCode::Enter);
@@ -258,10 +258,10 @@ mod tests {
     #[test]
     fn the_end_is_asked_for_by_q_or_as_everywhere() {
         let mut model = model();
-        assert_eq!(press(&mut model, KeyCode::Char('q')), Then::Quit);
+        assert_eq!(press(&mut model, KeyCode::Char('q')), Next::Quit);
         let control_c = KeyEvent::new(KeyCode::Char('c'), KeyModifiers::CONTROL);
-        assert_eq!(super::press(&mut model, control_c), Then::Quit);
+        assert_eq!(super::press(&mut model, control_c), Next::Quit);
         press(&mut model, KeyCode::Char('/'));
-        assert_eq!(super::press(&mut model, control_c), Then::Quit);
+        assert_eq!(super::press(&mut model, control_c), Next::Quit);
     }
 }

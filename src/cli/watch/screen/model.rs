@@ -1,7 +1,8 @@
-//! What the screen shows: carts, figures, the connection, and where the reader is. No terminal in it.
+//! The state of the screen: carts, figures, the connection, and the reader's position. It does not depend on
+//! a terminal.
 //!
-//! News are taken in whether or not the screen is paused: a paused one shows a copy of the carts, so that
-//! going on is only a matter of dropping it.
+//! News are applied whether or not the screen is paused. A paused screen shows a copy of the carts, and drops
+//! it to continue.
 
 use std::{collections::VecDeque, rc::Rc};
 
@@ -15,58 +16,57 @@ use super::{
     order::Order,
 };
 
-/// Over how many seconds the rate of changes is taken.
+/// The period of the rate of changes, in seconds.
 const RATE_SECONDS: i64 = 5;
 
-/// How the connection stands.
+/// The state of the connection.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Connection {
-    /// What is there is still coming.
+    /// The first snapshot is not complete yet.
     Filling,
     /// Every change is shown as it happens.
     Live,
-    /// It is tried again.
+    /// The connection is lost, for this reason, and is retried.
     Lost(String),
 }
 
 /// The screen's state.
 #[derive(Debug)]
 pub struct Model {
-    /// Where the server is.
+    /// The address of the server.
     pub server: String,
-    /// The filter that was asked for, if one was.
+    /// The filter of the command, or empty.
     pub filter: String,
-    /// How the connection stands.
     pub connection: Connection,
-    /// The figures of the shop's carts, when they are known.
+    /// The figures of the shop's carts, if they are known.
     pub figures: Option<pb::CartFigures>,
-    /// What is looked for.
+    /// The search text.
     pub search: String,
-    /// Whether keys go into the search.
+    /// Whether keys are typed into the search.
     pub typing: bool,
-    /// Whether the selected cart is shown whole.
+    /// Whether the details of the selected cart are shown.
     pub details: bool,
     /// Whether the keys are explained in place of the table.
     pub help: bool,
     /// The order of the rows.
     pub order: Order,
-    /// The first row that is shown.
+    /// The index of the first displayed row.
     pub top: usize,
-    /// How many rows fit; known from the last drawing.
+    /// The number of rows that fit, as of the last drawing.
     pub page: usize,
-    /// Whether something changed since the last drawing.
+    /// Whether anything has changed since the last drawing.
     pub dirty: bool,
     carts: Carts,
     paused: Option<Carts>,
     missed: u64,
     selected: Option<String>,
-    /// Where the selected row stood, for when it is gone.
+    /// The position of the selected row, in case the row disappears.
     stood: usize,
     seconds: VecDeque<(i64, u64)>,
 }
 
 impl Model {
-    /// Nothing is known yet.
+    /// Creates an empty model.
     pub fn new(server: &str, filter: &str) -> Self {
         Self {
             server: server.to_owned(),
@@ -90,8 +90,8 @@ impl Model {
         }
     }
 
-    /// Takes in what the follower tells, at this time.
-    pub fn hear(&mut self, news: News<pb::CartChange>, now: i64) {
+    /// Applies news of the follower, as of `now`.
+    pub fn apply(&mut self, news: News<pb::CartChange>, now: i64) {
         match news {
             News::Change {
                 change,
@@ -117,17 +117,17 @@ impl Model {
             News::Link(Link::Lost { why, .. }) => self.connection = Connection::Lost(why),
             News::Link(Link::Back) => self.connection = Connection::Live,
         }
-        // A paused screen shows of changes only how many there were.
+        // A paused screen shows only the number of changes.
         self.dirty = true;
     }
 
-    /// Takes in the figures.
+    /// Applies new figures.
     pub fn figures(&mut self, figures: pb::CartFigures) {
         self.figures = Some(figures);
         self.dirty = true;
     }
 
-    /// Time has gone by.
+    /// Applies the passing of time.
     pub fn tidy(&mut self, now: i64) {
         self.dirty |= self.carts.tidy(now);
     }
@@ -146,7 +146,7 @@ impl Model {
         }
     }
 
-    /// Changes in a second, over the last whole seconds.
+    /// The changes per second, over the last whole seconds.
     pub fn rate(&self, now: i64) -> u64 {
         let second = now.div_euclid(1_000_000);
         let whole = second - RATE_SECONDS..second;
@@ -156,12 +156,12 @@ impl Model {
         (sum + seconds / 2) / seconds
     }
 
-    /// The carts that are shown: as they are, or as they were when the screen was paused.
+    /// The displayed carts: the present ones, or those at the time of the pause.
     pub fn shown(&self) -> &Carts {
         self.paused.as_ref().unwrap_or(&self.carts)
     }
 
-    /// The rows that the search leaves, in their order.
+    /// The rows that match the search, in their order.
     pub fn rows(&self) -> Vec<&Rc<Row>> {
         let rows = self.shown().rows();
         let mut rows: Vec<&Rc<Row>> = match Search::new(&self.search) {
@@ -172,12 +172,12 @@ impl Model {
         rows
     }
 
-    /// How many changes came since the screen was paused, if it is.
+    /// The number of changes since the pause; None if the screen is not paused.
     pub fn missed(&self) -> Option<u64> {
         self.paused.as_ref().map(|_| self.missed)
     }
 
-    /// Stops showing changes, or catches up with them.
+    /// Pauses the display of changes, or catches up.
     pub fn pause(&mut self) {
         self.paused = match self.paused {
             Some(_) => None,
@@ -187,12 +187,12 @@ impl Model {
         self.dirty = true;
     }
 
-    /// The selected cart, if there is one and it is shown.
+    /// The selected cart, if it is displayed.
     pub fn selected(&self) -> Option<&Rc<Row>> {
         self.shown().get(self.selected.as_ref()?)
     }
 
-    /// Selects the row that stands so many below the selected one, or the first if none is.
+    /// Selects the row `by` rows below the selected one, or the first if none is selected.
     pub fn step(&mut self, by: isize) {
         let at = self.selected_index();
         let to = match (at, by) {
@@ -203,7 +203,7 @@ impl Model {
         self.select(to);
     }
 
-    /// Selects the row at this place, or the last one.
+    /// Selects the row at this index, or the last one.
     pub fn select(&mut self, index: usize) {
         let rows = self.rows();
         let index = index.min(rows.len().saturating_sub(1));
@@ -213,7 +213,7 @@ impl Model {
         self.dirty = true;
     }
 
-    /// Selects nothing: the top is shown.
+    /// Selects nothing and shows the top.
     pub fn deselect(&mut self) {
         self.selected = None;
         self.details = false;
@@ -221,7 +221,6 @@ impl Model {
         self.dirty = true;
     }
 
-    /// Whether a row is selected.
     pub fn has_selection(&self) -> bool {
         self.selected.is_some()
     }
@@ -231,8 +230,8 @@ impl Model {
         self.rows().iter().position(|row| row.cart.name == *name)
     }
 
-    /// Moves what is shown so that the selected row is in it, when so many rows fit. A selected cart that
-    /// is gone gives way to the one that stands where it stood.
+    /// Scrolls so that the selected row is among the `page` rows that fit. A selected cart that is gone is
+    /// replaced by the one at its position.
     pub fn settle(&mut self, page: usize) -> Option<usize> {
         self.page = page.max(1);
         let index = match self.selected_index() {

@@ -1,17 +1,17 @@
-//! The orders in which the rows may stand.
+//! The possible orders of the rows.
 
 use std::{cmp::Ordering, rc::Rc};
 
 use super::carts::Row;
 use crate::feed::micros;
 
-/// What the rows are ordered by.
+/// The key of an order.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum Key {
     /// The last change, the latest first. The rows move as carts change.
     #[default]
     Changed,
-    /// The total, the largest first; amounts of one currency stand together.
+    /// The total, the largest first. Amounts of one currency are adjacent.
     Total,
     /// The number of pieces, the largest first.
     Pieces,
@@ -24,9 +24,8 @@ pub enum Key {
 /// An order of the rows.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Order {
-    /// What the rows are ordered by.
     pub key: Key,
-    /// Whether they stand the other way round.
+    /// Whether the order is reversed.
     pub reversed: bool,
 }
 
@@ -46,7 +45,7 @@ impl Order {
         }
     }
 
-    /// The same order the other way round.
+    /// The reversed order.
     pub fn reverse(self) -> Self {
         Self {
             reversed: !self.reversed,
@@ -54,7 +53,7 @@ impl Order {
         }
     }
 
-    /// Puts rows, which stand by their last change, into this order. Equal ones stay as they stand.
+    /// Sorts rows that are ordered by their last change. Equal rows keep their order.
     pub fn apply(self, rows: &mut [&Rc<Row>]) {
         if self.key != Key::Changed {
             rows.sort_by(|a, b| self.key.compare(a, b));

@@ -22,7 +22,7 @@ pub fn item(display_name: &str, quantity: i32) -> pb::Item {
     }
 }
 
-/// A change of an open cart, made at a second.
+/// A change of an open cart at a second.
 pub fn change(id: &str, second: i64) -> pb::CartChange {
     let time = Some(prost_types::Timestamp {
         seconds: second,
@@ -56,7 +56,7 @@ pub fn change(id: &str, second: i64) -> pb::CartChange {
     }
 }
 
-/// The news that a cart is no match any more.
+/// The change of a cart that stops matching.
 pub fn left(id: &str) -> pb::CartChange {
     pb::CartChange {
         kind: ChangeKind::LeftFilter.into(),

@@ -1,7 +1,8 @@
-//! The terminal: taken over while it lives, given back however the program ends.
+//! The terminal: taken over while the screen is open, and restored however the program ends.
 //!
-//! It does not wrap lines, and after whatever not every terminal counts alike it says anew where it writes,
-//! so that a terminal of another opinion is wrong about one character and not about the rest of the line.
+//! The screen does not wrap lines. After a character that terminals may measure differently, it sets the
+//! cursor position again. So a terminal that disagrees is wrong about one character and not about the rest of
+//! the line.
 
 use std::{
     io::{self, BufWriter, Stdout},
@@ -27,22 +28,22 @@ use ratatui_core::{
 };
 use ratatui_crossterm::CrosstermBackend;
 
-/// Holds a frame, so that it leaves in few writes.
+/// The buffer of a frame in bytes, so that a frame takes few writes.
 const BUFFERED: usize = 64 * 1024;
 
-/// The terminal, as long as the screen has it.
+/// The terminal while the screen uses it.
 pub struct Screen {
-    terminal: Terminal<Careful>,
-    // Dropped last: after what is still to be written.
+    terminal: Terminal<Repositioning>,
+    // Dropped last, after the pending writes.
     _taken: Taken,
 }
 
 impl Screen {
-    /// Takes the terminal over.
+    /// Takes over the terminal.
     pub fn open() -> io::Result<Self> {
         let taken = Taken::take()?;
         let out = BufWriter::with_capacity(BUFFERED, io::stdout());
-        let mut terminal = Terminal::new(Careful(CrosstermBackend::new(out)))?;
+        let mut terminal = Terminal::new(Repositioning(CrosstermBackend::new(out)))?;
         terminal.clear()?;
         Ok(Self {
             terminal,
@@ -50,30 +51,30 @@ impl Screen {
         })
     }
 
-    /// Draws a frame; only what differs from the one before is sent.
+    /// Draws a frame. Only the differences from the one before are sent.
     pub fn draw(&mut self, draw: impl FnOnce(&mut Buffer)) -> io::Result<()> {
         queue!(self.terminal.backend_mut().0, BeginSynchronizedUpdate)?;
         self.terminal.draw(|frame| draw(frame.buffer_mut()))?;
         execute!(self.terminal.backend_mut().0, EndSynchronizedUpdate)
     }
 
-    /// Draws everything anew, as after somebody else wrote.
+    /// Draws everything anew, for example after another program wrote to the terminal.
     pub fn clear(&mut self) -> io::Result<()> {
         self.terminal.clear()
     }
 }
 
-/// Whether the terminal is taken, so that it is given back once.
+/// Whether the terminal is taken over, so that it is restored once.
 static TAKEN: AtomicBool = AtomicBool::new(false);
 
-/// The terminal is ours until this is dropped.
+/// Restores the terminal when it is dropped.
 struct Taken;
 
 impl Taken {
     fn take() -> io::Result<Self> {
         give_back_in_panic();
         TAKEN.store(true, Ordering::SeqCst);
-        // From here on it is given back, also if not all of this works.
+        // From here on the terminal is restored, even if not all of this works.
         let taken = Self;
         enable_raw_mode()?;
         execute!(io::stdout(), EnterAlternateScreen, DisableLineWrap, Hide)?;
@@ -87,10 +88,10 @@ impl Drop for Taken {
     }
 }
 
-/// Puts the terminal into the state in which it was. What fails here has nobody who could be told.
+/// Restores the state of the terminal. Errors are ignored, because there is nobody to report them to.
 fn give_back() {
     let mut out = io::stdout();
-    // A frame may have been begun, even after the rest was given back.
+    // A frame may have been begun, even after the rest was restored.
     let _ = execute!(out, EndSynchronizedUpdate);
     if TAKEN.swap(false, Ordering::SeqCst) {
         let _ = execute!(out, EnableLineWrap, LeaveAlternateScreen, Show);
@@ -98,7 +99,8 @@ fn give_back() {
     }
 }
 
-/// Lets a panic be read: the message would else go to a screen that is about to vanish.
+/// Restores the terminal before a panic message, which would otherwise go to a screen that is about to
+/// vanish.
 fn give_back_in_panic() {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -110,10 +112,10 @@ fn give_back_in_panic() {
     });
 }
 
-/// Writes as crossterm does, but says where it writes after each character that is not ASCII.
-struct Careful(CrosstermBackend<BufWriter<Stdout>>);
+/// Writes as crossterm does, but sets the position after each character that is not ASCII.
+struct Repositioning(CrosstermBackend<BufWriter<Stdout>>);
 
-impl Backend for Careful {
+impl Backend for Repositioning {
     type Error = io::Error;
 
     fn draw<'a, I>(&mut self, content: I) -> io::Result<()>
@@ -145,7 +147,7 @@ impl Backend for Careful {
     }
 
     fn get_cursor_position(&mut self) -> io::Result<Position> {
-        // Nothing is asked of the terminal that it might not answer.
+        // Does not ask the terminal, which might not answer.
         Ok(Position::ORIGIN)
     }
 

@@ -1,8 +1,8 @@
-//! Text in cells: what anybody typed, in exactly the cells it was given.
+//! Text in cells: any text, in exactly the cells that it is given.
 //!
-//! Terminals disagree about how wide joined emoji, flags, marks and control characters are, and those that
-//! turn right-to-left text around turn what stands beside it, too. So text is brought down to what all
-//! agree on: single characters of one or two cells, each with two marks at most.
+//! Terminals disagree about the width of joined emoji, flags, marks and control characters. Those that
+//! reorder right-to-left text reorder the text beside it, too. So text is reduced to a form on which all
+//! agree: single characters of one or two cells, each with at most two marks.
 
 use ratatui_core::{
     buffer::{Buffer, CellWidth as _},
@@ -11,21 +11,21 @@ use ratatui_core::{
 use unicode_normalization::UnicodeNormalization as _;
 use unicode_width::UnicodeWidthChar as _;
 
-/// Marks that a character keeps.
+/// The most marks of a character.
 const MARKS_MAX: usize = 2;
-/// Ends text with right-to-left characters, so that what follows is not turned around with it.
+/// Ends text with right-to-left characters, so that the following text is not reordered with it.
 const LEFT_TO_RIGHT: char = '\u{200e}';
 const UNKNOWN: char = '\u{fffd}';
 const CUT: &str = "…";
 
-/// What stands in one cell, or in two.
+/// The content of one or two cells.
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Piece {
     text: String,
     width: usize,
 }
 
-/// Writes text from a cell on, in at most `width` cells; what is longer ends with `…`. Gives the number of
+/// Writes text from a cell on, in at most `width` cells; longer text ends with `…`. Returns the number of
 /// cells that it took.
 pub fn put(buffer: &mut Buffer, (x, y): (u16, u16), width: u16, text: &str, style: Style) -> u16 {
     let area = *buffer.area();
@@ -54,13 +54,13 @@ pub fn put(buffer: &mut Buffer, (x, y): (u16, u16), width: u16, text: &str, styl
     at - x
 }
 
-/// As [`put`], ending where the room ends.
+/// As [`put`], aligned to the right end of the room.
 pub fn put_right(buffer: &mut Buffer, (x, y): (u16, u16), width: u16, text: &str, style: Style) {
     let taken = wide(text, width);
     put(buffer, (x + width - taken, y), taken, text, style);
 }
 
-/// How many cells the text takes, at most `width`.
+/// The number of cells of the text, at most `width`.
 pub fn wide(text: &str, width: u16) -> u16 {
     let room = usize::from(width);
     let taken = match is_simple(text, room) {
@@ -70,7 +70,7 @@ pub fn wide(text: &str, width: u16) -> u16 {
     u16::try_from(taken).unwrap_or(width)
 }
 
-/// Whether as much of the text as may be shown has a character in each cell, as nearly all texts do.
+/// Whether the part of the text that may be shown has one cell per character, as nearly all texts do.
 fn is_simple(text: &str, room: usize) -> bool {
     let looked_at = &text.as_bytes()[..text.len().min(room + 1)];
     looked_at.iter().all(|byte| matches!(byte, b' '..=b'~'))
@@ -99,12 +99,12 @@ fn put_simple(
     at - x
 }
 
-/// The text as pieces that take at most `width` cells.
+/// Splits the text into pieces that take at most `width` cells.
 fn pieces(text: &str, width: usize) -> Vec<Piece> {
     let mut pieces: Vec<Piece> = Vec::new();
     let (mut taken, mut marks, mut joined) = (0, 0, false);
     let mut turned = false;
-    // However much there is, only what may be shown is looked at, with room for what is left out.
+    // Only as much as may be shown is examined, with an allowance for omitted characters.
     let looked_at = text.chars().take(width * 8 + 64);
     for c in looked_at.nfc() {
         let last_is_wide = pieces.last().is_some_and(|piece| piece.width == 2);
@@ -113,11 +113,11 @@ fn pieces(text: &str, width: usize) -> Vec<Piece> {
                 joined = last_is_wide;
                 continue;
             }
-            // The tones of skins.
+            // Skin tones.
             '\u{1f3fb}'..='\u{1f3ff}' if last_is_wide => continue,
             c if is_unseen(c) => continue,
             c if commands(c) => UNKNOWN,
-            // Flags are two letters each of which may be one cell or two.
+            // A flag is two letters, each of which may take one cell or two.
             '\u{1f1e6}'..='\u{1f1ff}' => letter_of_flag(c),
             c => c,
         };
@@ -127,7 +127,7 @@ fn pieces(text: &str, width: usize) -> Vec<Piece> {
             if let Some(last) = pieces.last_mut().filter(|_| marks <= MARKS_MAX) {
                 last.text.push(c);
                 if last.text.cell_width() != u16::try_from(last.width).unwrap_or_default() {
-                    // Counted as something else with the mark.
+                    // The letter and the mark together would have another width.
                     last.text.pop();
                 }
             }
@@ -156,7 +156,7 @@ fn pieces(text: &str, width: usize) -> Vec<Piece> {
     pieces
 }
 
-/// Makes room for the sign that something was left out.
+/// Makes room for the sign that text was cut.
 fn cut(mut pieces: Vec<Piece>, width: usize, turned: bool) -> Vec<Piece> {
     let mut taken: usize = pieces.iter().map(|piece| piece.width).sum();
     while taken + 1 > width {
@@ -212,7 +212,7 @@ mod tests {
 
     use super::*;
 
-    /// What stands in the cells, a wide character followed by nothing.
+    /// The content of the cells. A wide character is followed by an empty cell.
     fn drawn(text: &str, width: u16) -> String {
         let mut buffer = Buffer::empty(Rect::new(0, 0, width + 2, 1));
         put(&mut buffer, (0, 0), width, text, Style::new());

@@ -1,11 +1,11 @@
-//! How things look, on dark and on light terminals.
+//! The styles of the screen, on dark and on light terminals.
 //!
-//! The background is the terminal's own. Only colours that can be read on black and on white are used; what
-//! they say is also said by the text or by bold, dim and reversed cells, so that nothing needs a colour.
+//! The background is the terminal's own. Only colours that are readable on black and on white are used. Their
+//! meaning is also in the text, or in bold, dim and reversed cells, so that nothing depends on a colour.
 
 use ratatui_core::style::{Color, Modifier, Style};
 
-/// The looks of the screen.
+/// The styles of the screen.
 #[derive(Debug, Clone, Copy)]
 pub struct Theme {
     colours: bool,
@@ -17,7 +17,7 @@ impl Theme {
         Self { colours }
     }
 
-    /// As the environment wishes: `NO_COLOR` set to anything means none.
+    /// Reads the environment: `NO_COLOR` set to anything disables colours.
     pub fn of_environment() -> Self {
         Self::new(std::env::var_os("NO_COLOR").is_none_or(|wish| wish.is_empty()))
     }
@@ -40,27 +40,27 @@ impl Theme {
         Style::new().add_modifier(Modifier::BOLD | Modifier::UNDERLINED)
     }
 
-    /// What matters less.
+    /// Less important text.
     pub fn faint(self) -> Style {
         Style::new().add_modifier(Modifier::DIM)
     }
 
-    /// What matters as it is.
+    /// Ordinary text.
     pub fn normal(self) -> Style {
         Style::new()
     }
 
-    /// What has changed just now.
+    /// A recent change.
     pub fn fresh(self) -> Style {
         self.coloured(Style::new().add_modifier(Modifier::BOLD), Color::Green)
     }
 
-    /// What somebody should look at.
+    /// Something that deserves attention.
     pub fn odd(self) -> Style {
         self.coloured(Style::new(), Color::Magenta)
     }
 
-    /// What is wrong.
+    /// A fault.
     pub fn bad(self) -> Style {
         let style = Style::new().add_modifier(Modifier::BOLD);
         if self.colours {
@@ -70,7 +70,7 @@ impl Theme {
         }
     }
 
-    /// What is selected.
+    /// The selected row.
     pub fn selected(self) -> Style {
         Style::new().add_modifier(Modifier::REVERSED)
     }

@@ -1,4 +1,4 @@
-//! What becomes of the rows when carts change.
+//! Tests of the rows when carts change.
 
 use super::*;
 use crate::cli::watch::screen::sample;

@@ -1,4 +1,4 @@
-//! The selected cart: its lines and what is known of it at the left, what happened to it at the right.
+//! The selected cart: its fields and lines at the left, its events at the right.
 
 use ratatui_core::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -15,7 +15,7 @@ use crate::{
     proto::pb,
 };
 
-/// Columns below which both halves stand below each other.
+/// The width below which one half is below the other.
 const BESIDE_MIN: u16 = 70;
 
 /// Draws the cart.
@@ -63,7 +63,7 @@ fn halves(area: Rect, row: &Row) -> (Rect, Rect) {
     (left, right)
 }
 
-/// What is known of the cart, then its lines; if not all fit, how many are left out.
+/// Draws the fields of the cart, then its lines. If not all fit, it adds how many are left out.
 fn cart_lines(buffer: &mut Buffer, area: Rect, row: &Row, theme: Theme, now: i64) {
     let mut y = area.y;
     for (name, value) in facts(&row.cart, now) {

@@ -1,10 +1,10 @@
-//! All keys and what they do, in place of the table.
+//! The keys and their actions, in place of the table.
 
 use ratatui_core::{buffer::Buffer, layout::Rect};
 
 use crate::cli::watch::screen::{keys, text::put, theme::Theme};
 
-/// Columns of the names of keys.
+/// The width of the column of keys.
 const KEYS_WIDTH: u16 = 20;
 
 /// Draws a line for each key.

@@ -1,4 +1,4 @@
-//! The table of carts: as many columns as there is room for.
+//! The table of carts, with as many columns as fit.
 
 use ratatui_core::{buffer::Buffer, layout::Rect, style::Style};
 
@@ -14,11 +14,10 @@ use crate::cli::{
     },
 };
 
-/// How long a change is shown as one that has just happened, in microseconds.
+/// How long a change is highlighted, in microseconds.
 const FRESH: i64 = 1_500_000;
 const GAP: u16 = 2;
 
-/// What stands in a column.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Column {
     Changed,
@@ -43,7 +42,7 @@ impl Column {
         Self::Total,
         Self::Age,
     ];
-    /// Those that are there first come first, when there is little room.
+    /// By importance: the first ones are kept if there is little room.
     const BY_NEED: [Self; 8] = [
         Self::Who,
         Self::Total,
@@ -68,7 +67,7 @@ impl Column {
         }
     }
 
-    /// What the column sorts by.
+    /// The key by which the column sorts.
     fn key(self) -> Option<Key> {
         match self {
             Self::Changed => Some(Key::Changed),
@@ -114,7 +113,7 @@ impl Column {
     }
 }
 
-/// A column's place.
+/// A column with its position.
 #[derive(Debug, Clone, Copy)]
 struct Placed {
     column: Column,
@@ -171,13 +170,13 @@ pub fn draw(buffer: &mut Buffer, area: Rect, model: &mut Model, theme: Theme, no
     }
 }
 
-/// The name of a column, with an arrow if it is the one that is sorted by.
+/// The heading of a column, with an arrow if the rows are ordered by it.
 fn heading(column: Column, order: Order) -> String {
     let name = column.heading();
     if column.key() != Some(order.key) {
         return name.to_owned();
     }
-    // Only names go up by themselves; of everything else the largest comes first.
+    // By default only names ascend; everything else begins with the largest.
     let up = (order.key == Key::Who) != order.reversed;
     let arrow = if up { "▲" } else { "▼" };
     format!("{name}{arrow}")
@@ -196,14 +195,14 @@ fn write(buffer: &mut Buffer, y: u16, placed: Placed, text: &str, style: Style) 
 fn style(row: &Row, theme: Theme, now: i64) -> Style {
     if !row.is_open() {
         theme.faint()
-    } else if row.heard.is_some_and(|heard| now - heard < FRESH) {
+    } else if row.received.is_some_and(|received| now - received < FRESH) {
         theme.fresh()
     } else {
         theme.normal()
     }
 }
 
-/// Which columns there are, and where.
+/// The columns that fit, with their positions.
 fn columns(area: Rect) -> Vec<Placed> {
     let mut chosen = Vec::new();
     let mut taken = 0;
@@ -219,7 +218,7 @@ fn columns(area: Rect) -> Vec<Placed> {
             break;
         }
     }
-    // What is left is for names first, up to a length that is enough for most, then for what happened.
+    // The rest goes to names first, up to a length that is usually enough, then to events.
     let spare = area.width - taken;
     let for_who = match chosen.contains(&Column::What) {
         true => (spare / 3).min(16),

@@ -1,4 +1,4 @@
-//! What the screen looks like, drawn into a terminal that is only memory.
+//! Tests of the screen's appearance on an in-memory terminal.
 
 use ratatui_core::{backend::TestBackend, buffer::CellWidth as _, terminal::Terminal};
 
@@ -31,7 +31,7 @@ fn lines(model: &mut Model, width: u16, height: u16) -> Vec<String> {
     lines
 }
 
-/// Hears of a cart of somebody with something in it.
+/// Applies the news of somebody's cart with a product.
 fn add(model: &mut Model, id: &str, who: &str, product: &str) {
     let mut change = sample::change(id, 90);
     if let Some(cart) = &mut change.cart {
@@ -43,13 +43,13 @@ fn add(model: &mut Model, id: &str, who: &str, product: &str) {
         label: who.to_owned(),
         standing: false,
     };
-    model.hear(news, NOW - 10_000_000);
+    model.apply(news, NOW - 10_000_000);
 }
 
 fn model() -> Model {
     let mut model = Model::new("127.0.0.1:50051", "");
-    model.hear(News::Begin(Cause::Initial), NOW);
-    model.hear(News::Whole, NOW);
+    model.apply(News::Begin(Cause::Initial), NOW);
+    model.apply(News::Whole, NOW);
     add(&mut model, "1001", "Ada Ashford", "Linen shirt");
     add(&mut model, "1002", "Bruno Baker", "Mug");
     model
@@ -136,14 +136,14 @@ fn what_is_wrong_with_the_connection_is_said() {
         why,
         announced: false,
     };
-    model.hear(News::Link(lost), NOW);
+    model.apply(News::Link(lost), NOW);
     let title = lines(&mut model, 100, 12).remove(0);
     assert!(
         title.contains("connection lost (the stream ended), trying again"),
         "{title}"
     );
 
-    model.hear(News::Link(Link::Back), NOW);
+    model.apply(News::Link(Link::Back), NOW);
     model.pause();
     add(&mut model, "1001", "Ada", "Mug");
     let title = lines(&mut model, 100, 12).remove(0);
@@ -200,7 +200,7 @@ fn an_arrow_shows_the_order() {
     );
 }
 
-/// Texts that somebody could type to do harm.
+/// Texts with which somebody could try to do harm.
 fn harmful() -> Vec<String> {
     vec![
         "\u{1b}[2J\u{1b}[1;1H\u{7}owned\r\n\t".to_owned(),

@@ -1,4 +1,4 @@
-//! What the screen would show after news and keys.
+//! Tests of the displayed state after news and keys.
 
 use super::*;
 use crate::cli::watch::screen::sample;
@@ -16,11 +16,11 @@ fn change(id: &str, second: i64, standing: bool) -> News<pb::CartChange> {
 
 fn model() -> Model {
     let mut model = Model::new("here", "");
-    model.hear(News::Begin(Cause::Initial), 0);
+    model.apply(News::Begin(Cause::Initial), 0);
     for (id, second) in [("a", 3), ("b", 2), ("c", 1)] {
-        model.hear(change(id, second, true), 10 * SECOND);
+        model.apply(change(id, second, true), 10 * SECOND);
     }
-    model.hear(News::Whole, 10 * SECOND);
+    model.apply(News::Whole, 10 * SECOND);
     model
 }
 
@@ -34,8 +34,8 @@ fn a_paused_screen_stands_still_and_catches_up() {
     let mut model = model();
     model.pause();
 
-    model.hear(change("c", 11, false), 11 * SECOND);
-    model.hear(change("d", 11, false), 11 * SECOND);
+    model.apply(change("c", 11, false), 11 * SECOND);
+    model.apply(change("d", 11, false), 11 * SECOND);
     assert_eq!(shown(&model), ["#a", "#b", "#c"]);
     assert_eq!(model.missed(), Some(2));
 
@@ -50,7 +50,7 @@ fn the_connection_is_lost_and_comes_back() {
     assert_eq!(model.connection, Connection::Live);
 
     let why = "the stream ended".to_owned();
-    model.hear(
+    model.apply(
         News::Link(Link::Lost {
             why: why.clone(),
             announced: false,
@@ -60,7 +60,7 @@ fn the_connection_is_lost_and_comes_back() {
     assert_eq!(model.connection, Connection::Lost(why));
     assert_eq!(shown(&model).len(), 3);
 
-    model.hear(News::Link(Link::Back), 0);
+    model.apply(News::Link(Link::Back), 0);
     assert_eq!(model.connection, Connection::Live);
 }
 
@@ -68,9 +68,9 @@ fn the_connection_is_lost_and_comes_back() {
 fn another_store_takes_the_place_of_the_first() {
     let mut model = model();
 
-    model.hear(News::Forget, 0);
-    model.hear(News::Begin(Cause::EpochChanged), 0);
-    model.hear(change("x", 1, true), 0);
+    model.apply(News::Forget, 0);
+    model.apply(News::Begin(Cause::EpochChanged), 0);
+    model.apply(change("x", 1, true), 0);
 
     assert_eq!(shown(&model), ["#x"]);
 }
@@ -84,7 +84,7 @@ fn a_selected_cart_stays_selected_wherever_it_moves() {
     assert_eq!(model.settle(2), Some(2));
     assert_eq!(model.top, 1);
 
-    model.hear(change("c", 12, false), 12 * SECOND);
+    model.apply(change("c", 12, false), 12 * SECOND);
 
     assert_eq!(model.settle(2), Some(0));
     assert_eq!(model.top, 0);
@@ -102,7 +102,7 @@ fn a_selected_cart_that_is_gone_gives_way_to_its_neighbour() {
         standing: false,
     };
     model.settle(5);
-    model.hear(left, 12 * SECOND);
+    model.apply(left, 12 * SECOND);
     model.settle(5);
     model.tidy(60 * SECOND);
 
@@ -127,7 +127,7 @@ fn the_rate_is_that_of_the_last_whole_seconds() {
     let mut model = model();
     for second in 20..25 {
         for _ in 0..10 {
-            model.hear(change("a", second, false), second * SECOND);
+            model.apply(change("a", second, false), second * SECOND);
         }
     }
 

@@ -1,7 +1,7 @@
-//! Who holds the feed back: transactions that have written and are open, anywhere in the cluster.
+//! The open transactions that hold the feed back, anywhere in the cluster.
 //!
-//! The feed shows what lies before the oldest of them. Sessions are told by what identifies them, and
-//! never by what they do.
+//! The feed shows the changes before the oldest of them. A session is reported by its identification, and
+//! never by its statements.
 
 use serde_json::{Value, json};
 use sqlx::FromRow;
@@ -14,7 +14,7 @@ use crate::on;
 use crate::store::Conn;
 
 const CHECK: &str = "horizon";
-/// What is held back for longer is a failure.
+/// Changes that are held back for longer are a fault.
 const FAILS_AFTER: i64 = 60_000_000;
 
 /// An open transaction that has a number.
@@ -25,7 +25,7 @@ struct Session {
     role: String,
     application: String,
     kind: String,
-    /// Not told to a role that is neither its owner nor may read all statistics.
+    /// None for a role that is neither its owner nor may read all statistics.
     state: Option<String>,
     age: Option<i64>,
     since: Option<String>,
@@ -41,7 +41,7 @@ const SESSIONS: &str = "SELECT pid::bigint AS pid, COALESCE(datname::text, '') A
     FROM pg_stat_activity WHERE backend_xid IS NOT NULL AND pid <> pg_backend_pid()
     ORDER BY age(backend_xid) DESC LIMIT 10";
 
-/// A transaction that was prepared and waits for its second phase.
+/// A prepared transaction that waits for its second phase.
 #[derive(Debug, FromRow)]
 struct Prepared {
     gid: String,
@@ -56,28 +56,30 @@ const PREPARED: &str = "SELECT gid, database::text AS database, owner::text AS r
     to_char(prepared AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') AS since
     FROM pg_prepared_xacts ORDER BY age(transaction) DESC LIMIT 10";
 
-/// For how long changes are held back, and by whom.
+/// Checks how long changes are held back, and by which transactions.
 pub async fn horizon(conn: &mut Conn, measures: &Measures) -> Result<Vec<Finding>, String> {
-    let told = |error: &dyn std::fmt::Display| error.to_string();
-    let held = history::held_back_since(conn).await.map_err(|e| told(&e))?;
+    let described = |error: &dyn std::fmt::Display| error.to_string();
+    let held = history::held_back_since(conn)
+        .await
+        .map_err(|e| described(&e))?;
     let sessions: Vec<Session> =
-        on!(conn, |e| sqlx::query_as(SESSIONS).fetch_all(e).await).map_err(|e| told(&e))?;
+        on!(conn, |e| sqlx::query_as(SESSIONS).fetch_all(e).await).map_err(|e| described(&e))?;
     let prepared: Vec<Prepared> =
-        on!(conn, |e| sqlx::query_as(PREPARED).fetch_all(e).await).map_err(|e| told(&e))?;
+        on!(conn, |e| sqlx::query_as(PREPARED).fetch_all(e).await).map_err(|e| described(&e))?;
 
     let lag = held.map_or(0, |since| (measures.now - since).max(0));
     let tolerated = micros(measures.max_lag);
     let too_old = |age: Option<i64>| age.map_or(lag > tolerated, |age| age > tolerated);
     let mut findings: Vec<Finding> = prepared
         .iter()
-        .filter(|culprit| too_old(Some(culprit.age)))
+        .filter(|prepared| too_old(Some(prepared.age)))
         .map(Prepared::finding)
         .collect();
     findings.extend(
         sessions
             .iter()
-            .filter(|culprit| too_old(culprit.age))
-            .map(|culprit| culprit.finding(lag)),
+            .filter(|session| too_old(session.age))
+            .map(|session| session.finding(lag)),
     );
     if lag > tolerated {
         let text = format!("changes are held back for {}", time(lag));
