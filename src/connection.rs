@@ -81,7 +81,7 @@ impl Connection {
     }
 
     /// Counts an answer that was given up unread. The transport keeps the last part of each until its client
-    /// receives it or cancels the call, so the connection is cut when there are too many.
+    /// receives it or cancels the call. So the connection is cut when there are too many.
     pub fn abandon_answer(&self) {
         let before = self.0.abandoned_answers.fetch_add(1, Ordering::Relaxed);
         if before + 1 >= limits::ABANDONED_ANSWERS_MAX {

@@ -90,7 +90,7 @@ pub const KEY_POLL_INTERVAL: Duration = Duration::from_secs(1);
 /// The greatest age of a connection to PostgreSQL, give or take a fifth.
 pub const CONNECTION_AGE: Duration = Duration::from_secs(30 * 60);
 /// How far a replica's clock may be from the database's before it warns.
-pub const CLOCK_OFF_TOLD: Duration = Duration::from_secs(1);
+pub const CLOCK_OFF_WARNED: Duration = Duration::from_secs(1);
 /// How far a replica's clock may be from the database's before it reports that it does not serve.
 pub const CLOCK_OFF_MAX: Duration = Duration::from_secs(10);
 

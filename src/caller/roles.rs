@@ -20,11 +20,11 @@ const ROLES: [pb::Role; 6] = [
 ];
 
 impl Roles {
-    /// No role.
+    /// The empty set.
     pub const NONE: Self = Self(0);
     /// All roles.
     pub const ALL: Self = Self((1 << ROLES.len()) - 1);
-    /// The people of a shop and those that run the server.
+    /// The roles of the shop's people and of the operators of the server.
     pub const STAFF: Self = Self::of(pb::Role::Operator)
         .with(Self::of(pb::Role::Admin))
         .with(Self::of(pb::Role::Support));
@@ -33,7 +33,7 @@ impl Roles {
     #[cfg(test)]
     pub(crate) const UNKNOWN: Self = Self(1 << ROLES.len());
 
-    /// The set of one role; none for the unspecified.
+    /// The set of one role; empty for the unspecified one.
     pub const fn of(role: pb::Role) -> Self {
         match role as i32 {
             0 => Self::NONE,
@@ -41,7 +41,7 @@ impl Roles {
         }
     }
 
-    /// The set of the roles with these numbers; unknown numbers are passed over.
+    /// The set of the roles with these numbers. Unknown numbers are ignored.
     pub fn from_numbers(numbers: impl IntoIterator<Item = i32>) -> Self {
         numbers
             .into_iter()
@@ -49,7 +49,7 @@ impl Roles {
             .fold(Self::NONE, |set, role| set.with(Self::of(role)))
     }
 
-    /// Both sets together.
+    /// The union of both sets.
     #[must_use]
     pub const fn with(self, other: Self) -> Self {
         Self(self.0 | other.0)
@@ -61,7 +61,7 @@ impl Roles {
         Self(self.0 & !Self::of(role).0)
     }
 
-    /// Whether a role is in both.
+    /// Whether the sets have a role in common.
     pub const fn intersects(self, other: Self) -> bool {
         self.0 & other.0 != 0
     }
@@ -71,7 +71,7 @@ impl Roles {
         self.intersects(Self::of(role))
     }
 
-    /// Whether there is none.
+    /// Whether the set is empty.
     pub const fn is_empty(self) -> bool {
         self.0 == 0
     }
@@ -81,7 +81,7 @@ impl Roles {
         ROLES.into_iter().filter(move |role| self.has(*role))
     }
 
-    /// The roles' names, as in the contract, separated by commas.
+    /// The names of the roles in the contract, separated by commas.
     pub fn names(self) -> String {
         let names: Vec<&str> = self.iter().map(|role| role.as_str_name()).collect();
         names.join(", ")

@@ -1,7 +1,7 @@
-//! The turns of one key: how much it may do at a time, so that the others have room.
+//! The turns of one key: they limit its parallel work, so that other keys have room.
 //!
-//! A key reads only so many lists and pages of streams at a time as leave connections for those of the others,
-//! and it carries out at most [`limits::WRITES_PER_KEY_MAX`] writes at a time.
+//! The lists and stream pages that a key reads at once leave connections for other keys. A key runs at most
+//! [`limits::WRITES_PER_KEY_MAX`] writes at a time.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -20,18 +20,19 @@ fn of_one_key(at_once: usize) -> usize {
 /// The turns of one key.
 #[derive(Debug)]
 pub struct Turns {
-    /// Of its calls that read many rows.
+    /// Turns of its calls that read many rows.
     lists: Arc<Semaphore>,
-    /// Of the reads of its streams.
+    /// Turns of the reads of its streams.
     pages: Semaphore,
-    /// Of its writes.
+    /// Turns of its writes.
     writes: Arc<Semaphore>,
-    /// Its calls that are under way or wait.
+    /// The number of its calls that run or wait.
     calls: AtomicUsize,
 }
 
 impl Turns {
-    /// The turns of a key where the process reads so many lists at a time, and so many pages of streams.
+    /// The turns of a key. `lists_at_once` and `pages_at_once` are the parallel lists and stream pages of the
+    /// process.
     pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
         Self {
             lists: Arc::new(Semaphore::new(of_one_key(lists_at_once))),
@@ -56,10 +57,10 @@ impl Turns {
         &self.writes
     }
 
-    /// Waits for a turn to read for a stream: for one of the key's, and then for one of `all`.
+    /// Waits for a turn to read for a stream: first a turn of the key, then one of `all`.
     ///
     /// # Errors
-    /// When there are no turns any more.
+    /// If the turns were closed.
     pub async fn page<'t>(
         &'t self,
         all: &'t Semaphore,
@@ -69,17 +70,17 @@ impl Turns {
         Ok((of_key, of_all))
     }
 
-    /// Counts a call until what is given back is dropped.
+    /// Counts a call until the returned value is dropped.
     ///
     /// # Errors
-    /// OVERLOADED when the key has as many calls under way as it may.
+    /// OVERLOADED if the key has reached its limit of calls in progress.
     pub fn begin(&self) -> Result<UnderWay<'_>> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
         let call = UnderWay(self);
         if before < limits::CALLS_PER_KEY_MAX {
             return Ok(call);
         }
-        let text = "the key has as many calls under way as it may";
+        let text = "the key has reached its limit of calls in progress; retry later";
         let limit = limits::CALLS_PER_KEY_MAX.to_string();
         Err(Error::exhausted(ErrorReason::Overloaded, text).with("limit", limit))
     }

@@ -1,8 +1,8 @@
 //! Ends the holds on carts whose leases have expired, although nobody writes those carts.
 //!
 //! Every replica searches for them. A replica that finds an expired lease takes the cart's lock and checks
-//! again, so that only one of them ends the hold and reports it, once. A cart that cannot be written is
-//! excluded for a while, so that it does not keep the others held.
+//! again. So only one of them ends the hold and reports it, once. A cart that cannot be written is excluded
+//! for a while, so that it does not keep the others held.
 
 use std::collections::HashMap;
 use std::sync::{Mutex, PoisonError};

@@ -3,7 +3,7 @@
 use http::Uri;
 use url::{Origin, ParseError, Url};
 
-/// Why a text is no origin.
+/// The reason why a text is not an origin.
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 #[error(
     "{text:?} is no origin: {why}; an origin looks like https://shop.example or http://localhost:8080"
@@ -13,11 +13,10 @@ pub struct NoOrigin {
     why: String,
 }
 
-/// Checks that `text` is an origin exactly as a browser writes it. What differs in the least never matches.
+/// Checks that `text` is an origin exactly as a browser writes it. The slightest difference never matches.
 ///
 /// # Errors
-/// When it is none; the text says what is wrong with it, and how browsers write it where they have a spelling
-/// for it.
+/// If it is not. The text names the fault, and how browsers write the origin if they have a spelling for it.
 pub fn origin(text: &str) -> Result<String, NoOrigin> {
     let why = match spelling(text) {
         Ok(right) if right == text => return Ok(right),
@@ -30,7 +29,7 @@ pub fn origin(text: &str) -> Result<String, NoOrigin> {
     })
 }
 
-/// How a browser writes the origin of the address `text`, or why it sends none.
+/// The origin of the address `text` as a browser writes it, or why browsers send none.
 fn spelling(text: &str) -> Result<String, String> {
     if text.contains('*') {
         return Err("every origin is named by itself, without wildcards".into());
@@ -52,8 +51,8 @@ fn spelling(text: &str) -> Result<String, String> {
     }
 }
 
-/// The origin of a page in an app or in an extension of a browser. These have schemes of their own, and are
-/// sent with the scheme and the host although the standard has no origin for them.
+/// The origin of a page in an app or in a browser extension. These have schemes of their own. Browsers send
+/// the scheme and the host, although the standard has no origin for them.
 fn of_an_app(url: &Url) -> Result<String, String> {
     if url.scheme() == "file" {
         return Err("pages without an origin cannot be let in".into());

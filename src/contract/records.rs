@@ -1,13 +1,13 @@
-//! Reads protobuf records one after the other.
+//! Reads the protobuf records of a message one by one.
 
-/// The bytes are not the message that they should be.
+/// The bytes are not a valid message.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Malformed;
 
 /// The largest number that a field can have.
 const NUMBER_MAX: u64 = (1 << 29) - 1;
 
-/// What is left of a message.
+/// A reader over the rest of a message.
 pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -20,16 +20,16 @@ pub struct Record<'a> {
     pub number: u32,
     /// The field's value.
     pub value: Wire<'a>,
-    /// Where the record begins in the message.
+    /// The offset in the message at which the record begins.
     pub start: usize,
-    /// Where it ends.
+    /// The offset at which it ends.
     pub end: usize,
 }
 
-/// A value as the wire knows it.
+/// A value in its wire format.
 #[derive(Debug, Clone, Copy)]
 pub enum Wire<'a> {
-    /// A number, an enum or a truth value.
+    /// A number, an enum or a boolean.
     Varint(u64),
     /// Eight bytes.
     Fixed64(u64),
@@ -70,7 +70,7 @@ impl<'a> Reader<'a> {
                 self.take(4)?;
                 Wire::Fixed32
             }
-            // Groups are of the language's second version, which no client of this contract speaks.
+            // Groups belong to proto2, which no client of this contract uses.
             _ => return Err(Malformed),
         };
         let number = u32::try_from(number).map_err(|_| Malformed)?;
@@ -82,7 +82,7 @@ impl<'a> Reader<'a> {
         }))
     }
 
-    /// The next number of packed ones, if there is one.
+    /// The next of packed numbers, if there is one.
     pub fn packed(&mut self) -> Result<Option<u64>, Malformed> {
         if self.at >= self.bytes.len() {
             return Ok(None);
@@ -138,7 +138,7 @@ impl<'a> Wire<'a> {
     }
 }
 
-/// Appends a number as the wire writes it.
+/// Appends a number in the varint format.
 pub fn put_varint(out: &mut Vec<u8>, mut value: u64) {
     while value >= 0x80 {
         out.push(value.to_le_bytes()[0] | 0x80);

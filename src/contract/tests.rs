@@ -85,7 +85,7 @@ fn a_seventh_role_sees_what_everybody_sees() {
     assert!(wide.is_narrowed_for(Roles::ALL));
 }
 
-/// Every field that a request may carry and whose value counts, as `Customer.email`.
+/// Every field of a request whose value matters, for example `Customer.email`.
 fn reachable() -> Vec<(&'static Message, &'static Field)> {
     let mut found = Vec::new();
     let mut open: Vec<MessageId> = TABLES.methods().map(|method| method.request).collect();
@@ -165,8 +165,8 @@ fn rules_fit_the_kinds_of_their_fields() {
     }
 }
 
-/// The fields that people know something by, that identify something, or that are paid. A looser rule would
-/// take all that the tests of the limits send, as those send what the table says.
+/// Fields for people, fields that identify something, and amounts that are paid. The tests of the limits
+/// would not notice a looser rule, because they send the values that the table allows.
 const STRICT: &[(&str, &[&str])] = &[
     (
         "Key",

@@ -1,10 +1,9 @@
 //! Rebuilds the search texts, folded columns and sort keys of customers.
 //!
 //! The job runs after a change of the shop's first language, and once after an update to a release that
-//! indexes names differently. Until it has ended, two results are incomplete. A search, and a filter with `:`
-//! or with `first_name`, `company` or `phone`, may miss some customers, and an order by last name mixes both
-//! orders. A customer that is written meanwhile is indexed at once, unless a replica of the older release
-//! writes it.
+//! indexes names differently. Until it has ended, results are incomplete. A search, and a filter with `:` or
+//! with `first_name`, `company` or `phone`, may miss some customers. An order by last name mixes both orders.
+//! A customer that is written meanwhile is indexed at once, unless a replica of the older release writes it.
 
 use std::{sync::Arc, time::Duration};
 

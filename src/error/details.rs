@@ -1,7 +1,7 @@
-//! The details of a refusal in the bytes that go onto the wire.
+//! The details of a refusal in their wire format.
 //!
-//! Invariant: the same refusal is the same bytes, whoever sends it. The usual message of an ErrorInfo
-//! keeps its metadata in a hash map, whose order is another in every process; the one here sorts it.
+//! Invariant: the same refusal has the same bytes, whichever process sends it. The usual ErrorInfo message
+//! keeps its metadata in a hash map, whose order differs in every process; this one sorts it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -22,15 +22,15 @@ pub(super) struct ErrorInfo {
     /// The reason of the contract.
     #[prost(string, tag = "1")]
     pub(super) reason: String,
-    /// Whose reasons these are.
+    /// The domain of the reason.
     #[prost(string, tag = "2")]
     pub(super) domain: String,
-    /// What saves the caller a read.
+    /// Metadata that saves the caller a read.
     #[prost(btree_map = "string, string", tag = "3")]
     pub(super) metadata: BTreeMap<String, String>,
 }
 
-/// What a `google.rpc.Status` holds beside code and text.
+/// The encoded details of a `google.rpc.Status`.
 pub(super) fn bytes(
     code: Code,
     text: &str,

@@ -1,8 +1,8 @@
 //! Work of a stream in a task of its own.
 //!
 //! A stream is polled only while its connection has room for a message. A database read inside the stream
-//! would stop with it and keep a pooled connection, so a few clients that do not read could take the database
-//! from everybody. A task runs on without its stream, and releases its connection.
+//! would stop with it and keep a pooled connection. A few clients that do not read could then take the
+//! database from everybody. A task runs on without its stream, and releases its connection.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};

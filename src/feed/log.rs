@@ -1,7 +1,7 @@
 //! The change log. Every mutation appends to it in its own transaction, and its row is also the record of the
 //! mutation's request id.
 //!
-//! Invariant: a change is appended while the lock of its resource is held, so the order of the log (`xid`,
+//! Invariant: a change is appended while the lock of its resource is held. So the order of the log (`xid`,
 //! then `seq`) follows the order of each resource's versions.
 
 mod append;

@@ -1,18 +1,18 @@
-//! Addresses of mail and of the web.
+//! E-mail and web addresses.
 
 use unicode_normalization::UnicodeNormalization as _;
 
 use super::{ID_BYTES_MAX, has_invisible_character};
 use crate::limits::fields::EMAIL_CHARS_MAX;
 
-/// The longest part of an e-mail address before the `@`, as mail servers take it.
+/// The longest part of an e-mail address before the `@` that mail servers accept.
 const MAILBOX_BYTES_MAX: usize = 64;
-/// The longest name of a host.
+/// The longest host name.
 const HOST_BYTES_MAX: usize = 253;
 
-/// The normal form in which e-mail addresses are compared and claimed: trimmed, NFC, lower case, with
-/// the domain as the network knows it. None if the text is not an address, or has characters that nobody
-/// sees: it would look like the address of another.
+/// The normal form in which e-mail addresses are compared and claimed: trimmed, NFC, lower case, with the
+/// domain in its network form. None if the text is not an address. Invisible characters are not allowed,
+/// because such an address would look like another one.
 pub fn email_claim(text: &str) -> Option<String> {
     let text = text.trim();
     if text.chars().count() > EMAIL_CHARS_MAX || has_invisible_character(text) {
@@ -29,11 +29,11 @@ pub fn email_claim(text: &str) -> Option<String> {
         return None;
     }
     let domain = idna::domain_to_ascii_strict(domain).ok()?;
-    // Addresses inside of one machine have no dot, and no shop writes to them.
+    // Addresses within one machine have no dot, and no shop writes to them.
     (domain.contains('.') && is_host(&domain)).then(|| format!("{mailbox}@{domain}"))
 }
 
-/// Whether `text` has the form of an e-mail address; spaces around it are forgiven.
+/// Whether `text` has the form of an e-mail address. Spaces around it are ignored.
 pub fn is_email(text: &str) -> bool {
     email_claim(text).is_some()
 }
@@ -65,7 +65,7 @@ fn is_host(text: &str) -> bool {
         })
 }
 
-/// Whether `text` is an absolute http or https address without a user name in it.
+/// Whether `text` is an absolute http or https address without a user name.
 pub fn is_url(text: &str) -> bool {
     let Some((scheme, rest)) = text.split_once("://") else {
         return false;

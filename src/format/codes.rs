@@ -17,8 +17,8 @@ const COUNTRIES: &str = "AD AE AF AG AI AL AM AO AQ AR AS AT AU AW AX AZ BA BB B
     TH TJ TK TL TM TN TO TR TT TV TW TZ UA UG UM US UY UZ VA VC VE VG VI VN VU WF WS XK YE YT ZA ZM \
     ZW";
 
-/// The currencies of ISO 4217 by the decimal places of their smallest unit, and HRK, in which carts of
-/// before the euro may still be imported.
+/// The currencies of ISO 4217 by the decimal places of their smallest unit. HRK is included for imports of
+/// carts from before the euro.
 const CURRENCIES: [(u32, &str); 4] = [
     (
         0,
@@ -38,8 +38,8 @@ const CURRENCIES: [(u32, &str); 4] = [
     (4, "CLF UYW"),
 ];
 
-/// The canonical spelling of a well-formed BCP 47 language tag, as `fr`, `pt-BR` or `zh-Hant-TW`; none if
-/// the text is not one. The order of extensions is left as it is.
+/// The canonical spelling of a well-formed BCP 47 language tag, for example `fr`, `pt-BR` or `zh-Hant-TW`;
+/// None if the text is not one. The order of extensions is kept.
 pub fn language(text: &str) -> Option<String> {
     if text.len() > LANGUAGE_CHARS_MAX {
         return None;
@@ -48,14 +48,13 @@ pub fn language(text: &str) -> Option<String> {
     Some(tag.into_inner())
 }
 
-/// The canonical spelling of a language tag that was checked before; the text itself if it is none, as
-/// where it is empty.
+/// The canonical spelling of a language tag that was checked before. Other text, for example an empty one, is
+/// returned unchanged.
 pub fn canonical_language(text: &str) -> String {
     language(text).unwrap_or_else(|| text.to_owned())
 }
 
-/// Texts by the canonical spellings of their languages; the language that is named more than once, if
-/// there is one.
+/// Texts by the canonical spellings of their languages. The error is a language that is named more than once.
 pub fn by_language(
     texts: &BTreeMap<String, String>,
 ) -> std::result::Result<BTreeMap<String, String>, String> {
@@ -79,7 +78,7 @@ pub fn is_currency(text: &str) -> bool {
     currency_places(text).is_some()
 }
 
-/// How many decimal places the currency's smallest unit has: 2 for EUR, 0 for JPY.
+/// The number of decimal places of the currency's smallest unit: 2 for EUR, 0 for JPY.
 pub fn currency_places(text: &str) -> Option<u32> {
     CURRENCIES
         .iter()

@@ -1,11 +1,11 @@
-//! Numbers, days and time zones in text.
+//! Numbers, dates and time zones in text.
 
 use jiff::{civil, tz::TimeZone};
 
 use crate::limits::fields::TIME_ZONE_CHARS_MAX;
 
-/// The value of a decimal with at most `places` places and no sign, in units of the last of them:
-/// `12.5` with two places is 1250. None if it is none, or is larger than nine digits before the point.
+/// The value of a decimal with at most `places` places and no sign, in units of the last place: `12.5` with
+/// two places is 1250. None if the text is not one, or has more than nine digits before the point.
 pub fn decimal(text: &str, places: u32) -> Option<i64> {
     let (whole, fraction) = match text.split_once('.') {
         Some((whole, fraction)) => (whole, Some(fraction)),
@@ -33,12 +33,12 @@ pub fn decimal(text: &str, places: u32) -> Option<i64> {
         .checked_add(fraction.checked_mul(10_i64.checked_pow(missing)?)?)
 }
 
-/// A percentage from 0 to 100 with at most `places` places, in units of the last of them.
+/// A percentage from 0 to 100 with at most `places` places, in units of the last place.
 pub fn percent(text: &str, places: u32) -> Option<i64> {
     decimal(text, places).filter(|value| *value <= 100 * 10_i64.pow(places))
 }
 
-/// The day that `YYYY-MM-DD` means, if there is such a day.
+/// The date of the form `YYYY-MM-DD`, if it exists.
 pub fn date(text: &str) -> Option<civil::Date> {
     let bytes = text.as_bytes();
     let well_formed = bytes.len() == 10
@@ -58,7 +58,7 @@ pub fn date(text: &str) -> Option<civil::Date> {
     .ok()
 }
 
-/// The time zone of this IANA name.
+/// The time zone with this IANA name.
 pub fn time_zone(text: &str) -> Option<TimeZone> {
     if text.len() > TIME_ZONE_CHARS_MAX {
         return None;
@@ -68,7 +68,7 @@ pub fn time_zone(text: &str) -> Option<TimeZone> {
         .filter(|zone| zone.iana_name().is_some())
 }
 
-/// The name of a time zone as IANA writes it, whatever the case of its letters in `text`.
+/// The IANA spelling of a time zone name, whatever the case of the letters in `text`.
 pub fn time_zone_name(text: &str) -> Option<String> {
     let zone = time_zone(text)?;
     zone.iana_name().map(str::to_owned)

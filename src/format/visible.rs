@@ -1,4 +1,4 @@
-//! Characters that nobody sees: two texts that differ only in such characters look the same.
+//! Invisible characters: two texts that differ only in such characters look the same.
 
 use icu_properties::{
     CodePointMapData, CodePointSetData,
@@ -8,15 +8,15 @@ use icu_properties::{
 /// A blank of the Braille patterns. It prints nothing, though Unicode counts it among the symbols.
 const BRAILLE_BLANK: char = '\u{2800}';
 
-/// Whether `text` has a character that nobody sees and that is no blank: a format character as the zero
-/// width space, a separator of lines or paragraphs, or a filler that fonts leave out.
+/// Whether `text` has an invisible character that is not a blank: a format character such as the zero width
+/// space, a separator of lines or paragraphs, or a filler that fonts omit.
 pub fn has_invisible_character(text: &str) -> bool {
     // Characters of ASCII print, or are blanks or control characters.
     !text.is_ascii() && text.chars().any(is_invisible)
 }
 
-/// Whether nothing of `text` can be seen: it is empty, or has only blanks, control characters and
-/// invisible characters.
+/// Whether `text` has no visible character: it is empty, or has only blanks, control characters and invisible
+/// characters.
 pub fn is_blank(text: &str) -> bool {
     let prints_nothing = |c: char| c.is_whitespace() || c.is_control() || is_invisible(c);
     text.chars().all(prints_nothing)
@@ -42,7 +42,7 @@ fn is_invisible(c: char) -> bool {
 mod tests {
     use super::*;
 
-    /// One or two of each sort: format characters, separators, and fillers of other categories.
+    /// One or two of each kind: format characters, separators, and fillers of other categories.
     const INVISIBLE: [char; 15] = [
         '\u{ad}',
         '\u{200b}',

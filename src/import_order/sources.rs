@@ -1,22 +1,22 @@
-//! Which files of the crate import from which.
+//! The imports between the files of the crate.
 //!
-//! The sources are read as tokens, so paths inside of macros count and comments do not. A path leads to the
-//! file that defines its item, also where another file passes the item on with `use`.
+//! The sources are read as tokens, so paths inside macros count and comments do not. A path leads to the file
+//! that defines its item, even if another file re-exports the item with `use`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use proc_macro2::{Delimiter, TokenStream, TokenTree};
 
-/// A path of names, as a module's from the root of the crate.
+/// A path of names, for example that of a module from the root of the crate.
 pub(super) type Names = Vec<String>;
 
-/// What a file says of others.
+/// The references of a file to others.
 #[derive(Default)]
 struct Source {
-    /// The paths in it, each with the module in which it stands.
+    /// The paths in it, each with the module that contains it.
     paths: Vec<(Names, Names)>,
-    /// The paths behind the names that it imports.
+    /// The paths of the names that it imports.
     imported: HashMap<String, Names>,
 }
 
@@ -28,7 +28,7 @@ impl Source {
         source
     }
 
-    /// Notes the paths among `tokens`, which stand in the module `inside` of the file.
+    /// Notes the paths among `tokens`, which are in the module `inside` of the file.
     fn walk(&mut self, file: &[String], inside: &[String], tokens: TokenStream) {
         let tokens: Vec<TokenTree> = tokens.into_iter().collect();
         let mut at = 0;
@@ -107,7 +107,7 @@ impl Source {
     }
 }
 
-/// The names at the beginning of `tokens` that `::` joins, and how many tokens those are.
+/// The names at the beginning of `tokens` that `::` joins, and the number of their tokens.
 fn path(tokens: &[TokenTree]) -> (Names, usize) {
     let (mut names, mut at) = (Vec::new(), 0);
     while let Some(TokenTree::Ident(name)) = tokens.get(at) {
@@ -129,7 +129,7 @@ fn is_mark(token: &TokenTree, mark: char) -> bool {
 pub(super) struct Crate(BTreeMap<Names, Source>);
 
 impl Crate {
-    /// The crate of these files: the path below `src` and the text of each.
+    /// Creates the crate of these files: the path below `src` and the text of each.
     pub(super) fn of(files: impl IntoIterator<Item = (String, String)>) -> Self {
         let files = files.into_iter().map(|(path, text)| {
             let module = path.trim_end_matches(".rs").split('/');
@@ -140,7 +140,7 @@ impl Crate {
         Self(files.collect())
     }
 
-    /// The crate as it is, without its roots, which only name the areas, and without this check.
+    /// Reads the present crate, without its roots, which only name the areas, and without this check.
     pub(super) fn of_this_program() -> Self {
         let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
         let (mut folders, mut files) = (vec![root.clone()], Vec::new());
@@ -187,7 +187,8 @@ impl Crate {
         }
     }
 
-    /// The file that defines the item at a path from the root. Other files pass it on up to `passes` times.
+    /// The file that defines the item at a path from the root. Other files may re-export it up to `passes`
+    /// times.
     fn home(&self, path: &[String], passes: usize) -> Option<&Names> {
         let lengths = (1..=path.len()).rev();
         let (file, source) = lengths
@@ -205,7 +206,7 @@ impl Crate {
         }
     }
 
-    /// The files that each file imports from, but for its own parts.
+    /// The files that each file imports from, except for its own parts.
     pub(super) fn edges(&self) -> BTreeMap<&Names, BTreeSet<&Names>> {
         let edges = self.0.iter().map(|(file, source)| {
             let homes = source.paths.iter().filter_map(|(inside, path)| {

@@ -1,9 +1,9 @@
 //! Holds back deletions by age for a day when the clock may be wrong.
 //!
 //! A clock that is a year ahead makes everything old. Two events therefore hold back all deletions by age
-//! (carts, history of the feed, answers, ended jobs): a start whose clock is more than a day ahead of the
-//! last time known to the store, and a jump of the running clock by more than a day. A store that was stopped
-//! for a month also waits for a day, which does no harm.
+//! (carts, history of the feed, answers, ended jobs). One is a start whose clock is more than a day ahead of
+//! the last time known to the store. The other is a jump of the running clock by more than a day. A store
+//! that was stopped for a month also waits for a day, which does no harm.
 //!
 //! The end of the hold and the last known time are in `store_meta`. A restart during the hold finds both, and
 //! neither restarts nor forgets the hold. A hold that ends more than a day from now was begun by a clock that

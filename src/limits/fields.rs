@@ -1,9 +1,9 @@
-//! The rule of every field that a request may carry and whose kind alone does not say what it takes.
+//! The rules of request fields whose kind alone does not decide the allowed values.
 //!
-//! A field is named by its message without the package, or by `*` where all messages mean the same by
-//! its name; the longer name wins. Booleans, enums, timestamps, durations, masks and single messages
-//! need no entry, and output-only fields get none, as they are ignored. A test holds the table against
-//! the descriptors, both ways.
+//! A field is named by its message without the package, or by `*` where all messages use the name with one
+//! meaning; the longer name wins. Booleans, enums, timestamps, durations, masks and single messages need no
+//! entry. Output-only fields have none, because they are ignored. A test compares the table with the
+//! descriptors, both ways.
 
 use super::{
     ADDRESSES_MAX, ATTRIBUTES_BYTES_MAX, BATCH_MAX, CART_ITEMS_MAX, CHARGES_MAX, EDITS_MAX,
@@ -12,30 +12,29 @@ use super::{
     QUANTITY_MAX, QUERY_CHARS_MAX,
 };
 
-/// What a field takes. Text that is empty counts as absent, except in lists and maps.
+/// The allowed values of a field. Empty text counts as absent, except in lists and maps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Rule {
-    /// Text on one line, of this many characters.
+    /// Text on one line, of at most this many characters.
     Text(usize),
-    /// Text on several lines, of this many characters.
+    /// Text on several lines, of at most this many characters.
     Lines(usize),
-    /// Text on one line, of this many characters, by which people know something: at least one of them
-    /// can be seen.
+    /// Text on one line for people, of at most this many characters, at least one of them visible.
     Label(usize),
-    /// Text on one line, of this many characters, that identifies something: no two that look the same
-    /// differ in a character that nobody sees.
+    /// Text on one line that identifies something, of at most this many characters. It has no invisible
+    /// characters, so two values that look the same are equal.
     Key(usize),
-    /// As [`Rule::Key`], of at least and at most so many characters.
+    /// As [`Rule::Key`], with a minimum and a maximum of characters.
     Token(usize, usize),
-    /// A filter or an order, of this many bytes.
+    /// A filter or an order, of at most this many bytes.
     Expression(usize),
-    /// A password: at least and at most so many characters, and [`PASSWORD_BYTES_MAX`].
+    /// A password, with a minimum and a maximum of characters, and at most [`PASSWORD_BYTES_MAX`].
     Password(usize, usize),
     /// `[a-z0-9-]`, 1 to 63 characters.
     Id,
-    /// A resource name, as `customers/{id}`.
+    /// A resource name, for example `customers/{id}`.
     Name(&'static str),
-    /// A resource name, or only its last part.
+    /// A resource name, or only its last segment.
     NameOrId(&'static str),
     /// `customers/{id}` or an e-mail address in any spelling.
     Member,
@@ -43,7 +42,7 @@ pub enum Rule {
     Number,
     /// An e-mail address of at most 254 characters.
     Email,
-    /// An absolute http or https address of this many characters.
+    /// An absolute http or https address of at most this many characters.
     Url(usize),
     /// A BCP 47 language tag.
     Language,
@@ -51,13 +50,13 @@ pub enum Rule {
     Country,
     /// An ISO 4217 code.
     Currency,
-    /// A decimal from 0 to 100 with so many places.
+    /// A decimal from 0 to 100 with at most so many places.
     Percent(u32),
     /// `YYYY-MM-DD`.
     Date,
     /// An IANA time zone.
     TimeZone,
-    /// A version, as the service gave it out.
+    /// A version that the service returned.
     Etag,
     /// 1 to 128 printable ASCII characters.
     RequestId,
@@ -69,15 +68,15 @@ pub enum Rule {
     Paid,
     /// Money that is paid or taken off, without fractions of the currency's smallest unit.
     PaidOrTaken,
-    /// A free structure of this many bytes, encoded.
+    /// A free structure of at most this many encoded bytes.
     Attributes(usize),
     /// A list of at most so many messages.
     Messages(usize),
     /// A list of at most so many values.
     List(usize, &'static Rule),
-    /// A map of at most so many entries, the rule of its keys and that of its values.
+    /// A map with the maximum of its entries, the rule of its keys and that of its values.
     Map(usize, &'static Rule, &'static Rule),
-    /// A list of so many values of an enum.
+    /// A list of at most so many values of an enum.
     Values(usize),
 }
 
@@ -377,7 +376,7 @@ impl Rule {
         matches!(self, Self::Price | Self::Paid | Self::PaidOrTaken)
     }
 
-    /// What the field takes, in words.
+    /// The rule for people.
     pub fn text(&self) -> String {
         match *self {
             Self::Text(max) => format!("at most {max} characters"),

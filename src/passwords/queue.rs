@@ -1,8 +1,8 @@
-//! Work that waits in turns: shops take turns, and within a shop its keys.
+//! A fair queue: shops take turns, and within a shop its keys.
 //!
-//! Invariant: however much one key or one shop brings, work of another is done after at most one piece of
-//! each other shop, and one of each other key of its own. When there is no room, room is made by the key that
-//! has the most.
+//! Invariant: the work of a key waits for at most one piece of work of each other shop, and for one of each
+//! other key of its own shop, however much they queue. When the queue is full, the key with the most work
+//! makes room.
 
 use std::{
     collections::VecDeque,
@@ -21,7 +21,7 @@ pub struct Owner {
 }
 
 impl Owner {
-    /// The owner of what a caller brings.
+    /// The owner of a caller's work.
     pub fn of(caller: &Caller) -> Self {
         Self {
             shop: Arc::clone(&caller.shop),
@@ -30,24 +30,24 @@ impl Owner {
     }
 }
 
-/// Work that is not needed any more makes room for other work.
+/// Work in the queue. Unwanted work makes room for other work.
 pub trait Work {
     /// Whether somebody waits for it.
     fn is_wanted(&self) -> bool;
-    /// Tells those that wait for it that there is too much.
+    /// Answers that the queue is full.
     fn refuse(self);
 }
 
-/// How much may wait.
+/// The most work that may wait.
 #[derive(Debug, Clone, Copy)]
 pub struct Bounds {
-    /// Of all keys.
+    /// The limit of all keys together.
     pub total: usize,
-    /// Of one key.
+    /// The limit of one key.
     pub per_key: usize,
 }
 
-/// Work that waits to be done.
+/// The queue.
 pub struct Queue<W> {
     bounds: Bounds,
     state: Mutex<State<W>>,
@@ -55,14 +55,14 @@ pub struct Queue<W> {
 }
 
 struct State<W> {
-    /// The shop whose turn it is comes first. None is empty.
+    /// The shop with the next turn comes first. None is empty.
     shops: VecDeque<OfShop<W>>,
     is_closed: bool,
 }
 
 struct OfShop<W> {
     shop: Arc<str>,
-    /// The key whose turn it is comes first. None is empty.
+    /// The key with the next turn comes first. None is empty.
     keys: VecDeque<OfKey<W>>,
 }
 
@@ -72,7 +72,7 @@ struct OfKey<W> {
 }
 
 impl<W: Work> Queue<W> {
-    /// An empty queue.
+    /// Creates an empty queue.
     pub fn new(bounds: Bounds) -> Self {
         let state = State {
             shops: VecDeque::new(),
@@ -89,7 +89,7 @@ impl<W: Work> Queue<W> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Adds work, which is refused at once if there is no room for it.
+    /// Adds work. Without room, work is refused at once.
     pub fn push(&self, owner: &Owner, work: W) {
         let mut state = self.state();
         let mut refused = None;
@@ -113,7 +113,7 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// The work whose turn it is, once there is some; none after the queue was closed.
+    /// Takes the next work, once there is some; None after the queue was closed.
     pub fn pop(&self) -> Option<W> {
         let mut state = self.state();
         loop {
@@ -128,7 +128,7 @@ impl<W: Work> Queue<W> {
         }
     }
 
-    /// Ends all that wait in [`pop`](Self::pop).
+    /// Ends all waits in [`pop`](Self::pop).
     pub fn close(&self) {
         self.state().is_closed = true;
         self.changed.notify_all();
@@ -174,7 +174,7 @@ impl<W: Work> State<W> {
         }
     }
 
-    /// The work whose turn it is. The turn goes on to the next shop, and to the next key of this one.
+    /// Takes the next work. The turn passes to the next shop, and to the next key of this one.
     fn next(&mut self) -> Option<W> {
         let mut shop = self.shops.pop_front()?;
         let mut key = shop.keys.pop_front()?;
@@ -198,8 +198,8 @@ impl<W: Work> State<W> {
         self.shops.retain(|shop| !shop.keys.is_empty());
     }
 
-    /// The newest work of the key that has the most, in the shop that has the most, if that is more than
-    /// `owner` will have.
+    /// Takes the newest work of the key with the most work, in the shop with the most work, if that is more
+    /// than `owner` will have.
     fn take_from_largest(&mut self, owner: &Owner) -> Option<W> {
         let (of_shop, of_key) = (self.of_shop(owner), self.of_key(owner));
         let shop = self.shops.iter_mut().max_by_key(|of| of.len())?;

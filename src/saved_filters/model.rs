@@ -1,4 +1,4 @@
-//! A saved filter as it is stored.
+//! The stored form of a saved filter.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -7,19 +7,19 @@ use serde_json::{Map, Value};
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct SavedFilter {
-    /// The last part of the name.
+    /// The last segment of the name.
     #[serde(skip)]
     pub id: String,
-    /// Grows by one with each change.
+    /// Increases by one with each change.
     #[serde(skip)]
     pub version: i64,
-    /// What people call it; never empty.
+    /// The name for people; never empty.
     pub display_name: String,
     /// The number in the contract of the resource whose list it filters.
     pub resource: i32,
-    /// The filter, as it was written.
+    /// The filter, as its author wrote it.
     pub filter: String,
-    /// The order, as it was written.
+    /// The order, as its author wrote it.
     pub order_by: String,
     /// Whether everybody sees it.
     pub shared: bool,
@@ -29,7 +29,7 @@ pub struct SavedFilter {
     pub create_time: i64,
     /// When it last changed.
     pub update_time: i64,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }

@@ -13,7 +13,7 @@ use crate::proto::server::saved_filter_service_server::SavedFilterService;
 use crate::resource::{self, Query};
 use crate::store::Store;
 
-/// SavedFilterService.
+/// Implements SavedFilterService.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
@@ -21,7 +21,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service over a store and its feed.
+    /// Creates the service over a store and its feed.
     #[must_use]
     pub fn new(store: Store, feed: Feed) -> Self {
         Self { store, feed }

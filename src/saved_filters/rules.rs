@@ -1,4 +1,4 @@
-//! The fields of a saved filter, and the rules of writing one.
+//! The fields of a saved filter, and the rules for writing one.
 
 use std::sync::LazyLock;
 
@@ -94,12 +94,12 @@ impl Resource for SavedFilter {
 }
 
 impl SavedFilter {
-    /// What a list is asked with it.
+    /// The parameters of a list with this filter.
     fn asks(&self) -> (i32, &str, &str) {
         (self.resource, &self.filter, &self.order_by)
     }
 
-    /// Refuses what the list of its resource refuses from this caller.
+    /// Refuses a filter or an order that the list of the resource refuses from this caller.
     fn check_for(&self, caller: &Caller) -> Result<()> {
         let (filter, order_by) = (&*self.filter, &*self.order_by);
         match Kind::try_from(self.resource).unwrap_or_default() {

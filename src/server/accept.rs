@@ -1,7 +1,7 @@
-//! Accepting connections, within their limits.
+//! Accepts connections within their limits.
 //!
-//! Invariant: an `accept` that fails for want of handles or memory is followed by a pause. The connection
-//! stays in the system's queue, so that without the pause the next `accept` would fail at once, for ever.
+//! Invariant: an `accept` that fails for lack of handles or memory is followed by a pause. The connection
+//! stays in the system's queue, so without the pause the next `accept` would fail at once, again and again.
 
 use std::{
     io,
@@ -18,19 +18,20 @@ use tokio::{
 use crate::limits;
 use crate::quota::{Full, Permit, Quota};
 
-/// The first pause after an `accept` that failed, and the longest.
+/// The first and the longest pause after a failed `accept`.
 const PAUSE_MIN: Duration = Duration::from_millis(50);
 const PAUSE_MAX: Duration = Duration::from_secs(1);
-/// How often the same trouble is logged.
+/// How often the same failure is logged.
 const WARNING_INTERVAL: Duration = Duration::from_secs(60);
 
-/// How many connections may be open.
+/// The limits of open connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ConnectionLimits {
-    /// Of the process.
+    /// The limit of the process.
     pub total: usize,
-    /// Of one address; of one /64 network for IPv6. None: [`limits::CONNECTIONS_PER_ADDRESS_MAX`], and no
-    /// limit for loopback, as all clients of a proxy on this machine come from there.
+    /// The limit of one address, or of one /64 network for IPv6. None means
+    /// [`limits::CONNECTIONS_PER_ADDRESS_MAX`], and no limit for loopback, because all clients of a proxy on
+    /// this machine come from there.
     pub per_address: Option<usize>,
 }
 
@@ -64,7 +65,7 @@ pub struct Acceptor {
 }
 
 impl Acceptor {
-    /// Accepts on `listener` as many connections as `limits` allow.
+    /// Creates an acceptor with these limits.
     pub fn new(listener: TcpListener, limits: ConnectionLimits) -> Self {
         Self {
             listener,
@@ -75,8 +76,8 @@ impl Acceptor {
         }
     }
 
-    /// The next connection, with its place among those that may be open. Connections beyond the limits are
-    /// closed at once: their clients can try another server.
+    /// Accepts the next connection, with its place in the count of open ones. Connections beyond the limits
+    /// are closed at once: their clients can try another server.
     pub async fn next(&mut self) -> (TcpStream, Place) {
         loop {
             match self.listener.accept().await {
@@ -111,7 +112,7 @@ impl Acceptor {
     }
 }
 
-/// Whether the next `accept` is about another connection.
+/// Whether the error concerns only this connection.
 fn is_of_one_connection(error: &io::Error) -> bool {
     matches!(
         error.kind(),
@@ -127,13 +128,13 @@ fn prepare(stream: &TcpStream) {
     let set = stream
         .set_nodelay(true)
         .and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive));
-    // The connection works without, and one whose client has gone already has no options.
+    // The connection works without the options. If its client has already gone, it has none.
     if let Err(error) = set {
         tracing::debug!(%error, "an option of a connection was not set");
     }
 }
 
-/// Logs the same trouble once in a while.
+/// Logs the same failure once in a while.
 #[derive(Default)]
 struct Warning(Option<Instant>);
 
@@ -148,7 +149,7 @@ impl Warning {
     }
 }
 
-/// A place among the open connections; free again when dropped.
+/// A place in the count of open connections. Dropping it frees the place.
 pub type Place = Permit<IpAddr>;
 
 /// The open connections.
@@ -163,7 +164,7 @@ impl Table {
         Self { limits, open }
     }
 
-    /// Takes a place, or says why there is none.
+    /// Takes a place, or returns the reason why there is none.
     fn take(&self, peer: IpAddr) -> Result<Place, String> {
         let address = counted_as(peer);
         let (total, max) = (self.limits.total, self.limits.of(address));
@@ -171,7 +172,7 @@ impl Table {
             .take(address, total, max)
             .map_err(|full| match full {
                 Full::All => {
-                    format!("{total} connections are open, as many as may be (--max-connections)")
+                    format!("{total} connections are open, which is the limit (--max-connections)")
                 }
                 Full::OfKey => format!(
                     "{address} has {max} connections, as many as one address may have \
@@ -181,7 +182,7 @@ impl Table {
     }
 }
 
-/// The address that a peer is counted under. Who has an IPv6 address has the whole /64 network of it.
+/// The address under which a peer is counted. The owner of an IPv6 address has its whole /64 network.
 fn counted_as(peer: IpAddr) -> IpAddr {
     match peer.to_canonical() {
         IpAddr::V6(v6) if !v6.is_loopback() => {

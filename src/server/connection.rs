@@ -17,8 +17,8 @@ use super::{Routes, ServerSettings, accept::Place, stalling::Stalling};
 use crate::connection::Connection;
 use crate::limits;
 
-/// How long a connection that is closed for its silence may take to say so.
-const LAST_WORDS: Duration = Duration::from_secs(1);
+/// How long a connection that is closed for its silence may take to send its last frames.
+const CLOSE_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The service and the settings with which a process serves its connections.
 #[derive(Clone)]
@@ -28,14 +28,14 @@ pub struct Serving {
     first_request_timeout: Duration,
     stall_timeout: Duration,
     age: Duration,
-    /// Asks connections to take no further calls.
+    /// Asks connections to accept no further calls.
     pub stop: CancellationToken,
     /// Ends connections at once.
     pub cut: CancellationToken,
 }
 
 impl Serving {
-    /// Serves `routes` on connections that take no further calls from the age `age` on.
+    /// Serves `routes` on connections. From the age `age` on they accept no further calls.
     pub fn new(routes: Routes, settings: &ServerSettings, age: Duration) -> Self {
         let mut builder = Builder::new(TokioExecutor::new());
         builder.http1().timer(TokioTimer::new());
@@ -60,7 +60,7 @@ impl Serving {
         }
     }
 
-    /// Serves one connection to its end, and keeps its place so long.
+    /// Serves one connection to its end, and keeps its place until then.
     pub async fn run(self, stream: TcpStream, place: Place) {
         let connection = Connection::cut_with(&self.cut);
         let stop = self.stop.child_token();
@@ -93,7 +93,7 @@ impl Serving {
                     is_new = false;
                     if !connection.has_called() {
                         served.as_mut().graceful_shutdown();
-                        let _ = tokio::time::timeout(LAST_WORDS, served).await;
+                        let _ = tokio::time::timeout(CLOSE_TIMEOUT, served).await;
                         break;
                     }
                 }
@@ -113,7 +113,7 @@ impl Serving {
 }
 
 /// Whether a connection ended because its client did not answer a ping. The other timeout of hyper is that of
-/// HTTP/1.1 for the headers of a request. It has no source, and ends a connection in order.
+/// HTTP/1.1 for the headers of a request. It has no source, and is a proper end of the connection.
 fn is_unanswered_ping(error: &(dyn Error + 'static)) -> bool {
     let error = error.downcast_ref::<hyper::Error>();
     error.is_some_and(|error| error.is_timeout() && error.source().is_some())

@@ -1,11 +1,11 @@
-//! Health: the server itself, and each service as far as its database answers.
+//! The health of the server, and of each service as long as its database answers.
 
 use std::time::Duration;
 
 use tokio_util::sync::CancellationToken;
 use tonic_health::{ServingStatus, server::HealthReporter};
 
-use crate::limits::{CLOCK_OFF_MAX, CLOCK_OFF_TOLD};
+use crate::limits::{CLOCK_OFF_MAX, CLOCK_OFF_WARNED};
 use crate::proto::POOL;
 use crate::store::Store;
 
@@ -13,19 +13,19 @@ use crate::store::Store;
 #[derive(Clone)]
 pub struct Health(pub HealthReporter);
 
-/// How often the database is asked whether it is there.
+/// How often the database is checked.
 const INTERVAL: Duration = Duration::from_secs(1);
 /// How long it may take to answer.
-const PATIENCE: Duration = Duration::from_secs(2);
+const TIMEOUT: Duration = Duration::from_secs(2);
 
-/// Keeps each service's health up to date until `stop`; then none serves any more.
+/// Updates the health of each service until `stop`. After that none serves.
 pub async fn watch_readiness(health: Health, store: Store, stop: CancellationToken) {
-    // Watchers hear nothing of an unknown service before the first look.
+    // Watchers get no status of an unknown service before the first check.
     health.set(ServingStatus::NotServing).await;
     let mut known = false;
     let mut clock = ClockWatch::default();
     loop {
-        let looked = tokio::time::timeout(PATIENCE, store.condition()).await;
+        let looked = tokio::time::timeout(TIMEOUT, store.condition()).await;
         let ready = match looked {
             Ok(Ok(condition)) => clock.is_right(condition.clock_ahead) && condition.writable,
             Ok(Err(_)) | Err(_) => false,
@@ -52,32 +52,31 @@ pub async fn watch_readiness(health: Health, store: Store, stop: CancellationTok
         .await;
 }
 
-/// Tells the log once when this machine's clock begins to differ from the database's, and once when it is
-/// right again.
+/// Logs once when this machine's clock begins to differ from the database's, and once when it agrees again.
 #[derive(Default)]
 struct ClockWatch {
-    told: bool,
+    warns: bool,
 }
 
 impl ClockWatch {
-    /// Whether the clock is right enough to serve.
+    /// Whether the clock is accurate enough to serve.
     fn is_right(&mut self, ahead: i64) -> bool {
         let off = Duration::from_micros(ahead.unsigned_abs());
-        let told = off > CLOCK_OFF_TOLD;
+        let warns = off > CLOCK_OFF_WARNED;
         let seconds = ahead as f64 / 1e6;
-        if told && !self.told {
+        if warns && !self.warns {
             tracing::warn!(
                 ahead_seconds = seconds,
                 "this machine's clock differs from the database's, which counts; put it right (NTP): \
                  beyond 10 seconds the services are NOT_SERVING"
             );
-        } else if self.told && !told {
+        } else if self.warns && !warns {
             tracing::info!(
                 ahead_seconds = seconds,
                 "this machine's clock is right again"
             );
         }
-        self.told = told;
+        self.warns = warns;
         off <= CLOCK_OFF_MAX
     }
 }
@@ -99,8 +98,8 @@ mod tests {
         let mut clock = ClockWatch::default();
 
         assert!(clock.is_right(0));
-        assert!(clock.is_right(-10_000_000) && clock.told);
+        assert!(clock.is_right(-10_000_000) && clock.warns);
         assert!(!clock.is_right(10_000_001));
-        assert!(clock.is_right(900_000) && !clock.told);
+        assert!(clock.is_right(900_000) && !clock.warns);
     }
 }

@@ -1,9 +1,9 @@
-//! A socket that fails when its peer takes nothing of what waits to be sent.
+//! A socket that fails when its peer accepts none of the bytes that wait to be sent.
 //!
-//! HTTP/2 finds such a peer out by its pings as well. HTTP/1.1 has none.
+//! HTTP/2 also detects such a peer by its pings. HTTP/1.1 has none.
 //!
-//! A socket whose peer is given up is closed by a reset. After an orderly close the system would keep what
-//! waits to be sent for minutes, up to some MiB of each connection.
+//! A socket whose peer was given up is closed with a reset. After an orderly close the system would keep the
+//! unsent bytes for minutes, up to some MiB per connection.
 
 use std::{
     future::Future as _,
@@ -21,7 +21,7 @@ use tokio::{
 
 use crate::connection::GivenUp;
 
-/// A socket whose writes fail when none of them got on for too long.
+/// A socket whose writes fail when none has made progress for too long.
 pub struct Stalling {
     inner: TcpStream,
     limit: Duration,
@@ -31,8 +31,8 @@ pub struct Stalling {
 }
 
 impl Stalling {
-    /// The socket `inner`, whose writes may wait for `limit`. It is reset at its end if a write still waits
-    /// then, or if its peer was `given_up`.
+    /// Wraps the socket `inner`, whose writes may wait for `limit`. At its end it is reset if a write still
+    /// waits, or if its peer was `given_up`.
     pub fn new(inner: TcpStream, limit: Duration, given_up: GivenUp) -> Self {
         Self {
             inner,
@@ -43,7 +43,7 @@ impl Stalling {
     }
 
     /// Returns the result of a write, or a timeout if writes have waited for too long.
-    fn judged<T>(
+    fn checked<T>(
         &mut self,
         written: Poll<io::Result<T>>,
         context: &mut Context<'_>,
@@ -90,7 +90,7 @@ impl AsyncWrite for Stalling {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write(context, bytes);
-        self.judged(written, context)
+        self.checked(written, context)
     }
 
     fn poll_write_vectored(
@@ -99,7 +99,7 @@ impl AsyncWrite for Stalling {
         slices: &[IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         let written = Pin::new(&mut self.inner).poll_write_vectored(context, slices);
-        self.judged(written, context)
+        self.checked(written, context)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -132,7 +132,7 @@ mod tests {
         (socket, given_up, peer.unwrap())
     }
 
-    /// Reads to the end, whichever it is.
+    /// Reads to the end, orderly or not.
     async fn end(mut peer: TcpStream) -> io::Result<usize> {
         peer.read_to_end(&mut Vec::new()).await
     }

@@ -19,7 +19,7 @@ use super::{answer, deadline_passed, is_undetailed, side};
 use crate::{error::Error, proto::pb::ErrorReason};
 
 /// How long the last message, for example the health status NOT_SERVING, may take to arrive after the end.
-const LAST_WORDS: Duration = Duration::from_millis(500);
+const LAST_MESSAGE_TIMEOUT: Duration = Duration::from_millis(500);
 
 /// A body that ends in time.
 pub struct Ending {
@@ -51,7 +51,7 @@ impl Ends {
         };
         tokio::select! {
             () = self.draining.cancelled() => {
-                tokio::time::sleep(LAST_WORDS).await;
+                tokio::time::sleep(LAST_MESSAGE_TIMEOUT).await;
                 Error::unavailable(ErrorReason::Draining, "the server is stopping; ask again")
             }
             () = tokio::time::sleep(self.age) => {

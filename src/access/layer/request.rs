@@ -27,8 +27,8 @@ pub const ACCEPTED_KEY: &str = "accepted";
 /// A flag and the length precede a message.
 pub const FRAME_HEAD_BYTES: usize = 5;
 
-/// How much earlier than the caller the server gives up, so that its answer still arrives and the transport
-/// does not end the call with a status of its own.
+/// How much earlier than the caller the server gives up. So its answer still arrives, and the transport does
+/// not end the call with a status of its own.
 const MARGIN_MAX: Duration = Duration::from_millis(5);
 
 /// Reads one of the contract's metadata.

@@ -22,8 +22,8 @@ pub fn request_id<'a>(method: &Method, request: &'a [u8]) -> Result<Option<&'a s
 /// The request without its request id, in a form that does not depend on the order in which a client writes
 /// fields and map entries.
 ///
-/// Of a password it only contains that there is one. The key of the digest is in the same database, so the
-/// owner of a copy could try passwords against the digest, far faster than against the account's Argon2id
+/// Of a password it only contains that there is one. The key of the digest is in the same database. With a
+/// copy of it, passwords could be tried against the digest, far faster than against the account's Argon2id
 /// digest. The password of a repeated request is compared with that instead; see `customers/rpc/secret.rs`.
 /// The token of a visitor is random, and carts have a digest of it anyway.
 pub fn canonical(method: &Method, request: &[u8]) -> Result<Vec<u8>, Malformed> {

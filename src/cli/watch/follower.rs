@@ -1,6 +1,6 @@
 //! Follows one kind of resource across any number of connections, and passes its changes to a listener.
 //!
-//! It resumes after the last message that it received, and drops versions that it has passed on already, so
+//! It resumes after the last message that it received. It drops versions that it has passed on already, so
 //! that no change is lost or repeated. It does not depend on the display of the changes.
 
 use tonic::{Status, Streaming};

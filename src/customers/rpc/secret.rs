@@ -1,10 +1,10 @@
 //! The password of a request with a request id.
 //!
-//! A repeat with another password is another request. The digest of the request cannot tell, because it
+//! A repeat with another password is another request. The digest of the request cannot show that, because it
 //! leaves passwords out. Its key is in the database, so a copy of the database would reveal passwords far
 //! faster than their Argon2id digests do. So the first call stores its Argon2id digest with the request id,
-//! as long as the id is remembered, and the password of a repeat must match it. The stored digest is no
-//! easier to break than the account's own.
+//! as long as the id is remembered. The password of a repeat must match it. The stored digest is no easier to
+//! break than the account's own.
 
 use futures::FutureExt as _;
 use prost::Message;
