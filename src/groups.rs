@@ -93,7 +93,7 @@ pub async fn require_groups(
         .iter()
         .filter(|id| !audiences.contains_key(id.as_str()))
         .map(|id| {
-            let text = format!("there is no group {}", name(id));
+            let text = format!("group {} does not exist", name(id));
             Violation::new(path(id), "NOT_FOUND", text)
         })
         .collect();

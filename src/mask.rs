@@ -87,7 +87,7 @@ pub fn changed(
             };
             if let Some(unknown) = mask.paths.iter().find(|path| !known(path)) {
                 let shown: String = unknown.chars().take(64).collect();
-                let text = format!("there is no field {shown:?} that could be updated");
+                let text = format!("{shown:?} is not a field that can be updated");
                 return Err(Error::invalid_field("update_mask", "UNKNOWN_FIELD", text));
             }
             let named = |path: &&'static str| mask.paths.iter().any(|sent| is_written(path, sent));

@@ -66,7 +66,7 @@ pub fn panic_text(payload: &(dyn Any + Send)) -> &'static str {
     payload
         .downcast_ref::<&'static str>()
         .copied()
-        .unwrap_or("its text is not shown, as it may hold data")
+        .unwrap_or("its text is not shown, because it may hold personal data")
 }
 
 /// The message of a library without its quotations: from the first quotation mark to the last.

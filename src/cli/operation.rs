@@ -167,9 +167,12 @@ fn print(operation: &pb::Operation, json: bool) -> Result<(), Failure> {
         .add("skipped", skipped)
         .add("attempts", operation.attempts.to_string())
         .add("error", operation.error.as_str())
-        .add("asked for by", operation.actor.as_str())
+        .add("caused by", operation.actor.as_str())
         .add("created", output::time(operation.create_time.as_ref()))
-        .add("went on", output::time(operation.update_time.as_ref()))
+        .add(
+            "last progress",
+            output::time(operation.update_time.as_ref()),
+        )
         .add("ended", output::time(operation.end_time.as_ref()));
     output::print(&fields.text())
 }

@@ -32,7 +32,7 @@ pub fn origin(text: &str) -> Result<String, NoOrigin> {
 /// The origin of the address `text` as a browser writes it, or why browsers send none.
 fn spelling(text: &str) -> Result<String, String> {
     if text.contains('*') {
-        return Err("every origin is named by itself, without wildcards".into());
+        return Err("each origin must be named, without wildcards".into());
     }
     if text == "null" {
         return Err("pages without an origin cannot be let in".into());

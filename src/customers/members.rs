@@ -105,7 +105,7 @@ async fn add(
         violations.push(Violation::new(
             "members",
             "REQUIRED",
-            "at least one member is needed",
+            "at least one member is required",
         ));
     }
     if !violations.is_empty() {
@@ -138,7 +138,7 @@ async fn remove(
     request: pb::RemoveMembersRequest,
 ) -> Result<Vec<pb::MemberResult>> {
     if request.members.is_empty() {
-        let text = "at least one member is needed";
+        let text = "at least one member is required";
         return Err(Error::invalid_field("members", "REQUIRED", text));
     }
     let work = Work::Remove {

@@ -30,7 +30,7 @@ pub fn id_of(name: &str) -> Option<&str> {
 /// INVALID_FIELD if the name is missing. The access layer has refused malformed names.
 pub(crate) fn required_id(name: &str) -> Result<String> {
     let id = id_of(name).map(str::to_owned);
-    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is needed"))
+    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of a group is required"))
 }
 
 /// A set of customers with privileges, as the document of a row of `groups`.

@@ -59,7 +59,7 @@ impl Resource for Group {
     fn set(&mut self, sent: &pb::Group, path: &str, faults: &mut Faults) {
         match path {
             "display_names" if sent.display_names.is_empty() => {
-                let text = "a name in at least one language is needed";
+                let text = "a name in at least one language is required";
                 faults.refuse(path, "REQUIRED", text);
             }
             "display_names" => match format::by_language(&sent.display_names) {

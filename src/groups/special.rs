@@ -179,7 +179,7 @@ async fn hold(tx: &mut Tx, shop: &str, specials: &Specials) -> Result<()> {
     let mut violations = Vec::new();
     for (id, field) in specials.ids().into_iter().zip(fields) {
         let problem = match resource::load::<Group>(tx, shop, id).await? {
-            None => Some(("NOT_FOUND", "there is no such group")),
+            None => Some(("NOT_FOUND", "the group does not exist")),
             Some(group) if group.audience != Audience::Customer => {
                 Some(("WRONG_AUDIENCE", "the group is for staff"))
             }

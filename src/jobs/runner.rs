@@ -130,7 +130,7 @@ impl Jobs {
         ));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
-                tracing::error!(%error, "a worker ended by itself");
+                tracing::error!(%error, "a worker ended unexpectedly");
             }
         }
     }
@@ -297,7 +297,7 @@ impl Shared {
             })
             .await;
         if let Err(error) = given_back {
-            tracing::debug!(%error, "a job could not be given back; its lease will run out");
+            tracing::debug!(%error, "a job could not be returned; its lease will expire");
         }
     }
 
@@ -324,7 +324,7 @@ impl Shared {
             })
             .await;
         if let Err(error) = noted {
-            tracing::warn!(job = %id, %error, cause = error.cause(), "a failure could not be noted; the lease will run out");
+            tracing::warn!(job = %id, %error, cause = error.cause(), "a failure could not be noted; the lease will expire");
         }
     }
 }

@@ -163,7 +163,7 @@ async fn renew_after_restore(conn: &mut Conn) -> Result<(), OpenError> {
     if !ahead {
         return Ok(());
     }
-    tracing::warn!("the store was restored from a copy: streams begin anew");
+    tracing::warn!("the store was restored from a copy: streams restart from a snapshot");
     conn.begin("BEGIN".into()).await?;
     for statement in RENEW {
         on!(conn, |e| sqlx::query(statement)

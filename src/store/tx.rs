@@ -81,7 +81,7 @@ impl Tx {
         }
         if self.state.wrote {
             return Err(Error::internal(StoreFault(
-                "a lock was asked for after a write".into(),
+                "a lock was required after a write".into(),
             )));
         }
         if self.held.len() + self.state.needed.len() >= MAX_LOCKS {
@@ -116,7 +116,7 @@ impl Tx {
     #[must_use]
     pub fn run_again(&mut self) -> Error {
         self.state.again = true;
-        Error::internal(StoreFault("the write was to be run again".into()))
+        Error::internal(StoreFault("the write has to run again".into()))
     }
 
     /// Notes that the closure has appended to the change log: the commit wakes the feed.

@@ -110,7 +110,7 @@ impl Reader {
             }
             let passing = ended.code() == Code::Unavailable;
             if !passing {
-                tracing::warn!(error = %ended, "the feed of figures ended; it is read anew");
+                tracing::warn!(error = %ended, "the feed of figures ended; it restarts from a snapshot");
                 self.token.clear();
             }
             // A stream that ended at its age is opened again at once. A stream of a draining server ends

@@ -44,7 +44,7 @@ impl Service {
             .map(|quantity| convert::quantity(quantity, || "quantity".to_owned(), &mut faults));
         let clear = request.clear_price_override;
         if clear && request.price_override.is_some() {
-            let text = "cannot be given and taken away at once";
+            let text = "cannot be set and cleared at once";
             faults.invalid("clear_price_override", "CONFLICT", text);
         }
         let by_hand = request

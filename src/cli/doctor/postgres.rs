@@ -72,7 +72,7 @@ pub async fn slots(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
         } else {
             Finding::warn(
                 "vacuum",
-                format!("{text}, and nobody uses it: tables and the disk fill up"),
+                format!("{text}, but is unused: tables and the disk fill up"),
             )
             .advise(format!(
                 "If its reader is gone for good: SELECT pg_drop_replication_slot('{slot_name}')"

@@ -165,7 +165,7 @@ impl Stuck {
             ),
             4 => (
                 format!("it has failed for good, after {} attempts", self.attempts),
-                "OperationService shows its error; ask for the change again when the cause is gone.",
+                "OperationService shows its error; repeat the change when the cause is removed.",
             ),
             _ if self.attempts >= 3 => (
                 format!("it has failed {} times and is tried again", self.attempts),

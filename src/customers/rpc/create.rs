@@ -228,7 +228,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
     settle(caller, &settings, creation, &mut customer)?;
     write::check_groups(tx, shop, &settings, None, &customer, &creation.groups).await?;
     if !customer.title.is_empty() && !sql::title_exists(tx, shop, &customer.title).await? {
-        let text = "there is no such title";
+        let text = "the title does not exist";
         return Err(Error::invalid_field("customer.title", "NOT_FOUND", text));
     }
     if write::check_unique(tx, caller, None, &customer, creation.number).await? == Unique::DrawAgain

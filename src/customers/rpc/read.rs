@@ -196,7 +196,7 @@ fn refuse_repeated(names: &[String]) -> Result<()> {
             Violation::new(
                 format!("names[{index}]"),
                 "DUPLICATE",
-                "the name is there twice",
+                "the name occurs twice",
             )
         })
         .collect();

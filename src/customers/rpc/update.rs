@@ -356,7 +356,7 @@ async fn check_references(
         return Err(Error::invalid_field(
             "customer.title",
             "NOT_FOUND",
-            "there is no such title",
+            "the title does not exist",
         ));
     }
     let addresses = [

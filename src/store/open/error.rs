@@ -120,13 +120,13 @@ fn refusal(error: &sqlx::Error) -> String {
         _ => Cow::Borrowed(""),
     };
     if class(error) == Class::Full {
-        return "there is no room left on the database's disk".to_owned();
+        return "the database's disk is full".to_owned();
     }
     match &*code {
         "28P01" | "28000" => {
             "PostgreSQL does not accept the user or the password of the database URL".to_owned()
         }
-        "3D000" => "there is no database of the URL's name; create it first".to_owned(),
+        "3D000" => "the database of the URL does not exist; create it first".to_owned(),
         "42501" => "the user of the database URL may not do this in the database: it has to own \
                     its schema, or have the right to create in it (GRANT CREATE ON SCHEMA)"
             .to_owned(),

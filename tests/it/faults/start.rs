@@ -203,7 +203,7 @@ async fn a_postgresql_that_refuses_is_told_in_plain_words() {
     let said = refused(1, &on(&absent), folder.path());
     assert_eq!(
         said,
-        "there is no database of the URL's name; create it first"
+        "the database of the URL does not exist; create it first"
     );
 
     let elsewhere = format!("{user}:{password}@{host}:1/{name}");
