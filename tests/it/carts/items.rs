@@ -56,7 +56,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&first.name)).await, third);
     }
 
-    /// Reduction, tax and rounding reach the answer as they were worked out.
+    /// Reduction, tax and rounding reach the answer as they were calculated.
     async fn a_line_shows_how_its_price_comes_about(shop: Shop) {
         let by_percent = pb::reduction::Reduction::Percent("12.5".into());
         let price = ItemPrice {
