@@ -302,7 +302,7 @@ impl Store {
         let readers = self.readers();
         let acquired = readers.acquire().await;
         let mut pooled = acquired.map_err(|trouble| trouble.to_error())?;
-        let Some(result) = readers.heard(f(pooled.conn())).await else {
+        let Some(result) = readers.within_silence_limit(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
         };
@@ -325,7 +325,7 @@ impl Store {
         let readers = self.readers();
         let begun = readers.begin(begin).await;
         let mut pooled = begun.map_err(|trouble| trouble.to_error())?;
-        let Some(result) = readers.heard(f(pooled.conn())).await else {
+        let Some(result) = readers.within_silence_limit(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
         };
@@ -333,7 +333,7 @@ impl Store {
             pooled.release();
             return result;
         }
-        match readers.heard(pooled.conn().rollback()).await {
+        match readers.within_silence_limit(pooled.conn().rollback()).await {
             Some(()) => pooled.release(),
             None => pooled.give_up(),
         }

@@ -24,9 +24,9 @@ use crate::proto::pb::{self, snapshot_begin::Cause};
 
 /// The parameters of a watch.
 pub struct WatchRequest {
-    /// The caller, whose key and deadline end the stream.
     /// The caller. The end of its key or of its deadline ends the stream.
     pub caller: Arc<Caller>,
+    /// The resource kind to watch.
     pub resource: &'static dyn Resource,
     /// The resources of the shop to watch.
     pub scope: Scope,
