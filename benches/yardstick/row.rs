@@ -1,8 +1,6 @@
 //! The statements of one AddItem, as the product sends them, with a cart's values kept in memory: no
 //! document is read or priced, and nothing is decided.
 
-use sqlx::FromRow;
-
 /// Reads a cart with its surroundings. `$1` shop, `$2` cart, `$3` request id, `$4` customer, `$5`
 /// whether hidden groups are wanted.
 macro_rules! read_cart {
@@ -60,7 +58,7 @@ pub const ALL: &str = "SELECT shop_id, id, owner, customer_id, visitor_id, slot,
     FROM carts ORDER BY id";
 
 /// A cart as it is stored.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub struct CartRow {
     pub shop_id: String,
     pub id: String,

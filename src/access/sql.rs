@@ -9,7 +9,7 @@ use crate::{
 };
 
 /// The columns of a key that the layer needs.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 pub struct KeyRow {
     /// The last segment of its name.
     pub id: String,

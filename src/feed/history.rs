@@ -16,7 +16,7 @@ use crate::store::{Conn, Engine, dialect};
 pub const COMPACTED_THROUGH: &str = "compacted_through";
 
 /// A row of the change log.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub struct LogRow {
     /// See [`Position`].
     pub xid: i64,
@@ -87,7 +87,7 @@ pub async fn end_after(conn: &mut Conn, order: LogOrder, position: Position) -> 
 }
 
 /// A row of a page, or the row at which the page begins.
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Followed {
     #[sqlx(flatten)]
     row: LogRow,

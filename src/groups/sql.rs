@@ -1,6 +1,6 @@
 //! All SQL over `groups` and over the member counts.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use super::model::Group;
 use crate::error::Result;
@@ -16,7 +16,7 @@ fn of_row((id, version, doc): GroupRow) -> Result<Group> {
 }
 
 /// The columns of a group that matter for its members.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(super) struct GroupFacts {
     pub(super) id: String,
     pub(super) priority: i64,

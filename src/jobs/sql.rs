@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use serde_json::Value;
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use super::model::{Job, JobKind, JobState, NewJob, Step};
 use crate::caller::Caller;
@@ -15,7 +15,7 @@ use crate::store::{Conn, Engine, Tx, dialect};
 use crate::{execute, on, on_write};
 
 /// A job as operations show it.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct JobRow {
     pub(crate) id: String,
     pub(crate) kind: i64,
@@ -76,7 +76,7 @@ pub(super) async fn next(conn: &mut Conn) -> Result<Option<i64>> {
         .await)?)
 }
 
-#[derive(FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct ClaimRow {
     id: String,
     shop_id: String,

@@ -5,7 +5,7 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, Tx};
 use crate::{on, on_write};
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct ShopRow {
     id: String,
     version: i64,

@@ -3,6 +3,7 @@
 //! The database or NATS passes them on, never inside a write. A hint has no content. A lost hint costs
 //! latency but no change, because the feed also polls. A repeated or forged one costs a read of the log.
 
+#[cfg(feature = "nats")]
 mod nats;
 mod notify;
 
@@ -36,11 +37,15 @@ pub(super) fn start(
         Hints::Notify => {
             notify::start(database, store_id, own, config, wake, stop);
         }
+        #[cfg(feature = "nats")]
         Hints::Nats(urls) => {
             let subject = format!("clientela.{store_id}.wake");
             let passing = nats::pass(urls.clone(), subject, own, wake.clone());
             tokio::spawn(stop.clone().run_until_cancelled_owned(passing));
         }
+        // There are no URLs without the feature.
+        #[cfg(not(feature = "nats"))]
+        Hints::Nats(_) => {}
     }
 }
 

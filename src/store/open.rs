@@ -101,8 +101,8 @@ pub(super) async fn check_reader_version(conn: &mut Conn) -> Result<(), OpenErro
 /// The number of this release's newest migration.
 pub(super) fn newest_migration(engine: Engine) -> i64 {
     let migrator = match engine {
-        Engine::Sqlite => sqlx::migrate!("migrations/sqlite"),
-        Engine::Postgres => sqlx::migrate!("migrations/postgres"),
+        Engine::Sqlite => sqlx_macros::migrate!("migrations/sqlite"),
+        Engine::Postgres => sqlx_macros::migrate!("migrations/postgres"),
     };
     let versions = migrator.iter().map(|migration| migration.version);
     versions.max().unwrap_or_default()
@@ -117,12 +117,12 @@ pub(super) async fn migrate(conn: &mut Conn) -> Result<(), OpenError> {
     };
     match conn.native() {
         Native::Sqlite(connection) => {
-            migrator(sqlx::migrate!("migrations/sqlite"))
+            migrator(sqlx_macros::migrate!("migrations/sqlite"))
                 .run(connection)
                 .await?;
         }
         Native::Postgres(connection) => {
-            migrator(sqlx::migrate!("migrations/postgres"))
+            migrator(sqlx_macros::migrate!("migrations/postgres"))
                 .run(connection)
                 .await?;
         }

@@ -121,7 +121,7 @@ struct Running {
 /// Fills the template of the shops' databases: a copy of it costs less than the migrations.
 async fn migrate(url: String) {
     let mut connection = PgConnection::connect(&url).await.expect("the cluster runs");
-    sqlx::migrate!("migrations/postgres")
+    sqlx_macros::migrate!("migrations/postgres")
         .run(&mut connection)
         .await
         .expect("the migrations apply");

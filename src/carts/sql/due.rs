@@ -224,7 +224,7 @@ pub async fn shops_left_alone<'s>(
 }
 
 /// The fields of a cart that figures need.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub struct CountedRow {
     /// The id.
     pub id: String,

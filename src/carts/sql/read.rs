@@ -127,7 +127,7 @@ impl Statements {
 }
 
 /// The columns for pricing that [`Statements`] reads of a cart and its surroundings.
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct PricedRow {
     cart_id: Option<String>,
     cart_version: Option<i64>,
@@ -143,7 +143,7 @@ struct PricedRow {
     pricing_revision: Option<i64>,
 }
 
-#[derive(Debug, sqlx::FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct FoundRow {
     #[sqlx(flatten)]
     priced: PricedRow,

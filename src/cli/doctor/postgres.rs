@@ -4,7 +4,6 @@
 mod horizon;
 
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::finding::Finding;
 use crate::on;
@@ -39,7 +38,7 @@ pub async fn engine(conn: &mut Conn) -> sqlx::Result<Vec<Finding>> {
     Ok(vec![finding.with(detail)])
 }
 
-#[derive(FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct Slot {
     slot_name: String,
     active: bool,

@@ -1,7 +1,6 @@
 //! The checks of either engine: the schema, the feed, the background work.
 
 use serde_json::json;
-use sqlx::FromRow;
 
 use super::Measures;
 use super::finding::{Finding, bytes, time};
@@ -107,7 +106,7 @@ pub async fn retention(conn: &mut Conn, measures: &Measures) -> Result<Vec<Findi
 }
 
 /// A job with a fault. Its subject and its error are not read.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct Stuck {
     id: String,
     kind: i64,

@@ -1,7 +1,5 @@
 //! All SQL over addresses.
 
-use sqlx::FromRow;
-
 use super::super::model::Address;
 use crate::{
     error::{Error, Result},
@@ -9,7 +7,7 @@ use crate::{
     store::{Conn, Tx},
 };
 
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct AddressRow {
     customer_id: String,
     id: String,

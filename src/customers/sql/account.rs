@@ -1,8 +1,6 @@
 //! Passwords, which are stored apart from the customer, and visits, which do not change the customer's
 //! version.
 
-use sqlx::FromRow;
-
 use crate::error::Result;
 use crate::store::{Conn, Tx};
 use crate::{on, on_write};
@@ -71,7 +69,7 @@ pub(in crate::customers) async fn remove_credential(
 }
 
 /// A customer with the digest of its password.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub(in crate::customers) struct AccountRow {
     pub(in crate::customers) id: String,
     pub(in crate::customers) version: i64,

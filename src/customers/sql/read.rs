@@ -2,14 +2,14 @@
 
 use std::collections::HashMap;
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use crate::customers::model::Customer;
 use crate::error::{Error, Result};
 use crate::on;
 use crate::store::{Conn, Texts, dialect};
 
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct CustomerRow {
     id: String,
     version: i64,
@@ -126,7 +126,7 @@ pub(in crate::customers) async fn last_visits(
 }
 
 /// A customer with the columns from which its derived fields are computed.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub(in crate::customers) struct FoundRow {
     pub(in crate::customers) id: String,
     pub(in crate::customers) version: i64,
@@ -136,7 +136,7 @@ pub(in crate::customers) struct FoundRow {
 }
 
 /// The columns from which the derived fields of a customer are computed.
-#[derive(Debug, Default, FromRow)]
+#[derive(Debug, Default, sqlx_macros::FromRow)]
 pub(in crate::customers) struct DerivedRow {
     pub(in crate::customers) last_visit_time: Option<i64>,
     /// The shop's document, if an age depends on its time zone.
@@ -262,7 +262,7 @@ pub(in crate::customers) async fn derived(
 }
 
 /// A customer that has a unique value which another one requests.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub(in crate::customers) struct Holder {
     pub(in crate::customers) id: String,
     pub(in crate::customers) number: String,

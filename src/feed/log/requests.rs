@@ -41,7 +41,7 @@ impl Replay {
     }
 }
 
-#[derive(sqlx::FromRow)]
+#[derive(sqlx_macros::FromRow)]
 struct RequestRow {
     kind: i64,
     resource_id: String,

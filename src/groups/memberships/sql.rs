@@ -1,6 +1,6 @@
 //! All SQL over `membership_grants` and `memberships`.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use super::Grant;
 use crate::error::Result;
@@ -9,7 +9,7 @@ use crate::store::{Conn, Engine, Texts, Tx, dialect};
 use crate::{execute, on};
 
 /// A stored grant.
-#[derive(Clone, Debug, PartialEq, Eq, FromRow)]
+#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub(crate) struct GrantRow {
     pub(crate) group_id: String,
     pub(crate) customer_id: String,

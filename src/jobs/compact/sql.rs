@@ -1,6 +1,6 @@
 //! The SQL of compaction, over `change_log` and `store_meta`.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use crate::error::{Error, Result};
 use crate::feed::history::{self, COMPACTED_THROUGH};
@@ -20,7 +20,7 @@ pub(super) struct Measured {
 const MEASURED: &str = "feed_measured";
 
 /// A row of the change log without its payload.
-#[derive(Clone, Debug, FromRow)]
+#[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub(super) struct OldRow {
     pub(super) xid: i64,
     pub(super) seq: i64,

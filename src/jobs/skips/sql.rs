@@ -1,6 +1,6 @@
 //! All SQL over `job_skips`.
 
-use sqlx::{AssertSqlSafe, FromRow};
+use sqlx::AssertSqlSafe;
 
 use crate::error::Result;
 use crate::jobs::model::Job;
@@ -91,7 +91,7 @@ pub(super) async fn due(
 }
 
 /// A summary of the resources that a job has skipped and not written since.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 pub(super) struct Summary {
     pub(super) count: i64,
     /// When the first of them is retried, in microseconds.

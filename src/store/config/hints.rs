@@ -1,9 +1,8 @@
 //! The settings of hints, with which replicas notify each other of their commits.
 
 use std::fmt;
-use std::str::FromStr as _;
 
-use async_nats::ServerAddr;
+use url::Url;
 
 use crate::store::open::OpenError;
 
@@ -18,16 +17,24 @@ pub enum Hints {
     Nats(NatsUrls),
 }
 
+/// The port of NATS servers whose URL names none; <https://docs.nats.io/running-a-nats-service/configuration>.
+const DEFAULT_PORT: u16 = 4222;
+
 /// The servers of a NATS cluster, or its single server.
 #[derive(Clone, PartialEq, Eq)]
-pub struct NatsUrls(Vec<ServerAddr>);
+pub struct NatsUrls(Vec<Url>);
 
 impl NatsUrls {
     /// Reads URLs of the form `nats://…` or `tls://…`. At least one is needed.
     ///
     /// # Errors
-    /// If there is none, or one cannot be read.
+    /// If there is none, one cannot be read, or the program was built without the feature `nats`.
     pub fn read<T: AsRef<str>>(urls: &[T]) -> Result<Self, OpenError> {
+        if cfg!(not(feature = "nats")) {
+            return Err(OpenError::BadNatsUrl(
+                "this program was built without the feature `nats`".into(),
+            ));
+        }
         let mut servers = Vec::new();
         for url in urls {
             let url = url.as_ref().trim();
@@ -35,8 +42,11 @@ impl NatsUrls {
                 let text = "each must begin with nats:// or tls://";
                 return Err(OpenError::BadNatsUrl(text.into()));
             }
-            let server = ServerAddr::from_str(url)
-                .map_err(|error| OpenError::BadNatsUrl(error.to_string()))?;
+            let server =
+                Url::parse(url).map_err(|error| OpenError::BadNatsUrl(error.to_string()))?;
+            if !server.has_host() {
+                return Err(OpenError::BadNatsUrl("each must name a host".into()));
+            }
             servers.push(server);
         }
         if servers.is_empty() {
@@ -45,8 +55,9 @@ impl NatsUrls {
         Ok(Self(servers))
     }
 
-    /// The addresses, in the given order.
-    pub(in crate::store) fn servers(&self) -> &[ServerAddr] {
+    /// The URLs, in the given order.
+    #[cfg(feature = "nats")]
+    pub(in crate::store) fn servers(&self) -> &[Url] {
         &self.0
     }
 }
@@ -56,7 +67,10 @@ impl fmt::Debug for NatsUrls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let servers = self.0.iter();
         f.debug_list()
-            .entries(servers.map(|server| format!("{}:{}", server.host(), server.port())))
+            .entries(servers.map(|server| {
+                let host = server.host_str().unwrap_or_default();
+                format!("{host}:{}", server.port().unwrap_or(DEFAULT_PORT))
+            }))
             .finish()
     }
 }
@@ -81,6 +95,7 @@ mod tests {
             "127.0.0.1:4222",
             "http://127.0.0.1",
             "nats://[",
+            "nats://",
             "ws://a",
         ] {
             let refused = NatsUrls::read(&[bad]);

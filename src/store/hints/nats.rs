@@ -61,6 +61,7 @@ impl Link {
         servers.shuffle(&mut rand::rng());
         let mut failed = async_nats::Error::from("no server is known");
         for server in servers {
+            let server = ServerAddr::from_url(server)?;
             match Self::to(server, subject).await {
                 Ok(link) => return Ok(link),
                 Err(error) => failed = error,

@@ -70,10 +70,10 @@ fn both_engines_have_the_same_migrations() {
             .collect()
     };
 
-    let sqlite = names(sqlx::migrate!("migrations/sqlite"));
+    let sqlite = names(sqlx_macros::migrate!("migrations/sqlite"));
 
     assert!(!sqlite.is_empty());
-    assert_eq!(sqlite, names(sqlx::migrate!("migrations/postgres")));
+    assert_eq!(sqlite, names(sqlx_macros::migrate!("migrations/postgres")));
 }
 
 #[tokio::test]

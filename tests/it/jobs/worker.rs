@@ -105,7 +105,7 @@ pub async fn counted(store: &Store) -> i64 {
     count.await.unwrap()
 }
 
-#[derive(Debug, PartialEq, Eq, sqlx::FromRow)]
+#[derive(Debug, PartialEq, Eq, sqlx_macros::FromRow)]
 pub struct Seen {
     pub state: i64,
     pub progress: i64,

@@ -4,7 +4,6 @@
 //! never by its statements.
 
 use serde_json::{Value, json};
-use sqlx::FromRow;
 
 use crate::cli::doctor::Measures;
 use crate::cli::doctor::finding::{Finding, time};
@@ -18,7 +17,7 @@ const CHECK: &str = "horizon";
 const FAILS_AFTER: i64 = 60_000_000;
 
 /// An open transaction that has a number.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct Session {
     pid: i64,
     database: String,
@@ -42,7 +41,7 @@ const SESSIONS: &str = "SELECT pid::bigint AS pid, COALESCE(datname::text, '') A
     ORDER BY age(backend_xid) DESC LIMIT 10";
 
 /// A prepared transaction that waits for its second phase.
-#[derive(Debug, FromRow)]
+#[derive(Debug, sqlx_macros::FromRow)]
 struct Prepared {
     gid: String,
     database: String,
