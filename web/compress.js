@@ -1,5 +1,5 @@
-// Writes the compressed form of each built file beside it, in dist or in the folder that is named: the
-// server sends it to who takes it.
+// Writes the compressed form of each built file beside it, in dist or in the folder of the argument. The
+// server sends it to browsers that accept gzip.
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import path from "node:path";
 import { gzipSync } from "node:zlib";

@@ -16,7 +16,7 @@ export default defineConfig({
   },
   server: {
     host: "127.0.0.1",
-    // The page calls its own address: in development the calls are handed on to a server beside it.
+    // The page calls its own address: in development they are forwarded to a server.
     proxy: {
       "/clientela.v1.": process.env.CLIENTELA_URL ?? "http://127.0.0.1:50051",
     },

@@ -14,12 +14,12 @@ import { milliseconds } from "./time";
 /** The rights of a key: it may look at carts, also edit them, or also end the lock of somebody else. */
 export type Rights = "look" | "edit" | "force";
 
-/** The calls that change a cart; each answers with the cart as it is then. */
+/** The calls that change a cart; each returns the changed cart. */
 export interface Edits {
   read(name: string): Promise<Cart>;
   /** Locks a cart for a quarter of an hour. */
   lock(cart: Cart, purpose: string): Promise<Cart>;
-  /** Begins that quarter of an hour anew. */
+  /** Renews the lock for another quarter of an hour. */
   renewLock(name: string): Promise<Cart>;
   unlock(name: string, force: boolean): Promise<Cart>;
   writeNote(cart: Cart, note: string): Promise<Cart>;
@@ -33,7 +33,7 @@ export class Actions {
   readonly element: HTMLElement;
   private rights: Rights = "look";
   private cart: Cart | null = null;
-  /** The key that locked a cart from here. */
+  /** The API key that locked a cart from this page. */
   private ownKey = "";
   /** The lock that the server would not end without force. */
   private foreign = "";
@@ -236,7 +236,7 @@ export class Actions {
 
   private async refused(seen: Cart, error: ClientelaError): Promise<void> {
     const refusal = editRefusal(error);
-    // The person decides again by the present cart.
+    // The person decides again with the present cart.
     const present = await this.edits.read(seen.name).catch(() => null);
     if (!this.shows(seen)) return;
     this.say(() => (error.reason === "ETAG_MISMATCH" ? this.conflict(seen) : refusal), present, true);
@@ -266,7 +266,7 @@ export class Actions {
   }
 }
 
-/** Tells one lock of a cart from the next. */
+/** Returns a value that differs between two locks of a cart. */
 export function lockId({ apiKey, holder, acquireTime }: CartLock): string {
   return `${apiKey} ${holder} ${milliseconds(acquireTime)}`;
 }

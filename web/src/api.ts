@@ -1,7 +1,7 @@
-// The server as the page calls it: with the browser client, at the address that the page came from.
+// Calls the server with the browser client, at the address that the page came from.
 //
 // A browser has six connections to a server over HTTP/1.1, so the page keeps few streams: the list, the
-// figures, and the cart that is looked at.
+// figures, and the opened cart.
 
 import {
   ClientelaError,
@@ -20,34 +20,34 @@ import { serverTime } from "./time";
 
 export type CartEvent = WatchEvent<CartChange>;
 
-/** How a watch tells that its stream is there, and that it is not. */
+/** Called when the stream of a watch works, and when it is lost. */
 export interface Connection {
   connected(): void;
   disconnected(error: ClientelaError): void;
 }
 
-/** How often a stream says that it lives. One that has not for three times as long is opened anew. */
+/** Interval of heartbeats. A stream that sends nothing for three times as long is opened again. */
 const HEARTBEAT = { seconds: 5n };
-/** The list tells a cart at most so often: more often nobody could read it. The last state always comes. */
+/** Shortest time between two states of a cart in the list: nobody reads faster. The last one always comes. */
 const LIST_INTERVAL = { nanos: 200_000_000 };
-/** How long to wait before a stream that is no watch is opened again. */
+/** Wait before a stream that is not a watch is opened again. */
 const WAIT_FIRST = 250;
 const WAIT_LONGEST = 10_000;
-/** How long one call that is no stream may take. */
+/** Deadline of a call that is not a stream. */
 const CALL = { timeoutMs: 15_000 };
-/** For how long staff locks a cart, in seconds: the longest that the contract has. */
+/** Lease of a lock by staff, in seconds: the longest that the contract allows. */
 const LEASE = { seconds: 900n };
 
 export class Server implements Edits {
   private readonly client: Client;
 
   constructor(key: string) {
-    // The page has come from there: what is to be encrypted is decided by its address.
+    // The page came from there, so its address decides about encryption.
     const plaintext = location.protocol === "http:";
     this.client = connect({ address: location.origin, key, plaintext });
   }
 
-  /** The carts of a filter and every change to them, for ever. */
+  /** Watches the carts of a filter. */
   watchCarts(filter: string, signal: AbortSignal, connection: Connection): AsyncGenerator<CartEvent> {
     const options = { heartbeatInterval: HEARTBEAT, minUpdateInterval: LIST_INTERVAL };
     return this.client.watchCarts(
@@ -61,13 +61,13 @@ export class Server implements Edits {
     );
   }
 
-  /** One cart and every version of it. */
+  /** Watches one cart, with every version. */
   watchCart(cart: string, signal: AbortSignal): AsyncGenerator<CartEvent> {
     const options = { heartbeatInterval: HEARTBEAT, deliveryMode: DeliveryMode.EVERY };
     return this.client.watchCart({ target: { target: { case: "cart", value: cart } }, options }, { signal });
   }
 
-  /** The figures, at most once a second, for ever. */
+  /** Watches the figures, at most once a second. */
   async *watchFigures(signal: AbortSignal): AsyncGenerator<CartFigures> {
     for (let wait = WAIT_FIRST; !signal.aborted; wait = Math.min(WAIT_LONGEST, wait * 2)) {
       const stream = new AbortController();
@@ -98,7 +98,7 @@ export class Server implements Edits {
 
   /**
    * Returns the rights of the key. The contract has no call for them, so the page sends a request that every
-   * key is refused: UnlockCart without a name. The reason of the refusal tells the rights apart.
+   * key is refused: UnlockCart without a name. The reason of the refusal shows the rights.
    */
   async rights(signal: AbortSignal): Promise<Rights> {
     for (let wait = WAIT_FIRST; !signal.aborted; wait = Math.min(WAIT_LONGEST, wait * 2)) {
@@ -139,7 +139,7 @@ export class Server implements Edits {
     return this.client.customers.getCustomer({ name }, { ...CALL, signal });
   }
 
-  /** What the groups are called, in each language, by their names. */
+  /** Returns the display names of the groups in each language, by resource name. */
   async groupNames(signal: AbortSignal): Promise<Map<string, Record<string, string>>> {
     const names = new Map<string, Record<string, string>>();
     let pageToken = "";
@@ -152,7 +152,7 @@ export class Server implements Edits {
   }
 }
 
-/** Whether trying again would change nothing. */
+/** Whether another attempt cannot help. */
 function isRefusal({ code }: ClientelaError): boolean {
   return [Code.Unauthenticated, Code.PermissionDenied, Code.InvalidArgument, Code.Unimplemented].includes(code);
 }

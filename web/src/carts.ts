@@ -1,7 +1,7 @@
-// The carts that the page knows, and what each row says of one. It knows nothing of elements.
+// The carts that the page knows, and the content of their rows, without the DOM.
 //
-// Invariant: memory is bounded by the number of carts, not of changes: of each cart the last state and
-// its last happenings are kept, and paused changes replace each other by name.
+// Invariant: memory is bounded by the number of carts, not of changes: the last state and the last events of
+// each cart are kept, and paused changes replace each other by name.
 
 import { ChangeKind } from "clientela/browser";
 import {
@@ -15,11 +15,11 @@ import { happenings, type Happening } from "./causes";
 import { folded } from "./text";
 import { milliseconds, now } from "./time";
 
-/** How many happenings of a cart are remembered before it is opened. */
+/** Number of events of a cart that are kept before it is opened. */
 const REMEMBERED = 12;
-/** Within which time a change means that somebody is filling the cart: a shop's setting at first. */
+/** Time after a change in which a cart counts as being filled: the default of a shop. */
 const FILLING_FOR = 15 * 60_000;
-/** For how long a cart that is not open any more is shown. */
+/** Time for which a cart that is no longer open is shown. */
 export const CLOSED_FOR = 60 * 60_000;
 
 export type Condition = "filling" | "idle" | "abandoned" | "ordered" | "merged" | "saved" | "empty";
@@ -27,15 +27,15 @@ export type Condition = "filling" | "idle" | "abandoned" | "ordered" | "merged" 
 export class Row {
   readonly name: string;
   cart: Cart;
-  /** When it was last changed, by the server's clock: what the list is sorted by. */
+  /** When the cart last changed, by the server's clock. The list is sorted by it. */
   changed = 0;
-  /** What `changed` was when the row got its place in the list. */
+  /** The value of `changed` when the row got its place in the list. */
   placed = 0;
-  /** When somebody last changed it. */
+  /** When a caller last changed it. */
   active = 0;
   opened = 0;
   happened: Happening[] = [];
-  /** Grows with each change that came while the page was open; 0: none did. */
+  /** Grows with each change while the page is open; 0 if there was none. */
   pulse = 0;
   private search: string | null = null;
 
@@ -74,7 +74,7 @@ export class Row {
     return this.cart.state === State.OPEN && (!!this.cart.lock || this.cart.freeze !== Freeze.UNSPECIFIED);
   }
 
-  /** Whether each of the terms is somewhere in what people know of the cart. */
+  /** Whether each of the terms occurs in a searchable text of the cart. */
   has(terms: string[], groups: (name: string) => string): boolean {
     this.search ??= searched(this.cart, groups);
     const text = this.search;
@@ -92,7 +92,7 @@ function searched(cart: Cart, groups: (name: string) => string): string {
 }
 
 export interface Selection {
-  /** What was typed. */
+  /** The search text. */
   search: string;
   condition: "all" | "filling" | "idle" | "abandoned" | "held" | "ordered";
   group: string;
@@ -101,7 +101,7 @@ export interface Selection {
 
 export interface Selected {
   rows: Row[];
-  /** How many there are of each condition, whatever is chosen of them. */
+  /** The number of carts in each state, independent of the chosen filter. */
   counts: Record<Selection["condition"], number>;
 }
 
@@ -110,9 +110,9 @@ export class Carts {
   /** While paused: the last change of each cart, and how many changes that is. */
   private waiting: Map<string, CartChange> | null = null;
   waitingCount = 0;
-  /** While a snapshot is coming: the names that it brought. */
+  /** During a snapshot: its names so far. */
   private fresh: Set<string> | null = null;
-  /** How many changes were told since the page is open. */
+  /** Number of changes since the page was opened. */
   told = 0;
 
   get paused(): boolean {
@@ -123,7 +123,7 @@ export class Carts {
     this.waiting ??= new Map();
   }
 
-  /** Applies what came while paused, in the order in which it last came. */
+  /** Applies the paused changes in the order of their arrival. */
   catchUp(): void {
     const waiting = this.waiting;
     this.waiting = null;
@@ -131,12 +131,12 @@ export class Carts {
     for (const change of waiting?.values() ?? []) this.apply(change);
   }
 
-  /** A whole state follows. What is shown stays until it is there. */
+  /** A snapshot follows. The page keeps the old carts until it is complete. */
   reset(): void {
     this.fresh = new Set();
   }
 
-  /** The whole state was there: what was not in it is gone. */
+  /** The snapshot is complete: carts that are not in it are gone. */
   ready(): void {
     const fresh = this.fresh;
     this.fresh = null;
@@ -152,7 +152,7 @@ export class Carts {
     this.fresh = null;
   }
 
-  /** Takes a change, or keeps it while paused. Says whether something that is shown changed. */
+  /** Takes a change, or keeps it while paused. Returns whether a visible cart changed. */
   change(change: CartChange): boolean {
     const gone = change.kind !== ChangeKind.UPSERTED;
     if (gone) this.fresh?.delete(change.name);
@@ -180,12 +180,12 @@ export class Carts {
     }
     let row = this.rows.get(change.name);
     if (!row) this.rows.set(change.name, (row = new Row(cart)));
-    // The opened cart may be newer by its own stream or an answer. A snapshot replaces any version.
+    // The opened cart may be newer, from its own stream or an answer. A snapshot replaces any version.
     else if (this.fresh || cart.version >= row.cart.version) row.take(cart);
     row.remember(happenings(change));
   }
 
-  /** Forgets carts that have not been open for so long that nobody looks at them any more. */
+  /** Removes carts that have been closed for longer than they are shown. */
   prune(): void {
     const before = now() - CLOSED_FOR;
     for (const [name, row] of this.rows) {
@@ -193,7 +193,7 @@ export class Carts {
     }
   }
 
-  /** The rows of a selection, the one changed last first. */
+  /** The rows of a selection, the last changed first. */
   select(selection: Selection, groups: (name: string) => string): Selected {
     const counts = { all: 0, filling: 0, idle: 0, abandoned: 0, held: 0, ordered: 0 };
     const terms = folded(selection.search).split(/\s+/).filter(Boolean);
@@ -216,7 +216,7 @@ export class Carts {
     return { rows, counts };
   }
 
-  /** The groups and storefronts that there are, by name. */
+  /** All groups and storefronts, by name. */
   kinds(): { groups: string[]; storefronts: string[] } {
     const groups = new Set<string>();
     const storefronts = new Set<string>();

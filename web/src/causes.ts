@@ -1,10 +1,10 @@
-// What happened to a cart, in words.
+// Describes the causes of a change in words.
 
 import { CartCause_Kind as Kind, type Cart, type CartCause, type CartChange } from "clientela/browser";
 import { t } from "./text";
 import { milliseconds } from "./time";
 
-/** One thing that happened, kept in few bytes: thousands of them are remembered. */
+/** One event in a compact form, because thousands of them are kept. */
 export interface Happening {
   version: bigint;
   kind: Kind;
@@ -15,7 +15,7 @@ export interface Happening {
   actor: string;
 }
 
-/** What a change says that happened, in its order. */
+/** Returns the events of a change, in their order. */
 export function happenings(change: CartChange): Happening[] {
   const commit = milliseconds(change.commitTime);
   return change.causes.map((cause) => ({
@@ -29,13 +29,13 @@ export function happenings(change: CartChange): Happening[] {
   }));
 }
 
-/** What people call the product: as the line says, or said before it was taken out. */
+/** The display name of the product: from the line, or from the cause if the line was removed. */
 function productName(cause: CartCause, cart?: Cart): string {
   const item = cart?.items.find((item) => item.name === cause.item) ?? cause;
   return item.displayName || cause.product;
 }
 
-/** The one that a row shows: what was added says more than that the cart was opened for it. */
+/** The event that a row shows: an addition says more than the opening of the cart. */
 export function foremost(happenings: Happening[]): Happening | undefined {
   return (
     happenings.findLast((happening) => happening.kind !== Kind.CREATED) ?? happenings.at(-1)

@@ -1,5 +1,5 @@
-// A small chart of the last hour: how many carts are being filled, and how much happens, every ten
-// seconds. It begins when the page is opened, as the server keeps no history of its figures.
+// A small chart of the last hour: the number of carts that are being filled, and the rate of changes, every
+// ten seconds. It begins when the page is opened, because the server keeps no history of its figures.
 
 import { h, setAttribute, setText, svg } from "./dom";
 import { keepSamples, samples as stored, type Sample } from "./session";
@@ -7,7 +7,7 @@ import { minute, number, t } from "./text";
 
 const HOUR = 60 * 60_000;
 const STEP = 10_000;
-/** After which time without a sample the line is broken. */
+/** Time without a sample after which the line has a gap. */
 const GAP = 4 * STEP;
 const WIDTH = 360;
 const HEIGHT = 64;
@@ -20,7 +20,7 @@ export class Chart {
   private readonly bars = svg("path", { class: "bars" });
   private readonly mark = svg("line", { class: "mark", y1: "0", y2: String(HEIGHT) });
   private readonly said = h("p", { class: "said" });
-  /** Stands in place of the drawing while there is nothing to draw. */
+  /** Replaces the drawing while there is nothing to draw. */
   private readonly nothing = h("p", { class: "nothing" });
   private warning = "";
   private readonly drawing: SVGElement;
@@ -44,7 +44,7 @@ export class Chart {
     this.draw(Date.now());
   }
 
-  /** Takes what is now; `told` is how many changes there were since the page is open. */
+  /** Adds a sample; `told` is the number of changes since the page was opened. */
   add(filling: number, told: number): void {
     const time = Date.now();
     const last = this.samples.at(-1);
@@ -53,7 +53,7 @@ export class Chart {
       this.draw(time);
       return;
     }
-    // Changes since the sample before are those of the step that ends now.
+    // The changes since the previous sample belong to the step that ends now.
     if (last) last.changes = Math.round(((told - this.changesAtStart) * 60_000) / Math.max(STEP, time - last.time));
     this.changesAtStart = told;
     this.samples.push({ time, filling, changes: 0 });
@@ -62,7 +62,7 @@ export class Chart {
     this.draw(time);
   }
 
-  /** Says a warning in place of the summary; empty ends it. */
+  /** Shows a warning in place of the summary; an empty text removes it. */
   warn(warning: string): void {
     if (warning === this.warning) return;
     this.warning = warning;

@@ -1,4 +1,4 @@
-// One cart in full, with what happened to it, as it happens. It lies over the page and moves nothing of it.
+// The opened cart in full, with its events. It lies over the page and moves nothing.
 
 import { Actions, lockId, type Edits } from "./actions";
 import { Row, type Carts } from "./carts";
@@ -12,7 +12,7 @@ import { owner, states } from "./row";
 import { duration, money, t } from "./text";
 import { milliseconds, now } from "./time";
 
-/** How long to wait before it is asked again until when a cart is locked. */
+/** Wait before the end of a cart's lock is requested again. */
 const LEASE_EVERY = 5000;
 
 export class Detail {
@@ -22,7 +22,7 @@ export class Detail {
   private row: Row | null = null;
   private drawn: Cart | null = null;
   private isGone = false;
-  /** Until when which lock holds, as far as an answer said; streams do not tell it. */
+  /** The lock and its end from the last answer, because streams do not have the end. */
   private lease = { lock: "", until: 0 };
   private leaseAsked = 0;
   private readonly badges = h("div", { class: "badges" });
@@ -70,12 +70,12 @@ export class Detail {
     return this.name !== "";
   }
 
-  /** Whose cart it is: `customers/{id}`, or empty. */
+  /** The customer of the cart: `customers/{id}`, or empty. */
   get customer(): string {
     return this.row?.cart.customer ?? "";
   }
 
-  /** Shows a cart: from what the list knows of it, else as soon as its own stream tells it. */
+  /** Shows a cart: the one of the list, or, if the list lacks it, the first one of its own stream. */
   show(name: string, row: Row | null): void {
     this.name = name;
     this.row = row;
@@ -100,7 +100,7 @@ export class Detail {
     this.contact.replaceChildren();
   }
 
-  /** Takes what the cart's own stream tells: each version, sooner than the list. */
+  /** Takes a change of the cart's own stream, which has each version, sooner than the list. */
   change(change: CartChange): void {
     if (change.kind !== ChangeKind.UPSERTED || !change.cart) return this.gone();
     this.isGone = false;
@@ -109,7 +109,7 @@ export class Detail {
     this.draw();
   }
 
-  /** The cart is not there, or not any more. */
+  /** The cart does not exist, or no longer. */
   gone(): void {
     if (!this.open) return;
     this.isGone = true;
@@ -118,7 +118,7 @@ export class Detail {
     this.actions.draw(null);
   }
 
-  /** Shows how to reach the customer. */
+  /** Shows the e-mail address and the telephone number of the customer. */
   reach({ email, phone }: Pick<Customer, "email" | "phone">): void {
     const link = (href: string, label: string, value: string) =>
       h("a", { attributes: { href, "aria-label": `${label}: ${value}` } }, theirs(value));
@@ -130,7 +130,7 @@ export class Detail {
     if (phone) this.contact.append(link(`tel:${phone.replace(/[^\d+]/g, "")}`, t("phone"), phone));
   }
 
-  /** Draws what changed since it was drawn. */
+  /** Draws the changes since the last drawing. */
   draw(carts?: Carts): void {
     if (!this.open || this.isGone) return;
     this.row = carts?.rows.get(this.name) ?? this.row;
@@ -156,7 +156,7 @@ export class Detail {
     this.facts.replaceChildren(...facts(row.cart, this.leaseOf(row.cart), this.groups));
   }
 
-  /** Until when the cart is locked; 0 if it is not, or if that is not known. */
+  /** The end of the lock; 0 if the cart is not locked or the end is unknown. */
   private leaseOf({ lock }: Cart): number {
     return lock && lockId(lock) === this.lease.lock ? this.lease.until : 0;
   }
@@ -167,7 +167,7 @@ export class Detail {
     this.edits.read(cart.name).then((cart) => this.answered(cart)).catch(() => {});
   }
 
-  /** An action answered with the cart as it is, before any stream tells it. */
+  /** Takes the cart of an action's answer, which comes before that of any stream. */
   private answered(cart: Cart): void {
     if (cart.name !== this.name) return;
     if (cart.lock?.expireTime) {

@@ -9,7 +9,7 @@ interface Options {
   on?: Record<string, (event: Event) => void>;
 }
 
-/** An element with its children. */
+/** Makes an element with its children. */
 export function h<K extends keyof HTMLElementTagNameMap>(
   tag: K,
   options: Options = {},
@@ -29,7 +29,7 @@ export function h<K extends keyof HTMLElementTagNameMap>(
   return element;
 }
 
-/** An SVG element with attributes. */
+/** Makes an SVG element with attributes. */
 export function svg(tag: string, attributes: Record<string, string> = {}, ...children: Node[]): SVGElement {
   const element = document.createElementNS("http://www.w3.org/2000/svg", tag);
   for (const [name, value] of Object.entries(attributes)) element.setAttribute(name, value);
@@ -37,7 +37,7 @@ export function svg(tag: string, attributes: Record<string, string> = {}, ...chi
   return element;
 }
 
-/** A drawing of lines on a field of 20 by 20, which says nothing to those who do not see it. */
+/** Makes a drawing of lines on a field of 20 by 20, hidden from screen readers. */
 export function icon(path: string): SVGElement {
   return svg(
     "svg",
@@ -46,19 +46,19 @@ export function icon(path: string): SVGElement {
   );
 }
 
-/** Sets an element's text if it is another. */
+/** Sets an element's text if it differs. */
 export function setText(element: Node, text: string): void {
   if (element.textContent !== text) element.textContent = text;
 }
 
-/** Sets an attribute if it is another; null takes it away. */
+/** Sets an attribute if it differs; null removes it. */
 export function setAttribute(element: Element, name: string, value: string | null): void {
   if (element.getAttribute(name) === value) return;
   if (value === null) element.removeAttribute(name);
   else element.setAttribute(name, value);
 }
 
-/** What somebody typed, in a direction of its own: right-to-left text does not turn what is around it. */
+/** Makes an element for typed text, whose direction does not affect its surroundings. */
 export function theirs(text = "", className = ""): HTMLElement {
   return h("bdi", { class: className, text });
 }

@@ -7,7 +7,7 @@ import { date, minute, number, t } from "./text";
 import { milliseconds } from "./time";
 import type { Word } from "./words";
 
-/** `lease`: until when the cart is locked, or 0; `groups` says what a group is called. */
+/** `lease` is the end of the cart's lock, or 0; `groups` returns the display name of a group. */
 export function facts(cart: Cart, lease: number, groups: (name: string) => string): HTMLElement[] {
   const facts: HTMLElement[] = [];
   const fact = (word: Word, ...values: string[]) => {

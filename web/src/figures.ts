@@ -1,4 +1,4 @@
-// The figures of the shop, as its server keeps them, and the chart.
+// The figures of the shop, from the server, and the chart.
 
 import { Chart } from "./chart";
 import { h, setText } from "./dom";
@@ -6,7 +6,7 @@ import type { CartFigures } from "clientela/browser";
 import { minute, money, number, t } from "./text";
 import type { Word } from "./words";
 
-/** Figures come every five seconds at least: older ones are not those of now. */
+/** Figures come at least every five seconds; older ones are stale. */
 const STALE_AFTER = 20_000;
 
 export class Figures {
@@ -24,7 +24,7 @@ export class Figures {
     };
     this.element = h(
       "section",
-      // Wider than a telephone it does not scroll; there it is scrolled with the keyboard too.
+      // It scrolls only on a telephone, with the keyboard too.
       { class: "figures", attributes: { "aria-label": t("figures"), tabindex: "0" } },
       card("open_carts", "open"),
       card("filling_carts", "filling"),
@@ -60,14 +60,14 @@ export class Figures {
     this.tick();
   }
 
-  /** Says so if the figures are not those of now. */
+  /** Shows a warning if the figures are stale. */
   tick(): void {
     const stale = this.shownAt > 0 && Date.now() - this.shownAt > STALE_AFTER;
     this.element.classList.toggle("stale", stale);
     this.chart.warn(stale ? t("figures_stale", { time: minute(this.shownAt) }) : "");
   }
 
-  /** Only what is to be looked at has a colour. */
+  /** Only figures that need attention have a colour. */
   private warn(name: string, warn: boolean): void {
     this.values.get(name)!.value.classList.toggle("warning", warn);
   }

@@ -1,10 +1,10 @@
-// The history of the opened cart, while the page is open: the newest first.
+// The events of the opened cart since the page was opened, the newest first.
 
 import { inWords, type Happening } from "./causes";
 import { h, setText, theirs } from "./dom";
 import { clock, count, t } from "./text";
 
-/** How many things that happened are kept. */
+/** Number of events that are kept. */
 const KEPT = 200;
 
 export class History {
@@ -18,7 +18,7 @@ export class History {
     this.element = h("section", {}, h("h3", { text: t("history") }), this.hint, this.list);
   }
 
-  /** Begins with what the list knows of a cart. */
+  /** Begins with the events that the list has of a cart. */
   begin(happened: Happening[]): void {
     this.entries = [...happened];
     this.told = new Set(happened.map((one) => one.version));
@@ -26,8 +26,8 @@ export class History {
   }
 
   /**
-   * Takes what happened to the cart, from its own stream, which tells each version, and from that of the
-   * list, which may have told one before the cart's began. What was told already is passed over.
+   * Takes a change of the cart, from its own stream, which has each version, or from the list's, which may
+   * have had one before the cart's stream began. Known versions are ignored.
    */
   tell(happened: Happening[]): void {
     const news = happened.filter((one) => !this.told.has(one.version));
@@ -46,7 +46,7 @@ export class History {
     this.sayHint();
   }
 
-  /** What happened after a version, in words; empty if nothing was told yet. */
+  /** Describes the events after a version in words; empty if there are none yet. */
   since(version: bigint): string {
     return this.entries
       .filter((one) => one.version > version)
@@ -64,7 +64,7 @@ export class History {
   }
 
   private entry(one: Happening, fresh: boolean): HTMLElement {
-    // Versions follow each other by one: what is missing between two was told by neither stream.
+    // Versions grow by one: neither stream sent the versions that are missing between two.
     const before = this.entries[this.entries.indexOf(one) - 1];
     const skipped = before ? Number(one.version - before.version) - 1 : 0;
     return h(

@@ -1,7 +1,7 @@
 // The lines of the opened cart and their sum.
 //
-// Invariant: what is shown adds up. Unit price times quantity, with what the line says was taken off and
-// added, is the line's total; the lines with the charges and adjustments are the cart's.
+// Invariant: the shown amounts add up. Unit price times quantity, with the discount and the tax of the line,
+// is the line's total. The lines, charges and adjustments are the cart's total.
 
 import type { Cart, Item } from "clientela/browser";
 import { h, theirs } from "./dom";
@@ -9,10 +9,10 @@ import { exactMoney, money, number, t } from "./text";
 
 export class Lines {
   readonly element = h("section", { class: "lines" });
-  /** Of each line that was shown, its quantity: the lines that changed are marked. */
+  /** The quantity of each line that was shown, to mark the lines that changed. */
   private quantities = new Map<string, number>();
 
-  /** Forgets what was shown before, as of another cart. */
+  /** Forgets the quantities, for another cart. */
   begin(): void {
     this.quantities.clear();
   }
@@ -37,7 +37,7 @@ export class Lines {
     const notes = [item.variant, ...reckoning(item, cart.currencyCode)];
     if (item.priceOverride) notes.push(`${t("by_hand")}: ${item.priceOverride.reason}`);
     notes.push(...pairs(item.attributes).map(([name, value]) => `${name}: ${value}`));
-    // Each in a direction of its own: one that is written from right to left stays in its place.
+    // Each has its own direction, so that right-to-left text stays in its place.
     const under = notes.filter(Boolean).flatMap((note, n) => (n > 0 ? [" · ", theirs(note)] : [theirs(note)]));
     return h(
       "tr",
@@ -49,12 +49,12 @@ export class Lines {
   }
 }
 
-/** How a line's total comes about: the price of one with all its places, what is taken off, what is added. */
+/** Shows how a line's total is made: the price of one with all its places, the discount, the tax. */
 function reckoning(item: Item, currency: string): string[] {
   const parts = [t("each", { price: exactMoney(micros(item.unitPrice), currency) })];
   const discount = micros(item.discount);
   if (discount !== 0n) parts.push(t("line_discount", { amount: money(discount, currency) }));
-  // Where prices are without tax, it comes on top.
+  // If prices are without tax, the tax is added.
   const tax = micros(item.total) - micros(item.subtotal) + discount;
   if (tax !== 0n) parts.push(t("line_tax", { amount: money(tax, currency) }));
   return parts;
@@ -76,7 +76,7 @@ function foot(cart: Cart): HTMLElement {
   const total = micros(cart.total);
   if (extras.length > 0) row(t("lines_total"), lines);
   for (const one of extras) row(one.label || one.kind, micros(one.amount));
-  // A total is never below zero: what a voucher would take off beyond that stays with the shop.
+  // A total is never below zero: the rest of a voucher is not used.
   const rest = total - extras.reduce((sum, { amount }) => sum + micros(amount), lines);
   if (rest !== 0n) row(t("not_below_zero"), rest);
   row(t("total"), total, "sum");
@@ -89,7 +89,7 @@ function micros(amount: { micros: bigint } | undefined): bigint {
   return amount?.micros ?? 0n;
 }
 
-/** The fields that a shop has put there itself, as text. */
+/** The shop's own attributes, as text. */
 export function pairs(object: Record<string, unknown> | undefined): [string, string][] {
   return Object.entries(object ?? {}).map(([name, value]) => [
     name,

@@ -1,4 +1,4 @@
-// The list of carts: only the rows in sight are elements, each keeps its cart while it is in sight.
+// The list of carts. Only the visible rows are elements; each keeps its cart while it is visible.
 //
 // To a screen reader and to the keyboard it is one list box: one stop of Tab, arrows move within it.
 
@@ -7,11 +7,11 @@ import type { Order } from "./order";
 import { RowView } from "./row";
 import { now } from "./time";
 
-/** How many rows beyond the edges are kept ready. */
+/** Number of rows beyond the edges that are elements, too. */
 const MARGIN = 4;
-/** How many elements are kept for rows to come. */
+/** Number of elements that are kept for later rows. */
 const SPARE_MAX = 40;
-/** A tap on a row that came to its place less than so long ago was meant for another. */
+/** A tap on a row that moved within this time was meant for another row. */
 const SETTLED_AFTER = 500;
 
 export class ListView {
@@ -23,7 +23,7 @@ export class ListView {
   private ids = new Map<RowView, string>();
   private height = 68;
   private current = "";
-  /** Which cart was pressed: none, if the press is not to be followed; null, if there was no press. */
+  /** The cart that was pressed: empty if the press opens nothing, null if there was no press. */
   private pressed: string | null = null;
   private visible = 800;
   private top = 0;
@@ -53,13 +53,13 @@ export class ListView {
     new ResizeObserver(() => this.measure()).observe(this.element);
   }
 
-  /** Whether a part of a row is in sight. */
+  /** Whether a part of a row is visible. */
   inSight(name: string): boolean {
     const top = this.place(name) * this.height - this.element.scrollTop;
     return top > -this.height && top < this.visible && this.place(name) >= 0;
   }
 
-  /** Shows the rows in their order. One that is to be kept in sight is scrolled to. */
+  /** Shows the rows in their order, and scrolls to the row that must stay visible. */
   show(keep = ""): void {
     const height = `${this.order.rows.length * this.height}px`;
     if (this.space.style.height !== height) this.space.style.height = height;
@@ -74,18 +74,18 @@ export class ListView {
     this.draw();
   }
 
-  /** The row that the keyboard has chosen. */
+  /** The row that the keyboard has selected. */
   get chosenRow(): string {
     return this.current;
   }
 
-  /** Marks a row, as that of the cart that is looked at. */
+  /** Marks the row of the opened cart. */
   select(name: string): void {
     this.current = name;
     this.draw();
   }
 
-  /** How many rows pulse at the most is how many are in sight; the rest costs nothing. */
+  /** Lets the changed rows pulse. Only visible rows cost anything. */
   draw(ordered = false): void {
     const { height } = this;
     const { rows } = this.order;
@@ -117,7 +117,7 @@ export class ListView {
     setAttribute(this.element, "aria-activedescendant", active ? this.ids.get(active)! : null);
   }
 
-  /** Whether the moves of rows may be shown: not if there are many of them. */
+  /** Whether rows glide to their places: not if there are many moves. */
   calm(calm: boolean): void {
     this.element.classList.toggle("calm", calm);
   }
@@ -126,7 +126,7 @@ export class ListView {
     this.element.focus({ preventScroll: true });
   }
 
-  /** Draws all rows anew, as after another language was chosen. */
+  /** Draws all rows again, for example in another language. */
   forget(): void {
     for (const view of [...this.views.values(), ...this.spare]) view.element.remove();
     this.views.clear();
@@ -153,7 +153,7 @@ export class ListView {
     this.draw();
   }
 
-  /** A screen reader clicks without a press; otherwise the row that was pressed is meant. */
+  /** A screen reader clicks without a press; otherwise the pressed row counts. */
   private click(event: Event): void {
     const name = this.pressed ?? this.viewAt(event)?.name;
     this.pressed = null;
@@ -161,8 +161,8 @@ export class ListView {
   }
 
   /**
-   * The cart that a press is meant for. A pointer was seen coming and the order was held for it; a finger
-   * was not, and may have been aimed at the row that was there before. Then it only holds the order.
+   * Returns the cart that a press is meant for. A pointer has held the order since it moved into the list. A
+   * finger has not, and may have aimed at the previous row of this place; then it only holds the order.
    */
   private meant(event: PointerEvent): string {
     const view = this.viewAt(event);

@@ -1,4 +1,4 @@
-// Where the page begins.
+// The entry of the page.
 
 import { Monitor } from "./monitor";
 import { applyTheme } from "./tools";

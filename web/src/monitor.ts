@@ -1,4 +1,4 @@
-// What goes on behind the page: the key, the streams, and what becomes of what they tell.
+// Controls the page: it keeps the key, opens the streams, and distributes their events.
 
 import { ClientelaError } from "clientela/browser";
 import { Server, sleep, type CartEvent, type Connection } from "./api";
@@ -13,13 +13,13 @@ import { now } from "./time";
 import { tools } from "./tools";
 import { View, type Status } from "./view";
 
-/** After which time without a connection it is said: a stream that is cut now and then is no news. */
+/** Time without a connection after which the page shows it, because a proxy may cut streams now and then. */
 const SAID_AFTER = 2500;
-/** For how long a tab that nobody sees keeps all its streams. */
+/** Time for which a hidden tab keeps all its streams. */
 const HIDDEN_FOR = 30_000;
-/** How long to wait where a key has too many streams. */
+/** Wait if the key has too many streams. */
 const CROWDED_WAIT = 5_000;
-/** Groups whose name is not known are asked for at most this often. */
+/** Shortest time between two requests for unknown groups. */
 const GROUPS_EVERY = 30_000;
 
 export class Monitor {
@@ -28,7 +28,7 @@ export class Monitor {
   private view: View | null = null;
   private entrance: SignIn | null = null;
   private server: Server | null = null;
-  /** Ends everything that was begun with the key. */
+  /** Ends all streams and calls of the key. */
   private life = new AbortController();
   private figures: AbortController | null = null;
   private detail: AbortController | null = null;
@@ -54,7 +54,7 @@ export class Monitor {
     } else this.ask("");
   }
 
-  /** Shows the page in the language that is chosen now. */
+  /** Shows the page in the chosen language. */
   private show(): void {
     document.documentElement.lang = language();
     document.title = `Clientela · ${t("title")}`;
@@ -102,7 +102,7 @@ export class Monitor {
     this.entrance.focus();
   }
 
-  /** Ends what was begun, and asks for a key. */
+  /** Ends all streams and asks for a key. */
   private leave(message: string, key = ""): void {
     this.end();
     session.signOut();
@@ -133,7 +133,7 @@ export class Monitor {
     void this.watch(key, this.server, this.life.signal);
   }
 
-  /** Follows the carts until it is refused for good. */
+  /** Watches the carts until an error that another attempt cannot cure. */
   private async watch(key: string, server: Server, signal: AbortSignal): Promise<void> {
     const connection: Connection = {
       connected: () => signal.aborted || this.connected(),
@@ -156,14 +156,14 @@ export class Monitor {
     }
   }
 
-  /** Other tabs have all the streams that the key may have: waits until one may be free. */
+  /** Other tabs use all streams of the key: waits until one may be free. */
   private async crowded(signal: AbortSignal): Promise<void> {
     this.entrance?.say(t("too_many_streams"));
     this.tell("away", t("too_many_streams"));
     await sleep(CROWDED_WAIT, signal);
   }
 
-  /** The key was good. */
+  /** The key was accepted. */
   private entered(key: string): void {
     session.signIn(key);
     this.show();
@@ -177,7 +177,7 @@ export class Monitor {
     });
   }
 
-  /** Open carts, and those that ceased to be open while somebody may look. */
+  /** Open carts, and those that closed while they are still shown. */
   private filter(): string {
     const since = new Date(now() - CLOSED_FOR).toISOString();
     return this.narrow ? `update_time > ${since}` : `state = OPEN OR update_time > ${since}`;
@@ -201,7 +201,7 @@ export class Monitor {
     }
   }
 
-  /** The list is whole for the first time. */
+  /** The list is complete for the first time. */
   private begun(): void {
     this.watchFigures();
     this.view?.go(cartInAddress());
@@ -235,7 +235,7 @@ export class Monitor {
     this.view?.setStatus(this.status, this.message);
     if (caughtUp) this.view?.draw(true);
     else this.view?.changed();
-    // What its stream told meanwhile was passed over.
+    // The page ignored its stream meanwhile.
     const open = this.view?.detail.name;
     if (caughtUp && open) this.follow(open);
   }
@@ -250,11 +250,11 @@ export class Monitor {
         if (!this.carts.paused) this.view?.figures.show(figures, this.carts.told);
       }
     };
-    // A key that may see the carts and not the figures sees the carts.
+    // A key that may see only the carts still sees those.
     follow().catch(() => this.view?.figures.element.remove());
   }
 
-  /** Follows the opened cart by a stream of its own. */
+  /** Watches the opened cart with its own stream. */
   private follow(name: string): void {
     this.detail?.abort();
     const { server, view } = this;
@@ -262,7 +262,7 @@ export class Monitor {
     const { detail } = view;
     const { signal } = (this.detail = new AbortController());
     let reached = "";
-    /** Asks how to reach the customer, once their name is known. A refused key sees nothing. */
+    /** Requests the customer's e-mail address and telephone number. A key that is refused sees nothing. */
     const reach = () => {
       const { customer } = detail;
       if (!customer || customer === reached) return;
@@ -314,11 +314,11 @@ export class Monitor {
         this.view?.list.forget();
         this.view?.tick();
       })
-      // Without names groups are called by their ids.
+      // Without display names, groups appear by their ids.
       .catch(() => {});
   }
 
-  /** A tab that nobody sees gives its connections back but the one of the list. */
+  /** A hidden tab closes all connections except the one of the list. */
   private seen(): void {
     clearTimeout(this.hidden);
     if (document.hidden) {

@@ -1,8 +1,8 @@
-// A choice of one value out of several.
+// The options of a select element.
 
 import { h } from "./dom";
 
-/** Fills a choice; one with nothing to choose between is not shown. */
+/** Fills a select element, and hides it if there is nothing to choose. */
 export function options(select: HTMLSelectElement, any: string, values: (readonly [string, string])[], chosen: string): void {
   const key = JSON.stringify([any, values]);
   if (select.dataset["key"] === key) return;

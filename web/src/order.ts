@@ -1,17 +1,17 @@
-// The order in which the rows are shown. It knows nothing of elements.
+// The order of the rows, without the DOM.
 //
-// Invariant: while the order is held, no row changes its place. Rows that are gone keep theirs, and new
-// rows get none, until the order is renewed.
+// Invariant: while the order is held, no row changes its place. Rows of deleted carts keep their place, and
+// new rows get none, until the order is renewed.
 
 import type { Row } from "./carts";
 
-/** What a renewal of the order would do. */
+/** The effect of a renewal of the order. */
 export interface Pending {
-  /** How many rows would move; rows that only make room for others are not counted. */
+  /** Rows that would move, without those that only make room. */
   moved: number;
-  /** How many rows would appear. */
+  /** Rows that would appear. */
   added: number;
-  /** How many rows would disappear. */
+  /** Rows that would disappear. */
   removed: number;
 }
 
@@ -62,16 +62,16 @@ export class Order {
     };
   }
 
-  /** What a row has to say about its place. */
+  /** The mark of a row about its place. */
   mark(row: Row): Mark {
     if (this.gone.has(row)) return "gone";
     return row.changed > row.placed ? "changed" : "";
   }
 }
 
-/** The length of the longest subsequence that rises: as many rows can stay where they are. */
+/** Returns the length of the longest increasing subsequence: the number of rows that can stay. */
 function longestRise(values: number[]): number {
-  // The smallest end of a rising subsequence of each length.
+  // The smallest end of an increasing subsequence of each length.
   const ends: number[] = [];
   for (const value of values) {
     let [low, high] = [0, ends.length];

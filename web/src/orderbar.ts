@@ -1,5 +1,5 @@
-// The line above the list: whether its order follows the changes or is held, and the one control that
-// brings it up to date. It has the same height at all times, so that it never moves the list.
+// The line above the list: it shows whether the order is held, and has the control that renews it. Its height
+// is constant, so that it never moves the list.
 
 import { h, icon, ICONS, setText } from "./dom";
 import type { Order } from "./order";
@@ -29,7 +29,7 @@ export class OrderBar {
     this.element = h("div", { class: "order" }, this.state, this.button, this.pending, this.said, this.hint);
   }
 
-  /** Whether the control has the focus. It loses it with the next drawing if there is nothing left to do. */
+  /** Whether the control has the focus. The next drawing removes the focus if there is nothing left to do. */
   get focused(): boolean {
     return document.activeElement === this.button;
   }
@@ -43,13 +43,13 @@ export class OrderBar {
     const parts = [moved && count("moved", moved), added && count("added", added), removed && count("removed", removed)];
     setText(this.pending, waiting ? parts.filter(Boolean).join(" · ") : "");
     this.button.classList.toggle("needless", !waiting);
-    // Said once: the counts change too often to be read out.
+    // Announced once, because the counts change too often to be read out.
     if (waiting && !this.warned) setText(this.said, t("order_waits"));
     this.warned = waiting || (this.warned && held);
     if (!held) setText(this.said, "");
   }
 
-  /** Tells those who do not see it that the order was renewed. */
+  /** Tells screen readers that the order was renewed. */
   renewed(): void {
     setText(this.said, t("order_renewed"));
   }

@@ -1,6 +1,6 @@
-// Whether somebody is in a part of the page: with a pointer, with the keyboard, or with a finger.
+// Detects whether a person is in a part of the page: with a pointer, with the keyboard, or with a finger.
 
-/** How long a touch counts. A finger does not hover, so nobody can tell when it is about to come back. */
+/** Time for which a touch counts. A finger does not hover, so its return cannot be detected. */
 const TOUCH_LASTS = 15_000;
 
 export class Presence {
@@ -11,7 +11,7 @@ export class Presence {
   private before = false;
   private readonly changed: () => void;
 
-  /** `changed` is called whenever somebody comes or leaves. */
+  /** `changed` is called when the person enters or leaves. */
   constructor(area: HTMLElement, changed: () => void) {
     this.changed = changed;
     const on = <K extends keyof HTMLElementEventMap>(names: K[], listener: (event: HTMLElementEventMap[K]) => void) => {
@@ -22,7 +22,7 @@ export class Presence {
         }, { passive: true });
       }
     };
-    // Not `pointerenter`: it also fires when the page changes under a pointer that nobody moves.
+    // Not `pointerenter`: it also fires when the page changes under a pointer that does not move.
     on(["pointermove", "pointerdown"], (event) => {
       if (event.pointerType === "touch") this.touches();
       else this.pointer = true;
@@ -31,9 +31,9 @@ export class Presence {
     on(["pointerleave"], (event) => {
       if (event.pointerType !== "touch") this.pointer = false;
     });
-    // After a swipe the list still runs on, without a finger on it.
+    // After a swipe the list still scrolls, without a finger on it.
     area.addEventListener("scroll", () => this.touched && this.touches(), { capture: true, passive: true });
-    // Focus that a click has left behind is not the keyboard's.
+    // Focus from a click does not count as keyboard focus.
     on(["focusin"], (event) => (this.keyboard = (event.target as Element).matches(":focus-visible")));
     on(["keydown"], () => (this.keyboard = true));
     on(["focusout"], (event) => {

@@ -1,4 +1,4 @@
-// One row of the list: an element that shows a cart, and is used again for another when it scrolls away.
+// One row of the list: an element that shows a cart, and is reused for another when it scrolls away.
 
 import type { Row } from "./carts";
 import type { Mark } from "./order";
@@ -9,12 +9,12 @@ import { Customer_Kind } from "clientela/browser";
 import { ago, count, duration, money, number, t } from "./text";
 import type { Word } from "./words";
 
-/** Within which time after a change a cart's dot beats. */
+/** Time after a change in which a cart's dot pulses. */
 const BEATS_FOR = 20_000;
-/** States that somebody is to look at. Only these have a colour. */
+/** States that need attention. Only these have a colour. */
 const EXCEPTIONS = new Set(["abandoned", "held", "gone"]);
 
-/** The columns in their order. The first has no head: its dot repeats the state. */
+/** The columns in their order. The first has no head, because its dot repeats the state. */
 const COLUMNS = ["dot", "who", "total", "items", "what", "when", "state", "groups", "number", "age"] as const;
 type Column = (typeof COLUMNS)[number];
 
@@ -29,13 +29,13 @@ export function heads(): HTMLElement {
   return h("div", { class: "heads", attributes: { "aria-hidden": "true" } }, ...cells);
 }
 
-/** The name of a cart's owner as people know it. */
+/** Returns the display name of a cart's owner. */
 export function owner(cart: Cart): string {
   const name = cart.customerSummary?.displayName || cart.customer.replace("customers/", "");
   return name || t("visitor", { id: cart.visitorId.slice(0, 8) });
 }
 
-/** The states of a cart. The first is its place in its life; the others are holds and recovery. */
+/** Returns the states of a cart. The first is its stage; the others are lock, freeze and recovery. */
 export function states(row: Row, at: number): { kind: string; text: string }[] {
   const { cart } = row;
   const condition = row.condition(at);
@@ -53,14 +53,14 @@ export function states(row: Row, at: number): { kind: string; text: string }[] {
 
 export class RowView {
   readonly element: HTMLElement;
-  /** Which cart it shows, in which version, at which second: what it need not be drawn again for. */
+  /** The cart, version and second that it shows: it is not drawn again for the same. */
   private drawn = "";
   private shown: Row | null = null;
   private pulse = 0;
   private flash = false;
   private place = "";
   private top = -1;
-  /** When the order last put it where it is. */
+  /** When the order last moved it. */
   moved = 0;
   private readonly cells: Record<Column, HTMLElement>;
   private readonly who = theirs();
@@ -80,8 +80,8 @@ export class RowView {
   }
 
   /**
-   * Puts the element where the row belongs, and says whether that is another place. An element that showed
-   * another cart does not glide there.
+   * Moves the element to the place of the row, and returns whether that is another place. An element that
+   * showed another cart does not glide.
    */
   put(id: string, top: number, index: number, all: number, selected: boolean, fresh: boolean): boolean {
     const place = `${id} ${top} ${all} ${selected} ${fresh}`;
@@ -136,7 +136,7 @@ export class RowView {
     setAttribute(element, "data-state", kind);
     setAttribute(element, "data-mark", mark || null);
     setAttribute(element, "data-beats", kind === "filling" && at - row.active < BEATS_FOR ? "" : null);
-    // An exception says more than the state, for which there is the dot.
+    // An exception says more than the state, which the dot shows.
     const exceptions = known.filter(({ kind }) => EXCEPTIONS.has(kind));
     const shown = exceptions.length > 0 ? exceptions : known.slice(0, 1);
     setAttribute(element, "data-exception", exceptions.length > 0 ? "" : null);
@@ -148,7 +148,7 @@ export class RowView {
     setText(cells.when, (mark === "changed" ? "↑ " : "") + ago(at - row.changed));
     const age = duration(at - row.opened);
     setText(cells.age, age);
-    // Read out at most every ten seconds anew.
+    // Read out again at most every ten seconds.
     const when = ago(Math.floor((at - row.changed) / 10_000) * 10_000);
     const items = Number(cart.itemCount);
     const label = [
@@ -164,14 +164,14 @@ export class RowView {
     setAttribute(element, "aria-label", label.filter(Boolean).join(", ").slice(0, 500));
   }
 
-  /** Shows that something happened. Two names of one animation, so that it begins anew each time. */
+  /** Shows that the cart changed. The animation has two names, so that it begins again each time. */
   private highlight(): void {
     this.flash = !this.flash;
     this.element.dataset["flash"] = this.flash ? "a" : "b";
   }
 }
 
-/** Stands for the last change of a cart that has not changed since the page was opened: its last line. */
+/** Replaces the last change, for a cart that has not changed since the page was opened: its last line. */
 function lastLine(cart: Cart): string {
   const item = cart.items.at(-1);
   if (!item) return "";

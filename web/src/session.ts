@@ -1,10 +1,10 @@
-// What the page remembers. The key, and what was seen with it, only as long as the tab lives
-// (sessionStorage) and always together: another key begins with nothing. How the page looks, for longer.
+// The stored data of the page. The key and the data that was seen with it are kept for the life of the tab
+// (sessionStorage), and removed together. Theme and language are kept for longer.
 
 const SESSION = "clientela.session";
 const LOOKS = "clientela.looks";
 
-/** A point of the chart: when, and how many carts were being filled and changed. */
+/** A point of the chart: its time, the carts being filled, and the changes. */
 export interface Sample {
   time: number;
   filling: number;
@@ -21,7 +21,7 @@ export interface Looks {
   language: string;
 }
 
-/** What an API key is made of. Anything else would not even become a header. */
+/** The characters of an API key. Others could not be sent in a header. */
 export function isKey(text: string): boolean {
   return /^[\x21-\x7e]{1,512}$/.test(text);
 }
@@ -33,19 +33,19 @@ export function key(): string {
   return session?.key ?? "";
 }
 
-/** Remembers a key; what belonged to another is forgotten. */
+/** Stores a key and removes the data of another key. */
 export function signIn(key: string): void {
   if (session?.key !== key) session = { key, samples: [] };
   write(sessionStorage, SESSION, session);
 }
 
-/** Forgets the key and all that was seen with it. */
+/** Removes the key and all data that was seen with it. */
 export function signOut(): void {
   session = null;
   try {
     sessionStorage.removeItem(SESSION);
   } catch {
-    // A browser that keeps nothing has nothing to forget.
+    // A browser without storage has nothing to remove.
   }
 }
 
@@ -86,7 +86,7 @@ function readLooks(): Looks {
   };
 }
 
-/** What is stored, if it can be read: people and other programs may have written there. */
+/** Returns a stored value if it is valid, because people and other programs may have changed it. */
 function read(storage: () => Storage, name: string): Record<string, unknown> | null {
   try {
     const value: unknown = JSON.parse(storage().getItem(name) ?? "null");
@@ -100,6 +100,6 @@ function write(storage: Storage, name: string, value: unknown): void {
   try {
     storage.setItem(name, JSON.stringify(value));
   } catch {
-    // A full or forbidden storage only means that a reload asks again.
+    // If the storage is full or forbidden, a reload asks for the key again.
   }
 }

@@ -60,7 +60,7 @@ export class SignIn {
     this.field.focus();
   }
 
-  /** While the key is tried. */
+  /** Disables the form while the key is checked. */
   busy(busy: boolean): void {
     this.button.disabled = busy;
     setText(this.button, t(busy ? "signing_in" : "sign_in"));

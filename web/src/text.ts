@@ -1,9 +1,9 @@
-// How the page speaks: words of the chosen language, numbers, money and times as it writes them.
+// Formats texts, numbers, money and times in the chosen language.
 
 import { looks } from "./session";
 import { LANGUAGES, type Word } from "./words";
 
-/** The language that the page speaks: the one chosen, else the first of the browser's that it knows. */
+/** The language of the page: the chosen one, else the first of the browser's languages that the page has. */
 export function language(): string {
   for (const tag of [looks.language, ...navigator.languages]) {
     const base = tag.slice(0, 2).toLowerCase();
@@ -14,7 +14,7 @@ export function language(): string {
 
 let forms = formatters();
 
-/** To be called when another language was chosen. */
+/** Call it after another language was chosen. */
 export function languageChosen(): void {
   forms = formatters();
 }
@@ -39,12 +39,12 @@ function formatters() {
   };
 }
 
-/** A word, with what is to be put into it. */
+/** Returns a word with its values. */
 export function t(word: Word, values: Record<string, string | number> = {}): string {
   return forms.words[word].replace(/\{(\w+)\}/g, (_, name: string) => String(values[name] ?? ""));
 }
 
-/** The form of a word for a number, with the number. */
+/** Returns the form of a word for a number, with the number. */
 export function count(word: "items" | "shown" | "waiting" | "skipped" | "moved" | "added" | "removed", n: number): string {
   const form = forms.plural.select(n) === "one" ? "one" : "other";
   return t(`${word}_${form}`, { n: number(n) });
@@ -54,17 +54,17 @@ export function number(n: number): string {
   return forms.number.format(n);
 }
 
-/** Millionths of a currency's unit, as people write them; `whole`: without what is smaller than the unit. */
+/** Formats millionths of a currency's unit; with `whole`, without the fraction of the unit. */
 export function money(micros: bigint | number, currency: string, whole = false): string {
   return moneyFormat(currency, whole ? { maximumFractionDigits: 0 } : {}).format(Number(micros) / 1e6);
 }
 
-/** Millionths of a currency's unit with all their places, as the price of one piece may have six. */
+/** Formats millionths of a currency's unit with all places, because the price of one piece may have six. */
 export function exactMoney(micros: bigint | number, currency: string): string {
   return moneyFormat(currency, { maximumFractionDigits: 6 }).format(Number(micros) / 1e6);
 }
 
-/** How long, to the largest unit: `45s`, `12m`, `3h`, `5d`. */
+/** Formats a duration in its largest unit: `45s`, `12m`, `3h`, `5d`. */
 export function duration(milliseconds: number): string {
   const seconds = Math.max(0, Math.round(milliseconds / 1000));
   if (seconds < 60) return forms.second.format(seconds);
@@ -73,7 +73,7 @@ export function duration(milliseconds: number): string {
   return forms.day.format(Math.floor(seconds / 86_400));
 }
 
-/** How long ago. */
+/** Formats the time since an instant. */
 export function ago(milliseconds: number): string {
   return milliseconds < 1500 ? t("just_now") : t("ago", { time: duration(milliseconds) });
 }
@@ -90,7 +90,7 @@ export function date(time: number): string {
   return forms.date.format(time);
 }
 
-/** A text by which others are found: without case and accents. */
+/** Returns a text without case and accents, for searches. */
 export function folded(text: string): string {
   return text.normalize("NFKD").replace(/\p{M}+/gu, "").toLowerCase();
 }
@@ -102,7 +102,7 @@ function moneyFormat(currency: string, digits: { maximumFractionDigits?: number 
     try {
       format = new Intl.NumberFormat(forms.tag, { style: "currency", currency, ...digits });
     } catch {
-      // Of no cart's currency, as when there is no amount.
+      // Without a currency if there is no amount.
       format = forms.number;
     }
     forms.money.set(kind, format);

@@ -1,7 +1,7 @@
-// The server's clock, as far as this browser knows it: ages and "being filled now" follow it, so that a
-// wrong clock on somebody's desk does not show wrong ages.
+// An estimate of the server's clock. Ages and "being filled" use it, so that a wrong local clock does not
+// show wrong ages.
 
-/** A time of the contract. */
+/** A timestamp of the contract. */
 interface Timestamp {
   seconds: bigint;
   nanos: number;
@@ -9,19 +9,19 @@ interface Timestamp {
 
 let ahead = 0;
 
-/** Milliseconds since 1970, as the server counts them. */
+/** Milliseconds since 1970 by the server's clock. */
 export function now(): number {
   return Date.now() + ahead;
 }
 
-/** Notes what the server's clock showed just now. Less than a second is the way of the message. */
+/** Records the present time of the server's clock. A difference of less than a second is network delay. */
 export function serverTime(time: Timestamp | undefined): void {
   if (!time) return;
   const difference = milliseconds(time) - Date.now();
   if (Math.abs(difference - ahead) > 1000) ahead = difference;
 }
 
-/** A time of the contract in milliseconds, with its microseconds behind the point. */
+/** A timestamp of the contract in milliseconds, with the microseconds as fraction. */
 export function milliseconds(time: Timestamp | undefined): number {
   return time ? Number(time.seconds) * 1000 + time.nanos / 1e6 : 0;
 }

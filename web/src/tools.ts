@@ -1,4 +1,4 @@
-// The small controls that are always there: language, theme, and the way out.
+// The small controls of every view: language, theme, and sign out.
 
 import { h, icon, ICONS } from "./dom";
 import { keepLooks, looks } from "./session";
@@ -8,7 +8,7 @@ import { LANGUAGES, type Word } from "./words";
 const THEMES = ["auto", "light", "dark"] as const;
 const THEME_ICONS = { auto: ICONS.auto, light: ICONS.sun, dark: ICONS.moon };
 
-/** Shows the theme that was chosen. */
+/** Shows the chosen theme. */
 export function applyTheme(): void {
   document.documentElement.dataset["theme"] = looks.theme;
 }

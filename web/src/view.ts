@@ -1,4 +1,4 @@
-// The page once somebody has signed in: what it is made of, and how it is drawn when something changed.
+// The page after sign-in: its parts, and how it is drawn after a change.
 
 import type { Edits } from "./actions";
 import type { Condition, Carts, Selection } from "./carts";
@@ -17,9 +17,9 @@ import type { Word } from "./words";
 
 export type Status = "connecting" | "loading" | "live" | "away";
 
-/** What the page can be told to do. */
+/** The actions of the page. */
 export interface Orders {
-  /** Follows a cart that was opened. */
+  /** Watches a cart that was opened. */
   open(name: string): void;
   close(): void;
   togglePause(): void;
@@ -28,9 +28,9 @@ export interface Orders {
 }
 
 const CONDITIONS = ["all", "filling", "idle", "abandoned", "held", "ordered"] as const;
-/** The list is sorted anew at most this often: more often nobody could read it. */
+/** Shortest time between two sorts of the list, because nobody reads faster. */
 const DRAWN_EVERY = 250;
-/** From how many changes a second on rows jump to their places instead of gliding. */
+/** Changes a second from which on rows jump to their places instead of gliding. */
 const CALM = 4;
 
 export class View {
@@ -54,7 +54,7 @@ export class View {
   private readonly storefront: HTMLSelectElement;
   private readonly shown = h("p", { class: "shown" });
   private readonly empty = h("div", { class: "none" });
-  /** What the opened cart covers on a narrow window. */
+  /** The parts that the opened cart covers in a narrow window. */
   private readonly covered: HTMLElement[];
   private due = false;
   private drawnAt = 0;
@@ -142,7 +142,7 @@ export class View {
     this.draw();
   }
 
-  /** Says how the stream is. */
+  /** Shows the state of the stream. */
   setStatus(status: Status, message = ""): void {
     this.loaded ||= status === "live";
     this.status.dataset["status"] = this.carts.paused && status === "live" ? "paused" : status;
@@ -153,7 +153,7 @@ export class View {
     this.drawEmpty();
   }
 
-  /** Something changed: it is drawn with the next frame, and at most so often. */
+  /** Draws with the next frame, at the limited rate. */
   changed(): void {
     this.drawPause();
     if (this.due) return;
@@ -162,7 +162,7 @@ export class View {
     setTimeout(() => requestAnimationFrame(() => this.draw()), wait);
   }
 
-  /** Draws the page. The order of the list is held while somebody is in it, unless it is to be renewed. */
+  /** Draws the page. The order of the list is held while a person is in it, unless `renew` is set. */
   draw(renew = false): void {
     this.due = false;
     this.drawnAt = performance.now();
@@ -185,7 +185,7 @@ export class View {
     this.drawEmpty();
   }
 
-  /** Brings the order of the list up to date. */
+  /** Renews the order of the list. */
   renewOrder(): void {
     const { focused } = this.orderBar;
     this.draw(true);
@@ -194,13 +194,13 @@ export class View {
     if (focused) this.list.focus();
   }
 
-  /** The row that stays in sight while others move: that of the open cart, else the one that the keyboard chose. */
+  /** The row that stays visible while others move: of the opened cart, else of the keyboard's selection. */
   private keptInSight(): string {
     const name = this.detail.name || this.list.chosenRow;
     return this.list.inSight(name) ? name : "";
   }
 
-  /** Once a second: ages and what goes by time; groups and storefronts that came. */
+  /** Updates ages, timed states, groups and storefronts once a second. */
   tick(): void {
     const told = this.carts.told;
     this.list.calm(told - this.toldBefore < CALM);
@@ -223,7 +223,7 @@ export class View {
   }
 
   private open(name: string): void {
-    // A cart that is gone may still have its row, while the order is held.
+    // A deleted cart may still have its row while the order is held.
     const row = this.carts.rows.get(name) ?? this.order.rows.find((row) => row.name === name);
     this.list.select(name);
     this.detail.show(name, row ?? null);
@@ -240,7 +240,7 @@ export class View {
     this.list.focus();
   }
 
-  /** Where the opened cart covers the page, the page is out of reach. */
+  /** Makes the page inert where the opened cart covers it. */
   cover(): void {
     const covers = this.detail.open && matchMedia("(max-width: 1023px)").matches;
     for (const element of this.covered) element.inert = covers;
@@ -299,7 +299,7 @@ export class View {
       } else return;
       event.preventDefault();
     }
-    // Single letters only where nothing is typed: in the list.
+    // Single letters only in the list, where nothing is typed.
     if (event.target !== this.list.element) return;
     if (event.key === "/") {
       event.preventDefault();

@@ -1,5 +1,5 @@
-// The words of the page. Each language has each of them; {name} is replaced. Where a number decides
-// the form, there is one word per form of the language, as `n_one` and `n_other`.
+// The words of the page. Each language has all of them; {name} is replaced. A word that depends on a number
+// has one entry per form of the language, for example `n_one` and `n_other`.
 
 import { en, type Words } from "./words/en";
 import { fr } from "./words/fr";

@@ -1,5 +1,5 @@
 // Every cart has an address: opening sets it, loading the page with it opens the cart, and the browser's
-// history leads through what was looked at.
+// history leads through the opened carts.
 
 import { ownerOf } from "./server.js";
 import { assertEqual, eventually, PHONE } from "./trial.js";
@@ -27,7 +27,7 @@ export async function address(trial) {
       assertEqual(await it.page.locator(".lists").evaluate((lists) => lists.inert), false, "the list is out of reach");
       await it.page.goForward();
       await shows(it, carts.Compass, "Compass");
-      // Another cart from there, as by a link that somebody sent.
+      // Another cart from there, as by a link in a message.
       await it.page.evaluate((name) => (location.hash = `#/${name}`), carts.Sextant);
       await shows(it, carts.Sextant, "Sextant");
       await it.page.goBack();

@@ -1,11 +1,11 @@
-// A browser, and the page in a tab of it, as somebody uses it.
+// A browser, and the page in one of its tabs, used as by a person.
 
 import path from "node:path";
 import { chromium } from "playwright-core";
 import { eventually } from "./wait.js";
 
 const target = process.env.CARGO_TARGET_DIR ?? path.resolve(import.meta.dirname, "../../target");
-/** Where pictures are left. */
+/** The folder of the pictures. */
 export const PICTURES = path.join(target, "test-logs", "monitor-pictures");
 const CHROMIUM = process.env.CHROMIUM ?? "/usr/bin/chromium";
 const FLAGS = [
@@ -28,10 +28,10 @@ export function launch() {
   return chromium.launch({ executablePath: CHROMIUM, args: FLAGS });
 }
 
-/** One tab of a browser, and what went wrong in it. */
+/** One tab of a browser, and its faults. */
 export class Tab {
   noted = [];
-  /** Faults that a test brings about itself, as a server that is gone. */
+  /** Faults that a test causes itself, for example by killing the server. */
   expected = /$^/;
 
   constructor(context, page, url) {
@@ -47,7 +47,7 @@ export class Tab {
     page.on("pageerror", (error) => this.noted.push(`exception: ${error.stack ?? error}`));
   }
 
-  /** Connections that are refused or cut are told by the browser itself, and are no fault of the page. */
+  /** The browser itself reports connections that are refused or cut; they are not faults of the page. */
   mayLoseTheServer() {
     this.expected = /ERR_CONNECTION|ERR_INCOMPLETE_CHUNKED|ERR_EMPTY_RESPONSE|ERR_SOCKET|ERR_ABORTED/;
     return this;
@@ -68,7 +68,7 @@ export class Tab {
     await this.live();
   }
 
-  /** Waits until the list is whole and followed. */
+  /** Waits until the list is complete and live. */
   async live() {
     await this.page.locator(".status[data-status=live]").waitFor();
   }
@@ -77,7 +77,7 @@ export class Tab {
     return this.page.locator(".row", { hasText: text });
   }
 
-  /** Opens the cart of a row, which may just move away under the pointer. */
+  /** Opens the cart of a row, which may move away under the pointer meanwhile. */
   async open(row) {
     const shown = this.page.locator(".detail.open");
     await eventually("the cart is shown", async () => {
@@ -87,7 +87,7 @@ export class Tab {
     });
   }
 
-  /** What the rows in sight say, from top to bottom. */
+  /** Returns the texts of the visible rows, from top to bottom. */
   async rows() {
     return this.page.evaluate(() =>
       [...document.querySelectorAll(".row")]
@@ -101,7 +101,7 @@ export class Tab {
     await this.page.screenshot({ path: path.join(PICTURES, `${name}.png`) });
   }
 
-  /** What is wider than the page; and which of the figures are cut off, where there is no finger to push them. */
+  /** Returns the elements that are wider than the page and, without touch, the figures that are cut off. */
   async fits() {
     return this.page.evaluate(() => {
       const { clientWidth } = document.documentElement;

@@ -1,10 +1,9 @@
 // Stands between the page and a real server, and makes a stream of carts busier than this machine's disk
-// would: `crowd.js PORT KEY RATE`. It prints the port it listens on, begins when it is told to, and says
-// every second how many changes it has sent, how many bytes of them wait to be taken, and how
-// many bytes one has.
+// would: `crowd.js PORT KEY RATE`. It prints the port it listens on, begins on a line of input, and prints
+// every second the number of sent changes, the bytes of them that wait, and the bytes of one change.
 //
-// Only WatchCarts is answered here: with the server's own carts, of which one after the other is changed.
-// Everything else is handed on.
+// It answers only WatchCarts: with the server's own carts, which it changes one after the other. It forwards
+// everything else.
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { CartCause_Kind, ChangeKind, WatchCartsResponseSchema } from "clientela/node";
@@ -62,7 +61,7 @@ function watch(request, answer) {
   answer.on("close", () => streams.delete(answer));
 }
 
-/** Sends what is due, in messages as the server makes them: what came together goes together. */
+/** Sends the changes that are due. As from the server, changes of one moment share a message. */
 function tick() {
   const due = Math.floor(((performance.now() - begun) * rate) / 1000);
   const changes = [];

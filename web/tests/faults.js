@@ -1,4 +1,4 @@
-// Finds texts of the page that are hard to read, and controls without a name.
+// Finds texts with too little contrast, and controls without a name.
 
 /** Runs in the page: controls without a name, and texts whose contrast is below 4.5 to 1. */
 export function faults() {

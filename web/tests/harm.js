@@ -1,5 +1,4 @@
-// What the page does when something is wrong: with the key, the server, the way to it, or what people
-// have typed.
+// Tests of the page with a bad key, a missing server, a bad connection, or hostile texts.
 
 import { Proxy } from "./proxy.js";
 import { Role, Server } from "./server.js";
@@ -62,7 +61,7 @@ export async function harm(trial) {
       await server.add("here", "map", { displayName: "Map of here" });
       const it = await tab({ key });
       await it.row("Map of here").waitFor();
-      // The key of another store, as if it had been copied into this tab.
+      // The key of another store, as if it were copied into this tab.
       await it.page.evaluate((foreign) => {
         const session = JSON.parse(sessionStorage["clientela.session"]);
         sessionStorage["clientela.session"] = JSON.stringify({ ...session, key: foreign, token: "x", resumeToken: "x" });
@@ -71,7 +70,7 @@ export async function harm(trial) {
       await it.page.getByRole("alert").getByText("This key is not valid").waitFor();
       assertEqual(await it.row("Map of here").count(), 0, "carts are shown without a key");
 
-      // Of another shop of the same server, whose resume token is planted too.
+      // The key of another shop of the same server, together with its resume token.
       const operator = server.client(server.operatorKey);
       await operator.admin.createShop({ shopId: "second", shop: { displayName: "Second" } });
       const second = server.client(server.operatorKey, { shop: "second" });
@@ -104,7 +103,7 @@ export async function harm(trial) {
     const rightToLeft = "\u202eمرحبا بالعالم\u202c שלום";
     const emoji = "👩‍👩‍👧‍👦🛒".repeat(12);
     const wide = "W".repeat(255);
-    // Ten thousand characters, or as many as the service takes.
+    // Ten thousand characters, or as many as the service allows.
     const long = (text) => {
       const repeated = `${text} `.repeat(10_000).slice(0, 10_000);
       return Buffer.byteLength(repeated) < 15_000 ? repeated : repeated.slice(0, 3_000);
@@ -116,7 +115,7 @@ export async function harm(trial) {
       await server.customers.createCustomer({ customerId, customer: { firstName: name, lastName: name, email } });
       const cart = await server.add(`customers/${customerId}`, `odd-${index}`, {
         displayName: name,
-        // A variant identifies, so it takes no characters that nobody sees.
+        // A variant is an identifier, so it may have no invisible characters.
         variant: name.replace(/\p{Cf}/gu, "").slice(0, 100),
         attributes: { engraving: `${name} `.repeat(3) },
         storefront: "odd",

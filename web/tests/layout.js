@@ -1,4 +1,4 @@
-// How the page is laid out and coloured: how much is in sight, what has a colour, what moves.
+// Tests of the layout: the number of visible rows, the colours, the movements.
 
 import { create, toBinary } from "@bufbuild/protobuf";
 import { Role, WatchCartFiguresResponseSchema } from "clientela/node";
@@ -85,7 +85,7 @@ export async function layout(trial) {
         assertEqual(await it.page.evaluate(coloured), ["locked by staff"], `another colour, ${theme}`);
         await server.carts.unlockCart({ name });
         await locked.waitFor({ state: "detached" });
-        // Nobody waits until a cart counts as abandoned: the figures are given here.
+        // The test does not wait until a cart is abandoned: it sends the figures itself.
         await it.page.route(/WatchCartFigures$/, (route) => route.fulfill(answered({ openCarts: 40n, abandonedCarts: 3n })));
         await it.page.reload();
         await eventually("figures of abandoned carts", async () => (await abandoned.innerText()) === "3");
@@ -108,7 +108,7 @@ export async function layout(trial) {
         Object.assign(line.price, price);
         return server.carts.addItem({ target: ownerOf(customer), item: line });
       };
-      // Three of them cost other than three times what is left when the price is rounded.
+      // Three pieces do not cost three times the rounded price of one.
       await add("fraction", { quantity: 3, euros: 13.445378 });
       await add("without tax", { quantity: 2, euros: 9.99 }, { priceIncludesTax: false });
       await add("reduced", { quantity: 7, euros: 0.333333 }, { reduction: { reduction: { case: "percent", value: "12.5" } } });
@@ -136,7 +136,7 @@ export async function layout(trial) {
       assert(notes.some(({ discount }) => discount > 0) && notes.some(({ tax }) => tax > 0), "nothing was taken off or added");
       assertEqual(await sum(detail), true, "the cart does not add up");
       await it.picture("prices light");
-      // A voucher of more than there is to pay.
+      // A voucher of more than the total.
       await change([], [{ kind: "voucher", label: "Voucher", amount: euros(-500) }]);
       await detail.getByText("Rest of the voucher").waitFor();
       assertEqual(await sum(detail), true, "the cart does not add up when nothing is to pay");
@@ -167,17 +167,17 @@ function measured() {
   return { rows: rows.length, heads };
 }
 
-/** Runs in the page: where its panels, controls and rows are. */
+/** Runs in the page: the places of its panels, controls and rows. */
 function places() {
   const found = {};
   const parts = ["header", "header *", ".figures", ".card", ".filters", ".filters *", ".order", ".order-state", ".heads", ".list", ".row"];
   for (const part of parts) {
     document.querySelectorAll(part).forEach((element, index) => {
-      // A row is known by its cart, not by its age; one that no longer is in the margin has nothing to say.
+      // The cart identifies a row, not its age. Rows that have left the margin do not count.
       const label = element.getAttribute("aria-label")?.split(", ").slice(0, 2).join();
       const name = part === ".row" ? label : `${part} ${index}`;
       const { x, y, width, height } = element.getBoundingClientRect();
-      // Counts, times and states in a text make it wider, and move nothing else.
+      // Counts, times and states may make their own text wider, but move nothing else.
       const place = { "header *": [y], ".filters *": [y], ".order-state": [x, y] }[part] ?? [x, y, width, height];
       if (width > 0) found[name] = place.map(Math.round);
     });
@@ -185,7 +185,7 @@ function places() {
   return found;
 }
 
-/** Runs in the page: the texts of rows and figures that have a colour, or stand on one. */
+/** Runs in the page: the texts of rows and figures with a colour or on one. */
 function coloured() {
   const canvas = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
   const isColour = (text) => {
@@ -219,7 +219,7 @@ function answered(figures) {
 
 const CENT = 0.005;
 
-/** Reckons a line by what it shows: quantity, price of one, what is taken off and added, total. */
+/** Recomputes a line from its shown values: quantity, price of one, discount, tax, total. */
 function addsUp(text) {
   const number = (pattern) => Number(pattern.exec(text)?.[1].replaceAll(",", "") ?? 0);
   const quantity = number(/^\s*(\d+)/);
@@ -233,7 +233,7 @@ function addsUp(text) {
   return { discount, tax };
 }
 
-/** Whether the rows over the total of a cart come to it. */
+/** Whether the rows over the total of a cart add up to it. */
 async function sum(detail) {
   const rows = await detail.locator("tfoot tr").allInnerTexts();
   const amounts = rows.map((text) => Number(/(-?)€([\d.,]+)\s*$/.exec(text)?.slice(1).join("").replaceAll(",", "")));

@@ -1,6 +1,6 @@
-// Two thousand carts, and a thousand changes a second over them: what the page costs, by Chromium's own
-// figures. The changes are added to the server's stream on the way (crowd.js), as a machine that runs the
-// tests may not flush so many to its disk; with `--writes` they are made over gRPC and it must.
+// Measures the cost of the page with two thousand carts and a thousand changes a second, by Chromium's own
+// figures. A proxy adds the changes to the server's stream (crowd.js), because a test machine may not flush
+// so many to its disk; with `--writes` they are real writes over gRPC.
 
 import { spawn } from "node:child_process";
 import path from "node:path";
@@ -10,20 +10,20 @@ import { assert, eventually } from "./trial.js";
 
 const CARTS = 2000;
 const RATE = 1000;
-/** How much of its time the main thread may be at work. */
+/** The share of its time that the main thread may be busy. */
 const BUSY_MAX = 0.5;
-/** How many bytes of the stream may wait for the page at the end. */
+/** The bytes of the stream that may wait for the page at the end. */
 const WAITING_MAX = 1 << 20;
-/** By how much the heap may be larger at the end than at the beginning. */
+/** The growth of the heap that is allowed. */
 const GROWTH_MAX = 1.1;
 const GROWTH_BYTES = 3e6;
 
 export async function load(trial, seconds, writes) {
-  // A busy machine takes its time to fill the carts and to look at the heap.
+  // A busy machine needs time to fill the carts and to inspect the heap.
   const longest = (1.5 * seconds + 400) * 1000;
   const sentence = `${CARTS} carts and ${RATE} changes a second leave the page calm`;
   if (trial.only && !sentence.includes(trial.only)) return;
-  // A store of its own: the others' carts are none of these.
+  // A store of its own, without the carts of other tests.
   const server = await Server.start();
   try {
     await trial.test(sentence, (given) => run(given, server, seconds, writes), longest);
@@ -42,7 +42,7 @@ async function run({ tab, trial }, server, seconds, writes) {
   let crowd = writer;
   try {
     let [port, filled, sent, waiting, bytes] = [server.port, false, 0, 0, 1];
-    // How many changes the page has taken.
+    // The number of changes that the page has received.
     const taken = () => sent - Math.round(waiting / bytes);
     const read = (line) => {
       const [word, value, , more, , each] = line.split(" ");
@@ -59,7 +59,7 @@ async function run({ tab, trial }, server, seconds, writes) {
     }
     const it = await tab({ key, url: `http://127.0.0.1:${port}` });
     const chromium = await it.context.newCDPSession(it.page);
-    // Time that the thread itself was at work, not that in which a busy machine made it wait.
+    // The processor time of the thread, without the time in which a busy machine made it wait.
     await chromium.send("Performance.enable", { timeDomain: "threadTicks" });
     const figures = async () => {
       const { metrics } = await chromium.send("Performance.getMetrics");
@@ -76,7 +76,7 @@ async function run({ tab, trial }, server, seconds, writes) {
     crowd.stdin.write("go\n");
     await eventually("the changes come", () => sent > 2 * RATE);
 
-    // What it keeps of each cart is full after some rounds over all of them.
+    // After some rounds over all carts, the page keeps as much of each as it ever will.
     await settle(Math.max(5, seconds / 10));
     const heaps = [await heap()];
     const before = { ...(await figures()), at: performance.now(), sent, taken: taken() };
@@ -125,7 +125,7 @@ async function followed(it, server) {
   await search.fill("");
 }
 
-/** Scrolls through the list; says how long frames took. */
+/** Scrolls through the list and returns the times of the frames. */
 async function scroll(it) {
   const frames = await it.page.evaluate(
     () =>

@@ -1,10 +1,10 @@
-// The order of the list: it holds while somebody is in the list, and is brought up to date by one control.
+// Tests of the list's order: it is held while a person is in the list, and one control renews it.
 
 import { ownerOf, Server } from "./server.js";
 import { assert, assertEqual, eventually, PHONE } from "./trial.js";
 
 const CARTS = 40;
-/** How long the writer waits between two changes, in milliseconds. */
+/** Pause of the writer between two changes, in milliseconds. */
 const PAUSE = 250;
 
 export async function order(trial) {
@@ -37,7 +37,7 @@ export async function order(trial) {
           const place = await rowBox(it, 1 + (click % 5));
           await it.page.mouse.move(place.x, place.y);
           const aimed = await cartAt(it, place);
-          // The person looks at the row; meanwhile the list hears of others.
+          // The person looks at the row; meanwhile other carts change.
           await changes.seen(it, 4);
           await it.page.mouse.click(place.x, place.y);
           await it.page.locator(".detail.open").waitFor();
@@ -81,7 +81,7 @@ export async function order(trial) {
     await trial.test(sentences.late, async ({ tab }) => {
       const it = await tab({ key, url: server.url, size: PHONE, hasTouch: true });
       await whole(it);
-      // In one step of the page, so that nothing comes between the move of the row and the tap.
+      // In one step of the page, so that no event comes between the move of the row and the tap.
       const opened = it.page.evaluate(
         () =>
           new Promise((resolve) => {
@@ -100,7 +100,7 @@ export async function order(trial) {
       const last = (await carts(it)).at(-1);
       await server.add(owners.get(last), "cake", { displayName: "Cake for the last" });
       assertEqual(await opened, 0, "the tap opened a cart that had just come there");
-      // The next tap is meant for what it hits.
+      // The next tap opens the row that it hits.
       await it.page.locator(".order.held").waitFor();
       const place = await rowBox(it, 2);
       const aimed = await cartAt(it, place);
@@ -128,13 +128,13 @@ export async function order(trial) {
       const marked = it.page.locator(".row[data-mark=changed]");
       await eventually("changed rows are marked", async () => (await marked.count()) === 2);
       assert((await marked.first().getAttribute("aria-label")).includes("changed "), "the mark is not said");
-      // The first row changes, and would stay where it is: nothing more would move.
+      // The first row changes and would stay in its place: no further row would move.
       await it.page.getByRole("button", { name: "Update order" }).click();
       await eventually("the newest is first", async () => (await it.rows())[0].includes("Long rope"));
       assertEqual((await carts(it)).slice(1, 3), [before[5], last], "the order is not that of the changes");
       assertEqual(await marked.count(), 0, "a row is still marked");
       await bar.getByRole("status").getByText("The order is up to date.").waitFor();
-      // It holds again, until the pointer leaves.
+      // The order is held again, until the pointer leaves.
       await server.add(owners.get(before[0]), "cake", { displayName: "Cake for another" });
       await bar.getByText("1 would move").waitFor();
       await it.page.mouse.move(5, 5);
@@ -166,7 +166,8 @@ export async function order(trial) {
       assertEqual(await cartOf(await chosen()), before[3], "another cart is chosen");
       assertEqual(await (await chosen()).getAttribute("aria-posinset"), "5");
       assert(await list.evaluate((list) => list === document.activeElement), "the focus left the list");
-      // The control is within reach too, and gives the focus back when it has nothing left to do.
+      // The keyboard reaches the control too, and the control gives the focus back when nothing is left to
+      // do.
       await server.add(owners.get(before[8]), "cake", { displayName: "Cake for the ninth" });
       await it.page.locator(".order").getByText("1 would move").waitFor();
       await it.page.keyboard.press("Shift+Tab");
@@ -218,7 +219,7 @@ export async function order(trial) {
   }
 }
 
-/** Changes one cart after the other until it is ended. */
+/** Changes one cart after the other until it is stopped. */
 class Changes {
   made = 0;
   ended = false;
@@ -234,7 +235,7 @@ class Changes {
     })();
   }
 
-  /** Waits until so many more changes were made, and the page has taken them. */
+  /** Waits until this many more changes were made, and the page has received them. */
   async seen(it, more) {
     const until = this.made + more;
     await eventually("changes are made", () => this.made >= until);
@@ -259,7 +260,7 @@ function numberIn(label) {
   return /Cart ([^\s,]+)/.exec(label)[0];
 }
 
-/** The row of a cart and no other: the text "Cart 1" is in that of the cart 10 as well. */
+/** Returns the row of a cart. The text "Cart 1" is also in the row of the cart 10. */
 function rowOf(it, cart) {
   return it.page.locator(`.row[aria-label*=", ${cart}, "]`);
 }
@@ -268,12 +269,12 @@ async function cartOf(row) {
   return numberIn(await row.getAttribute("aria-label"));
 }
 
-/** The carts of the rows that are elements, from top to bottom. */
+/** Returns the carts of the rows that are elements, from top to bottom. */
 async function carts(it) {
   return (await it.rows()).map(numberIn);
 }
 
-/** The middle of the row at an index, counted from the top of what is in view. */
+/** Returns the middle of the row at an index, counted from the top of the visible part. */
 async function rowBox(it, index) {
   return it.page.evaluate((index) => {
     const list = document.querySelector(".list").getBoundingClientRect();

@@ -1,4 +1,4 @@
-// What the page shows and does, while all is well.
+// Tests of the page in normal operation.
 
 import { faults } from "./faults.js";
 import { ownerOf } from "./server.js";
@@ -28,7 +28,7 @@ export async function page(trial) {
       );
     }
     console.log(`        first paint after ${paints.join(", ")} ms`);
-    // The first tab waits for the browser too, and any of them for the machine's other work.
+    // The first tab also waits for the browser, and every tab for other work of the machine.
     trial.judge(Math.min(...paints) < 1000, `first paint after ${paints} ms`);
     const it = await tab();
     await it.page.getByRole("button", { name: "Sign in" }).waitFor();
@@ -59,7 +59,7 @@ export async function page(trial) {
     const delays = [];
     for (let n = 1; n <= 10; n += 1) {
       const name = `Swift product ${n}`;
-      // The page's own clock, which is this machine's: from before the call until the text is there.
+      // By the page's clock, which is this machine's: from before the call until the text appears.
       const seen = it.page.evaluate(
         (name) =>
           new Promise((resolve) => {
@@ -85,7 +85,7 @@ export async function page(trial) {
     await server.add(ada, "mug", { displayName: "Enamel mug", quantity: 2, euros: 12.5, storefront: "paris" });
     const row = it.row("Ada Keller");
     await row.getByText("+2 Enamel mug").waitFor();
-    // Exactly: until the names of groups are known, their ids stand there.
+    // Exactly, because ids appear until the names of groups are known.
     await row.getByText("Wholesale", { exact: true }).waitFor();
     const text = await row.innerText();
     for (const part of ["being filled", "€25.00", "Wholesale", "paris"]) {
@@ -197,7 +197,7 @@ export async function page(trial) {
     await it.row("Nail brush").waitFor();
     await it.row("Long rope").waitFor();
     await it.live();
-    // What waited comes in the order in which it happened: it may have been there for a moment.
+    // The paused changes come in their order, so the text may appear only for a moment.
     await eventually("a deleted cart is gone", async () => (await it.row("Ice").count()) === 0);
   });
 

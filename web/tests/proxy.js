@@ -1,4 +1,4 @@
-// A way to a server that cuts every connection when it is so old, as some proxies do with streams.
+// A proxy that cuts every connection at a given age, as some proxies do with streams.
 
 import net from "node:net";
 import { freePort } from "./server.js";

@@ -1,4 +1,4 @@
-// A real server of the tests' own, which can be killed and started again, and a client with its keys.
+// A real server that tests can kill and start again, and a client with its keys.
 
 import { connect, Role } from "clientela/node";
 import { spawn } from "node:child_process";
@@ -100,7 +100,7 @@ export class Server {
   }
 }
 
-/** The owner that a text names: a customer by `customers/…`, else a visitor. */
+/** Returns the owner that a text names: a customer by `customers/…`, else a visitor. */
 export function ownerOf(text) {
   const owner = text.startsWith("customers/")
     ? { case: "customer", value: text }

@@ -1,4 +1,4 @@
-// The actions of staff on a cart, and how keys that only watch see none of them.
+// Tests of the actions of staff on a cart; keys that only watch see none of them.
 
 import { faults } from "./faults.js";
 import { Role } from "./server.js";
@@ -24,7 +24,7 @@ export async function staff(trial) {
     await detail.getByText("A bell", { exact: true }).waitFor();
     return { it, detail, button: (name) => detail.getByRole("button", { name, exact: true }) };
   };
-  /** Has something happen after the page has sent a call and before the server has it. */
+  /** Runs a function after the page has sent a call and before the server receives it. */
   const before = async (it, call, happens) => {
     await it.page.route(new RegExp(`${call}$`), async (route) => {
       await happens();
@@ -40,7 +40,7 @@ export async function staff(trial) {
       const phone = detail.getByRole("link", { name: "Telephone: +33 1 23 45 67 89" });
       assertEqual(await phone.getAttribute("href"), "tel:+33123456789");
     }
-    // No role that may watch carts is refused customers today: the refusal is given here.
+    // Every role that may watch carts may read customers, so the test sends the refusal itself.
     const it = await tab({ key: keys.MONITOR });
     const refused = { "grpc-status": "7", "grpc-message": "not for this key" };
     let asked = 0;
@@ -115,7 +115,7 @@ export async function staff(trial) {
     await button("Edit note").click();
     const note = detail.getByRole("textbox", { name: /note/ });
     await note.fill("Ring twice");
-    // Esc ends the writing and leaves the cart open.
+    // Esc leaves the editor, and the cart stays open.
     await it.page.keyboard.press("Escape");
     await note.waitFor({ state: "hidden" });
     assert(await button("Edit note").evaluate((button) => button === document.activeElement), "the focus is lost");
@@ -148,7 +148,7 @@ export async function staff(trial) {
     await button("Cancel").click();
     await server.carts.unfreezeCart({ target });
     await detail.locator(".badge", { hasText: "frozen" }).waitFor({ state: "detached" });
-    // Without an answer nobody knows what became of it.
+    // Without an answer the outcome is unknown.
     it.mayLoseTheServer();
     await it.page.route(/LockCart$/, (route) => route.abort("connectionrefused"));
     await button("Lock").click();

@@ -1,5 +1,5 @@
-// A browser that somebody else drives: a request is a line of input, its answer a line of output, which is
-// `ok` or says what is not so.
+// A browser that another program controls: a request is a line of input, its answer a line of output, `ok` or
+// the failure.
 //
 //   open URL             opens the page
 //   sign in KEY          types a key into it, and waits until the list is live

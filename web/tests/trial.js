@@ -1,4 +1,4 @@
-// What the tests of the page stand on: a browser, tabs whose faults are noted, and a count at the end.
+// The frame of the tests of the page: a browser, tabs whose faults are recorded, and a count at the end.
 
 import { mkdirSync, readFileSync } from "node:fs";
 import path from "node:path";
@@ -14,13 +14,13 @@ export class Trial {
   passed = 0;
   failed = 0;
 
-  /** Runs what has `only` in its name; `figures` are judged, or only told. */
+  /** Runs the tests with `only` in their names; with `figures` the figures are checked, else only printed. */
   constructor(only, figures) {
     this.only = only;
     this.figures = figures;
   }
 
-  /** A figure depends on the machine: whoever measures has it judged, and every other run tells it. */
+  /** A figure depends on the machine: it is checked only with `figures`, and else printed. */
   judge(holds, figure) {
     if (holds) return;
     if (this.figures) throw new Error(figure);
@@ -87,7 +87,7 @@ export class Trial {
   }
 }
 
-/** Has the page's files come from a folder, with the server's headers: to try them before it is built anew. */
+/** Serves the page's files from a folder, with the server's headers, to test them before a build of the program. */
 function servedFrom(context, folder) {
   return context.route(/:\d+\/(monitor\.(js|css))?$/, async (route) => {
     const answer = await route.fetch().catch(() => null);

@@ -1,9 +1,9 @@
-// Waiting for conditions, never for time.
+// Waits for conditions, never for a fixed time.
 
-/** How long anything may take to come about, in milliseconds; nothing should need it. */
+/** Deadline of every wait, in milliseconds; no wait should need it. */
 const PATIENCE = 60_000;
 
-/** Waits until a condition gives something. */
+/** Waits until a condition returns a value. */
 export async function eventually(what, condition, patience = PATIENCE) {
   const deadline = Date.now() + patience;
   let failure;

@@ -1,6 +1,6 @@
-// Fills carts, and changes them so many times a second, in a process of its own:
-// `writer.js ADDRESS KEY CARTS RATE`. Says `filled` when there are so many carts, begins when it is told
-// to, and says every second how many changes were answered. Without a rate it ends when it has filled them.
+// Fills carts, and changes them at a rate, in a process of its own: `writer.js ADDRESS KEY CARTS RATE`. It
+// prints `filled` when all carts exist, begins on a line of input, and prints every second the number of
+// answered changes. Without a rate it ends after the filling.
 
 import { connect } from "clientela/node";
 import { addition } from "./server.js";
@@ -32,16 +32,16 @@ const started = performance.now();
 setInterval(() => console.log(`sent ${answered} waiting 0 each 1`), 1000);
 for (let worker = 0; worker < AT_ONCE; worker += 1) void work();
 
-/** Changes one cart after the other, not before its time has come. */
+/** Changes one cart after the other, each at its time. */
 async function work() {
   for (;;) {
     const n = begun++;
     const wait = started + (n * 1000) / Number(rate) - performance.now();
     if (wait > 0) await new Promise((resolve) => setTimeout(resolve, wait));
-    // A stride that meets all carts, and not in the order in which they were made.
+    // A stride that reaches all carts, but not in the order of their creation.
     const name = names[(n * 7919) % names.length];
     const quantity = 1 + ((n + Math.floor(n / names.length)) % 9);
-    // A change that does not get through is none: how many do is what counts.
+    // A change that fails does not count.
     await client.carts.updateItem({ name, quantity }).then(
       () => (answered += 1),
       () => {},

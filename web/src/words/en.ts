@@ -1,4 +1,4 @@
-// The English words of the page, which name what there is to say: each other language has the same.
+// The English words of the page. Their keys are those of every language.
 
 export const en = {
   title: "Carts, live",
