@@ -22,14 +22,14 @@ import (
 	pb "clientela.dev/clientela/v1"
 )
 
-// How long a stream stays: a test that waits for more than comes has failed then.
+// How long a stream stays open. A test that waits for a further message fails then.
 const patience = 20 * time.Second
 
-// script is what one stream tells, and how it ends; codes.OK: it stays.
+// script has the messages of one stream and the code of its end; with codes.OK it stays open.
 type script[M any] struct {
 	messages []*M
 	code     codes.Code
-	// Why it ends, if the server says so.
+	// The reason of the end, if the server gives one.
 	reason pb.ErrorReason
 }
 
@@ -41,7 +41,7 @@ func (s script[M]) err() error {
 	return ended.Err()
 }
 
-// streams are told in turn, to whoever watches.
+// streams are played in turn, one for each watch.
 type streams[M any] struct {
 	sync.Mutex
 	scripts []script[M]
@@ -70,7 +70,7 @@ func (s *streams[M]) tell(options *pb.WatchOptions, stream grpc.ServerStreamingS
 	return said.err()
 }
 
-// scripted is a server of which is known what it will say.
+// scripted is a server with scripted answers.
 type scripted struct {
 	pb.UnimplementedCartServiceServer
 	pb.UnimplementedCustomerServiceServer
@@ -83,12 +83,12 @@ type scripted struct {
 	// The last target of WatchCart, and the last request of WatchCartFigures.
 	target *pb.CartTarget
 	asked  *pb.WatchCartFiguresRequest
-	// The pages of ListCarts, and the tokens and sizes that were asked for.
+	// The pages of ListCarts, and the requested tokens and sizes.
 	pages  [][]*pb.Cart
 	listed []string
-	// How ListCarts fails after the last page.
+	// The error of ListCarts after the last page.
 	unlisted error
-	// The request ids and the last headers of ClearCart, and how many of its first calls fail.
+	// The request ids and the last headers of ClearCart, and the number of its first calls that fail.
 	ids     []string
 	headers metadata.MD
 	failing int
@@ -138,12 +138,12 @@ func (s *scripted) ClearCart(ctx context.Context, request *pb.ClearCartRequest) 
 	return &pb.Cart{}, nil
 }
 
-// carts is a server of which only carts are watched.
+// carts is a server for watches of carts only.
 func carts(scripts ...script[pb.WatchCartsResponse]) *scripted {
 	return &scripted{carts: streams[pb.WatchCartsResponse]{scripts: scripts}}
 }
 
-// serve starts a server; how to reach it.
+// serve starts a server and returns its address.
 func serve(t *testing.T, service *scripted, address string, options ...grpc.ServerOption) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", address)
@@ -195,13 +195,13 @@ func begins() *pb.WatchCartsResponse {
 	return &pb.WatchCartsResponse{Signal: &pb.WatchCartsResponse_SnapshotBegin{SnapshotBegin: begin}}
 }
 
-// whole is a snapshot and its end.
+// whole is a complete snapshot.
 func whole(token string, changes ...*pb.CartChange) []*pb.WatchCartsResponse {
 	end := &pb.WatchCartsResponse_SnapshotEnd{SnapshotEnd: &pb.SnapshotEnd{Count: int64(len(changes))}}
 	return []*pb.WatchCartsResponse{begins(), says("", changes...), {ResumeToken: token, Signal: end}}
 }
 
-// parsed is a message from its JSON.
+// parsed returns a message from its JSON.
 func parsed[M any, P interface {
 	*M
 	proto.Message
@@ -214,7 +214,7 @@ func parsed[M any, P interface {
 	return made
 }
 
-// told writes events down, so many of them, and the error at their end.
+// told formats a number of events, and the error after them.
 func told[R interface {
 	GetName() string
 }](events iter.Seq2[Event[R], error], count int) string {
@@ -228,7 +228,7 @@ func told[R interface {
 		case *Change[R]:
 			kind := map[pb.ChangeKind]string{upserted: "+", deleted: "-", left: "<"}[event.Kind]
 			word := fmt.Sprintf("%s%s:%d", kind, event.Name, event.Version)
-			// What is upserted comes whole, and nothing else comes at all.
+			// Only an upsert has a resource.
 			if named := event.Resource.GetName(); (named == event.Name) != (event.Kind == upserted) {
 				word += "(with " + named + ")"
 			}
@@ -243,7 +243,7 @@ func told[R interface {
 	return strings.Join(words, " ")
 }
 
-// expect compares what was told, and with which tokens the watch came.
+// expect compares the events and the resume tokens of the requests.
 func expect(t *testing.T, got, want string, came, tokens []string) {
 	t.Helper()
 	if got != want {
@@ -254,5 +254,5 @@ func expect(t *testing.T, got, want string, came, tokens []string) {
 	}
 }
 
-// atOnce does not wait.
+// atOnce is a pause of no time.
 func atOnce(_, _ time.Duration) time.Duration { return 0 }

@@ -24,7 +24,7 @@ import (
 	pb "clientela.dev/clientela/v1"
 )
 
-// certified is a certificate of this machine that only itself vouches for.
+// certified is a self-signed certificate of this machine.
 func certified(t *testing.T) tls.Certificate {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
@@ -68,7 +68,7 @@ func TestAServerThatNobodyVouchesForGetsNoCallAndNoKey(t *testing.T) {
 	certificate := certified(t)
 	service := &scripted{}
 	address := serve(t, service, "127.0.0.1:0", grpc.Creds(credentials.NewServerTLSFromCert(&certificate)))
-	// The authorities of the system, and a server that speaks no TLS where it is asked to.
+	// The authorities of the system, and a server without TLS.
 	for name, address := range map[string]string{"stranger": address, "plaintext": serve(t, service, "127.0.0.1:0")} {
 		client := client(t, Options{Address: address, Key: "clt_k", TLS: &tls.Config{}})
 		_, err := client.Carts.ClearCart(t.Context(), &pb.ClearCartRequest{})
@@ -112,7 +112,8 @@ func TestOnlyLoopbackIsPlaintextWithoutBeingAsked(t *testing.T) {
 	}
 }
 
-// firstWords are what a client sends first to the host of its address, which is led here instead.
+// firstWords returns the first bytes that a client sends to the host of its address, which the test redirects
+// to itself.
 func firstWords(t *testing.T, options Options) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")

@@ -59,7 +59,7 @@ func TestAWatch(t *testing.T) {
 		"goes on after it was read too slowly, without a loss and without a repetition": {
 			[]script[pb.WatchCartsResponse]{
 				{append(whole("t", changed("a", 1, upserted)), says("t2", changed("a", 2, upserted))), codes.ResourceExhausted, pb.ErrorReason_SLOW_CONSUMER},
-				// As it comes across a reconnect: what is known already, then what was missed.
+				// As after a reconnect: known changes first, then the missed ones.
 				{[]*pb.WatchCartsResponse{says("t3", changed("a", 2, upserted), changed("a", 3, deleted), changed("b", 1, upserted))}, codes.OK, 0},
 			},
 			"CAUSE_INITIAL +a:1 ready:1 +a:2 -a:3 +b:1", []string{"", "t2"},
@@ -115,7 +115,7 @@ func watchedAsCartsAre[M any, R interface{ GetName() string }, P interface {
 	expect(t, got, twoStreamsTold, streams.tokens, []string{"", "t2"})
 }
 
-// What twoStreams tell, once each.
+// The events of twoStreams, once each.
 const twoStreamsTold = "CAUSE_INITIAL +a:1 ready:1 +b:2 -a:2 +b:3"
 
 // twoStreams are a snapshot, an upsert and a cut; then the upsert again, a deletion and another upsert.
@@ -162,7 +162,7 @@ func TestAServerThatIsAwayForTenMinutesIsWaitedFor(t *testing.T) {
 		}
 		return 0
 	}
-	// As without a network; a real one would be asked five times for each attempt.
+	// As without a network; a real server would get five requests for each attempt.
 	client := client(t, Options{Address: address, Dial: []grpc.DialOption{grpc.WithDisableRetry()}})
 	watch := Watch{wait: wait, Notify: func(err error) { notes = append(notes, err) }}
 	if got := told(client.WatchCarts(t.Context(), watch), 2); got != "CAUSE_INITIAL ready:0" {

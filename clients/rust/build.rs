@@ -1,4 +1,4 @@
-//! Compiles the contract without protoc, and writes down what the transport must know of each call.
+//! Compiles the contract without protoc, and generates a table of the calls for the transport.
 
 use std::{env, fmt::Write as _, fs, path::PathBuf};
 
@@ -23,7 +23,7 @@ fn main() -> anyhow::Result<()> {
         .include_source_info(true)
         .open_files(SERVICES)?
         .open_file(REASONS)?;
-    // These bytes keep the options, and tell the contract to programs that do not know it.
+    // These bytes keep the options, and describe the contract to other programs.
     fs::write(
         out.join("clientela.fds"),
         compiler.encode_file_descriptor_set(),
@@ -38,8 +38,8 @@ fn main() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// A function from the path of a call to whether it is one question with one answer, and which field
-/// of the question is the request id.
+/// A function that returns, for the path of a call, whether it is unary, and the number of the field of the
+/// request id.
 fn methods(descriptors: &FileDescriptorSet) -> anyhow::Result<String> {
     let mut text = String::from("fn method(path: &str) -> Method {\n    match path {\n");
     for file in &descriptors.file {

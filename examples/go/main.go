@@ -1,4 +1,4 @@
-// Signs a customer up, gives a group, fills a cart, and watches it.
+// Signs a customer up, adds it to a group, fills a cart, and watches it.
 //
 //	CLIENTELA_API_KEY=clt_… go run .      an admin key; the server at CLIENTELA_SERVER, or 127.0.0.1:50051
 package main
@@ -15,12 +15,12 @@ import (
 	pb "clientela.dev/clientela/v1"
 )
 
-// euros gives an amount: millionths of the currency's major unit.
+// euros returns an amount: millionths of the currency's major unit.
 func euros(cents int64) *pb.Money {
 	return &pb.Money{CurrencyCode: "EUR", Micros: cents * 10_000}
 }
 
-// regulars is the group, made if this is the first time.
+// regulars returns the group, and makes it the first time.
 func regulars(ctx context.Context, client *clientela.Client) (*pb.Group, error) {
 	wanted := &pb.Group{DisplayNames: map[string]string{"en": "Regulars"}, DiscountPercent: "10"}
 	group, err := client.Groups.CreateGroup(ctx, &pb.CreateGroupRequest{Group: wanted, GroupId: "example-regulars"})
@@ -78,7 +78,7 @@ func run(ctx context.Context) error {
 		}
 		switch event := event.(type) {
 		case *clientela.Ready[*pb.Cart]:
-			// Somebody else would do this.
+			// In a shop another program does this.
 			target := &pb.CartTarget{Target: &pb.CartTarget_Cart{Cart: cart.Name}}
 			if _, err := client.Carts.ClearCart(ctx, &pb.ClearCartRequest{Target: target}); err != nil {
 				return err

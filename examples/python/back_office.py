@@ -1,7 +1,7 @@
-"""What a shop's back office calls: a customer on the telephone, a price by hand, and the order's webhook.
+"""The calls of a shop's back office: a customer on the telephone, a price by hand, and the order's webhook.
 
-A stub: the functions are what a real one would call from its pages and webhooks; `main` plays one
-afternoon with them. `CLIENTELA_API_KEY=clt_… python back_office.py [ADDRESS]`, an admin key.
+It is a stub: a real back office calls these functions from its pages and webhooks; `main` plays one afternoon
+with them. `CLIENTELA_API_KEY=clt_… python back_office.py [ADDRESS]`, an admin key.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ class BackOffice:
     """The calls, for one member of staff."""
 
     def __init__(self, address: str, key: str, clerk: str) -> None:
-        # Who did what is kept with every change, so the key must be one that may name the acting person.
+        # Every change stores its actor, so the key must be allowed to name the acting person.
         self.client = clientela.connect(address, key, actor=clerk)
 
     def look_up(self, email: str) -> v1.Customer | None:
-        """The customer with an e-mail address."""
+        """Returns the customer with an e-mail address."""
         try:
             key = v1.CustomerKey(email=email)
             return self.client.customers.LookupCustomer(v1.LookupCustomerRequest(key=key))
@@ -33,7 +33,7 @@ class BackOffice:
             raise
 
     def give_group(self, customer: str, group: str, reason: str) -> bool:
-        """Puts a customer into a group; whether the customer was not there before."""
+        """Adds a customer to a group, and returns whether the customer is a new member."""
         answer = self.client.groups.AddMembers(
             v1.AddMembersRequest(
                 group=group, members=[customer], source=v1.MEMBERSHIP_SOURCE_STAFF, reason=reason, make_default=True
@@ -42,12 +42,12 @@ class BackOffice:
         return bool(answer.results[0].outcome == v1.MemberResult.OUTCOME_CHANGED)
 
     def cart_of(self, customer: str) -> v1.Cart:
-        """The customer's open cart."""
+        """Returns the customer's open cart."""
         owner = v1.CartTarget(owner=v1.CartOwner(customer=customer))
         return self.client.carts.GetCart(v1.GetCartRequest(target=owner))
 
     def give_price(self, cart: str, product: str, price: v1.Money, reason: str) -> v1.Cart:
-        """Gives a product of a cart a price by hand, while nobody else edits the cart."""
+        """Sets the price of a product of a cart by hand, with the cart locked."""
         target = v1.CartTarget(cart=cart)
         held = self.client.carts.LockCart(v1.LockCartRequest(target=target, purpose="Telephone"))
         try:
@@ -59,14 +59,14 @@ class BackOffice:
         return free
 
     def on_paid(self, cart: str, order: str, paid: v1.Money) -> v1.Cart:
-        """The webhook of the payment: as often as it is delivered, the cart is ordered once."""
+        """The webhook of the payment. It orders the cart once, however often it is delivered."""
         target = v1.CartTarget(cart=cart)
         return self.client.carts.OrderCart(
             v1.OrderCartRequest(target=target, order_reference=order, expected_total=paid)
         )
 
     def follow(self, ready: threading.Event, ordered: threading.Event, cart: str) -> None:
-        """A screen with the carts that are open, until one of them is ordered."""
+        """A screen with the open carts, until one of them is ordered."""
         known: dict[str, v1.Cart] = {}
         for event in self.client.watch_carts("state = OPEN"):
             if isinstance(event, clientela.Reset):
@@ -83,14 +83,14 @@ class BackOffice:
 
 
 def key_of_clerks(address: str) -> str:
-    """A key for the back office: it may name the acting person."""
+    """Makes a key for the back office that may name the acting person."""
     with clientela.connect(address) as admin:
         wanted = v1.ApiKey(display_name="back office", roles=[v1.ROLE_SUPPORT], may_act=True)
         return admin.admin.CreateApiKey(v1.CreateApiKeyRequest(api_key=wanted)).secret
 
 
 def shopper(address: str) -> tuple[str, str]:
-    """A customer who has filled a cart: e-mail address, and a group to be given."""
+    """Makes a customer with a cart, and a group. Returns the e-mail address and the group."""
     with clientela.connect(address) as client:
         mark = uuid.uuid4().hex[:8]
         wanted = v1.Customer(first_name="Grace", last_name="Hopper", email=f"grace-{mark}@example.com")

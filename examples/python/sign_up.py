@@ -1,4 +1,4 @@
-"""Signs a customer up, gives a group, fills a cart, and watches it.
+"""Signs a customer up, adds it to a group, fills a cart, and watches it.
 
 With the package `clientela` installed: `CLIENTELA_API_KEY=clt_… python sign_up.py [ADDRESS]`, an admin key.
 """
@@ -14,12 +14,12 @@ from clientela import v1
 
 
 def euros(cents: int) -> v1.Money:
-    """Amounts are millionths of the currency's major unit."""
+    """Returns an amount: millionths of the currency's major unit."""
     return v1.Money(currency_code="EUR", micros=cents * 10_000)
 
 
 def group_of_regulars(client: clientela.Client) -> v1.Group:
-    """The group, made if this is the first time."""
+    """Returns the group, and makes it the first time."""
     try:
         wanted = v1.Group(display_names={"en": "Regulars"}, discount_percent="10")
         return client.groups.CreateGroup(v1.CreateGroupRequest(group=wanted, group_id="example-regulars"))
@@ -60,7 +60,7 @@ def main() -> None:
 
         for event in client.watch_carts(names=[cart.name]):
             if isinstance(event, clientela.Ready):
-                # Somebody else would do this.
+                # In a shop another program does this.
                 client.carts.ClearCart(v1.ClearCartRequest(target=v1.CartTarget(cart=cart.name)))
             elif isinstance(event, clientela.Change):
                 print("version", event.version, "has", event.cart.item_count, "pieces")

@@ -1,11 +1,11 @@
-// Signs a customer up, gives a group, fills a cart, and watches the cart while that happens.
+// Signs a customer up, adds it to a group, fills a cart, and watches the cart meanwhile.
 
 import { ChangeKind, ClientelaError, connect } from "clientela";
 
 const client = connect({ address: process.env["CLIENTELA_SERVER"] ?? "127.0.0.1:50051" });
 const email = process.argv[2] ?? `ada-${Date.now()}@example.com`;
 
-// A group with a discount; whoever runs this a second time finds it there.
+// A group with a discount; a second run finds it.
 try {
   await client.groups.createGroup({
     groupId: "regulars",
@@ -20,7 +20,7 @@ const customer = await client.customers.createCustomer({
 });
 console.log(`signed up ${customer.name} as number ${customer.number}`);
 
-// What is wrong comes as a value: the reason to switch on, and what saves another call.
+// An error has a reason to switch on, and metadata that saves another call.
 try {
   await client.customers.createCustomer({ customer: { firstName: "Ada", email } });
 } catch (error) {
@@ -33,7 +33,7 @@ await client.groups.addMembers({ group: "groups/regulars", members: [customer.na
 const owner = { target: { case: "owner", value: { owner: { case: "customer", value: customer.name } } } } as const;
 const price = { listPrice: { currencyCode: "EUR", micros: 11_900_000n }, priceIncludesTax: true, taxRate: "20" };
 
-// The watch tells of everything that is written once it is ready, so the writer waits for that.
+// A watch yields every change after it is ready, so the writer waits for that.
 for await (const event of client.watchCart({ target: owner })) {
   if (event.type === "ready") {
     await client.carts.addItem({ target: owner, item: { product: "mug", quantity: 2, price } });

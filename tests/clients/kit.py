@@ -1,4 +1,4 @@
-"""The common part of the harness and the descriptions of languages: a client that is built, and how to run it."""
+"""The common part of the harness and of the languages: a built client and its commands."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The way between a client and the server: a port that can be cut off, and is closed while the server is dead."""
+"""A proxy between a client and the server. It can cut connections, and is closed while the server is dead."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import threading
 
 
 class Network:
-    """Passes bytes on from a port of its own to the server's, and cuts all connections when told."""
+    """Forwards bytes from its own port to the server's, and cuts all connections on demand."""
 
     def __init__(self, port: int, server_port: int) -> None:
         self.address = f"127.0.0.1:{port}"
@@ -19,13 +19,13 @@ class Network:
         self._lock = threading.Lock()
 
     def open(self) -> None:
-        """Listens. The server must listen already."""
+        """Begins to listen. The server must listen already."""
         listener = socket.create_server(("127.0.0.1", self._port), backlog=64)
         self._listener = listener
         threading.Thread(target=self._accept, args=[listener], daemon=True).start()
 
     def close(self) -> None:
-        """Listens no more and cuts what there is."""
+        """Stops listening and cuts all connections."""
         if self._listener is not None:
             # Else the thread that accepts keeps the port open.
             with contextlib.suppress(OSError):
@@ -35,7 +35,7 @@ class Network:
         self.cut()
 
     def cut(self) -> None:
-        """Cuts every connection; new ones are passed on."""
+        """Cuts every connection; new ones are forwarded."""
         with self._lock:
             pairs, self._pairs = self._pairs, set()
         for pair in pairs:
@@ -73,7 +73,7 @@ class Network:
         with contextlib.suppress(OSError):
             while data := source.recv(1 << 16):
                 sink.sendall(data)
-        # Where one direction has ended, neither a call nor a stream goes on.
+        # If one direction has ended, neither a call nor a stream continues.
         for end in pair:
             with contextlib.suppress(OSError):
                 end.shutdown(socket.SHUT_RDWR)

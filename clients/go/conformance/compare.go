@@ -1,4 +1,4 @@
-// Comparisons of what the story expects with what came.
+// Comparisons of the results with the expectations of the story.
 
 package main
 
@@ -13,7 +13,7 @@ import (
 	"clientela.dev/clientela"
 )
 
-// differs returns where a value differs from the wanted one. An object may have more fields.
+// differs describes how a value differs from the wanted one. An object may have more fields.
 func differs(at string, wanted, got any) error {
 	switch wanted := wanted.(type) {
 	case object:
@@ -41,7 +41,7 @@ func differs(at string, wanted, got any) error {
 	return nil
 }
 
-// wrongText returns which of the wanted parts the text of an error lacks.
+// wrongText returns the wanted parts that the text of an error lacks.
 func wrongText(wanted any, err error) error {
 	if err == nil {
 		return errors.New("it was not refused")
@@ -55,7 +55,7 @@ func wrongText(wanted any, err error) error {
 	return nil
 }
 
-// wrongError returns how an error differs from the wanted one.
+// wrongError describes how an error differs from the wanted one.
 func wrongError(wanted object, err error) error {
 	var typed *clientela.Error
 	if !errors.As(err, &typed) {

@@ -72,7 +72,7 @@ func main() {
 	}
 	s := story{os.Getenv("CLIENTELA_API_KEY"), map[string]string{}, map[string]*clientela.Client{}, map[string]*watched{},
 		bufio.NewReader(os.Stdin)}
-	// A client gets its key from the story, or none.
+	// The story has the key of a client, or none.
 	os.Unsetenv("CLIENTELA_API_KEY")
 	for name, value := range table.Values {
 		s.saved[name] = strings.Repeat(value.Text, value.Times)
@@ -91,7 +91,7 @@ func main() {
 	fmt.Println("end")
 }
 
-// do runs a step, as often as it says. The error says how the step differs from what is expected.
+// do runs a step and its repetitions. The error says how the result differs from the expectation.
 func (s *story) do(raw json.RawMessage, said step) error {
 	for n := 1; n <= max(1, said.Repeat); n++ {
 		s.saved["n"] = strconv.Itoa(n)
@@ -290,7 +290,7 @@ func parse(request object, message proto.Message) error {
 	return protojson.Unmarshal(text, message)
 }
 
-// helped replaces {"$money": …} and the like by what the client's own function of that name returns.
+// helped replaces {"$money": …} and the like by the result of the client's own function of that name.
 func helped(value any) (any, error) {
 	switch value := value.(type) {
 	case object:

@@ -18,7 +18,7 @@ import (
 	pb "clientela.dev/clientela/v1"
 )
 
-// watched is what a watch has yielded.
+// watched has the events of a watch.
 type watched struct {
 	sync.Mutex
 	filter           string
@@ -135,7 +135,7 @@ func (s *story) await(w *watched, expect object) error {
 	}
 }
 
-// notYet returns how a watch differs from what is expected, or nil.
+// notYet describes how a watch differs from the expectation, or returns nil.
 func (s *story) notYet(w *watched, expect object) error {
 	w.Lock()
 	defer w.Unlock()
@@ -186,7 +186,7 @@ func (s *story) notYet(w *watched, expect object) error {
 	return nil
 }
 
-// differsFromList returns how the carts of a watch differ from those of ListCarts.
+// differsFromList describes how the carts of a watch differ from those of ListCarts.
 func (s *story) differsFromList(w *watched) error {
 	client, err := s.client("")
 	if err != nil {

@@ -56,7 +56,7 @@ class Threads:
 
 
 class Asyncio(Threads):
-    """The same with asyncio, in a loop of its own."""
+    """The same with asyncio, in its own loop."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -95,7 +95,7 @@ class Asyncio(Threads):
 
 
 class Watched:
-    """What a watch has yielded."""
+    """The events of a watch."""
 
     def __init__(self, filter: str = "") -> None:
         self.filter = filter
@@ -137,7 +137,7 @@ class Watched:
 
 
 def differs(wanted: Any, got: Any, path: str = "") -> str | None:
-    """Returns where a value differs from the wanted one. An object may have more fields."""
+    """Describes how a value differs from the wanted one. An object may have more fields."""
     if isinstance(wanted, dict) and isinstance(got, dict):
         pairs = [(f"{path}.{name}", value, got.get(name)) for name, value in wanted.items()]
     elif isinstance(wanted, list) and isinstance(got, list) and len(wanted) == len(got):
@@ -148,7 +148,7 @@ def differs(wanted: Any, got: Any, path: str = "") -> str | None:
 
 
 def wrong_error(wanted: dict[str, Any], error: clientela.Error) -> str | None:
-    """Returns how an error differs from the wanted one."""
+    """Describes how an error differs from the wanted one."""
     got = {"code": error.code.name, "reason": error.reason, "metadata": error.metadata}
     missing = set(wanted.get("violations", [])) - {violation.field for violation in error.violations}
     known = {name: value for name, value in wanted.items() if name not in ("violations", "text")}
@@ -157,13 +157,14 @@ def wrong_error(wanted: dict[str, Any], error: clientela.Error) -> str | None:
 
 
 def wrong_text(wanted: dict[str, Any], error: Exception) -> str | None:
-    """Returns which of the wanted parts the text of an error lacks."""
+    """Returns the wanted parts that the text of an error lacks."""
     missing = [part for part in wanted.get("text", ()) if part not in str(error)]
     return f"the text {str(error)!r} lacks {missing}" if missing else None
 
 
 def helped(value: Any) -> Any:
-    """Replaces {"$money": …} and the like by what the package's own function of that name returns, as JSON."""
+    """Replaces {"$money": …} and the like by the result of the package's own function of that name, as
+    JSON."""
     if isinstance(value, list):
         return [helped(inner) for inner in value]
     if not isinstance(value, dict):
@@ -202,7 +203,7 @@ class Story:
         print("end", flush=True)
 
     def fill(self, value: Any) -> Any:
-        """Puts what was saved into its places."""
+        """Replaces the names of saved values by the values."""
         if isinstance(value, dict):
             return {name: self.fill(inner) for name, inner in value.items()}
         if isinstance(value, list):
@@ -296,7 +297,7 @@ class Story:
         return None
 
     def not_yet(self, watch: Watched, expect: dict[str, Any]) -> str | None:
-        """Returns how a watch differs from what is expected."""
+        """Describes how a watch differs from the expectation."""
         if watch.broken:
             raise watch.broken
         if "ended" in expect:

@@ -1,4 +1,4 @@
-"""Watches what clients/go/conformance/flood tells, and says how fast, and how late, it came.
+"""Watches the server clients/go/conformance/flood, and prints the rate and the delay of the changes.
 
     python load.py [--asyncio] [--changes 100000] [--address 127.0.0.1:23456]
 """
@@ -13,7 +13,7 @@ import clientela
 
 
 class Load:
-    """What has come."""
+    """The changes so far."""
 
     def __init__(self, changes: int) -> None:
         self.changes = changes
@@ -22,7 +22,7 @@ class Load:
         self.started = 0.0
 
     def hear(self, event: clientela.Event) -> bool:
-        """Whether that was the last."""
+        """Counts a change and returns whether it was the last."""
         if isinstance(event, clientela.Change):
             self.known[event.name] = event.cart
             time_of = event.message.commit_time

@@ -1,6 +1,6 @@
 """Runs the tests with the installed package: `python clients/python/tests`.
 
-They are of what a story cannot show. The last line is `N passed, N failed`.
+They test what the story cannot. The last line is `N passed, N failed`.
 """
 
 from __future__ import annotations

@@ -20,12 +20,12 @@ from clientela.v1 import (
 )
 from google.rpc import error_details_pb2, status_pb2  # type: ignore[import-untyped]
 
-# How long a stream stays, in seconds: a test that waits for more than comes has failed then.
+# How long a stream stays open, in seconds. A test that waits for a further message fails then.
 PATIENCE = 20.0
 
 
 def change(name: str, version: int, kind: int = clientela.UPSERTED, of: str = "cart") -> Any:
-    """What became of a cart, a customer or a group."""
+    """A change of a cart, a customer or a group."""
     made = getattr(v1, f"{of.capitalize()}Change")(kind=kind, name=name, version=version)
     if kind == clientela.UPSERTED:
         getattr(made, of).name = name
@@ -45,7 +45,7 @@ def begins(of: str = "cart") -> Any:
 
 
 def whole(*changes: Any, token: str = "t", of: str = "cart") -> list[Any]:
-    """A snapshot of these, and its end."""
+    """A complete snapshot of these."""
     end = says(token=token, of=of)
     end.snapshot_end.count = len(changes)
     return [begins(of), says(*changes, of=of), end]
@@ -62,7 +62,7 @@ def draining() -> v1.WatchCartFiguresResponse:
 
 
 class Refusal(NamedTuple):
-    """How a stream ends if the server says why."""
+    """The end of a stream with a reason of the server."""
 
     code: grpc.StatusCode
     reason: str
@@ -78,14 +78,14 @@ class Scripted(
     customer_service_pb2_grpc.CustomerServiceServicer,
     group_service_pb2_grpc.GroupServiceServicer,
 ):
-    """Answers the streams in turn, each with messages and then a code; None: it stays."""
+    """Plays the streams in turn, each with messages and then a code; with None it stays open."""
 
     def __init__(self, *streams: tuple[list[Any], grpc.StatusCode | Refusal | None]) -> None:
         self.streams = iter(streams)
         self.requests: list[Any] = []
         self.calls: list[tuple[str, dict[str, Any]]] = []
         self.failing = 0
-        # The pages of ListCarts, and how it fails after the last.
+        # The pages of ListCarts, and its error after the last.
         self.pages: list[list[v1.Cart]] = []
         self.unlisted: grpc.StatusCode | None = None
         self.ended = threading.Event()
@@ -124,7 +124,7 @@ class Scripted(
 def serving(
     servicer: Scripted, address: str = "127.0.0.1:0", credentials: grpc.ServerCredentials | None = None
 ) -> Iterator[str]:
-    """Serves on loopback; how to reach it."""
+    """Serves on loopback and returns the address."""
     server = grpc.server(futures.ThreadPoolExecutor(8))
     cart_service_pb2_grpc.add_CartServiceServicer_to_server(servicer, server)
     customer_service_pb2_grpc.add_CustomerServiceServicer_to_server(servicer, server)
@@ -160,7 +160,7 @@ def read_async(address: str, count: int, what: str = "carts", **options: Any) ->
 
 
 def told(events: list[Any]) -> list[Any]:
-    """Events, to compare."""
+    """Events in a form to compare."""
     return [
         (event.name, event.version, event.kind) if isinstance(event, clientela.Change) else event for event in events
     ]

@@ -1,4 +1,4 @@
-"""What goes along with a call, how it is repeated, and how it fails."""
+"""Tests of calls: their headers, their repetition, their errors."""
 
 from __future__ import annotations
 

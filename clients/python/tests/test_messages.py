@@ -1,4 +1,4 @@
-"""The functions that write messages."""
+"""Tests of the functions that write messages."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The iterators over the pages of List calls."""
+"""Tests of the iterators over the pages of List calls."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from scripted import Scripted, serving
 
 
 def names(address: str, request: v1.ListCartsRequest, most: int, into: list[str]) -> None:
-    """Adds the names of carts that a client lists, at most so many."""
+    """Adds the names of carts that a client lists, up to a number."""
     with clientela.connect(address, "clt_k") as client:
         for cart in client.all(client.carts.ListCarts, request, lambda page: page.carts):
             into.append(cart.name)

@@ -1,4 +1,4 @@
-"""Encryption: with an authority of one's own, not with a stranger, and with every host but this one."""
+"""Tests of TLS: with the test's own authority, with a foreign one, and for hosts other than this machine."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from scripted import PATIENCE, Scripted, serving
 
 
 def certified() -> tuple[bytes, bytes]:
-    """A key and a certificate of this machine that only itself vouches for."""
+    """A key and a self-signed certificate of this machine."""
     with tempfile.TemporaryDirectory(prefix="clientela-") as folder:
         key, certificate = Path(folder, "key.pem"), Path(folder, "certificate.pem")
         kind = ["-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"]
@@ -61,7 +61,7 @@ class Certificates(unittest.TestCase):
             self.assertEqual([sent["authorization"] for _, sent in servicer.calls], ["Bearer clt_k"])
 
     def test_a_server_that_nobody_vouches_for_gets_no_call_and_no_key(self) -> None:
-        # The authorities of the system, and a server that speaks no TLS where it is asked to.
+        # The authorities of the system, and a server without TLS.
         for credentials in (self.credentials, None):
             for how in (clear, clear_async):
                 servicer = Scripted()
@@ -75,7 +75,7 @@ class Certificates(unittest.TestCase):
 
 
 class Proxy:
-    """Takes a connection to any host, and notes to which and what is sent first."""
+    """Accepts a connection to any host, and records the host and the first bytes."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -106,13 +106,13 @@ class Proxy:
             self.heard.append({b"PRI": "plaintext", b"\x16\x03\x01": "tls"}.get(first := lines.read(3), repr(first)))
 
     def end(self) -> list[str]:
-        """The host that it connected to, and the way in which it did."""
+        """The host of the connection, and whether it used TLS."""
         self._thread.join(PATIENCE)
         return self.heard
 
 
 def first_words(address: str, **options: Any) -> list[str]:
-    """Returns the host that a call connects to, and the way in which it does."""
+    """Returns the host that a call connects to, and whether it uses TLS."""
     with Proxy() as proxy, clientela.connect(address, "clt_k", **options) as client:
 
         def call() -> None:

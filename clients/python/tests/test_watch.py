@@ -1,4 +1,5 @@
-"""What a watch makes of streams that are cut, repeated, refused and silent, and of a server that is away."""
+"""Tests of watches with streams that are cut, repeated, refused and silent, and with a server that is
+away."""
 
 from __future__ import annotations
 
@@ -17,7 +18,7 @@ from scripted import Refusal, Scripted, begins, change, draining, figures, read,
 
 
 class Waits:
-    """Notes how long a watch would have waited, and goes on at once."""
+    """Records the wait of a watch, and continues at once."""
 
     def __init__(self) -> None:
         self.bounds: list[tuple[float, float]] = []
@@ -28,13 +29,13 @@ class Waits:
 
 
 def injected(wait: Callable[[float, float], float]) -> Any:
-    """Makes watches draw their waits by this."""
+    """Makes watches use this for their waits."""
     return mock.patch.object(_reconnect, "_wait", wait)
 
 
 class Watching(unittest.TestCase):
     def each(self, servicer: Callable[[], Scripted], count: int, **options: Any) -> list[tuple[Scripted, list[Any]]]:
-        """What a watch gives of a scripted server, with threads and with asyncio; without waiting."""
+        """The events of a watch of a scripted server, with threads and with asyncio; without waiting."""
         results = []
         for how in (read, read_async):
             scripted = servicer()
@@ -97,7 +98,7 @@ class Watching(unittest.TestCase):
     def test_a_watch_that_was_read_too_slowly_goes_on_without_a_loss_or_a_repetition(self) -> None:
         def servicer() -> Scripted:
             first = [*whole(change("carts/a", 1)), says(change("carts/a", 2), token="t2")]
-            # As it comes across a reconnect: what is known already, then what was missed.
+            # As after a reconnect: known changes first, then the missed ones.
             missed = [change("carts/a", 2), change("carts/a", 3, clientela.DELETED), change("carts/b", 1)]
             slow = Refusal(grpc.StatusCode.RESOURCE_EXHAUSTED, "SLOW_CONSUMER")
             return Scripted((first, slow), ([says(*missed, token="t3")], None))
@@ -154,13 +155,13 @@ class Watching(unittest.TestCase):
             with contextlib.ExitStack() as stack:
 
                 def wait(least: float, most: float, waits: Waits = waits, address: str = address) -> float:
-                    # Ten minutes of waits that are as long as they may be, and the server is back.
+                    # Ten minutes of the longest waits, then the server is back.
                     if sum(most for _, most in waits.bounds) >= 600 and not servicer.requests and not back:
                         back.append(stack.enter_context(serving(servicer, address)))
                     return waits(least, most)
 
                 back: list[str] = []
-                # As without a network; a real one would be asked five times for each attempt.
+                # As without a network; a real server would get five requests for each attempt.
                 options = [option for option in _calls._OPTIONS if option[0] != "grpc.service_config"]
                 with injected(wait), mock.patch.object(_calls, "_OPTIONS", options):
                     events = how(address, 2, notify=lost.append)

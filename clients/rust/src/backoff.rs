@@ -1,10 +1,10 @@
-//! How long to wait before something is tried again.
+//! Pauses between attempts.
 
 use std::time::Duration;
 
 use rand::RngExt as _;
 
-/// Waits that double, each cut at random so that many clients do not come back at once.
+/// Pauses that double, with a random part so that many clients do not reconnect at once.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     waits: (Duration, Duration),
@@ -19,7 +19,7 @@ impl Backoff {
         }
     }
 
-    /// Between half of the next wait and the whole.
+    /// Returns the next pause: between half of it and the whole.
     pub(crate) fn next(&mut self) -> Duration {
         let wait = self.next;
         self.next = (wait * 2).min(self.waits.1);

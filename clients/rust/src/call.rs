@@ -1,5 +1,5 @@
-//! The layer below the generated clients: puts the key onto each call, gives what changes something a
-//! request id, and repeats what the server was not there for. Only calls with one answer are repeated.
+//! The transport of the generated clients. It adds the key to every call and a request id to mutations, and
+//! retries unary calls that fail because the server is unavailable.
 
 use std::{
     task::{Context, Poll},
@@ -19,7 +19,7 @@ use crate::backoff::Backoff;
 const ATTEMPTS_MAX: usize = 5;
 const WAITS: (Duration, Duration) = (Duration::from_millis(100), Duration::from_secs(2));
 
-/// Carries calls: puts the key onto them, and repeats what the server was not there for.
+/// The transport: it adds the key to calls, and retries them if the server is unavailable.
 #[derive(Debug, Clone)]
 pub struct Transport {
     channel: Channel,
@@ -34,9 +34,9 @@ impl Transport {
 
 include!(concat!(env!("OUT_DIR"), "/methods.rs"));
 
-/// What has to be known of a call, which the build reads from the contract.
+/// The properties of a call, which the build reads from the contract.
 struct Method {
-    /// Whether it is one question with one answer; streams are not repeated here.
+    /// Whether the call is unary; streams are not retried here.
     unary: bool,
     request_id: Option<i32>,
 }
@@ -98,8 +98,8 @@ async fn once(channel: &Channel, request: http::Request<Body>) -> Result<Answer,
     Ok(http::Response::from_parts(head, body))
 }
 
-/// A connection that fails is said in different ways; to the caller the server was not there. So it is
-/// when a call was cancelled, which the caller cannot have done: one that nobody waits for gives nothing.
+/// Converts the different errors of a broken connection to UNAVAILABLE. CANCELLED is one of them, because a
+/// call that its caller has cancelled returns no error.
 fn unreachable(error: impl Into<StdError>) -> StdError {
     let status = Status::from_error(error.into());
     match status.code() {
@@ -126,10 +126,10 @@ fn is_unavailable(answer: &Result<Answer, StdError>) -> bool {
     }
 }
 
-/// The message with a request id, so that a retry is answered and not done again.
+/// Returns the message with a request id, so that the server applies a retried call once.
 fn identified(framed: Bytes, field: u32) -> Bytes {
     const HEAD: usize = 5;
-    // A compressed message is left alone.
+    // A compressed message is not changed.
     if framed.len() < HEAD || framed[0] != 0 || has_field(&framed[HEAD..], field) {
         return framed;
     }

@@ -131,7 +131,7 @@ impl Client {
         Figures::new(self.clone(), request)
     }
 
-    /// Watches what a request of a watch names, for example a [`v1::WatchCartRequest`] with options.
+    /// Watches with any request of a watch, for example a [`v1::WatchCartRequest`] with options.
     pub fn watch<Q: WatchRequest>(&self, request: Q) -> Watch<Q::Change> {
         Watch::new(self, request)
     }

@@ -1,4 +1,4 @@
-//! What watches do between their streams: wait, tell the listener, and try again.
+//! The steps of watches between two streams: wait, notify the listener, and connect again.
 
 use std::{fmt, sync::Arc, time::Duration};
 

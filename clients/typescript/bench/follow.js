@@ -1,4 +1,4 @@
-// Whether a watch keeps up with changes as they come: how many came in a second, and how late.
+// Measures whether a watch keeps up with changes: their rate and their delay.
 //
 //   (cd ../go && go run ./conformance/flood -rate 5000) &
 //   CLIENTELA_SERVER=127.0.0.1:23456 CLIENTELA_API_KEY=any node bench/follow.js [CHANGES]

@@ -1,8 +1,8 @@
-// Reads what was written since a token, in Node or in a page.
+// Reads the changes since a token, in Node or in a page.
 
 import { DeliveryMode } from "clientela";
 
-/** In how many seconds a watch has told so many changes. */
+/** Returns the seconds in which a watch yields a number of changes. */
 export async function read(client, resumeToken, changes) {
   const options = { resumeToken, deliveryMode: DeliveryMode.EVERY };
   const from = performance.now();

@@ -1,11 +1,11 @@
-// How many changes a second a watch takes: a client that was away reads what was written meanwhile, every
-// version, as fast as it can. So nothing but the reading is measured: the server has it all, and sends it
-// as fast as it is read.
+// Measures the changes a second that a watch can read: a client that was away reads every version as fast as
+// it can. Only the reading is measured, because the server has all changes and sends them as fast as the
+// client reads.
 //
 //   CLIENTELA_SERVER=… CLIENTELA_API_KEY=… CLIENTELA_PAGE=http://127.0.0.1:PORT node bench/watch.js [CHANGES]
 //
-// Of three readings the middle one is told. Pages of CLIENTELA_PAGE must be allowed by `--cors-origin`;
-// without it only Node is measured.
+// It prints the median of three readings. The server's `--cors-origin` must allow CLIENTELA_PAGE; without
+// that variable only Node is measured.
 
 import { connect, DeliveryMode } from "clientela";
 import { withPage } from "../conformance/page.js";
@@ -17,7 +17,7 @@ const WRITERS = 128;
 
 const client = connect({ address, key });
 
-/** A token from which on nothing has been written yet. */
+/** A token after the last change. */
 async function presentToken() {
   const options = { skipSnapshot: true, heartbeatInterval: { seconds: 1n }, deliveryMode: DeliveryMode.EVERY };
   for await (const { resumeToken } of client.carts.watchCarts({ options })) if (resumeToken) return resumeToken;
@@ -45,7 +45,7 @@ let from = performance.now();
 await write();
 console.log(`${changes} changes written, ${Math.round((changes / (performance.now() - from)) * 1e3)} a second`);
 
-// What a second of processor is good for, too: on a machine that does other things it is what stays.
+// Changes per second of processor time, too, because that does not depend on other work of the machine.
 const before = process.cpuUsage();
 const rate = await middle(() => read(connect({ address, key }), token, changes));
 const { user, system } = process.cpuUsage(before);

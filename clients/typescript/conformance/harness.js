@@ -1,5 +1,4 @@
-// The talk with the harness: lines on standard output, and `done` on standard input when something that was
-// asked for is done.
+// The protocol with the harness: lines on standard output, and `done` on standard input after an order.
 
 import { readFileSync } from "node:fs";
 import { createInterface } from "node:readline";

@@ -1,5 +1,5 @@
-// A page in Chromium, without a window, that has the package as it is installed beside this folder. No
-// bundler makes it: the browser is told where the modules lie.
+// A page in headless Chromium with the package that is installed beside this folder. It has no bundler: an
+// import map names the modules.
 
 import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
@@ -14,7 +14,7 @@ const FLAGS = [
 const TYPES = { ".js": "text/javascript", ".html": "text/html" };
 const ROOT = fileURLToPath(new URL("..", import.meta.url));
 
-/** Where the packages' modules lie. */
+/** The paths of the packages' modules. */
 function imports() {
   const names = ["", "/codegenv2", "/reflect", "/wire", "/wkt"].map((part) => `@bufbuild/protobuf${part}`);
   const protocols = ["", "/protocol", "/protocol-connect", "/protocol-grpc", "/protocol-grpc-web"];
@@ -25,8 +25,8 @@ function imports() {
 }
 
 /**
- * Opens an empty page at `origin`, or at a free port of this machine, and gives it to `use`. What is asked
- * for beside it are files of the project. The service must let pages of the origin call it.
+ * Opens an empty page at `origin`, or at a free port of this machine, and passes it to `use`. Other requests
+ * get files of the project. The service must allow the origin.
  */
 export async function withPage(origin, use) {
   const { hostname, port } = new URL(origin ?? "http://127.0.0.1:0");

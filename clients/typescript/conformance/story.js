@@ -83,7 +83,7 @@ const HELPERS = {
   $money: (money_) => toJson(MoneySchema, money(...money_)),
 };
 
-/** Replaces {"$money": …} and the like by what the package's own function of that name returns. */
+/** Replaces {"$money": …} and the like by the result of the package's own function of that name. */
 function helped(value) {
   if (Array.isArray(value)) return value.map(helped);
   if (value === null || typeof value !== "object") return value;
@@ -134,14 +134,14 @@ async function playPages({ pages, request, as, expect }, world) {
   if (new Set(names).size !== names.length) throw new Error("a name came twice");
 }
 
-/** A watch in the background, and what it has yielded. */
+/** A watch in the background, with its events. */
 class Watched {
   #end = new AbortController();
   known = new Map();
   changes = 0;
   doubles = 0;
   resets = [];
-  /** Whether the snapshot is whole, and whether the first was. */
+  /** Whether the snapshot is complete, and whether the first was. */
   ready = false;
   begun = false;
   ended = undefined;
@@ -198,7 +198,7 @@ async function playAwait({ await: name, as, expect }, world) {
   }
 }
 
-/** Returns how a watch differs from what is expected. */
+/** Describes how a watch differs from the expectation. */
 async function missing(watch, expect, client) {
   if (expect.ended) return watch.ended ? undefined : "the watch has not ended";
   if (expect.reset && !watch.resets.includes(expect.reset)) return `the resets were ${watch.resets.join(", ")}`;
@@ -236,7 +236,7 @@ function differs(actual, expected) {
   }
 }
 
-/** The text of an error must have every part that is expected. */
+/** The text of an error must have every expected part. */
 function checkText(error, { text = [] }) {
   const missing = text.filter((part) => !error.message.includes(part));
   if (missing.length > 0) throw new Error(`the text ${error.message} lacks ${missing.join(", ")}`);

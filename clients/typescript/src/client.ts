@@ -140,7 +140,7 @@ function service<S extends DescService>(description: S, transport: Transport): S
   return typed as Service<S>;
 }
 
-/** Returns what adds the key to every call, a request id to mutations, and retries. Throws without a key. */
+/** Returns interceptors for the key, the request ids of mutations, and retries. Throws without a key. */
 export function interceptors({ key, shop, actor, onBehalfOf }: ConnectOptions): Interceptor[] {
   if (!key?.trim()) {
     const message = "there is no API key: pass one, or in Node set the environment variable CLIENTELA_API_KEY";

@@ -1,4 +1,4 @@
-// Known: which changes a watch has yielded.
+// Known: the changes that a watch has yielded.
 
 import { ChangeKind } from "./gen/clientela/v1/common_pb.js";
 

@@ -8,7 +8,7 @@ interface Page {
 
 type Fields<P> = Exclude<keyof P, "$typeName" | "$unknown">;
 
-/** What the page of a List call has many of. */
+/** The type of the items on a page of a List call. */
 export type ItemOf<P> = { [K in Fields<P>]: P[K] extends readonly (infer R)[] ? R : never }[Fields<P>];
 
 /**

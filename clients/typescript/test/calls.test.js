@@ -1,4 +1,4 @@
-// What is done with each call: the key, repetition, refusals as typed values, and where to connect.
+// Tests of calls: the key, repetition, typed errors, and the address.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";

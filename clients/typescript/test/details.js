@@ -3,7 +3,7 @@
 import { BinaryWriter, WireType } from "@bufbuild/protobuf/wire";
 import { ConnectError } from "@connectrpc/connect";
 
-/** The bytes of a message: of each field, by number, text, bytes or a number, or a list of these. */
+/** Encodes a message from its fields by number; a value is text, bytes, a number, or a list of these. */
 export function message(fields) {
   const writer = new BinaryWriter();
   for (const [number, values] of Object.entries(fields)) {

@@ -1,4 +1,4 @@
-// The functions that write messages, and the iterator over pages.
+// Tests of the functions that write messages, and of the iterator over pages.
 
 import assert from "node:assert/strict";
 import { test } from "node:test";
@@ -32,7 +32,7 @@ test("money that is not a decimal number is refused", () => {
   }
 });
 
-/** A client whose carts come in these pages, and the requests for them; after an error nothing follows. */
+/** A client whose carts come in these pages, and the requests for them; an error ends the pages. */
 function paged(...pages) {
   const asked = [];
   const listCarts = ({ pageToken, pageSize }) => {

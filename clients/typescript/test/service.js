@@ -3,7 +3,7 @@
 import { createRouterTransport } from "@connectrpc/connect";
 import { CartService, Client, ChangeKind, CustomerService, interceptors } from "../dist/node.js";
 
-/** A client of a service that does what `carts` and `customers` say. */
+/** A client of a service with the handlers `carts` and `customers`. */
 export function clientOf({ carts = {}, customers = {}, options = {} }) {
   const routes = (router) => {
     router.service(CartService, carts);
@@ -14,9 +14,9 @@ export function clientOf({ carts = {}, customers = {}, options = {} }) {
 }
 
 /**
- * A client whose watch of carts gets the streams of `script`, one after the other: each a list of messages,
- * of which an error is thrown and the word "hang" is waited at until the stream is given up. After the last
- * the service is gone. `asked` are the requests, `waits` how long was waited before each further stream.
+ * A client whose watch of carts gets the streams of `script`, one after the other. A stream is a list of
+ * messages; an error is thrown, and the word "hang" waits until the stream is cancelled. After the last
+ * stream the service is unavailable. `asked` has the requests, `waits` the pauses before the further streams.
  */
 export function scripted(...script) {
   const asked = [];
@@ -43,7 +43,7 @@ export function scripted(...script) {
   return { client, asked, waits, watch };
 }
 
-/** What a watch told, each in a word or two. */
+/** Describes an event of a watch in a word or two. */
 export async function told(events) {
   const words = [];
   for await (const event of events) {

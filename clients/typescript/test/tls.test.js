@@ -1,4 +1,4 @@
-// Encryption from Node: with a certificate authority of one's own, and not with a stranger.
+// Tests of TLS from Node: with the test's own certificate authority, and with a foreign one.
 
 import assert from "node:assert/strict";
 import { execFileSync } from "node:child_process";

@@ -1,4 +1,4 @@
-// What a watch does when streams end, repeat themselves and begin anew.
+// Tests of watches whose streams end, repeat changes and begin again.
 
 import assert from "node:assert/strict";
 import { mock, test } from "node:test";
@@ -7,7 +7,7 @@ import { ClientelaError, customerCart } from "../dist/node.js";
 import { refusal } from "./details.js";
 import { beat, begin, clientOf, gone, left, put, ready, said, scripted, told } from "./service.js";
 
-/** Lets everything run that waits for no timer. */
+/** Runs all pending work that does not wait for a timer. */
 const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const away = () => new ConnectError("away", Code.Unavailable);
@@ -231,7 +231,7 @@ test("an error of whoever is told is not taken for one of the stream", async () 
   assert.equal(asked.length, 1);
 });
 
-/** A client whose `method` gets the streams of `script`, and the requests for them. */
+/** A client whose `method` gets the streams of `script`, and its requests. */
 function streams(method, ...script) {
   const asked = [];
   async function* answer(request, { signal }) {

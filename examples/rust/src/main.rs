@@ -1,4 +1,4 @@
-//! Signs a customer up, gives a group with a discount, fills a cart, and watches it.
+//! Signs a customer up, adds it to a group with a discount, fills a cart, and watches it.
 
 use clientela_client::{
     Client, Error, Event,
@@ -69,7 +69,7 @@ async fn give_group(client: &Client, customer: &Customer) -> Result<(), Error> {
         .await
         .map_err(Error::from)
     {
-        // It is there from the last time.
+        // An earlier run made it.
         Err(error) if error.reason == ErrorReason::NameTaken => {}
         other => drop(other?),
     }

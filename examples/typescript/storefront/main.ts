@@ -51,7 +51,7 @@ async function answer(shop: Shop, request: IncomingMessage, response: ServerResp
     const { guest, cart } = await shop.checkOut(visitor, email, name, form);
     json({ customer: guest.name, cart: cart.name, micros: String(cart.total!.micros), currencyCode: cart.currencyCode });
   } else if (route === "POST /webhooks/payment") {
-    // A real shop checks the payment service's signature here.
+    // A real shop checks the signature of the payment service here.
     const { order = "", cart = "", micros = "0", currencyCode = "" } = await bodyOf(request);
     const fits = await shop.paid({ order, cart, micros: BigInt(micros), currencyCode });
     response.writeHead(fits ? 204 : 409).end();

@@ -1,5 +1,5 @@
-// The calls of a shop. A shopper is a visitor, known by a token that the shop made and put into a cookie,
-// until an account or a checkout makes a customer of them.
+// The calls of a shop. A shopper is a visitor, identified by a token that the shop stored in a cookie, until
+// an account or a checkout makes a customer.
 
 import {
   Cart_State, ChangeKind, ClientelaError, Customer_Kind,
@@ -16,14 +16,14 @@ export interface Icon {
 export interface Payment {
   order: string;
   cart: string;
-  /** What was paid, in millionths. */
+  /** The paid amount, in millionths. */
   micros: bigint;
   currencyCode: string;
 }
 
 const EMPTY: Icon = { count: 0, total: "" };
 
-/** The open cart of a shopper. */
+/** Returns the open cart of a shopper. */
 function cartOf(shopper: Shopper) {
   const owner =
     "visitor" in shopper
@@ -35,7 +35,7 @@ function cartOf(shopper: Shopper) {
 export class Shop {
   constructor(private readonly client: Client) {}
 
-  /** Puts something into the cart, which is opened if there is none. `click` makes a double click one. */
+  /** Adds a product to the open cart, or to a new one. With one `click` a double click counts once. */
   add(shopper: Shopper, product: string, quantity: number, micros: bigint, click: string): Promise<Cart> {
     const price = { listPrice: { currencyCode: "EUR", micros }, priceIncludesTax: true, taxRate: "20" };
     return this.client.carts.addItem({
@@ -45,25 +45,25 @@ export class Shop {
     });
   }
 
-  /** What the cart icon shows, now and whenever that changes, in whatever tab or device it was changed. */
+  /** Yields the content of the cart icon, now and after every change in any tab or device. */
   async *icon(shopper: Shopper, signal: AbortSignal): AsyncGenerator<Icon> {
     let icon = EMPTY;
     for await (const event of this.client.watchCart({ target: cartOf(shopper) }, { signal })) {
       if (event.type === "reset") icon = EMPTY;
       if (event.type === "change") {
         const { kind, cart } = event.change;
-        // Ordered, or given to somebody: the shopper begins with an empty one.
+        // The cart was ordered or assigned: the shopper begins with an empty one.
         const open = kind === ChangeKind.UPSERTED && cart?.state === Cart_State.OPEN;
         icon = open ? { count: Number(cart.itemCount), total: amount(cart) } : EMPTY;
       }
-      // Amid a snapshot nothing is known yet.
+      // During a snapshot the content is not known yet.
       if (event.type !== "reset") yield icon;
     }
   }
 
   /**
-   * Makes a guest of a visitor, with the address and the cart, in one call: either all of it is there or
-   * nothing. The cart goes along; it is what `getCart` of the guest answers.
+   * Makes a guest of a visitor, with the address and the cart, in one call: all of it or nothing. `getCart`
+   * of the guest returns the cart.
    */
   async checkOut(visitor: string, email: string, name: string, form: string): Promise<{ guest: Customer; cart: Cart }> {
     const [firstName = "", ...rest] = name.split(" ");
@@ -79,8 +79,8 @@ export class Shop {
   }
 
   /**
-   * Takes what the payment service tells, which tells it again until it is answered: the order is placed
-   * once, and every repetition is answered as the first time. Says false of a payment that does not fit.
+   * Handles the webhook of the payment service, which repeats it until it is answered. The order is placed
+   * once, and every repetition gets the same answer. Returns false if the payment does not fit the cart.
    */
   async paid({ order, cart, micros, currencyCode }: Payment): Promise<boolean> {
     try {

@@ -1,5 +1,5 @@
-// A shopper who visits the stub: fills a cart, sees the icon follow, checks out as a guest, pays. The
-// payment is told twice at once. Ends with an error if anything is not as it must be.
+// A shopper who visits the stub: fills a cart, watches the icon, checks out as a guest, pays. The payment
+// webhook comes twice at once. Ends with an error if a result is wrong.
 
 import assert from "node:assert/strict";
 import type { AddressInfo } from "node:net";
@@ -20,7 +20,7 @@ const cookie = (await fetch(home)).headers.get("set-cookie")!.split(";")[0]!;
 const post = (path: string, body: object) =>
   fetch(home + path, { method: "POST", headers: { cookie }, body: JSON.stringify(body) });
 
-/** The icon as a page shows it: `until` waits for what it is to show. */
+/** The icon of a page: `until` waits for a content. */
 const gone = new AbortController();
 const page = await fetch(`${home}/cart/icon`, { headers: { cookie }, signal: gone.signal });
 const shown = page.body!.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,4 +1,4 @@
-"""The Go module: fetched by `go get` from a module proxy that is only files, into an empty module."""
+"""The Go module: `go get` fetches it from a module proxy of files into an empty module."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ def prepare(folder: Path) -> Prepared:
     publish(proxy / MODULE / "@v")
     cache = run("go", "env", "GOMODCACHE").strip()
     environment = {
-        # Other modules come from the cache of this machine, or from where it gets them.
+        # Other modules come from the cache of this machine, or from its usual proxy.
         "GOPROXY": f"file://{proxy},file://{cache}/cache/download,{run('go', 'env', 'GOPROXY').strip()}",
-        # No public database of sums knows this module.
+        # No public checksum database has this module.
         "GONOSUMDB": MODULE,
         # The cache of this machine may have the same version from an earlier run.
         "GOMODCACHE": str(folder / "modules"),
@@ -39,7 +39,7 @@ def prepare(folder: Path) -> Prepared:
         (project / name).mkdir()
         (project / name / "main.go").write_text(text)
     run("go", "mod", "init", "project", folder=project, **environment)
-    # The sums of the other modules, so that nobody is asked for them.
+    # The checksums of the other modules, so that no server is asked for them.
     shutil.copy(SOURCE / "go.sum", project)
     run("go", "get", f"{MODULE}@{VERSION}", folder=project, **environment)
     run("go", "build", "-o", "bin/", "./...", folder=project, **environment)
@@ -54,7 +54,8 @@ def prepare(folder: Path) -> Prepared:
 
 
 def publish(versions: Path) -> None:
-    """Writes what a module proxy serves: the list of versions, and a version's information, go.mod and sources."""
+    """Writes the files of a module proxy: the list of versions, and a version's information, go.mod and
+    sources."""
     versions.mkdir(parents=True)
     (versions / "list").write_text(f"{VERSION}\n")
     (versions / f"{VERSION}.info").write_text(json.dumps({"Version": VERSION, "Time": "2026-01-01T00:00:00Z"}))

@@ -7,13 +7,13 @@ from pathlib import Path
 
 from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, first_example, run
 
-# What Maven has fetched stays there from run to run; the client is installed anew each time.
+# Maven's downloads stay there from run to run; the client is installed again each time.
 REPOSITORY = ROOT / ".tools" / "maven"
 MAVEN = ("mvn", "-q", "-B", f"-Dmaven.repo.local={REPOSITORY}")
 
 
 def prepare(folder: Path) -> Prepared:
-    """Builds the jar, and what uses it."""
+    """Builds the jar and its users."""
     client = CLIENTS / "java"
     run(*MAVEN, "-DskipTests", "install", folder=client)
     programs = {}
@@ -36,5 +36,5 @@ def prepare(folder: Path) -> Prepared:
 
 
 def java(program: str) -> list[str]:
-    """Runs a class of a project that is compiled."""
+    """Runs a class of a compiled project."""
     return ["java", "-cp", "target/classes:target/dependency/*", program]

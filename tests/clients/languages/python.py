@@ -1,4 +1,4 @@
-"""The Python package: a wheel, installed with the oldest and with the newest versions of what it needs."""
+"""The Python package: a wheel, installed with the oldest and with the newest versions of its dependencies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def prepare(folder: Path) -> Prepared:
     floors.write_text(floors_of(SOURCE / "pyproject.toml"))
     for name, versions in (("newest", NEWEST), ("oldest", floors)):
         run(sys.executable, "-m", "venv", folder / name)
-        # The newest versions are those that the tests pin.
+        # The newest versions are the pinned ones of the tests.
         run(*pip, f"--python={folder / name}", "install", f"--constraint={versions}", f"{wheel}[types]")
     project = folder / "project"
     project.mkdir()
@@ -65,6 +65,6 @@ if clientela.Error(grpc.StatusCode.UNKNOWN, "").reason == "EMAIL_TAKE":
 
 
 def floors_of(project: Path) -> str:
-    """Returns the lowest versions that a package allows of what it needs, as constraints."""
+    """Returns the lowest versions of its dependencies that a package allows, as constraints."""
     [needed] = re.findall(r"^dependencies = \[(.*)\]$", project.read_text(), re.MULTILINE)
     return "".join(f"{name}=={version}\n" for name, version in re.findall(r'"([\w-]+)>=([\d.]+)', needed))

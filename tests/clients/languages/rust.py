@@ -1,4 +1,4 @@
-"""The Rust client: a crate as it is packaged, in a workspace of its own with projects that name it."""
+"""The Rust client: the packaged crate, in a separate workspace with projects that use it."""
 
 from __future__ import annotations
 
@@ -12,28 +12,28 @@ from kit import CLIENTS, EXAMPLES, ROOT, Prepared, Program, first_example, gener
 TARGET = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target")).resolve()
 HERE = {"CARGO_TARGET_DIR": str(TARGET)}
 CRATE = "clientela-client"
-# Not with TLS: the server goes without, and half of its dependencies would be compiled once more.
+# Without TLS, because the server has none, and half of its dependencies would be compiled again.
 ALL = ("--workspace", "--all-targets", "--no-default-features")
-# With TLS only the client's tests against a server in the process are built, which takes what the build
-# above has compiled of crates that do not know of it. The others need not be fast.
+# With TLS, only the client's tests against a server in the process are built. They reuse the crates of the
+# build above that do not depend on TLS.
 WITH_TLS = ("--workspace", "--test", "it", "--no-default-features", "--features", f"{CRATE}/tls")
 SLOW = [
     f"--config=profile.dev.package.{crate}.opt-level=0"
     for crate in ("rustls", "tokio-rustls", "tonic")
 ]
-# These have no say in how other crates are compiled.
+# These do not change how other crates are compiled.
 PASSED_OVER = ("tonic-health", "tonic-reflection", "tonic-web")
 
 
 def prepare(folder: Path) -> Prepared:
-    """Packages the crate, and builds what uses it."""
+    """Packages the crate, and builds its users."""
     client = CLIENTS / "rust"
     generate("rust")
     run("cargo", "package", "--no-verify", "--allow-dirty", folder=client, **HERE)
     [package] = (TARGET / "package").glob(f"{CRATE}-*.crate")
     with tarfile.open(package) as archive:
         archive.extractall(folder, filter="data")
-    # All packages have the same times, from which Cargo would conclude that nothing changed since an earlier run.
+    # All packages have the same times, so that Cargo would see no change since an earlier run.
     for file in (folder / package.stem).rglob("*"):
         os.utime(file)
     project(client / "conformance", folder / "conformance", package.stem)
@@ -60,7 +60,7 @@ def prepare(folder: Path) -> Prepared:
 
 
 def project(source: Path, copy: Path, package: str) -> None:
-    """Copies a project, which then names the packaged crate."""
+    """Copies a project, and makes it use the packaged crate."""
     shutil.copytree(source, copy, ignore=shutil.ignore_patterns("target", "Cargo.lock"))
     manifest = copy / "Cargo.toml"
     lines = manifest.read_text().partition("[workspace]")[0].splitlines()
@@ -73,8 +73,7 @@ def project(source: Path, copy: Path, package: str) -> None:
 def workspace(folder: Path, members: list[str]) -> None:
     """Puts the projects together, and the server's dependencies beside them.
 
-    So cargo settles on the versions and features that it settled on for the server, and compiles only
-    what that did not.
+    So cargo chooses the same versions and features as for the server, and compiles only the other crates.
     """
     server = (ROOT / "Cargo.toml").read_text()
     dependencies = server[server.index("[dependencies]") : server.index("[profile.dev]")]
@@ -90,5 +89,5 @@ def workspace(folder: Path, members: list[str]) -> None:
         f'[workspace]\nresolver = "3"\nmembers = {[*members, "beside"]}\n\n{profiles}'
     )
     shutil.copy(ROOT / "Cargo.lock", folder)
-    # Without it SQLite would be compiled otherwise than for the server, and then for the server again.
+    # Without it SQLite would be compiled in another way than for the server, and then for the server again.
     shutil.copytree(ROOT / ".cargo", folder / ".cargo")

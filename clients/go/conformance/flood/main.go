@@ -1,9 +1,9 @@
-// The program flood is a server that has nothing but a watch of carts, on which it tells changes as fast
-// as it is told: to find out what a client takes.
+// The program flood is a server with only a watch of carts, which sends changes at a given rate to measure
+// clients.
 //
 //	flood [-rate 5000] [-seconds 20] [-batch 1] [-listen 127.0.0.1:23456]
 //
-// The commit time of a change is when it was due, so that a client which falls behind sees it.
+// The commit time of a change is the time when it was due, so that a client can measure its delay.
 package main
 
 import (
@@ -20,7 +20,7 @@ import (
 	pb "clientela.dev/clientela/v1"
 )
 
-// How many carts change in turn.
+// The number of carts, which change in turn.
 const carts = 1000
 
 var (
@@ -34,7 +34,7 @@ type flood struct {
 	pb.UnimplementedCartServiceServer
 }
 
-// WatchCarts tells of an empty shop, then of carts that change, and then of nothing.
+// WatchCarts sends an empty snapshot, then the changes, and then nothing.
 func (flood) WatchCarts(_ *pb.WatchCartsRequest, stream pb.CartService_WatchCartsServer) error {
 	begin := &pb.WatchCartsResponse_SnapshotBegin{SnapshotBegin: &pb.SnapshotBegin{Cause: pb.SnapshotBegin_CAUSE_INITIAL}}
 	end := &pb.WatchCartsResponse_SnapshotEnd{SnapshotEnd: &pb.SnapshotEnd{}}
@@ -53,7 +53,7 @@ func (flood) WatchCarts(_ *pb.WatchCartsRequest, stream pb.CartService_WatchCart
 		due := time.Now()
 		if *rate > 0 {
 			due = started.Add(time.Duration(n) * time.Second / time.Duration(*rate))
-			// A few are sent at once, as timers are not exact.
+			// A few are sent at once, because timers are not exact.
 			if early := time.Until(due); early > 2*time.Millisecond {
 				time.Sleep(early)
 			}

@@ -1,4 +1,4 @@
-// The program load watches what flood tells, and says how fast, and how late, it came.
+// The program load watches the server flood, and prints the rate and the delay of the changes.
 //
 //	load -changes 100000
 package main

@@ -1,4 +1,4 @@
-"""What the client adds to every call: the channel, the key, request ids, retries and typed errors."""
+"""The channel of the client: it adds the key, request ids, retries and typed errors to every call."""
 
 from __future__ import annotations
 

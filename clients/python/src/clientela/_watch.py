@@ -1,4 +1,4 @@
-"""What watches yield, and how they fold the messages of a stream into events."""
+"""The events of watches, and how the messages of a stream become events."""
 
 from __future__ import annotations
 

@@ -71,7 +71,7 @@ fn message(name: &str) -> Result<MessageDescriptor, Why> {
         .ok_or_else(|| format!("there is no {name}"))
 }
 
-/// Replaces `{"$money": …}` and the like by what the client's own function of that name returns.
+/// Replaces `{"$money": …}` and the like by the result of the client's own function of that name.
 pub fn helped(value: &Value) -> Result<Value, Why> {
     let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
     match value {

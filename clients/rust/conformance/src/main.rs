@@ -20,7 +20,7 @@ use watching::Watching;
 
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// Why a step did not go as expected.
+/// The reason why a step failed.
 type Why = String;
 
 #[tokio::main]
@@ -239,7 +239,7 @@ fn expect(met: bool, why: impl FnOnce() -> Why) -> Result<(), Why> {
     if met { Ok(()) } else { Err(why()) }
 }
 
-/// The text of an error must have every part that is expected.
+/// The text of an error must have every expected part.
 fn matches_text(expected: &Value, text: &str) -> Result<(), Why> {
     for part in strings(&expected["text"]) {
         expect(text.contains(&part), || {
@@ -249,7 +249,7 @@ fn matches_text(expected: &Value, text: &str) -> Result<(), Why> {
     Ok(())
 }
 
-/// Whether a value has all that is expected. An object may have more fields.
+/// Whether a value is as expected. An object may have more fields.
 fn matches(expected: &Value, value: &Value, place: &str) -> Result<(), Why> {
     match (expected, value) {
         (Value::Object(fields), Value::Object(_)) => fields

@@ -1,4 +1,4 @@
-//! A watch in the background, and what it has yielded.
+//! A watch in the background, with its events.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -70,7 +70,7 @@ impl Watching {
                 None => return Ok(()),
                 Some(missing) => expect(Instant::now() < deadline, || missing)?,
             }
-            // What is listed changes without a word from the watch.
+            // The list may change before the watch does.
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
     }
@@ -106,7 +106,7 @@ impl Told {
         }
     }
 
-    /// Returns how the watch differs from what is expected.
+    /// Describes how the watch differs from the expectation.
     fn missing(
         &self,
         expected: &Value,

@@ -1,12 +1,12 @@
-//! Which versions a watch has told: what comes twice is told once.
+//! The versions that a watch has yielded. It finds the changes that arrive twice.
 
 use std::collections::HashMap;
 
-/// The last version of each resource that was told.
+/// The last version of each resource that was yielded.
 #[derive(Debug, Default)]
 pub(super) struct Seen {
     present: HashMap<String, i64>,
-    /// What is gone may come again only soon after a connection: that of long ago is let go.
+    /// Only names that were removed lately can arrive again, after a new connection. Older ones are dropped.
     gone: HashMap<String, i64>,
     gone_before: HashMap<String, i64>,
     whole: bool,
@@ -15,7 +15,7 @@ pub(super) struct Seen {
 impl Seen {
     const GONE_MAX: usize = 10_000;
 
-    /// A whole state follows: what is not known from then on never was.
+    /// A snapshot follows: a name that is not known after it never existed.
     pub(super) fn reset(&mut self) {
         *self = Self {
             whole: true,
@@ -23,7 +23,7 @@ impl Seen {
         };
     }
 
-    /// Whether a change is news.
+    /// Records a change and returns whether the reader does not know it yet.
     pub(super) fn admit(&mut self, upserted: bool, name: &str, version: i64) -> bool {
         let left = self
             .gone
@@ -31,7 +31,7 @@ impl Seen {
             .or_else(|| self.gone_before.get(name))
             .copied();
         if upserted {
-            // The clock lets a resource leave and enter with the version that it has.
+            // A resource that leaves a filter because time goes by may enter it again with the same version.
             let news = match self.present.get_mut(name) {
                 Some(known) => version > std::mem::replace(known, version.max(*known)),
                 None => left.is_none_or(|left| version >= left),

@@ -1,4 +1,4 @@
-//! What every call carries, how it is repeated, and how it is refused.
+//! Tests of calls: their headers, their repetition, their refusals.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ pub async fn add_item(client: &Client, request: AddItemRequest) -> Result<Cart, 
     Ok(client.carts().add_item(request).await?.into_inner())
 }
 
-/// The same at a server that gives these answers, one to each attempt.
+/// The same with a server that gives these answers, one for each attempt.
 async fn answered(
     answers: &[Option<Code>],
     request: AddItemRequest,

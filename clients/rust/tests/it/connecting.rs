@@ -1,4 +1,4 @@
-//! What a client is made of, and whom it speaks to in plaintext.
+//! Tests of the options of a client, and of plaintext.
 
 use clientela_client::{
     Client,

@@ -23,7 +23,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Code, Status, body::Body, transport::Server};
 use tonic_types::{ErrorDetails, StatusExt as _};
 
-/// What a watch is sent, of whichever kind, and how it ends then; without an end it stays.
+/// The messages of a watch of any kind, and its end; without an end it stays open.
 type Script = (Vec<Bytes>, Option<Status>);
 
 #[derive(Default)]
@@ -43,7 +43,7 @@ pub struct Fake {
 }
 
 impl Fake {
-    /// One that has a port and does not listen there.
+    /// A server with a port on which it does not listen.
     pub fn new() -> Self {
         let socket = TcpSocket::new_v4().unwrap();
         socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
@@ -60,12 +60,12 @@ impl Fake {
         fake
     }
 
-    /// Answers from now on.
+    /// Starts the server.
     pub async fn serve(&self) {
         self.serve_by(Server::builder());
     }
 
-    /// One that has a certificate of an authority that only the tests know.
+    /// A server with a certificate of the tests' own authority.
     #[cfg(feature = "tls")]
     pub async fn start_with_tls() -> Self {
         let certificate = include_str!("certificates/server.pem");
@@ -95,7 +95,7 @@ impl Fake {
         self.address.clone()
     }
 
-    /// An address that leads to it, which is not known as one of this machine.
+    /// An address of the server that does not count as loopback.
     pub fn address_elsewhere(&self) -> String {
         self.address.replace("127.0.0.1", "0.0.0.0")
     }
@@ -111,7 +111,7 @@ impl Fake {
         self.builder().connect().unwrap()
     }
 
-    /// The next watch gets these messages and is cut off.
+    /// The next watch gets these messages and is cut.
     pub fn cut_after(&self, messages: &[impl Message]) {
         self.script(messages, Some(refusal(Code::Unavailable, "DRAINING")));
     }
@@ -132,7 +132,7 @@ impl Fake {
         state.scripts.push_back((messages, end));
     }
 
-    /// How the next calls of AddItem are refused, if they are.
+    /// The refusals of the next calls of AddItem, if any.
     pub fn answer_items(&self, answers: &[Option<Code>]) {
         self.state.lock().unwrap().answers.extend(answers);
     }
@@ -147,7 +147,7 @@ impl Fake {
         self.state.lock().unwrap().listed.clone()
     }
 
-    /// The tokens of the watches that came.
+    /// The resume tokens of the watches so far.
     pub fn tokens(&self) -> Vec<String> {
         self.state.lock().unwrap().tokens.clone()
     }
@@ -158,8 +158,8 @@ impl Fake {
     }
 }
 
-/// The services, without the generated servers, which no client needs. All do the same; a server finds
-/// them by their names.
+/// The services, without generated servers, which the crate does not have. All behave alike; the server finds
+/// them by name.
 #[derive(Clone)]
 struct Service<const NUMBER: usize>(Arc<Mutex<State>>);
 

@@ -1,4 +1,4 @@
-//! Figures, across interruptions.
+//! Tests of figures across interruptions.
 
 use std::{
     sync::{Arc, Mutex},

@@ -1,4 +1,4 @@
-//! Carts, customers and groups are watched alike.
+//! Tests that watches of carts, customers and groups behave alike.
 
 use clientela_client::v1::{
     ChangeKind, WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest, WatchOptions,

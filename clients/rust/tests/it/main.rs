@@ -1,5 +1,5 @@
-//! What calls carry and how they are repeated, and what a watch makes of streams that are cut,
-//! repeated, reset, refused and silent: against a server that does what it was told to.
+//! Tests of calls and their repetition, and of watches with streams that are cut, repeated, reset, refused
+//! and silent, against a scripted server.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod calls;

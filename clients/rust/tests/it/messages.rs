@@ -1,4 +1,4 @@
-//! What a watch of a kind is sent, and what it tells then, in words.
+//! The messages of a watch of a kind, and its events in words.
 
 use clientela_client::{Event, Watch, Watched, v1::ChangeKind};
 use futures::StreamExt as _;

@@ -1,4 +1,4 @@
-//! The stream of the items of all pages.
+//! Tests of the stream of all pages.
 
 use clientela_client::v1::{Cart, ListCartsRequest, ListCartsResponse};
 use futures::StreamExt as _;

@@ -1,5 +1,5 @@
-//! Which servers a client trusts over TLS. Their certificates were made with `openssl ca` and are valid
-//! from 2020 to 2120.
+//! Tests of the servers that a client trusts over TLS. Their certificates were made with `openssl ca` and are
+//! valid from 2020 to 2120.
 
 use clientela_client::{
     Error, Event,
@@ -19,7 +19,7 @@ fn trusting() -> ClientTlsConfig {
     ClientTlsConfig::new().ca_certificate(Certificate::from_pem(AUTHORITY))
 }
 
-/// Why a call was not made; the server was told nothing.
+/// The error of a call that sent nothing to the server.
 async fn refused(fake: &Fake, address: String, tls: ClientTlsConfig) -> Error {
     let client = fake.builder().address(address).tls(tls).connect().unwrap();
     let refusal = add_item(&client, AddItemRequest::default())

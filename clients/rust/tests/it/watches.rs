@@ -1,4 +1,4 @@
-//! What a watch makes of streams that are cut, repeated, reset, refused and silent.
+//! Tests of watches with streams that are cut, repeated, reset, refused and silent.
 
 use std::{
     sync::{Arc, Mutex},
@@ -31,7 +31,7 @@ fn watch(client: &Client) -> Watch<CartChange> {
     client.watch_carts(WatchCartsRequest::default())
 }
 
-/// A server that cuts a watch off after each of these, and the watch.
+/// A server that cuts a watch after each of these, and the watch.
 async fn cut_after(scripts: &[&[WatchCartsResponse]]) -> (Fake, Watch<CartChange>) {
     let fake = Fake::start().await;
     for script in scripts {
@@ -227,7 +227,7 @@ async fn a_server_that_is_not_there_is_waited_for() {
     let fake = Fake::new();
     let (sender, mut tries) = tokio::sync::mpsc::unbounded_channel();
     let builder = fake.builder().on_connection(move |why| {
-        // Nobody hears it once the test has heard enough.
+        // The receiver is gone once the test has enough events.
         let _ = sender.send(why.map(|why| why.code));
     });
     let client = builder.connect().unwrap();

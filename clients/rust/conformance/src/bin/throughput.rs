@@ -1,5 +1,5 @@
-//! Watches what clients/go/conformance/flood tells, and says how many came, how fast by the clock, and how
-//! late. Ends after as many as it is told, or when none has come for a while.
+//! Watches the server clients/go/conformance/flood, and prints the number, the rate and the delay of the
+//! changes. Ends after the given number of changes, or when none has come for a while.
 
 use std::time::{Duration, Instant, UNIX_EPOCH};
 

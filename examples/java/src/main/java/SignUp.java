@@ -20,7 +20,7 @@ import dev.clientela.v1.Money;
 import dev.clientela.v1.WatchCartsRequest;
 import java.util.UUID;
 
-/** Signs a customer up, gives a group with a discount, fills a cart, and watches it. */
+/** Signs a customer up, adds it to a group with a discount, fills a cart, and watches it. */
 public final class SignUp {
     public static void main(String[] arguments) {
         String address = System.getenv().getOrDefault("CLIENTELA_SERVER", "127.0.0.1:50051");
@@ -57,7 +57,7 @@ public final class SignUp {
             Clientela.call(() -> client.groups().createGroup(
                     CreateGroupRequest.newBuilder().setGroup(regulars).setGroupId("regulars").build()));
         } catch (ClientelaException refusal) {
-            // It is there from the last time.
+            // An earlier run made it.
             if (refusal.reason() != ErrorReason.NAME_TAKEN) {
                 throw refusal;
             }

@@ -67,7 +67,7 @@ public final class Conformance {
     public static void main(String[] arguments) throws IOException {
         String text = Files.readString(Path.of(System.getenv("CLIENTELA_STORY")));
         new Conformance().tell(JsonParser.parseString(text).getAsJsonObject());
-        // The threads of watches are still there.
+        // The threads of the watches still run.
         System.exit(0);
     }
 
@@ -281,7 +281,7 @@ public final class Conformance {
         }
     }
 
-    /** The text of an error must have every part that is expected. */
+    /** The text of an error must have every expected part. */
     static void matchesText(JsonObject expected, RuntimeException refusal) throws Unexpected {
         if (expected.has("text")) {
             for (JsonElement part : expected.getAsJsonArray("text")) {

@@ -10,7 +10,7 @@ import java.util.Map;
 final class Helped {
     private Helped() {}
 
-    /** Returns the value with what the client's own methods of these names return. */
+    /** Returns the value with the results of the client's own methods of these names. */
     static JsonElement by(JsonElement value) throws IOException {
         if (value instanceof JsonArray array) {
             JsonArray helped = new JsonArray();

@@ -10,8 +10,8 @@ import java.util.Arrays;
 import java.util.Optional;
 
 /**
- * Watches what clients/go/conformance/flood tells, and says how many came, how fast by the clock, and how
- * late. Ends after as many as it is told, or when none has come for a while.
+ * Watches the server clients/go/conformance/flood, and prints the number, the rate and the delay of the
+ * changes. Ends after the given number of changes, or when none has come for a while.
  */
 public final class Throughput {
     private static final Duration PATIENCE = Duration.ofSeconds(10);
@@ -33,7 +33,7 @@ public final class Throughput {
                     Timestamp due = changed.change().getCommitTime();
                     to = Instant.now();
                     Duration behind = Duration.between(Instant.ofEpochSecond(due.getSeconds(), due.getNanos()), to);
-                    // What is due within the same moment may come before it.
+                    // A change may come shortly before it is due.
                     late[taken++] = Math.max(0, behind.toNanos()) / 1e6;
                 }
                 event = taken < wanted ? watch.poll(PATIENCE) : event;

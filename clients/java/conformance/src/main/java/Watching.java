@@ -23,7 +23,7 @@ import java.util.Set;
 import java.util.concurrent.TimeUnit;
 import java.util.function.BiConsumer;
 
-/** A watch in the background, and what it has yielded. */
+/** A watch in the background, with its events. */
 final class Watching {
     private CartFigures figures;
     private final Map<String, Cart> fold = new HashMap<>();
@@ -103,13 +103,13 @@ final class Watching {
             long left = deadline - System.nanoTime();
             Conformance.expect(left > 0, missing);
             synchronized (this) {
-                // What is listed changes without a word from the watch.
+                // The list may change before the watch does.
                 TimeUnit.NANOSECONDS.timedWait(this, Math.min(left, TimeUnit.MILLISECONDS.toNanos(100)));
             }
         }
     }
 
-    /** Returns how the watch differs from what is expected, or null. */
+    /** Describes how the watch differs from the expectation, or returns null. */
     private String missing(JsonObject expected, Conformance story) throws Exception {
         Map<String, Cart> listed = expected.has("state") ? listed(story) : null;
         synchronized (this) {

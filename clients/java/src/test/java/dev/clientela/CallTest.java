@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** What every call carries, how it is repeated, and how it is refused. */
+/** Tests of calls: their headers, their repetition, their refusals. */
 @Timeout(60)
 class CallTest {
     private static final Consumer<StreamObserver<Cart>> UNAVAILABLE =

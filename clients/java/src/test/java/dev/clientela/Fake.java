@@ -47,7 +47,7 @@ import org.junit.jupiter.api.extension.BeforeEachCallback;
 import org.junit.jupiter.api.extension.ExtensionContext;
 
 /**
- * A server in the process with scripted answers, and a client of it. Each test has one of its own.
+ * A server in the process with scripted answers, and its client. Each test has its own.
  */
 final class Fake implements BeforeEachCallback, AfterEachCallback {
     /** An answer to a creation. */
@@ -58,13 +58,13 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
 
     private static final Context.Key<Metadata> HEADERS = Context.key("headers");
 
-    /** The tokens of the watches that came. */
+    /** The resume tokens of the watches so far. */
     final BlockingQueue<String> tokens = new LinkedBlockingQueue<>();
     final BlockingQueue<CreateCartRequest> creations = new LinkedBlockingQueue<>();
     final BlockingQueue<Metadata> headers = new LinkedBlockingQueue<>();
     final BlockingQueue<CartTarget> targets = new LinkedBlockingQueue<>();
     final BlockingQueue<ListCartsRequest> lists = new LinkedBlockingQueue<>();
-    /** The pages of ListCarts; after the last one it is refused. */
+    /** The pages of ListCarts; a call after the last page is refused. */
     final BlockingQueue<ListCartsResponse> pages = new LinkedBlockingQueue<>();
     private final BlockingQueue<Consumer<StreamObserver<Message>>> streams = new LinkedBlockingQueue<>();
     private final BlockingQueue<Consumer<StreamObserver<Cart>>> answers = new LinkedBlockingQueue<>();
@@ -86,12 +86,12 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         stop();
     }
 
-    /** Answers from now on. */
+    /** Starts the server. */
     Fake start() throws IOException {
         return start(InProcessServerBuilder.forName(name));
     }
 
-    /** The same in a place of its own. */
+    /** Starts the server at a place. */
     Fake start(ServerBuilder<?> place) throws IOException {
         server = place.addService(new Carts())
                 .addService(new Customers())
@@ -102,7 +102,7 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         return this;
     }
 
-    /** Is not there from now on. */
+    /** Stops the server. */
     void stop() {
         server.shutdownNow();
     }
@@ -115,13 +115,13 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         return client;
     }
 
-    /** What the next watch gets. */
+    /** The messages of the next watch. */
     Fake stream(Consumer<StreamObserver<Message>> stream) {
         streams.add(stream);
         return this;
     }
 
-    /** What the next watch gets before it is cut off. */
+    /** The messages of the next watch before it is cut. */
     Fake cutAfter(Message... messages) {
         return stream(observer -> {
             List.of(messages).forEach(observer::onNext);
@@ -129,12 +129,12 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         });
     }
 
-    /** How the next watch is refused. */
+    /** The refusal of the next watch. */
     Fake refuse(Code code, String reason) {
         return stream(observer -> observer.onError(refusal(code, reason)));
     }
 
-    /** What the next creation is answered. */
+    /** The answer of the next creation. */
     Fake answer(Consumer<StreamObserver<Cart>> answer) {
         answers.add(answer);
         return this;
@@ -152,7 +152,7 @@ final class Fake implements BeforeEachCallback, AfterEachCallback {
         return StatusProto.toStatusRuntimeException(status.build());
     }
 
-    /** A stream of whichever kind is told what was put there for the next one. */
+    /** Sends the messages of the next watch, whatever its kind. */
     @SuppressWarnings("unchecked")
     private <R extends Message> void watch(WatchOptions options, StreamObserver<R> observer) {
         tokens.add(options.getResumeToken());

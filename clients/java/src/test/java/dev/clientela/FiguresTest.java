@@ -19,7 +19,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** Figures and the watch of one cart, across interruptions. */
+/** Tests of figures and of the watch of one cart, across interruptions. */
 @Timeout(60)
 class FiguresTest {
     @RegisterExtension

@@ -20,13 +20,13 @@ import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.params.ParameterizedTest;
 import org.junit.jupiter.params.provider.MethodSource;
 
-/** Carts, customers and groups are watched alike. */
+/** Tests that watches of carts, customers and groups behave alike. */
 @Timeout(60)
 class KindsTest {
     @RegisterExtension
     final Fake server = new Fake();
 
-    /** A kind: what its watch is sent, what its names begin with, and how it is watched. */
+    /** A kind: the messages of its watch, the prefix of its names, and its watch. */
     record Kind(Sent sent, String names, Function<WatchOptions, Function<Clientela, Watch<? extends Message>>> watch) {
         @Override
         public String toString() {

@@ -8,7 +8,7 @@ import java.util.List;
 import java.util.Map;
 import org.junit.jupiter.api.Test;
 
-/** The methods that write messages. */
+/** Tests of the methods that write messages. */
 class MessagesTest {
     @Test
     void a_target_names_a_cart_or_its_owner() {

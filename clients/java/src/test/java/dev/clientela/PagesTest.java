@@ -14,7 +14,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** The iterator over the items of all pages. */
+/** Tests of the iterator over all pages. */
 @Timeout(60)
 class PagesTest {
     @RegisterExtension

@@ -11,7 +11,7 @@ import dev.clientela.v1.WatchCartsResponse;
 import dev.clientela.v1.WatchCustomersResponse;
 import dev.clientela.v1.WatchGroupsResponse;
 
-/** What a watch of a kind is sent; the kinds have the same fields. */
+/** The messages of watches of a kind; the kinds have the same fields. */
 record Sent(Message kind) {
     static final Sent CARTS = new Sent(WatchCartsResponse.getDefaultInstance());
     static final Sent CUSTOMERS = new Sent(WatchCustomersResponse.getDefaultInstance());

@@ -32,10 +32,10 @@ import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 import org.junit.jupiter.api.io.TempDir;
 
-/** Which servers a client trusts, and whom it speaks to in plaintext. */
+/** Tests of the servers that a client trusts, and of plaintext. */
 @Timeout(60)
 class TlsTest {
-    // It tells of each connection that comes to nothing.
+    // It logs each connection that fails.
     private static final Logger OF_THE_SERVER =
             Logger.getLogger("io.grpc.netty.shaded.io.grpc.netty.NettyServerTransport");
 
@@ -46,7 +46,7 @@ class TlsTest {
     @RegisterExtension
     final Fake server = new Fake();
 
-    /** A certificate for localhost, of an authority that is nobody but itself. */
+    /** A self-signed certificate for localhost. */
     @BeforeAll
     static void certify(@TempDir Path folder) throws Exception {
         OF_THE_SERVER.setLevel(Level.OFF);
@@ -108,7 +108,7 @@ class TlsTest {
     @Test
     void another_host_is_called_in_plaintext_only_if_that_was_asked_for_by_name() throws Exception {
         listen(InsecureServerCredentials.create());
-        // It leads to this machine, and is not known to.
+        // It leads to this machine, but does not count as loopback.
         refused(to("[::ffff:127.0.0.1]"));
 
         server.answer(Fake.DONE);
@@ -117,7 +117,7 @@ class TlsTest {
         }
     }
 
-    /** Has the server answer over the network, instead of in the process. */
+    /** Starts the server on the network, instead of in the process. */
     private void listen(ServerCredentials credentials) throws Exception {
         server.stop();
         server.start(NettyServerBuilder.forAddress(new InetSocketAddress("127.0.0.1", 0), credentials));
@@ -127,7 +127,7 @@ class TlsTest {
         return Clientela.builder().address(host + ":" + server.port()).key("clt_test");
     }
 
-    /** Why a call was not made; the server was told nothing. */
+    /** The error of a call that sent nothing to the server. */
     private ClientelaException refused(Clientela.Builder builder) {
         try (Clientela client = builder.connect()) {
             ClientelaException refusal = assertThrows(ClientelaException.class, () -> create(client));

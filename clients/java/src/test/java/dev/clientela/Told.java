@@ -6,7 +6,7 @@ import dev.clientela.v1.ChangeKind;
 import java.util.ArrayList;
 import java.util.List;
 
-/** What a watch has told, in words. */
+/** The events of a watch, in words. */
 final class Told {
     private Told() {}
 

@@ -24,7 +24,7 @@ import org.junit.jupiter.api.Test;
 import org.junit.jupiter.api.Timeout;
 import org.junit.jupiter.api.extension.RegisterExtension;
 
-/** What a watch makes of streams that are cut, repeated, reset, refused and silent. */
+/** Tests of watches with streams that are cut, repeated, reset, refused and silent. */
 @Timeout(60)
 class WatchTest {
     @RegisterExtension
