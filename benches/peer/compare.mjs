@@ -1,6 +1,7 @@
-// Puts Clientela and Vendure under the same load in turns, with 16 calls in flight, and prints the rates and the
-// processor time of each server per call. The load runs in this process, on the same machine as the servers: the
-// client for gRPC takes more of it than the one for HTTP, so the ratios of rates are low for Clientela.
+// Puts Clientela and Vendure under the same load in turns, with 16 calls in flight, and prints the rates and
+// the processor time of each server per call. The load runs in this process, on the same machine as the
+// servers. The client for gRPC takes more processor time than the one for HTTP, so the ratios of rates are
+// low for Clientela.
 import { execFileSync, spawn } from 'node:child_process';
 import { mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import http from 'node:http';
@@ -51,7 +52,7 @@ function cpuMicros(pid) {
     return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
-/** Keeps calls going; gives the calls a second and the server's processor time per call. */
+/** Makes calls for a time. Returns the calls a second and the server's processor time per call. */
 async function load(pid, call) {
     const before = cpuMicros(pid);
     const began = performance.now();
@@ -70,7 +71,7 @@ async function load(pid, call) {
 async function clientela() {
     const address = '127.0.0.1:50971';
     const data = join(folder, 'clientela');
-    // Its lines are formatted and written as in production, and read by nobody.
+    // The server formats and writes its log as in production, and the log is discarded.
     const child = start(values.clientela, ['serve', '--data-dir', data, '--listen', address], 'ignore');
     child.stdout.resume();
     const root = values.proto;

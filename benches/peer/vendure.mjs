@@ -1,5 +1,6 @@
-// Vendure as a process: better-sqlite3 with a write-ahead log, the schema made at the start, one product.
-// Prints a JSON line with its port and the ids that the load needs, and serves until its input closes.
+// Vendure as a process, with better-sqlite3 and a write-ahead log. It makes the schema at the start, and one
+// product. Prints a JSON line with its port and the ids that the load needs, and serves until its input
+// closes.
 import {
     bootstrap, ChannelService, CountryService, Customer, CustomerService, dummyPaymentHandler, LanguageCode,
     ProductService, ProductVariantService, RequestContextService, TaxCategoryService, TaxRateService,
@@ -49,7 +50,7 @@ const [variant] = await app.get(ProductVariantService).create(inChannel, [{
     translations: [{ languageCode: LanguageCode.en, name: 'T-shirt' }],
 }]);
 
-// Through the service, so that each customer is in the channel, as one made by a call is.
+// Through the service, so that each customer is in the channel, as after a call.
 const ids = [];
 for (let number = 0; number < customers; number += 1) {
     const made = await app.get(CustomerService).create(inChannel, {

@@ -1,5 +1,5 @@
-"""A client that calls and hardly reads: it answers pings, so that its connection lives, and makes no room for
-what comes."""
+"""A client that calls and hardly reads: it answers pings, so that its connection stays open, and opens no
+window for answers."""
 
 from __future__ import annotations
 
@@ -17,12 +17,12 @@ from h2.settings import SettingCodes
 
 # More than a server sends of its own accord.
 BUFFER = 64 * 1024
-# The gRPC status of a call for which there is no room.
+# The gRPC status of a call that is refused for overload.
 RESOURCE_EXHAUSTED = 8
 
 
 class Deaf:
-    """A connection, of each of whose answers no more than `window` bytes are taken."""
+    """A connection that accepts at most `window` bytes of each answer."""
 
     def __init__(self, port: int, key: str, window: int) -> None:
         self._key = key
@@ -33,7 +33,7 @@ class Deaf:
             client=True, initial_values={SettingCodes.INITIAL_WINDOW_SIZE: window}
         )
         self._h2.initiate_connection()
-        # Whatever one answer does not take, there is room for the next on the connection.
+        # The window of the connection has room for the next answer, whatever one answer leaves unread.
         self._h2.increment_flow_control_window(2**30)
         self._send()
         # By stream: the gRPC status, once it is known, or None.
@@ -47,7 +47,7 @@ class Deaf:
         self._socket.sendall(self._h2.data_to_send())
 
     def call(self, path: str, request: Message) -> int:
-        """Begins a call and does not wait for its answer; the number of its stream."""
+        """Begins a call, does not wait for its answer, and returns the number of its stream."""
         body = request.SerializeToString()
         frame = b"\0" + len(body).to_bytes(4, "big") + body
         headers = [
@@ -68,18 +68,18 @@ class Deaf:
         return stream
 
     def leave(self, stream: int) -> None:
-        """Gives a call up, as a client does whose deadline has passed."""
+        """Cancels a call, as a client does after its deadline."""
         with self._lock, contextlib.suppress(ProtocolError, OSError):
             self._h2.reset_stream(stream, error_code=8)
             self._send()
 
     def refused(self, *, overload: bool) -> int:
-        """How many calls were refused so far: for overload, or for anything else."""
+        """Returns the number of refused calls so far: for overload, or for other reasons."""
         refused = [status for status in list(self.statuses.values()) if status]
         return sum((status == RESOURCE_EXHAUSTED) == overload for status in refused)
 
     def wait_for_answers(self, patience: float) -> None:
-        """Waits until every call has begun to be answered, or the connection is closed."""
+        """Waits until the answer of every call has begun, or the connection is closed."""
         deadline = time.monotonic() + patience
         while len(self.answered) < len(self.statuses) and not self.is_closed.is_set():
             if time.monotonic() > deadline:

@@ -1,4 +1,4 @@
-"""What writers ask for: the calls, the carts that they fill, whose these are."""
+"""The calls of writers, their carts, and the owners of these."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from clientela.v1 import group_service_pb2_grpc as group_stubs
 
 # The slot of the carts that follow each other.
 TILL = "till"
-# How the last products, customers and groups of a run are called.
+# Prefix of the last products, customers and groups of a run.
 LAST = "last"
 DEADLINE = 5.0
 Effects = list[list[str | int]]
@@ -27,7 +27,7 @@ STUBS = {
 
 @dataclass
 class Call:
-    """A request as it is sent, each time alike."""
+    """A request, the same for each attempt."""
 
     request: str
     rpc: str
@@ -43,12 +43,12 @@ class Call:
 
 @dataclass
 class Basket:
-    """A cart that a writer fills: the model of what the writer was answered."""
+    """A cart that a writer fills, as the answers describe it."""
 
     # See records.Invoke.
     name: str
     owner: carts.CartOwner
-    # The name of the cart, once that is known, and whether it is ordered.
+    # The name of the cart, once it is known, and whether the cart is ordered.
     cart: str = ""
     ordered: bool = False
     # The lines by product: the name of the item and its quantity.
@@ -60,17 +60,17 @@ class Basket:
 
 
 def shared_owner(slot: str) -> carts.CartOwner:
-    """Whose the shared carts are."""
+    """Returns the owner of the shared carts."""
     return carts.CartOwner(visitor="visitor-of-shared-carts", slot=slot)
 
 
 def till_owner() -> carts.CartOwner:
-    """Whose the carts of the till are."""
+    """Returns the owner of the carts of the till."""
     return carts.CartOwner(visitor="visitor-at-the-till", slot=TILL)
 
 
 def item(product: str, quantity: int, currency: str = "EUR") -> carts.ItemInput:
-    """A line to add."""
+    """Returns a line to add."""
     price = carts.ItemPrice(
         list_price=common.Money(currency_code=currency, micros=9_990_000),
         price_includes_tax=True,

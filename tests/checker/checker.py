@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
-"""Judges a recording: were all promises kept through what was done to the servers?
+"""Checks a recording: were all promises kept despite the harm to the servers?
 
     tests/checker/checker.py FOLDER
 
-It knows nothing of the service but the contract. What the shop must hold follows from the ledger
-(ledger.py). What the watchers were shown is then held against that, against the answers and against
-each other (streams.py, selections.py). The last line is `N passed, N failed`; `counts` in the folder
-has the numbers for a program.
+It uses only the contract of the service. The expected contents of the shop follow from the ledger
+(ledger.py). The changes that watchers received are compared with that, with the answers and with each other
+(streams.py, selections.py). The last line is `N passed, N failed`; `counts` in the folder has the numbers for
+a program.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from records import Close, Message, Open, Recording, Return, Violation, Watcher,
 from selections import check_selections
 from streams import check_snapshots, check_watches
 
-# What each check promises; the keys are the kinds of violations.
+# The promise of each check; the keys are the kinds of violations.
 CHECKS = {
     "lost": "no acknowledged write is lost",
     "doubled": "no write is applied twice",
@@ -47,7 +47,7 @@ CHECKS = {
 
 
 def check(recording: Recording) -> list[Violation]:
-    """All that is wrong with a recording."""
+    """Returns all violations in a recording."""
     requests = requests_of(recording)
     return [
         *check_answers(recording, requests),
@@ -62,7 +62,7 @@ def check(recording: Recording) -> list[Violation]:
 
 
 def check_content(recording: Recording) -> Iterator[Violation]:
-    """What answers, watches and the final list show of one version of a cart is the same."""
+    """Answers, watches and the final list show the same contents of one version of a cart."""
     shown: dict[tuple[str, int], tuple[str, str]] = {}
 
     def sightings() -> Iterator[tuple[str, str, int, str]]:
@@ -88,7 +88,7 @@ def check_content(recording: Recording) -> Iterator[Violation]:
 
 
 def counts(recording: Recording) -> dict[str, int]:
-    """How much was judged."""
+    """Returns the numbers of the checked records."""
     requests = requests_of(recording)
     outcomes = Counter(request.outcome for request in requests.values())
     attempts = Counter(
@@ -119,7 +119,7 @@ def counts(recording: Recording) -> dict[str, int]:
 
 
 def outages(recording: Recording) -> list[float]:
-    """How long each watch was without a stream that speaks, once one had ended."""
+    """Returns the times for which each watch had no working stream after one had ended."""
     found = []
     for _, *records in recording.watches.values():
         since: float | None = None

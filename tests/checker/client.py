@@ -1,4 +1,4 @@
-"""The service as a generated Python client sees it: stubs, channels, digest.
+"""A generated Python client of the service: stubs, channels, digest.
 
 The stubs are generated from the protos at run time, into a folder that the run removes; the
 processes of a run find it in PYTHONPATH.
@@ -20,11 +20,11 @@ import grpc
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 
-# Where the clients of a run find the servers, with commas between, and with which key they call them.
+# The addresses of the servers for the clients of a run, separated by commas, and the key.
 ADDRESSES = "CHECKED_ADDRESSES"
 KEY = "CHECKED_KEY"
 
-# The reason in the details of a status, which are a message that no stub here is generated for.
+# The reason in the details of a status, whose message has no generated stub here.
 REASON = re.compile(rb"[A-Z][A-Z0-9_]{4,}")
 
 
@@ -42,17 +42,17 @@ def generate(folder: Path) -> None:
 
 
 def metadata(key: str = "") -> list[tuple[str, str]]:
-    """What goes with every call."""
+    """Returns the metadata of every call."""
     return [("authorization", f"Bearer {key or os.environ[KEY]}")]
 
 
 def channel(address: str = "", *, narrow: bool = False) -> grpc.aio.Channel:
-    """A connection of its own that is quick to come back and repeats nothing by itself. A narrow one
-    takes in little more than what is read from it."""
+    """Opens a separate connection that reconnects quickly and does not retry by itself. A narrow one buffers
+    little more than the client reads."""
     options: list[tuple[str, int]] = [
         ("grpc.enable_retries", 0),
         ("grpc.initial_reconnect_backoff_ms", 50),
-        # This is how long an attempt may take; one that is refused is repeated after the wait above.
+        # The deadline of an attempt; a refused attempt is repeated after the wait above.
         ("grpc.min_reconnect_backoff_ms", 5_000),
         ("grpc.max_reconnect_backoff_ms", 200),
         ("grpc.use_local_subchannel_pool", 1),
@@ -64,12 +64,12 @@ def channel(address: str = "", *, narrow: bool = False) -> grpc.aio.Channel:
 
 
 def addresses() -> list[str]:
-    """The addresses of all servers."""
+    """Returns the addresses of all servers."""
     return os.environ[ADDRESSES].split(",")
 
 
 class Turns:
-    """One server of several at a time: another one when that one fails."""
+    """One of several servers at a time: the next one when it fails."""
 
     def __init__(self, dice: random.Random, *, narrow: bool = False) -> None:
         self._dice = dice
@@ -77,24 +77,24 @@ class Turns:
         self._at = dice.randrange(len(self._channels))
 
     def channel(self) -> grpc.aio.Channel:
-        """The connection to the present one."""
+        """The connection to the present server."""
         return self._channels[self._at]
 
     def move(self) -> None:
-        """Goes on with another one, if there is one."""
+        """Switches to another server, if there is one."""
         if len(self._channels) > 1:
             step = self._dice.randrange(1, len(self._channels))
             self._at = (self._at + step) % len(self._channels)
 
 
 def digest(message: Any) -> str:
-    """Tells messages apart by any of their fields."""
+    """Returns a digest of all fields of a message."""
     data = message.SerializeToString(deterministic=True)
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
 async def told() -> AsyncIterator[str]:
-    """What the run says on the standard input, up to its end, which tells to stop."""
+    """Yields the lines of the run on the standard input. Its end is the order to stop."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -109,7 +109,7 @@ async def told_to_stop() -> None:
 
 
 def reason(error: grpc.aio.AioRpcError) -> str:
-    """The reason that the server gave, as a program reads it."""
+    """Returns the machine-readable reason of the server."""
     for name, value in error.trailing_metadata() or ():
         if name == "grpc-status-details-bin":
             found = REASON.search(value)
@@ -118,5 +118,5 @@ def reason(error: grpc.aio.AioRpcError) -> str:
 
 
 def text(error: grpc.aio.AioRpcError) -> str:
-    """What the server said, on one line."""
+    """Returns the error of the server on one line."""
     return " ".join((error.details() or "").split())[:300]

@@ -1,7 +1,6 @@
-"""Faults to plant into a recording: each breaks one promise, and the checker must see it.
+"""Faults to inject into a recording: each breaks one promise, and the checker must find it.
 
-A fault changes the recording it is given and says so by returning; one that finds nothing to change
-raises `Unplantable`, which fails the test as well.
+A fault changes the given recording. If it finds no place, it raises `Unplantable`, which fails the test, too.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from records import Change, Message, Open, Recording, Return, Watcher
 
 
 class Unplantable(Exception):
-    """The recording has no place for the fault."""
+    """An error: the recording has no place for the fault."""
 
 
 class Fault(NamedTuple):
@@ -35,7 +34,7 @@ Plant = Callable[[Recording, random.Random], None]
 
 
 def fault(kind: str) -> Callable[[Plant], Plant]:
-    """Adds a fault to the list, called by the name of its function."""
+    """Adds a fault to the list, under the name of its function."""
 
     def add(plant: Plant) -> Plant:
         FAULTS.append(Fault(plant.__name__.replace("_", " "), kind, plant))
@@ -45,7 +44,7 @@ def fault(kind: str) -> Callable[[Plant], Plant]:
 
 
 def settled(recording: Recording) -> dict[str, int]:
-    """The baskets of which every outcome is known: the index of the cart that each is."""
+    """Returns the baskets without an unknown outcome, each with the index of its cart."""
     requests = requests_of(recording)
     unknown = {r.invoke.basket for r in requests.values() if r.outcome == "unknown"}
     index = {cart.name: number for number, cart in enumerate(recording.carts)}
@@ -57,7 +56,7 @@ def settled(recording: Recording) -> dict[str, int]:
 
 
 def some_cart(recording: Recording, dice: random.Random, *, own: bool = True) -> int:
-    """The index of a cart with lines: one of a writer's own, or a shared one."""
+    """Returns the index of a cart with lines: a writer's own, or a shared one."""
     known = set(settled(recording).values())
     found = [
         index
@@ -68,14 +67,14 @@ def some_cart(recording: Recording, dice: random.Random, *, own: bool = True) ->
 
 
 def pick(found: Sequence[Choice], dice: random.Random) -> Choice:
-    """One of several places, if there is any."""
+    """Chooses one of several places, if there is any."""
     if not found:
         raise Unplantable
     return dice.choice(found)
 
 
 def counted(recording: Recording, dice: random.Random) -> tuple[int, int, int]:
-    """The index of a shared cart, and how many counts of it were acknowledged and never settled."""
+    """Returns the index of a shared cart, and the numbers of its acknowledged and of its unsettled counts."""
     index = some_cart(recording, dice, own=False)
     outcomes = [
         request.outcome
@@ -86,7 +85,7 @@ def counted(recording: Recording, dice: random.Random) -> tuple[int, int, int]:
 
 
 class Place(NamedTuple):
-    """Where a change is in a recording."""
+    """The place of a change in a recording."""
 
     watch: str
     record: int
@@ -95,7 +94,7 @@ class Place(NamedTuple):
 
 
 def places(recording: Recording, watch: str) -> Iterator[Place]:
-    """The changes of a watch outside of snapshots."""
+    """Returns the changes of a watch outside of snapshots."""
     in_snapshot = False
     for number, record in enumerate(recording.watches[watch]):
         if isinstance(record, Message):
@@ -106,7 +105,7 @@ def places(recording: Recording, watch: str) -> Iterator[Place]:
 
 
 def a_watch(recording: Recording, *, named: bool = False, **rules: bool | int | str) -> str:
-    """The first watch of a sort."""
+    """Returns the first watch of a kind."""
     wanted = Watcher(**{"every": True, **rules})
     for name, (found, *_) in recording.watches.items():
         assert isinstance(found, Watcher)
@@ -116,7 +115,7 @@ def a_watch(recording: Recording, *, named: bool = False, **rules: bool | int | 
 
 
 def replace(recording: Recording, place: Place, changes: list[Change]) -> None:
-    """Puts other changes in the place of one."""
+    """Replaces one change by others."""
     records = recording.watches[place.watch]
     message = records[place.record]
     assert isinstance(message, Message)
@@ -142,7 +141,7 @@ def last_of(recording: Recording, place: Place) -> bool:
 
 
 def some_answer(recording: Recording, dice: random.Random, *, times: int = 1) -> int:
-    """The index of an answer that made a version of a cart, of a request answered so often."""
+    """Returns the index of an answer that made a version, of a request with at least this many answers."""
     requests = requests_of(recording)
     return pick(
         [

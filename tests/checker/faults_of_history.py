@@ -1,4 +1,4 @@
-"""History that is gone: how it is told rightly, and faults of that; see faults.py."""
+"""Lost history: its correct reports, and faults of them; see faults.py."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from faults import a_watch, fault, pick
 from records import Allowed, Change, Close, Message, Open, Recording, Seen, Watcher
 
-# Stories of which the checker must not complain.
+# Recordings that the checker must accept.
 STORIES: list[Callable[[Recording, random.Random], None]] = []
 
 
@@ -19,7 +19,7 @@ def story(tell: Callable[[Recording, random.Random], None]) -> Callable:
 
 
 def resumes(records: list[Seen]) -> list[int]:
-    """Where a watch goes on with a token."""
+    """Returns the places where a watch resumes with a token."""
     return [
         number
         for number, record in enumerate(records)
@@ -28,7 +28,7 @@ def resumes(records: list[Seen]) -> list[int]:
 
 
 def snapshot_at(records: list[Seen], place: int, cause: str) -> list[Seen]:
-    """A snapshot of all that a watch was shown before a place."""
+    """Returns a snapshot of all resources that a watch had before a place."""
     there: dict[str, Change] = {}
     token = ""
     for record in records[:place]:
@@ -49,7 +49,7 @@ def snapshot_at(records: list[Seen], place: int, cause: str) -> list[Seen]:
 
 
 def begin_anew(records: list[Seen], opened: int, code: str, reason: str, cause: str) -> None:
-    """Has a stream that was opened with a token told that its history is gone, as it wants to be."""
+    """Makes a resumed stream report that its history is gone, in the way that its options ask for."""
     rules, stream = records[0], records[opened]
     assert isinstance(rules, Watcher) and isinstance(stream, Open)
     if rules.reset:
@@ -63,7 +63,7 @@ def begin_anew(records: list[Seen], opened: int, code: str, reason: str, cause: 
 
 
 def expire(records: list[Seen], opened: int) -> None:
-    """Has a stream find its history compacted away."""
+    """Makes a stream find that its history was compacted away."""
     begin_anew(records, opened, "OUT_OF_RANGE", "RESUME_TOKEN_EXPIRED", "TOKEN_EXPIRED")
 
 
@@ -77,7 +77,7 @@ def compaction_is_told(recording: Recording, dice: random.Random) -> None:
 
 @story
 def restoration_is_told(recording: Recording, dice: random.Random) -> None:
-    """The store is put back to what it was that moment, as if nothing had been written since."""
+    """The store is restored to that moment, without later writes."""
     every = recording.watches[a_watch(recording)]
     stream = every[pick(resumes(every), dice)]
     assert isinstance(stream, Open)
@@ -123,7 +123,7 @@ def names_in(records: list[Seen], numbers: list[int]) -> set[str]:
 
 @fault("gap")
 def compaction_is_skipped_in_silence(recording: Recording, dice: random.Random) -> None:
-    """A stream goes on after what was compacted away, as if nothing had been there."""
+    """A stream continues after compacted history without an error."""
     recording.allowed = Allowed(compacted=True)
     watch = a_watch(recording)
     records = recording.watches[watch]

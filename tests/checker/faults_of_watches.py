@@ -1,4 +1,4 @@
-"""Faults of what watchers are shown; see faults.py."""
+"""Faults of the changes that watchers receive; see faults.py."""
 
 from __future__ import annotations
 
@@ -73,7 +73,7 @@ def two_changes_of_a_cart_are_exchanged(recording: Recording, dice: random.Rando
     before: dict[str, Place] = {}
     for place in places(recording, watch):
         other = before.get(place.change.name)
-        # On one stream: after a resume an earlier version is permitted.
+        # On one stream, because an earlier version is allowed after a resume.
         if other and not any(
             isinstance(record, Open)
             for record in recording.watches[watch][other.record : place.record]
@@ -115,7 +115,7 @@ def a_snapshot_after_a_kill_lacks_an_acknowledged_cart(
 ) -> None:
     records = recording.watches[a_watch(recording, anew=True)]
     opens = [number for number, record in enumerate(records) if isinstance(record, Open)]
-    # The oldest cart that the last whole snapshot holds was acknowledged long before.
+    # The oldest cart of the last complete snapshot was acknowledged long before.
     for opened in reversed(opens):
         ends = [
             number
@@ -149,7 +149,7 @@ def a_snapshot_counts_wrongly(recording: Recording, dice: random.Random) -> None
 
 @fault("snapshot")
 def a_snapshot_goes_back(recording: Recording, dice: random.Random) -> None:
-    """A later snapshot holds an older version of a cart that was shown before."""
+    """A later snapshot has an older version of a cart than the watch had before."""
     records = recording.watches[a_watch(recording, anew=True)]
     begins = [
         number
@@ -184,7 +184,7 @@ def a_watch_of_names_is_told_of_another(recording: Recording, dice: random.Rando
 
 
 def leavings(recording: Recording, watch: str) -> list[Place]:
-    """The changes with which a cart leaves that the version before showed."""
+    """Returns the changes with which a cart leaves a selection that had its previous version."""
     before: dict[str, Change] = {}
     found = []
     for place in places(recording, watch):
@@ -197,7 +197,7 @@ def leavings(recording: Recording, watch: str) -> list[Place]:
 
 
 def is_told_later(recording: Recording, place: Place, kind: str) -> bool:
-    """Whether the same cart is told later, as of a kind."""
+    """Returns whether a later change of a kind has the same cart."""
     return any(
         other.change.name == place.change.name
         and other.change.version > place.change.version
@@ -285,7 +285,7 @@ def the_last_change_of_a_conflated_filter_is_dropped(
     kinds: dict[str, str] = {}
     found = []
     for place in places(recording, watch):
-        # A name that was not known needs not be forgotten.
+        # An unknown name need not be removed.
         known = kinds.get(place.change.name) == "upserted"
         if last_of(recording, place) and (place.change.kind == "upserted" or known):
             found.append(place)

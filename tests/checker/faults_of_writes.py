@@ -1,4 +1,4 @@
-"""Faults of what the shop does with writes; see faults.py."""
+"""Faults of writes; see faults.py."""
 
 from __future__ import annotations
 
@@ -157,7 +157,7 @@ def a_customer_is_there_that_nobody_created(recording: Recording, dice: random.R
 def a_write_of_unknown_outcome_is_applied_by_half(
     recording: Recording, dice: random.Random
 ) -> None:
-    """Makes the last write of a cart one that was never answered, and takes a part of it away."""
+    """Makes the last write of a cart unanswered, and removes a part of it."""
     slots = settled(recording)
     last = {
         request.invoke.basket: request
@@ -206,7 +206,7 @@ def a_repeated_request_has_another_answer(recording: Recording, dice: random.Ran
 def a_write_goes_below_one_that_was_answered_before(
     recording: Recording, dice: random.Random
 ) -> None:
-    """Lets the first and the last answer of a shared cart change their versions."""
+    """Exchanges the versions of the first and the last answer of a shared cart."""
     requests = requests_of(recording)
     shared = next(cart for cart in recording.carts if "counted" in cart.lines)
     indices = [
@@ -236,7 +236,7 @@ def a_repeated_request_is_refused(recording: Recording, dice: random.Random) -> 
 
 @fault("lost")
 def a_reopening_is_forgotten(recording: Recording, dice: random.Random) -> None:
-    """A cart that was opened again is in the state of before, whatever came after."""
+    """A reopened cart has its earlier state, without the later writes."""
     known = settled(recording)
     reopened = {
         known[request.invoke.basket]

@@ -1,7 +1,7 @@
-"""What the shop must hold by what its writers were answered.
+"""The expected contents of the shop, from the answers to its writers.
 
-An answered write was applied once, a refused one not at all, one whose outcome is unknown either whole
-or not at all, so that there can be several worlds to choose from; the final state must be one of them.
+An answered write was applied once, a refused one not at all, and one with an unknown outcome either as a
+whole or not at all. So several worlds are possible, and the final state must be one of them.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ from typing import NamedTuple
 
 from records import Cart, Change, Invoke, Recording, Return, Violation
 
-# Refusals that any write may meet: nothing was done, come back later.
+# Refusals that any write may get: nothing was done, retry later.
 NOT_NOW = {"ABORTED", "RESOURCE_EXHAUSTED"}
 
 
 @dataclass
 class Request:
-    """A write with all its attempts taken together."""
+    """A write with all its attempts."""
 
     invoke: Invoke
     # `ok` if any attempt was answered; else `unknown` if any may have been applied; else `fail`.
@@ -38,7 +38,7 @@ class Request:
 
 
 class World(NamedTuple):
-    """A state that a basket may be in."""
+    """A possible state of a basket."""
 
     state: str = "absent"
     reference: str = ""
@@ -47,7 +47,7 @@ class World(NamedTuple):
 
 
 def apply(world: World, effects: list[list[str | int]]) -> World | None:
-    """The world after a write, or None if the service had to refuse it."""
+    """Returns the world after a write, or None if the service had to refuse it."""
     state, reference, lines = world.state, world.reference, dict(world.lines)
     for effect, *operands in effects:
         if effect == "add" and state in ("absent", "open"):
@@ -70,7 +70,7 @@ def apply(world: World, effects: list[list[str | int]]) -> World | None:
 
 
 def requests_of(recording: Recording) -> dict[str, Request]:
-    """The requests of the ledger, in the order in which they were first sent."""
+    """Returns the requests of the ledger, in the order of their first attempts."""
     requests: dict[str, Request] = {}
     for record in recording.ledger:
         if isinstance(record, Invoke):
@@ -120,8 +120,8 @@ def sent_times(requests: dict[str, Request]) -> Sent:
 
 
 def check_answers(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """Repeated requests are answered alike, and no two requests made the same version of a cart."""
-    # Once a change has been compacted away, a repeat is answered with what is there now.
+    """Repeated requests get the same answer, and no two requests made the same version of a cart."""
+    # After the compaction of a change, a repetition gets the present resource.
     compacted = recording.allowed.compacted
     makers: dict[tuple[str, int], str] = {}
     for identity, request in requests.items():
@@ -147,14 +147,14 @@ def check_answers(recording: Recording, requests: dict[str, Request]) -> Iterato
 
 
 def baskets_of(recording: Recording, requests: dict[str, Request]) -> dict[str, list[Cart]]:
-    """The carts of the end by the baskets that they are of."""
+    """Returns the final carts by their baskets."""
     names = {
         answer.name: request.invoke.basket
         for request in requests.values()
         for answer in request.answers[:1]
         if answer.version
     }
-    # Of a cart that was never answered its products tell.
+    # The products identify a cart without an answer.
     products = {
         str(effect[1]): request.invoke.basket
         for request in requests.values()
@@ -170,7 +170,7 @@ def baskets_of(recording: Recording, requests: dict[str, Request]) -> dict[str, 
 
 
 def check_baskets(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """Each cart is in a state that the outcomes allow."""
+    """Each cart has a state that the outcomes allow."""
     worlds: dict[str, set[World]] = defaultdict(lambda: {World()})
     for identity, request in requests.items():
         basket = request.invoke.basket
@@ -198,7 +198,7 @@ def check_baskets(recording: Recording, requests: dict[str, Request]) -> Iterato
 
 
 def compare(basket: str, cart: Cart | None, worlds: set[World]) -> Iterator[Violation]:
-    """Holds a cart against the worlds it may be in; names what does not fit the nearest one."""
+    """Compares a cart with its possible worlds, and describes the differences from the nearest one."""
     if cart is None:
         if not {world.state for world in worlds} & {"absent", "deleted"}:
             yield Violation("lost", f"{basket} is not there; it should be {min(worlds)}")
@@ -220,7 +220,7 @@ def compare(basket: str, cart: Cart | None, worlds: set[World]) -> Iterator[Viol
     if nearest.state == "absent":
         yield Violation("ghost", f"{cart.name} ({basket}) was never opened: {cart}")
         return
-    # As far as the worlds agree: what every one of them has is lost if it is missing.
+    # A line that is missing is lost if every world has it.
     expected = dict(nearest.lines)
     for product in sorted(expected.keys() | cart.lines.keys()):
         want, have = expected.get(product, 0), cart.lines.get(product, 0)
@@ -242,7 +242,7 @@ def compare(basket: str, cart: Cart | None, worlds: set[World]) -> Iterator[Viol
 
 def check_others(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
     """Each creation made one customer or group, or none if it was refused."""
-    # What every shop has from the beginning has no label.
+    # The resources of every new shop have no label.
     found = Counter(other.label for other in recording.others if other.label)
     expected = {
         identity: request for identity, request in requests.items() if not request.invoke.basket
@@ -258,7 +258,7 @@ def check_others(recording: Recording, requests: dict[str, Request]) -> Iterator
 
 
 def check_real_time(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """What was answered before a write was sent is below it: the carts are linearizable."""
+    """A write has a higher version than every answer before it was sent: the carts are linearizable."""
     reached: dict[str, int] = defaultdict(int)
     floors: dict[str, int] = {}
     for record in recording.ledger:

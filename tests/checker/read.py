@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes the last of a run, for the watchers to end with, and notes all that the shop holds.
+"""Makes the last writes of a run, at which the watchers end, and records the contents of the shop.
 
     read.py FOLDER
 """
@@ -23,16 +23,16 @@ from clientela.v1 import group_service_pb2_grpc as group_stubs
 from records import Cart, Invoke, Log, Named, Return, Tail, now
 from watch import STATES
 
-# So few that a page of full carts stays far below what a message may hold.
+# Few enough that a page of full carts is far below the limit of a message.
 PAGE_SIZE = 200
-# Enough for every watch that chooses by it.
+# Enough for every watch with such a filter.
 PIECES = 20
-# Within which a server that says it serves takes a connection, however busy the machine is.
+# Deadline for a connection to a server that reports SERVING, on a busy machine.
 PATIENCE = 60.0
 
 
 async def pages(method: Any, request: Any) -> AsyncIterator[Any]:
-    """All pages of a list."""
+    """Returns all pages of a list."""
     while True:
         page = await method(request, timeout=30, metadata=metadata())
         yield page
@@ -42,7 +42,7 @@ async def pages(method: Any, request: Any) -> AsyncIterator[Any]:
 
 
 class Last:
-    """Writes as any writer does, and nothing after it."""
+    """Writes as any writer does, as the last one."""
 
     def __init__(self, folder: Path, connection: Any) -> None:
         self.log = Log(folder / "ledger-last")
@@ -52,7 +52,7 @@ class Last:
         self.folder = folder
 
     async def write(self) -> None:
-        """Something that each of the watchers is told."""
+        """Makes a change for each of the watchers."""
         owners = [
             (carts.CartOwner(visitor="visitor-who-comes-last", slot="last-of-all"), "last-of-all"),
             (shared_owner("shared-0"), "shared-0"),
@@ -79,7 +79,7 @@ class Last:
         await self.send(self.groups, f"{LAST}-group", "CreateGroup", creation, "", [])
 
     async def basket_of_till(self) -> str:
-        """The basket that the till's next line goes into."""
+        """Returns the basket of the till's next line."""
         baskets: list[str] = []
         names: dict[str, str] = {}
         for _, record in Tail(self.folder).read():
@@ -135,7 +135,7 @@ async def main() -> None:
     request = groups.ListGroupsRequest(page_size=PAGE_SIZE)
     async for page in pages(last.groups.ListGroups, request):
         for group in page.groups:
-            # Those that every shop has were written by nobody.
+            # No writer made those of every new shop.
             label = "" if group.special_kinds else group.display_names["en"]
             log.append(Named("groups", group.name, label, group.etag))
 

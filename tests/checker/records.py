@@ -1,10 +1,9 @@
-"""What a run writes down, one JSON array a line, for the checker to judge.
+"""The recording of a run for the checker, with one JSON array a line.
 
-A recording is a folder. `ledger-*` tells what the writers asked for and were answered, `watch-*`
-what the watchers were shown, `final` what the shop held in the end, and `allowed`, if it is there,
-what the run did that takes promises away. Nothing in it comes from the server but through its API.
-Lines are written with one `write` each and never changed, so a reader sees whole lines however the
-writer ended.
+A recording is a folder. `ledger-*` has the requests and answers of the writers, `watch-*` the messages to the
+watchers, `final` the contents of the shop at the end, and `allowed`, if it exists, the actions of the run
+that take promises away. All of it comes through the API. Each line is written with one `write` and never
+changed, so a reader sees complete lines however the writer ended.
 """
 
 from __future__ import annotations
@@ -20,22 +19,22 @@ from typing import NamedTuple
 
 
 class Invoke(NamedTuple):
-    """An attempt is about to be sent. The attempts of one request share its id."""
+    """The beginning of an attempt. The attempts of one request share its id."""
 
     time: float
     request: str
     rpc: str
-    # The cart that is written: its slot, with a number after a slash where one follows another in a
-    # slot. Empty for customers and groups.
+    # The cart of the write: its slot, and after a slash a number if carts follow each other in a slot. Empty
+    # for customers and groups.
     basket: str
-    # What the write does if it is applied, as `["add", product, quantity]`; see ledger.apply.
+    # The effect of the write, for example `["add", product, quantity]`; see ledger.apply.
     effects: list[list[str | int]]
-    # Made to be refused: it must not be accepted, and nothing of it may be seen.
+    # The service must refuse the write, and nothing of it may become visible.
     bad: bool
 
 
 class Return(NamedTuple):
-    """An attempt has ended."""
+    """The end of an attempt."""
 
     time: float
     request: str
@@ -51,21 +50,21 @@ class Return(NamedTuple):
 
 
 class Open(NamedTuple):
-    """A watcher opened a stream, with the last token it had."""
+    """The beginning of a stream, with the last token of the watcher."""
 
     time: float
     token: str
 
 
 class Change(NamedTuple):
-    """A change of a resource, as a message of a watch tells it."""
+    """A change of a resource in a message of a watch."""
 
-    # `upserted`, `deleted` or `left`: does not match the filter any more.
+    # `upserted`, `deleted` or `left` (no longer matches the filter).
     kind: str
     name: str
     version: int
     conflated: int
-    # Of a cart that is shown: `open` or `ordered`, its slot, and how many pieces it holds.
+    # For an upserted cart: `open` or `ordered`, its slot, and its number of pieces.
     state: str
     slot: str
     pieces: int
@@ -73,53 +72,53 @@ class Change(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A watcher received a message."""
+    """A received message."""
 
     time: float
     token: str
     # `begin`, `end`, `heartbeat`, `draining`, or empty.
     signal: str
-    # With `begin`: why the snapshot is sent.
+    # With `begin`: the cause of the snapshot.
     cause: str
-    # With `end`: how many resources the snapshot is said to hold.
+    # With `end`: the count of the snapshot.
     total: int
     changes: list[Change]
 
 
 class Close(NamedTuple):
-    """A stream ended."""
+    """The end of a stream."""
 
     time: float
     code: str
-    # Of the error, as `RESUME_TOKEN_EXPIRED`; empty if it has none.
+    # The reason of the error, for example `RESUME_TOKEN_EXPIRED`; empty if it has none.
     reason: str
     text: str
 
 
 class Watcher(NamedTuple):
-    """How a watcher reads: the first line of its log."""
+    """The options of a watcher: the first line of its log."""
 
     # Whether it asks for every version.
     every: bool
-    # Whether it begins with a new snapshot on every stream, instead of resuming.
+    # Whether it begins every stream with a new snapshot, instead of resuming.
     anew: bool = False
-    # Whether it asks for a new snapshot where its history is gone, instead of an error.
+    # Whether it asks for a new snapshot if its history is gone, instead of an error.
     reset: bool = False
     # `carts`, `customers` or `groups`.
     resource: str = "carts"
-    # The carts that it is of: in this state, if any; of so many pieces at least; in this slot, if any …
+    # The filter of its carts: in this state, if any; with at least this many pieces; in this slot, if any …
     state: str = ""
     pieces: int = 0
     slot: str = ""
-    # … or of these names, if any.
+    # … or with these names, if any.
     names: list[str] = []
 
     def chooses(self) -> bool:
-        """Whether carts enter and leave what it watches."""
+        """Returns whether carts enter and leave its selection."""
         return bool(self.state or self.pieces or self.slot)
 
     def matches(self, cart: Change | Cart) -> bool:
-        """Whether a version of a cart belongs to what it watches."""
+        """Returns whether a version of a cart belongs to its selection."""
         return (
             self.state in ("", cart.state)
             and self.slot in ("", cart.slot)
@@ -129,7 +128,7 @@ class Watcher(NamedTuple):
 
 
 class Cart(NamedTuple):
-    """A cart as it is in the end."""
+    """The final state of a cart."""
 
     name: str
     slot: str
@@ -142,7 +141,7 @@ class Cart(NamedTuple):
 
 
 class Named(NamedTuple):
-    """A customer or a group as it is in the end; the label is the request that created it."""
+    """The final state of a customer or a group; the label is the request that created it."""
 
     resource: str
     name: str
@@ -151,18 +150,18 @@ class Named(NamedTuple):
 
 
 class Allowed(NamedTuple):
-    """What the run did that takes promises away."""
+    """The actions of the run that take promises away."""
 
-    # History was compacted: a reader may be told that it is gone, and a repeated request may be answered
-    # with what is there now.
+    # The history was compacted: a reader may get an error, and a repeated request may get the present
+    # resource.
     compacted: bool = False
-    # The store was put back, at this time, to what it was before; 0: it was not. What was written in
-    # between is in no ledger.
+    # The time at which the store was restored from a backup; 0 if it was not. No ledger has the writes in
+    # between.
     restored: float = 0.0
 
 
 class Violation(NamedTuple):
-    """A broken promise, found by the checker: which one, and how."""
+    """A broken promise that the checker found: its kind and a description."""
 
     kind: str
     text: str
@@ -200,12 +199,12 @@ def parse(line: bytes) -> Record:
 
 
 def _shared(value: str | int) -> str | int:
-    """The same text once: many watchers are told the same."""
+    """Interns a text, because many watchers receive the same."""
     return sys.intern(value) if isinstance(value, str) else value
 
 
 class Tail:
-    """Reads what has been added to files of a recording since it last looked."""
+    """Reads the new records in files of a recording."""
 
     def __init__(self, folder: Path, pattern: str = "ledger-*") -> None:
         self._folder = folder
@@ -213,7 +212,7 @@ class Tail:
         self._read: dict[Path, int] = {}
 
     def read(self) -> Iterator[tuple[str, Record]]:
-        """The records whose lines are complete, and in which file each is."""
+        """Yields the records of complete lines, with their files."""
         for path in sorted(self._folder.glob(self._pattern)):
             with path.open("rb") as file:
                 file.seek(self._read.get(path, 0))
@@ -226,7 +225,7 @@ class Tail:
 
 @dataclass
 class Recording:
-    """All that the checker judges by."""
+    """All records that the checker uses."""
 
     ledger: list[Invoke | Return] = field(default_factory=list)
     watches: dict[str, list[Seen]] = field(default_factory=dict)
@@ -235,7 +234,7 @@ class Recording:
     allowed: Allowed = Allowed()
 
     def since_restored(self) -> dict[str, list[Seen]]:
-        """The watches as far as they are of the history that the store has."""
+        """Returns the parts of the watches that belong to the present history of the store."""
         restored = self.allowed.restored
         if not restored:
             return self.watches
@@ -251,7 +250,7 @@ class Recording:
 
 
 def load(folder: Path) -> Recording:
-    """Reads a recording. The ledgers of several processes are put in the order of time."""
+    """Reads a recording. The ledgers of several processes are merged by time."""
 
     def records(path: Path) -> Iterator[Record]:
         with path.open("rb") as file:
@@ -278,5 +277,5 @@ def save(path: Path, records: Iterable[Record]) -> None:
 
 
 def now() -> float:
-    """The time of this machine since it started: the same for all its processes, never set back."""
+    """Returns the monotonic time of this machine, which all its processes share."""
     return time.monotonic()

@@ -1,6 +1,6 @@
-"""A recording of a shop that keeps every promise, made up without a server.
+"""An artificial recording of a shop that keeps every promise.
 
-The checker must find nothing in it, and everything that is then planted into it.
+The checker must find no fault in it, and every fault that is then injected.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ WATCHERS = {
 
 @dataclass
 class Held:
-    """A cart of the made-up shop."""
+    """A cart of the artificial shop."""
 
     basket: str
     version: int = 0
@@ -66,17 +66,17 @@ class Held:
 
 
 class Shop:
-    """Keeps carts and customers, and tells of each change."""
+    """Keeps carts and customers, and records each change."""
 
     def __init__(self) -> None:
         self.carts: dict[str, Held] = {}
         self.customers: list[Named] = []
         self.changes: list[Change] = []
-        # Where in `changes` the server was killed, and when.
+        # The places in `changes` and the times at which the server was killed.
         self.kills: list[tuple[int, float]] = []
 
     def write(self, call: Invoke) -> tuple[str, int, str]:
-        """Applies a write; the name, version and digest of its answer."""
+        """Applies a write, and returns the name, version and digest of its answer."""
         if not call.basket:
             name = f"customers/{call.request}"
             self.customers.append(Named("customers", name, call.request, name))
@@ -106,7 +106,7 @@ class Shop:
 
 
 def sample(seed: int, writes: int = 600) -> Recording:
-    """Three writers and a till, a kill now and then, and what the watchers saw of it."""
+    """Makes the recording of three writers and a till, with some kills, and of the watchers."""
     dice = random.Random(seed)
     shop, recording = Shop(), Recording()
     clock = 0.0
@@ -138,7 +138,7 @@ def sample(seed: int, writes: int = 600) -> Recording:
                 Return(tick(), call.request, "unknown", "UNAVAILABLE", sent, "", 0, "")
             )
             if dice.random() < 0.3 and call.request[0] in "012":
-                # Given up, and with it the cart.
+                # The request is given up, and with it the cart.
                 slots[int(call.request[0])] += 1
                 return
 
@@ -179,7 +179,7 @@ def sample(seed: int, writes: int = 600) -> Recording:
         ends = effects and effects[0][0] in ("order", "delete")
         if ends and (writer == 3 or effects == [["delete"]] or dice.random() < 0.15):
             slots[writer] += 1
-    # What chance may have left out.
+    # Cases that chance may have left out.
     for number, (slot, effects) in enumerate(
         [
             ("4-reopened", [["add", "4-0", 1]]),
@@ -210,14 +210,14 @@ def sample(seed: int, writes: int = 600) -> Recording:
 
 
 def watch(shop: Shop, rules: Watcher, dice: random.Random) -> list[Seen]:
-    """What a watcher receives: a stream up to each kill, and one to the end."""
+    """Returns the messages to a watcher: a stream up to each kill, and one to the end."""
     records: list[Seen] = []
     ends = [*shop.kills, (len(shop.changes), 0.0)]
     at, opened, token = 0, 0.0, ""
     for number, (end, killed) in enumerate(ends):
         records.append(Open(opened, "" if rules.anew else token))
         time = opened
-        # Who resumes may have been told of anything before.
+        # A watcher that resumes may have received any change before.
         judge = Judge(rules, unknown_before=not rules.anew and number > 0)
         if rules.anew or number == 0:
             held: dict[str, Change] = {}
@@ -243,7 +243,7 @@ def watch(shop: Shop, rules: Watcher, dice: random.Random) -> list[Seen]:
 
 
 class Judge:
-    """What of the changes a stream tells."""
+    """Returns the changes that a stream sends."""
 
     def __init__(self, rules: Watcher, *, unknown_before: bool) -> None:
         self.rules = rules
@@ -251,13 +251,13 @@ class Judge:
         self.unknown_before = unknown_before
 
     def belongs(self, change: Change) -> bool:
-        """Whether a version of a resource is what the watch is of."""
+        """Returns whether a version of a resource belongs to the watch."""
         if not change.name.startswith(self.rules.resource) or change.kind != "upserted":
             return False
         return self.rules.resource != "carts" or self.rules.matches(change)
 
     def tell(self, batch: list[Change]) -> list[Change]:
-        """How a batch is told."""
+        """Returns a batch as messages."""
         told = [told for change in batch if (told := self.tell_one(change))]
         if self.rules.every:
             return told

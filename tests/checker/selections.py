@@ -1,7 +1,7 @@
-"""What a watch of some carts must be shown: those that match, as they enter and leave.
+"""Checks of watches with a filter or names: carts enter and leave as they match.
 
-Whether a version of a cart matches is known from the watches that showed it whole. A version that
-matches is told as it is, one that does not only if the version before did, and then as having left.
+The watches that showed a version of a cart whole tell whether it matches. A matching version is sent whole.
+Another version is sent only if the previous one matched, and then as left.
 """
 
 from __future__ import annotations
@@ -13,12 +13,12 @@ from math import inf
 from ledger import Request, Sent, sent_times
 from records import Change, Message, Recording, Violation, Watcher
 
-# The versions of a cart, as far as they were shown whole or as deleted.
+# The versions of a cart that were shown whole or as deleted.
 Versions = dict[int, Change]
 
 
 def history_of(recording: Recording) -> dict[str, Versions]:
-    """The versions of each cart that any watch was shown."""
+    """Returns the versions of each cart that any watch received."""
     history: dict[str, Versions] = defaultdict(dict)
     for rules, *records in recording.since_restored().values():
         assert isinstance(rules, Watcher)
@@ -33,7 +33,7 @@ def history_of(recording: Recording) -> dict[str, Versions]:
 
 
 def check_selections(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """Checks that a watch of some carts tells what enters and leaves, and nothing else."""
+    """Checks that a selective watch reports entering and leaving carts, and nothing else."""
     history = history_of(recording)
     sent = sent_times(requests)
     for watch, (rules, *records) in recording.since_restored().items():
@@ -69,8 +69,8 @@ def gone_by(
 ) -> dict[str, int]:
     """The last version of each cart with which it may have left before a snapshot was whole.
 
-    A snapshot includes what went away before it was read. A stream that resumes from there may still tell
-    how that came to its end, so nothing before it is missed.
+    A snapshot includes the changes before it. A stream that resumes from its end may send some of them, so
+    that the first version which it sends need not be the first that matched.
     """
     gone = {}
     for name in told:
@@ -88,7 +88,7 @@ def gone_by(
 def judge_one(
     watch: str, rules: Watcher, history: dict[str, Versions], change: Change
 ) -> Iterator[Violation]:
-    """Whether a change may be told to such a watch at all, and as what."""
+    """Checks whether such a watch may send a change, and of which kind."""
     where = f"{watch}: {change.name} {change.version}"
     if rules.names and change.name not in rules.names:
         yield Violation("filter", f"{where} was not asked for")
@@ -111,8 +111,8 @@ def judge(
     *,
     to_the_end: bool,
 ) -> Iterator[Violation]:
-    """Whether all was told from a snapshot to the next, or to the end of the run."""
-    # What is conflated is not known version by version; the fold is held against the shop.
+    """Checks that no change is missing from a snapshot to the next, or to the end of the run."""
+    # Conflated versions cannot be checked one by one; the final state is compared with the shop.
     if not rules.every or not rules.chooses():
         return
     for name in sorted(held.keys() | told.keys()):
@@ -127,10 +127,10 @@ def judge(
 
         base = held.get(name)
         if base is None:
-            # The snapshot did not hold it, so it began at some version that does not match.
+            # The snapshot did not have it, so it began at a version that does not match.
             first = min(versions)
             base = next((v for v in range(first - 1, -1, -1) if matches(v) is not True), 0)
-        # A stream may have been cut before it told the last.
+        # A stream may have been cut before it sent the last change.
         end = max(known, default=0) if to_the_end else max(versions, default=0)
         for version in range(base + 1, end + 1):
             if version in versions:

@@ -30,13 +30,13 @@ class Failed(Exception):
 
 
 def with_parent() -> None:
-    """Makes a child end with this process, however that ends."""
+    """Makes a child process end with this process, however it ends."""
     pr_set_pdeathsig = 1
     ctypes.CDLL(None).prctl(pr_set_pdeathsig, signal.SIGKILL)
 
 
 def free_port(dice: random.Random) -> int:
-    """A port that nobody listens on."""
+    """Returns a free port."""
     while True:
         port = dice.choice(PORTS)
         with socket.socket() as probe, contextlib.suppress(OSError):
@@ -45,7 +45,7 @@ def free_port(dice: random.Random) -> int:
 
 
 def wait_for_port(port: int) -> None:
-    """Waits until somebody listens on a port."""
+    """Waits until a process listens on a port."""
     deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with contextlib.suppress(OSError):
@@ -76,7 +76,7 @@ class Server:
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
-        """Starts it and does not wait for it to answer."""
+        """Starts it without waiting for an answer."""
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
                 self._command,
@@ -87,12 +87,12 @@ class Server:
             )
 
     def wait(self) -> None:
-        """Waits until it listens. It does before its store is open; calls wait for that."""
+        """Waits until it listens. It listens before its store is open; calls wait for that."""
         wait_for_port(self.port)
         self.check()
 
     def wait_for_key(self) -> str:
-        """The admin key of the first start, when it is there and the port is open."""
+        """Returns the admin key of the first start, once it exists and the port is open."""
         deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             self.check()
@@ -111,14 +111,14 @@ class Server:
             raise Failed(f"the server ended by itself with {self._process.returncode}")
 
     def kill(self) -> None:
-        """Ends it with SIGKILL, at once."""
+        """Ends it with SIGKILL."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()
             self._process = None
 
     def terminate(self) -> int:
-        """Ends it in good order; its exit code."""
+        """Ends it with SIGTERM, and returns its exit code."""
         assert self._process is not None
         self._process.terminate()
         code = self._process.wait(timeout=PATIENCE)
@@ -127,8 +127,8 @@ class Server:
 
 
 def damage(database: Path) -> list[str]:
-    """What SQLite finds wrong with a database that nobody has open."""
-    # Not mode=ro: what the killed server left in the write-ahead log has to be taken in.
+    """Returns the errors that SQLite finds in a closed database."""
+    # Not mode=ro, because the write-ahead log of the killed server must be applied.
     connection = sqlite3.connect(f"{database.as_uri()}?mode=rw", uri=True)
     try:
         rows = connection.execute("PRAGMA integrity_check").fetchall()
@@ -139,11 +139,11 @@ def damage(database: Path) -> list[str]:
 
 
 class Cluster:
-    """A throw-away PostgreSQL that flushes to the disk as in production, and is gone with this process."""
+    """A temporary PostgreSQL that flushes to the disk as in production, and ends with this process."""
 
     def __init__(self) -> None:
         text = (ROOT / "tests" / "it" / "harness" / "postgres.sh").read_text()
-        # A session of its own: Ctrl-C does not end it before the servers.
+        # A separate session, so that Ctrl-C does not end it before the servers.
         self._supervisor = subprocess.Popen(
             ["sh", "-c", text, "sh", text],
             stdin=subprocess.PIPE,
@@ -160,7 +160,7 @@ class Cluster:
         self.url = f"postgres://clientela:{password}@127.0.0.1:{port}/postgres"
 
     def order(self, command: str) -> None:
-        """`stop fast`, `stop immediate`, `kill` or `start`."""
+        """Runs `stop fast`, `stop immediate`, `kill` or `start`."""
         assert self._supervisor.stdin and self._supervisor.stdout
         self._supervisor.stdin.write(f"{command}\n")
         self._supervisor.stdin.flush()
@@ -174,16 +174,16 @@ class Cluster:
         self._supervisor.wait(timeout=PATIENCE)
 
     def create(self, name: str) -> str:
-        """An empty database; its URL."""
+        """Makes an empty database, and returns its URL."""
         self.run("psql", "--command", f'CREATE DATABASE "{name}"')
         return urlsplit(self.url)._replace(path=f"/{name}").geturl()
 
     def drop(self, name: str) -> None:
-        """Removes a database to which nobody is connected."""
+        """Removes a database without connections."""
         self.run("psql", "--command", f'DROP DATABASE "{name}"')
 
     def dump(self, url: str, file: Path) -> None:
-        """Copies a database, which may be at work, into a file."""
+        """Copies a database, which may be in use, into a file."""
         self.run("pg_dump", "--file", str(file), url=url)
 
     def restore(self, url: str, file: Path) -> None:
@@ -191,7 +191,7 @@ class Cluster:
         self.run("psql", "--file", str(file), "--set", "ON_ERROR_STOP=1", url=url)
 
     def ask(self, url: str, statement: str) -> str:
-        """What a statement answers, as text."""
+        """Returns the result of a statement as text."""
         return self.run("psql", "--tuples-only", "--no-align", "--command", statement, url=url)
 
     def run(self, program: str, *arguments: str, url: str = "") -> str:
@@ -204,7 +204,7 @@ class Cluster:
 
 
 def programs() -> Path:
-    """The folder of PostgreSQL's programs."""
+    """Returns the folder of PostgreSQL's programs."""
     folders = sorted(Path("/usr/lib/postgresql").glob("*/bin"), reverse=True)
     found = [folder for folder in folders if (folder / "pg_dump").exists()]
     elsewhere = shutil.which("pg_dump")
@@ -215,7 +215,7 @@ def programs() -> Path:
 
 @contextlib.contextmanager
 def postgres() -> Iterator[Cluster]:
-    """A cluster, to the end of the block."""
+    """Runs a cluster to the end of the block."""
     cluster = Cluster()
     try:
         yield cluster
@@ -247,7 +247,7 @@ class Nats:
         wait_for_port(self._port)
 
     def stop(self) -> None:
-        """Ends it at once."""
+        """Kills it."""
         if self._process is not None:
             self._process.kill()
             self._process.wait()

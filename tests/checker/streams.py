@@ -1,4 +1,4 @@
-"""What the watchers must be shown: each stream in its order, without a gap, and in the end the shop."""
+"""Checks of streams: each is in order and without a gap, and the final state is that of the shop."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from math import inf
 from ledger import Request, Sent, sent_times
 from records import Allowed, Change, Close, Message, Open, Recording, Violation, Watcher
 
-# A server that was killed or stops, a connection that was cut, or a proxy's words for it.
+# Codes after a killed or stopping server, a cut connection, or from a proxy.
 PASSING = {"UNAVAILABLE", "CANCELLED", "UNKNOWN"}
 
 
 @dataclass
 class Reader:
-    """What a client that folds a watch knows, over all its streams."""
+    """The state of a client that applies the changes of a watch, over all its streams."""
 
     watch: str
     rules: Watcher
     sent: Sent
     allowed: Allowed = Allowed()
-    # The last version known of each resource, deleted ones among them.
+    # The last known version of each resource, including deleted ones.
     known: dict[str, int] = field(default_factory=dict)
-    # The resources that are there: version and digest.
+    # The present resources: version and digest.
     state: dict[str, tuple[int, str]] = field(default_factory=dict)
     # The last version of each resource on the present stream.
     on_stream: dict[str, int] = field(default_factory=dict)
-    # What was known before the present snapshot.
+    # The state before the present snapshot.
     before: dict[str, int] = field(default_factory=dict)
     token: str = ""
     in_snapshot: bool = False
-    # When it had the last whole snapshot.
+    # The time of the last whole snapshot.
     snapshot_time: float = -inf
-    # Whether its stream goes on from a token.
+    # Whether its stream resumed from a token.
     resumed: bool = False
-    # Whether the token is of a history that the store does not have any more, and nobody said so yet.
+    # Whether the store no longer has the history of the token, and no stream has reported it yet.
     untold: bool = False
     restored: bool = False
-    # Changes that were shown again after a resume, as the contract permits.
+    # Changes that came again after a resume, as the contract allows.
     repeated: int = 0
 
     def read(self, record: Open | Message | Close) -> Iterator[Violation]:
-        """Takes in the next record."""
+        """Applies the next record."""
         if isinstance(record, Open):
             self.on_stream = {}
             self.in_snapshot = False
@@ -61,14 +61,14 @@ class Reader:
             yield from self.receive(record)
 
     def close(self, record: Close) -> Iterator[Violation]:
-        """Takes in the end of a stream."""
+        """Applies the end of a stream."""
         if self.is_owed("RESUME_TOKEN_EXPIRED", "OUT_OF_RANGE", record) and self.allowed.compacted:
             self.token = ""
         elif self.is_owed("STORE_EPOCH_CHANGED", "ABORTED", record) and self.untold:
             self.token = ""
             self.untold = False
         elif record.reason == "SLOW_CONSUMER" and record.code == "RESOURCE_EXHAUSTED":
-            # It goes on with its token.
+            # It continues with its token.
             pass
         elif record.code not in PASSING:
             yield Violation(
@@ -76,11 +76,11 @@ class Reader:
             )
 
     def is_owed(self, reason: str, code: str, record: Close) -> bool:
-        """Whether an end says that history is gone to a reader who wants to be told like that."""
+        """Returns whether an end reports lost history in the way that the reader asked for."""
         return (record.code, record.reason) == (code, reason) and not self.rules.reset
 
     def receive(self, message: Message) -> Iterator[Violation]:
-        """Takes in a message."""
+        """Applies a message."""
         if message.signal == "begin":
             yield from self.begin(message)
         elif self.untold:
@@ -93,13 +93,13 @@ class Reader:
         if message.token:
             self.token = message.token
         elif message.signal == "draining" and not self.resumed and not self.on_stream:
-            # A stream that is asked to go before it began has nothing to go on from.
+            # A stream that is drained before it began has no token.
             pass
         elif not self.in_snapshot:
             yield Violation("history", f"{self.watch} got a message without a token")
 
     def begin(self, message: Message) -> Iterator[Violation]:
-        """A snapshot begins."""
+        """Applies the begin of a snapshot."""
         owed = self.rules.reset and (
             (message.cause == "TOKEN_EXPIRED" and self.allowed.compacted)
             or (message.cause == "EPOCH_CHANGED" and self.untold)
@@ -113,7 +113,7 @@ class Reader:
         self.in_snapshot = True
 
     def end(self, message: Message) -> Iterator[Violation]:
-        """A snapshot is whole."""
+        """Applies the end of a snapshot."""
         self.in_snapshot = False
         self.snapshot_time = message.time
         if message.total != len(self.state):
@@ -130,7 +130,7 @@ class Reader:
         self.before = {}
 
     def change(self, change: Change) -> Iterator[Violation]:
-        """Takes in a change."""
+        """Applies a change."""
         where = f"{self.watch}: {change.name}"
         earlier = self.on_stream.get(change.name, 0)
         known = self.known.get(change.name, 0)
@@ -140,17 +140,17 @@ class Reader:
         if change.version <= known:
             self.repeated += 1
             return
-        # On one stream a change stands for those since the one before. After a resume it may also stand for
-        # some that were told before, as it may repeat them.
+        # On one stream a change replaces those since the previous one. After a resume it may also replace
+        # some that were sent before, because it may repeat them.
         first = change.version - change.conflated
         seamless = first == earlier + 1 if earlier else first <= known + 1
         if self.rules.every and change.conflated:
             yield Violation("gap", f"{where} {change.version} was conflated")
-        # What chooses is not told of versions that never matched, see selections.py; a snapshot begins
-        # anywhere.
+        # A selective watch gets no versions that never matched, see selections.py; a snapshot may begin at
+        # any version.
         chooses = self.rules.chooses()
-        # A snapshot includes what was deleted before it was read. A stream that resumes from there may still
-        # tell how that came to its end.
+        # A snapshot includes the deletions before it. A stream that resumes from its end may send them once
+        # more.
         was_gone = self.resumed and self.sent.deletions.get(change.name, inf) < self.snapshot_time
         ends = was_gone and not known and not earlier
         if not (self.in_snapshot or chooses or seamless or ends):
@@ -166,7 +166,7 @@ class Reader:
 
 
 def check_watches(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """Every watch is in order and without gaps, and its fold is what the shop holds."""
+    """Every watch is in order and without gaps, and its final state is that of the shop."""
     sent = sent_times(requests)
     for watch, (rules, *records) in recording.watches.items():
         assert isinstance(rules, Watcher)
@@ -186,7 +186,7 @@ def check_watches(recording: Recording, requests: dict[str, Request]) -> Iterato
         else:
             others = recording.others
             final = {o.name: (0, o.digest) for o in others if o.resource == rules.resource}
-            # The shop does not tell their versions.
+            # The shop does not show their versions.
             found = {name: (0, digest) for name, (_, digest) in reader.state.items()}
         for name in sorted(final.keys() | found.keys()):
             if final.get(name) != found.get(name):
@@ -198,7 +198,7 @@ def check_watches(recording: Recording, requests: dict[str, Request]) -> Iterato
 
 
 def check_snapshots(recording: Recording, requests: dict[str, Request]) -> Iterator[Violation]:
-    """A snapshot holds what was acknowledged before its stream was opened."""
+    """A snapshot has every write that was acknowledged before its stream was opened."""
     acknowledged = sorted(
         (answer.time, answer.name, answer.version)
         for request in requests.values()

@@ -1,4 +1,4 @@
-"""Finds the Python that has what the runs need: imported first, it starts a run again with it."""
+"""Finds the Python with the packages of the runs: imported first, it restarts a run with it."""
 
 from __future__ import annotations
 
@@ -11,12 +11,12 @@ VENV = ROOT / ".tools" / "venv" / "bin" / "python3"
 try:
     import grpc_tools  # noqa: F401
 except ImportError:
-    # Called by hand, without the tools in PATH.
+    # The run was started by hand, without the tools in PATH.
     if not VENV.exists() or Path(sys.executable) == VENV:
         sys.exit("grpcio-tools is missing: scripts/install-tools installs it")
     os.execv(VENV, [str(VENV), *sys.argv])
 
-# Nothing is left behind, neither by this program nor by those it starts.
+# Neither this program nor its children leave files behind.
 sys.dont_write_bytecode = True
 os.environ["PYTHONDONTWRITEBYTECODE"] = "1"
 os.environ.setdefault("CLIENTELA", str(ROOT / "target" / "debug" / "clientela"))

@@ -1,4 +1,4 @@
-"""What the runs share: the clients, how far they are, the end, the judgement, the count."""
+"""The common part of the runs: the clients, their progress, the end, the check, the count."""
 
 from __future__ import annotations
 
@@ -19,12 +19,12 @@ from records import Message, Return, Tail, now
 from server import Failed, with_parent
 
 HERE = Path(__file__).resolve().parent
-# How long the clients may take to finish in the end.
+# Deadline for the clients to finish at the end.
 PATIENCE = 60.0
 
 
 class Tally:
-    """Counts what passed and what failed."""
+    """Counts the tests that passed and failed."""
 
     def __init__(self) -> None:
         self.passed = 0
@@ -36,7 +36,7 @@ class Tally:
         print(f"{'ok' if passed else 'FAILED':6} {text}", flush=True)
 
     def program(self, *command: str | Path) -> None:
-        """Runs a program that counts by itself."""
+        """Runs a program that counts its own tests."""
         ended = subprocess.run([sys.executable, *command], stdout=subprocess.PIPE, text=True)
         print(ended.stdout, end="", flush=True)
         counts = re.search(r"(\d+) passed, (\d+) failed\n\Z", ended.stdout)
@@ -45,7 +45,7 @@ class Tally:
         self.failed += failed or int(ended.returncode != 0)
 
     def judge(self, folder: Path) -> dict[str, Any]:
-        """Has a recording judged, if it came to an end; the checker's numbers."""
+        """Checks a recording, if it is complete, and returns the checker's numbers."""
         if not (folder / "final").exists():
             return {}
         self.program(HERE / "checker.py", folder)
@@ -53,7 +53,7 @@ class Tally:
         return json.loads(counts.read_text()) if counts.exists() else {}
 
     def end(self) -> int:
-        """The last line, and the exit code."""
+        """Prints the last line and returns the exit code."""
         print(f"{self.passed} passed, {self.failed} failed")
         return 1 if self.failed else 0
 
@@ -69,7 +69,7 @@ class Load:
         self._tail = Tail(folder)
 
     def write(self, names: list[str], clients: int, pause: float, *more: str) -> None:
-        """Starts processes of so many writers each; `till` is for the first of them."""
+        """Starts processes with a number of writers each; `till` is for the first process."""
         for number, name in enumerate(names):
             options = [option for option in more if option != "till" or number == 0]
             self.writers.append(
@@ -92,7 +92,7 @@ class Load:
         )
 
     def tell(self, order: str) -> None:
-        """Says something to the watchers."""
+        """Sends a line to the watchers."""
         assert self.watchers and self.watchers.stdin
         self.watchers.stdin.write(f"{order}\n".encode())
         self.watchers.stdin.flush()
@@ -107,12 +107,12 @@ class Load:
                 raise Failed(f"{process.args} ended by itself with {process.returncode}")
 
     def returns(self) -> list[Return]:
-        """What the writers have noted since this was asked the last time."""
+        """Returns the new records of the writers."""
         self.check()
         return [record for _, record in self._tail.read() if isinstance(record, Return)]
 
     def acknowledged(self, wanted: int) -> int:
-        """Waits until so many writes were acknowledged; how many outcomes were unknown meanwhile."""
+        """Waits for a number of acknowledged writes, and returns the number of unknown outcomes meanwhile."""
         deadline = now() + PATIENCE
         since, count, unknown = now(), 0, 0
         while count < wanted:
@@ -125,7 +125,7 @@ class Load:
         return unknown
 
     def all_told(self, since: float) -> None:
-        """Waits until each watch has been sent a token after a time."""
+        """Waits until each watch has received a token after a time."""
         tail, told = Tail(self.folder, "watch-*"), set()
         deadline = now() + PATIENCE
         while now() < deadline:
@@ -139,7 +139,7 @@ class Load:
         raise Failed(f"nothing was told to {sorted(watches - told)}")
 
     def stop_writers(self) -> None:
-        """Has the writers settle what they have begun."""
+        """Makes the writers settle their requests and end."""
         for process in self.writers:
             assert process.stdin
             process.stdin.close()
@@ -149,7 +149,7 @@ class Load:
         self.writers = []
 
     def finish(self) -> None:
-        """Lets the clients end in order and notes what the shop holds."""
+        """Ends the clients in order and records the contents of the shop."""
         self.stop_writers()
         subprocess.run([sys.executable, HERE / "read.py", self.folder], check=True, timeout=PATIENCE)
         assert self.watchers
@@ -157,13 +157,13 @@ class Load:
             if self.watchers.wait(timeout=PATIENCE) != 0:
                 raise Failed(f"the watchers failed with {self.watchers.returncode}")
         except subprocess.TimeoutExpired:
-            # What they lack is told by the checker.
+            # The checker reports missing records.
             print("the watchers did not see the last writes", flush=True)
             self.watchers.kill()
         self.watchers = None
 
     def end(self) -> None:
-        """Ends whatever is left."""
+        """Ends the remaining processes."""
         for process in self.processes():
             process.kill()
             process.wait()
@@ -171,7 +171,7 @@ class Load:
 
 @contextlib.contextmanager
 def workspace(name: str, keep: Path | None, tally: Tally) -> Iterator[Path]:
-    """A folder for everything, with the stubs; removed in the end unless something failed or it is to be kept."""
+    """Makes a folder with the stubs, and removes it at the end unless it is kept or something failed."""
     folder = Path(tempfile.mkdtemp(prefix=f"clientela-{name}-"))
     try:
         stubs = folder / "stubs"

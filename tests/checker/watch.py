@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Watchers that note every message and resume with the last token they have, at whichever server.
+"""Watchers that record every message and resume with their last token, at any server.
 
     watch.py FOLDER SEED SETTING
 
-The setting names the watchers beside the usual ones. A line `rest` on the input lets some of them rest
-until `go on`: these do not read, or close their stream. All stop when they have seen the last write of
-the run and the server has nothing more to say: a heartbeat came after it.
+The setting names further watchers. After a line `rest` on the input some of them rest until `go on`: they do
+not read, or close their stream. All stop when they have received the last write of the run and then a
+heartbeat.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from clientela.v1 import group_service_pb2 as groups
 from clientela.v1 import group_service_pb2_grpc as group_stubs
 from records import Change, Close, Log, Message, Open, Watcher, now
 
-# The watchers of a name are told the names when there are such carts.
+# The watchers of names get the names once there are such carts.
 SOME = ["some"]
 ONE = ["one"]
 WATCHERS = {
@@ -48,7 +48,7 @@ WATCHERS = {
     "customers": Watcher(every=True, resource="customers"),
     "groups": Watcher(every=True, resource="groups"),
 }
-# Those that rest when they are told to.
+# The watchers that rest on demand.
 RESTING = {
     # They leave their stream unread.
     "stalled": {
@@ -68,14 +68,14 @@ RESTING = {
         "away-owner-reset": Watcher(every=True, reset=True, state="open", slot=TILL),
         "reset": Watcher(every=True, reset=True),
     },
-    # They do not rest, and want to be told on the stream that history is gone.
+    # They do not rest, and want an error on the stream if the history is gone.
     "reset": {
         "reset": Watcher(every=True, reset=True),
         "open-reset": Watcher(every=True, reset=True, state="open"),
     },
 }
 SPARE = ("every-2", "full-latest", "one-latest")
-# Heartbeats come every second; a stream that is silent for so long is not alive.
+# Heartbeats come every second; a stream that is silent for this long is dead.
 SILENCE = 15.0
 
 KINDS = {
@@ -88,7 +88,7 @@ SIGNALS = {"snapshot_begin": "begin", "snapshot_end": "end"}
 
 
 class Rest:
-    """Whether those that rest have to."""
+    """Whether the watchers must rest."""
 
     def __init__(self) -> None:
         self.told = asyncio.Event()
@@ -96,7 +96,7 @@ class Rest:
         self.over.set()
 
     async def listen(self) -> None:
-        """Heeds what the run says until it says nothing any more."""
+        """Follows the orders of the run until its input ends."""
         async for order in told():
             if order == "rest":
                 self.over.clear()
@@ -121,7 +121,7 @@ class Follower:
         self.seen_last = False
 
     async def run(self) -> None:
-        """Follows through everything until nothing more is to come."""
+        """Watches across all interruptions until the end of the run."""
         if self.rules.names:
             names = await self.find(1 if self.rules.names == ONE else 8)
             self.rules = self.rules._replace(names=names)
@@ -149,7 +149,7 @@ class Follower:
         self.log.append(Close(now(), code, reason, text))
 
     async def follow(self, stream: Any) -> bool:
-        """Reads a stream; whether it was to the end of the run, and not of the stream."""
+        """Reads a stream. Returns whether the end of the run came, and not only that of the stream."""
         while True:
             if self.leaves and self.rest.told.is_set():
                 stream.cancel()
@@ -166,7 +166,7 @@ class Follower:
                 return True
 
     async def find(self, wanted: int) -> list[str]:
-        """The names of so many carts, the shared ones first, as soon as there are enough."""
+        """Returns the names of a number of carts, the shared ones first, as soon as there are enough."""
         while True:
             try:
                 stub = cart_stubs.CartServiceStub(self.turns.channel())
@@ -185,7 +185,7 @@ class Follower:
             await asyncio.sleep(0.1)
 
     def open(self) -> Any:
-        """A stream with the last token."""
+        """Opens a stream with the last token."""
         rules = self.rules
         channel = self.turns.channel()
         mode = common.DELIVERY_MODE_EVERY if rules.every else common.DELIVERY_MODE_LATEST
@@ -220,7 +220,7 @@ class Follower:
         return stub.WatchCart(request, metadata=metadata())
 
     def receive(self, message: Any) -> bool:
-        """Notes a message. Whether it was the last of the run."""
+        """Records a message, and returns whether it was the last of the run."""
         signal = message.WhichOneof("signal") or ""
         cause = ""
         if signal == "snapshot_begin":
@@ -236,10 +236,10 @@ class Follower:
                 [self.change(change) for change in message.changes],
             )
         )
-        # Inside a snapshot there is nothing to resume from.
+        # Inside a snapshot there is no token.
         if message.resume_token or signal == "snapshot_begin":
             self.token = message.resume_token
-        # One without a token comes amid a snapshot.
+        # A message without a token comes inside a snapshot.
         return signal == "heartbeat" and message.resume_token != "" and self.seen_last
 
     def change(self, change: Any) -> Change:
@@ -267,13 +267,13 @@ async def main() -> None:
     rest = Rest()
     watchers = {**WATCHERS, **RESTING.get(setting, {})}
     if setting == "single":
-        # One server of which many writes are asked is left some of the processor.
+        # One server with many writes needs some of the processor.
         watchers = {name: watchers[name] for name in watchers if name not in SPARE}
     followers = [
         Follower(name, rules, folder, seed, rest) for name, rules in watchers.items()
     ]
     work: Any = asyncio.gather(*(follower.run() for follower in followers))
-    # The end of the input means that the run was given up.
+    # The end of the input means that the run was aborted.
     stopped = asyncio.ensure_future(rest.listen())
     await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
     if work.done():

@@ -1,16 +1,15 @@
 #!/usr/bin/env python3
-"""Writers that note what they ask for before they ask, and what they were answered.
+"""Writers that record each request before they send it, and its answer.
 
     write.py FOLDER SEED PROCESS CLIENTS PAUSE [till] [heavy]
 
-Every product is named after the request that adds it, so the final state alone shows what was lost,
-doubled or never written. Each writer has one request at a time, rests for up to twice the pause after
-it, and has a cart of its own in the works; now and then it counts up a product in a cart that all
-writers share, makes a customer or a group, asks for something that must be refused, or asks again what
-it was answered before. When the outcome of a request is unknown it asks again with the same request id,
-if there are several servers another one, or now and then gives the cart up. With `till` the first writer
-is a till: its carts follow each other in one slot, and it gives none up. With `heavy` the shared carts are
-written more often, and are larger.
+Every product is named after the request that adds it, so the final state alone shows lost, repeated and
+invented writes. Each writer has one request at a time, pauses after it for up to twice PAUSE, and fills its
+own cart. Now and then it counts up a product in a cart that all writers share, makes a customer or a group,
+sends a request that must be refused, or repeats an answered request. If the outcome of a request is unknown,
+it retries with the same request id, at another server if there are several, or now and then gives the cart
+up. With `till` the first writer is a till: its carts follow each other in one slot, and it gives none up.
+With `heavy` the shared carts are larger and written more often.
 """
 
 from __future__ import annotations
@@ -34,9 +33,9 @@ from records import Invoke, Log, Return, now
 
 SHARED_CARTS = 3
 HEAVY = "heavy" in sys.argv
-# For how long a writer that was told to stop goes on to settle its last request.
+# Time for a stopping writer to settle its last request.
 SETTLE = 30.0
-# After these nothing is known; every other code says that nothing was done.
+# After these codes the outcome is unknown; after every other code nothing was done.
 UNKNOWN = (
     grpc.StatusCode.UNAVAILABLE,
     grpc.StatusCode.DEADLINE_EXCEEDED,
@@ -91,7 +90,7 @@ class Writer:
         return f"{self.name}-{self.sequence}"
 
     def count(self) -> Call:
-        """Adds one more of the same to a shared cart."""
+        """Returns a write that adds one piece to a shared cart."""
         slot = f"shared-{self.random.randrange(SHARED_CARTS)}"
         request = self.next_request()
         target = carts.CartTarget(owner=shared_owner(slot))
@@ -104,7 +103,7 @@ class Writer:
 
     async def create_customer(self) -> None:
         request = self.next_request()
-        # Guests may repeat an e-mail address, so a creation that is done twice is not hidden by it.
+        # Guests may share an e-mail address, so the address does not hide a repeated creation.
         guest = self.random.random() < 0.5
         customer = customers.Customer(
             kind=customers.Customer.KIND_GUEST if guest else customers.Customer.KIND_REGISTERED,
@@ -124,7 +123,7 @@ class Writer:
         await self.send(Call(request, "CreateGroup", message))
 
     def must_fail(self) -> Call:
-        """A write that has to be refused, most of them only in the midst of the transaction."""
+        """Returns a write that must be refused, usually in the middle of the transaction."""
         request, basket = self.next_request(), self.basket
         if basket is None or not basket.lines or basket.ordered:
             owner = carts.CartOwner(visitor="visitor-of-nothing", slot="refused")
@@ -160,14 +159,14 @@ class Writer:
         return Call(request, rpc, message, basket.name, effects, bad=True)
 
     async def fill(self) -> None:
-        """Does the next thing with the cart in the works, or begins one."""
+        """Makes the next write of the writer's cart, or begins a new cart."""
         basket = self.basket
         if basket is None:
             basket = self.basket = self.new_basket()
         call = self.next_write(basket)
         answer = await self.send(call)
         if answer is None:
-            # Nobody knows what became of it, so nothing more is built on it. A till was refused for now.
+            # Its outcome is unknown, so no later write depends on it. A till was only refused for now.
             self.basket = basket if self.till else None
         elif call.rpc == "DeleteCart":
             self.basket = None
@@ -210,7 +209,7 @@ class Writer:
             return Call(request, "DeleteCart", message, basket.name, [["delete"]])
         if lines and dice < 0.25:
             name, quantity = lines[product]
-            # Also downwards, so that carts leave filters and come back.
+            # Also to a smaller quantity, so that carts leave filters and come back.
             quantity += self.random.randint(1, 3) * (self.random.choice((1, -1)) if quantity > 3 else 1)
             message = carts.UpdateItemRequest(name=name, quantity=quantity, request_id=request)
             effects: Effects = [["set", product, quantity]]
@@ -234,7 +233,7 @@ class Writer:
         return Call(request, "AddItem", message, basket.name, [["add", request, quantity]])
 
     async def send(self, call: Call) -> Any | None:
-        """Sends a request until its outcome is known or it is given up; the answer, if any."""
+        """Sends a request until its outcome is known or it is given up. Returns the answer, if any."""
         failures = 0
         until = None
         while True:
@@ -266,7 +265,7 @@ class Writer:
                 until = until or now() + SETTLE
                 if now() > until:
                     return None
-            # Some requests are never settled, as those of a client that dies itself.
+            # Some requests are never settled, like those of a client that dies.
             if failures == 1 and not self.till and self.random.random() < 0.1:
                 return None
             await asyncio.sleep(self.random.uniform(0, min(0.4, 0.05 * 2**failures)))
@@ -283,7 +282,7 @@ async def main() -> None:
     ]
     work = asyncio.gather(*(writer.run() for writer in writers))
     stopped = asyncio.ensure_future(told_to_stop())
-    # Whichever comes first: a writer that breaks ends the program.
+    # The first one to end decides: a failing writer ends the program.
     await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
     stop.set()
     await work

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""Many watchers of one cart, who resume at another server whenever their stream breaks.
+"""Many watchers of one cart that resume at another server when their stream breaks.
 
     crowd.py FOLDER SEED COUNT
 
-A line on the input is the time of a kill. The cart is then written to, and when every watcher has been
-told, a line on the output says how long after the kill that was. The writes are in the ledger like those
-of any writer; what the watchers are told is held against their order here.
+A line on the input is the time of a kill. Then the cart is written to. When every watcher has received the
+change, a line on the output has the time since the kill. The ledger has these writes like those of any
+writer; the order of the received changes is checked here.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from clientela.v1 import cart_service_pb2_grpc as cart_stubs
 from clientela.v1 import common_pb2 as common
 from records import Invoke, Log, Return, now
 
-# Of one key a server takes 500 streams, of one connection 256.
+# A server accepts 500 streams of one key and 256 of one connection.
 KEYS = 4
 CONNECTIONS = 8
 SLOT = "beacon"
@@ -38,7 +38,7 @@ PATIENCE = 60.0
 
 
 class Beacon:
-    """The cart that all watch."""
+    """The cart that all watchers watch."""
 
     def __init__(self, folder: Path, dice: random.Random) -> None:
         self.log = Log(folder / "ledger-crowd")
@@ -47,7 +47,7 @@ class Beacon:
         self.name = ""
 
     async def write(self) -> int:
-        """Adds one more; the version that came of it."""
+        """Adds one piece and returns the new version."""
         self.writes += 1
         request = f"beacon-{self.writes}"
         owner = carts.CartOwner(visitor="visitor-at-the-beacon", slot=SLOT)
@@ -84,13 +84,13 @@ class Watcher:
         self.at = number % len(crowd.channels)
         self.token = ""
         self.version = 0
-        # When it was told the newest version, and when its stream last broke.
+        # When it received the newest version, and when its stream last broke.
         self.told = 0.0
         self.broken = 0.0
         self.gaps = 0
 
     async def run(self) -> None:
-        """Follows the cart for ever."""
+        """Watches the cart until the process ends."""
         while True:
             stub = cart_stubs.CartServiceStub(self.crowd.channels[self.at][self.way])
             options = common.WatchOptions(
@@ -126,7 +126,7 @@ class Watcher:
 
 
 class Crowd:
-    """All of them, and the connections that they share."""
+    """All watchers and their shared connections."""
 
     def __init__(self, folder: Path, seed: str, count: int) -> None:
         self.dice = random.Random(f"{seed}-crowd")
@@ -141,7 +141,7 @@ class Crowd:
         self.tasks: list[asyncio.Task[None]] = []
 
     async def begin(self) -> None:
-        """Starts all, and waits until they have begun."""
+        """Starts all watchers, and waits until they have begun."""
         stub = admin_stubs.AdminServiceStub(self.channels[0][0])
         for number in range(KEYS):
             key = admin.ApiKey(display_name=f"crowd {number}", roles=[access.ROLE_MONITOR])
@@ -155,7 +155,7 @@ class Crowd:
         await self.all_at(version)
 
     async def all_at(self, version: int) -> None:
-        """Waits until all have been told a version."""
+        """Waits until all watchers have received a version."""
         deadline = now() + PATIENCE
         while any(watcher.version < version for watcher in self.watchers):
             self.moved.clear()
@@ -170,7 +170,7 @@ class Crowd:
                 continue
 
     async def measure(self, killed: float) -> dict[str, Any]:
-        """How long after a kill all are back and have been told what was written since."""
+        """Returns the time after a kill until all watchers have received the writes since."""
         await self.all_at(await self.beacon.write())
         broken = sorted(w.told - killed for w in self.watchers if w.broken >= killed)
         return {

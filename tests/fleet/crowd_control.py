@@ -1,4 +1,4 @@
-"""The crowd of a run: many watchers of one cart, of whom it is known when all are back."""
+"""Controls the crowd of a run: many watchers of one cart, which measure the time until all are back."""
 
 from __future__ import annotations
 
@@ -11,8 +11,8 @@ from typing import Any
 from server import Failed, with_parent
 from trial import PATIENCE
 
-# Within which time all watchers of a fleet are meant to have what was written after a kill. It is measured
-# and not judged: a program built for tests and a crowd in one process are not what it is said of.
+# The goal for the time until all watchers of a fleet have the writes after a kill. It is measured and not
+# checked, because it does not apply to a debug build with the crowd in one process.
 BACK_WITHIN = 2.0
 
 
@@ -32,7 +32,7 @@ class Crowd:
         self.answer()
 
     def answer(self) -> dict[str, Any]:
-        """The next line that it says."""
+        """Returns its next line of output."""
         assert self._process.stdout
         line = self._process.stdout.readline()
         if not line:
@@ -40,14 +40,14 @@ class Crowd:
         return json.loads(line)
 
     def note(self, killed: float) -> None:
-        """Has the crowd measure how long after a kill all are back and have what was written since."""
+        """Makes the crowd measure the time after a kill until all watchers have the writes since."""
         assert self._process.stdin
         self._process.stdin.write(f"{killed}\n")
         self._process.stdin.flush()
         self.rounds.append(self.answer())
 
     def report(self) -> tuple[bool, str]:
-        """Whether nothing was missed, and the numbers."""
+        """Returns whether no change was missed, and the numbers."""
         latest = sorted(round["max"] for round in self.rounds)
         half = sorted(round["p50"] for round in self.rounds)
         gaps = sum(round["gaps"] for round in self.rounds)
@@ -62,7 +62,7 @@ class Crowd:
         return gaps == 0, text
 
     def end(self) -> None:
-        """Lets it go."""
+        """Ends the process."""
         assert self._process.stdin
         self._process.stdin.close()
         try:

@@ -1,4 +1,4 @@
-"""Three replicas on one PostgreSQL, and what stands between them and their clients."""
+"""Three replicas on one PostgreSQL, and the proxies between them and their clients."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ REPLICAS = 3
 
 
 class Proxy:
-    """Forwards the connections to some ports, and cuts them when told to."""
+    """Forwards the connections to some ports, and cuts them on demand."""
 
     def __init__(self, targets: list[int], dice: random.Random) -> None:
         self.ports = [free_port(dice) for _ in targets]
@@ -30,7 +30,7 @@ class Proxy:
             wait_for_port(port)
 
     def cut(self, number: int) -> None:
-        """Cuts all connections that go through a port now."""
+        """Cuts all present connections through a port."""
         assert self._process.stdin
         self._process.stdin.write(f"{number}\n".encode())
         self._process.stdin.flush()
@@ -75,7 +75,7 @@ class Fleet:
             self.replicas.append(Server(home, url, port, *options))
 
     def start(self) -> None:
-        """Starts all. The first makes the schema and the keys; the clients are told where all are."""
+        """Starts all replicas. The first makes the schema and the keys; the clients get all addresses."""
         for replica in self.replicas:
             replica.start()
             if not self.key:
@@ -95,7 +95,7 @@ class Fleet:
             replica.check()
 
     def terminate(self, replica: Server) -> None:
-        """Ends a replica in good order."""
+        """Stops a replica with SIGTERM."""
         try:
             code = replica.terminate()
         except subprocess.TimeoutExpired as late:
@@ -104,12 +104,12 @@ class Fleet:
             raise Failed(f"a replica ended with {code}")
 
     def terminate_all(self) -> None:
-        """Ends all in good order, at the same time."""
+        """Stops all replicas with SIGTERM, at the same time."""
         with ThreadPoolExecutor() as pool:
             list(pool.map(self.terminate, self.replicas))
 
     def end(self) -> None:
-        """Ends all at once."""
+        """Kills all replicas."""
         for replica in self.replicas:
             replica.kill()
         for proxy in (self.to_database, self.to_replicas):
@@ -117,5 +117,5 @@ class Fleet:
                 proxy.end()
 
     def logs(self) -> str:
-        """The last of what the replicas said."""
+        """Returns the ends of the logs of the replicas."""
         return "".join(replica.log.read_text()[-1500:] for replica in self.replicas)

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Forwards connections, and cuts those of a port when told to.
+"""Forwards connections, and cuts those of a port on demand.
 
     proxy.py LISTEN:TARGET…
 
@@ -17,7 +17,7 @@ CHUNK = 64 * 1024
 
 
 class Way:
-    """One port and where it leads."""
+    """One port and its target."""
 
     def __init__(self, listen: int, target: int) -> None:
         self.listen = listen
@@ -28,7 +28,7 @@ class Way:
         await asyncio.start_server(self.forward, "127.0.0.1", self.listen)
 
     async def forward(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Forwards a connection in both directions until either end is over."""
+        """Forwards a connection in both directions until one end closes."""
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self.target)
         except OSError:
@@ -54,13 +54,13 @@ class Way:
 
 
 async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-    """Passes on what comes, as fast as it is taken."""
+    """Forwards bytes as fast as the target accepts them."""
     try:
         while data := await reader.read(CHUNK):
             writer.write(data)
             await writer.drain()
     except OSError:
-        # Either end is gone, and with it the connection.
+        # One end is gone, so the connection is over.
         pass
 
 

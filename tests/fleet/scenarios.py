@@ -1,7 +1,7 @@
-"""What is done to a fleet while it is written to and watched.
+"""The scenarios: harm to a fleet while clients write and watch.
 
-A scenario does its harm again and again, and between waits for writes to be acknowledged, never for a
-time alone: a run counts only because it was at work.
+A scenario repeats its harm, and waits in between for acknowledged writes, never only for a time, because a
+run without load proves nothing.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from records import Allowed, now, save
 from server import Failed, Nats
 from trial import Load
 
-# Writers of each of the two processes, and how long each rests after a request, in seconds.
+# Writers in each of the two processes, and the pause of each after a request, in seconds.
 WRITERS = 8
 PAUSE = 0.02
-# How often a replica is killed, in seconds, and how many writes there are between at the least.
+# Seconds between two kills of a replica, and the smallest number of writes in between.
 KILL_EVERY = 2.0
 WRITES_BETWEEN = 40
-# What is written while readers stall: more than what lies between them and their streams.
+# Number of writes while readers stall: more than the buffers of their streams hold.
 STALLED_WRITES = 1_000
-# How much history is kept where it is compacted; a compaction is begun every ten seconds.
+# Bytes of history that compaction keeps; a compaction begins every ten seconds.
 FEED_BYTES = 600_000
 COMPACTED_WITHIN = 90.0
 
 
 @dataclass
 class Stage:
-    """Where a scenario plays."""
+    """The environment of a scenario."""
 
     folder: Path
     fleet: Fleet
@@ -41,33 +41,33 @@ class Stage:
     dice: random.Random
     nats: Nats | None = None
     crowd: Crowd | None = None
-    # How often replicas are killed.
+    # Number of kills.
     kills: int = 0
-    # What was done, in words, for the report.
+    # Description of the harm, for the report.
     done: list[str] = field(default_factory=list)
     unknown: int = 0
 
     def go_on(self, writes: int = WRITES_BETWEEN) -> None:
-        """Waits until so many writes were acknowledged since."""
+        """Waits until a number of further writes are acknowledged."""
         self.unknown += self.load.acknowledged(writes)
         self.fleet.check()
 
 
 @dataclass
 class Scenario:
-    """What is set up, and what is done."""
+    """The setting and the harm of a scenario."""
 
     play: Callable[[Stage], None]
     # See watch.py.
     setting: str = "-"
-    # Of each replica.
+    # Flags of each replica.
     options: tuple[str, ...] = ()
     nats: bool = False
     proxied: bool = False
-    # Of the writers.
+    # Flags of the writers.
     writing: tuple[str, ...] = ("till",)
     pause: float = PAUSE
-    # Whether readers have to be told that their history is gone.
+    # Whether readers must get the error that their history is gone.
     tells: bool = False
 
 
@@ -87,7 +87,7 @@ def kills(stage: Stage) -> None:
 
 
 def terms(stage: Stage) -> None:
-    """SIGTERM in turn, as when a release is rolled out."""
+    """SIGTERM in turn, as in a rolling update."""
     for _ in range(2):
         for replica in stage.fleet.replicas:
             stage.fleet.terminate(replica)
@@ -98,7 +98,7 @@ def terms(stage: Stage) -> None:
 
 
 def database(stage: Stage) -> None:
-    """PostgreSQL is restarted, in good order and at once, as when it crashes."""
+    """PostgreSQL is restarted, in order and by a crash."""
     orders = ["stop fast", "stop immediate"]
     for order in orders:
         stage.fleet.cluster.order(order)
@@ -108,7 +108,7 @@ def database(stage: Stage) -> None:
 
 
 def connections(stage: Stage) -> None:
-    """Connections are cut: of replicas with the database, of clients with replicas, all at once."""
+    """Connections are cut: of replicas to the database, of clients to replicas, and all at once."""
     to_database, to_replicas = stage.fleet.to_database, stage.fleet.to_replicas
     assert to_database and to_replicas
     ways = [(proxy, number) for proxy in (to_database, to_replicas) for number in range(3)]
@@ -124,7 +124,7 @@ def connections(stage: Stage) -> None:
 
 
 def nats(stage: Stage) -> None:
-    """NATS, which tells replicas to look, is stopped and started."""
+    """NATS, which has the hints, is stopped and started."""
     assert stage.nats
     for _ in range(3):
         stage.nats.stop()
@@ -135,7 +135,7 @@ def nats(stage: Stage) -> None:
 
 
 def stalled(stage: Stage) -> None:
-    """Readers do not read for so long that their streams are outrun, and go on later."""
+    """Readers do not read until their streams have fallen behind, and continue later."""
     stage.load.all_told(now())
     stage.load.tell("rest")
     stage.go_on(STALLED_WRITES)
@@ -145,11 +145,11 @@ def stalled(stage: Stage) -> None:
 
 
 def compaction(stage: Stage) -> None:
-    """History is compacted away under readers that are away, and beside those that are there."""
+    """The history is compacted while some readers are away and others read."""
     save(stage.folder / "allowed", [Allowed(compacted=True)])
     stage.go_on(200)
     stage.load.all_told(now())
-    # A short rest: what was missed is still there, or not.
+    # A short rest: the missed history may still exist or not.
     stage.load.tell("rest")
     stage.go_on(20)
     stage.load.tell("go on")
@@ -169,7 +169,7 @@ def compaction(stage: Stage) -> None:
 
 
 def restoration(stage: Stage) -> None:
-    """The store is put back to a copy that was made at work; what came after it is gone."""
+    """The store is restored from a backup that was made under load; later writes are gone."""
     fleet, load = stage.fleet, stage.load
     stage.go_on(200)
     load.all_told(now())
@@ -178,7 +178,7 @@ def restoration(stage: Stage) -> None:
     fleet.cluster.dump(fleet.database, copy)
     undone = stage.folder / "undone"
     undone.mkdir()
-    # Their ledger is not judged: whatever it says is undone.
+    # Their ledger is not checked, because the restore undoes its writes.
     lost = Load(undone, load.seed)
     lost.write(["10", "11"], WRITERS, PAUSE, "till")
     try:
@@ -186,7 +186,7 @@ def restoration(stage: Stage) -> None:
         lost.stop_writers()
     finally:
         lost.end()
-    # By now every reader is after the copy.
+    # By now every reader is beyond the backup.
     load.all_told(now())
     fleet.terminate_all()
     fleet.cluster.drop(fleet.name)

@@ -1,4 +1,4 @@
-"""A server, and shoppers in it, as the screen's tests, its record and its cost need them."""
+"""A server with shoppers, for the tests, the recording and the measurement of the screen."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ CLIENTELA = os.environ["CLIENTELA"]
 
 
 class Shop:
-    """A server, and shoppers in it."""
+    """A server with shoppers."""
 
     def __init__(
         self, folder: Path, shoppers: int = 30, rate: int = 40, port: int | None = None
@@ -27,24 +27,24 @@ class Shop:
         self.server = Server(folder, None, port or free_port(random.Random()))
         self.server.start()
         self.key = self.server.wait_for_key()
-        # They shop until they are told to stop.
+        # They shop until the test stops them.
         demo = ["demo", f"--shoppers={shoppers}", f"--rate={rate}", "--seconds=0"]
         self.demo = subprocess.Popen(self.command(*demo), stdout=subprocess.DEVNULL)
 
     def command(self, *arguments: str) -> list[str]:
-        """A command of the program for this server."""
+        """Returns a command of the program for this server."""
         data = str(self.server.data)
         return [CLIENTELA, *arguments, "--server", self.server.address, "--data-dir", data]
 
     def terminal(
         self, *options: str, size: tuple[int, int] = (110, 30), **environment: str
     ) -> Terminal:
-        """The screen, in a terminal of its own with so many columns and lines."""
+        """Opens the screen in its own terminal of a size."""
         watch = self.command("watch", "carts", *options)
         return Terminal(watch, *size, environment)
 
     def add(self, visitor: str, product: str, name: str) -> subprocess.CompletedProcess[str]:
-        """Puts something with a name into a visitor's cart."""
+        """Puts a product with a name into a visitor's cart."""
         price = {"listPrice": {"currencyCode": "EUR", "micros": "5000000"}}
         body = {
             "target": {"owner": {"visitor": visitor}},

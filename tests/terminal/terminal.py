@@ -1,4 +1,4 @@
-"""A terminal that is only memory: a program runs in it as in any other, and what it shows can be read."""
+"""A terminal in memory: a program runs in it as in any other, and tests can read the screen."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ from typing import Any
 
 import pyte
 
-# How long anything may take to come about; nothing should need it.
+# Deadline of every wait; no wait should need it.
 PATIENCE = 60.0
 
-# Who reads the terminal's settings before and after is a shell, as for people. It says how the program ended;
-# Ctrl-C is for the program alone.
+# A shell reads the terminal's settings before and after the program, as for people. It prints the exit code;
+# Ctrl-C is only for the program.
 SHELL = 'trap : INT; stty -g; "$@"; printf "\\nended with %s\\n" "$?"; stty -g; read -r _'
 
 
 class Terminal:
-    """A program in a terminal of a size, under a shell that stays."""
+    """A program in a terminal of a size, under a shell that outlives it."""
 
     def __init__(
         self, command: list[str], columns: int, lines: int, environment: dict[str, str] | None = None
@@ -35,7 +35,7 @@ class Terminal:
         self._stream = pyte.ByteStream(self._screen)
         self._lock = threading.Lock()
         self._program = command[0]
-        # All that the program wrote.
+        # The whole output of the program.
         self.written = bytearray()
         self._master, slave = os.openpty()
         self._size(columns, lines)
@@ -70,21 +70,21 @@ class Terminal:
                     self._stream.feed(data)
 
     def resize(self, columns: int, lines: int) -> None:
-        """Changes the size, as when somebody pulls at the window."""
+        """Changes the size, as when a person resizes the window."""
         with self._lock:
             self._screen.resize(lines, columns)
             self._size(columns, lines)
 
     def lines(self) -> list[str]:
-        """What is shown. The second cell of a wide character holds no text."""
+        """Returns the screen. The second cell of a wide character has no text."""
         return ["".join(cell.data for cell in line) for line in self.cells()]
 
     def text(self) -> str:
-        """What is shown, as one text."""
+        """Returns the screen as one text."""
         return "\n".join(self.lines())
 
     def cells(self) -> list[list[pyte.screens.Char]]:
-        """What is shown, with its looks."""
+        """Returns the screen with its styles."""
         with self._lock:
             screen = self._screen
             return [
@@ -96,7 +96,7 @@ class Terminal:
         os.write(self._master, keys.encode())
 
     def process(self) -> int:
-        """The id of the program, and not of what the shell does before it."""
+        """Returns the process id of the program, not of the shell's earlier commands."""
         shell = self._shell.pid
         children = Path(f"/proc/{shell}/task/{shell}/children")
 
@@ -113,7 +113,7 @@ class Terminal:
         return found
 
     def until(self, what: str, shown: Callable[[], Any], patience: float = PATIENCE) -> Any:
-        """Waits until something is so; its result."""
+        """Waits until a condition holds, and returns its result."""
         deadline = time.monotonic() + patience
         while not (result := shown()):
             if time.monotonic() > deadline:
@@ -126,21 +126,21 @@ class Terminal:
         self.until(repr(text), lambda: text in self.text())
 
     def ended(self) -> int:
-        """Waits until the program has ended; the code that it ended with."""
+        """Waits until the program has ended, and returns its exit code."""
         self.until("the end", lambda: b"ended with " in self.written and self.settings_after())
         return int(self.written.split(b"ended with ")[1].split()[0])
 
     def settings_before(self) -> bytes:
-        """The terminal's settings before the program began."""
+        """Returns the terminal's settings before the program began."""
         return bytes(self.written.split()[0])
 
     def settings_after(self) -> bytes:
-        """The terminal's settings after the program ended, once they have been written whole."""
+        """Returns the terminal's settings after the program ended, once they are complete."""
         after = bytes(self.written).split(b"ended with ")[-1].split(b"\n")
         return after[1].strip() if len(after) > 2 else b""
 
     def close(self) -> None:
-        """Ends whatever still runs in it."""
+        """Ends the processes in it."""
         with contextlib.suppress(OSError):
             os.killpg(self._shell.pid, signal.SIGKILL)
         self._shell.wait()
