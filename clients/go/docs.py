@@ -14,7 +14,7 @@ from pathlib import Path
 
 MODULE = "/clientela.dev/clientela"
 PATIENCE = 120.0
-# What a page loads, and the links between the pages.
+# The files that a page loads, and the links between the pages.
 LOADS = re.compile(r'(?:href|src)="(/static/[^"?#]+|/third_party/[^"?#]+)[^"]*"')
 
 

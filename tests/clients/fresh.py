@@ -38,7 +38,7 @@ def check(language: str, folder: Path) -> None:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(source, copy, follow_symlinks=False)
     if "maven" in installed:
-        # What Maven has fetched for other tests is enough.
+        # Maven's downloads for other tests are enough.
         (checkout / ".tools").mkdir()
         (ROOT / ".tools" / "maven").mkdir(parents=True, exist_ok=True)
         (checkout / ".tools" / "maven").symlink_to(ROOT / ".tools" / "maven")

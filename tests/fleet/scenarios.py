@@ -94,7 +94,7 @@ def terms(stage: Stage) -> None:
             replica.start()
             replica.wait()
             stage.go_on()
-    stage.done.append(f"{2 * len(stage.fleet.replicas)} replicas ended in good order")
+    stage.done.append(f"{2 * len(stage.fleet.replicas)} replicas stopped with SIGTERM")
 
 
 def database(stage: Stage) -> None:

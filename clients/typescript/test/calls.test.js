@@ -33,7 +33,7 @@ test("key, shop and people go with every call", async () => {
   assert.equal(header.get("clientela-on-behalf-of"), "customers/b");
 });
 
-test("a call that did not get through is repeated with the request id it had", async () => {
+test("a failed call is retried with the same request id", async () => {
   const { client, asked } = failing(away(), away());
   await client.customers.createCustomer({ customer: { firstName: "Ada" } });
   await client.customers.createCustomer({ customer: { firstName: "Ada" } });
@@ -46,7 +46,7 @@ test("a call that did not get through is repeated with the request id it had", a
   assert.notEqual(ids[0], ids[3]);
 });
 
-test("a request id of the caller's stays, and the caller's message is left alone", async () => {
+test("a request id of the caller stays, and the caller's message does not change", async () => {
   const { client, asked } = failing();
   await client.customers.createCustomer({ requestId: "mine" });
   const request = create(CreateCustomerRequestSchema, {});
@@ -57,14 +57,14 @@ test("a request id of the caller's stays, and the caller's message is left alone
   assert.equal(request.requestId, "");
 });
 
-test("a server that stays away is asked five times", async () => {
+test("a call to a server that stays away is made five times", async () => {
   const { client, asked } = failing(...Array.from({ length: 9 }, away));
 
   await assert.rejects(client.customers.getCustomer({}), { name: "ClientelaError", code: Code.Unavailable, reason: "" });
   assert.equal(asked.length, 5);
 });
 
-test("a refusal is not repeated", async () => {
+test("a refused call is not retried", async () => {
   const { client, asked } = failing(refusal(Code.AlreadyExists, "EMAIL_TAKEN", { customer: "customers/a" }));
 
   await assert.rejects(client.customers.createCustomer({}), (error) => {
@@ -79,7 +79,7 @@ test("a refusal is not repeated", async () => {
   assert.equal(asked.length, 1);
 });
 
-test("a refusal tells all violations and when to come back", () => {
+test("an error has all violations and the time to wait", () => {
   const violation = (field, reason) => message({ 1: field, 2: "is wrong", 3: reason });
   const error = ClientelaError.from(
     refusal(Code.InvalidArgument, "INVALID_FIELD", {}, {
@@ -96,7 +96,7 @@ test("a refusal tells all violations and when to come back", () => {
   assert.equal(error.message, "INVALID_FIELD: customer.email: is wrong; customer.phone: is wrong");
 });
 
-test("details that nobody can read are passed over", () => {
+test("unreadable details are ignored", () => {
   const error = new ConnectError("odd", Code.Internal);
   error.details = [{ type: "elsewhere.Detail", value: new Uint8Array([255]) }];
 
@@ -104,7 +104,7 @@ test("details that nobody can read are passed over", () => {
   assert.deepEqual([code, reason, retryAfter], [Code.Internal, "", undefined]);
 });
 
-test("a connection that is lost is unavailable, whatever a library calls it", () => {
+test("a lost connection is unavailable, whatever code a library gives it", () => {
   const reset = new ConnectError("read ECONNRESET", Code.Aborted);
   const cut = new ConnectError("http/2 stream closed with error code CANCEL (0x8)", Code.Canceled);
   const noAnswer = new ConnectError("Failed to fetch", Code.Unknown, undefined, undefined, new TypeError("Failed to fetch"));
@@ -115,7 +115,7 @@ test("a connection that is lost is unavailable, whatever a library calls it", ()
   assert.equal(ClientelaError.from(refusal(Code.Aborted, "ETAG_MISMATCH")).code, Code.Aborted);
 });
 
-test("a call that is given up is not repeated", async () => {
+test("a cancelled call is not retried", async () => {
   const { client, asked } = failing(away(), away(), away());
   const signal = AbortSignal.abort();
 
@@ -123,7 +123,7 @@ test("a call that is given up is not repeated", async () => {
   assert.ok(asked.length <= 1);
 });
 
-test("only this machine is spoken to without encryption, unless it is asked for", () => {
+test("only connections to this machine use plaintext, unless an option asks for it", () => {
   assert.equal(urlOf("127.0.0.1:50051"), "http://127.0.0.1:50051");
   assert.equal(urlOf("localhost:50051"), "http://localhost:50051");
   assert.equal(urlOf("[::1]:50051"), "http://[::1]:50051");

@@ -58,7 +58,7 @@ test("every item of every page is yielded", async () => {
   assert.deepEqual(request, { pageSize: 2 });
 });
 
-test("a page that is not read is not fetched", async () => {
+test("a page is fetched only when the reader needs it", async () => {
   const { asked, client } = paged(["a", "b"], ["c"]);
 
   for await (const _ of all(client.carts.listCarts, {})) break;

@@ -35,13 +35,13 @@ after(() => {
   rmSync(folder, { recursive: true });
 });
 
-test("a server is spoken to over TLS with the authority that is named", async () => {
+test("a server with a certificate of the named authority is called over TLS", async () => {
   const client = connect({ address, tls: { ca }, key: "clt_key" });
   assert.equal((await client.customers.getCustomer({ name: "customers/a" })).name, "customers/a");
   client.close();
 });
 
-test("a server whose certificate nobody vouches for gets no call", async () => {
+test("a server with an untrusted certificate gets no call", async () => {
   const before = calls;
   const client = connect({ address, tls: true, key: "clt_key" });
   await assert.rejects(client.customers.getCustomer({ name: "customers/a" }), { name: "ClientelaError", reason: "" });

@@ -12,7 +12,7 @@ const turn = () => new Promise((resolve) => setImmediate(resolve));
 
 const away = () => new ConnectError("away", Code.Unavailable);
 
-test("a watch goes on after the last token, and begins anew if it broke amid the snapshot", async () => {
+test("a watch resumes after the last token, and begins again if it broke during the snapshot", async () => {
   const { watch, asked } = scripted(
     [begin(), said("", put("a", 1)), away()],
     [begin(), said("", put("a", 1)), ready(1, "t1"), said("t2", put("b", 1)), beat("t3"), away()],
@@ -28,7 +28,7 @@ test("a watch goes on after the last token, and begins anew if it broke amid the
   assert.ok(asked.every(({ options }) => options.resetOnExpiredToken));
 });
 
-test("what is told twice is dropped, and after a reset nothing counts as told", async () => {
+test("a repeated change is dropped, and after a reset no change counts as repeated", async () => {
   const { watch } = scripted(
     [begin(), said("", put("a", 3), put("b", 1)), ready(2, "t1"), said("t2", put("a", 4), gone("b", 2)), away()],
     [said("t3", put("a", 3), put("a", 4), put("b", 1), gone("b", 2), put("a", 5), gone("unknown", 9), put("b", 3)), away()],
@@ -41,7 +41,7 @@ test("what is told twice is dropped, and after a reset nothing counts as told", 
   );
 });
 
-test("what the clock lets leave and enter a filter again is told with the version it has", async () => {
+test("a resource that leaves and enters a filter by the clock is yielded with the same version", async () => {
   const { watch } = scripted([
     begin(),
     said("", put("a", 3)),
@@ -52,7 +52,7 @@ test("what the clock lets leave and enter a filter again is told with the versio
   assert.equal(await told(watch()), "reset +a@3 ready <a@3 +a@3");
 });
 
-test("a watch without a snapshot tells of what is gone though it never told of it, and resumes with its token", async () => {
+test("a watch without a snapshot yields removals of unknown names, and resumes with its token", async () => {
   const { watch, asked } = scripted([said("t1", gone("a", 7), put("b", 1)), away()], []);
 
   assert.equal(await told(watch({ options: { skipSnapshot: true } })), "-a@7 +b@1");
@@ -62,7 +62,7 @@ test("a watch without a snapshot tells of what is gone though it never told of i
   );
 });
 
-test("a server that is away for ten minutes is asked again, ever less often but every ten seconds at least", async () => {
+test("a watch reconnects to a server that is away for ten minutes, at least every ten seconds", async () => {
   let gone = 0;
   const waits = [];
   const { watch } = scripted(...Array.from({ length: 200 }, () => [away()]), [begin(), ready(0, "t")]);
@@ -82,7 +82,7 @@ test("a server that is away for ten minutes is asked again, ever less often but 
   });
 });
 
-test("after a message the waits are short again, as behind a proxy that cuts every stream", async () => {
+test("after a message the waits are short again, for example behind a proxy that cuts every stream", async () => {
   const cut = () => [beat("t"), away()];
   const { watch, waits } = scripted([away()], [away()], [away()], [begin(), ready(0, "t"), away()], cut(), cut(), cut());
 
@@ -93,7 +93,7 @@ test("after a message the waits are short again, as behind a proxy that cuts eve
   assert.ok(waits.slice(3).every((wait) => wait <= 100), waits.join(" "));
 });
 
-test("a stream that is silent for three heartbeats is given up and opened again", async () => {
+test("a stream that is silent for three heartbeats is closed and opened again", async () => {
   mock.timers.enable({ apis: ["setInterval", "Date"], now: 1e12 });
   try {
     const { watch, asked } = scripted([begin(), ready(0, "t1"), "hang"], [said("t2", put("a", 1))]);
@@ -119,7 +119,7 @@ test("a stream that is silent for three heartbeats is given up and opened again"
   }
 });
 
-test("a reader who takes long does not make a stream silent", async () => {
+test("a slow reader does not make a stream silent", async () => {
   mock.timers.enable({ apis: ["setInterval", "Date"], now: 1e12 });
   try {
     const { watch, asked } = scripted([begin(), ready(0, "t1"), said("t2", put("a", 1)), "hang"]);
@@ -136,7 +136,7 @@ test("a reader who takes long does not make a stream silent", async () => {
   }
 });
 
-test("a token whose history is gone is forgotten, a lost connection keeps it", async () => {
+test("a token whose history is gone is dropped, and a lost connection keeps the token", async () => {
   const { watch, asked } = scripted(
     [begin(), ready(0, "t1"), refusal(Code.OutOfRange, "RESUME_TOKEN_EXPIRED")],
     [begin(), ready(0, "t2"), refusal(Code.Aborted, "STORE_EPOCH_CHANGED")],
@@ -183,7 +183,7 @@ test("a request that cannot be sent is refused at once", async () => {
   assert.equal(asked.length, 0);
 });
 
-test("a watch that is left gives its stream up", async () => {
+test("a watch that the reader leaves closes its stream", async () => {
   const { watch, asked } = scripted([begin(), ready(0, "t"), "hang"]);
 
   for await (const event of watch()) if (event.type === "ready") break;
@@ -206,7 +206,7 @@ test("a watch that is aborted ends without an error, also while it waits", async
   assert.equal(await told(client.watchCarts({}, { signal: second.signal, onDisconnected })), "");
 });
 
-test("whoever asks is told when the connection is there and when it is not", async () => {
+test("callbacks learn when the connection works and when it is lost", async () => {
   const seen = [];
   const { watch } = scripted([away()], [begin(), ready(0, "t"), beat("t"), away()], [beat("t")]);
 
@@ -221,7 +221,7 @@ test("whoever asks is told when the connection is there and when it is not", asy
   assert.deepEqual(seen, ["Unavailable", "there", "beat", "Unavailable", "there", "beat", "Unavailable"]);
 });
 
-test("an error of whoever is told is not taken for one of the stream", async () => {
+test("an error of a callback is not an error of the stream", async () => {
   const { watch, asked } = scripted([beat("t")], []);
   const onHeartbeat = () => {
     throw new RangeError("mine");
@@ -266,7 +266,7 @@ test("a watch of one cart continues after an interruption", async () => {
 
 const counted = (openCarts) => ({ figures: { openCarts: BigInt(openCarts) } });
 
-test("figures continue after an interruption and end with what another attempt cannot cure", async () => {
+test("figures continue after an interruption and end with an error that another attempt cannot cure", async () => {
   const { asked, client } = streams("watchCartFigures", [counted(1), counted(2), { draining: {} }, away()],
     [new ConnectError("given up", Code.Canceled)], [counted(3)]);
   const open = [];
@@ -281,7 +281,7 @@ test("figures continue after an interruption and end with what another attempt c
   assert.ok(asked.every(({ storefront }) => storefront === "berlin"));
 });
 
-test("figures that are silent for three heartbeats are asked for again", async () => {
+test("a stream of figures that is silent for three heartbeats is opened again", async () => {
   mock.timers.enable({ apis: ["setInterval", "Date"], now: 1e12 });
   try {
     const { asked, client } = streams("watchCartFigures", [counted(1), "hang"], [counted(2)]);
