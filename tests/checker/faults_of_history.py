@@ -116,7 +116,7 @@ def history_is_gone_that_was_not_compacted(recording: Recording, dice: random.Ra
 
 
 def names_in(records: list[Seen], numbers: list[int]) -> set[str]:
-    """The resources that messages tell changes of."""
+    """Returns the names of the resources that messages have changes of."""
     messages = (records[number] for number in numbers)
     return {c.name for m in messages if isinstance(m, Message) for c in m.changes}
 
@@ -135,7 +135,7 @@ def compaction_is_skipped_in_silence(recording: Recording, dice: random.Random) 
             if number > opened and isinstance(record, Message) and record.changes
         ]
         skipped, told = later[:8], later[8:]
-        # Of a cart that does not change any more, nothing shows that versions are missing.
+        # If a cart does not change any more, nothing shows that versions are missing.
         if names_in(records, skipped) & names_in(records, told):
             found.append(skipped)
     for number in pick(found, dice):

@@ -270,7 +270,7 @@ def a_filtered_watch_skips_a_version_that_matches(
     for place in places(recording, a_watch(recording, state="open")):
         earlier = before.get(place.change.name)
         if earlier and earlier.change.kind == place.change.kind == "upserted":
-            # What nobody else was shown may not match.
+            # A version that no other watch received may not match.
             if (place.change.name, earlier.change.version) in known:
                 found.append(earlier)
         before[place.change.name] = place

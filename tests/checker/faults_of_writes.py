@@ -220,7 +220,7 @@ def a_write_goes_below_one_that_was_answered_before(
         raise Unplantable
     first, last = (recording.ledger[index] for index in (indices[0], indices[-1]))
     if requests[last.request].invoke.time < first.time:
-        # Writes that are under way together may be applied in either order.
+        # Concurrent writes may be applied in either order.
         raise Unplantable
     recording.ledger[indices[0]] = first._replace(version=last.version)
     recording.ledger[indices[-1]] = last._replace(version=first.version)

@@ -88,22 +88,22 @@ def requests_of(recording: Recording) -> dict[str, Request]:
 
 
 class Sent(NamedTuple):
-    """When the writes of carts were first sent."""
+    """The times at which the writes of carts were first sent."""
 
-    # Of the versions that were answered.
+    # By name and answered version.
     versions: dict[tuple[str, int], float]
     # Of deletions, by the name of the cart. Their answers have no version.
     deletions: dict[str, float]
 
     def time_of(self, change: Change) -> float:
-        """Before which time a change cannot have been made; infinity if that is not known."""
+        """Returns the earliest time of a change; infinity if it is not known."""
         if change.kind == "deleted":
             return self.deletions.get(change.name, inf)
         return self.versions.get((change.name, change.version), inf)
 
 
 def sent_times(requests: dict[str, Request]) -> Sent:
-    """When the writes of carts were first sent."""
+    """The times at which the writes of carts were first sent."""
     versions: dict[tuple[str, int], float] = {}
     names: dict[str, str] = {}
     deletions: dict[str, float] = {}
