@@ -19,7 +19,7 @@ use super::process::{Serve, Server};
 use super::start::{database, refused, run};
 use super::{assert_unavailable, health_turns, read, write};
 use crate::harness::logged::Logged;
-use crate::harness::{Engine, Setup, Shop};
+use crate::harness::{Engine, Setup, Shop, eventually};
 
 fn serve() -> Serve {
     Serve::default().with(&["--log", "warn"])
@@ -186,8 +186,10 @@ async fn damage_that_a_start_has_no_time_to_find_is_told_once_and_ends_readiness
 
     shop.start_again(hurried).await;
 
+    // A server is also not ready while it starts, so that alone does not show that the check has ended.
+    let refused = eventually("a refused write", async || write(&shop).await.err()).await;
+    assert_unavailable(&refused);
     health_turns(&shop, ServingStatus::NotServing).await;
-    assert_unavailable(&write(&shop).await.unwrap_err());
     read(&shop).await.expect("what is whole is read");
     shop.stop().await;
     assert_eq!(told().len(), 1, "{:?}", told());
