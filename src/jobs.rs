@@ -20,7 +20,7 @@ mod queue;
 mod runner;
 mod schedule;
 pub mod skips;
-pub(crate) mod sql;
+mod sql;
 mod wake;
 
 pub use aged::Aged;

@@ -11,7 +11,8 @@ pub use read::check;
 
 use crate::area::{Area, bounded};
 use crate::feed;
-use crate::jobs::JobState;
+use crate::jobs::{JobKind, JobState};
+use crate::proto::pb;
 use crate::proto::server::operation_service_server::OperationServiceServer;
 use rpc::Service;
 
@@ -42,18 +43,18 @@ fn id_of(name: &str) -> Option<&str> {
         .filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
-/// The value of an enum without its prefix, as filters name it.
-fn short(name: &'static str, prefix: &str) -> &'static str {
-    name.strip_prefix(prefix).unwrap_or(name)
-}
-
 /// A state's name in metadata, as `DONE`.
-fn state_text(state: JobState) -> &'static str {
-    short(state.message().as_str_name(), "STATE_")
+fn state_text(state: pb::operation::State) -> &'static str {
+    let name = state.as_str_name();
+    name.strip_prefix("STATE_").unwrap_or(name)
 }
 
-/// A kind's name, as `PURGE`.
-#[cfg(test)]
-fn kind_text(kind: crate::jobs::JobKind) -> &'static str {
-    short(kind.message().as_str_name(), "KIND_")
+/// Whether the work goes on no more.
+fn has_ended(operation: &pb::Operation) -> bool {
+    JobState::of(operation.state.into()).is_some_and(JobState::has_ended)
+}
+
+/// Whether data stays consistent when the work stops halfway.
+fn is_cancellable(operation: &pb::Operation) -> bool {
+    JobKind::of(operation.kind.into()).is_some_and(JobKind::is_cancellable)
 }

@@ -14,24 +14,6 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, Engine, Tx, dialect};
 use crate::{execute, on, on_write};
 
-/// A job as operations show it.
-#[derive(Clone, Debug, PartialEq, Eq, sqlx_macros::FromRow)]
-pub(crate) struct JobRow {
-    pub(crate) id: String,
-    pub(crate) kind: i64,
-    pub(crate) state: i64,
-    pub(crate) subject: String,
-    pub(crate) progress: i64,
-    pub(crate) attempts: i64,
-    pub(crate) error: Option<String>,
-    pub(crate) skipped: i64,
-    pub(crate) key_id: String,
-    pub(crate) actor: Option<String>,
-    pub(crate) create_time: i64,
-    pub(crate) update_time: i64,
-    pub(crate) end_time: Option<i64>,
-}
-
 /// If the same job waits already, its row is written again, so that no worker can begin it before this
 /// transaction has ended.
 const ENQUEUE: &str = "INSERT INTO jobs

@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 use tonic::{Code, Request, Response, Status};
 
-use super::{id_of, read, state_text, watch};
+use super::{has_ended, id_of, is_cancellable, read, state_text, watch};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Change, Feed};
@@ -28,11 +28,9 @@ impl Service {
 
     async fn get(&self, caller: &Caller, name: &str) -> Result<pb::Operation> {
         let (caller, id) = (caller.clone(), id(name)?);
-        let found = self
-            .store
+        self.store
             .read(|conn| async move { read::get(conn, &caller, &id).await }.boxed())
-            .await?;
-        Ok(found.message)
+            .await
     }
 }
 
@@ -53,10 +51,15 @@ impl OperationService for Service {
         request: Request<pb::ListOperationsRequest>,
     ) -> Result<Response<pb::ListOperationsResponse>, Status> {
         let caller = Caller::of(&request).clone();
-        let list = read::List::new(&self.store, &caller, &request.into_inner())?;
-        Ok(Response::new(
-            self.store.read(|conn| list.read(conn).boxed()).await?,
-        ))
+        let list = read::list(&self.store, &caller, &request.into_inner())?;
+        let page = self
+            .store
+            .read(|conn| async move { list.read(conn).await }.boxed())
+            .await?;
+        Ok(Response::new(pb::ListOperationsResponse {
+            operations: page.items,
+            next_page_token: page.next_page_token,
+        }))
     }
 
     async fn cancel_operation(
@@ -99,18 +102,18 @@ async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::
     if let Some(replay) = feed::replay(tx, caller).await? {
         return match replay.answer()? {
             Some(answer) => Ok(answer),
-            None => Ok(read::get(tx, caller, id).await?.message),
+            None => read::get(tx, caller, id).await,
         };
     }
     let operation = read::get(tx, caller, id).await?;
-    if operation.state.has_ended() {
+    if has_ended(&operation) {
         let text = "the operation has ended";
         return Err(
             Error::new(Code::FailedPrecondition, ErrorReason::OperationEnded, text)
-                .with("state", state_text(operation.state)),
+                .with("state", state_text(operation.state())),
         );
     }
-    if !operation.kind.is_cancellable() {
+    if !is_cancellable(&operation) {
         return Err(Error::new(
             Code::FailedPrecondition,
             ErrorReason::OperationNotCancellable,
@@ -121,7 +124,7 @@ async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::
         // It ended since it was read: a new run sees that.
         return Err(tx.run_again());
     }
-    let cancelled = read::get(tx, caller, id).await?.message;
+    let cancelled = read::get(tx, caller, id).await?;
     feed::append(
         tx,
         caller,

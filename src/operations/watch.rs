@@ -68,7 +68,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
 
 impl Watch {
     /// The operation as it is.
-    async fn read(&self) -> Result<read::Operation> {
+    async fn read(&self) -> Result<pb::Operation> {
         let (store, feed) = (self.store.clone(), self.feed.clone());
         let (caller, id) = (self.caller.clone(), self.id.clone());
         let read = Apart::start(async move {
@@ -100,10 +100,10 @@ impl Watch {
                 }
                 (read, _) => read?,
             };
-            if self.sent.as_ref() != Some(&operation.message) {
-                self.ended = operation.state.has_ended();
-                self.sent = Some(operation.message.clone());
-                return Ok(operation.message);
+            if self.sent.as_ref() != Some(&operation) {
+                self.ended = super::has_ended(&operation);
+                self.sent = Some(operation.clone());
+                return Ok(operation);
             }
             tokio::select! {
                 () = self.draining.cancelled() => return Err(draining()),

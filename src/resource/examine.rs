@@ -6,9 +6,9 @@
 
 use std::cmp::Ordering;
 
-use super::Row;
-use super::leads::{Candidate, Index, Source};
+use super::leads::{Candidate, Index, Pairs, Source};
 use super::order::{Key, Order};
+use super::{Partition, Row};
 use crate::error::Result;
 use crate::filter::Filter;
 use crate::limits;
@@ -27,8 +27,8 @@ pub struct Examination<'e> {
     pub source: Source,
     /// Whether the document of a row is read too.
     pub documents: bool,
-    /// The shop.
-    pub shop: &'e str,
+    /// The rows that it goes through, in one order. Those of several partitions have different ids.
+    pub partitions: &'e [Partition],
     /// The filter that rows must match.
     pub filter: &'e Filter,
     /// The value of `now` in the filter, in microseconds.
@@ -46,7 +46,7 @@ pub struct Examination<'e> {
 /// The rows that a page scans.
 #[derive(Debug)]
 pub enum Way {
-    /// All of the shop, in their order.
+    /// All, in their order.
     Whole,
     /// Those of an index that has them in their order.
     Along(Candidate),
@@ -101,16 +101,22 @@ impl Examination<'_> {
     async fn count(&self, conn: &mut Conn, candidates: &[Candidate]) -> Result<Vec<i64>> {
         let mut statement = Statement::new(conn.engine(), "");
         for (index, candidate) in candidates.iter().enumerate() {
-            statement.push(if index == 0 { "" } else { " UNION ALL " });
-            statement.push("SELECT CAST(");
-            statement.push_number(i64::try_from(index).unwrap_or_default());
-            statement.push(" AS BIGINT) AS lead, COUNT(*) AS found FROM (");
-            candidate.push_rows(self.source, self.shop, GATHERED + 1, &mut statement);
-            statement.push(") AS f");
+            for partition in self.partitions {
+                let is_first = statement.text().is_empty();
+                statement.push(if is_first { "" } else { " UNION ALL " });
+                statement.push("SELECT CAST(");
+                statement.push_number(i64::try_from(index).unwrap_or_default());
+                statement.push(" AS BIGINT) AS lead, COUNT(*) AS found FROM (");
+                candidate.push_rows(self.source, partition, GATHERED + 1, &mut statement);
+                statement.push(") AS f");
+            }
         }
-        let mut rows: Vec<(i64, i64)> = statement.fetch_all(conn).await?;
-        rows.sort_unstable();
-        Ok(rows.into_iter().map(|(_, found)| found).collect())
+        let mut found = vec![0; candidates.len()];
+        let rows: Vec<(i64, i64)> = statement.fetch_all(conn).await?;
+        for (lead, rows) in rows {
+            found[usize::try_from(lead).unwrap_or_default()] += rows;
+        }
+        Ok(found)
     }
 
     /// The first rows after a place that match, of those that one page may examine.
@@ -126,11 +132,12 @@ impl Examination<'_> {
     ) -> Result<Vec<Row>> {
         let mut statement = Statement::new(conn.engine(), "SELECT e.id, e.version, ");
         if self.documents {
-            statement
-                .push("(SELECT d.doc FROM ")
-                .push(self.source.table);
-            statement.push(" d WHERE d.id = e.id AND d.shop_id = ");
-            statement.bind(self.shop).push(")");
+            statement.push("(SELECT ");
+            self.source.push_document("d", &mut statement);
+            statement.push(" FROM ").push(self.source.table);
+            statement.push(" d WHERE d.id = e.id AND ");
+            Partition::push_any(self.partitions, "d", &mut statement);
+            statement.push(")");
         } else {
             statement.push("''");
         }
@@ -138,11 +145,7 @@ impl Examination<'_> {
             statement.push(", e.key").push_number(index);
         }
         statement.push(" FROM (");
-        self.push_select(&mut statement, "");
-        statement.push(", (");
-        self.push_matches(&mut statement);
-        statement.push(") AS fits");
-        self.push_after(&mut statement, way, place)?;
+        self.push_examined(&mut statement, way, place, true)?;
         statement.push(" LIMIT ").push_number(EXAMINED);
         // The rows come as they were examined, and no more are than the page needs.
         statement.push(") AS e WHERE e.fits LIMIT ");
@@ -164,8 +167,7 @@ impl Examination<'_> {
             return Ok(None);
         }
         let mut statement = Statement::new(conn.engine(), "");
-        self.push_select(&mut statement, ", ''");
-        self.push_after(&mut statement, way, place)?;
+        self.push_examined(&mut statement, way, place, false)?;
         // This passes over what was just examined, which is bounded: no page costs more than the first.
         statement.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
         Ok(statement.fetch_all(conn).await?.pop())
@@ -173,10 +175,13 @@ impl Examination<'_> {
 
     /// A statement over all rows that match, to be counted.
     pub fn matching(&self, engine: Engine, way: &Way) -> Statement {
-        let mut statement = Statement::new(engine, "SELECT 1 AS one");
-        self.push_from(&mut statement, way);
-        statement.push(" AND ");
-        self.push_matches(&mut statement);
+        let mut statement = Statement::new(engine, "");
+        for (place, partition) in self.partitions.iter().enumerate() {
+            statement.push(if place == 0 { "" } else { " UNION ALL " });
+            statement.push("SELECT 1 AS one");
+            self.push_from(&mut statement, way, partition);
+            self.push_matches(statement.push(" AND "));
+        }
         statement
     }
 
@@ -185,89 +190,96 @@ impl Examination<'_> {
         self.filter.is_everything() && self.condition.is_empty() && self.search.is_none()
     }
 
-    /// Adds the `SELECT` of a row without its document.
-    fn push_select(&self, statement: &mut Statement, between: &'static str) {
-        statement
-            .push("SELECT c.id AS id, c.version AS version")
-            .push(between);
-        self.order.push_columns(statement);
+    /// Adds a statement of the rows after a place, in their order, without a limit: with what they are judged by, or
+    /// with an empty document.
+    fn push_examined(
+        &self,
+        statement: &mut Statement,
+        way: &Way,
+        place: Option<&[Key]>,
+        judged: bool,
+    ) -> Result<()> {
+        let pairs = match way {
+            Way::Along(candidate) => candidate.pairs(),
+            _ => None,
+        };
+        for (number, partition) in self.partitions.iter().enumerate() {
+            // Each part is read in its order, and the database merges them.
+            statement.push(if number == 0 { "" } else { " UNION ALL " });
+            statement.push("SELECT c.id AS id, ");
+            self.source.push_version("c", statement);
+            statement.push(if judged {
+                " AS version"
+            } else {
+                " AS version, ''"
+            });
+            self.order.push_columns(statement);
+            if judged {
+                self.push_matches(statement.push(", ("));
+                statement.push(") AS fits");
+            }
+            self.push_from(statement, way, partition);
+            match (place, pairs) {
+                (Some(place), Some(pairs)) => {
+                    self.order.push_after_id(statement, pairs.id, place)?;
+                }
+                (Some(place), None) => {
+                    self.order.push_after(statement.push(" AND "), place)?;
+                }
+                (None, _) if matches!(way, Way::Whole) => self.order.push_from_first(statement),
+                (None, _) => {}
+            }
+        }
+        match pairs {
+            Some(pairs) => self.order.push_by(statement, pairs.id),
+            None => self.order.push(statement),
+        }
+        Ok(())
     }
 
     /// Adds the FROM clause.
-    fn push_from(&self, statement: &mut Statement, way: &Way) {
-        let shop = self.shop;
+    fn push_from(&self, statement: &mut Statement, way: &Way, partition: &Partition) {
         match way {
             Way::Whole => {
                 statement.push(" FROM ").push(self.source.table);
-                statement.push(" c WHERE c.shop_id = ").bind(shop);
+                partition.push("c", statement.push(" c WHERE "));
             }
             Way::Along(candidate) => {
                 // `CROSS JOIN` has SQLite keep the order of the tables.
                 let of = match &candidate.lead.index {
-                    Index::Pairs(pairs) => Some((pairs.from, "m.shop_id", pairs.id)),
-                    Index::Entries(entries) => Some((entries.from, "x.shop_id", entries.id)),
+                    Index::Pairs(pairs) => Some((pairs.from, "m", pairs.id)),
+                    Index::Entries(entries) => Some((entries.from, "x", entries.id)),
                     _ => None,
                 };
                 statement.push(" FROM ");
-                if let Some((from, of_shop, id)) = of {
-                    statement
-                        .push(from)
-                        .push(" CROSS JOIN ")
-                        .push(self.source.table);
-                    statement
-                        .push(" c WHERE ")
-                        .push(of_shop)
-                        .push(" = ")
-                        .bind(shop);
+                if let Some((from, alias, id)) = of {
+                    statement.push(from).push(" CROSS JOIN ");
+                    statement.push(self.source.table).push(" c WHERE ");
+                    partition.push(alias, statement);
                     statement.push(" AND c.id = ").push(id);
-                    statement.push(" AND c.shop_id = ").bind(shop);
+                    partition.push("c", statement.push(" AND "));
                 } else {
                     statement.push(self.source.table);
-                    statement.push(" c WHERE c.shop_id = ").bind(shop);
+                    partition.push("c", statement.push(" c WHERE "));
                 }
                 candidate.push_condition(statement);
             }
             Way::Gathered(candidate) => match statement.engine() {
                 Engine::Sqlite => {
                     statement.push(" FROM (");
-                    candidate.push_ids(self.source, shop, EXAMINED, statement);
+                    candidate.push_ids(self.source, partition, EXAMINED, statement);
                     statement.push(") AS f CROSS JOIN ").push(self.source.table);
-                    statement.push(" c WHERE c.id = f.id AND c.shop_id = ");
-                    statement.bind(shop);
+                    statement.push(" c WHERE c.id = f.id AND ");
+                    partition.push("c", statement);
                 }
                 Engine::Postgres => {
                     statement.push(" FROM ").push(self.source.table);
                     statement.push(" c WHERE c.id = ANY(ARRAY(");
-                    candidate.push_ids(self.source, shop, EXAMINED, statement);
-                    statement.push(")) AND c.shop_id = ").bind(shop);
+                    candidate.push_ids(self.source, partition, EXAMINED, statement);
+                    partition.push("c", statement.push(")) AND "));
                 }
             },
         }
-    }
-
-    /// Adds the FROM clause, the condition that rows come after a place, and the ORDER BY clause.
-    fn push_after(
-        &self,
-        statement: &mut Statement,
-        way: &Way,
-        place: Option<&[Key]>,
-    ) -> Result<()> {
-        self.push_from(statement, way);
-        if let Way::Along(candidate) = way
-            && let Index::Pairs(pairs) = &candidate.lead.index
-        {
-            return self.order.push_by_id(statement, pairs.id, place);
-        }
-        match place {
-            Some(place) => {
-                statement.push(" AND ");
-                self.order.push_after(statement, place)?;
-            }
-            None if matches!(way, Way::Whole) => self.order.push_from_first(statement),
-            None => {}
-        }
-        self.order.push(statement);
-        Ok(())
     }
 
     /// Adds whether a row matches.

@@ -3,6 +3,7 @@
 //! Invariant: whatever matches a filter is among the rows of each of its [`Candidate`]s, so a page may
 //! begin with any of them.
 
+use super::Partition;
 use super::order::Order;
 use crate::filter::{Bind as Literal, Filter};
 use crate::store::{Bind, Engine, SearchColumn, SearchTerms, Statement};
@@ -12,6 +13,8 @@ use crate::store::{Bind, Engine, SearchColumn, SearchTerms, Statement};
 pub struct Source {
     /// The table.
     pub table: &'static str,
+    /// The columns of which the document of a row is made; empty where the row has one, and a version.
+    pub parts: &'static [&'static str],
     /// The indexes that may lead to rows; of one field the better first.
     pub leads: &'static [Lead],
 }
@@ -100,6 +103,36 @@ impl From<Literal> for Bind {
 }
 
 impl Source {
+    /// Adds the version of a row; 0 where it has none.
+    pub(super) fn push_version(&self, alias: &'static str, statement: &mut Statement) {
+        match self.parts {
+            [] => statement.push(alias).push(".version"),
+            _ => statement.push("CAST(0 AS BIGINT)"),
+        };
+    }
+
+    /// Adds the document of a row.
+    pub(super) fn push_document(&self, alias: &'static str, statement: &mut Statement) {
+        if self.parts.is_empty() {
+            statement.push(alias).push(".doc");
+            return;
+        }
+        let object = statement
+            .engine()
+            .pick("json_object(", "json_build_object(");
+        statement.push("CAST(").push(object);
+        for (place, part) in self.parts.iter().enumerate() {
+            statement.push(if place == 0 { "'" } else { ", '" });
+            statement
+                .push(part)
+                .push("', ")
+                .push(alias)
+                .push(".")
+                .push(part);
+        }
+        statement.push(") AS TEXT)");
+    }
+
     /// Returns the indexes that can serve a filter or a search.
     pub(super) fn candidates(
         &self,
@@ -173,6 +206,14 @@ impl Candidate {
         matches!(self.lead.index, Index::Unique | Index::Entries(_))
     }
 
+    /// The table of pairs in whose order its rows are read.
+    pub(super) fn pairs(&self) -> Option<&'static Pairs> {
+        match &self.lead.index {
+            Index::Pairs(pairs) => Some(pairs),
+            _ => None,
+        }
+    }
+
     /// Whether its rows lie in this order, so that a page needs only the first of them.
     pub(super) fn serves(&self, order: &Order) -> bool {
         match &self.lead.index {
@@ -188,7 +229,7 @@ impl Candidate {
     pub(super) fn push_ids(
         &self,
         source: Source,
-        shop: &str,
+        partition: &Partition,
         most: i64,
         statement: &mut Statement,
     ) {
@@ -199,24 +240,23 @@ impl Candidate {
                     .push(pairs.id)
                     .push(" AS id FROM ")
                     .push(pairs.from);
-                statement.push(" WHERE m.shop_id = ").bind(shop);
+                partition.push("m", statement.push(" WHERE "));
             }
             (Index::Entries(entries), _) => {
                 statement.push(entries.id).push(" AS id FROM ");
-                statement.push(entries.from).push(" WHERE x.shop_id = ");
-                statement.bind(shop);
+                partition.push("x", statement.push(entries.from).push(" WHERE "));
             }
             (Index::Words(column), Asked::Words(terms)) if statement.engine() == Engine::Sqlite => {
                 statement.push("c.id AS id FROM ").push(column.fts);
                 statement.push(" CROSS JOIN ").push(source.table).push(" c");
                 terms.push_indexed(column, statement.push(" WHERE "));
                 statement.push(" AND ").push(column.id).push(" = ");
-                statement.push(column.fts).push(".rowid AND c.shop_id = ");
-                statement.bind(shop);
+                statement.push(column.fts).push(".rowid AND ");
+                partition.push("c", statement);
             }
             _ => {
                 statement.push("c.id AS id FROM ").push(source.table);
-                statement.push(" c WHERE c.shop_id = ").bind(shop);
+                partition.push("c", statement.push(" c WHERE "));
             }
         }
         self.push_condition(statement);
@@ -228,7 +268,7 @@ impl Candidate {
     pub(super) fn push_rows(
         &self,
         source: Source,
-        shop: &str,
+        partition: &Partition,
         most: i64,
         statement: &mut Statement,
     ) {
@@ -239,7 +279,7 @@ impl Candidate {
             terms.push_indexed(column, statement.push(" WHERE "));
             statement.push(" LIMIT ").push_number(most);
         } else {
-            self.push_ids(source, shop, most, statement);
+            self.push_ids(source, partition, most, statement);
         }
     }
 

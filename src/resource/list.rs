@@ -1,14 +1,12 @@
 //! Lists: pages of a table, by filter, order and search.
 
-use std::sync::Arc;
-
 use futures::FutureExt as _;
 use prost::{Message, Name};
 
 use super::examine::{Examination, Way};
 use super::order::{Key, Order};
 use super::page::{self, Pauses};
-use super::{Resource, Row, Table};
+use super::{Partition, Resource, Row, Table};
 use crate::caller::Caller;
 use crate::error::Result;
 use crate::filter::Filter;
@@ -37,7 +35,7 @@ pub struct Query<'q> {
 /// A list that was asked for, checked but for its token.
 pub struct List<M: 'static> {
     table: &'static Table<M>,
-    shop: Arc<str>,
+    partitions: Vec<Partition>,
     filter: Filter,
     order: Order,
     size: usize,
@@ -99,7 +97,7 @@ impl<M: Message + Name + Default> List<M> {
         };
         Ok(Self {
             table,
-            shop: Arc::clone(&caller.shop),
+            partitions: vec![Partition::shop(&caller.shop)],
             filter: table.owned.narrowed(filter, caller),
             order: Order::parse(query.order_by, table.schema(), &visible)?,
             size: page::size(query.page_size)?,
@@ -119,6 +117,13 @@ impl<M: Message + Name + Default> List<M> {
     pub fn bound_to(self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         let digest = self.digest.field(name, value);
         Self { digest, ..self }
+    }
+
+    /// The list of the rows of these partitions, in place of those of the shop. Its tokens belong to them.
+    #[must_use]
+    pub fn of(self, partitions: Vec<Partition>) -> Self {
+        let list = self.bound_to("partitions", format!("{partitions:?}"));
+        Self { partitions, ..list }
     }
 
     /// The list of the rows that meet a condition, in place of those that exist for callers. Some indexes may not
@@ -246,7 +251,7 @@ impl<M: Message + Name + Default> List<M> {
         Examination {
             source: self.table.source(),
             documents,
-            shop: &self.shop,
+            partitions: &self.partitions,
             filter: &self.filter,
             now,
             condition: self.condition,

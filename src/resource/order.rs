@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::page::{self, bad_token};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::filter::{Direction, Kind, Schema};
 use crate::store::{Bind, Engine, Statement};
 
@@ -158,41 +158,42 @@ impl Order {
         statement.bind(least);
     }
 
-    /// Adds the condition and the `ORDER BY` of an order by name to a statement in which another column
-    /// holds the ids.
+    /// Adds the condition that a row comes after a place in the order of names, by another column that holds the ids.
     ///
     /// # Errors
     /// INVALID_PAGE_TOKEN when the place is none of this order.
-    pub(super) fn push_by_id(
+    pub(super) fn push_after_id(
         &self,
         statement: &mut Statement,
         column: &'static str,
-        place: Option<&[Key]>,
+        place: &[Key],
     ) -> Result<()> {
-        let [(_, direction)] = self.keys[..] else {
-            return Err(Error::internal("the order is not that of ids"));
+        let ([(_, direction)], [id]) = (&*self.keys, place) else {
+            return Err(bad_token());
         };
-        let (after, order) = match direction {
-            Direction::Ascending => (" > ", ""),
-            Direction::Descending => (" < ", " DESC"),
-        };
-        match place {
-            Some([id]) => {
-                statement.push(" AND ").push(column).push(after);
-                statement.bind(id.clone());
-            }
-            Some(_) => return Err(bad_token()),
-            None => {}
-        }
-        statement.push(" ORDER BY ").push(column).push(order);
+        statement.push(" AND ").push(column).push(match direction {
+            Direction::Ascending => " > ",
+            Direction::Descending => " < ",
+        });
+        statement.bind(id.clone());
         Ok(())
     }
 
-    /// Adds the `ORDER BY`.
+    /// Adds the `ORDER BY` of the columns of [`push_columns`](Self::push_columns) and the id.
     pub fn push(&self, statement: &mut Statement) {
-        for (index, (field, direction)) in self.keys.iter().enumerate() {
-            statement.push(if index == 0 { " ORDER BY " } else { ", " });
-            statement.push(self.schema.fields[*field].column);
+        self.push_by(statement, "id");
+    }
+
+    /// Adds the `ORDER BY`, with another column that holds the ids.
+    pub(super) fn push_by(&self, statement: &mut Statement, id: &'static str) {
+        let last = self.keys.len() - 1;
+        for (number, (place, (_, direction))) in (0..).zip(self.keys.iter().enumerate()) {
+            statement.push(if place == 0 { " ORDER BY " } else { ", " });
+            if place == last {
+                statement.push(id);
+            } else {
+                statement.push("key").push_number(number);
+            }
             if *direction == Direction::Descending {
                 statement.push(" DESC");
             }
@@ -230,7 +231,7 @@ mod tests {
         assert_eq!(
             statement.text(),
             "t.size <= $1 AND (t.size < $2 OR t.size = $3 AND (t.id > $4)) \
-             ORDER BY t.size DESC, t.id"
+             ORDER BY key0 DESC, id"
         );
     }
 
@@ -240,7 +241,7 @@ mod tests {
 
         order("name desc, size").unwrap().push(&mut statement);
 
-        assert_eq!(statement.text(), " ORDER BY t.id DESC");
+        assert_eq!(statement.text(), " ORDER BY id DESC");
     }
 
     #[test]

@@ -3,11 +3,13 @@
 use std::sync::Arc;
 
 use futures::FutureExt as _;
+use prost::{Message, Name};
 
 use super::stored::{self, Resource, not_found};
+use super::{Partition, Row, Table};
 use crate::caller::Caller;
 use crate::error::Result;
-use crate::store::Store;
+use crate::store::{Conn, Statement, Store};
 
 /// The resource of this name, without derived fields.
 ///
@@ -22,4 +24,43 @@ pub async fn get<R: Resource>(store: &Store, caller: &Caller, name: &str) -> Res
         .map(|found| found.message())
         .filter(|message| R::table().owned.shows(caller, message))
         .ok_or_else(not_found::<R>)
+}
+
+impl<M: Message + Name + Default> Table<M> {
+    /// The resource of this id in some partitions; None if there is none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn find(
+        &'static self,
+        conn: &mut Conn,
+        partitions: &[Partition],
+        id: &str,
+    ) -> Result<Option<M>> {
+        let row = self.row(conn, partitions, id).await?;
+        row.map(|row| (self.read)(row.id, row.version, &row.doc))
+            .transpose()
+    }
+
+    /// The row of this id in some partitions.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn row(
+        &'static self,
+        conn: &mut Conn,
+        partitions: &[Partition],
+        id: &str,
+    ) -> Result<Option<Row>> {
+        let source = self.source();
+        let mut statement = Statement::new(conn.engine(), "SELECT c.id, ");
+        source.push_version("c", &mut statement);
+        source.push_document("c", statement.push(", "));
+        statement
+            .push(" FROM ")
+            .push(self.rows)
+            .push(" c WHERE c.id = ");
+        Partition::push_any(partitions, "c", statement.bind(id).push(" AND "));
+        Ok(statement.fetch_all(conn).await?.pop())
+    }
 }

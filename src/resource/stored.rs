@@ -6,7 +6,7 @@ use prost::{Message, Name};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::{Row, Table};
+use super::{Partition, Table};
 use crate::caller::Caller;
 use crate::error::{Error, Result, Violation};
 use crate::store::{Bind, Conn, LockKey, Statement, Tx};
@@ -170,12 +170,7 @@ pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
 /// # Errors
 /// The database's.
 pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<R>> {
-    let mut statement = Statement::new(conn.engine(), "SELECT c.id, c.version, c.doc FROM ");
-    statement
-        .push(R::table().rows)
-        .push(" c WHERE c.shop_id = ");
-    statement.bind(shop).push(" AND c.id = ").bind(id);
-    let row: Option<Row> = statement.fetch_all(conn).await?.pop();
+    let row = R::table().row(conn, &[Partition::shop(shop)], id).await?;
     row.map(|row| parse(row.id, row.version, &row.doc))
         .transpose()
 }

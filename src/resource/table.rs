@@ -25,6 +25,8 @@ pub struct Table<M: 'static> {
     pub collection: &'static str,
     /// Its table in the database; named as the collection, unless said otherwise.
     pub rows: &'static str,
+    /// The columns of which the document of a row is made; empty where a row has one, and a version.
+    pub(super) parts: &'static [&'static str],
     /// Makes the message of a row from its id, version and document.
     pub read: fn(String, i64, &str) -> Result<M>,
     /// An SQL condition of the rows that exist for callers, on the alias `c`; empty for all.
@@ -108,6 +110,7 @@ impl<M: Message + Name + Default> Table<M> {
             kind,
             collection,
             rows: collection,
+            parts: &[],
             read,
             living: "",
             topics: None,
@@ -136,6 +139,13 @@ impl<M: Message + Name + Default> Table<M> {
     #[must_use]
     pub fn stored_in(self, rows: &'static str) -> Self {
         Self { rows, ..self }
+    }
+
+    /// The same table, whose rows have no document that says all. `read` gets one that is made of these columns, as a
+    /// JSON object, and 0 for the version. Such resources are listed, and neither watched nor written by the kit.
+    #[must_use]
+    pub fn made_of(self, parts: &'static [&'static str]) -> Self {
+        Self { parts, ..self }
     }
 
     /// The same table, whose resources are seen by their owner and, if they are shared, by all. Its fields `owner` and
@@ -198,6 +208,7 @@ impl<M: Message + Name + Default> Table<M> {
     pub(super) fn source(&'static self) -> Source {
         Source {
             table: self.rows,
+            parts: self.parts,
             leads: &self.leads,
         }
     }

@@ -9,7 +9,7 @@ use prost::{Message, Name};
 
 use super::examine::Examination;
 use super::order::{Key, Order};
-use super::{Row, Table, page};
+use super::{Partition, Row, Table, page};
 use crate::caller::Caller;
 use crate::error::{Error, Result};
 use crate::feed::{self, Decoded, Feed, PageQuery, Rows, Scope, WatchRequest};
@@ -120,7 +120,7 @@ where
         let examination = Examination {
             source: self.source(),
             documents: true,
-            shop: &query.shop,
+            partitions: &[Partition::shop(&query.shop)],
             filter: query.filter.as_deref().unwrap_or(&everything),
             now: query.now,
             condition: self.living,
