@@ -2,6 +2,7 @@
 
 mod convert;
 mod model;
+mod read;
 pub mod secret;
 mod sql;
 
@@ -14,12 +15,11 @@ use crate::error::{Error, Result};
 use crate::feed::{self, Change};
 use crate::ids;
 use crate::proto::pb::{self, ErrorReason, Role};
-use crate::resource::page;
-use crate::store::{Conn, LockKey, RequestDigest, Store, Tx};
+use crate::store::{LockKey, Store, Tx};
 use convert::NewKey;
-use sql::KeyQuery;
 
 pub use model::{ApiKey, ApiKeyDoc};
+pub use read::list;
 pub use sql::knows_digest;
 
 /// The kind of API keys in the change log.
@@ -98,46 +98,6 @@ fn not_stored(id: &str) -> Error {
         .with("name", convert::key_name(id))
 }
 
-/// Implements ListApiKeys.
-pub async fn list(
-    store: &Store,
-    caller: Caller,
-    request: pb::ListApiKeysRequest,
-) -> Result<pb::ListApiKeysResponse> {
-    let pb::ListApiKeysRequest {
-        page_size,
-        page_token,
-        show_revoked,
-    } = request;
-    let size = page::size(page_size)?;
-    let digest = RequestDigest::new("ListApiKeys", &caller.shop)
-        .field("show_revoked", [u8::from(show_revoked)])
-        .field("operators", [u8::from(caller.is_operator())]);
-    let before: Option<String> = page::open(store.meta(), &digest, &page_token)?;
-    let now = store.clock().now();
-    let read = store.read(|conn| {
-        async move {
-            let query = KeyQuery {
-                shop: &caller.shop,
-                operators: caller.is_operator(),
-                ended: show_revoked,
-                now,
-                before: before.as_deref().unwrap_or(""),
-                limit: page::more(size),
-            };
-            sql::list(conn, query).await
-        }
-        .boxed()
-    });
-    let mut keys = read.await?;
-    let next_page_token = page::cut(store.meta(), &digest, &mut keys, size, |key| key.id.clone());
-    let api_keys = keys.iter().map(convert::api_key).collect();
-    Ok(pb::ListApiKeysResponse {
-        api_keys,
-        next_page_token,
-    })
-}
-
 /// Implements RevokeApiKey.
 pub async fn revoke(
     store: &Store,
@@ -154,11 +114,11 @@ pub async fn revoke(
             if feed::replay(tx, caller).await?.is_some() {
                 return Ok(());
             }
-            let mut key = visible(tx, caller, id).await?;
+            let mut key = read::get(tx, caller, id).await?;
             if key.revoke_time.is_none() {
-                key.revoke_time = Some(now);
+                key.revoke_time = Some(feed::timestamp(now));
                 sql::revoke(tx, id, now).await?;
-                let change = Change::upserted(KIND, &**id, 2, &convert::api_key(&key));
+                let change = Change::upserted(KIND, &**id, 2, &key);
                 feed::append(tx, caller, now, change).await?;
                 let (api_keys, id) = (api_keys.clone(), id.clone());
                 tx.after_commit(move || api_keys.revoked(&id));
@@ -168,13 +128,6 @@ pub async fn revoke(
         .boxed()
     });
     revoked.await
-}
-
-/// Reads a key that the caller may see.
-async fn visible(conn: &mut Conn, caller: &Caller, id: &str) -> Result<ApiKey> {
-    let key = sql::get(conn, id).await?;
-    key.filter(|key| caller.is_operator() || key.shop.as_deref() == Some(&*caller.shop))
-        .ok_or_else(|| Error::not_found("apiKey"))
 }
 
 fn lock(id: &str) -> LockKey {
