@@ -7,6 +7,7 @@
 mod convert;
 mod first_start;
 mod model;
+mod read;
 mod rpc;
 mod sql;
 

@@ -7,7 +7,7 @@ use tonic::{Code, Request, Response, Status};
 
 use super::convert;
 use super::model::{Shop, ShopDoc};
-use super::{lock, sql};
+use super::{lock, read, sql};
 use crate::access::{Keys, api_keys};
 use crate::caller::Caller;
 use crate::epochs;
@@ -15,8 +15,7 @@ use crate::error::{Error, Result};
 use crate::feed::{self, Change};
 use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::admin_service_server::AdminService;
-use crate::resource::page;
-use crate::store::{Conn, Event, RequestDigest, Store};
+use crate::store::{Conn, Event, Store};
 
 /// Hides groups in the settings of a shop. The area of the groups provides it.
 #[tonic::async_trait]
@@ -73,7 +72,7 @@ impl Service {
                                 .map(|shop| convert::shop(&shop)),
                         };
                     }
-                    if sql::get(tx, &new.id).await?.is_some() {
+                    if read::get(tx, &new.id).await?.is_some() {
                         let name = convert::shop_name(&new.id);
                         let text = "there is a shop of this id";
                         return Err(
@@ -101,51 +100,6 @@ impl Service {
             .read(|conn| async move { present(conn, &id).await }.boxed())
             .await?;
         Ok(convert::shop(&shop))
-    }
-
-    async fn list(
-        &self,
-        caller: Caller,
-        request: pb::ListShopsRequest,
-    ) -> Result<pb::ListShopsResponse> {
-        let pb::ListShopsRequest {
-            page_size: asked,
-            page_token,
-        } = request;
-        let size = page::size(asked)?;
-        let scope = if caller.is_operator() {
-            ""
-        } else {
-            &*caller.shop
-        };
-        let digest = RequestDigest::new("ListShops", scope);
-        let after: Option<String> = page::open(self.store.meta(), &digest, &page_token)?;
-        if !caller.is_operator() {
-            let own = convert::shop_name(&caller.shop);
-            let shops = vec![self.get(caller, own).await?];
-            return Ok(pb::ListShopsResponse {
-                shops,
-                next_page_token: String::new(),
-            });
-        }
-        let mut shops = self
-            .store
-            .read(|conn| {
-                async move {
-                    let after = after.unwrap_or_default();
-                    sql::list(conn, &after, page::more(size)).await
-                }
-                .boxed()
-            })
-            .await?;
-        let next_page_token = page::cut(self.store.meta(), &digest, &mut shops, size, |shop| {
-            shop.id.clone()
-        });
-        let shops = shops.iter().map(convert::shop).collect();
-        Ok(pb::ListShopsResponse {
-            shops,
-            next_page_token,
-        })
     }
 
     async fn settings(&self, caller: Caller) -> Result<pb::ShopSettings> {
@@ -241,7 +195,7 @@ pub(super) fn new_shop(id: String, display_name: String, now: i64) -> Shop {
 }
 
 async fn present(conn: &mut Conn, id: &str) -> Result<Shop> {
-    sql::get(conn, id)
+    read::get(conn, id)
         .await?
         .ok_or_else(|| Error::not_found("shop"))
 }
@@ -272,10 +226,9 @@ impl AdminService for Service {
         &self,
         request: Request<pb::ListShopsRequest>,
     ) -> Result<Response<pb::ListShopsResponse>, Status> {
-        let caller = Caller::of(&request).clone();
-        Ok(Response::new(
-            self.list(caller, request.into_inner()).await?,
-        ))
+        let (caller, request) = Caller::parts(request);
+        let list = read::list(&self.store, &caller, &request);
+        Ok(Response::new(list.await?))
     }
 
     async fn get_shop_settings(

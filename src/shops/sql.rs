@@ -5,41 +5,6 @@ use crate::error::{Error, Result};
 use crate::store::{Conn, Tx};
 use crate::{on, on_write};
 
-#[derive(sqlx_macros::FromRow)]
-struct ShopRow {
-    id: String,
-    version: i64,
-    doc: String,
-    create_time: i64,
-    update_time: i64,
-}
-
-impl TryFrom<ShopRow> for Shop {
-    type Error = Error;
-
-    fn try_from(row: ShopRow) -> Result<Self> {
-        let ShopRow {
-            id,
-            version,
-            doc,
-            create_time,
-            update_time,
-        } = row;
-        let doc = shop_doc(&id, &doc)?;
-        Ok(Self {
-            id,
-            version,
-            doc,
-            create_time,
-            update_time,
-        })
-    }
-}
-
-fn shop_doc(id: &str, doc: &str) -> Result<ShopDoc> {
-    serde_json::from_str(doc).map_err(|error| Error::corrupt("shops", id, error))
-}
-
 const DOC: &str = "SELECT doc FROM shops WHERE id = $1";
 
 /// What a shop is called and its settings.
@@ -48,31 +13,8 @@ pub async fn doc(conn: &mut Conn, id: &str) -> Result<Option<ShopDoc>> {
         .bind(id)
         .fetch_optional(e)
         .await)?;
-    doc.map(|doc| shop_doc(id, &doc)).transpose()
-}
-
-const GET: &str = "SELECT id, version, doc, create_time, update_time FROM shops WHERE id = $1";
-
-/// One shop.
-pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Shop>> {
-    let row: Option<ShopRow> = on!(conn, |e| sqlx::query_as(GET)
-        .bind(id)
-        .fetch_optional(e)
-        .await)?;
-    row.map(Shop::try_from).transpose()
-}
-
-const LIST: &str = "SELECT id, version, doc, create_time, update_time FROM shops
-    WHERE id > $1 ORDER BY id LIMIT $2";
-
-/// The shops after one, by id.
-pub async fn list(conn: &mut Conn, after: &str, limit: i64) -> Result<Vec<Shop>> {
-    let rows: Vec<ShopRow> = on!(conn, |e| sqlx::query_as(LIST)
-        .bind(after)
-        .bind(limit)
-        .fetch_all(e)
-        .await)?;
-    rows.into_iter().map(Shop::try_from).collect()
+    doc.map(|doc| serde_json::from_str(&doc).map_err(|error| Error::corrupt("shops", id, error)))
+        .transpose()
 }
 
 const ANY: &str = "SELECT id FROM shops LIMIT 1";
