@@ -31,5 +31,6 @@ pub use stored::{Faults, Head, Resource, load, parse};
 pub use table::{Seen, Table};
 pub use watch::watch;
 pub use write::{
-    change, create, delete, delete_row, existing, insert_row, locks, name_taken, update,
+    change, create, create_from, delete, delete_row, existing, insert_row, locks, name_taken,
+    update,
 };

@@ -275,15 +275,15 @@ pub fn age(birth_date: &str, today: jiff::civil::Date) -> Option<i32> {
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Address {
-    /// The id of the customer.
-    #[serde(skip)]
-    pub customer: String,
-    /// The last segment of the name.
+    /// The name without its first part: `{customer}/addresses/{id}`.
     #[serde(skip)]
     pub id: String,
     /// Increases by one with each change.
     #[serde(skip)]
     pub version: i64,
+    /// For a new address of a customer who may have others: the uses for which it becomes the default.
+    #[serde(skip)]
+    pub wanted: Option<Defaults>,
     /// Its position among the customer's addresses.
     #[serde(skip)]
     pub position: i64,
@@ -324,6 +324,15 @@ pub struct Address {
     /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
+}
+
+/// Uses for which a customer has a default address.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Defaults {
+    /// For bills.
+    pub billing: bool,
+    /// For deliveries.
+    pub shipping: bool,
 }
 
 /// A form of address.

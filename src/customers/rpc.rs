@@ -14,7 +14,13 @@ use futures::FutureExt as _;
 use tonic::{Request, Response, Status};
 
 use super::{
-    addresses, cache::Customers, convert, derived::Derived, fields::TABLE, model::Title, sql,
+    addresses,
+    cache::Customers,
+    convert,
+    derived::Derived,
+    fields::TABLE,
+    model::{Address, Title},
+    sql,
 };
 use crate::{
     caller::Caller,
@@ -195,7 +201,7 @@ impl CustomerService for Service {
     ) -> Result<Response<pb::Address>, Status> {
         let (caller, request) = Caller::parts(request);
         Ok(Response::new(
-            addresses::get(&self.store, &caller, &request.name).await?,
+            resource::get::<Address>(&self.store, &caller, &request.name).await?,
         ))
     }
 
@@ -214,9 +220,10 @@ impl CustomerService for Service {
         request: Request<pb::UpdateAddressRequest>,
     ) -> Result<Response<pb::Address>, Status> {
         let (caller, request) = Caller::parts(request);
-        Ok(Response::new(
-            addresses::update(&self.store, caller, request).await?,
-        ))
+        let (sent, mask) = (request.address, request.update_mask.as_ref());
+        let update =
+            resource::update::<Address>(&self.store, caller, sent, mask, request.validate_only);
+        Ok(Response::new(update.await?))
     }
 
     async fn delete_address(
@@ -224,9 +231,9 @@ impl CustomerService for Service {
         request: Request<pb::DeleteAddressRequest>,
     ) -> Result<Response<()>, Status> {
         let (caller, request) = Caller::parts(request);
-        Ok(Response::new(
-            addresses::delete(&self.store, caller, request).await?,
-        ))
+        let delete = resource::delete::<Address>(&self.store, caller, &request.name, request.etag);
+        delete.await?;
+        Ok(Response::new(()))
     }
 
     async fn create_title(

@@ -54,8 +54,8 @@ impl<M> Column<M> {
         Self::new(path, Kind::Text, Get::Text(get))
     }
 
-    /// The sort key of a text field in the language of the shop, which only the database has. An order by the field
-    /// means it.
+    /// The sort key of the field at `path`, a column that only the database has. An order by the field means it: the
+    /// place of a text in the language of the shop, or of a resource among its sisters.
     pub fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
         let field = Field::sort_key(own, path, qualified(column));
         Self {

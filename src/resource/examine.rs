@@ -6,7 +6,7 @@
 
 use std::cmp::Ordering;
 
-use super::leads::{Candidate, Index, Pairs, Source};
+use super::leads::{Candidate, Index, Source};
 use super::order::{Key, Order};
 use super::{Partition, Row};
 use crate::error::Result;

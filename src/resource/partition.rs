@@ -26,6 +26,11 @@ impl Partition {
         self
     }
 
+    /// The columns with their values.
+    pub(super) fn into_columns(self) -> Vec<(&'static str, Bind)> {
+        self.0
+    }
+
     /// Adds the condition that a row of a table with this alias is among them.
     pub(super) fn push(&self, alias: &'static str, statement: &mut Statement) {
         if self.0.is_empty() {

@@ -30,6 +30,14 @@ pub trait Resource:
     /// What the kit sets of it.
     fn head_mut(&mut self) -> Head<'_>;
 
+    /// The resource of a row.
+    ///
+    /// # Errors
+    /// When the document is damaged.
+    fn read(id: String, version: i64, doc: &str) -> Result<Self> {
+        parse(id, version, doc)
+    }
+
     /// Its message, without derived fields.
     fn message(&self) -> Self::Message;
 
@@ -44,9 +52,24 @@ pub trait Resource:
         Vec::new()
     }
 
+    /// Where its row is, and its id there. That of a resource which belongs to another is a part of its name's rest.
+    fn key<'i>(shop: &str, id: &'i str) -> (Partition, &'i str) {
+        (Partition::shop(shop), id)
+    }
+
     /// The lock of its row.
     fn lock(shop: &str, id: &str) -> LockKey {
         LockKey::of(Self::NOUN, shop, id)
+    }
+
+    /// Refuses to write a resource that belongs to another which is not to be changed. Its etag is compared after that.
+    fn may_be_written(
+        tx: &mut Tx,
+        caller: &Caller,
+        id: &str,
+    ) -> impl Future<Output = Result<()>> + Send {
+        let _ = (tx, caller, id);
+        std::future::ready(Ok(()))
     }
 
     /// Refuses a new or changed resource for what the database says, and sets what follows from that. `before` is
@@ -170,8 +193,9 @@ pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
 /// # Errors
 /// The database's.
 pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<Option<R>> {
-    let row = R::table().row(conn, &[Partition::shop(shop)], id).await?;
-    row.map(|row| parse(row.id, row.version, &row.doc))
+    let (partition, id) = R::key(shop, id);
+    let row = R::table().row(conn, &[partition], id).await?;
+    row.map(|row| R::read(row.id, row.version, &row.doc))
         .transpose()
 }
 
@@ -188,12 +212,10 @@ pub async fn put<R: Resource>(
     let table = R::table();
     let doc = serde_json::to_string(resource).map_err(Error::internal)?;
     let (id, version) = resource.head();
-    let mut columns: Vec<(&'static str, Bind)> = vec![
-        ("shop_id", shop.into()),
-        ("id", id.into()),
-        ("version", version.into()),
-        ("doc", doc.into()),
-    ];
+    let (partition, id) = R::key(shop, id);
+    let mut columns = partition.of("id", id).into_columns();
+    let key = columns.len();
+    columns.extend([("version", version.into()), ("doc", doc.into())]);
     columns.extend(std::iter::zip(
         table.columns().iter().copied(),
         table.values(message),
@@ -212,8 +234,14 @@ pub async fn put<R: Resource>(
             .push(if place == 0 { "(" } else { ", " })
             .bind(value.clone());
     }
-    statement.push(") ON CONFLICT (shop_id, id) DO UPDATE SET ");
-    for (place, (column, _)) in columns.iter().skip(2).enumerate() {
+    statement.push(") ON CONFLICT ");
+    for (place, (column, _)) in columns.iter().take(key).enumerate() {
+        statement
+            .push(if place == 0 { "(" } else { ", " })
+            .push(column);
+    }
+    statement.push(") DO UPDATE SET ");
+    for (place, (column, _)) in columns.iter().skip(key).enumerate() {
         statement
             .push(if place == 0 { "" } else { ", " })
             .push(column);
@@ -227,8 +255,9 @@ pub async fn put<R: Resource>(
 /// # Errors
 /// The database's.
 pub async fn remove<R: Resource>(tx: &mut Tx, shop: &str, id: &str) -> Result<()> {
+    let (rows, (partition, id)) = (R::table().rows, R::key(shop, id));
     let mut statement = Statement::new(tx.engine(), "DELETE FROM ");
-    statement.push(R::table().rows).push(" WHERE shop_id = ");
-    statement.bind(shop).push(" AND id = ").bind(id);
+    statement.push(rows).push(" WHERE ");
+    partition.of("id", id).push(rows, &mut statement);
     statement.execute(tx).await
 }

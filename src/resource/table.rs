@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use prost::{Message, Name};
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 
-use super::column::{Column, Get, bare, columns_of};
+use super::column::{Column, Get, columns_of};
 use super::leads::{Lead, Source};
 use super::owned::Owned;
 use super::page;
@@ -142,7 +142,7 @@ impl<M: Message + Name + Default> Table<M> {
     }
 
     /// The same table, whose rows have no document that says all. `read` gets one that is made of these columns, as a
-    /// JSON object, and 0 for the version. Such resources are listed, and neither watched nor written by the kit.
+    /// JSON object, and 0 for the version. Such resources are not watched.
     #[must_use]
     pub fn made_of(self, parts: &'static [&'static str]) -> Self {
         Self { parts, ..self }
@@ -199,9 +199,9 @@ impl<M: Message + Name + Default> Table<M> {
         values
     }
 
-    /// The last part of a resource's name. A request's names were checked when they came.
+    /// A resource's name without the collection. A request's names were checked when they came.
     pub(super) fn id_of<'n>(&self, name: &'n str) -> &'n str {
-        bare(name)
+        name.split_once('/').map_or(name, |(_, id)| id)
     }
 
     /// Where its rows are examined.

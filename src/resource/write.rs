@@ -28,16 +28,30 @@ pub async fn create<R: Resource>(
     sent: Option<R::Message>,
     validate_only: bool,
 ) -> Result<R::Message> {
+    let mut new = R::default();
+    *new.head_mut().id = if id.is_empty() { ids::new_id() } else { id };
+    create_from(store, caller, new, sent, validate_only).await
+}
+
+/// Creates a resource from one that has its id, and whatever else no field of the message says.
+///
+/// # Errors
+/// As [`create`].
+pub async fn create_from<R: Resource>(
+    store: &Store,
+    caller: Caller,
+    mut new: R,
+    sent: Option<R::Message>,
+    validate_only: bool,
+) -> Result<R::Message> {
     let now = store.clock().now();
     let sent = sent.unwrap_or_default();
-    let mut new = R::default();
     let mut faults = Faults::none(R::NOUN);
     for path in mask::writable::<R::Message>() {
         new.set(&sent, path, &mut faults);
     }
     faults.into_result()?;
     let head = new.head_mut();
-    *head.id = if id.is_empty() { ids::new_id() } else { id };
     (*head.create_time, *head.update_time) = (now, now);
     let locks = locks::<R>(&caller, new.head().0);
     write(
@@ -149,6 +163,7 @@ impl<R: Resource> Update<R> {
             return answer_again::<R>(tx, caller, &replay).await;
         }
         let before = seen::<R>(tx, caller, id).await?;
+        R::may_be_written(tx, caller, id).await?;
         feed::check_etag(&self.etag, &name_of::<R>(id), before.head().1)?;
         let mut after = before.clone();
         let mut faults = Faults::none(R::NOUN);
@@ -171,6 +186,7 @@ async fn insert<R: Resource>(
         return answer_again::<R>(tx, caller, &replay).await;
     }
     let (id, shop) = (new.head().0.to_owned(), &*caller.shop);
+    R::may_be_written(tx, caller, &id).await?;
     if stored::load::<R>(tx, shop, &id).await?.is_some() {
         return Err(name_taken::<R>(&id));
     }
@@ -260,6 +276,7 @@ pub async fn delete_row<R: Resource>(
         return Ok(false);
     }
     let before = seen::<R>(tx, caller, id).await?;
+    R::may_be_written(tx, caller, id).await?;
     feed::check_etag(etag, &name_of::<R>(id), before.head().1)?;
     before.may_be_deleted()?;
     let (kind, version) = (R::table().kind, before.head().1 + 1);
@@ -293,7 +310,7 @@ async fn seen<R: Resource>(conn: &mut Conn, caller: &Caller, id: &str) -> Result
 
 /// A name that a resource has already.
 pub fn name_taken<R: Resource>(id: &str) -> Error {
-    let text = format!("there is a {} of this id", R::NOUN);
+    let text = format!("another {} has this id", R::NOUN);
     Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text).with("name", name_of::<R>(id))
 }
 

@@ -22,6 +22,7 @@ use crate::{
     numbers::Sequence,
     passwords::Password,
     proto::pb::{self, ErrorReason},
+    resource,
     shops::{self, Settings},
     store::{Event, LockKey, Locks, Tx},
 };
@@ -116,8 +117,9 @@ impl Service {
             Number::Chosen
         };
         if let Some(first) = addresses.first() {
-            customer.default_billing_address.clone_from(&first.id);
-            customer.default_shipping_address.clone_from(&first.id);
+            let (_, id) = addresses::ids_in(&first.id);
+            id.clone_into(&mut customer.default_billing_address);
+            id.clone_into(&mut customer.default_shipping_address);
         }
         customer.email_claim = convert::claim(&customer);
         let secret = match password {
@@ -262,7 +264,7 @@ pub(super) async fn insert(tx: &mut Tx, creation: &Creation) -> Result<Option<Cu
         secret::keep(tx, caller, *now, &customer.id, digest).await?;
     }
     for address in &creation.addresses {
-        addresses::insert(tx, caller, address, *now).await?;
+        resource::insert_row(tx, caller, address, *now).await?;
     }
     tx.react_held(registered, &held).await?;
     Ok(Some(customer))
