@@ -113,8 +113,10 @@ pub(super) async fn list(
     let list = List::new(store, &TABLE, caller, "ListAddresses", &query)?.of(vec![among]);
     let page = store.snapshot(|conn| {
         async move {
+            // A page token of another list is refused before a customer that does not exist.
+            let page = list.read(conn).await?;
             owner(conn, &shop, &customer).await?;
-            list.read(conn).await
+            Ok(page)
         }
         .boxed()
     });

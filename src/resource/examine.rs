@@ -199,41 +199,51 @@ impl Examination<'_> {
         place: Option<&[Key]>,
         judged: bool,
     ) -> Result<()> {
+        if let [partition] = self.partitions {
+            return self.push_part(statement, way, place, judged, partition);
+        }
+        for (number, partition) in self.partitions.iter().enumerate() {
+            statement.push(if number == 0 { "" } else { " UNION ALL " });
+            statement.push("SELECT p.* FROM (");
+            self.push_part(statement, way, place, judged, partition)?;
+            // So that no more rows are put in one order than a page may examine of each partition.
+            statement.push(" LIMIT ").push_number(EXAMINED);
+            statement.push(") AS p");
+        }
+        self.order.push(statement);
+        Ok(())
+    }
+
+    fn push_part(
+        &self,
+        statement: &mut Statement,
+        way: &Way,
+        place: Option<&[Key]>,
+        judged: bool,
+        partition: &Partition,
+    ) -> Result<()> {
+        statement.push("SELECT c.id AS id, ");
+        self.source.push_version("c", statement);
+        statement.push(" AS version");
+        statement.push(if judged { "" } else { ", ''" });
+        self.order.push_columns(statement);
+        if judged {
+            self.push_matches(statement.push(", ("));
+            statement.push(") AS fits");
+        }
+        self.push_from(statement, way, partition);
         let pairs = match way {
             Way::Along(candidate) => candidate.pairs(),
             _ => None,
         };
-        for (number, partition) in self.partitions.iter().enumerate() {
-            // Each part is read in its order, and the database merges them.
-            statement.push(if number == 0 { "" } else { " UNION ALL " });
-            statement.push("SELECT c.id AS id, ");
-            self.source.push_version("c", statement);
-            statement.push(if judged {
-                " AS version"
-            } else {
-                " AS version, ''"
-            });
-            self.order.push_columns(statement);
-            if judged {
-                self.push_matches(statement.push(", ("));
-                statement.push(") AS fits");
-            }
-            self.push_from(statement, way, partition);
-            match (place, pairs) {
-                (Some(place), Some(pairs)) => {
-                    self.order.push_after_id(statement, pairs.id, place)?;
-                }
-                (Some(place), None) => {
-                    self.order.push_after(statement.push(" AND "), place)?;
-                }
-                (None, _) if matches!(way, Way::Whole) => self.order.push_from_first(statement),
-                (None, _) => {}
-            }
+        match (place, pairs) {
+            (Some(place), Some(pairs)) => self.order.push_after_id(statement, pairs.id, place)?,
+            (Some(place), None) => self.order.push_after(statement.push(" AND "), place)?,
+            (None, _) if matches!(way, Way::Whole) => self.order.push_from_first(statement),
+            (None, _) => {}
         }
-        match pairs {
-            Some(pairs) => self.order.push_by(statement, pairs.id),
-            None => self.order.push(statement),
-        }
+        self.order
+            .push_by(statement, pairs.map_or("id", |pairs| pairs.id));
         Ok(())
     }
 

@@ -74,7 +74,7 @@ pub struct Found {
 }
 
 impl<M: Message + Name + Default> List<M> {
-    /// The list of a call. Its token belongs to the RPC, the shop, the filter and the order.
+    /// The list of a call. Its token belongs to the RPC, the rows it goes through, the filter and the order.
     ///
     /// # Errors
     /// INVALID_FILTER, INVALID_ORDER_BY, INVALID_FIELD.
@@ -87,7 +87,7 @@ impl<M: Message + Name + Default> List<M> {
     ) -> Result<Self> {
         let visible = table.visible_to(caller.roles);
         let filter = page::filter(query.filter, table.schema(), &visible)?;
-        let digest = RequestDigest::new(rpc, &caller.shop)
+        let digest = RequestDigest::new(rpc, "")
             .field("filter", query.filter)
             .field("order_by", query.order_by);
         let digest = if table.owned.is_some() {
@@ -119,11 +119,16 @@ impl<M: Message + Name + Default> List<M> {
         Self { digest, ..self }
     }
 
-    /// The list of the rows of these partitions, in place of those of the shop. Its tokens belong to them.
+    /// The list of the rows of these partitions, in place of those of the shop.
     #[must_use]
     pub fn of(self, partitions: Vec<Partition>) -> Self {
-        let list = self.bound_to("partitions", format!("{partitions:?}"));
-        Self { partitions, ..list }
+        Self { partitions, ..self }
+    }
+
+    /// What the tokens belong to.
+    fn digest(&self) -> RequestDigest {
+        let rows = format!("{:?}", self.partitions);
+        self.digest.clone().field("partitions", rows)
     }
 
     /// The list of the rows that meet a condition, in place of those that exist for callers. Some indexes may not
@@ -181,7 +186,8 @@ impl<M: Message + Name + Default> List<M> {
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
     pub async fn find(&self, conn: &mut Conn, documents: bool) -> Result<Found> {
-        let position: Option<(i64, Vec<Key>)> = page::open(&self.meta, &self.digest, &self.token)?;
+        let position: Option<(i64, Vec<Key>)> =
+            page::open(&self.meta, &self.digest(), &self.token)?;
         let (now, place) = match position {
             Some((now, place)) => (now, Some(place)),
             None => (self.now, None),
@@ -235,7 +241,7 @@ impl<M: Message + Name + Default> List<M> {
             examination.last(conn, &way, place.as_deref()).await?
         };
         let next_page_token = last.map_or_else(String::new, |row| {
-            PageToken::seal(&self.meta, &self.digest, &(now, row.place()))
+            PageToken::seal(&self.meta, &self.digest(), &(now, row.place()))
         });
         let matching = examination.matching(conn.engine(), &way);
         let count = page::count(conn, self.count, &matching).await?;
