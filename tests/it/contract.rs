@@ -7,7 +7,7 @@ mod cases;
 mod fields;
 mod input;
 mod limits;
-mod messages;
+pub mod messages;
 mod shops;
 mod spellings;
 mod unchanged;

@@ -2,13 +2,8 @@
 //! matches, whatever the filter. The first two are answered by the database, the last in memory; so is
 //! a snapshot whose filter names the clock.
 
-mod carts;
-mod customers;
 mod follower;
 mod generate;
-mod groups;
-mod saved_filters;
-mod values;
 
 use std::collections::{BTreeSet, HashMap};
 use std::time::Duration;
@@ -16,67 +11,53 @@ use std::time::Duration;
 use clientela::filter::{Kind, Schema};
 use clientela::proto::pb;
 use futures::future::join_all;
-use futures::stream::BoxStream;
+use prost_reflect::{DynamicMessage, Value};
 use rand::rngs::StdRng;
 use rand::{RngExt as _, SeedableRng as _};
-use tonic::Status;
 
-use crate::harness::{Setup, Shop};
+use crate::harness::{Connection, Setup, Shop};
 use crate::on_both_engines;
-use carts::Carts;
-use customers::Customers;
-use follower::{Follower, Told};
+use crate::specimens::random::TEXTS;
+use crate::specimens::{
+    Carts, Customers, Groups, Rpcs as _, SavedFilters, Specimen, answer, literals_in, text,
+};
+use follower::Follower;
 use generate::Generator;
-use groups::Groups;
-use saved_filters::SavedFilters;
 
-/// Filters for each sort of resource on each engine.
+/// Filters for each kind of resource on each engine.
 const FILTERS: usize = 120;
 /// Always the same ones.
 const SEED: u64 = 20_260_131;
+/// How many of each kind there are.
+const ROWS: u64 = 36;
+/// The id of one that is only ever changed last, so that a stream has told all before it.
+const LAST: &str = "last";
 
-/// A sort of resource that is listed and watched by filters.
-trait Sort {
-    /// The name of one that is only ever changed last, so that a stream has told all before it.
-    const LAST: &'static str;
-
-    /// The fields that filters may name.
-    fn schema() -> &'static Schema;
-
-    /// What a field may be compared with, beside what [`page`](Self::page) reads off the resources. An
-    /// entry of a map is its key, a tab and its value. A text of which nothing is said may be any.
-    fn literals(path: &str) -> &'static [&'static str];
-
-    /// Makes a few dozen at random, some time apart, and [`LAST`](Self::LAST).
-    async fn fill(shop: &Shop, rng: &mut StdRng);
-
-    /// A page of those that match.
-    async fn page(shop: &Shop, filter: &str, page_token: String) -> Result<Page, Status>;
-
-    /// A watch of every version of those that match.
-    async fn watch(shop: &Shop, filter: &str) -> Result<Stream, Status>;
-
-    /// Changes all of them at random but [`LAST`](Self::LAST), and deletes some.
-    async fn stir(shop: &Shop, rng: &mut StdRng);
-
-    /// Changes [`LAST`](Self::LAST).
-    async fn touch(shop: &Shop);
+/// Who acts on the resource of a number.
+fn acting<S: Specimen>(specimen: &S, shop: &Shop, number: u64) -> Connection {
+    let connection = Connection::of(shop);
+    match specimen.actor(number) {
+        Some(actor) => connection.and("clientela-actor", actor),
+        None => connection,
+    }
 }
 
-type Stream = BoxStream<'static, Result<Told, Status>>;
-
-/// A page of a list: names, each with values of some fields.
-struct Page {
-    rows: Vec<(String, Vec<(&'static str, String)>)>,
-    next: String,
-}
-
-/// All pages.
-async fn walk<S: Sort>(shop: &Shop, filter: &str) -> Vec<(String, Vec<(&'static str, String)>)> {
+/// All that match.
+async fn walk<S: Specimen>(
+    specimen: &S,
+    connection: &Connection,
+    filter: &str,
+) -> Vec<DynamicMessage> {
     let (mut rows, mut token) = (Vec::new(), String::new());
     loop {
-        let page = S::page(shop, filter, token).await;
+        let filter_by = Value::String(filter.to_owned());
+        let fields = [("filter", filter_by), ("page_token", Value::String(token))];
+        let page = specimen.page(connection, &fields).await;
         let page = page.unwrap_or_else(|refused| panic!("{filter}: {refused:?}"));
+        assert!(
+            page.rows.iter().all(|row| specimen.is_seen(row)),
+            "{filter}"
+        );
         rows.extend(page.rows);
         token = page.next;
         if token.is_empty() {
@@ -85,16 +66,91 @@ async fn walk<S: Sort>(shop: &Shop, filter: &str) -> Vec<(String, Vec<(&'static 
     }
 }
 
-async fn listed<S: Sort>(shop: &Shop, filter: &str) -> BTreeSet<String> {
-    let rows = walk::<S>(shop, filter).await;
-    rows.into_iter().map(|(name, _)| name).collect()
+async fn listed<S: Specimen>(
+    specimen: &S,
+    connection: &Connection,
+    filter: &str,
+) -> BTreeSet<String> {
+    let rows = walk(specimen, connection, filter).await;
+    rows.iter().map(|row| text(row, "name")).collect()
 }
 
 /// What matches or is the last one.
-async fn listed_and_last<S: Sort>(shop: &Shop, filter: &str) -> BTreeSet<String> {
-    let mut names = listed::<S>(shop, filter).await;
-    names.insert(S::LAST.to_owned());
+async fn listed_and_last<S: Specimen>(
+    specimen: &S,
+    connection: &Connection,
+    filter: &str,
+) -> BTreeSet<String> {
+    let mut names = listed(specimen, connection, filter).await;
+    names.insert(specimen.named(LAST));
     names
+}
+
+/// Makes some at random, some time apart, and the [`LAST`].
+async fn fill<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
+    specimen.prepare(shop).await;
+    for number in 0..ROWS {
+        let connection = acting(specimen, shop, number);
+        let request = specimen.any(rng, number);
+        let made = specimen
+            .create(&connection, request, &format!("r{number}"))
+            .await;
+        specimen
+            .settle(&connection, &text(&made, "name"), rng)
+            .await;
+        let later = Duration::from_secs(rng.random_range(60..1_800));
+        shop.clock.advance(later);
+    }
+    let connection = acting(specimen, shop, 0);
+    specimen
+        .create(&connection, specimen.plain(LAST), LAST)
+        .await;
+    // One that is deleted is nowhere to be seen.
+    let gone = specimen.any(rng, 100);
+    let gone = specimen.create(&connection, gone, "gone").await;
+    specimen.delete(&connection, &text(&gone, "name")).await;
+}
+
+/// Changes all at random but the [`LAST`], deletes some, and then changes that.
+async fn stir<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
+    for number in 0..ROWS {
+        let connection = acting(specimen, shop, number);
+        specimen
+            .stir(&connection, &specimen.named(&format!("r{number}")), rng)
+            .await;
+    }
+    let (rpc, request) = specimen.next(&specimen.named(LAST), 0);
+    answer(&acting(specimen, shop, 0), &rpc, &request)
+        .await
+        .unwrap();
+}
+
+/// What fields are compared with: what the specimen says or what suits the kind of field, and the values that there
+/// are.
+fn literals<S: Specimen>(
+    specimen: &S,
+    schema: &'static Schema,
+    all: &[DynamicMessage],
+) -> HashMap<&'static str, Vec<String>> {
+    let mut literals: HashMap<&str, Vec<String>> = HashMap::new();
+    for field in schema.fields {
+        let given: &[&str] = match (specimen.literals(field.path), field.kind) {
+            ([], Kind::Text) => TEXTS,
+            ([], Kind::Name(_)) => &["none", "zz"],
+            ([], Kind::Int) => &["0", "1", "-1"],
+            ([], Kind::Decimal2) => &["0", "0.01", "12.5"],
+            ([], Kind::Money { .. }) => &["0 EUR", "10.00 EUR", "10 JPY"],
+            ([], Kind::Date) => &["2000-02-29"],
+            (given, _) => given,
+        };
+        let given = given.iter().map(|text| (*text).to_owned());
+        literals.insert(field.path, given.collect());
+    }
+    for (path, text) in all.iter().flat_map(|row| literals_in(row, schema)) {
+        let known = literals.get_mut(path);
+        known.expect("a field of the schema").push(text);
+    }
+    literals
 }
 
 #[track_caller]
@@ -107,44 +163,27 @@ fn assert_same(what: &str, filter: &str, listed: &BTreeSet<String>, told: &BTree
     );
 }
 
-async fn agree<S: Sort>(shop: &Shop) {
+async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
     let mut rng = StdRng::seed_from_u64(SEED);
-    S::fill(shop, &mut rng).await;
-    let all = walk::<S>(shop, "").await;
-    let mut literals: HashMap<&str, Vec<String>> = HashMap::new();
-    for field in S::schema().fields {
-        let given = match S::literals(field.path) {
-            [] if matches!(field.kind, Kind::Text) => values::TEXTS,
-            given => given,
-        };
-        let given = given.iter().map(|text| (*text).to_owned());
-        literals.insert(field.path, given.collect());
-    }
-    for (path, text) in all.iter().flat_map(|(_, values)| values) {
-        literals
-            .get_mut(path)
-            .expect("a field of the schema")
-            .push(text.clone());
-    }
-    let mut generator = Generator::new(SEED, S::schema(), literals);
+    fill(specimen, shop, &mut rng).await;
+    let (last, connection) = (specimen.named(LAST), acting(specimen, shop, 0));
+    let all = walk(specimen, &connection, "").await;
+    let schema = specimen.schema().expect("it has fields");
+    let mut generator = Generator::new(SEED, schema, literals(specimen, schema, &all));
     let filters: Vec<String> = (0..FILTERS).map(|_| generator.filter()).collect();
 
     let (mut followers, mut telling) = (Vec::new(), 0);
     for filter in &filters {
-        let matching = listed::<S>(shop, filter).await;
+        let matching = listed(specimen, &connection, filter).await;
         telling += usize::from(!matching.is_empty() && matching.len() < all.len());
         // With the clock in it the filter is evaluated in memory, and this part of it is always true.
         let by_clock = format!("({filter}) AND create_time < now + 52w");
-        let in_memory = Follower::open::<S>(shop, by_clock).await;
-        assert_same(
-            "a snapshot made in memory",
-            filter,
-            &matching,
-            &in_memory.known,
-        );
-        let follower =
-            Follower::open::<S>(shop, format!("({filter}) OR name = \"{}\"", S::LAST)).await;
-        let expected = listed_and_last::<S>(shop, filter).await;
+        let in_memory = Follower::open(specimen, &connection, by_clock).await;
+        let known = &in_memory.known;
+        assert_same("a snapshot made in memory", filter, &matching, known);
+        let or_last = format!("({filter}) OR name = \"{last}\"");
+        let follower = Follower::open(specimen, &connection, or_last).await;
+        let expected = listed_and_last(specimen, &connection, filter).await;
         assert_same("a snapshot", filter, &expected, &follower.known);
         followers.push(follower);
     }
@@ -153,23 +192,17 @@ async fn agree<S: Sort>(shop: &Shop) {
         "only {telling} filters tell some from others"
     );
 
-    let change = async {
-        S::stir(shop, &mut rng).await;
-        S::touch(shop).await;
-    };
-    tokio::join!(
-        change,
-        join_all(followers.iter_mut().map(|each| each.until_told(S::LAST)))
-    );
+    let told = followers.iter_mut().map(|each| each.until_told(&last));
+    tokio::join!(stir(specimen, shop, &mut rng), join_all(told));
     for (filter, follower) in filters.iter().zip(&followers) {
-        let expected = listed_and_last::<S>(shop, filter).await;
+        let expected = listed_and_last(specimen, &connection, filter).await;
         assert_same("after changes", filter, &expected, &follower.known);
     }
 
     // Time goes on, and what the clock decides with it, without a change.
     shop.clock.advance(Duration::from_secs(100 * 60));
     for (filter, follower) in filters.iter().zip(&mut followers) {
-        let expected = listed_and_last::<S>(shop, filter).await;
+        let expected = listed_and_last(specimen, &connection, filter).await;
         follower.until(&expected).await;
     }
 }
@@ -190,6 +223,7 @@ on_both_engines! {
         let made = crate::customers::create(&mut client, sent.clone()).await;
 
         assert_eq!(made.attributes, sent.attributes);
+        let connection = Connection::of(&shop);
         let read = crate::customers::get(&mut client, &made.name).await;
         assert_eq!(read.attributes, sent.attributes);
         for (at, numbers) in numbers.chunks(20).enumerate() {
@@ -198,9 +232,10 @@ on_both_engines! {
             });
             let filter = equal.collect::<Vec<_>>().join(" AND ");
             let expected = BTreeSet::from([made.name.clone()]);
-            assert_eq!(listed::<Customers>(&shop, &filter).await, expected, "{filter}");
+            assert_eq!(listed(&Customers, &connection, &filter).await, expected, "{filter}");
             let by_clock = format!("{filter} AND create_time <= now");
-            assert_eq!(Follower::open::<Customers>(&shop, by_clock).await.known, expected);
+            let follower = Follower::open(&Customers, &connection, by_clock).await;
+            assert_eq!(follower.known, expected);
         }
     }
 
@@ -208,18 +243,18 @@ on_both_engines! {
     async fn lists_and_watches_of_carts_agree(
         shop: Shop with Setup { jobs: Setup::idle().jobs, ..Setup::held() }
     ) {
-        agree::<Carts>(&shop).await;
+        agree(&Carts, &shop).await;
     }
 
     async fn lists_and_watches_of_customers_agree(shop: Shop with Setup::held()) {
-        agree::<Customers>(&shop).await;
+        agree(&Customers, &shop).await;
     }
 
     async fn lists_and_watches_of_groups_agree(shop: Shop with Setup::held()) {
-        agree::<Groups>(&shop).await;
+        agree(&Groups, &shop).await;
     }
 
     async fn lists_and_watches_of_saved_filters_agree(shop: Shop with Setup::held()) {
-        agree::<SavedFilters>(&shop).await;
+        agree(&SavedFilters, &shop).await;
     }
 }

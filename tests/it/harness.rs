@@ -3,6 +3,7 @@
 
 mod backup;
 mod clients;
+mod connection;
 pub mod logged;
 mod places;
 pub mod pooler;
@@ -33,6 +34,7 @@ use tonic_types::StatusExt as _;
 
 pub use backup::Backup;
 pub use clients::{Keyed, PATIENT, Transport};
+pub use connection::Connection;
 pub use places::Places;
 pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;

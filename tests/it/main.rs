@@ -27,6 +27,7 @@ mod request_ids;
 mod room;
 mod saved_filters;
 mod side_services;
+mod specimens;
 mod throwaway_postgres;
 mod unread_answers;
 mod watch;

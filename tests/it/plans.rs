@@ -131,7 +131,7 @@ const LONG: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
 /// A good request of each RPC.
 async fn call_all(shop: &Shop) {
-    let world = World::new(shop, &shop.admin_key, "called").await;
+    let world = World::new(shop, &shop.admin_key, "called");
     for method in methods() {
         let request = world.request(method.name()).await;
         for key in [&shop.operator_key, &shop.admin_key] {

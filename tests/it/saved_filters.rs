@@ -26,16 +26,6 @@ pub fn sent(display_name: &str, shared: bool) -> pb::SavedFilter {
     }
 }
 
-/// One that each list takes.
-pub fn of_any(display_name: &str, resource: i32, shared: bool) -> pb::SavedFilter {
-    pb::SavedFilter {
-        resource,
-        filter: "create_time < now".to_owned(),
-        order_by: String::new(),
-        ..sent(display_name, shared)
-    }
-}
-
 /// A client of a person who acts with the administrator's key.
 pub fn actor(shop: &Shop, name: &str) -> Client {
     shop.saved_filters_as(Shop::with_key(&shop.admin_key).and("clientela-actor", name))

@@ -25,14 +25,23 @@ use clientela::proto::pb::{
 use crate::harness::{Shop, Transport};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 
+/// A visitor that only this test knows.
+pub fn owner(who: &str) -> CartOwner {
+    CartOwner {
+        owner: Some(Owner::Visitor(visitor_token(who))),
+        slot: String::new(),
+    }
+}
+
+/// The token of that visitor.
+pub fn visitor_token(who: &str) -> String {
+    format!("a visitor of the tests, {who}")
+}
+
 /// The open cart of a visitor that only this test knows.
 pub fn visitor(who: &str) -> CartTarget {
-    let owner = Some(Owner::Visitor(format!("a visitor of the tests, {who}")));
     CartTarget {
-        target: Some(Target::Owner(CartOwner {
-            owner,
-            slot: String::new(),
-        })),
+        target: Some(Target::Owner(owner(who))),
     }
 }
 

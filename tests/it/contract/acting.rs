@@ -49,7 +49,7 @@ on_both_engines! {
         let made = shop.admin().create_api_key(request).await.unwrap().into_inner();
         let mut expected = Vec::new();
         {
-            let world = World::new(&shop, &shop.admin_key, "acting").await;
+            let world = World::new(&shop, &shop.admin_key, "acting");
             for method in methods() {
                 let mut request = world.request(method.name()).await;
                 let takes_id = method.input().get_field_by_name("request_id").is_some();
@@ -91,7 +91,7 @@ on_both_engines! {
     async fn the_actor_is_told_with_what_was_done(shop: Shop) {
         let key = shop.key(&[Role::Admin]).await;
         let acting = Shop::with_key(&key).and("clientela-actor", "staff/anna");
-        let world = World::new(&shop, &shop.admin_key, "acting").await;
+        let world = World::new(&shop, &shop.admin_key, "acting");
         let mut carts = pb::cart_service_client::CartServiceClient::with_interceptor(
             shop.channel(),
             acting.clone(),
@@ -125,19 +125,19 @@ on_both_engines! {
 
         // A membership, and work that goes on.
         let request = pb::AddMembersRequest {
-            group: world.name("groups/{id}"),
-            members: vec![world.name("customers/{id}")],
+            group: world.name("groups/{id}").await,
+            members: vec![world.name("customers/{id}").await],
             source: pb::MembershipSource::Order.into(),
             ..Default::default()
         };
         groups.add_members(request).await.unwrap();
         let request =
-            pb::ListMembersRequest { group: world.name("groups/{id}"), ..Default::default() };
+            pb::ListMembersRequest { group: world.name("groups/{id}").await, ..Default::default() };
         let members = groups.list_members(request).await.unwrap().into_inner().members;
         let of_order = |grant: &&pb::MembershipGrant| grant.source() == pb::MembershipSource::Order;
         let granted = members[0].grants.iter().find(of_order);
         assert_eq!(granted.unwrap().actor, "staff/anna");
-        let name = world.name("groups/{id}");
+        let name = world.name("groups/{id}").await;
         let delete = pb::DeleteGroupRequest { name, ..Default::default() };
         let deleted = groups.delete_group(delete).await.unwrap();
         let name = deleted.metadata().get("clientela-operation").unwrap().to_str().unwrap();

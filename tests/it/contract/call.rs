@@ -8,11 +8,12 @@ use clientela::proto::POOL;
 use clientela::proto::pb::Role;
 use prost::Message as _;
 use prost_reflect::{DynamicMessage, FieldDescriptor, MethodDescriptor, ReflectMessage as _};
+use tonic::client::Grpc;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
-use tonic::{Status, Streaming};
+use tonic::{Request, Response, Status, Streaming};
 use tonic_types::StatusExt as _;
 
-use crate::harness::{PATIENCE, PATIENT, Shop};
+use crate::harness::{Connection, PATIENCE, PATIENT, Shop, Transport};
 
 pub const ROLES: [Role; 6] = [
     Role::Operator,
@@ -129,15 +130,6 @@ pub async fn keys(shop: &Shop) -> HashMap<Role, String> {
     keys
 }
 
-fn request(key: &str, message: Bytes) -> tonic::Request<Bytes> {
-    let mut request = tonic::Request::new(message);
-    if !key.is_empty() {
-        let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
-        request.metadata_mut().insert("authorization", bearer);
-    }
-    request
-}
-
 fn path(method: &MethodDescriptor) -> http::uri::PathAndQuery {
     let service = method.parent_service().full_name();
     format!("/{service}/{}", method.name())
@@ -167,17 +159,25 @@ pub async fn call_with(
     method: &MethodDescriptor,
     message: impl Into<Bytes>,
 ) -> Result<Bytes, Status> {
-    let mut client = tonic::client::Grpc::new(shop.channel());
-    client.ready().await.expect("the server is there");
-    let mut request = request(key, message.into());
+    let mut connection = Connection::with_key(shop, key);
+    for (name, value) in metadata {
+        connection = connection.and(name, value);
+    }
+    let answer = ask(&connection, method, message).await?;
+    Ok(answer.into_inner())
+}
+
+/// Calls an RPC that is no stream, by any connection.
+pub async fn ask(
+    connection: &Connection,
+    method: &MethodDescriptor,
+    message: impl Into<Bytes>,
+) -> Result<Response<Bytes>, Status> {
+    let mut client = ready(connection).await?;
+    let mut request = Request::new(message.into());
     let patient = PATIENT.parse().expect("a deadline is ASCII");
     request.metadata_mut().insert("grpc-timeout", patient);
-    for (name, value) in metadata {
-        let value = value.parse().expect("metadata is ASCII");
-        request.metadata_mut().insert(*name, value);
-    }
-    let answer = client.unary(request, path(method), Raw).await?;
-    Ok(answer.into_inner())
+    client.unary(request, path(method), Raw).await
 }
 
 /// Opens a stream.
@@ -187,12 +187,26 @@ pub async fn open(
     method: &MethodDescriptor,
     message: impl Into<Bytes>,
 ) -> Result<Streaming<Bytes>, Status> {
-    let mut client = tonic::client::Grpc::new(shop.channel());
-    client.ready().await.expect("the server is there");
-    client
-        .server_streaming(request(key, message.into()), path(method), Raw)
-        .await
-        .map(tonic::Response::into_inner)
+    let opened = stream(&Connection::with_key(shop, key), method, message).await?;
+    Ok(opened.into_inner())
+}
+
+/// Opens a stream by any connection.
+pub async fn stream(
+    connection: &Connection,
+    method: &MethodDescriptor,
+    message: impl Into<Bytes>,
+) -> Result<Response<Streaming<Bytes>>, Status> {
+    let mut client = ready(connection).await?;
+    let request = Request::new(message.into());
+    client.server_streaming(request, path(method), Raw).await
+}
+
+async fn ready(connection: &Connection) -> Result<Grpc<Transport>, Status> {
+    let mut client = Grpc::new(connection.transport());
+    let ready = client.ready().await;
+    ready.map_err(|error| Status::unknown(format!("the server is not there: {error}")))?;
+    Ok(client)
 }
 
 /// The next message of a stream.

@@ -223,7 +223,7 @@ on_both_engines! {
     /// role that may call but not see it.
     async fn a_field_is_seen_only_by_roles_that_may(shop: Shop) {
         let keys = keys(&shop).await;
-        let world = World::new(&shop, &shop.admin_key, "seen").await;
+        let world = World::new(&shop, &shop.admin_key, "seen");
         let (mut seen, mut never) = (BTreeSet::new(), Vec::new());
         for method in methods() {
             let fields = narrowed(&method.output(), readers);
@@ -254,11 +254,11 @@ on_both_engines! {
 
     async fn changes_on_a_stream_are_as_the_role_sees_them(shop: Shop) {
         let keys = keys(&shop).await;
-        let world = World::new(&shop, &shop.admin_key, "seen").await;
+        let world = World::new(&shop, &shop.admin_key, "seen");
         let storefront = &keys[&Role::Storefront];
         let method = method("WatchCart");
         let request = reflect(&pb::WatchCartRequest {
-            target: named(&world.name("carts/{id}")),
+            target: named(&world.name("carts/{id}").await),
             options: None,
         });
         let bytes = request.encode_to_vec();
@@ -267,7 +267,7 @@ on_both_engines! {
 
         for number in 0..3 {
             let add = pb::AddItemRequest {
-                target: named(&world.name("carts/{id}")),
+                target: named(&world.name("carts/{id}").await),
                 item: Some(item(&format!("p{number}"), 1)),
                 ..Default::default()
             };

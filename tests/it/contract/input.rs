@@ -15,6 +15,7 @@ use super::messages::{has, set};
 use super::world::World;
 use crate::harness::{Shop, assert_refused, reason, violations};
 use crate::on_both_engines;
+use crate::specimens::{self, Rpcs as _};
 
 /// A request that is bad, and what it is refused with.
 struct Bad {
@@ -50,7 +51,7 @@ impl Bad {
 }
 
 /// Sends all that is bad; what it was refused with. Nothing may have changed.
-async fn refused(shop: &Shop, world: &World<'_>, all: Vec<Bad>) -> Vec<(Bad, Status)> {
+async fn refused(shop: &Shop, world: &World, all: Vec<Bad>) -> Vec<(Bad, Status)> {
     let before = world.state().await;
     let mut statuses = Vec::new();
     for bad in all {
@@ -117,7 +118,7 @@ fn takes(method: &MethodDescriptor, field: &str) -> bool {
 
 on_both_engines! {
     async fn a_stale_etag_is_refused_with_the_current_one(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "etags").await;
+        let world = World::new(&shop, &shop.admin_key, "etags");
         let mut all = Vec::new();
         for method in methods() {
             let Some(path) = etag(&method) else { continue };
@@ -138,7 +139,7 @@ on_both_engines! {
     }
 
     async fn an_update_that_names_nothing_or_nonsense_is_refused(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "masks").await;
+        let world = World::new(&shop, &shop.admin_key, "masks");
         let mut all = Vec::new();
         for method in methods() {
             let Some(resource) = resource(&method).filter(|_| takes(&method, "update_mask")) else {
@@ -176,25 +177,18 @@ on_both_engines! {
     }
 
     async fn an_id_that_is_in_use_is_refused(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "ids").await;
+        let world = World::new(&shop, &shop.admin_key, "ids");
         let mut all = Vec::new();
         let mut names = Vec::new();
-        for (rpc, field, pattern) in [
-            ("CreateShop", "shop_id", "shops/{id}"),
-            ("CreateTitle", "title_id", "titles/{id}"),
-            ("CreateGroup", "group_id", "groups/{id}"),
-            ("CreateSavedFilter", "saved_filter_id", "savedFilters/{id}"),
-            ("CreateCustomer", "customer_id", "customers/{id}"),
-            ("CreateAddress", "address_id", "customers/{id}/addresses/{id}"),
-            ("CreateCart", "cart_id", "carts/{id}"),
-        ] {
-            let method = method(rpc);
-            let mut request = world.request(rpc).await;
-            let name = world.name(pattern);
+        for specimen in specimens::ALL {
+            let Some(field) = specimen.id_field() else { continue };
+            let method = specimen.rpc("Create").unwrap();
+            let mut request = world.request(method.name()).await;
+            let name = world.name(specimen.pattern()).await;
             let id = name.rsplit('/').next().unwrap();
-            set(&mut request, field, Value::String(id.into()));
-            if takes(&method, "customer") && rpc == "CreateAddress" {
-                set(&mut request, "customer", Value::String(world.name("customers/{id}")));
+            set(&mut request, &field, Value::String(id.into()));
+            if method.name() == "CreateAddress" {
+                set(&mut request, "customer", Value::String(world.name("customers/{id}").await));
             }
             all.push(Bad::new(&method, request, ErrorReason::NameTaken).with(Code::AlreadyExists));
             names.push(name);
@@ -212,7 +206,7 @@ on_both_engines! {
     }
 
     async fn a_request_id_is_of_one_request_whatever_the_rpc(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "requests").await;
+        let world = World::new(&shop, &shop.admin_key, "requests");
         let with_id = |request: &DynamicMessage, id: &str| {
             let mut request = request.clone();
             set(&mut request, "request_id", Value::String(id.into()));
@@ -250,7 +244,7 @@ on_both_engines! {
     }
 
     async fn a_cart_that_was_ordered_is_not_edited(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "ordered").await;
+        let world = World::new(&shop, &shop.admin_key, "ordered");
         let ordered = world.ordered_cart().await;
         let mut all = Vec::new();
         let carts = methods().into_iter().filter(|method| {

@@ -71,7 +71,7 @@ const OF_RULES: [&str; 10] = [
 ];
 
 /// Good requests with one field at its limit or beyond, for all RPCs.
-async fn probes(world: &World<'_>) -> Probes {
+async fn probes(world: &World) -> Probes {
     let mut probes = Probes::default();
     for method in methods() {
         let good = world.request(method.name()).await;
@@ -132,7 +132,7 @@ fn assert_at(probe: &Probe, path: &str, status: &Status) {
 
 on_both_engines! {
     async fn every_field_of_every_request_has_its_limit(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "probe").await;
+        let world = World::new(&shop, &shop.admin_key, "probe");
         let probes = probes(&world).await;
         assert_eq!(probes.fields, fields());
         assert!(probes.fields.len() > 200, "{} fields", probes.fields.len());

@@ -39,9 +39,9 @@ async fn other_shop(shop: &Shop) -> String {
 
 on_both_engines! {
     async fn what_identifies_a_customer_elsewhere_identifies_nobody_here(shop: Shop) {
-        let theirs = World::new(&shop, &shop.admin_key, TAG).await;
+        let theirs = World::new(&shop, &shop.admin_key, TAG);
         let key = other_shop(&shop).await;
-        let request = pb::GetCustomerRequest { name: theirs.name("customers/{id}") };
+        let request = pb::GetCustomerRequest { name: theirs.name("customers/{id}").await };
         let customer = shop.customers().get_customer(request).await.unwrap().into_inner();
         let keys = [
             pb::customer_key::Key::Email(customer.email.clone()),
@@ -144,12 +144,12 @@ on_both_engines! {
 
     /// A watch of the other shop's names, and one of all there is, tell only of one's own.
     async fn a_watch_tells_nothing_of_another_shop(shop: Shop) {
-        let theirs = World::new(&shop, &shop.admin_key, TAG).await;
+        let theirs = World::new(&shop, &shop.admin_key, TAG);
         let key = other_shop(&shop).await;
-        let ours = World::new(&shop, &key, "lindgren").await;
+        let ours = World::new(&shop, &key, "lindgren");
         let cart = "carts/{id}";
         let named = pb::WatchCartsRequest {
-            names: vec![theirs.name(cart), ours.name(cart)],
+            names: vec![theirs.name(cart).await, ours.name(cart).await],
             ..Default::default()
         };
         let watches = [
@@ -173,7 +173,7 @@ on_both_engines! {
         for (world, key) in [(&theirs, &shop.admin_key), (&ours, &key)] {
             let change = pb::UpdateCartRequest {
                 cart: Some(pb::Cart {
-                    name: world.name(cart),
+                    name: world.name(cart).await,
                     shipping_method: "bicycle".into(),
                     ..Default::default()
                 }),
@@ -191,7 +191,7 @@ on_both_engines! {
                     break message.changes;
                 }
             };
-            assert_eq!(changes[0].name, ours.name(cart));
+            assert_eq!(changes[0].name, ours.name(cart).await);
         }
     }
 

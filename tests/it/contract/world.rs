@@ -1,23 +1,31 @@
-//! One resource of each kind in a shop, and for every RPC a request about them that is a good one.
+//! The resources of a shop for a test, each made when it is first asked for; and for every RPC a request about them that
+//! is a good one.
 
 mod requests;
 
+use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
+use clientela::limits::Rule;
 use clientela::proto::pb::{self, Role};
+use prost::Message as _;
+use prost_reflect::{DynamicMessage, MethodDescriptor, ReflectMessage as _, Value};
 
-use super::messages::reflect;
-use crate::carts::{customer as of_customer, euros, item, named};
-use crate::harness::{Shop, eventually, unique};
+use super::call::{allowed, ask, methods};
+use super::messages::{reflect, set, table};
+use crate::carts::named;
+use crate::harness::{Connection, Shop, eventually, unique};
+use crate::specimens::{self, Carts, Rpcs as _, Specimen as _, text};
 
 /// What there is in a shop for a test. Its tag is in every name and text, so that it shows in whatever
 /// tells of them.
-pub struct World<'s> {
-    shop: &'s Shop,
-    key: String,
+pub struct World {
+    /// With the key that makes the resources, that of an administrator.
+    pub connection: Connection,
+    operator: Connection,
     pub tag: String,
     /// A name by the pattern of its kind, as `customers/{id}`.
-    pub names: BTreeMap<&'static str, String>,
+    names: RefCell<BTreeMap<&'static str, String>>,
 }
 
 /// What a shop holds, as its lists tell it: each resource by its name.
@@ -40,165 +48,63 @@ impl State {
     }
 }
 
-impl<'s> World<'s> {
-    /// Makes the resources with an admin key.
-    pub async fn new(shop: &'s Shop, key: &str, tag: &str) -> Self {
-        let mut world = Self {
-            shop,
-            key: key.to_owned(),
+impl World {
+    /// Of a shop, with a key of an administrator; nothing is made yet.
+    pub fn new(shop: &Shop, key: &str, tag: &str) -> Self {
+        let operator = Connection::with_key(shop, &shop.operator_key);
+        Self::over(Connection::with_key(shop, key), operator, tag)
+    }
+
+    /// Of the shop that an administrator's connection leads to.
+    pub fn over(connection: Connection, operator: Connection, tag: &str) -> Self {
+        Self {
+            connection,
+            operator,
             tag: tag.to_owned(),
-            names: BTreeMap::new(),
-        };
-        let settings = pb::GetShopSettingsRequest {};
-        let settings = shop.admin_as(key).get_shop_settings(settings).await;
-        let name = settings.unwrap().into_inner().name;
-        world.note("shops/{id}", name.trim_end_matches("/settings").to_owned());
-        let title = world.title(&format!("{tag}-title")).await;
-        world.note("titles/{id}", title);
-        let group = world.group(&format!("{tag}-group")).await;
-        world.note("groups/{id}", group);
-        let gone = world.group(&format!("{tag}-gone")).await;
-        let delete = pb::DeleteGroupRequest {
-            name: gone,
-            ..Default::default()
-        };
-        let deleted = shop.groups_as(key).delete_group(delete).await.unwrap();
-        let operation = deleted.metadata().get("clientela-operation").unwrap();
-        world.note("operations/{id}", operation.to_str().unwrap().to_owned());
-        let id = format!("{tag}-customer");
-        let customer = world.customer(&id, None).await;
-        world.note("customers/{id}", customer.name);
-        let address = world.address(&format!("{tag}-address")).await;
-        world.note("customers/{id}/addresses/{id}", address);
-        let cart = world.cart(&format!("{tag}-cart")).await;
-        world.note("carts/{id}/items/{id}", cart.items[0].name.clone());
-        world.note("carts/{id}", cart.name);
-        let saved = world.saved_filter(&format!("{tag}-saved")).await;
-        world.note("savedFilters/{id}", saved);
-        let made = world.api_key().await;
-        world.note("apiKeys/{id}", made.name);
-        world
+            names: RefCell::default(),
+        }
     }
 
-    fn note(&mut self, pattern: &'static str, name: String) {
-        self.names.insert(pattern, name);
+    /// The name of the resource of this kind, which is made at the first time.
+    pub async fn name(&self, pattern: &str) -> String {
+        if let Some(name) = self.names.borrow().get(pattern) {
+            return name.clone();
+        }
+        let specimen = specimens::of(pattern);
+        let id = format!("{}-{}", self.tag, specimen.message().to_lowercase());
+        let name = specimen.make(self, &id).await;
+        let mut names = self.names.borrow_mut();
+        names.insert(specimen.pattern(), name.clone());
+        name
     }
 
-    /// The name of the kind that `pattern` says.
-    pub fn name(&self, pattern: &str) -> String {
-        self.names[pattern].clone()
+    /// Makes a resource of each kind.
+    pub async fn make_all(&self) {
+        for specimen in specimens::ALL {
+            self.name(specimen.pattern()).await;
+        }
     }
 
-    async fn title(&self, id: &str) -> String {
-        let request = pb::CreateTitleRequest {
-            title: Some(pb::Title {
-                display_names: [("en".to_owned(), self.tag.clone())].into(),
-                ..Default::default()
-            }),
-            title_id: id.to_owned(),
-            ..Default::default()
-        };
-        self.shop
-            .customers_as(&self.key)
-            .create_title(request)
-            .await
-            .expect("a title")
-            .into_inner()
-            .name
-    }
-
-    async fn group(&self, id: &str) -> String {
-        let request = pb::CreateGroupRequest {
-            group: Some(pb::Group {
-                display_names: [("en".to_owned(), self.tag.clone())].into(),
-                discount_percent: "10".to_owned(),
-                ..Default::default()
-            }),
-            group_id: id.to_owned(),
-            ..Default::default()
-        };
-        self.shop
-            .groups_as(&self.key)
-            .create_group(request)
-            .await
-            .expect("a group")
-            .into_inner()
-            .name
-    }
-
-    /// A customer who has everything that not every role may see.
-    async fn customer(&self, id: &str, password: Option<&str>) -> pb::Customer {
-        let request = pb::CreateCustomerRequest {
-            customer: Some(pb::Customer {
-                number: format!("{}-{}", self.tag, unique()),
-                external_ids: vec![pb::ExternalId {
-                    system: "erp".to_owned(),
-                    id: id.to_owned(),
-                }],
-                title: self.name("titles/{id}"),
-                first_name: self.tag.clone(),
-                last_name: self.tag.clone(),
-                email: format!("{id}@example.test"),
-                password: password.map(str::to_owned),
-                credit_limit: euros(5),
-                payment_days: Some(30),
-                risk: pb::customer::Risk::High.into(),
-                default_group: self.name("groups/{id}"),
-                groups: vec!["groups/customer".to_owned(), self.name("groups/{id}")],
-                tax_exempt: true,
-                accounting_number: self.tag.clone(),
-                ..Default::default()
-            }),
-            customer_id: id.to_owned(),
-            ..Default::default()
-        };
-        self.shop
-            .customers_as(&self.key)
-            .create_customer(request)
-            .await
-            .expect("a customer")
-            .into_inner()
-    }
-
-    async fn address(&self, id: &str) -> String {
-        let request = pb::CreateAddressRequest {
-            customer: self.name("customers/{id}"),
-            address: Some(pb::Address {
-                city: self.tag.clone(),
-                ..Default::default()
-            }),
-            address_id: id.to_owned(),
-            ..Default::default()
-        };
-        self.shop
-            .customers_as(&self.key)
-            .create_address(request)
-            .await
-            .expect("an address")
-            .into_inner()
-            .name
+    /// The request with the names of resources in all fields that must have one.
+    pub async fn filled(&self, request: DynamicMessage) -> DynamicMessage {
+        let mut request = request;
+        let table = table(&request.descriptor()).expect("requests are in the tables");
+        for field in table.fields().filter(|field| field.required) {
+            let (path, pattern) = match field.rule {
+                Some(Rule::Name(pattern) | Rule::NameOrId(pattern)) => (&*field.name, pattern),
+                _ if field.name == "target" => ("target.cart", Carts.pattern()),
+                _ => continue,
+            };
+            set(&mut request, path, Value::String(self.name(pattern).await));
+        }
+        request
     }
 
     /// An open cart of the customer in a slot of its own, with one line.
     pub async fn cart(&self, id: &str) -> pb::Cart {
-        let mut owner = of_customer(&self.name("customers/{id}"));
-        owner.slot = format!("slot-{}", unique());
-        let request = pb::CreateCartRequest {
-            owner: Some(owner),
-            cart: Some(pb::Cart {
-                note: self.tag.clone(),
-                ..Default::default()
-            }),
-            cart_id: id.to_owned(),
-            items: vec![item(&self.tag, 1)],
-            ..Default::default()
-        };
-        self.shop
-            .carts_as(&self.key)
-            .create_cart(request)
-            .await
-            .expect("a cart")
-            .into_inner()
+        let request = Carts.whole(self, &self.tag).await;
+        let cart = Carts.create(&self.connection, request, id).await;
+        cart.transcode_to().expect("a cart")
     }
 
     /// A cart that was ordered.
@@ -208,94 +114,54 @@ impl<'s> World<'s> {
             order_reference: format!("{}/{}", self.tag, unique()),
             ..Default::default()
         };
-        self.shop
-            .carts_as(&self.key)
-            .order_cart(request)
-            .await
-            .expect("an order")
-            .into_inner()
-    }
-
-    /// One that is shared, so that each role may use it.
-    async fn saved_filter(&self, id: &str) -> String {
-        let shared = crate::saved_filters::sent(&self.tag, true);
-        let mut client = self.shop.saved_filters_as(Shop::with_key(&self.key));
-        let made = crate::saved_filters::create(&mut client, id, shared).await;
-        made.expect("a saved filter").name
-    }
-
-    async fn api_key(&self) -> pb::ApiKey {
-        let request = pb::CreateApiKeyRequest {
-            api_key: Some(pb::ApiKey {
-                display_name: self.tag.clone(),
-                roles: vec![Role::Monitor.into()],
-                ..Default::default()
-            }),
-            ..Default::default()
-        };
-        let made = self.shop.admin_as(&self.key).create_api_key(request).await;
-        made.expect("a key").into_inner().api_key.unwrap()
+        let ordered = self.connection.carts().order_cart(request).await;
+        ordered.expect("an order").into_inner()
     }
 
     /// Everything that the shop holds, when the work that was asked for is done.
     pub async fn state(&self) -> State {
         self.work_done().await;
-        let shop = self.shop;
         let mut state = BTreeMap::new();
-        macro_rules! note {
-            ($answer:expr, $list:ident) => {
-                for resource in $answer.await.expect("a list").into_inner().$list {
-                    state.insert(resource.name.clone(), json(&resource));
+        for list in methods().into_iter().filter(is_of_resources) {
+            let of_customer = list.input().get_field_by_name("customer").is_some();
+            if of_customer && !self.names.borrow().contains_key("customers/{id}") {
+                continue;
+            }
+            let mut request = self.filled(DynamicMessage::new(list.input())).await;
+            request.set_field_by_name("page_size", Value::I32(1_000));
+            for field in list.input().fields() {
+                if field.name().starts_with("show_") {
+                    request.set_field(&field, Value::Bool(true));
                 }
-            };
+            }
+            self.note(&list, &request, &mut state).await;
         }
-        let mut admin = shop.admin_as(&self.key);
-        let page_size = 1_000;
-        let keys = pb::ListApiKeysRequest {
-            page_size,
-            show_revoked: true,
-            ..Default::default()
-        };
-        note!(admin.list_api_keys(keys), api_keys);
+        let mut admin = self.connection.admin();
         let settings = admin.get_shop_settings(pb::GetShopSettingsRequest {}).await;
         let settings = settings.expect("settings").into_inner();
-        state.insert(settings.name.clone(), json(&settings));
-        let mut operator = shop.admin_as(&shop.operator_key);
-        note!(operator.list_shops(pb::ListShopsRequest::default()), shops);
-        let mut customers = shop.customers_as(&self.key);
-        let titles = pb::ListTitlesRequest {
-            page_size,
-            ..Default::default()
-        };
-        note!(customers.list_titles(titles), titles);
-        let addresses = pb::ListAddressesRequest {
-            customer: self.name("customers/{id}"),
-            ..Default::default()
-        };
-        note!(customers.list_addresses(addresses), addresses);
-        let all = pb::ListCustomersRequest {
-            page_size,
-            show_deleted: true,
-            ..Default::default()
-        };
-        note!(customers.list_customers(all), customers);
-        let groups = pb::ListGroupsRequest {
-            page_size,
-            ..Default::default()
-        };
-        note!(shop.groups_as(&self.key).list_groups(groups), groups);
-        let saved = pb::ListSavedFiltersRequest {
-            page_size,
-            ..Default::default()
-        };
-        let mut client = shop.saved_filters_as(Shop::with_key(&self.key));
-        note!(client.list_saved_filters(saved), saved_filters);
-        let carts = pb::ListCartsRequest {
-            page_size,
-            ..Default::default()
-        };
-        note!(shop.carts_as(&self.key).list_carts(carts), carts);
+        state.insert(settings.name.clone(), json(&reflect(&settings)));
         State(state)
+    }
+
+    /// Notes all that a list holds.
+    async fn note(
+        &self,
+        list: &MethodDescriptor,
+        request: &DynamicMessage,
+        state: &mut BTreeMap<String, String>,
+    ) {
+        let connection = match allowed(list).contains(&Role::Admin) {
+            true => &self.connection,
+            false => &self.operator,
+        };
+        let answer = ask(connection, list, request.encode_to_vec()).await;
+        let answer = answer.expect("a list").into_inner();
+        let answer = DynamicMessage::decode(list.output(), answer).expect("a list decodes");
+        let rows = answer.get_field_by_number(1).expect("a list has rows");
+        for row in rows.as_list().expect("rows are a list") {
+            let row = row.as_message().expect("a row is a message");
+            state.insert(text(row, "name"), json(row));
+        }
     }
 
     /// Waits for what follows from earlier calls.
@@ -306,7 +172,7 @@ impl<'s> World<'s> {
                 filter: filter.clone(),
                 ..Default::default()
             };
-            let mut operations = self.shop.operations_as(&self.key);
+            let mut operations = self.connection.operations();
             let left = operations.list_operations(request).await.expect("a list");
             left.into_inner().operations.is_empty().then_some(())
         })
@@ -314,8 +180,14 @@ impl<'s> World<'s> {
     }
 }
 
+/// Whether an RPC lists resources that only calls change. Operations go on by themselves, and members have no names.
+fn is_of_resources(method: &MethodDescriptor) -> bool {
+    let others = ["ListOperations", "ListMembers"];
+    method.name().starts_with("List") && !others.contains(&method.name())
+}
+
 /// A message as text that is the same whenever the message is.
-fn json<M: prost::Message + prost::Name>(message: &M) -> String {
-    let value = serde_json::to_value(reflect(message));
+fn json(message: &DynamicMessage) -> String {
+    let value = serde_json::to_value(message);
     value.expect("resources are JSON").to_string()
 }

@@ -5,26 +5,20 @@ use std::collections::BTreeSet;
 use clientela::proto::pb::{ChangeKind, DeliveryMode, WatchOptions};
 use futures::StreamExt as _;
 
-use super::{Sort, Stream};
-use crate::harness::{PATIENCE, Shop};
-
-/// One message of a watch, whatever it is of.
-pub(super) struct Told {
-    pub(super) changes: Vec<(String, ChangeKind)>,
-    pub(super) snapshot_ended: bool,
-}
+use crate::harness::{Connection, PATIENCE};
+use crate::specimens::{Change, Rpcs as _, Signal, Specimen, Stream, Told, Way};
 
 /// How these tests watch: every version, and with a look at the clock each second at the latest, as a
 /// clock that is held does not say when it is moved.
-pub(super) fn options() -> Option<WatchOptions> {
-    Some(WatchOptions {
+fn options() -> WatchOptions {
+    WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
         heartbeat_interval: Some(prost_types::Duration {
             seconds: 1,
             nanos: 0,
         }),
         ..Default::default()
-    })
+    }
 }
 
 /// A stream and what it has told.
@@ -37,8 +31,14 @@ pub(super) struct Follower {
 
 impl Follower {
     /// A watch behind its snapshot.
-    pub(super) async fn open<S: Sort>(shop: &Shop, filter: String) -> Self {
-        let stream = S::watch(shop, &filter).await;
+    pub(super) async fn open<S: Specimen>(
+        specimen: &S,
+        connection: &Connection,
+        filter: String,
+    ) -> Self {
+        let stream = specimen
+            .watch(connection, Way::Filter, &filter, options())
+            .await;
         let stream = stream.unwrap_or_else(|refused| panic!("{filter}: {refused:?}"));
         let mut follower = Self {
             filter,
@@ -87,7 +87,7 @@ impl Follower {
 
     fn fold(&mut self, told: Told) -> Vec<String> {
         let mut names = Vec::new();
-        for (name, kind) in told.changes {
+        for Change { name, kind, .. } in told.changes {
             match kind {
                 ChangeKind::Upserted => {
                     self.known.insert(name.clone());
@@ -99,7 +99,7 @@ impl Follower {
             }
             names.push(name);
         }
-        if told.snapshot_ended {
+        if told.signal == Some(Signal::End) {
             self.in_snapshot = false;
         }
         names

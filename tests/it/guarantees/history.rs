@@ -10,10 +10,11 @@ use sqlx::AssertSqlSafe;
 use tokio::time::Instant;
 use tonic::Code;
 
-use super::watched::{Connection, Kind, Signal, Subject, Watch, Way};
+use super::watched::{Connection, Signal, Subject, Watch, Way};
 use crate::customers::{self, person};
 use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused};
 use crate::on_both_engines;
+use crate::specimens::{Carts, Customers, Groups, Specimen as _, watched};
 
 /// A change of the last one's resource that this process does not hear of.
 const UNHEARD: &str = "INSERT INTO change_log
@@ -58,9 +59,9 @@ async fn harm(shop: &Shop, statements: &[&'static str]) {
 }
 
 /// Puts a change into the log that cannot be read.
-async fn spoil(shop: &Shop, subject: &Subject, kind: i64, payload: Option<Vec<u8>>) {
+async fn spoil(shop: &Shop, subject: &Subject, payload: Option<Vec<u8>>) {
     let (_, id) = subject.name.split_once('/').unwrap();
-    let data = (id.to_owned(), kind, payload);
+    let data = (id.to_owned(), subject.kind.log_kind(), payload);
     let spoilt = shop
         .store()
         .write_with(Locks::none(), data, |tx, (id, kind, payload)| {
@@ -99,7 +100,7 @@ async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
             watches.push(watch.unwrap());
         }
     }
-    if subject.kind == Kind::Cart {
+    if subject.kind.pattern() == Carts.pattern() {
         let filter = "update_time > now - 30m";
         let options = options(DeliveryMode::Latest, reset);
         let by_clock = subject
@@ -155,7 +156,7 @@ async fn all_end(
     reason: ErrorReason,
     cause: Cause,
 ) {
-    let other = Subject::make(shop, Kind::Group).await;
+    let other = Subject::make(shop, &Groups).await;
     for subject in &Subject::of_each_kind(shop).await {
         let mut watches = live(shop, subject, false).await;
         let mut anew = live(shop, subject, true).await;
@@ -211,7 +212,7 @@ on_both_engines! {
 
     /// Streams of other resources, which never wanted it, go on.
     async fn streams_that_could_want_a_change_that_cannot_be_read_end(shop: Shop) {
-        for (kind, number) in [(Kind::Cart, 3), (Kind::Customer, 1), (Kind::Group, 2), (Kind::SavedFilter, 11)] {
+        for kind in watched() {
             for payload in [Some(vec![0xff]), None] {
                 let (subject, other) = (Subject::make(&shop, kind).await, Subject::make(&shop, kind).await);
                 let gone = payload.is_none();
@@ -220,7 +221,7 @@ on_both_engines! {
                 others.snapshot().await;
                 let told = subject.read(&Connection::of(&shop)).await.unwrap();
 
-                spoil(&shop, &subject, number, payload).await;
+                spoil(&shop, &subject, payload).await;
                 let (version, _) = other.write(&shop).await;
 
                 others.until(version).await;
@@ -245,7 +246,7 @@ async fn streams_end_when_another_database_takes_the_place_of_theirs() {
     shop.stop().await;
     let backup = shop.back_up().await;
     shop.start_again(Setup::default()).await;
-    let subject = Subject::make(&shop, Kind::Customer).await;
+    let subject = Subject::make(&shop, &Customers).await;
     let watches = live(&shop, &subject, false).await;
     let mut anew = live(&shop, &subject, true).await;
     let told = subject.read(&Connection::of(&shop)).await.unwrap();

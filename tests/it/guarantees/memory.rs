@@ -7,9 +7,10 @@ use clientela::proto::pb::{
     admin_service_client::AdminServiceClient,
 };
 
-use super::watched::{Connection, Kind, Subject, Way};
+use super::watched::{Connection, Subject, Way};
 use crate::faults::process::{Serve, Server};
 use crate::harness::postgres;
+use crate::specimens::{Carts, Specimen as _};
 use crate::watch::{item, visitor};
 
 /// Streams that nobody reads; each quarter has a key of its own.
@@ -103,7 +104,7 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
             skip_snapshot: true,
             ..Default::default()
         };
-        let ways = Kind::Cart.ways();
+        let ways = Carts.ways();
         let way = ways[number / 2 % ways.len()];
         let connection = connection.as_ref().expect("the first has made one");
         unread.push(

@@ -5,19 +5,22 @@ use std::time::Duration;
 
 use clientela::proto::pb::{
     self, DeliveryMode, ErrorReason, Role, WatchCartFiguresRequest, WatchCartRequest,
-    WatchCartsRequest, WatchCustomersRequest, WatchGroupsRequest, WatchOperationRequest,
-    WatchOptions, cart_target::Target,
+    WatchCartsRequest, WatchOperationRequest, WatchOptions, cart_target::Target,
 };
 use futures::future::join_all;
 use h2::RecvStream;
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use tonic::Code;
 use tonic_health::pb::{HealthCheckRequest, health_check_response::ServingStatus};
 
-use super::watched::{Connection, Kind, Subject, Way};
+use super::watched::{Connection, Subject, Way};
+use crate::contract::call::{self, allowed};
+use crate::contract::messages::{reflect, set};
 use crate::faults::health_turns;
 use crate::harness::raw::Raw;
 use crate::harness::{Setup, Shop, assert_refused, eventually};
 use crate::on_both_engines;
+use crate::specimens::Groups;
 use crate::watch::{add, visitor};
 
 /// More carts than a page of a snapshot has.
@@ -47,33 +50,20 @@ fn named(name: &str) -> pb::CartTarget {
 }
 
 /// Which streams the keys of a role may open.
-fn methods(role: Role) -> &'static [&'static str] {
-    match role {
-        Role::Storefront => &["CartService/WatchCart"],
-        Role::Monitor => &MOST[..6],
-        Role::Ingest => &MOST[2..],
-        _ => &MOST,
-    }
+fn methods(role: Role) -> impl Iterator<Item = MethodDescriptor> {
+    let may = move |method: &MethodDescriptor| allowed(method).contains(&role);
+    let streams = call::methods().into_iter();
+    streams.filter(move |method| method.is_server_streaming() && may(method))
 }
 
-const MOST: [&str; 7] = [
-    "SavedFilterService/WatchSavedFilters",
-    "CartService/WatchCartFigures",
-    "CartService/WatchCart",
-    "CartService/WatchCarts",
-    "CustomerService/WatchCustomers",
-    "GroupService/WatchGroups",
-    "OperationService/WatchOperation",
-];
-
 /// Opens a stream of each sort that a method has. Nobody reads them.
-async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStream> {
-    let path = format!("/clientela.v1.{method}");
+async fn open(raw: &Raw, key: &str, method: &MethodDescriptor, world: &World) -> Vec<RecvStream> {
+    let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut bodies = Vec::new();
     for delivery in [DeliveryMode::Latest, DeliveryMode::Every] {
         let options = options(delivery, "");
-        match method {
-            "CartService/WatchCart" => {
+        match method.name() {
+            "WatchCart" => {
                 for target in [visitor("who is nobody"), named(&world.cart)] {
                     let request = WatchCartRequest {
                         target: Some(target),
@@ -82,7 +72,7 @@ async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStre
                     bodies.push(raw.open(key, &path, &request).await);
                 }
             }
-            "CartService/WatchCarts" => {
+            "WatchCarts" => {
                 for filter in ["", "item_count > 0", "update_time > now - 30m"] {
                     let request = WatchCartsRequest {
                         filter: filter.into(),
@@ -97,34 +87,19 @@ async fn open(raw: &Raw, key: &str, method: &str, world: &World) -> Vec<RecvStre
                 };
                 bodies.push(raw.open(key, &path, &resumed).await);
             }
-            "CustomerService/WatchCustomers" => {
-                let request = WatchCustomersRequest {
-                    options,
-                    ..Default::default()
-                };
-                bodies.push(raw.open(key, &path, &request).await);
-            }
-            "GroupService/WatchGroups" => {
-                let request = WatchGroupsRequest {
-                    options,
-                    ..Default::default()
-                };
-                bodies.push(raw.open(key, &path, &request).await);
-            }
-            "SavedFilterService/WatchSavedFilters" => {
-                let request = pb::WatchSavedFiltersRequest {
-                    options,
-                    ..Default::default()
-                };
-                bodies.push(raw.open(key, &path, &request).await);
-            }
-            "CartService/WatchCartFigures" => {
+            "WatchCartFigures" => {
                 let request = WatchCartFiguresRequest::default();
                 bodies.push(raw.open(key, &path, &request).await);
             }
-            _ => {
+            "WatchOperation" => {
                 let name = world.operation.clone();
                 let request = WatchOperationRequest { name };
+                bodies.push(raw.open(key, &path, &request).await);
+            }
+            _ => {
+                let mut request = DynamicMessage::new(method.input());
+                let options = options.as_ref().expect("they are given");
+                set(&mut request, "options", Value::Message(reflect(options)));
                 bodies.push(raw.open(key, &path, &request).await);
             }
         }
@@ -142,7 +117,7 @@ struct World {
 
 /// The name of an operation.
 async fn operation(shop: &Shop) -> String {
-    let group = Subject::make(shop, Kind::Group).await;
+    let group = Subject::make(shop, &Groups).await;
     let request = pb::DeleteGroupRequest {
         name: group.name.clone(),
         ..Default::default()
@@ -181,7 +156,7 @@ on_both_engines! {
             for window in WINDOWS {
                 let raw = Raw::connect(shop.address, window).await;
                 for method in methods(role) {
-                    unread.extend(open(&raw, &key, method, &world).await);
+                    unread.extend(open(&raw, &key, &method, &world).await);
                 }
                 let service = "clientela.v1.CartService".into();
                 let health = HealthCheckRequest { service };

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use clientela::proto::pb::{ChangeKind, DeliveryMode, WatchCartFiguresRequest, WatchOptions};
 
-use super::watched::{Connection, Kind, Signal, Subject, Watch, Way};
+use super::watched::{Connection, Signal, Subject, Watch, Way};
 use crate::harness::{Setup, Shop};
 use crate::on_both_engines;
+use crate::specimens::Carts;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
@@ -125,7 +126,7 @@ on_both_engines! {
     /// What has entered because time went by stays when the clock is set back, until it changes; what has
     /// left comes back by a change. Then it is judged by the time that holds.
     async fn what_matches_by_the_clock_is_told_in_order_when_the_clock_is_set(shop: Shop with Setup::held()) {
-        let subject = Subject::make(&shop, Kind::Cart).await;
+        let subject = Subject::make(&shop, &Carts).await;
         let options = WatchOptions {
             delivery_mode: DeliveryMode::Every.into(),
             ..Default::default()

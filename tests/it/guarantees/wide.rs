@@ -9,9 +9,10 @@ use futures::FutureExt as _;
 use tonic::Code;
 use tonic_types::StatusExt as _;
 
-use super::watched::{Connection, Kind, Subject, Way};
+use super::watched::{Connection, Subject, Way};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
+use crate::specimens::Groups;
 
 /// Copies of a group.
 const COPY: &str = "WITH RECURSIVE numbers (number) AS (
@@ -45,7 +46,7 @@ async fn copy(shop: &Shop, group: &Subject, times: i64) {
 
 on_both_engines! {
     async fn a_filter_that_more_matches_than_a_watch_keeps_is_refused(shop: Shop) {
-        let group = Subject::make(&shop, Kind::Group).await;
+        let group = Subject::make(&shop, &Groups).await;
         let most = i64::try_from(limits::WATCH_MEMBERS_MAX).unwrap();
         copy(&shop, &group, most).await;
         let opened = group.watch(&Connection::of(&shop), Way::Filter, WatchOptions::default()).await;

@@ -42,6 +42,11 @@ impl Interceptor for Keyed {
 }
 
 impl Keyed {
+    /// No metadata at all.
+    pub fn none() -> Self {
+        Self(Vec::new())
+    }
+
     /// With a further piece of metadata.
     pub fn and(mut self, name: &'static str, value: &str) -> Self {
         self.0.push((name, value.parse().expect("ASCII")));

@@ -1,6 +1,6 @@
 //! The places in the log that tokens say: two tokens of one place do not look alike.
 
-use clientela::feed::{Progress, Tokens};
+use clientela::feed::{Kind, Progress, Tokens};
 use clientela::revision::Position;
 use clientela::store::Store;
 
@@ -29,15 +29,12 @@ impl Places {
 
     /// How far the reader is to whom this token was sent, whatever it watches.
     pub fn place(&self, token: &str) -> Progress {
-        [
-            clientela::carts::KIND,
-            clientela::customers::KIND,
-            clientela::groups::KIND,
-            clientela::saved_filters::KIND,
-        ]
-        .into_iter()
-        .find_map(|kind| self.tokens.open(self.shop, kind, token).ok())
-        .expect("a token of this shop")
-        .progress
+        crate::specimens::watched()
+            .find_map(|kind| {
+                let kind = Kind::new(kind.log_kind());
+                self.tokens.open(self.shop, kind, token).ok()
+            })
+            .expect("a token of this shop")
+            .progress
     }
 }

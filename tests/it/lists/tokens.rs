@@ -1,162 +1,65 @@
 //! Page tokens that do not fit: altered, cut, of another list, of another request, of another shop.
 
-use clientela::proto::pb::{
-    self, ErrorReason, Role, admin_service_client::AdminServiceClient,
-    cart_service_client::CartServiceClient, customer_service_client::CustomerServiceClient,
-    group_service_client::GroupServiceClient, operation_service_client::OperationServiceClient,
-    saved_filter_service_client::SavedFilterServiceClient,
-};
+use clientela::limits::Rule;
+use clientela::proto::pb::{self, ErrorReason, Role, admin_service_client::AdminServiceClient};
+use prost_reflect::{DynamicMessage, MethodDescriptor, Value};
 use tonic::{Code, Status};
 
-use crate::carts::{Carts as _, item, of, visitor};
-use crate::customers::{self, person};
-use crate::harness::{Keyed, Shop, assert_refused};
-use crate::{on_both_engines, saved_filters};
+use crate::contract::call::{method, methods};
+use crate::contract::messages::{set, table};
+use crate::contract::world::World;
+use crate::harness::{Connection, Shop, assert_refused};
+use crate::on_both_engines;
+use crate::specimens::{Addresses, Customers, Specimen as _, answer, text};
 
-/// Every list of the contract; of those within a parent two.
-#[derive(Clone, Copy, Debug, PartialEq)]
-enum List {
-    Customers,
-    Addresses(&'static str),
-    Titles,
-    Groups,
-    Members(&'static str),
-    Carts,
-    Operations,
-    SavedFilters,
-    Shops,
-    ApiKeys,
+/// A list of the contract, and the parent within which it is.
+#[derive(Clone, Debug, PartialEq)]
+struct List {
+    method: MethodDescriptor,
+    parent: Option<(&'static str, String)>,
 }
 
-const LISTS: [List; 12] = [
-    List::Customers,
-    List::Addresses("customers/ada"),
-    List::Addresses("customers/bob"),
-    List::Titles,
-    List::Groups,
-    List::Members("groups/vip"),
-    List::Members("groups/club"),
-    List::Carts,
-    List::Operations,
-    List::SavedFilters,
-    List::Shops,
-    List::ApiKeys,
-];
+impl List {
+    /// One without a parent.
+    fn of(name: &str) -> Self {
+        Self {
+            method: method(name),
+            parent: None,
+        }
+    }
+}
 
 /// The token of the page after one of this size that begins where `page_token` says.
 async fn ask(
-    shop: &Shop,
-    keyed: &Keyed,
-    list: List,
+    connection: &Connection,
+    list: &List,
     page_size: i32,
     page_token: &str,
 ) -> Result<String, Status> {
-    let page_token = page_token.to_owned();
-    macro_rules! next {
-        ($client:ident::$call:ident($request:expr)) => {{
-            let mut client = $client::with_interceptor(shop.channel(), keyed.clone());
-            let answer = client.$call($request).await?;
-            Ok(answer.into_inner().next_page_token)
-        }};
+    let mut request = DynamicMessage::new(list.method.input());
+    if let Some((field, name)) = &list.parent {
+        set(&mut request, field, Value::String(name.clone()));
     }
-    match list {
-        List::Customers => next!(CustomerServiceClient::list_customers(
-            pb::ListCustomersRequest {
-                page_size,
-                page_token,
-                ..Default::default()
-            }
-        )),
-        List::Addresses(customer) => {
-            next!(CustomerServiceClient::list_addresses(
-                pb::ListAddressesRequest {
-                    page_size,
-                    page_token,
-                    customer: customer.into(),
-                }
-            ))
-        }
-        List::Titles => next!(CustomerServiceClient::list_titles(pb::ListTitlesRequest {
-            page_size,
-            page_token,
-        })),
-        List::Groups => next!(GroupServiceClient::list_groups(pb::ListGroupsRequest {
-            page_size,
-            page_token,
-            ..Default::default()
-        })),
-        List::Members(group) => next!(GroupServiceClient::list_members(pb::ListMembersRequest {
-            page_size,
-            page_token,
-            group: group.into(),
-        })),
-        List::Carts => next!(CartServiceClient::list_carts(pb::ListCartsRequest {
-            page_size,
-            page_token,
-            ..Default::default()
-        })),
-        List::Operations => {
-            next!(OperationServiceClient::list_operations(
-                pb::ListOperationsRequest {
-                    page_size,
-                    page_token,
-                    ..Default::default()
-                }
-            ))
-        }
-        List::SavedFilters => {
-            next!(SavedFilterServiceClient::list_saved_filters(
-                pb::ListSavedFiltersRequest {
-                    page_size,
-                    page_token,
-                    ..Default::default()
-                }
-            ))
-        }
-        List::Shops => next!(AdminServiceClient::list_shops(pb::ListShopsRequest {
-            page_size,
-            page_token,
-        })),
-        List::ApiKeys => next!(AdminServiceClient::list_api_keys(pb::ListApiKeysRequest {
-            page_size,
-            page_token,
-            ..Default::default()
-        })),
-    }
+    set(&mut request, "page_size", Value::I32(page_size));
+    set(
+        &mut request,
+        "page_token",
+        Value::String(page_token.to_owned()),
+    );
+    let page = answer(connection, &list.method, &request).await?;
+    Ok(text(page.get_ref(), "next_page_token"))
 }
 
-/// Two rows at the least in every list.
-async fn fill(shop: &Shop) {
-    for id in ["vip", "club"] {
-        customers::group(shop, id, pb::Group::default()).await;
-    }
-    let groups = vec!["groups/vip".to_owned(), "groups/club".to_owned()];
-    for id in ["ada", "bob"] {
-        let address = |city: &str| pb::Address {
-            city: city.into(),
-            ..Default::default()
-        };
-        let request = pb::CreateCustomerRequest {
-            customer_id: id.into(),
-            addresses: vec![address("Lyon"), address("Nice")],
-            ..customers::creation(pb::Customer {
-                groups: groups.clone(),
-                ..person(id)
-            })
-        };
-        shop.customers().create_customer(request).await.unwrap();
-        shop.add(of(&visitor()), item("shirt", 1)).await;
-        shop.key(&[Role::Support]).await;
-        let saved = saved_filters::sent(id, true);
-        let mut client = shop.saved_filters();
-        saved_filters::create(&mut client, id, saved).await.unwrap();
-        // Deleting a group is an operation.
-        let name = customers::group(shop, &format!("of-{id}"), pb::Group::default()).await;
-        let request = pb::DeleteGroupRequest {
-            name,
-            ..Default::default()
-        };
-        shop.groups().delete_group(request).await.unwrap();
+/// Every list of the contract, and two rows at the least in each; of those within a parent there are two.
+async fn filled(shop: &Shop) -> Vec<List> {
+    let mut worlds = Vec::new();
+    for tag in ["ada", "bob"] {
+        let world = World::new(shop, &shop.admin_key, tag);
+        world.make_all().await;
+        let second = format!("{tag}-2");
+        Customers.make(&world, &second).await;
+        Addresses.make(&world, &second).await;
+        worlds.push(world);
     }
     let operator = Shop::with_key(&shop.operator_key);
     let display_name = "The second".to_owned();
@@ -170,10 +73,38 @@ async fn fill(shop: &Shop) {
     };
     let mut admin = AdminServiceClient::with_interceptor(shop.channel(), operator);
     admin.create_shop(request).await.unwrap();
+
+    let mut lists = Vec::new();
+    for method in methods()
+        .into_iter()
+        .filter(|method| method.name().starts_with("List"))
+    {
+        let table = table(&method.input()).expect("requests are in the tables");
+        let parent = table.fields().find_map(|field| match field.rule {
+            Some(Rule::Name(pattern)) => Some((field.name.as_str(), pattern)),
+            _ => None,
+        });
+        let Some((field, pattern)) = parent else {
+            lists.push(List {
+                method,
+                parent: None,
+            });
+            continue;
+        };
+        for world in &worlds {
+            let parent = Some((field, world.name(pattern).await));
+            lists.push(List {
+                method: method.clone(),
+                parent,
+            });
+        }
+    }
+    assert!(lists.len() >= 12, "only {} lists", lists.len());
+    lists
 }
 
-fn operator(shop: &Shop, of: &str) -> Keyed {
-    Shop::with_key(&shop.operator_key).and("clientela-shop", of)
+fn operator(shop: &Shop, of: &str) -> Connection {
+    Connection::with_key(shop, &shop.operator_key).and("clientela-shop", of)
 }
 
 fn assert_token_refused(refused: Result<String, Status>) {
@@ -187,18 +118,18 @@ fn assert_token_refused(refused: Result<String, Status>) {
 
 on_both_engines! {
     async fn a_token_is_of_one_list(shop: Shop) {
-        fill(&shop).await;
-        let keyed = operator(&shop, "default");
+        let lists = filled(&shop).await;
+        let connection = operator(&shop, "default");
         let mut tokens = Vec::new();
-        for list in LISTS {
-            let token = ask(&shop, &keyed, list, 1, "").await.unwrap();
+        for list in &lists {
+            let token = ask(&connection, list, 1, "").await.unwrap();
             assert!(!token.is_empty(), "{list:?} has a second page");
             tokens.push((list, token));
         }
 
         for (list, token) in &tokens {
-            for other in LISTS {
-                let answer = ask(&shop, &keyed, other, 1, token).await;
+            for other in &lists {
+                let answer = ask(&connection, other, 1, token).await;
                 if other == *list {
                     answer.unwrap();
                 } else {
@@ -209,10 +140,9 @@ on_both_engines! {
     }
 
     async fn a_token_that_was_altered_or_cut_is_refused(shop: Shop) {
-        fill(&shop).await;
-        let keyed = operator(&shop, "default");
-        for list in LISTS {
-            let token = ask(&shop, &keyed, list, 1, "").await.unwrap();
+        let connection = operator(&shop, "default");
+        for list in &filled(&shop).await {
+            let token = ask(&connection, list, 1, "").await.unwrap();
             let mut others = vec![
                 "nonsense".to_owned(),
                 "?".to_owned(),
@@ -232,26 +162,25 @@ on_both_engines! {
                 }
             }
             for other in others {
-                assert_token_refused(ask(&shop, &keyed, list, 1, &other).await);
+                assert_token_refused(ask(&connection, list, 1, &other).await);
             }
         }
     }
 
     async fn a_token_is_of_one_shop(shop: Shop) {
-        fill(&shop).await;
-        for list in LISTS {
-            let token = ask(&shop, &operator(&shop, "default"), list, 1, "").await.unwrap();
-            let elsewhere = ask(&shop, &operator(&shop, "second"), list, 1, &token).await;
-            match list {
+        for list in &filled(&shop).await {
+            let token = ask(&operator(&shop, "default"), list, 1, "").await.unwrap();
+            let elsewhere = ask(&operator(&shop, "second"), list, 1, &token).await;
+            match list.method.name() {
                 // The shops are the same from everywhere.
-                List::Shops => drop(elsewhere.unwrap()),
+                "ListShops" => drop(elsewhere.unwrap()),
                 _ => assert_token_refused(elsewhere),
             }
         }
     }
 
     async fn a_token_is_of_one_filter_and_order_and_of_any_size(shop: Shop) {
-        fill(&shop).await;
+        filled(&shop).await;
         let first = pb::ListCartsRequest { page_size: 1, ..Default::default() };
         let token = shop.carts().list_carts(first.clone()).await.unwrap().into_inner().next_page_token;
         let next = pb::ListCartsRequest { page_token: token, ..first };
@@ -273,16 +202,18 @@ on_both_engines! {
 
     /// A storefront does not see hidden groups: a place in the list of who does is none in its own.
     async fn a_token_is_of_those_who_see_the_same(shop: Shop) {
-        fill(&shop).await;
-        let storefront = Shop::with_key(&shop.key(&[Role::Storefront]).await);
-        let admin = Shop::with_key(&shop.admin_key);
-        let token = ask(&shop, &admin, List::Groups, 1, "").await.unwrap();
+        filled(&shop).await;
+        let storefront = Connection::with_key(&shop, &shop.key(&[Role::Storefront]).await);
+        let admin = Connection::of(&shop);
+        let groups = List::of("ListGroups");
+        let token = ask(&admin, &groups, 1, "").await.unwrap();
 
-        assert_token_refused(ask(&shop, &storefront, List::Groups, 1, &token).await);
+        assert_token_refused(ask(&storefront, &groups, 1, &token).await);
         // Each actor has a list of saved filters of its own.
+        let saved = List::of("ListSavedFilters");
         let anna = admin.clone().and("clientela-actor", "staff/anna");
-        let token = ask(&shop, &admin, List::SavedFilters, 1, "").await.unwrap();
-        assert_token_refused(ask(&shop, &anna, List::SavedFilters, 1, &token).await);
+        let token = ask(&admin, &saved, 1, "").await.unwrap();
+        assert_token_refused(ask(&anna, &saved, 1, &token).await);
     }
 }
 

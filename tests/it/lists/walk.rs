@@ -5,28 +5,21 @@ use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
 
 use clientela::filter::Schema;
+use prost_reflect::{DynamicMessage, Value};
+use rand::SeedableRng as _;
+use rand::rngs::StdRng;
 
-use crate::harness::Shop;
+use crate::harness::{Connection, Shop, unique};
+use crate::specimens::{Key, Rpcs, Specimen, key, text};
 
 /// Rows that are there before the first walk.
 const OLD: usize = 20;
 /// How many of them are changed again and again.
 const BUSY: usize = 6;
+/// Rows have the same values each time.
+const SEED: u64 = 20_261_201;
 /// Writes during one walk: an order by the time of a change would else never come to its end.
 const WRITES: usize = 24;
-
-/// A value by which rows are ordered.
-#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) enum Key {
-    Number(i64),
-    Text(String),
-}
-
-/// A time as a key.
-pub(super) fn time(time: Option<&prost_types::Timestamp>) -> Key {
-    let time = time.expect("a row has its times");
-    Key::Number(time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000)
-}
 
 /// A row of a page: its name, and its value of each field that orders may name.
 #[derive(Clone, Debug)]
@@ -37,11 +30,11 @@ pub(super) struct Row {
 
 /// A list whose rows are written while it is walked.
 pub(super) trait Listing {
-    /// The fields that [`change`](Self::change) changes: an order by one of them moves the row.
-    const MOVING: &'static [&'static str];
-
     /// The table of what orders may name; none where there is only one order, that by name.
-    fn schema() -> Option<&'static Schema>;
+    fn schema(&self) -> Option<&'static Schema>;
+
+    /// Whether [`change`](Self::change) changes this field: an order by it moves the row.
+    fn moves(&self, path: &str) -> bool;
 
     /// What is there before anything is listed.
     async fn prepare(&self, shop: &Shop);
@@ -49,20 +42,87 @@ pub(super) trait Listing {
     /// One page, and the token of the next.
     async fn page(
         &self,
-        shop: &Shop,
+        connection: &Connection,
         order_by: &str,
         size: i32,
         token: String,
     ) -> (Vec<Row>, String);
 
     /// Adds a row; gives its name.
-    async fn add(&self, shop: &Shop) -> String;
+    async fn add(&self, connection: &Connection, rng: &mut StdRng) -> String;
 
-    /// Changes a row, to something else each time.
-    async fn change(&self, shop: &Shop, name: &str);
+    /// Changes a row at random.
+    async fn change(&self, connection: &Connection, name: &str, rng: &mut StdRng);
 
     /// Takes a row out.
-    async fn delete(&self, shop: &Shop, name: &str);
+    async fn delete(&self, connection: &Connection, name: &str);
+}
+
+/// The fields that orders may name.
+fn sortable(schema: Option<&'static Schema>) -> impl Iterator<Item = &'static str> {
+    let fields = schema.into_iter().flat_map(|schema| schema.fields);
+    fields
+        .filter(|field| field.sortable)
+        .map(|field| field.path)
+}
+
+/// The list of all resources of a kind.
+impl<S: Specimen> Listing for S {
+    fn schema(&self) -> Option<&'static Schema> {
+        Specimen::schema(self)
+    }
+
+    fn moves(&self, path: &str) -> bool {
+        path == "update_time" || self.changeable().contains(&path)
+    }
+
+    async fn prepare(&self, shop: &Shop) {
+        Specimen::prepare(self, shop).await;
+    }
+
+    async fn page(
+        &self,
+        connection: &Connection,
+        order_by: &str,
+        size: i32,
+        token: String,
+    ) -> (Vec<Row>, String) {
+        let mut fields = vec![
+            ("page_size", Value::I32(size)),
+            ("page_token", Value::String(token)),
+        ];
+        if !order_by.is_empty() {
+            fields.push(("order_by", Value::String(order_by.to_owned())));
+        }
+        let page = Rpcs::page(self, connection, &fields).await.expect("a page");
+        let schema = Specimen::schema(self);
+        let row = |resource: &DynamicMessage| Row {
+            name: text(resource, "name"),
+            keys: sortable(schema)
+                .map(|path| (path, key(resource, schema.expect("it has fields"), path)))
+                .collect(),
+        };
+        (page.rows.iter().map(row).collect(), page.next)
+    }
+
+    async fn add(&self, connection: &Connection, rng: &mut StdRng) -> String {
+        let number = unique();
+        let request = self.any(rng, number);
+        text(
+            &self
+                .create(connection, request, &format!("r{number}"))
+                .await,
+            "name",
+        )
+    }
+
+    async fn change(&self, connection: &Connection, name: &str, rng: &mut StdRng) {
+        Rpcs::change(self, connection, name, rng).await;
+    }
+
+    async fn delete(&self, connection: &Connection, name: &str) {
+        Rpcs::delete(self, connection, name).await;
+    }
 }
 
 /// The fields of an order, each with whether it goes down.
@@ -70,11 +130,7 @@ type Order = Vec<(&'static str, bool)>;
 
 /// Each field alone, up and down, and several together.
 fn orders(schema: Option<&'static Schema>) -> Vec<Order> {
-    let Some(schema) = schema else {
-        return vec![Vec::new()];
-    };
-    let sortable = schema.fields.iter().filter(|field| field.sortable);
-    let fields: Vec<&str> = sortable.map(|field| field.path).collect();
+    let fields: Vec<&str> = sortable(schema).collect();
     let alone = fields
         .iter()
         .flat_map(|field| [vec![(*field, false)], vec![(*field, true)]]);
@@ -117,28 +173,34 @@ fn compare(order: &Order, left: &Row, right: &Row) -> Ordering {
 /// Walks a list in all orders that it allows, by pages of one, of a few, and of all.
 pub(super) async fn walk_every_way<L: Listing>(list: &L, shop: &Shop) {
     list.prepare(shop).await;
+    let connection = Connection::of(shop);
+    let mut rng = StdRng::seed_from_u64(SEED);
     let mut names = Vec::new();
     for _ in 0..OLD {
-        names.push(list.add(shop).await);
+        names.push(list.add(&connection, &mut rng).await);
     }
     let mut writer = Writer {
         list,
+        connection,
+        rng,
         busy: names[..BUSY].to_vec(),
         added: names[OLD - BUSY..].to_vec().into(),
         turn: 0,
         walk: Written::default(),
     };
     let mut writes = 0;
-    for order in orders(L::schema()) {
+    for order in orders(list.schema()) {
         for size in [1, 7, 1_000] {
-            let (old, rest) = list.page(shop, "", 1_000, String::new()).await;
+            let (old, rest) = list
+                .page(&writer.connection, "", 1_000, String::new())
+                .await;
             assert!(rest.is_empty() && old.len() >= OLD - BUSY);
             let old: Vec<String> = old.into_iter().map(|row| row.name).collect();
             writer.walk = Written::default();
 
-            let pages = walk(&mut writer, shop, &order, size).await;
+            let pages = walk(&mut writer, &order, size).await;
 
-            let moving = order.iter().any(|(field, _)| L::MOVING.contains(field));
+            let moving = order.iter().any(|(field, _)| list.moves(field));
             check(&order, moving, &old, &writer.walk, &pages);
             writes += writer.walk.writes;
         }
@@ -157,6 +219,8 @@ struct Written {
 /// Writes one row after the other.
 struct Writer<'l, L> {
     list: &'l L,
+    connection: Connection,
+    rng: StdRng,
     busy: Vec<String>,
     /// Those that may be deleted, the oldest first.
     added: VecDeque<String>,
@@ -166,25 +230,26 @@ struct Writer<'l, L> {
 
 impl<L: Listing> Writer<'_, L> {
     /// The next write, if there is one left in this walk.
-    async fn write(&mut self, shop: &Shop) {
+    async fn write(&mut self) {
         if self.walk.writes >= WRITES {
             return;
         }
         self.walk.writes += 1;
         self.turn += 1;
+        let (connection, rng) = (&self.connection, &mut self.rng);
         match self.turn % 4 {
-            0 => self.added.push_back(self.list.add(shop).await),
+            0 => self.added.push_back(self.list.add(connection, rng).await),
             2 => {
                 let name = self
                     .added
                     .pop_front()
                     .expect("as many are added as deleted");
-                self.list.delete(shop, &name).await;
+                self.list.delete(connection, &name).await;
                 self.walk.deleted.insert(name);
             }
             _ => {
                 let name = &self.busy[self.turn / 2 % BUSY];
-                self.list.change(shop, name).await;
+                self.list.change(connection, name, rng).await;
                 self.walk.changed.insert(name.clone());
             }
         }
@@ -192,16 +257,12 @@ impl<L: Listing> Writer<'_, L> {
 }
 
 /// All pages, with a write during each.
-async fn walk<L: Listing>(
-    writer: &mut Writer<'_, L>,
-    shop: &Shop,
-    order: &Order,
-    size: i32,
-) -> Vec<Vec<Row>> {
+async fn walk<L: Listing>(writer: &mut Writer<'_, L>, order: &Order, size: i32) -> Vec<Vec<Row>> {
+    let (list, connection) = (writer.list, writer.connection.clone());
     let (order_by, mut token, mut pages) = (written(order), String::new(), Vec::new());
     loop {
-        let page = writer.list.page(shop, &order_by, size, token);
-        let ((rows, next), ()) = tokio::join!(page, writer.write(shop));
+        let page = list.page(&connection, &order_by, size, token);
+        let ((rows, next), ()) = tokio::join!(page, writer.write());
         assert!(rows.len() <= usize::try_from(size).unwrap());
         pages.push(rows);
         token = next;

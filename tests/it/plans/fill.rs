@@ -108,9 +108,10 @@ impl Beside {
 /// still.
 pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
     let (customer, cart) = {
-        let world = World::new(shop, &shop.admin_key, "copied").await;
+        let world = World::new(shop, &shop.admin_key, "copied");
+        world.make_all().await;
         let cart = world.ordered_cart().await.name;
-        (world.name("customers/{id}"), cart)
+        (world.name("customers/{id}").await, cart)
     };
     let id = |name: &str| name.rsplit('/').next().map(str::to_owned);
     let (customer, cart) = (id(&customer).unwrap(), id(&cart).unwrap());

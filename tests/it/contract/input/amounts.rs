@@ -185,7 +185,7 @@ fn ways(
 
 on_both_engines! {
     async fn no_way_mixes_currencies(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "currencies").await;
+        let world = World::new(&shop, &shop.admin_key, "currencies");
         let cart = world.cart("").await;
         let dollars = money("USD", EURO);
         let all = ways(&cart, &priced(dollars.clone()), &dollars);
@@ -214,7 +214,7 @@ on_both_engines! {
     }
 
     async fn no_way_leads_beyond_the_largest_amount(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "amounts").await;
+        let world = World::new(&shop, &shop.admin_key, "amounts");
         let cart = world.cart("").await;
         let largest = money("EUR", MICROS_MAX / EURO * EURO);
         let too_large = |rpc, request| Bad::new(&method(rpc), request, ErrorReason::AmountTooLarge);
@@ -241,7 +241,7 @@ on_both_engines! {
     }
 
     async fn no_way_leads_beyond_five_hundred_lines(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "lines").await;
+        let world = World::new(&shop, &shop.admin_key, "lines");
         let items = (0..CART_ITEMS_MAX).map(|number| item(&format!("p{number}"), 1)).collect();
         let full = pb::CreateCartRequest {
             owner: Some(crate::carts::visitor()),

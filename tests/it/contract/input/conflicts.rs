@@ -31,7 +31,7 @@ impl Case {
     }
 }
 
-async fn assert_refused(shop: &Shop, world: &World<'_>, cases: Vec<Case>) {
+async fn assert_refused(shop: &Shop, world: &World, cases: Vec<Case>) {
     let cases = cases.into_iter().map(|case| (case.bad, case.told));
     let (bad, told): (Vec<_>, Vec<_>) = cases.unzip();
     for ((bad, status), told) in refused(shop, world, bad).await.into_iter().zip(told) {
@@ -64,9 +64,9 @@ fn ordering(cart: &str, reference: &str, expected_total: Option<pb::Money>) -> D
 
 on_both_engines! {
     async fn what_one_customer_has_no_other_gets(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "taken").await;
+        let world = World::new(&shop, &shop.admin_key, "taken");
         let mut customers = shop.customers();
-        let holder = pb::GetCustomerRequest { name: world.name("customers/{id}") };
+        let holder = pb::GetCustomerRequest { name: world.name("customers/{id}").await };
         let holder = customers.get_customer(holder).await.unwrap().into_inner();
         let bob = create(&mut customers, person("Bob")).await.name;
         let taken = Code::AlreadyExists;
@@ -103,11 +103,11 @@ on_both_engines! {
     }
 
     async fn a_customer_and_its_groups_fit_together(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "groups").await;
+        let world = World::new(&shop, &shop.admin_key, "groups");
         let audience = pb::group::Audience::Staff.into();
         let staff = group(&shop, "counter", pb::Group { audience, ..Default::default() }).await;
         let other = group(&shop, "other", pb::Group::default()).await;
-        let name = world.name("customers/{id}");
+        let name = world.name("customers/{id}").await;
         let foreign_default = pb::Customer {
             groups: vec!["groups/customer".into()],
             default_group: other.clone(),
@@ -151,8 +151,8 @@ on_both_engines! {
 
     /// However the groups are put in order, a refusal names the place in the request.
     async fn a_group_that_is_not_there_is_named_by_its_place(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "absent").await;
-        let ada = world.name("customers/{id}");
+        let world = World::new(&shop, &shop.admin_key, "absent");
+        let ada = world.name("customers/{id}").await;
         let groups = ["groups/zero", "groups/customer", "groups/none"].map(str::to_owned).to_vec();
         let several = pb::Customer { groups, ..person("Ada") };
         let only_default = pb::Customer { default_group: "groups/none".into(), ..person("Ada") };
@@ -172,7 +172,7 @@ on_both_engines! {
     }
 
     async fn a_deleted_customer_is_left_alone(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "deleted").await;
+        let world = World::new(&shop, &shop.admin_key, "deleted");
         let mut customers = shop.customers();
         let gone = create(&mut customers, person("Gone")).await.name;
         let address = pb::CreateAddressRequest {
@@ -223,7 +223,7 @@ on_both_engines! {
             .map(|(rpc, request)| Case::new(rpc, request, unfit, ErrorReason::CustomerDeleted))
             .collect();
         let undelete = pb::UndeleteCustomerRequest {
-            name: world.name("customers/{id}"),
+            name: world.name("customers/{id}").await,
             ..Default::default()
         };
         let not_deleted = ErrorReason::CustomerNotDeleted;
@@ -233,7 +233,7 @@ on_both_engines! {
     }
 
     async fn a_cart_is_one_in_its_slot_and_ordered_once(shop: Shop) {
-        let world = World::new(&shop, &shop.admin_key, "orders").await;
+        let world = World::new(&shop, &shop.admin_key, "orders");
         let (taken, unfit) = (Code::AlreadyExists, Code::FailedPrecondition);
         let open = world.cart("").await;
         let owner = in_slot(&of_customer(&open.customer), &open.slot);

@@ -1,23 +1,20 @@
-//! A good request for every RPC.
+//! A good request for every RPC. For those that every resource has it follows from the specimens; for the others it is
+//! here.
 
-use clientela::proto::pb::{self, Role};
-use prost_reflect::DynamicMessage;
+use clientela::proto::pb;
+use prost_reflect::{DynamicMessage, Value};
 
-use super::super::messages::reflect;
+use super::super::call::method;
+use super::super::messages::{reflect, set};
 use super::World;
 use crate::carts::{customer as of_customer, item, named, of, visitor};
 use crate::harness::unique;
+use crate::specimens::{self, Addresses, Carts, Customers, Groups, Rpcs as _, Specimen as _, text};
 
-impl World<'_> {
-    /// A good request to the RPC of this name. What it would use up is made for it.
+impl World {
+    /// A good request to the RPC of this name. What it would use up is made for it, and what it tells of is there.
     pub async fn request(&self, rpc: &str) -> DynamicMessage {
-        let number = unique();
-        let id = format!("{}-{number}", self.tag);
-        let text = id.clone();
-        let names = [("en".to_owned(), text.clone())];
-        let customer = self.name("customers/{id}");
-        let group = self.name("groups/{id}");
-        let member = vec![customer.clone()];
+        let id = format!("{}-{}", self.tag, unique());
         match rpc {
             "CreateShop" => reflect(&pb::CreateShopRequest {
                 shop: Some(pb::Shop::default()),
@@ -26,11 +23,6 @@ impl World<'_> {
                 validate_only: true,
                 ..Default::default()
             }),
-            "GetShop" => reflect(&pb::GetShopRequest {
-                name: self.name("shops/{id}"),
-            }),
-            "ListShops" => reflect(&pb::ListShopsRequest::default()),
-            "GetShopSettings" => reflect(&pb::GetShopSettingsRequest {}),
             "UpdateShopSettings" => reflect(&pb::UpdateShopSettingsRequest {
                 settings: Some(pb::ShopSettings {
                     guest_checkout: Some(true),
@@ -38,202 +30,103 @@ impl World<'_> {
                 }),
                 ..Default::default()
             }),
-            "CreateApiKey" => reflect(&pb::CreateApiKeyRequest {
-                api_key: Some(pb::ApiKey {
-                    display_name: text,
-                    roles: vec![Role::Monitor.into()],
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "ListApiKeys" => reflect(&pb::ListApiKeysRequest::default()),
             "RevokeApiKey" => reflect(&pb::RevokeApiKeyRequest {
-                name: self.api_key().await.name,
+                name: specimens::of("apiKeys/{id}").make(self, &id).await,
                 ..Default::default()
             }),
-            "CreateCustomer" => reflect(&pb::CreateCustomerRequest {
-                // Guests may share an address.
-                customer: Some(pb::Customer {
-                    kind: pb::customer::Kind::Guest.into(),
-                    first_name: text,
-                    email: format!("{id}@example.test"),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "GetCustomer" => reflect(&pb::GetCustomerRequest { name: customer }),
-            "BatchGetCustomers" => reflect(&pb::BatchGetCustomersRequest { names: member }),
-            "ListCustomers" => reflect(&pb::ListCustomersRequest::default()),
-            "UpdateCustomer" => reflect(&pb::UpdateCustomerRequest {
-                customer: Some(pb::Customer {
-                    name: customer,
-                    phone: number.to_string(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "DeleteCustomer" => reflect(&pb::DeleteCustomerRequest {
-                name: self.customer(&id, None).await.name,
-                ..Default::default()
+            "BatchGetCustomers" => reflect(&pb::BatchGetCustomersRequest {
+                names: vec![self.name("customers/{id}").await],
             }),
             "UndeleteCustomer" => {
-                let name = self.customer(&id, None).await.name;
-                let delete = pb::DeleteCustomerRequest {
-                    name: name.clone(),
-                    ..Default::default()
-                };
-                self.shop
-                    .customers_as(&self.key)
-                    .delete_customer(delete)
-                    .await
-                    .expect("a deletion");
+                let name = Customers.make(self, &id).await;
+                Customers.delete(&self.connection, &name).await;
                 reflect(&pb::UndeleteCustomerRequest {
                     name,
                     ..Default::default()
                 })
             }
             "LookupCustomer" => reflect(&pb::LookupCustomerRequest {
-                key: Some(self.customer_key()),
+                key: Some(self.customer_key().await),
             }),
             "BatchLookupCustomers" => reflect(&pb::BatchLookupCustomersRequest {
-                keys: vec![self.customer_key()],
+                keys: vec![self.customer_key().await],
             }),
             "VerifyPassword" => {
                 let password = "a password of the tests";
+                let mut request = Customers.whole(self, &id).await;
+                set(
+                    &mut request,
+                    "customer.password",
+                    Value::String(password.into()),
+                );
+                let customer = Customers.create(&self.connection, request, &id).await;
                 reflect(&pb::VerifyPasswordRequest {
-                    email: self.customer(&id, Some(password)).await.email,
+                    email: text(&customer, "email"),
                     password: password.to_owned(),
                 })
             }
-            "WatchCustomers" => reflect(&pb::WatchCustomersRequest::default()),
-            "CreateAddress" => reflect(&pb::CreateAddressRequest {
-                customer: self.customer(&id, None).await.name,
-                address: Some(pb::Address {
-                    city: text,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "GetAddress" => reflect(&pb::GetAddressRequest {
-                name: self.name("customers/{id}/addresses/{id}"),
-            }),
-            "ListAddresses" => reflect(&pb::ListAddressesRequest {
-                customer,
-                ..Default::default()
-            }),
-            "UpdateAddress" => reflect(&pb::UpdateAddressRequest {
-                address: Some(pb::Address {
-                    name: self.name("customers/{id}/addresses/{id}"),
-                    city: text,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "DeleteAddress" => reflect(&pb::DeleteAddressRequest {
-                name: self.address(&id).await,
-                ..Default::default()
-            }),
-            "CreateTitle" => reflect(&pb::CreateTitleRequest {
-                title: Some(pb::Title {
-                    display_names: names.into(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "GetTitle" => reflect(&pb::GetTitleRequest {
-                name: self.name("titles/{id}"),
-            }),
-            "ListTitles" => reflect(&pb::ListTitlesRequest::default()),
-            "UpdateTitle" => reflect(&pb::UpdateTitleRequest {
-                title: Some(pb::Title {
-                    name: self.name("titles/{id}"),
-                    display_names: names.into(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "DeleteTitle" => reflect(&pb::DeleteTitleRequest {
-                name: self.title(&id).await,
-                ..Default::default()
-            }),
-            "CreateGroup" => reflect(&pb::CreateGroupRequest {
-                group: Some(pb::Group {
-                    display_names: names.into(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "GetGroup" => reflect(&pb::GetGroupRequest {
-                name: group,
-                ..Default::default()
-            }),
-            "ListGroups" => reflect(&pb::ListGroupsRequest::default()),
-            "UpdateGroup" => reflect(&pb::UpdateGroupRequest {
-                group: Some(pb::Group {
-                    name: group,
-                    display_names: names.into(),
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "DeleteGroup" => reflect(&pb::DeleteGroupRequest {
-                name: self.group(&id).await,
-                ..Default::default()
-            }),
+            // A customer has only so many.
+            "CreateAddress" => {
+                let mut request = Addresses.plain(&id);
+                let customer = Customers.make(self, &id).await;
+                set(&mut request, "customer", Value::String(customer));
+                request
+            }
             "AddMembers" => reflect(&pb::AddMembersRequest {
-                group: self.group(&id).await,
-                members: member,
+                group: Groups.make(self, &id).await,
+                members: vec![self.name("customers/{id}").await],
                 ..Default::default()
             }),
             "RemoveMembers" => reflect(&pb::RemoveMembersRequest {
-                group: self.group(&id).await,
-                members: member,
+                group: Groups.make(self, &id).await,
+                members: vec![self.name("customers/{id}").await],
                 ..Default::default()
             }),
-            "ListMembers" => reflect(&pb::ListMembersRequest {
-                group,
-                ..Default::default()
-            }),
-            "WatchGroups" => reflect(&pb::WatchGroupsRequest::default()),
-            "CreateSavedFilter" => reflect(&pb::CreateSavedFilterRequest {
-                saved_filter: Some(crate::saved_filters::sent(&text, true)),
-                ..Default::default()
-            }),
-            "GetSavedFilter" => reflect(&pb::GetSavedFilterRequest {
-                name: self.name("savedFilters/{id}"),
-            }),
-            "ListSavedFilters" => reflect(&pb::ListSavedFiltersRequest::default()),
-            "UpdateSavedFilter" => reflect(&pb::UpdateSavedFilterRequest {
-                saved_filter: Some(pb::SavedFilter {
-                    name: self.name("savedFilters/{id}"),
-                    display_name: text,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
-            "DeleteSavedFilter" => reflect(&pb::DeleteSavedFilterRequest {
-                name: self.saved_filter(&id).await,
-                ..Default::default()
-            }),
-            "WatchSavedFilters" => reflect(&pb::WatchSavedFiltersRequest::default()),
-            "GetOperation" => reflect(&pb::GetOperationRequest {
-                name: self.name("operations/{id}"),
-            }),
-            "ListOperations" => reflect(&pb::ListOperationsRequest::default()),
-            "CancelOperation" => reflect(&pb::CancelOperationRequest {
-                name: self.name("operations/{id}"),
-                ..Default::default()
-            }),
-            "WatchOperation" => reflect(&pb::WatchOperationRequest {
-                name: self.name("operations/{id}"),
-            }),
-            other => self.cart_request(other).await,
+            "ListMembers" => {
+                self.name("customers/{id}").await;
+                self.filled(DynamicMessage::new(method(rpc).input())).await
+            }
+            "CreateCart" => Carts.whole(self, &id).await,
+            other => match self.usual_request(other, &id).await {
+                Some(request) => request,
+                None => self.cart_request(other).await,
+            },
         }
     }
 
+    /// A request to an RPC that every resource has, or that reads and needs nothing but names.
+    async fn usual_request(&self, rpc: &str, id: &str) -> Option<DynamicMessage> {
+        let listed = specimens::ALL
+            .into_iter()
+            .filter(|specimen| specimen.rpc("List").is_some());
+        for specimen in listed {
+            let is = |verb| {
+                specimen
+                    .rpc(verb)
+                    .is_some_and(|method| method.name() == rpc)
+            };
+            if is("Create") {
+                return Some(self.filled(specimen.plain(id)).await);
+            } else if is("Update") {
+                let name = self.name(specimen.pattern()).await;
+                return Some(specimen.update(&name, specimen.changed(id), &[]));
+            } else if is("Delete") {
+                return Some(specimen.naming("Delete", &specimen.make(self, id).await));
+            } else if is("List") || is("Watch") {
+                self.name(specimen.pattern()).await;
+            }
+        }
+        let reads = ["Get", "List", "Watch", "Cancel"];
+        if !reads.iter().any(|verb| rpc.starts_with(verb)) {
+            return None;
+        }
+        Some(self.filled(DynamicMessage::new(method(rpc).input())).await)
+    }
+
     /// The key by which the customer is looked up.
-    fn customer_key(&self) -> pb::CustomerKey {
-        let email = format!("{}-customer@example.test", self.tag);
+    async fn customer_key(&self) -> pb::CustomerKey {
+        let name = self.name("customers/{id}").await;
+        let email = format!("{}@example.test", name.trim_start_matches("customers/"));
         pb::CustomerKey {
             key: Some(pb::customer_key::Key::Email(email)),
         }
@@ -244,21 +137,10 @@ impl World<'_> {
         let target = named(&cart.name);
         let line = cart.items[0].name.clone();
         let text = format!("{}-{}", self.tag, unique());
-        let mut owner = of_customer(&self.name("customers/{id}"));
+        let mut owner = of_customer(&self.name("customers/{id}").await);
         owner.slot.clone_from(&text);
         let price = item("", 1).price;
         match rpc {
-            "CreateCart" => reflect(&pb::CreateCartRequest {
-                owner: Some(owner),
-                cart: Some(pb::Cart {
-                    note: text,
-                    ..Default::default()
-                }),
-                items: vec![item(&self.tag, 1)],
-                ..Default::default()
-            }),
-            "GetCart" => reflect(&pb::GetCartRequest { target }),
-            "ListCarts" => reflect(&pb::ListCartsRequest::default()),
             "AddItem" => reflect(&pb::AddItemRequest {
                 target,
                 item: Some(item(&text, 1)),
@@ -293,30 +175,17 @@ impl World<'_> {
                 target,
                 ..Default::default()
             }),
-            "UpdateCart" => reflect(&pb::UpdateCartRequest {
-                cart: Some(pb::Cart {
-                    name: cart.name,
-                    note: text,
-                    ..Default::default()
-                }),
-                ..Default::default()
-            }),
             "AssignCart" => {
                 let add = pb::AddItemRequest {
                     target: of(&visitor()),
                     item: Some(item(&self.tag, 1)),
                     ..Default::default()
                 };
-                let cart = self
-                    .shop
-                    .carts_as(&self.key)
-                    .add_item(add)
-                    .await
-                    .expect("an addition")
-                    .into_inner();
+                let cart = self.connection.carts().add_item(add).await;
+                let cart = cart.expect("an addition").into_inner();
                 reflect(&pb::AssignCartRequest {
                     target: named(&cart.name),
-                    customer: self.name("customers/{id}"),
+                    customer: self.name("customers/{id}").await,
                     if_open_cart_exists: pb::assign_cart_request::IfOpenCartExists::KeepBoth.into(),
                     ..Default::default()
                 })
@@ -330,15 +199,6 @@ impl World<'_> {
                 name: self.ordered_cart().await.name,
                 ..Default::default()
             }),
-            "DeleteCart" => reflect(&pb::DeleteCartRequest {
-                target,
-                ..Default::default()
-            }),
-            "WatchCart" => reflect(&pb::WatchCartRequest {
-                target,
-                options: None,
-            }),
-            "WatchCarts" => reflect(&pb::WatchCartsRequest::default()),
             "MergeCarts" => reflect(&pb::MergeCartsRequest {
                 source: named(&self.cart("").await.name),
                 target,
@@ -362,7 +222,7 @@ impl World<'_> {
                     target: target.clone(),
                     ..Default::default()
                 };
-                let mut client = self.shop.carts_as(&self.key);
+                let mut client = self.connection.carts();
                 client.freeze_cart(freeze).await.expect("it is frozen");
                 reflect(&pb::UnfreezeCartRequest {
                     target,
@@ -378,7 +238,7 @@ impl World<'_> {
                     target,
                     ..Default::default()
                 };
-                let mut client = self.shop.carts_as(&self.key);
+                let mut client = self.connection.carts();
                 client.lock_cart(lock).await.expect("it is locked");
                 reflect(&pb::RenewCartLockRequest {
                     name: cart.name,
@@ -399,14 +259,13 @@ impl World<'_> {
                     target,
                     time_to_live: None,
                 };
-                let mut client = self.shop.carts_as(&self.key);
+                let mut client = self.connection.carts();
                 let link = client.create_recovery_link(link).await.expect("a link");
                 reflect(&pb::RecoverCartRequest {
                     token: link.into_inner().token,
                     ..Default::default()
                 })
             }
-            "WatchCartFigures" => reflect(&pb::WatchCartFiguresRequest::default()),
             other => panic!("{other} is new: give the tests a good request to it"),
         }
     }

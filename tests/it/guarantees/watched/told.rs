@@ -1,79 +1,20 @@
-//! A stream of any sort, and what it tells; that versions grow on it is asserted here for all of them.
+//! A watch of any sort, and what it has told; that versions grow on it is asserted here for all of them.
 
 use std::collections::BTreeMap;
 
-use clientela::proto::pb::{self, ChangeKind};
+use clientela::proto::pb::ChangeKind;
 use futures::StreamExt as _;
-use futures::stream::BoxStream;
 use tonic::Status;
 
 use crate::harness::PATIENCE;
-
-/// A change, whatever it is of.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Change {
-    pub kind: ChangeKind,
-    pub name: String,
-    pub version: i64,
-    pub conflated: i32,
-}
-
-/// What a message said beside its changes.
-#[derive(Clone, Debug, PartialEq)]
-pub enum Signal {
-    Begin(pb::snapshot_begin::Cause),
-    End,
-    Heartbeat(pb::Heartbeat),
-    Draining,
-}
-
-/// A message, whatever it is of.
-#[derive(Clone, Debug)]
-pub struct Told {
-    pub changes: Vec<Change>,
-    pub token: String,
-    pub signal: Option<Signal>,
-}
-
-/// The messages of a stream of any sort.
-macro_rules! told {
-    ($stream:expr, $response:ident) => {
-        $stream
-            .into_inner()
-            .map_ok(|message| {
-                use pb::$response::Signal as Sent;
-                let change = |change: pb::ChangeKind, name, version, conflated| Change {
-                    kind: change,
-                    name,
-                    version,
-                    conflated,
-                };
-                Told {
-                    changes: message
-                        .changes
-                        .into_iter()
-                        .map(|it| change(it.kind(), it.name.clone(), it.version, it.conflated))
-                        .collect(),
-                    token: message.resume_token,
-                    signal: message.signal.map(|signal| match signal {
-                        Sent::SnapshotBegin(begin) => Signal::Begin(begin.cause()),
-                        Sent::SnapshotEnd(_) => Signal::End,
-                        Sent::Heartbeat(beat) => Signal::Heartbeat(beat),
-                        Sent::Draining(_) => Signal::Draining,
-                    }),
-                }
-            })
-            .boxed()
-    };
-}
-pub(super) use told;
+use crate::specimens::{Change, Signal, Stream, Told};
 
 /// A stream, and what it has told.
 pub struct Watch {
     /// For messages of failed tests.
     pub what: String,
     subject: String,
-    stream: BoxStream<'static, Result<Told, Status>>,
+    stream: Stream,
     /// The last token.
     pub token: String,
     /// Every change of the subject outside of snapshots.
@@ -87,12 +28,7 @@ pub struct Watch {
 
 impl Watch {
     /// A stream that was just opened, of what has this name.
-    pub(super) fn of(
-        what: String,
-        subject: String,
-        stream: BoxStream<'static, Result<Told, Status>>,
-        by_clock: bool,
-    ) -> Self {
+    pub(super) fn of(what: String, subject: String, stream: Stream, by_clock: bool) -> Self {
         Self {
             what,
             subject,

@@ -1,13 +1,12 @@
-//! What the resources of these tests are made of, and how their values are written in filters.
+//! Texts and attributes at random, of which resources are made.
 
-use clientela::proto::pb::Money;
-use prost_types::{ListValue, Struct, Timestamp, Value, value::Kind};
+use prost_types::{ListValue, Struct, Value, value::Kind};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
 
 /// Texts that differ in case, accents and scripts, and some that look like the language itself.
-pub(super) const TEXTS: &[&str] = &[
+pub const TEXTS: &[&str] = &[
     "Grüße aus Köln",
     "STRASSE",
     "Straße 5",
@@ -26,7 +25,7 @@ pub(super) const TEXTS: &[&str] = &[
 ];
 
 /// Entries of attributes, each as its key, a tab and its value.
-pub(super) const ENTRIES: &[&str] = &[
+pub const ENTRIES: &[&str] = &[
     "color\tred",
     "color\tRed",
     "color\tdark blue",
@@ -44,7 +43,7 @@ pub(super) const ENTRIES: &[&str] = &[
 ];
 
 /// One of these, or none.
-pub(super) fn maybe<'t>(rng: &mut impl Rng, texts: &[&'t str]) -> &'t str {
+pub fn maybe<'t>(rng: &mut impl Rng, texts: &[&'t str]) -> &'t str {
     if rng.random_ratio(1, 3) {
         ""
     } else {
@@ -53,7 +52,7 @@ pub(super) fn maybe<'t>(rng: &mut impl Rng, texts: &[&'t str]) -> &'t str {
 }
 
 /// The shop's own fields, with values of every type.
-pub(super) fn attributes(rng: &mut StdRng) -> Option<Struct> {
+pub fn attributes(rng: &mut StdRng) -> Option<Struct> {
     let text = |text: &str| Kind::StringValue(text.to_owned());
     let choices = [
         (
@@ -93,39 +92,4 @@ pub(super) fn attributes(rng: &mut StdRng) -> Option<Struct> {
         }
     }
     (!fields.fields.is_empty()).then_some(fields)
-}
-
-/// The entries of attributes that filters can name.
-pub(super) fn entries(attributes: Option<&Struct>) -> Vec<String> {
-    let fields = attributes.map(|attributes| attributes.fields.iter());
-    let entries = fields.into_iter().flatten().filter_map(|(key, value)| {
-        let text = match value.kind.as_ref()? {
-            Kind::StringValue(text) if !text.is_empty() => text.clone(),
-            // Without the sign of a zero.
-            Kind::NumberValue(number) => (number + 0.0).to_string(),
-            Kind::BoolValue(value) => value.to_string(),
-            _ => return None,
-        };
-        Some(format!("{key}\t{text}"))
-    });
-    entries.collect()
-}
-
-/// A time as filters write it.
-pub(super) fn time(time: &Timestamp) -> String {
-    let micros = time.seconds * 1_000_000 + i64::from(time.nanos) / 1_000;
-    jiff::Timestamp::from_microsecond(micros)
-        .expect("a time of these tests")
-        .to_string()
-}
-
-/// An amount as filters write it.
-pub(super) fn amount(money: &Money) -> String {
-    let Money {
-        micros,
-        currency_code,
-    } = money;
-    let sign = if *micros < 0 { "-" } else { "" };
-    let (whole, fraction) = (micros.abs() / 1_000_000, micros.abs() % 1_000_000);
-    format!("{sign}{whole}.{fraction:06} {currency_code}")
 }
