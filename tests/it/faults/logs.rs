@@ -4,98 +4,19 @@
 mod admin;
 mod carts;
 mod customers;
+mod driver;
 mod plain;
 
-use std::future::Future;
-
-use clientela::proto::pb::ErrorReason;
+use clientela::proto::pb::{self, ErrorReason};
+use clientela::store::DATABASE_FILE;
 use sqlx::{AssertSqlSafe, Connection as _, PgConnection, SqliteConnection};
-use tonic::transport::Channel;
-use tonic::{Code, Response, Status};
+use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
 use super::process::{Serve, Server};
-use crate::harness::{Engine, Keyed, Shop, Transport, postgres};
-use clientela::proto::pb::customer_service_client::CustomerServiceClient;
-use clientela::store::DATABASE_FILE;
+use crate::harness::{Engine, postgres};
+use driver::{Call, Driver};
 use plain::{PERSONAL, address, customer};
-
-/// A call that was answered, as its line in the log has to tell.
-struct Call {
-    method: String,
-    code: Code,
-    reason: String,
-    id: String,
-    /// The internal error's own id.
-    internal: Option<String>,
-}
-
-/// A client that calls everything and keeps what the log must say of it.
-struct Driver {
-    channel: Channel,
-    key: Keyed,
-    operator: Keyed,
-    calls: Vec<Call>,
-    /// What was given out or sent to prove something: keys, tokens.
-    secrets: Vec<String>,
-}
-
-impl Driver {
-    async fn of(server: &Server) -> Self {
-        let secrets = vec![server.key("admin"), server.key("operator")];
-        Self {
-            channel: server.connect().await,
-            key: server.keyed().and("clientela-actor", "staff/zebra"),
-            operator: Shop::with_key(&server.key("operator")),
-            calls: Vec::new(),
-            secrets,
-        }
-    }
-
-    /// Waits for a call; `method` is its service and name.
-    async fn call<T>(
-        &mut self,
-        method: &str,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) -> Result<T, Status> {
-        let answer = call.await;
-        let (metadata, code) = match &answer {
-            Ok(response) => (response.metadata(), Code::Ok),
-            Err(status) => (status.metadata(), status.code()),
-        };
-        let id = metadata.get("x-request-id");
-        let id = id.unwrap_or_else(|| panic!("{method} has no x-request-id"));
-        let info = answer
-            .as_ref()
-            .err()
-            .and_then(|status| status.get_details_error_info());
-        self.calls.push(Call {
-            method: format!("/clientela.v1.{method}"),
-            code,
-            reason: info
-                .as_ref()
-                .map_or_else(String::new, |info| info.reason.clone()),
-            id: id.to_str().expect("an id is ASCII").to_owned(),
-            internal: info.and_then(|info| info.metadata.get("request").cloned()),
-        });
-        answer.map(Response::into_inner)
-    }
-
-    /// Waits for a call that has to be refused so.
-    async fn refused<T>(
-        &mut self,
-        method: &str,
-        reason: ErrorReason,
-        call: impl Future<Output = Result<Response<T>, Status>>,
-    ) {
-        let refusal = self.call(method, call).await.err().map(|status| {
-            let info = status.get_details_error_info();
-            (info.map(|info| info.reason).unwrap_or_default(), status)
-        });
-        let (said, status) = refusal.unwrap_or_else(|| panic!("{method} was not refused"));
-        assert_eq!(said, reason.as_str_name(), "{method}: {status:?}");
-    }
-}
 
 /// How the log of a run looks.
 #[derive(Clone, Copy)]
@@ -171,6 +92,7 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
 
     customers::drive(&mut driver).await;
     carts::drive(&mut driver).await;
+    driver.call_every_rpc().await;
     admin::drive(&mut driver).await;
     let url = database.as_ref().map(|database| database.url.as_str());
     internal_errors(&mut driver, &server, url).await;
@@ -178,7 +100,7 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
     assert!(server.ended().await.success());
 
     let log = server.log();
-    assert!(driver.calls.len() > 60, "everything was called");
+    assert!(driver.calls.len() > 120, "everything was called");
     for call in &driver.calls {
         format.assert_tells(&log, call);
     }
@@ -204,10 +126,8 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
 /// Defects that quote what they stumble over: a row that does not decode, and one that the database
 /// does not take.
 async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>) {
-    let mut client =
-        CustomerServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
     let damage = r#"UPDATE customers SET doc = '"zebra.quagga@example.test"' WHERE id = 'damaged'"#;
-    create(driver, &mut client, "damaged").await.unwrap();
+    create(driver, "damaged").await.unwrap();
     match url {
         None => {
             let file = server.data_dir().join(DATABASE_FILE);
@@ -239,14 +159,14 @@ async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>
     }
 
     let names = vec!["customers/damaged".to_owned()];
-    let request = clientela::proto::pb::BatchGetCustomersRequest { names };
-    let method = "CustomerService/BatchGetCustomers";
-    let read = client.batch_get_customers(request);
-    driver.refused(method, ErrorReason::Internal, read).await;
-    let written = create(driver, &mut client, "planted").await.unwrap_err();
+    let request = pb::BatchGetCustomersRequest { names };
+    driver
+        .refused("BatchGetCustomers", ErrorReason::Internal, &request)
+        .await;
+    let written = create(driver, "planted").await.unwrap_err();
 
     assert_eq!(written.code(), Code::Internal);
-    stream_error(driver, &mut client).await;
+    stream_error(driver).await;
     let last = &driver.calls[driver.calls.len() - 3..];
     for call in last {
         assert_eq!(
@@ -266,14 +186,12 @@ async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>
 }
 
 /// A defect in the middle of a stream ends it, under the id that its beginning was given.
-async fn stream_error(driver: &mut Driver, client: &mut CustomerServiceClient<Transport>) {
-    let request = clientela::proto::pb::WatchCustomersRequest {
+async fn stream_error(driver: &mut Driver) {
+    let request = pb::WatchCustomersRequest {
         names: vec!["customers/damaged".into()],
         ..Default::default()
     };
-    let method = "CustomerService/WatchCustomers";
-    let opened = driver.call(method, client.watch_customers(request)).await;
-    let mut stream = opened.unwrap();
+    let mut stream = driver.open("WatchCustomers", &request).await;
     let status = loop {
         if let Err(status) = stream.message().await {
             break status;
@@ -288,13 +206,9 @@ async fn stream_error(driver: &mut Driver, client: &mut CustomerServiceClient<Tr
     call.internal = info.metadata.get("request").cloned();
 }
 
-async fn create(
-    driver: &mut Driver,
-    client: &mut CustomerServiceClient<Transport>,
-    id: &str,
-) -> Result<(), Status> {
-    let request = clientela::proto::pb::CreateCustomerRequest {
-        customer: Some(clientela::proto::pb::Customer {
+async fn create(driver: &mut Driver, id: &str) -> Result<(), Status> {
+    let request = pb::CreateCustomerRequest {
+        customer: Some(pb::Customer {
             email: format!("zebra.{id}@example.test"),
             ..customer()
         }),
@@ -302,11 +216,7 @@ async fn create(
         addresses: vec![address()],
         ..Default::default()
     };
-    let method = "CustomerService/CreateCustomer";
-    driver
-        .call(method, client.create_customer(request))
-        .await
-        .map(drop)
+    driver.call("CreateCustomer", &request).await.map(drop)
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

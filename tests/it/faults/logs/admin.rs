@@ -1,15 +1,12 @@
 //! Calls about groups, saved filters, shops and keys, and those that no key opens.
 
-use clientela::proto::pb::admin_service_client::AdminServiceClient;
-use clientela::proto::pb::group_service_client::GroupServiceClient;
-use clientela::proto::pb::operation_service_client::OperationServiceClient;
-use clientela::proto::pb::saved_filter_service_client::SavedFilterServiceClient;
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tonic_types::StatusExt as _;
 
-use super::Driver;
+use super::driver::Driver;
 use crate::harness::Shop;
 use crate::saved_filters;
+use crate::specimens::text;
 
 pub async fn drive(driver: &mut Driver) {
     groups(driver).await;
@@ -19,8 +16,6 @@ pub async fn drive(driver: &mut Driver) {
 }
 
 async fn groups(driver: &mut Driver) {
-    let mut client =
-        GroupServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
     let create = pb::CreateGroupRequest {
         group: Some(pb::Group {
             display_names: [("en".to_owned(), "Friends of Zebra".to_owned())].into(),
@@ -29,83 +24,48 @@ async fn groups(driver: &mut Driver) {
         group_id: "friends".into(),
         ..Default::default()
     };
+    driver.done("CreateGroup", &create).await;
     driver
-        .call(
-            "GroupService/CreateGroup",
-            client.create_group(create.clone()),
-        )
-        .await
-        .unwrap();
-    let call = client.create_group(create);
-    driver
-        .refused("GroupService/CreateGroup", ErrorReason::NameTaken, call)
+        .refused("CreateGroup", ErrorReason::NameTaken, &create)
         .await;
     let add = pb::AddMembersRequest {
         group: "groups/friends".into(),
         members: vec![super::plain::EMAIL.into(), "no.zebra@example.test".into()],
         ..Default::default()
     };
-    driver
-        .call("GroupService/AddMembers", client.add_members(add))
-        .await
-        .unwrap();
+    driver.done("AddMembers", &add).await;
     let list = pb::ListMembersRequest {
         group: "groups/friends".into(),
         ..Default::default()
     };
-    driver
-        .call("GroupService/ListMembers", client.list_members(list))
-        .await
-        .unwrap();
+    driver.done("ListMembers", &list).await;
     let delete = pb::DeleteGroupRequest {
         name: "groups/friends".into(),
         ..Default::default()
     };
-    driver
-        .call("GroupService/DeleteGroup", client.delete_group(delete))
-        .await
-        .unwrap();
-    let mut client =
-        OperationServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
+    driver.done("DeleteGroup", &delete).await;
     let list = pb::ListOperationsRequest::default();
-    driver
-        .call(
-            "OperationService/ListOperations",
-            client.list_operations(list),
-        )
-        .await
-        .unwrap();
+    driver.done("ListOperations", &list).await;
 }
 
 async fn saved_filters(driver: &mut Driver) {
-    let mut client =
-        SavedFilterServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
     let mut saved_filter = saved_filters::sent("Filter of Zebra", false);
     saved_filter.filter = "display_name = zebra".into();
     let create = pb::CreateSavedFilterRequest {
         saved_filter: Some(saved_filter),
         ..Default::default()
     };
-    let method = "SavedFilterService/CreateSavedFilter";
-    let call = client.create_saved_filter(create.clone());
-    driver.call(method, call).await.unwrap();
+    driver.done("CreateSavedFilter", &create).await;
     let mut create = create;
     create.saved_filter.as_mut().unwrap().filter = "zebra = 1".into();
-    let call = client.create_saved_filter(create);
     driver
-        .refused(method, ErrorReason::InvalidFilter, call)
+        .refused("CreateSavedFilter", ErrorReason::InvalidFilter, &create)
         .await;
     let list = pb::ListSavedFiltersRequest::default();
-    let method = "SavedFilterService/ListSavedFilters";
-    driver
-        .call(method, client.list_saved_filters(list))
-        .await
-        .unwrap();
+    driver.done("ListSavedFilters", &list).await;
 }
 
 async fn keys(driver: &mut Driver) {
-    let mut client =
-        AdminServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
     let create = pb::CreateApiKeyRequest {
         api_key: Some(pb::ApiKey {
             display_name: "the key of Zebra".into(),
@@ -114,42 +74,24 @@ async fn keys(driver: &mut Driver) {
         }),
         request_id: "a key".into(),
     };
-    let method = "AdminService/CreateApiKey";
-    let made = driver
-        .call(method, client.create_api_key(create.clone()))
-        .await
-        .unwrap();
-    driver.secrets.push(made.secret.clone());
-    let call = client.create_api_key(create);
+    let made = driver.done("CreateApiKey", &create).await;
+    let secret = text(&made, "secret");
+    driver.secrets.push(secret.clone());
     driver
-        .refused(method, ErrorReason::AnswerNotStored, call)
+        .refused("CreateApiKey", ErrorReason::AnswerNotStored, &create)
         .await;
     let list = pb::ListApiKeysRequest::default();
+    driver.done("ListApiKeys", &list).await;
+    let narrow = driver.with(Shop::with_key(&secret));
     driver
-        .call("AdminService/ListApiKeys", client.list_api_keys(list))
-        .await
-        .unwrap();
-    let mut narrow =
-        AdminServiceClient::with_interceptor(driver.channel.clone(), Shop::with_key(&made.secret));
-    let call = narrow.list_api_keys(pb::ListApiKeysRequest::default());
-    driver
-        .refused(
-            "AdminService/ListApiKeys",
-            ErrorReason::RoleNotAllowed,
-            call,
-        )
+        .refused_by(&narrow, "ListApiKeys", ErrorReason::RoleNotAllowed, &list)
         .await;
-    let name = made.api_key.unwrap().name;
+    let name = text(&made, "api_key.name");
     let revoke = pb::RevokeApiKeyRequest {
         name,
         ..Default::default()
     };
-    driver
-        .call("AdminService/RevokeApiKey", client.revoke_api_key(revoke))
-        .await
-        .unwrap();
-    let mut operator =
-        AdminServiceClient::with_interceptor(driver.channel.clone(), driver.operator.clone());
+    driver.done("RevokeApiKey", &revoke).await;
     let create = pb::CreateShopRequest {
         shop: Some(pb::Shop {
             display_name: "Zebra's".into(),
@@ -158,8 +100,9 @@ async fn keys(driver: &mut Driver) {
         shop_id: "second".into(),
         ..Default::default()
     };
+    let operator = driver.operator.clone();
     driver
-        .call("AdminService/CreateShop", operator.create_shop(create))
+        .call_by(&operator, "CreateShop", &create)
         .await
         .unwrap();
 }
@@ -167,19 +110,18 @@ async fn keys(driver: &mut Driver) {
 /// Who has no key is not in the list of calls, as the line has no key to tell.
 async fn strangers(driver: &mut Driver) {
     let secret = format!("clt_{}", "zebra".repeat(9).get(..43).unwrap());
-    let mut client =
-        AdminServiceClient::with_interceptor(driver.channel.clone(), Shop::with_key(&secret));
+    let stranger = driver.with(Shop::with_key(&secret));
     driver.secrets.push(secret);
-    let refused = client
-        .list_api_keys(pb::ListApiKeysRequest::default())
+    let list = pb::ListApiKeysRequest::default();
+    let refused = stranger
+        .admin()
+        .list_api_keys(list.clone())
         .await
         .unwrap_err();
     let info = refused.get_details_error_info().unwrap();
     assert_eq!(info.reason, ErrorReason::KeyMissing.as_str_name());
-    let key = driver.key.clone().and("clientela-shop", "zebra");
-    let mut client = AdminServiceClient::with_interceptor(driver.channel.clone(), key);
-    let call = client.list_api_keys(pb::ListApiKeysRequest::default());
+    let elsewhere = driver.connection.clone().and("clientela-shop", "zebra");
     driver
-        .refused("AdminService/ListApiKeys", ErrorReason::NotFound, call)
+        .refused_by(&elsewhere, "ListApiKeys", ErrorReason::NotFound, &list)
         .await;
 }

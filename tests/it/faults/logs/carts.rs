@@ -1,17 +1,12 @@
 //! Every call about carts, well and ill.
 
-use clientela::proto::pb::cart_service_client::CartServiceClient;
 use clientela::proto::pb::{self, CartTarget, ErrorReason, cart_owner::Owner, cart_target::Target};
 use prost_types::FieldMask;
 
-use super::Driver;
+use super::driver::Driver;
 use super::plain::{VISITOR, address, attributes};
-use crate::harness::Transport;
+use crate::specimens::text;
 use crate::watch::item;
-
-fn service(method: &str) -> String {
-    format!("CartService/{method}")
-}
 
 fn owner(token: &str) -> pb::CartOwner {
     pb::CartOwner {
@@ -35,17 +30,14 @@ fn line(product: &str) -> pb::ItemInput {
 }
 
 pub async fn drive(driver: &mut Driver) {
-    let mut client =
-        CartServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
-    let client = &mut client;
     driver.secrets.push(VISITOR.into());
-    let cart = creations(driver, client).await;
-    edits(driver, client, &cart).await;
-    readings(driver, client, &cart).await;
-    endings(driver, client, &cart).await;
+    let cart = creations(driver).await;
+    edits(driver, &cart).await;
+    readings(driver, &cart).await;
+    endings(driver, &cart).await;
 }
 
-async fn creations(driver: &mut Driver, client: &mut CartServiceClient<Transport>) -> pb::Cart {
+async fn creations(driver: &mut Driver) -> pb::Cart {
     let create = pb::CreateCartRequest {
         owner: Some(owner(VISITOR)),
         cart: Some(pb::Cart {
@@ -60,25 +52,14 @@ async fn creations(driver: &mut Driver, client: &mut CartServiceClient<Transport
         request_id: "a cart".into(),
         ..Default::default()
     };
-    let method = service("CreateCart");
-    let cart = driver
-        .call(&method, client.create_cart(create.clone()))
-        .await
-        .unwrap();
-    driver
-        .call(&method, client.create_cart(create.clone()))
-        .await
-        .unwrap();
+    let cart = driver.done("CreateCart", &create).await;
+    driver.done("CreateCart", &create).await;
     let again = pb::CreateCartRequest {
         request_id: String::new(),
         ..create.clone()
     };
     driver
-        .refused(
-            &method,
-            ErrorReason::OpenCartExists,
-            client.create_cart(again),
-        )
+        .refused("CreateCart", ErrorReason::OpenCartExists, &again)
         .await;
     for wrong in [
         pb::CreateCartRequest {
@@ -94,27 +75,20 @@ async fn creations(driver: &mut Driver, client: &mut CartServiceClient<Transport
         },
     ] {
         driver
-            .refused(
-                &method,
-                ErrorReason::InvalidField,
-                client.create_cart(wrong),
-            )
+            .refused("CreateCart", ErrorReason::InvalidField, &wrong)
             .await;
     }
-    cart
+    cart.transcode_to().expect("a cart")
 }
 
-async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, cart: &pb::Cart) {
+async fn edits(driver: &mut Driver, cart: &pb::Cart) {
     let target = of_visitor(VISITOR);
     let add = pb::AddItemRequest {
         target: target.clone(),
         item: Some(line("bridle")),
         ..Default::default()
     };
-    driver
-        .call(&service("AddItem"), client.add_item(add.clone()))
-        .await
-        .unwrap();
+    driver.done("AddItem", &add).await;
     let mut dollars = line("bridle");
     dollars
         .price
@@ -128,9 +102,8 @@ async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, c
         item: Some(dollars),
         ..add
     };
-    let call = client.add_item(add);
     driver
-        .refused(&service("AddItem"), ErrorReason::CurrencyMismatch, call)
+        .refused("AddItem", ErrorReason::CurrencyMismatch, &add)
         .await;
     let override_by_hand = pb::PriceOverride {
         amount: Some(pb::Money {
@@ -145,10 +118,7 @@ async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, c
         price_override: Some(override_by_hand),
         ..Default::default()
     };
-    driver
-        .call(&service("UpdateItem"), client.update_item(update))
-        .await
-        .unwrap();
+    driver.done("UpdateItem", &update).await;
     let edit = pb::EditCartRequest {
         target: target.clone(),
         edits: vec![pb::CartEdit {
@@ -156,10 +126,7 @@ async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, c
         }],
         ..Default::default()
     };
-    driver
-        .call(&service("EditCart"), client.edit_cart(edit))
-        .await
-        .unwrap();
+    driver.done("EditCart", &edit).await;
     let prices = pb::UpdateItemPricesRequest {
         target,
         prices: vec![pb::update_item_prices_request::ProductPrice {
@@ -169,11 +136,7 @@ async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, c
         }],
         ..Default::default()
     };
-    let call = client.update_item_prices(prices);
-    driver
-        .call(&service("UpdateItemPrices"), call)
-        .await
-        .unwrap();
+    driver.done("UpdateItemPrices", &prices).await;
     let update = pb::UpdateCartRequest {
         cart: Some(pb::Cart {
             name: cart.name.clone(),
@@ -185,68 +148,42 @@ async fn edits(driver: &mut Driver, client: &mut CartServiceClient<Transport>, c
         }),
         ..Default::default()
     };
-    driver
-        .call(&service("UpdateCart"), client.update_cart(update))
-        .await
-        .unwrap();
+    driver.done("UpdateCart", &update).await;
     let remove = pb::RemoveItemRequest {
         name: cart.items[0].name.clone(),
         ..Default::default()
     };
-    driver
-        .call(&service("RemoveItem"), client.remove_item(remove))
-        .await
-        .unwrap();
+    driver.done("RemoveItem", &remove).await;
 }
 
-async fn readings(driver: &mut Driver, client: &mut CartServiceClient<Transport>, cart: &pb::Cart) {
+async fn readings(driver: &mut Driver, cart: &pb::Cart) {
     let get = pb::GetCartRequest {
         target: of_visitor(VISITOR),
     };
-    let read = driver
-        .call(&service("GetCart"), client.get_cart(get))
-        .await
-        .unwrap();
-    assert_eq!(read.name, cart.name);
+    let read = driver.done("GetCart", &get).await;
+    assert_eq!(text(&read, "name"), cart.name);
     let get = pb::GetCartRequest {
         target: of_visitor("zebra-visitor-of-no-cart"),
     };
-    driver
-        .refused(
-            &service("GetCart"),
-            ErrorReason::NotFound,
-            client.get_cart(get),
-        )
-        .await;
+    driver.refused("GetCart", ErrorReason::NotFound, &get).await;
     let list = pb::ListCartsRequest {
         filter: format!("visitor_id = \"{}\"", cart.visitor_id),
         ..Default::default()
     };
-    driver
-        .call(&service("ListCarts"), client.list_carts(list))
-        .await
-        .unwrap();
+    driver.done("ListCarts", &list).await;
     let list = pb::ListCartsRequest {
         filter: "zebra = 1".into(),
         ..Default::default()
     };
     driver
-        .refused(
-            &service("ListCarts"),
-            ErrorReason::InvalidFilter,
-            client.list_carts(list),
-        )
+        .refused("ListCarts", ErrorReason::InvalidFilter, &list)
         .await;
     let watch = pb::WatchCartRequest {
         target: of_visitor("zebra"),
         ..Default::default()
     };
     driver
-        .refused(
-            &service("WatchCart"),
-            ErrorReason::InvalidField,
-            client.watch_cart(watch),
-        )
+        .refused("WatchCart", ErrorReason::InvalidField, &watch)
         .await;
     let options = pb::WatchOptions {
         resume_token: "zebra".into(),
@@ -256,36 +193,24 @@ async fn readings(driver: &mut Driver, client: &mut CartServiceClient<Transport>
         options: Some(options),
         ..Default::default()
     };
-    let call = client.watch_carts(watch);
     driver
-        .refused(
-            &service("WatchCarts"),
-            ErrorReason::InvalidResumeToken,
-            call,
-        )
+        .refused("WatchCarts", ErrorReason::InvalidResumeToken, &watch)
         .await;
 }
 
-async fn endings(driver: &mut Driver, client: &mut CartServiceClient<Transport>, cart: &pb::Cart) {
-    let customers =
-        clientela::proto::pb::customer_service_client::CustomerServiceClient::with_interceptor(
-            driver.channel.clone(),
-            driver.key.clone(),
-        )
+async fn endings(driver: &mut Driver, cart: &pb::Cart) {
+    let customers = driver
+        .connection
+        .customers()
         .list_customers(pb::ListCustomersRequest::default())
-        .await
-        .unwrap()
-        .into_inner()
-        .customers;
+        .await;
+    let customers = customers.unwrap().into_inner().customers;
     let assign = pb::AssignCartRequest {
         target: of_visitor(VISITOR),
         customer: customers[0].name.clone(),
         ..Default::default()
     };
-    driver
-        .call(&service("AssignCart"), client.assign_cart(assign))
-        .await
-        .unwrap();
+    driver.done("AssignCart", &assign).await;
     let order = pb::OrderCartRequest {
         target: Some(CartTarget {
             target: Some(Target::Cart(cart.name.clone())),
@@ -300,42 +225,28 @@ async fn endings(driver: &mut Driver, client: &mut CartServiceClient<Transport>,
         }),
         ..order.clone()
     };
-    let call = client.order_cart(other);
     driver
-        .refused(&service("OrderCart"), ErrorReason::TotalChanged, call)
+        .refused("OrderCart", ErrorReason::TotalChanged, &other)
         .await;
-    driver
-        .call(&service("OrderCart"), client.order_cart(order))
-        .await
-        .unwrap();
+    driver.done("OrderCart", &order).await;
     let delete = pb::DeleteCartRequest {
         target: Some(CartTarget {
             target: Some(Target::Cart(cart.name.clone())),
         }),
         ..Default::default()
     };
-    let call = client.delete_cart(delete.clone());
     driver
-        .refused(&service("DeleteCart"), ErrorReason::CartNotOpen, call)
+        .refused("DeleteCart", ErrorReason::CartNotOpen, &delete)
         .await;
     let reopen = pb::ReopenCartRequest {
         name: cart.name.clone(),
         ..Default::default()
     };
-    driver
-        .call(&service("ReopenCart"), client.reopen_cart(reopen))
-        .await
-        .unwrap();
+    driver.done("ReopenCart", &reopen).await;
     let clear = pb::ClearCartRequest {
         target: delete.target.clone(),
         ..Default::default()
     };
-    driver
-        .call(&service("ClearCart"), client.clear_cart(clear))
-        .await
-        .unwrap();
-    driver
-        .call(&service("DeleteCart"), client.delete_cart(delete))
-        .await
-        .unwrap();
+    driver.done("ClearCart", &clear).await;
+    driver.done("DeleteCart", &delete).await;
 }

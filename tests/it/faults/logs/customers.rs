@@ -1,15 +1,12 @@
 //! Every call about customers, well and ill.
 
-use clientela::proto::pb::customer_service_client::CustomerServiceClient;
 use clientela::proto::pb::{self, ErrorReason};
 use prost_types::FieldMask;
 
-use super::Driver;
+use super::driver::Driver;
 use super::plain::{EMAIL, PASSWORD, VISITOR, address, customer};
-
-fn service(method: &str) -> String {
-    format!("CustomerService/{method}")
-}
+use crate::contract::call::next;
+use crate::specimens::{Told, text};
 
 fn mask(paths: &[&str]) -> Option<FieldMask> {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -22,13 +19,10 @@ fn by_email(email: &str) -> pb::CustomerKey {
 }
 
 pub async fn drive(driver: &mut Driver) {
-    let mut client =
-        CustomerServiceClient::with_interceptor(driver.channel.clone(), driver.key.clone());
-    let client = &mut client;
-    let name = creations(driver, client).await;
-    readings(driver, client, &name).await;
-    sign_ins(driver, client).await;
-    addresses(driver, client, &name).await;
+    let name = creations(driver).await;
+    readings(driver, &name).await;
+    sign_ins(driver).await;
+    addresses(driver, &name).await;
 
     let update = pb::UpdateCustomerRequest {
         customer: Some(pb::Customer {
@@ -39,8 +33,7 @@ pub async fn drive(driver: &mut Driver) {
         update_mask: mask(&["last_name"]),
         ..Default::default()
     };
-    let call = client.update_customer(update.clone());
-    driver.call(&service("UpdateCustomer"), call).await.unwrap();
+    driver.done("UpdateCustomer", &update).await;
     let stale = pb::UpdateCustomerRequest {
         customer: update.customer.map(|customer| pb::Customer {
             etag: "\"zebra\"".into(),
@@ -48,40 +41,30 @@ pub async fn drive(driver: &mut Driver) {
         }),
         ..update
     };
-    let call = client.update_customer(stale);
     driver
-        .refused(&service("UpdateCustomer"), ErrorReason::EtagMismatch, call)
+        .refused("UpdateCustomer", ErrorReason::EtagMismatch, &stale)
         .await;
 
     let delete = pb::DeleteCustomerRequest {
         name: name.clone(),
         ..Default::default()
     };
-    let call = client.delete_customer(delete);
-    driver.call(&service("DeleteCustomer"), call).await.unwrap();
+    driver.done("DeleteCustomer", &delete).await;
     let undelete = pb::UndeleteCustomerRequest {
         name,
         ..Default::default()
     };
-    let call = client.undelete_customer(undelete.clone());
-    driver
-        .call(&service("UndeleteCustomer"), call)
-        .await
-        .unwrap();
-    let call = client.undelete_customer(undelete);
+    driver.done("UndeleteCustomer", &undelete).await;
     driver
         .refused(
-            &service("UndeleteCustomer"),
+            "UndeleteCustomer",
             ErrorReason::CustomerNotDeleted,
-            call,
+            &undelete,
         )
         .await;
 }
 
-async fn creations(
-    driver: &mut Driver,
-    client: &mut CustomerServiceClient<crate::harness::Transport>,
-) -> String {
+async fn creations(driver: &mut Driver) -> String {
     let create = pb::CreateCustomerRequest {
         customer: Some(customer()),
         addresses: vec![address()],
@@ -89,36 +72,21 @@ async fn creations(
         request_id: "the first".into(),
         ..Default::default()
     };
-    let method = service("CreateCustomer");
-    let made = driver
-        .call(&method, client.create_customer(create.clone()))
-        .await
-        .unwrap();
-    driver
-        .call(&method, client.create_customer(create.clone()))
-        .await
-        .unwrap();
+    let made = driver.done("CreateCustomer", &create).await;
+    driver.done("CreateCustomer", &create).await;
     let other = pb::CreateCustomerRequest {
         addresses: vec![],
         ..create.clone()
     };
     driver
-        .refused(
-            &method,
-            ErrorReason::RequestIdReused,
-            client.create_customer(other),
-        )
+        .refused("CreateCustomer", ErrorReason::RequestIdReused, &other)
         .await;
     let twin = pb::CreateCustomerRequest {
         request_id: String::new(),
         ..create.clone()
     };
     driver
-        .refused(
-            &method,
-            ErrorReason::EmailTaken,
-            client.create_customer(twin),
-        )
+        .refused("CreateCustomer", ErrorReason::EmailTaken, &twin)
         .await;
     for wrong in [
         pb::Customer {
@@ -152,100 +120,71 @@ async fn creations(
             ..Default::default()
         };
         driver
-            .refused(
-                &method,
-                ErrorReason::InvalidField,
-                client.create_customer(request),
-            )
+            .refused("CreateCustomer", ErrorReason::InvalidField, &request)
             .await;
     }
-    made.name
+    text(&made, "name")
 }
 
-async fn readings(
-    driver: &mut Driver,
-    client: &mut CustomerServiceClient<crate::harness::Transport>,
-    name: &str,
-) {
+async fn readings(driver: &mut Driver, name: &str) {
     let get = pb::GetCustomerRequest {
         name: name.to_owned(),
     };
-    driver
-        .call(&service("GetCustomer"), client.get_customer(get))
-        .await
-        .unwrap();
+    driver.done("GetCustomer", &get).await;
     let get = pb::GetCustomerRequest {
         name: "customers/zebra".into(),
     };
-    let call = client.get_customer(get);
     driver
-        .refused(&service("GetCustomer"), ErrorReason::NotFound, call)
+        .refused("GetCustomer", ErrorReason::NotFound, &get)
         .await;
     let lookup = pb::LookupCustomerRequest {
         key: Some(by_email(EMAIL)),
     };
-    driver
-        .call(&service("LookupCustomer"), client.lookup_customer(lookup))
-        .await
-        .unwrap();
+    driver.done("LookupCustomer", &lookup).await;
     let lookup = pb::LookupCustomerRequest {
         key: Some(by_email("no.zebra@example.test")),
     };
-    let call = client.lookup_customer(lookup);
     driver
-        .refused(&service("LookupCustomer"), ErrorReason::NotFound, call)
+        .refused("LookupCustomer", ErrorReason::NotFound, &lookup)
         .await;
     let lookup = pb::BatchLookupCustomersRequest {
         keys: vec![by_email(EMAIL)],
     };
-    let call = client.batch_lookup_customers(lookup);
-    driver
-        .call(&service("BatchLookupCustomers"), call)
-        .await
-        .unwrap();
+    driver.done("BatchLookupCustomers", &lookup).await;
 
     let list = pb::ListCustomersRequest {
         filter: format!("email = \"{EMAIL}\" OR company = \"Zebra Ltd\""),
         query: "zebrina".into(),
         ..Default::default()
     };
-    driver
-        .call(&service("ListCustomers"), client.list_customers(list))
-        .await
-        .unwrap();
+    driver.done("ListCustomers", &list).await;
     for filter in ["email = zebra quagga", "zebra = 1", "email = \"zebra"] {
         let list = pb::ListCustomersRequest {
             filter: filter.into(),
             ..Default::default()
         };
-        let call = client.list_customers(list);
         driver
-            .refused(&service("ListCustomers"), ErrorReason::InvalidFilter, call)
+            .refused("ListCustomers", ErrorReason::InvalidFilter, &list)
             .await;
     }
     let list = pb::ListCustomersRequest {
         page_token: "zebra".into(),
         ..Default::default()
     };
-    let call = client.list_customers(list);
     driver
-        .refused(
-            &service("ListCustomers"),
-            ErrorReason::InvalidPageToken,
-            call,
-        )
+        .refused("ListCustomers", ErrorReason::InvalidPageToken, &list)
         .await;
 
     let watch = pb::WatchCustomersRequest {
         filter: format!("email = \"{EMAIL}\""),
         ..Default::default()
     };
-    let call = client.watch_customers(watch);
-    let mut stream = driver.call(&service("WatchCustomers"), call).await.unwrap();
+    let mut stream = driver.open("WatchCustomers", &watch).await;
     let token = loop {
-        let message = stream.message().await.unwrap().expect("a watch goes on");
-        if !message.resume_token.is_empty() {
-            break message.resume_token;
+        let message = next(&mut stream).await.unwrap().expect("a watch goes on");
+        let told = Told::of(message);
+        if !told.token.is_empty() {
+            break told.token;
         }
     };
     driver.secrets.push(token);
@@ -254,81 +193,70 @@ async fn readings(
     driver.calls.pop();
 }
 
-async fn sign_ins(
-    driver: &mut Driver,
-    client: &mut CustomerServiceClient<crate::harness::Transport>,
-) {
-    let method = service("VerifyPassword");
+async fn sign_ins(driver: &mut Driver) {
     let verify = |email: &str, password: &str| pb::VerifyPasswordRequest {
         email: email.into(),
         password: password.into(),
     };
-    let call = client.verify_password(verify(EMAIL, PASSWORD));
-    driver.call(&method, call).await.unwrap();
+    driver
+        .done("VerifyPassword", &verify(EMAIL, PASSWORD))
+        .await;
     for (email, password) in [
         (EMAIL, "wrong-horse-battery"),
         ("no.zebra@example.test", PASSWORD),
         ("zebra", PASSWORD),
     ] {
-        let call = client.verify_password(verify(email, password));
         driver
-            .refused(&method, ErrorReason::WrongCredentials, call)
+            .refused(
+                "VerifyPassword",
+                ErrorReason::WrongCredentials,
+                &verify(email, password),
+            )
             .await;
     }
 }
 
-async fn addresses(
-    driver: &mut Driver,
-    client: &mut CustomerServiceClient<crate::harness::Transport>,
-    customer: &str,
-) {
+async fn addresses(driver: &mut Driver, customer: &str) {
     let create = pb::CreateAddressRequest {
         customer: customer.to_owned(),
         address: Some(address()),
         ..Default::default()
     };
-    let call = client.create_address(create.clone());
-    let made = driver.call(&service("CreateAddress"), call).await.unwrap();
+    let made = driver.done("CreateAddress", &create).await;
     let wrong = pb::Address {
         country_code: "Zebraland".into(),
         ..address()
     };
-    let call = client.create_address(pb::CreateAddressRequest {
-        address: Some(wrong),
-        ..create
-    });
     driver
-        .refused(&service("CreateAddress"), ErrorReason::InvalidField, call)
+        .refused(
+            "CreateAddress",
+            ErrorReason::InvalidField,
+            &pb::CreateAddressRequest {
+                address: Some(wrong),
+                ..create
+            },
+        )
         .await;
     let update = pb::UpdateAddressRequest {
         address: Some(pb::Address {
-            name: made.name.clone(),
+            name: text(&made, "name"),
             city: "Zebraton".into(),
             ..Default::default()
         }),
         update_mask: mask(&["city"]),
         ..Default::default()
     };
-    driver
-        .call(&service("UpdateAddress"), client.update_address(update))
-        .await
-        .unwrap();
+    driver.done("UpdateAddress", &update).await;
     let list = pb::ListAddressesRequest {
         customer: customer.to_owned(),
         ..Default::default()
     };
-    driver
-        .call(&service("ListAddresses"), client.list_addresses(list))
-        .await
-        .unwrap();
+    driver.done("ListAddresses", &list).await;
     let delete = pb::DeleteAddressRequest {
-        name: made.name,
+        name: text(&made, "name"),
         ..Default::default()
     };
-    driver
-        .call(&service("DeleteAddress"), client.delete_address(delete))
-        .await
-        .unwrap();
+    driver.done("DeleteAddress", &delete).await;
 
     let title = pb::Title {
         display_names: [("en".to_owned(), "Zebra".to_owned())].into(),
@@ -338,16 +266,10 @@ async fn addresses(
         title: Some(title),
         ..Default::default()
     };
-    let title = driver
-        .call(&service("CreateTitle"), client.create_title(create))
-        .await
-        .unwrap();
+    let title = driver.done("CreateTitle", &create).await;
     let delete = pb::DeleteTitleRequest {
-        name: title.name,
+        name: text(&title, "name"),
         ..Default::default()
     };
-    driver
-        .call(&service("DeleteTitle"), client.delete_title(delete))
-        .await
-        .unwrap();
+    driver.done("DeleteTitle", &delete).await;
 }
