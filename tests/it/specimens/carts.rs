@@ -46,12 +46,12 @@ impl Specimen for Carts {
         })
     }
 
-    /// That of the visitor whose token is the text, with one line.
+    /// The cart of the visitor whose token is the text, with one line.
     fn plain(&self, text: &str) -> DynamicMessage {
         reflect(&creation_of(crate::watch::owner(text), text))
     }
 
-    /// That of the customer, in a slot of its own.
+    /// The cart of the customer, in a slot of its own.
     fn whole<'w>(&'w self, world: &'w World, text: &'w str) -> LocalBoxFuture<'w, DynamicMessage> {
         let whole = async move {
             let owner = customer(&world.name("customers/{id}").await);

@@ -17,7 +17,7 @@ impl Specimen for Items {
         "Item"
     }
 
-    /// That of the world's cart.
+    /// The item of the world's cart.
     fn make<'w>(&'w self, world: &'w World, _id: &'w str) -> LocalBoxFuture<'w, String> {
         let found = async move {
             let cart = world.name(Carts.pattern()).await;

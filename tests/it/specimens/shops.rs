@@ -27,7 +27,7 @@ impl Specimen for Shops {
         })
     }
 
-    /// That of the key.
+    /// The shop of the key.
     fn make<'w>(&'w self, world: &'w World, _id: &'w str) -> LocalBoxFuture<'w, String> {
         let found = async move {
             let mut admin = world.connection.admin();
