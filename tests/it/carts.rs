@@ -1,4 +1,4 @@
-//! Carts through the wire, on both engines.
+//! Tests of carts over the network, on both engines.
 
 pub mod abandonment;
 mod assign;
@@ -50,7 +50,7 @@ pub fn money(currency: &str, micros: i64) -> Money {
     }
 }
 
-/// A visitor that only this test knows.
+/// A visitor that only this test uses.
 pub fn visitor() -> CartOwner {
     let token = format!("a visitor of the tests, number {}", unique());
     CartOwner {
@@ -66,12 +66,12 @@ pub fn customer(name: &str) -> CartOwner {
     }
 }
 
-/// A new customer, by name.
+/// Creates a customer and returns its name.
 pub async fn new_customer(shop: &Shop) -> String {
     customer_in(shop, "").await
 }
 
-/// A new customer with this default group.
+/// Creates a customer with this default group and returns its name.
 pub async fn customer_in(shop: &Shop, default_group: &str) -> String {
     let customer = pb::Customer {
         email: format!("ada{}@example.test", unique()),
@@ -86,7 +86,7 @@ pub async fn customer_in(shop: &Shop, default_group: &str) -> String {
     made.expect("a customer").into_inner().name
 }
 
-/// A key of a second shop of the installation.
+/// Creates a second shop in the installation and returns a key of it.
 pub async fn key_of_another_shop(shop: &Shop) -> String {
     let request = pb::CreateShopRequest {
         shop_id: "second".into(),
@@ -98,8 +98,8 @@ pub async fn key_of_another_shop(shop: &Shop) -> String {
     shop.key_of("second", &[pb::Role::Admin]).await
 }
 
-/// The metadata of a refusal.
-pub fn told(status: &Status) -> std::collections::HashMap<String, String> {
+/// Returns the metadata of a refusal.
+pub fn metadata(status: &Status) -> std::collections::HashMap<String, String> {
     use tonic_types::StatusExt as _;
     let info = status.get_details_error_info();
     info.expect("every refusal has an ErrorInfo").metadata
@@ -124,7 +124,7 @@ pub fn named(name: &str) -> Option<CartTarget> {
     })
 }
 
-/// What a piece costs.
+/// A price of one piece.
 pub fn price(list_price: Option<Money>) -> ItemPrice {
     ItemPrice {
         list_price,
@@ -143,7 +143,7 @@ pub fn item(product: &str, quantity: i32) -> ItemInput {
     }
 }
 
-/// The calls that most tests make, with the shop's own key.
+/// The calls that most tests make with the shop's own key.
 pub trait Carts {
     async fn try_add(
         &self,
@@ -211,7 +211,7 @@ impl Carts for Shop {
     }
 }
 
-/// Changes the shop's settings that are named.
+/// Changes the named settings of the shop.
 pub async fn set(shop: &Shop, paths: &[&str], settings: pb::ShopSettings) {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
     let request = pb::UpdateShopSettingsRequest {

@@ -1,4 +1,4 @@
-//! When somebody last changed a cart, when it counts as abandoned, and how it is come back to.
+//! Tests when a cart was last changed, when it counts as abandoned, and how it is recovered.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ const MINUTE: Duration = Duration::from_secs(60);
 pub const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 pub const MICRO: Duration = Duration::from_micros(1);
 
-/// A watch that is told every version from now on.
+/// Opens a watch that receives every version from now on.
 pub async fn watch(shop: &Shop) -> CartWatch {
     let options = WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
@@ -34,8 +34,8 @@ pub async fn watch(shop: &Shop) -> CartWatch {
     watch
 }
 
-/// What the changes told of a cart, each with its causes.
-pub fn told(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
+/// Returns the causes of each change of a cart that the watch received.
+pub fn causes(watch: &CartWatch, name: &str) -> Vec<Vec<Kind>> {
     let changes = watch.changes.iter().filter(|change| change.name == name);
     changes
         .map(|change| change.causes.iter().map(pb::CartCause::kind).collect())
@@ -50,9 +50,9 @@ pub(super) async fn abandoned(shop: &Shop, name: &str) -> pb::Cart {
     eventually("the cart is abandoned", look).await
 }
 
-/// Waits until a cart that is younger than all others is abandoned, and so every other one that is due:
-/// those that were left alone the longest come first.
-async fn after_a_look(shop: &Shop) {
+/// Waits until a cart that is younger than all others is abandoned. Then every other due cart is abandoned
+/// too, because the carts that were idle longest come first.
+async fn after_a_search(shop: &Shop) {
     let cart = shop.add(of(&visitor()), item("sentinel", 1)).await;
     shop.clock.advance(DAY + MICRO);
     abandoned(shop, &cart.name).await;
@@ -85,7 +85,7 @@ fn without_jobs() -> Setup {
     setup
 }
 
-/// Stops the server, has a cart held by staff until `until`, and starts the server again.
+/// Stops the server, stores a hold by staff until `until` in the cart, and starts the server again.
 pub async fn hold_until(shop: &mut Shop, name: &str, until: i64) {
     shop.stop().await;
     let config = StoreConfig::new(shop.database());
@@ -134,9 +134,9 @@ async fn doc(conn: &mut Conn, id: &str) -> Result<String, clientela::error::Erro
 }
 
 on_both_engines! {
-    /// With a request id and without one; whether what was asked for had been done before or what it did
-    /// was undone by the same call.
-    async fn a_call_that_changes_nothing_brings_nobody_back(shop: Shop with Setup::held()) {
+    /// Calls with a request id and without one. The requested state exists already, or the call undoes its
+    /// own change.
+    async fn a_call_that_changes_nothing_recovers_no_cart(shop: Shop with Setup::held()) {
         let cart = shop.add(of(&visitor()), item("bread", 1)).await;
         shop.clock.advance(DAY + MICRO);
         let left = abandoned(&shop, &cart.name).await;
@@ -188,12 +188,12 @@ on_both_engines! {
 
         let sentinel = shop.add(of(&visitor()), item("sentinel", 1)).await;
         watch.until("the sentinel", |watch| watch.carts.contains_key(&sentinel.name)).await;
-        assert_eq!(told(&watch, &cart.name), Vec::<Vec<Kind>>::new());
+        assert_eq!(causes(&watch, &cart.name), Vec::<Vec<Kind>>::new());
         assert_eq!(shop.get(named(&cart.name)).await, left);
     }
 
-    /// The write finds that the discount of the group is another, which is no doing of the caller.
-    async fn what_the_service_brings_up_to_date_brings_nobody_back(shop: Shop with without_jobs()) {
+    /// The write finds a changed discount of the group. The caller did not cause that change.
+    async fn a_refresh_by_the_service_recovers_no_cart(shop: Shop with without_jobs()) {
         let cart = shop.add(of(&visitor()), item("bread", 1)).await;
         let since = cart.activity_time;
         shop.clock.advance(MINUTE);
@@ -213,7 +213,7 @@ on_both_engines! {
         shop.clock.advance(DAY + MICRO);
 
         let left = abandoned(&shop, &cart.name).await;
-        after_a_look(&shop).await;
+        after_a_search(&shop).await;
 
         assert_eq!((cart.version, left.version), (1, 2));
         assert_eq!(left.activity_time, cart.activity_time);
@@ -223,7 +223,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&cart.name)).await, left);
         watch.until("the sentinel", |watch| watch.changes.len() >= 4).await;
         assert_eq!(
-            told(&watch, &cart.name),
+            causes(&watch, &cart.name),
             [vec![Kind::Created, Kind::ItemAdded], vec![Kind::Abandoned]]
         );
         let cause = &watch.changes[1].causes[0];
@@ -242,7 +242,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&younger.name)).await, younger);
     }
 
-    async fn what_the_service_does_is_no_activity_and_brings_nobody_back(shop: Shop with Setup::held()) {
+    async fn work_of_the_service_is_no_activity_and_recovers_no_cart(shop: Shop with Setup::held()) {
         let ada = a_customer(&shop, "Ada").await;
         let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
         let rename = |name: &str| pb::UpdateCustomerRequest {
@@ -279,7 +279,7 @@ on_both_engines! {
         assert_eq!(left.recover_time, None);
     }
 
-    async fn the_next_change_by_somebody_recovers_a_cart_once_and_it_can_be_abandoned_again(shop: Shop with Setup::held()) {
+    async fn the_next_change_by_a_caller_recovers_a_cart_once_and_it_can_be_abandoned_again(shop: Shop with Setup::held()) {
         let mut watch = watch(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -300,7 +300,7 @@ on_both_engines! {
         assert_ne!(second.abandon_time, first.abandon_time);
         watch.until("all changes", |watch| watch.changes.len() >= 5).await;
         assert_eq!(
-            told(&watch, &cart.name),
+            causes(&watch, &cart.name),
             [
                 vec![Kind::Created, Kind::ItemAdded],
                 vec![Kind::Abandoned],
@@ -311,7 +311,7 @@ on_both_engines! {
         );
     }
 
-    async fn an_abandoned_cart_that_is_ordered_is_told_as_both_in_one_change(shop: Shop with Setup::held()) {
+    async fn an_order_of_an_abandoned_cart_sends_both_causes_in_one_change(shop: Shop with Setup::held()) {
         let mut watch = watch(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
@@ -323,7 +323,7 @@ on_both_engines! {
         assert_eq!(ordered.abandonment(), Abandonment::Recovered);
         assert_eq!(ordered.recover_time, ordered.order_time);
         watch.until("all changes", |watch| watch.changes.len() >= 3).await;
-        let causes = told(&watch, &cart.name).pop().unwrap();
+        let causes = causes(&watch, &cart.name).pop().unwrap();
         assert_eq!(causes, [Kind::Recovered, Kind::Ordered]);
     }
 
@@ -359,7 +359,7 @@ on_both_engines! {
         let ordered = shop.try_order(named(&ordered.name), "order-2").await.unwrap();
         shop.clock.advance(DAY + MICRO);
 
-        after_a_look(&shop).await;
+        after_a_search(&shop).await;
 
         for cart in [empty, saved, saved_beside, ordered] {
             assert_eq!(shop.get(named(&cart.name)).await, cart);
@@ -378,7 +378,7 @@ on_both_engines! {
         let empty = pb::CreateCartRequest { owner: Some(visitor()), ..Default::default() };
         let empty = shop.carts().create_cart(empty).await.unwrap().into_inner();
         shop.clock.advance(DAY);
-        // What else goes by time has been looked at, and nothing was abandoned.
+        // The other searches for due carts have run, and abandoned nothing.
         eventually("the empty cart is gone", || async {
             shop.try_get(named(&empty.name)).await.err()
         }).await;
@@ -390,13 +390,13 @@ on_both_engines! {
         assert_eq!(kept, cart);
     }
 
-    async fn a_cart_that_staff_holds_is_abandoned_only_when_nobody_holds_it_any_more(shop: Shop with Setup::held()) {
+    async fn a_cart_that_staff_holds_is_abandoned_only_after_the_hold_ends(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         hold_until(&mut shop, &cart.name, START + 3 * 86_400_000_000).await;
         shop.clock.advance(DAY + MICRO);
 
-        after_a_look(&shop).await;
+        after_a_search(&shop).await;
         let held = shop.get(named(&cart.name)).await;
         shop.clock.advance(DAY);
         abandoned(&shop, &cart.name).await;
@@ -410,7 +410,7 @@ on_both_engines! {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + MICRO);
         let left = abandoned(&shop, &cart.name).await;
-        // Work that is under way would be taken up again when its time has come by the new clock.
+        // A job that is running now would start again when its time comes by the new clock.
         eventually("the work is done", || async {
             let request = pb::ListOperationsRequest {
                 filter: "state = PENDING OR state = RUNNING".into(),
@@ -423,12 +423,12 @@ on_both_engines! {
         shop.start_again(Setup::held_at(START - 86_400_000_000)).await;
 
         let back = shop.add(named(&cart.name), item("hat", 1)).await;
-        after_a_look(&shop).await;
+        after_a_search(&shop).await;
 
         assert_eq!(back.update_time, left.update_time);
         assert_eq!(back.activity_time, left.update_time);
         assert_eq!(back.recover_time, left.update_time);
-        // Its activity is still to come by this clock.
+        // Its activity time is in the future by this clock.
         assert_eq!(shop.get(named(&cart.name)).await, back);
     }
 
@@ -451,7 +451,7 @@ on_both_engines! {
     }
 }
 
-/// Replicas share the work, and one goes while it is under way.
+/// Replicas share the work, and one of them stops while it runs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 4)]
 async fn replicas_that_come_and_go_abandon_each_cart_once() {
     let setup = Setup::held();
@@ -475,14 +475,14 @@ async fn replicas_that_come_and_go_abandon_each_cart_once() {
     tokio::time::timeout(PATIENCE, watch.until("all are abandoned", all))
         .await
         .unwrap();
-    after_a_look(&shop).await;
+    after_a_search(&shop).await;
     watch
         .until("the sentinel", |watch| watch.changes.len() >= 202)
         .await;
     second.stop().await;
     for name in names {
-        let told = told(&watch, &name);
-        assert_eq!(told.len(), 2, "{told:?}");
-        assert_eq!(told[1], [Kind::Abandoned]);
+        let causes = causes(&watch, &name);
+        assert_eq!(causes.len(), 2, "{causes:?}");
+        assert_eq!(causes[1], [Kind::Abandoned]);
     }
 }

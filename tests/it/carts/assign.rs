@@ -1,4 +1,4 @@
-//! AssignCart: whose a cart becomes, and what is done where the customer has one already.
+//! Tests AssignCart: the new owner of a cart, and the policy for a customer that has a cart already.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, CartOwner, ChangeKind, ErrorReason, Role,
@@ -28,7 +28,8 @@ async fn assign(shop: &Shop, request: AssignCartRequest) -> Result<pb::Cart, Sta
         .map(|answer| answer.into_inner().cart.expect("the customer's cart"))
 }
 
-/// Again where others came first too often: who replaces a cart has to find it under its lock.
+/// Repeats the assignment while other calls come first too often: a call that replaces a cart has to find
+/// that cart under its lock.
 async fn assign_patiently(shop: &Shop, request: AssignCartRequest) -> Result<pb::Cart, Status> {
     let replaces = request.if_open_cart_exists() == IfOpenCartExists::Replace;
     loop {
@@ -45,14 +46,14 @@ async fn ada(shop: &Shop) -> pb::Customer {
     customers::create(&mut shop.customers(), person("Ada")).await
 }
 
-/// A watch of every version, behind its snapshot.
+/// Opens a watch of every version and reads its snapshot.
 async fn watch(shop: &Shop) -> CartWatch {
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
     watch
 }
 
-/// A stream of the owner's open cart, behind its snapshot.
+/// Opens a stream of the owner's open cart and reads its snapshot.
 async fn watch_owner(shop: &Shop, owner: &CartOwner) -> CartWatch {
     let request = pb::WatchCartRequest {
         target: of(owner),
@@ -69,7 +70,7 @@ fn causes(change: &pb::CartChange) -> Vec<cart_cause::Kind> {
 }
 
 on_both_engines! {
-    async fn a_visitor_who_signs_in_takes_the_cart_along_at_the_prices_of_the_group(shop: Shop) {
+    async fn a_visitor_who_signs_in_keeps_the_cart_at_the_prices_of_the_group(shop: Shop) {
         let vip = pb::Group { discount_percent: "12.5".into(), ..Default::default() };
         let vip = customers::group(&shop, "vip", vip).await;
         let ada = pb::Customer { groups: vec![vip.clone()], ..person("Ada") };
@@ -79,7 +80,7 @@ on_both_engines! {
         let mut fixed = item("voucher", 1);
         fixed.price.as_mut().unwrap().discountable = Some(false);
         let before = shop.add(of(&owner), fixed).await;
-        let mut told = watch(&shop).await;
+        let mut watch_all = watch(&shop).await;
         let storefront = shop.carts_as(&shop.key(&[Role::Storefront]).await);
 
         let request = AssignCartRequest { target: of(&owner), ..assignment(&before, &ada) };
@@ -95,9 +96,9 @@ on_both_engines! {
         assert_eq!((summary.display_name.as_str(), &summary.groups), ("Ada", &vec![vip]));
         assert_eq!(cart.discount.as_ref().unwrap().micros, 3_750_000);
         assert_eq!((total(&before), total(&cart)), (40 * EURO, 36_250_000));
-        told.until("the assignment", |watch| !watch.changes.is_empty()).await;
-        assert_eq!(told.changes[0].cart.as_ref(), Some(&cart));
-        let causes = causes(&told.changes[0]);
+        watch_all.until("the assignment", |watch| !watch.changes.is_empty()).await;
+        assert_eq!(watch_all.changes[0].cart.as_ref(), Some(&cart));
+        let causes = causes(&watch_all.changes[0]);
         assert_eq!(causes[..2], [cart_cause::Kind::Assigned, cart_cause::Kind::Repriced]);
         assert_eq!(shop.get(of(&customer(&ada.name))).await, cart);
         let none = shop.try_get(of(&owner)).await.unwrap_err();
@@ -112,7 +113,7 @@ on_both_engines! {
         let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
         let of_bob = shop.add(of(&in_slot(&customer(&bob.name), "gift")), item("hat", 1)).await;
         let mut storefront = shop.carts_as(&shop.key(&[Role::Storefront]).await);
-        let mut told = watch(&shop).await;
+        let mut watch_all = watch(&shop).await;
 
         let refused = storefront.assign_cart(assignment(&cart, &bob)).await.unwrap_err();
         assert_refused(&refused, Code::PermissionDenied, ErrorReason::RoleNotAllowed);
@@ -136,24 +137,24 @@ on_both_engines! {
         }
         assert_eq!(shop.get(named(&cart.name)).await, cart);
 
-        // Its own customer has it already, as where two tabs sign in.
+        // The cart belongs to this customer already, as when two tabs sign in.
         let same = storefront.assign_cart(assignment(&cart, &ada)).await.unwrap().into_inner();
         assert_eq!(same.cart.unwrap().version, cart.version);
         let support = shop.key(&[Role::Support]).await;
         let moved = shop.carts_as(&support).assign_cart(assignment(&cart, &bob)).await.unwrap();
         let moved = moved.into_inner().cart.unwrap();
         assert_eq!((&moved.customer, moved.version), (&bob.name, cart.version + 1));
-        told.until("the move", |watch| {
+        watch_all.until("the move", |watch| {
             watch.changes.iter().any(|change| change.name == cart.name)
         })
         .await;
-        let change = told.changes.iter().find(|change| change.name == cart.name).unwrap();
+        let change = watch_all.changes.iter().find(|change| change.name == cart.name).unwrap();
         let kinds = causes(change);
         assert_eq!(kinds[0], cart_cause::Kind::Reassigned, "{kinds:?}");
         assert!(!kinds.contains(&cart_cause::Kind::Assigned));
     }
 
-    async fn a_customer_s_open_cart_is_in_the_way_unless_told_what_to_do(shop: Shop) {
+    async fn an_open_cart_of_the_customer_is_refused_without_a_policy(shop: Shop) {
         let ada = ada(&shop).await;
         let own = shop.add(of(&customer(&ada.name)), item("hat", 1)).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -172,7 +173,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&customer(&ada.name))).await, own);
     }
 
-    async fn both_are_kept_in_slots_of_their_own(shop: Shop) {
+    async fn both_carts_are_kept_in_slots_of_their_own(shop: Shop) {
         let ada = ada(&shop).await;
         let owner = customer(&ada.name);
         let own = shop.add(of(&owner), item("hat", 1)).await;
@@ -198,7 +199,7 @@ on_both_engines! {
         assert_eq!(assign(&shop, keep(&next)).await.unwrap().slot, "main-3", "a slot is used again");
     }
 
-    async fn the_customer_s_own_is_replaced_and_its_end_is_told(shop: Shop) {
+    async fn the_customer_s_own_cart_is_replaced_and_the_watch_receives_its_end(shop: Shop) {
         let ada = ada(&shop).await;
         let owner = customer(&ada.name);
         let own = shop.add(of(&owner), item("hat", 1)).await;
@@ -235,7 +236,7 @@ on_both_engines! {
         let again = assign(&shop, assignment(&cart, &bob)).await.unwrap();
 
         assert_eq!(given.customer, bob.name);
-        assert_eq!(again, given, "to whom it belongs already it is given without a change");
+        assert_eq!(again, given, "an assignment to its own customer changes nothing");
         of_ada.until("the cart to leave", |watch| watch.carts.is_empty()).await;
         assert_eq!(of_ada.changes[0].kind(), ChangeKind::LeftFilter);
         of_bob.until("the cart to come", |watch| !watch.carts.is_empty()).await;
@@ -244,7 +245,7 @@ on_both_engines! {
         of_ada.until("the next cart", |watch| watch.carts.contains_key(&next.name)).await;
     }
 
-    async fn an_assignment_that_cannot_be_is_refused_and_changes_nothing(shop: Shop) {
+    async fn an_impossible_assignment_is_refused_and_changes_nothing(shop: Shop) {
         let (ada, gone) = (ada(&shop).await, ada(&shop).await);
         customers::delete(&mut shop.customers(), &gone.name).await;
         let first = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -304,7 +305,7 @@ on_both_engines! {
         assert_eq!(assign(&shop, current).await.unwrap().customer, ada.name);
     }
 
-    /// As a sign-in that is repeated after the shopper went on: the cart opened since is not replaced.
+    /// A sign-in that is repeated after the shopper went on does not replace the cart that was opened since.
     async fn a_repeated_assignment_is_answered_as_the_first_time(shop: Shop) {
         let ada = ada(&shop).await;
         let owner = customer(&ada.name);

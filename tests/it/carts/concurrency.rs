@@ -1,4 +1,4 @@
-//! Many calls at once: nothing is lost, nothing is done twice, nobody has two carts.
+//! Tests many concurrent calls: no write is lost or done twice, and no owner gets two carts.
 
 use std::collections::HashSet;
 
@@ -12,8 +12,8 @@ use crate::on_both_engines;
 use crate::watch::{every, listed};
 use pb::ErrorReason;
 
-/// The same addition so many times at once, each with its own request id unless one is given, and
-/// repeated where the database was too busy.
+/// Sends the same addition many times at once and repeats it when the database is too busy. Each addition has
+/// its own request id unless one is given.
 async fn add_at_once(
     shop: &Shop,
     times: usize,
@@ -75,7 +75,7 @@ on_both_engines! {
         assert_eq!(names.len(), 1);
         let cart = shop.get(of(&owner)).await;
         assert_eq!((cart.items[0].quantity, cart.version), (50, 50));
-        assert_eq!(listed(&shop).await, [cart], "nobody made another, not even for a moment");
+        assert_eq!(listed(&shop).await, [cart], "no other cart was opened");
         let created = |watch: &CartWatch| watch.changes.iter().filter(|change| opens(change)).count();
         watch.until("every version", |watch| watch.changes.len() == 50).await;
         assert_eq!(created(&watch), 1);

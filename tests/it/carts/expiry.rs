@@ -1,5 +1,5 @@
-//! How open carts end by themselves: as nobody touches them any more, or with their customer; and how
-//! that is told.
+//! Tests how open carts end without a caller, after their retention or with their customer, and how watches
+//! receive that.
 
 use std::collections::{HashMap, HashSet};
 use std::time::Duration;
@@ -7,7 +7,7 @@ use std::time::Duration;
 use clientela::proto::pb::{self, ChangeKind, ErrorReason, cart_cause::Kind};
 use tonic::Code;
 
-use super::upkeep::{MANY, causes, open, told_by, watched};
+use super::upkeep::{MANY, causes, changes_until_done, open, watched};
 use super::{Carts, customer, item, named, of, set, visitor};
 use crate::customers::{self, person};
 use crate::harness::{CartWatch, Setup, Shop, assert_refused, unique};
@@ -16,8 +16,8 @@ use crate::on_both_engines;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MICROSECOND: Duration = Duration::from_micros(1);
 
-/// Says for how many days open carts of visitors and of customers are kept, and that none of them counts
-/// as abandoned before.
+/// Sets for how many days open carts of visitors and of customers are kept. No cart counts as abandoned
+/// before that.
 async fn keep(shop: &Shop, visitors: i32, customers: i32) {
     let settings = pb::ShopSettings {
         visitor_cart_retention_days: Some(visitors),
@@ -33,7 +33,7 @@ async fn keep(shop: &Shop, visitors: i32, customers: i32) {
     set(shop, &paths, settings).await;
 }
 
-/// The carts whose expiry was told, of which nothing else may have been told.
+/// Returns the carts whose expiry the watch received. It must have received no other change.
 fn expired(watch: &CartWatch) -> HashSet<&str> {
     let changes = watch.changes.iter().map(|change| {
         let causes: Vec<Kind> = change.causes.iter().map(pb::CartCause::kind).collect();
@@ -66,7 +66,7 @@ on_both_engines! {
         shop.clock.advance(DAY);
         watch.until("the end of the old one", |watch| !watch.changes.is_empty()).await;
 
-        // The younger one is exactly two days old now, which is not longer.
+        // The younger one is exactly two days old now: not over the limit.
         assert_eq!(expired(&watch), HashSet::from([old.name.as_str()]));
         assert_eq!(watch.changes[0].version, old.version + 1);
         let gone = shop.try_get(named(&old.name)).await.unwrap_err();
@@ -95,7 +95,7 @@ on_both_engines! {
         assert_eq!(expired(&watch), HashSet::from([own.name.as_str()]));
         let next = shop.add(of(&customer(&ada.name)), item("hat", 1)).await;
         assert_ne!(next.name, own.name);
-        assert_eq!(shop.get(named(&of_visitor.name)).await, of_visitor, "0 days are for ever");
+        assert_eq!(shop.get(named(&of_visitor.name)).await, of_visitor, "0 days mean no expiry");
     }
 
     async fn many_carts_end_together(shop: Shop with Setup::held()) {
@@ -124,11 +124,11 @@ on_both_engines! {
 
         customers::delete(&mut shop.customers(), &ada.name).await;
 
-        let told = told_by(&shop, watch, "DELETE_CUSTOMER_CARTS", &ada.name).await;
+        let changes = changes_until_done(&shop, watch, "DELETE_CUSTOMER_CARTS", &ada.name).await;
         let versions: HashMap<&str, i64> =
             carts.iter().map(|cart| (cart.name.as_str(), cart.version)).collect();
-        assert_eq!(told.len(), carts.len(), "each once, and nothing else");
-        for change in &told {
+        assert_eq!(changes.len(), carts.len(), "each once, and nothing else");
+        for change in &changes {
             assert_eq!((change.kind(), causes(change)), (ChangeKind::Deleted, vec![Kind::Deleted]));
             assert_eq!(Some(&(change.version - 1)), versions.get(change.name.as_str()));
         }

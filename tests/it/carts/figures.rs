@@ -1,4 +1,4 @@
-//! The live figures of a shop's carts: equal to what a list of the carts says, whatever happens.
+//! Tests that the live figures of a shop's carts always equal those of a list of the carts.
 
 mod random;
 
@@ -25,7 +25,7 @@ use crate::on_both_engines;
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A stream of figures, and the last ones that came.
+/// A stream of figures, and its last figures.
 struct Figures {
     stream: Streaming<WatchCartFiguresResponse>,
     last: Option<CartFigures>,
@@ -60,7 +60,7 @@ impl Figures {
     async fn message(&mut self) -> Result<WatchCartFiguresResponse, Status> {
         let message = tokio::time::timeout(PATIENCE, self.stream.message());
         let message = message.await.expect("a message comes")?;
-        Ok(message.expect("a watch never ends well"))
+        Ok(message.expect("a watch ends only with an error"))
     }
 
     async fn next(&mut self) -> CartFigures {
@@ -69,7 +69,7 @@ impl Figures {
         figures
     }
 
-    /// Reads on until the figures are these, whenever they hold.
+    /// Reads until the stream sends these figures.
     async fn until(&mut self, expected: &CartFigures) {
         let reading = async {
             while self.last.as_ref().map(timeless) != Some(timeless(expected)) {
@@ -93,7 +93,7 @@ fn micros(time: Option<&prost_types::Timestamp>) -> i64 {
     clientela::feed::micros(time.expect("a time"))
 }
 
-/// The figures as a list of all carts says they are.
+/// Computes the figures from a list of all carts.
 async fn listed(shop: &Shop, storefront: &str, idle_after: Duration) -> CartFigures {
     let mut carts = Vec::new();
     let mut request = pb::ListCartsRequest {
@@ -176,13 +176,13 @@ on_both_engines! {
         figures.until(&listed(&shop, "", 15 * MINUTE).await).await;
         assert_eq!(figures.last.as_ref().unwrap().visitors_online, 1);
 
-        // Only the clock.
+        // Only the clock changes.
         shop.clock.advance(5 * MINUTE);
         let idle = listed(&shop, "", 15 * MINUTE).await;
         assert_eq!((idle.filling_carts, idle.idle_carts, idle.customers_online), (1, 1, 0));
         figures.until(&idle).await;
 
-        // Only the setting, both ways.
+        // Only the setting changes, in both directions.
         for minutes in [1, 1_440] {
             set(&shop, &["cart_idle_after_minutes"], ShopSettings {
                 cart_idle_after_minutes: Some(minutes),
@@ -262,7 +262,7 @@ on_both_engines! {
         assert_eq!(first, second);
     }
 
-    /// What is silent in between shows that a change waits for the interval.
+    /// The silence in between shows that a change waits for the interval.
     async fn changes_within_the_interval_come_as_one_message(shop: Shop with Setup::held()) {
         let request = WatchCartFiguresRequest {
             min_interval: Some(millis(1_500)),
@@ -363,7 +363,7 @@ on_both_engines! {
     }
 }
 
-/// Streams do not live for ever, so that they spread over servers that are new.
+/// Streams end at a maximal age, so that clients spread over new servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_stream_of_figures_is_asked_to_connect_again() {
     let feed = FeedSettings {
@@ -384,7 +384,7 @@ async fn an_old_stream_of_figures_is_asked_to_connect_again() {
                 break figures.message().await.unwrap_err();
             }
             Ok(_) => {}
-            Err(status) => panic!("the stream ended without a word: {status:?}"),
+            Err(status) => panic!("the stream ended without `draining`: {status:?}"),
         }
     };
 
@@ -393,12 +393,12 @@ async fn an_old_stream_of_figures_is_asked_to_connect_again() {
 
 /// Watches of figures count among the streams of their key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_key_has_only_so_many_streams_of_figures() {
+async fn a_key_has_a_limit_of_streams_of_figures() {
     let shop = Shop::start(Engine::Sqlite).await;
     let mut streams = Vec::new();
     let mut carts = shop.carts();
     for number in 0..limits::WATCH_STREAMS_PER_KEY_MAX {
-        // A connection takes fewer than a key may have.
+        // A connection may have fewer streams than a key.
         if number % 200 == 0 {
             let address = format!("http://{}", shop.address);
             let channel = Endpoint::from_shared(address)

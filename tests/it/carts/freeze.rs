@@ -1,4 +1,4 @@
-//! Frozen carts: whose prices are held, and those that are held whole.
+//! Tests frozen carts: those with frozen prices, and those that are frozen whole.
 
 use clientela::proto::pb::{self, Cart, ErrorReason, cart::Freeze, cart_cause::Kind};
 use prost_types::FieldMask;
@@ -30,10 +30,10 @@ async fn unfreeze(shop: &Shop, cart: &str) -> Cart {
         ..Default::default()
     };
     let answer = shop.carts().unfreeze_cart(request).await;
-    answer.expect("it is not frozen any more").into_inner()
+    answer.expect("the cart is unfrozen").into_inner()
 }
 
-/// A group with a discount, and a customer whose default it is.
+/// Creates a group with a discount, and a customer with this default group. Returns the customer's name.
 async fn member_of(shop: &Shop, group: &str, discount_percent: &str) -> String {
     let request = pb::CreateGroupRequest {
         group: Some(pb::Group {
@@ -86,8 +86,8 @@ async fn change_customer(shop: &Shop, customer: pb::Customer, path: &str) {
     shop.customers().update_customer(request).await.unwrap();
 }
 
-/// What was told of a cart, in its order.
-fn told(watch: &CartWatch, cart: &str) -> Vec<Kind> {
+/// Returns the causes that the watch received of a cart, in order.
+fn causes(watch: &CartWatch, cart: &str) -> Vec<Kind> {
     let changes = watch.changes.iter().filter(|change| change.name == cart);
     changes
         .flat_map(|change| &change.causes)
@@ -167,13 +167,13 @@ fn by_hand() -> Option<pb::PriceOverride> {
 
 fn assert_frozen(refused: &Status, freeze: &str) {
     assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartFrozen);
-    let told = refused.get_details_error_info().unwrap().metadata;
-    assert_eq!(told["freeze"], freeze);
+    let metadata = refused.get_details_error_info().unwrap().metadata;
+    assert_eq!(metadata["freeze"], freeze);
 }
 
 on_both_engines! {
-    /// The other cart of the customer shows when the work on both would be done.
-    async fn frozen_prices_outlive_the_discount_of_the_group(shop: Shop) {
+    /// The other cart of the customer shows when the work on both is done.
+    async fn frozen_prices_stay_when_the_discount_of_the_group_changes(shop: Shop) {
         let owner = member_of(&shop, "trade", "10").await;
         let cart = shop.add(of(&customer(&owner)), item("shirt", 2)).await;
         let other = shop.add(of(&in_slot(&customer(&owner), "other")), item("shirt", 2)).await;
@@ -184,7 +184,7 @@ on_both_engines! {
 
         set_discount(&shop, "trade", "50").await;
         watch.until("the other cart's new price", |seen| {
-            told(seen, &other.name) == [Kind::Repriced]
+            causes(seen, &other.name) == [Kind::Repriced]
         }).await;
 
         assert_eq!(shop.get(named(&cart.name)).await, frozen);
@@ -192,11 +192,11 @@ on_both_engines! {
         assert_eq!((total(&grown), total(&shop.get(named(&other.name)).await)), (27 * EURO, 10 * EURO));
         let open = unfreeze(&shop, &cart.name).await;
         assert_eq!((total(&open), open.freeze(), open.freeze_time), (15 * EURO, Freeze::Unspecified, None));
-        watch.until("the end of the freeze", |seen| told(seen, &cart.name).len() == 3).await;
-        assert_eq!(told(&watch, &cart.name), [Kind::ItemAdded, Kind::Unfrozen, Kind::Repriced]);
+        watch.until("the end of the freeze", |seen| causes(seen, &cart.name).len() == 3).await;
+        assert_eq!(causes(&watch, &cart.name), [Kind::ItemAdded, Kind::Unfrozen, Kind::Repriced]);
     }
 
-    async fn frozen_prices_outlive_the_customer_s_default_group_and_the_name_is_shown(shop: Shop) {
+    async fn frozen_prices_stay_when_the_default_group_changes_and_the_new_name_is_shown(shop: Shop) {
         let owner = member_of(&shop, "trade", "10").await;
         let cart = shop.add(of(&customer(&owner)), item("shirt", 1)).await;
         let frozen = freeze(&shop, &cart.name, Freeze::Hard).await;
@@ -213,19 +213,19 @@ on_both_engines! {
             ..Default::default()
         };
         change_customer(&shop, regrouped, "groups").await;
-        watch.until("who the customer is now", |seen| {
+        watch.until("the customer's new name", |seen| {
             seen.carts[&cart.name].customer_summary.as_ref().is_some_and(|summary| {
                 summary.display_name.contains("Grace") && summary.groups == ["groups/customer"]
             })
         }).await;
 
-        assert!(told(&watch, &cart.name).iter().all(|kind| *kind == Kind::CustomerChanged));
+        assert!(causes(&watch, &cart.name).iter().all(|kind| *kind == Kind::CustomerChanged));
         let shown = shop.get(named(&cart.name)).await;
         assert_eq!((&shown.total, &shown.pricing_group), (&frozen.total, &frozen.pricing_group));
         assert_eq!(shown.items, frozen.items);
     }
 
-    async fn lines_of_frozen_prices_change_but_what_they_cost_does_not(shop: Shop) {
+    async fn lines_with_frozen_prices_change_quantity_but_not_price(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 2)).await;
         freeze(&shop, &cart.name, Freeze::Soft).await;
         let shirt = &cart.items[0];
@@ -331,7 +331,7 @@ on_both_engines! {
         assert_eq!(total(&open), 9 * EURO);
     }
 
-    async fn who_registers_while_the_cart_is_paid_leaves_it_the_visitor_s(shop: Shop) {
+    async fn a_cart_in_payment_stays_the_visitor_s_when_the_visitor_registers(shop: Shop) {
         let owner = visitor();
         let paid = shop.add(of(&owner), item("shirt", 1)).await;
         let saved = shop.add(of(&in_slot(&owner, "saved")), item("hat", 1)).await;
@@ -349,7 +349,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&saved.name)).await.customer, registered.name);
     }
 
-    async fn the_mode_of_a_freeze_changes_and_what_is_so_already_is_no_change(shop: Shop) {
+    async fn the_mode_of_a_freeze_changes_and_a_repeated_mode_is_no_change(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let mut watch = watched(&shop).await;
 
@@ -365,7 +365,7 @@ on_both_engines! {
         assert_eq!(hard.freeze_time, soft.freeze_time);
         watch.until("the end of the freeze", |seen| seen.carts[&cart.name] == open).await;
         let frozen = Kind::Frozen;
-        assert_eq!(told(&watch, &cart.name), [frozen, frozen, frozen, Kind::Unfrozen]);
+        assert_eq!(causes(&watch, &cart.name), [frozen, frozen, frozen, Kind::Unfrozen]);
     }
 
     async fn frozen_carts_are_found_and_watched_by_a_filter(shop: Shop) {

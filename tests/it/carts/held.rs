@@ -1,5 +1,5 @@
-//! Held carts where lines go from one to another, and recovered: what is frozen or held by staff neither
-//! gives nor takes, and nothing of a refused call stands.
+//! Tests that lines do not move to or from a held cart and that it is not recovered. A cart is held when it
+//! is frozen or locked by staff. A refused call changes nothing.
 
 use clientela::proto::pb::assign_cart_request::IfOpenCartExists;
 use clientela::proto::pb::cart::{Abandonment, Freeze, State};
@@ -9,15 +9,15 @@ use clientela::proto::pb::{
 };
 use tonic::{Code, Status};
 
-use super::abandonment::{DAY, MICRO, abandoned, told as causes, watch};
+use super::abandonment::{DAY, MICRO, abandoned, causes, watch};
 use super::recover::{link, recover, redemption};
-use super::{Carts, customer, in_slot, item, lines, named, new_customer, of, told, visitor};
+use super::{Carts, customer, in_slot, item, lines, metadata, named, new_customer, of, visitor};
 use crate::harness::{Setup, Shop, Transport, assert_refused};
 use crate::on_both_engines;
 
 type Client = CartServiceClient<Transport>;
 
-/// What holds a cart.
+/// The reason why a cart is held.
 #[derive(Clone, Copy, Debug)]
 enum Hold {
     Soft,
@@ -28,7 +28,7 @@ enum Hold {
 const HOLDS: [Hold; 3] = [Hold::Soft, Hold::Hard, Hold::Locked];
 
 impl Hold {
-    /// Holds a cart, as Anna where somebody has to.
+    /// Holds a cart, as Anna where the hold needs a person.
     async fn put_on(self, anna: &mut Client, cart: &Cart) -> Cart {
         let target = named(&cart.name);
         let freeze = match self {
@@ -58,7 +58,7 @@ impl Hold {
             Self::Locked => (ErrorReason::CartLocked, "holder", "staff/anna"),
         };
         assert_refused(refused, Code::FailedPrecondition, reason);
-        assert_eq!(told(refused)[key], value);
+        assert_eq!(metadata(refused)[key], value);
     }
 }
 
@@ -99,7 +99,7 @@ fn assigning(cart: &Cart, customer: &str, otherwise: IfOpenCartExists) -> pb::As
     }
 }
 
-/// Two carts of an owner.
+/// Opens two carts of an owner.
 async fn pair(shop: &Shop, owner: &CartOwner) -> (Cart, Cart) {
     let one = shop.add(of(owner), item("shirt", 2)).await;
     let other = shop.add(of(&in_slot(owner, "gift")), item("hat", 2)).await;
@@ -123,7 +123,7 @@ on_both_engines! {
 
             for (refused, field) in &refused {
                 hold.assert_refuses(refused);
-                assert_eq!(told(refused)["field"], *field, "{hold:?}");
+                assert_eq!(metadata(refused)["field"], *field, "{hold:?}");
             }
             assert_eq!(shop.get(named(&held.name)).await, held);
             assert_eq!(shop.get(named(&free.name)).await, free);
@@ -151,7 +151,7 @@ on_both_engines! {
         }
     }
 
-    /// A held cart is not replaced by another either, unless it is only frozen: that may be deleted.
+    /// A cart locked by staff is not replaced. A frozen cart is replaced, as it may be deleted.
     async fn a_sign_in_replaces_no_cart_that_staff_holds(shop: Shop) {
         let mut anna = anna(&shop).await;
         let ada = new_customer(&shop).await;
@@ -167,7 +167,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&guest.name)).await, guest);
     }
 
-    /// The hold is for the holder, and does not outlive the cart.
+    /// The holder may use the cart, and the hold ends with the cart.
     async fn the_holder_merges_and_moves(shop: Shop) {
         let mut anna = anna(&shop).await;
         let (held, free) = pair(&shop, &visitor()).await;
@@ -197,15 +197,15 @@ on_both_engines! {
         assert!(recovered.recover_time.is_some());
         assert_eq!(shop.get(of(&phone)).await, recovered);
         watch.until("the recovery", |seen| seen.carts[&cart.name] == recovered).await;
-        let told = causes(&watch, &cart.name);
-        assert_eq!(told[0], [Kind::Abandoned]);
-        assert_eq!(told.len(), 2);
+        let changes = causes(&watch, &cart.name);
+        assert_eq!(changes[0], [Kind::Abandoned]);
+        assert_eq!(changes.len(), 2);
         for kind in [Kind::Assigned, Kind::Recovered] {
-            assert_eq!(told[1].iter().filter(|told| **told == kind).count(), 1, "{told:?}");
+            assert_eq!(changes[1].iter().filter(|cause| **cause == kind).count(), 1, "{changes:?}");
         }
     }
 
-    /// The link is not used up by a refusal.
+    /// A refusal does not use up the link.
     async fn a_held_cart_is_recovered_when_it_is_free_again(shop: Shop) {
         let mut anna = anna(&shop).await;
         for hold in [Hold::Hard, Hold::Locked] {
@@ -236,7 +236,7 @@ on_both_engines! {
         }
     }
 
-    /// Frozen prices go along with the cart.
+    /// The frozen prices stay with the cart.
     async fn a_cart_whose_prices_are_frozen_is_recovered_as_it_is(shop: Shop) {
         let mut anna = anna(&shop).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;

@@ -1,4 +1,4 @@
-//! A hidden group works for the carts of its members, and no storefront learns of it from them.
+//! Tests that a hidden group applies to the carts of its members and that no storefront can detect it.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, ErrorReason, MergeCartsRequest, MoveItemsRequest, Role,
@@ -12,11 +12,11 @@ use crate::harness::{CartWatch, assert_refused, unique};
 use crate::on_both_engines;
 use crate::watch::every;
 
-/// What nothing that a storefront is sent may say.
+/// Text that no message to a storefront may contain.
 const SECRET: &str = "zanzibar";
 
 on_both_engines! {
-    async fn no_answer_and_no_stream_tells_a_storefront_of_a_hidden_group(shop: Shop) {
+    async fn no_answer_and_no_stream_shows_a_storefront_a_hidden_group(shop: Shop) {
         let group = pb::Group {
             state: pb::group::State::Hidden.into(),
             discount_percent: "20".into(),
@@ -35,7 +35,7 @@ on_both_engines! {
         let stream = storefront.watch_cart(watch.clone()).await.unwrap().into_inner();
         let mut narrow = CartWatch::of(stream);
         let mut whole = CartWatch::of(shop.carts().watch_cart(watch).await.unwrap().into_inner());
-        // The streams tell the writes below as changes, and not within their snapshots.
+        // The streams send the writes below as changes, not within their snapshots.
         narrow.snapshot().await;
         whole.snapshot().await;
 
@@ -57,7 +57,7 @@ on_both_engines! {
         let beside = storefront.add_item(add(&visitor())).await.unwrap().into_inner();
         let beside = assign(&beside, IfOpenCartExists::KeepBoth);
         for _ in 0..2 {
-            // Once as it was done, once as it is remembered.
+            // The first answer comes from the write, the second from the stored request id.
             let answer = storefront.assign_cart(beside.clone()).await.unwrap().into_inner();
             answers.push(format!("{answer:?}"));
         }
@@ -86,7 +86,7 @@ on_both_engines! {
         let seen = storefront.get_cart(get).await.unwrap().into_inner();
         answers.push(format!("{seen:?}"));
 
-        // It works: five shirts at 10 EUR, less 20 percent. And those who may see it do.
+        // The discount applies: five shirts at 10 EUR, less 20 percent. Readers with access see the group.
         assert_eq!(total(&seen), 40 * EURO);
         let known = shop.get(of(&owner)).await;
         assert_eq!((&known.pricing_group, &known.etag), (&group, &seen.etag));
@@ -103,7 +103,7 @@ on_both_engines! {
         }
     }
 
-    /// It has no column: nobody can be told by a filter which group a cart is priced for.
+    /// The group has no column, so a filter cannot reveal the group whose prices a cart has.
     async fn a_filter_by_the_group_of_the_prices_answers_like_one_by_no_field(shop: Shop) {
         let storefront = shop.key(&[Role::Storefront]).await;
         let list = |field: &str| pb::ListCartsRequest {

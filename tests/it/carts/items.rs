@@ -1,4 +1,4 @@
-//! What the lines of a cart do.
+//! Tests the lines of a cart.
 
 use clientela::proto::pb::{
     self, CartEdit, DiscountReason, ItemInput, ItemPrice, PriceOverride, Role, cart_edit::Edit,
@@ -37,7 +37,7 @@ fn edit_request(target: Option<pb::CartTarget>, edits: Vec<Edit>) -> pb::EditCar
 }
 
 on_both_engines! {
-    /// AddItem makes the cart, and adds to the line that is the same.
+    /// AddItem opens the cart, and adds to an equal line.
     async fn additions_of_one_product_become_one_line(shop: Shop) {
         let owner = visitor();
 
@@ -56,8 +56,8 @@ on_both_engines! {
         assert_eq!(shop.get(named(&first.name)).await, third);
     }
 
-    /// Reduction, tax and rounding reach the answer as they were calculated.
-    async fn a_line_shows_how_its_price_comes_about(shop: Shop) {
+    /// Reduction, tax and rounding appear in the answer as they were calculated.
+    async fn a_line_shows_the_parts_of_its_price(shop: Shop) {
         let by_percent = pb::reduction::Reduction::Percent("12.5".into());
         let price = ItemPrice {
             list_price: Some(money("EUR", 13_445_378)),
@@ -79,7 +79,7 @@ on_both_engines! {
         assert_eq!(total(&cart), 42 * EURO);
     }
 
-    async fn a_quantity_is_set_and_a_line_taken_out(shop: Shop) {
+    async fn a_quantity_is_set_and_a_line_is_removed(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 2)).await;
         let name = cart.items[0].name.clone();
 
@@ -95,7 +95,7 @@ on_both_engines! {
         assert_refused(&again, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn staff_gives_a_price_by_hand_and_takes_it_away(shop: Shop) {
+    async fn staff_sets_a_price_by_hand_and_clears_it(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 2)).await;
         let name = cart.items[0].name.clone();
         let by_hand = PriceOverride {
@@ -150,7 +150,7 @@ on_both_engines! {
         assert_eq!((edited.version, edited.attributes), (2, Some(attributes)));
     }
 
-    async fn a_refused_edit_is_named_by_its_place(shop: Shop) {
+    async fn a_refused_edit_is_named_by_its_index(shop: Shop) {
         let owner = visitor();
         let mut foreign = item("hat", 1);
         foreign.price = Some(price(Some(money("USD", EURO))));
@@ -184,7 +184,7 @@ on_both_engines! {
         let again = shop.carts().update_item_prices(request).await.unwrap().into_inner();
 
         assert_eq!(total(&cart), 23 * EURO);
-        assert_eq!(again.version, cart.version, "what changes nothing makes no version");
+        assert_eq!(again.version, cart.version, "a call without a change makes no version");
     }
 
     async fn a_cleared_cart_stays_open(shop: Shop) {

@@ -53,7 +53,7 @@ on_both_engines! {
         assert_eq!(walk(&shop, page("number desc")).await, made);
     }
 
-    async fn a_filter_finds_carts_by_what_is_in_them(shop: Shop) {
+    async fn a_filter_finds_carts_by_their_content(shop: Shop) {
         let dear = shop.add(of(&visitor()), item("ship", 11)).await;
         let cheap = shop.add(of(&visitor()), item("boat", 1)).await;
         let ordered = shop.add(of(&visitor()), item("ship", 2)).await;
@@ -102,7 +102,7 @@ on_both_engines! {
         assert_eq!(page.count, Some(pb::Count { value: 3, at_least: false }));
     }
 
-    async fn what_is_no_list_is_refused(shop: Shop) {
+    async fn invalid_lists_are_refused(shop: Shop) {
         shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.add(of(&visitor()), item("shirt", 1)).await;
         let first = list(&shop, ListCartsRequest { page_size: 1, ..Default::default() }).await.unwrap();

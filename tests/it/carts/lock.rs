@@ -1,5 +1,5 @@
-//! Carts that a member of staff holds, on both engines; the clock is held too, so that leases run out
-//! when a test says so.
+//! Tests carts that a member of staff holds, on both engines. The clock is held, so that a test decides when
+//! leases expire.
 
 mod leases;
 mod surroundings;
@@ -51,13 +51,13 @@ macro_rules! on_both {
 use on_both;
 
 on_both! {
-    who_does_not_hold_a_cart_changes_nothing_in_it;
-    what_the_holder_does_is_told_with_the_acting_person;
+    only_the_holder_changes_a_held_cart;
+    changes_by_the_holder_name_the_acting_person;
     a_hold_is_ended_by_its_holder_or_by_force;
     a_repeated_hold_is_one_and_a_stale_or_absent_cart_is_refused;
 }
 
-/// A client with a key of support, acting as somebody.
+/// Returns a client with a key of support that acts as this person.
 async fn acting(shop: &Shop, person: &str) -> Client {
     let key = shop.key(&[Role::Support]).await;
     acting_with(shop, &key, person)
@@ -106,13 +106,13 @@ fn adding(cart: &str, product: &str) -> pb::AddItemRequest {
     }
 }
 
-/// Seconds from the beginning of the test until the lease ends.
+/// Returns the seconds from the beginning of the test until the lease ends.
 fn end(cart: &Cart) -> Option<i64> {
     let end = cart.lock.as_ref()?.expire_time.as_ref()?;
     Some(end.seconds - START / 1_000_000)
 }
 
-/// The cart as a version of it, without what only a look at it tells.
+/// Returns the stored version of a cart, without the fields that are filled when it is read.
 fn version_of(cart: &Cart) -> Cart {
     let mut cart = cart.clone();
     if let Some(lock) = &mut cart.lock {
@@ -127,8 +127,8 @@ async fn watched(shop: &Shop) -> CartWatch {
     watch
 }
 
-/// What was told of a cart and of whom, in its order.
-fn told(watch: &CartWatch, cart: &str) -> Vec<(Kind, String)> {
+/// Returns the causes and actors that the watch received of a cart, in order.
+fn causes(watch: &CartWatch, cart: &str) -> Vec<(Kind, String)> {
     let changes = watch.changes.iter().filter(|change| change.name == cart);
     changes
         .flat_map(|change| &change.causes)
@@ -140,7 +140,7 @@ fn assert_locked(refused: &Status) {
     assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartLocked);
 }
 
-async fn who_does_not_hold_a_cart_changes_nothing_in_it(shop: Shop) {
+async fn only_the_holder_changes_a_held_cart(shop: Shop) {
     let owner = visitor();
     let cart = shop.add(of(&owner), item("shirt", 1)).await;
     let name = cart.name.as_str();
@@ -149,7 +149,7 @@ async fn who_does_not_hold_a_cart_changes_nothing_in_it(shop: Shop) {
     let held = shop.get(named(name)).await;
     let line = cart.items[0].name.clone();
 
-    // The shopper, a colleague with the same key, Anna with another key, and an admin.
+    // The clients are the shopper, a colleague with the same key, Anna with another key, and an admin.
     let storefront = shop.key(&[Role::Storefront]).await;
     let mut shopper = shop.carts_as(&storefront);
     let refused = shopper
@@ -175,7 +175,7 @@ async fn who_does_not_hold_a_cart_changes_nothing_in_it(shop: Shop) {
     assert_eq!(shop.get(named(name)).await, held);
 }
 
-/// How calls that everybody may make are refused for a cart that another holds.
+/// Returns how the calls of a client are refused for a cart that another person holds.
 async fn refusals(mut client: Client, name: &str, line: &str) -> Vec<Status> {
     let target = || named(name);
     let cart = Some(Cart {
@@ -191,7 +191,7 @@ async fn refusals(mut client: Client, name: &str, line: &str) -> Vec<Status> {
         validate_only: true,
         ..update.clone()
     };
-    // The quantity that it has: who may not edit is told so, also where nothing would change.
+    // The quantity is the current one: the call is refused even if it would change nothing.
     let set = pb::UpdateItemRequest {
         name: line.into(),
         quantity: Some(1),
@@ -242,7 +242,7 @@ async fn refusals(mut client: Client, name: &str, line: &str) -> Vec<Status> {
     ]
 }
 
-async fn what_the_holder_does_is_told_with_the_acting_person(shop: Shop) {
+async fn changes_by_the_holder_name_the_acting_person(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;
     let mut watch = watched(&shop).await;
@@ -269,7 +269,7 @@ async fn what_the_holder_does_is_told_with_the_acting_person(shop: Shop) {
         .await;
     let anna = || "staff/anna".to_owned();
     assert_eq!(
-        told(&watch, &cart.name),
+        causes(&watch, &cart.name),
         [
             (Kind::Locked, anna()),
             (Kind::ItemAdded, anna()),
@@ -321,7 +321,7 @@ async fn a_hold_is_ended_by_its_holder_or_by_force(shop: Shop) {
         })
         .await;
     assert_eq!(
-        told(&watch, &cart.name),
+        causes(&watch, &cart.name),
         [
             (Kind::Unlocked, "staff/chief".to_owned()),
             (Kind::Locked, "staff/ben".to_owned())

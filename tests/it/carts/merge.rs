@@ -1,4 +1,4 @@
-//! Merging two carts: what becomes of each line, once however often it is asked for.
+//! Tests merging two carts: the outcome of each line, and repeated merges.
 
 use clientela::limits::CART_ITEMS_MAX;
 use clientela::proto::pb::{
@@ -9,8 +9,8 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{
-    Carts, EURO, customer, customer_in, euros, in_slot, item, key_of_another_shop, lines, money,
-    named, of, price, set, told, total, visitor,
+    Carts, EURO, customer, customer_in, euros, in_slot, item, key_of_another_shop, lines, metadata,
+    money, named, of, price, set, total, visitor,
 };
 use crate::harness::{CartWatch, Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
@@ -48,7 +48,7 @@ async fn filled(shop: &Shop, products: &[(&str, i32)]) -> Cart {
         .into_inner()
 }
 
-/// What an answer says of each line: product, kind, and the three quantities.
+/// Returns the outcome of each line: product, kind, and the three quantities.
 fn outcomes(answer: &MergeCartsResponse) -> Vec<(&str, Kind, [i32; 3])> {
     answer
         .lines
@@ -97,7 +97,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&source.name)).await, gone);
     }
 
-    async fn the_policy_decides_about_lines_that_both_have(shop: Shop) {
+    async fn the_policy_decides_about_lines_in_both_carts(shop: Shop) {
         let cases = [
             (MergePolicy::Unspecified, Kind::Summed, 5, Kind::Summed, 5),
             (MergePolicy::Sum, Kind::Summed, 5, Kind::Summed, 5),
@@ -122,7 +122,7 @@ on_both_engines! {
         }
     }
 
-    async fn where_no_policy_is_named_the_shop_decides(shop: Shop) {
+    async fn the_setting_of_the_shop_applies_without_a_policy(shop: Shop) {
         let cases = [
             (IfOpenCartExists::CustomerWins, Kind::Kept),
             (IfOpenCartExists::GuestWins, Kind::Replaced),
@@ -140,7 +140,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_voucher_that_both_have_is_carried_once(shop: Shop) {
+    async fn a_voucher_in_both_carts_is_kept_once(shop: Shop) {
         let voucher = |label: &str, amount| pb::Adjustment {
             kind: "voucher".into(),
             label: label.into(),
@@ -171,7 +171,7 @@ on_both_engines! {
         assert_eq!(cart.note, "ring twice");
     }
 
-    async fn what_a_line_or_a_cart_does_not_take_is_told(shop: Shop) {
+    async fn the_answer_names_quantities_and_lines_that_do_not_fit(shop: Shop) {
         let source = filled(&shop, &[("p0", 2), ("first", 1), ("second", 1)]).await;
         let target = shop.add(of(&visitor()), item("p0", 999_999)).await;
         let products: Vec<String> = (1..CART_ITEMS_MAX - 1).map(|n| format!("p{n}")).collect();
@@ -222,7 +222,7 @@ on_both_engines! {
         assert_eq!((cart.pricing_group.as_str(), total(&cart)), ("groups/friends", 18 * EURO));
     }
 
-    async fn the_same_two_carts_again_answer_as_the_first_time(shop: Shop) {
+    async fn a_repeated_merge_of_the_same_carts_answers_the_same(shop: Shop) {
         let source = filled(&shop, &[("shirt", 2), ("hat", 1)]).await;
         let target = filled(&shop, &[("shirt", 3)]).await;
         let mut first = request(&source, &target, MergePolicy::Sum);
@@ -240,7 +240,7 @@ on_both_engines! {
         assert_eq!(later.cart, Some(grown));
     }
 
-    async fn a_request_id_answers_exactly_as_it_did(shop: Shop) {
+    async fn a_repeated_request_id_gets_the_same_answer(shop: Shop) {
         let owner = visitor();
         shop.add(of(&owner), item("shirt", 2)).await;
         let target = filled(&shop, &[("shirt", 3)]).await;
@@ -272,7 +272,7 @@ on_both_engines! {
         }
     }
 
-    async fn merges_at_once_merge_once(shop: Shop) {
+    async fn concurrent_merges_merge_once(shop: Shop) {
         let source = filled(&shop, &[("shirt", 2)]).await;
         let target = filled(&shop, &[("shirt", 3)]).await;
         let calls = (0..20).map(|_| merge(&shop, request(&source, &target, MergePolicy::Sum)));
@@ -285,8 +285,8 @@ on_both_engines! {
         assert_eq!((lines(&cart), cart.version), (vec![("shirt", 5)], 2));
     }
 
-    /// Neither waits for the other for ever, and nothing is there twice or gone.
-    async fn two_carts_merged_into_each_other_at_once_end_as_one(shop: Shop) {
+    /// Neither call waits forever for the other, and no line is duplicated or lost.
+    async fn two_concurrent_opposite_merges_leave_one_cart(shop: Shop) {
         let one = filled(&shop, &[("shirt", 2)]).await;
         let other = filled(&shop, &[("shirt", 3)]).await;
 
@@ -301,10 +301,10 @@ on_both_engines! {
         };
         assert_eq!(lines(done.cart.as_ref().unwrap()), [("shirt", 5)]);
         assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-        assert_eq!(told(&refused)["field"], "target");
+        assert_eq!(metadata(&refused)["field"], "target");
     }
 
-    async fn each_of_the_two_carts_has_one_new_version_that_says_why(shop: Shop) {
+    async fn each_of_the_two_carts_has_one_new_version_with_its_cause(shop: Shop) {
         let source = filled(&shop, &[("shirt", 2), ("hat", 1)]).await;
         let target = filled(&shop, &[("shirt", 3)]).await;
         let options = pb::WatchOptions {
@@ -354,10 +354,10 @@ on_both_engines! {
 
         for refused in [&late, &order, &elsewhere] {
             assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-            let told = told(refused);
-            assert_eq!((told["state"].as_str(), &told["merged_into"]), ("STATE_MERGED", &target.name));
+            let metadata = metadata(refused);
+            assert_eq!((metadata["state"].as_str(), &metadata["merged_into"]), ("STATE_MERGED", &target.name));
         }
-        assert_eq!(told(&elsewhere)["field"], "source");
+        assert_eq!(metadata(&elsewhere)["field"], "source");
         assert_ne!(next.name, source.name);
         let listed = pb::ListCartsRequest { filter: "state = MERGED".into(), ..Default::default() };
         let listed = shop.carts().list_carts(listed).await.unwrap().into_inner().carts;
@@ -401,7 +401,7 @@ on_both_engines! {
         for (call, code, reason, field) in cases {
             let refused = merge(&shop, call.clone()).await.expect_err(&format!("{call:?}"));
             assert_refused(&refused, code, reason);
-            assert_eq!(told(&refused).get("field").map_or("", |field| field), field, "{call:?}");
+            assert_eq!(metadata(&refused).get("field").map_or("", |field| field), field, "{call:?}");
         }
         let itself = merge(&shop, sum(&open, &open)).await.unwrap_err();
         assert_eq!(violations(&itself)[0].0, "target");
@@ -412,7 +412,7 @@ on_both_engines! {
         assert_eq!(lines(&merge(&shop, sound).await.unwrap().cart.unwrap()), [("shoe", 1), ("shirt", 1)]);
     }
 
-    async fn carts_of_another_shop_are_not_there(shop: Shop) {
+    async fn carts_of_another_shop_are_not_found(shop: Shop) {
         let here = filled(&shop, &[("shirt", 1)]).await;
         let key = key_of_another_shop(&shop).await;
         let there = CreateCartRequest { owner: Some(visitor()), ..Default::default() };
@@ -426,7 +426,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_merge_that_would_be_too_much_is_refused_as_a_whole(shop: Shop) {
+    async fn a_merge_over_the_limit_is_refused_as_a_whole(shop: Shop) {
         let dear = |product: &str| {
             let largest = Some(money("EUR", clientela::limits::MICROS_MAX / EURO * EURO));
             pb::ItemInput { price: Some(price(largest)), ..item(product, 1) }

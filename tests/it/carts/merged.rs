@@ -1,5 +1,5 @@
-//! Carts that were merged: who comes late learns where they went, and they are kept as long as those of
-//! their owner's sort.
+//! Tests merged carts: later calls are refused with the cart they went into, and the retention of their
+//! owner's kind applies to them.
 
 use std::time::Duration;
 
@@ -10,10 +10,10 @@ use clientela::proto::pb::{
 };
 use tonic::{Code, Response, Status};
 
-use super::abandonment::{DAY, told as causes, watch};
+use super::abandonment::{DAY, causes, watch};
 use super::recover::{link, redemption};
 use super::retention::{HOUR, gone, keep_days};
-use super::{Carts, customer, item, lines, named, new_customer, of, price, told, visitor};
+use super::{Carts, customer, item, lines, metadata, named, new_customer, of, price, visitor};
 use crate::harness::{CartWatch, Setup, Shop, assert_refused, eventually, unique};
 use crate::on_both_engines;
 
@@ -30,7 +30,7 @@ async fn merge(shop: &Shop, source: &Cart, target: &Cart) -> Cart {
     merged.expect("both are open").into_inner().source.unwrap()
 }
 
-/// A cart that was filled and went into another of the same owner's sort.
+/// Fills a cart and merges it into another one of an owner of the same kind.
 async fn merged(shop: &Shop, owner: &CartOwner, target: &CartOwner) -> (Cart, Cart) {
     let source = shop.add(of(owner), item("shirt", 1)).await;
     let target = shop.add(of(target), item("hat", 1)).await;
@@ -44,7 +44,8 @@ fn refusal<T>(answer: Result<Response<T>, Status>) -> Status {
     }
 }
 
-/// How every call that changes a cart is refused for this one, but for RecoverCart; `other` is an open cart.
+/// Returns how each call that changes a cart is refused for this one, except RecoverCart. `other` is an open
+/// cart.
 async fn refusals(shop: &Shop, cart: &Cart, other: &Cart) -> Vec<(&'static str, Status)> {
     let mut carts = shop.carts();
     let target = || named(&cart.name);
@@ -63,7 +64,7 @@ async fn refusals(shop: &Shop, cart: &Cart, other: &Cart) -> Vec<(&'static str, 
         note: "x".into(),
         ..Default::default()
     };
-    macro_rules! told_by {
+    macro_rules! refusals_of {
         ($($call:ident($request:ident { $($field:ident: $value:expr),* }),)*) => {
             vec![$((stringify!($call), {
                 let request = pb::$request { $($field: $value,)* ..Default::default() };
@@ -71,7 +72,7 @@ async fn refusals(shop: &Shop, cart: &Cart, other: &Cart) -> Vec<(&'static str, 
             }),)*]
         };
     }
-    let mut refusals = told_by![
+    let mut refusals = refusals_of![
         add_item(AddItemRequest {
             target: target(),
             item: Some(item("late", 1))
@@ -135,7 +136,7 @@ async fn refusals(shop: &Shop, cart: &Cart, other: &Cart) -> Vec<(&'static str, 
     refusals
 }
 
-/// The end of a cart as it was told.
+/// Returns the changes that end a cart.
 fn ends<'w>(watch: &'w CartWatch, name: &str) -> Vec<&'w pb::CartChange> {
     let changes = watch.changes.iter();
     changes
@@ -144,7 +145,7 @@ fn ends<'w>(watch: &'w CartWatch, name: &str) -> Vec<&'w pb::CartChange> {
 }
 
 on_both_engines! {
-    async fn every_later_call_is_told_where_a_merged_cart_went(shop: Shop) {
+    async fn every_later_call_is_refused_with_the_target_of_the_merge(shop: Shop) {
         let first = visitor();
         let source = shop.add(of(&first), item("shirt", 1)).await;
         let token = link(&shop, &source).await.token;
@@ -162,15 +163,15 @@ on_both_engines! {
                 _ => ErrorReason::CartNotOpen,
             };
             assert_refused(status, Code::FailedPrecondition, reason);
-            let told = told(status);
-            let what = (told["state"].as_str(), told["merged_into"].as_str());
+            let metadata = metadata(status);
+            let what = (metadata["state"].as_str(), metadata["merged_into"].as_str());
             assert_eq!(what, ("STATE_MERGED", target.name.as_str()), "{call}");
             let field = match *call {
                 "merge from" | "move from" => Some("source"),
                 "merge into" | "move into" => Some("target"),
                 _ => None,
             };
-            assert_eq!(told.get("field").map(String::as_str), field, "{call}");
+            assert_eq!(metadata.get("field").map(String::as_str), field, "{call}");
         }
         assert_eq!(refused.len(), 22);
         assert_eq!(shop.get(named(&source.name)).await, source);
@@ -179,7 +180,7 @@ on_both_engines! {
         assert_eq!(lines(&grown), [("hat", 1), ("shirt", 1)]);
     }
 
-    async fn merged_carts_are_kept_from_the_merge_on_as_long_as_the_shop_says(shop: Shop with Setup::held()) {
+    async fn the_retention_of_merged_carts_begins_with_the_merge(shop: Shop with Setup::held()) {
         keep_days(&shop, 2, 4).await;
         let (ada, eva) = (new_customer(&shop).await, new_customer(&shop).await);
         let late = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -190,32 +191,32 @@ on_both_engines! {
         let (of_customer, _) = merged(&shop, &customer(&ada), &customer(&eva)).await;
         let mut watch = watch(&shop).await;
 
-        // The purge that takes this one has looked at the others.
+        // The purge that deletes this cart has checked the others.
         shop.clock.advance(DAY + HOUR);
-        let told = |cart: &Cart| {
+        let ended = |cart: &Cart| {
             let name = cart.name.clone();
             move |watch: &CartWatch| !ends(watch, &name).is_empty()
         };
         gone(&shop, &early.name).await;
-        watch.until("its end", told(&early)).await;
+        watch.until("its end", ended(&early)).await;
         assert_eq!(shop.get(named(&late.name)).await, late);
         shop.clock.advance(DAY);
         gone(&shop, &late.name).await;
-        watch.until("its end", told(&late)).await;
+        watch.until("its end", ended(&late)).await;
         assert_eq!(shop.get(named(&of_customer.name)).await, of_customer);
         shop.clock.advance(2 * DAY);
         gone(&shop, &of_customer.name).await;
-        watch.until("its end", told(&of_customer)).await;
+        watch.until("its end", ended(&of_customer)).await;
 
         for cart in [&early, &late, &of_customer] {
             let ends = ends(&watch, &cart.name);
-            assert_eq!(ends.len(), 1, "told once");
+            assert_eq!(ends.len(), 1, "sent once");
             assert_eq!(ends[0].version, cart.version + 1);
             assert_eq!(causes(&watch, &cart.name), [[Kind::Expired]]);
         }
     }
 
-    async fn a_purged_cart_is_not_there_for_any_call_and_its_name_goes_on(shop: Shop with Setup::held()) {
+    async fn a_purged_cart_is_not_found_by_any_call_and_its_name_is_not_reused(shop: Shop with Setup::held()) {
         keep_days(&shop, 3, 0).await;
         let first = visitor();
         let id = format!("merged-{}", unique());
@@ -246,12 +247,12 @@ on_both_engines! {
             assert_refused(status, Code::NotFound, ErrorReason::NotFound);
         }
         assert_eq!((&again.name, again.version), (&source.name, source.version + 2));
-        // What was merged is where it went.
+        // The merged lines stay in the target.
         let kept = shop.get(named(&target.name)).await;
         assert_eq!((kept.state(), lines(&kept)), (State::Open, vec![("hat", 2), ("shirt", 1)]));
     }
 
-    async fn merged_carts_are_kept_for_ever_where_the_shop_says_never(shop: Shop with Setup::held()) {
+    async fn merged_carts_stay_if_the_shop_sets_no_retention(shop: Shop with Setup::held()) {
         keep_days(&shop, 1, 0).await;
         let (ada, eva) = (new_customer(&shop).await, new_customer(&shop).await);
         let (of_customer, _) = merged(&shop, &customer(&ada), &customer(&eva)).await;
@@ -263,7 +264,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&of_customer.name)).await, of_customer);
     }
 
-    async fn more_merged_carts_than_one_step_takes_all_go_once(shop: Shop with Setup::held()) {
+    async fn more_merged_carts_than_one_batch_are_each_deleted_once(shop: Shop with Setup::held()) {
         keep_days(&shop, 1, 0).await;
         let target = shop.add(of(&customer(&new_customer(&shop).await)), item("hat", 1)).await;
         let mut names = Vec::new();

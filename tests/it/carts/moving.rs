@@ -1,4 +1,4 @@
-//! Moving lines between the carts of one owner, and what is saved for later.
+//! Tests moving lines between the carts of one owner, and the slot for saved lines.
 
 use clientela::proto::pb::{
     self, ErrorReason, MoveItemsRequest, MoveItemsResponse, cart_cause, line_outcome::Kind,
@@ -8,8 +8,8 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{
-    Carts, EURO, customer, euros, in_slot, item, key_of_another_shop, lines, money, named,
-    new_customer, of, price, told, total, visitor,
+    Carts, EURO, customer, euros, in_slot, item, key_of_another_shop, lines, metadata, money,
+    named, new_customer, of, price, total, visitor,
 };
 use crate::harness::{CartWatch, Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
@@ -38,7 +38,7 @@ async fn moved(shop: &Shop, request: MoveItemsRequest) -> Result<MoveItemsRespon
 }
 
 on_both_engines! {
-    async fn what_is_saved_for_later_comes_back(shop: Shop) {
+    async fn a_line_saved_for_later_moves_back(shop: Shop) {
         let owner = visitor();
         let saved = in_slot(&owner, "saved");
         shop.add(of(&owner), item("shirt", 3)).await;
@@ -64,7 +64,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&owner)).await, back);
     }
 
-    async fn the_same_line_grows_and_the_moved_line_s_price_counts(shop: Shop) {
+    async fn an_equal_line_grows_and_takes_the_price_of_the_moved_line(shop: Shop) {
         let owner = visitor();
         let gift = in_slot(&owner, "gift");
         let mut dear = item("shirt", 2);
@@ -83,7 +83,7 @@ on_both_engines! {
         assert_eq!((lines(&answer.source.unwrap()), gift.version), (vec![], 2));
     }
 
-    async fn a_price_given_by_hand_goes_with_the_whole_line_only(shop: Shop) {
+    async fn a_price_set_by_hand_moves_only_with_the_whole_line(shop: Shop) {
         let owner = visitor();
         let main = shop.add(of(&owner), item("shirt", 3)).await;
         let by_hand = pb::UpdateItemRequest {
@@ -110,7 +110,7 @@ on_both_engines! {
         assert_eq!(rest.items[0].price_override.as_ref().unwrap().reason, "a stain");
     }
 
-    async fn a_cart_that_is_opened_for_it_is_like_the_source(shop: Shop) {
+    async fn a_cart_opened_by_a_move_has_the_fields_of_the_source(shop: Shop) {
         let ada = customer(&new_customer(&shop).await);
         let mut dollars = item("shirt", 1);
         dollars.price = Some(price(Some(money("USD", EURO))));
@@ -137,12 +137,12 @@ on_both_engines! {
         let made = answer.target.unwrap();
         assert_eq!((made.currency_code.as_str(), made.storefront.as_str()), ("USD", "paris"));
         assert_eq!((made.customer, made.number.is_empty()), (main.customer.clone(), false));
-        let told = |cause: &pb::CartCause| {
+        let described = |cause: &pb::CartCause| {
             (cause.kind(), cause.cart.clone(), cause.display_name.clone())
         };
         let changes = watch.changes.iter();
         let causes: Vec<Vec<_>> =
-            changes.map(|change| change.causes.iter().map(told).collect()).collect();
+            changes.map(|change| change.causes.iter().map(described).collect()).collect();
         use cart_cause::Kind;
         let (there, gone) = (String::new(), "Linen shirt".to_owned());
         assert_eq!(
@@ -157,7 +157,7 @@ on_both_engines! {
         );
     }
 
-    async fn what_is_saved_for_later_cannot_be_ordered(shop: Shop) {
+    async fn a_cart_saved_for_later_cannot_be_ordered(shop: Shop) {
         let saved = in_slot(&visitor(), "saved");
         let cart = shop.add(of(&saved), item("shirt", 1)).await;
 
@@ -186,8 +186,8 @@ on_both_engines! {
         assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    /// There and back at once: no wait without end, and no piece more or less.
-    async fn moves_at_once_lose_nothing(shop: Shop) {
+    /// Lines move in both directions at once. No call waits forever, and no piece is added or lost.
+    async fn concurrent_moves_lose_nothing(shop: Shop) {
         let owner = visitor();
         let gift = in_slot(&owner, "gift");
         let main = shop.add(of(&owner), item("shirt", 50)).await;
@@ -219,7 +219,7 @@ on_both_engines! {
         assert_eq!(lines(&shop.get(of(&owner)).await), []);
     }
 
-    async fn moves_that_cannot_be_move_nothing(shop: Shop) {
+    async fn impossible_moves_move_nothing(shop: Shop) {
         let owner = visitor();
         let gift = in_slot(&owner, "gift");
         shop.add(of(&owner), item("shirt", 2)).await;
@@ -286,7 +286,7 @@ on_both_engines! {
         for (call, field) in [(call(&ordered, &open), "source"), (call(&open, &ordered), "target")] {
             let refused = moved(&shop, call).await.unwrap_err();
             assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-            assert_eq!(told(&refused)["field"], field);
+            assert_eq!(metadata(&refused)["field"], field);
         }
     }
 

@@ -1,4 +1,4 @@
-//! Several carts of one owner, each with the name that the owner gave it.
+//! Tests several carts of one owner, each with a display name.
 
 use clientela::proto::pb::{self, Cart, CreateCartRequest, ErrorReason, UpdateCartRequest};
 use prost_types::FieldMask;
@@ -38,7 +38,7 @@ fn update(cart: Cart, paths: &[&str]) -> UpdateCartRequest {
 }
 
 on_both_engines! {
-    async fn an_owner_has_a_cart_of_its_own_in_each_slot(shop: Shop) {
+    async fn an_owner_has_a_separate_cart_in_each_slot(shop: Shop) {
         let ada = customer(&new_customer(&shop).await);
         let main = shop.add(of(&ada), item("shirt", 1)).await;
         let birthday = create(&shop, &in_slot(&ada, "birthday"), "Birthday of Eva").await;
@@ -58,7 +58,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&ada)).await, main);
     }
 
-    async fn a_cart_is_called_otherwise_where_the_mask_says_so(shop: Shop) {
+    async fn the_mask_decides_whether_the_display_name_changes(shop: Shop) {
         let ada = customer(&new_customer(&shop).await);
         let cart = create(&shop, &ada, "Birthday").await;
         let change = Cart {
@@ -84,7 +84,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&cart.name)).await, nameless);
     }
 
-    async fn a_name_has_its_length(shop: Shop) {
+    async fn display_names_have_a_length_limit(shop: Shop) {
         let ada = customer(&new_customer(&shop).await);
         let longest = "é".repeat(255);
 
@@ -100,8 +100,8 @@ on_both_engines! {
         assert_eq!(cart.display_name, longest);
     }
 
-    /// What only the service says can be sent back, and changes nothing.
-    async fn what_the_service_says_of_a_cart_s_life_is_not_written(shop: Shop) {
+    /// Fields that the service sets may be sent back, and change nothing.
+    async fn life_cycle_fields_set_by_the_service_are_not_written(shop: Shop) {
         let ada = customer(&new_customer(&shop).await);
         let cart = create(&shop, &ada, "Birthday").await;
         let change = Cart {

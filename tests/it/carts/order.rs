@@ -1,4 +1,4 @@
-//! Ordering a cart, once however often it is asked for, and opening it again.
+//! Tests ordering a cart, repeated orders, and reopening.
 
 use clientela::proto::pb::{self, OrderCartRequest, ReopenCartRequest, cart::State};
 use tonic::Code;
@@ -14,7 +14,7 @@ fn reference() -> String {
 }
 
 on_both_engines! {
-    async fn an_ordered_cart_is_closed_and_the_next_one_is_new(shop: Shop) {
+    async fn an_ordered_cart_is_closed_and_the_next_addition_opens_a_new_cart(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 1)).await;
         let reference = reference();
@@ -29,16 +29,16 @@ on_both_engines! {
         assert_eq!(ordered.order_reference, reference);
         assert!(ordered.order_time.is_some());
         assert_refused(&closed, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-        let told = closed.get_details_error_info().unwrap().metadata;
-        assert_eq!(told["state"], "STATE_ORDERED");
-        assert_eq!(told["order_reference"], reference);
+        let metadata = closed.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["state"], "STATE_ORDERED");
+        assert_eq!(metadata["order_reference"], reference);
         assert_refused(&kept, Code::FailedPrecondition, ErrorReason::CartNotOpen);
         assert_ne!(next.name, ordered.name);
         assert_eq!(shop.get(named(&cart.name)).await, ordered);
     }
 
-    /// As a payment's webhook that comes twice, the second time after the shopper went on.
-    async fn an_order_that_is_repeated_is_answered_as_the_first_time(shop: Shop) {
+    /// A payment webhook may come twice, the second time after the shopper went on.
+    async fn a_repeated_order_gets_the_first_answer(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 1)).await;
         let reference = reference();
@@ -53,7 +53,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&owner)).await, next);
     }
 
-    async fn a_reference_is_of_one_cart(shop: Shop) {
+    async fn a_reference_belongs_to_one_cart(shop: Shop) {
         let reference = reference();
         let first = shop.add(of(&visitor()), item("shirt", 1)).await;
         let second = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -67,7 +67,7 @@ on_both_engines! {
         assert_refused(&ordered, Code::FailedPrecondition, ErrorReason::CartNotOpen);
     }
 
-    async fn another_total_than_agreed_is_refused_with_the_new_one(shop: Shop) {
+    async fn a_total_that_differs_is_refused_with_the_current_one(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 2)).await;
         let order = |total| OrderCartRequest {
@@ -81,9 +81,9 @@ on_both_engines! {
         let ordered = shop.carts().order_cart(order(20)).await.unwrap().into_inner();
 
         assert_refused(&refused, Code::Aborted, ErrorReason::TotalChanged);
-        let told = refused.get_details_error_info().unwrap().metadata;
-        assert_eq!(told["total"], (20 * EURO).to_string());
-        assert_eq!((told["currency_code"].as_str(), &told["current_etag"]), ("EUR", &cart.etag));
+        let metadata = refused.get_details_error_info().unwrap().metadata;
+        assert_eq!(metadata["total"], (20 * EURO).to_string());
+        assert_eq!((metadata["currency_code"].as_str(), &metadata["current_etag"]), ("EUR", &cart.etag));
         assert_eq!(total(&ordered), 20 * EURO);
     }
 
@@ -98,7 +98,7 @@ on_both_engines! {
         assert_refused(&absent, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn a_reopened_cart_goes_on_and_frees_its_reference(shop: Shop) {
+    async fn a_reopened_cart_takes_edits_and_its_reference_is_free(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 1)).await;
         let reference = reference();

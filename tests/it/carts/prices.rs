@@ -1,5 +1,5 @@
-//! What carts cost: many lines at random against an exact calculation of the test's own, and whose
-//! discount it is that applies.
+//! Tests the prices of carts: many random lines against an independent exact calculation, and the group whose
+//! discount applies.
 
 mod exact;
 
@@ -33,7 +33,7 @@ const TAX_RATES: [&str; 9] = [
 ];
 const REDUCTIONS: [&str; 8] = ["0", "0.01", "10", "12.5", "33.33", "50", "99.99", "100"];
 
-/// Lines as they were sent, by product, with the price that staff gave some of them.
+/// Lines by product as they were sent, with the prices that staff set by hand.
 struct Sent {
     currency: &'static str,
     unit: i64,
@@ -58,7 +58,7 @@ impl Sent {
         let micros = match rng.random_range(0..4) {
             0 => *unit * rng.random_range(0..200_000),
             1 => rng.random_range(0..10_000_000_000),
-            // Where a half of the smallest unit has to be rounded.
+            // Halves of the smallest unit have to be rounded.
             2 => *unit / 2 * (2 * rng.random_range(0..10_000) + 1),
             _ => rng.random_range(0..=3 * *unit),
         };
@@ -97,7 +97,7 @@ impl Sent {
         }
     }
 
-    /// Asserts that each line of a cart, and the cart, cost what the contract says.
+    /// Asserts that each line and the cart have the prices that the contract specifies.
     fn assert_exact(&self, cart: &pb::Cart, discount: &'static str, tax_exempt: bool) {
         let terms = Terms {
             discount,
@@ -136,7 +136,7 @@ async fn set_exempt(shop: &Shop, customer: &pb::Customer, tax_exempt: bool) {
 }
 
 on_both_engines! {
-    async fn every_line_costs_what_the_contract_says(shop: Shop) {
+    async fn every_line_has_the_price_of_the_contract(shop: Shop) {
         let vip = discounting(&shop, "vip", "").await;
         let ada = pb::Customer { etag: String::new(), ..member(&shop, &vip).await };
         let mut carts = Vec::new();
@@ -161,7 +161,7 @@ on_both_engines! {
         }
     }
 
-    async fn later_prices_and_prices_by_hand_replace_what_was_before(shop: Shop) {
+    async fn later_prices_and_prices_by_hand_replace_earlier_ones(shop: Shop) {
         let vip = discounting(&shop, "vip", "12.5").await;
         let owner = customer(&member(&shop, &vip).await.name);
         let mut sent = Sent::new("EUR", 10_000);
@@ -169,7 +169,7 @@ on_both_engines! {
         let request = CreateCartRequest { owner: Some(owner.clone()), items, ..Default::default() };
         let cart = shop.carts().create_cart(request).await.unwrap().into_inner();
 
-        // The same product again: more of it, and all at the later price.
+        // The same product is added again: the quantity grows, and all pieces have the later price.
         for number in (0..60).step_by(4) {
             let product = format!("p{number}");
             let before = sent.lines[&product].1;
@@ -197,7 +197,7 @@ on_both_engines! {
             let cart = support.update_item(request).await.unwrap().into_inner();
             sent.assert_exact(&cart, "12.5", false);
         }
-        // New prices of the catalogue reach all lines, and wait behind those given by hand.
+        // New prices of the catalogue reach all lines. Lines with a price by hand keep it.
         let prices = (0..60).step_by(2).map(|number| {
             let (product, price) = (format!("p{number}"), sent.price());
             sent.lines.get_mut(&product).unwrap().0 = price.clone();
@@ -229,7 +229,7 @@ on_both_engines! {
         let guest = pb::Customer { kind: Kind::Guest.into(), ..person("Guest") };
         let guest = customers::create(&mut client, guest).await;
         let ada = customers::create(&mut client, person("Ada")).await;
-        // A member of two groups: only the default one counts.
+        // The customer is a member of two groups, and only the default one counts.
         let bob = pb::Customer {
             groups: vec![vip.clone(), "groups/customer".into()],
             default_group: vip,
@@ -248,8 +248,8 @@ on_both_engines! {
         }
     }
 
-    /// Charges and adjustments are no goods: no discount reaches them.
-    async fn a_discount_is_off_the_lines_alone(shop: Shop) {
+    /// No discount applies to charges and adjustments.
+    async fn a_discount_applies_to_lines_alone(shop: Shop) {
         set_discount(&shop, "groups/visitor", "50").await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let shipping = pb::Charge {

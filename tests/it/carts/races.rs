@@ -1,5 +1,5 @@
-//! Calls at once that want the same slot or the same cart, on PostgreSQL by way of two replicas: one of
-//! them wins, and each of the others is refused with what saves it a read.
+//! Tests concurrent calls for the same slot or the same cart, on PostgreSQL through two replicas. One call
+//! wins, and each refusal has the details that save the caller a read.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, Cart, CreateCartRequest, ErrorReason, MergeCartsRequest,
@@ -9,16 +9,16 @@ use clientela::proto::pb::{
 use futures::future::{BoxFuture, FutureExt as _, join_all};
 use tonic::{Code, Status};
 
-use super::{Carts, customer, item, lines, named, new_customer, of, told, visitor};
+use super::{Carts, customer, item, lines, metadata, named, new_customer, of, visitor};
 use crate::harness::{Engine, Replica, Setup, Shop, Transport, assert_refused, reason, unique};
 use crate::on_both_engines;
 
 type Client = CartServiceClient<Transport>;
 
-/// How often each race is run: who comes first differs.
+/// The rounds of each race. The first call to arrive differs between rounds.
 const ROUNDS: usize = 8;
 
-/// The servers of a shop: with one replica beside the first where there can be one.
+/// The servers of a shop: on PostgreSQL a replica runs beside the first.
 struct Servers {
     clients: Vec<Client>,
     replica: Option<Replica>,
@@ -39,7 +39,7 @@ impl Servers {
         Self { clients, replica }
     }
 
-    /// A client of the server whose turn it is.
+    /// Returns a client of the server that this turn uses.
     fn at(&self, turn: usize) -> Client {
         self.clients[turn % self.clients.len()].clone()
     }
@@ -95,15 +95,15 @@ async fn open_carts(shop: &Shop, customer: &str) -> Vec<Cart> {
     listed.into_inner().carts
 }
 
-/// That a cart went into another before the call came.
+/// Asserts that a cart was merged into another before the call came.
 #[track_caller]
 fn assert_merged_before(refused: &Status, into: &Cart) {
     assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-    assert_eq!(told(refused)["merged_into"], into.name);
+    assert_eq!(metadata(refused)["merged_into"], into.name);
 }
 
 on_both_engines! {
-    async fn of_all_that_would_take_a_slot_at_once_one_does(shop: Shop) {
+    async fn one_of_the_concurrent_calls_takes_the_slot(shop: Shop) {
         let servers = Servers::of(&shop).await;
         for round in 0..ROUNDS {
             let ada = new_customer(&shop).await;
@@ -128,7 +128,7 @@ on_both_engines! {
                 let request = ReopenCartRequest { name, ..Default::default() };
                 client.reopen_cart(request).await.map(tonic::Response::into_inner)
             }.boxed());
-            // Others are the first to be sent in each round.
+            // Each round sends the calls in another order.
             let at = round % calls.len();
             calls.rotate_left(at);
 
@@ -142,16 +142,16 @@ on_both_engines! {
             assert_eq!(done, [winner]);
             for refused in answers.iter().filter_map(|answer| answer.as_ref().err()) {
                 assert_refused(refused, Code::AlreadyExists, ErrorReason::OpenCartExists);
-                assert_eq!(told(refused)["open_cart"], winner.name);
+                assert_eq!(metadata(refused)["open_cart"], winner.name);
             }
             for guest in guests.iter().filter(|guest| guest.name != winner.name) {
-                assert_eq!(shop.get(named(&guest.name)).await, *guest, "nothing of a refused call stands");
+                assert_eq!(shop.get(named(&guest.name)).await, *guest, "a refused call changes nothing");
             }
         }
         servers.stop().await;
     }
 
-    async fn a_cart_merged_into_two_at_once_goes_into_one(shop: Shop) {
+    async fn a_cart_merged_into_two_at_once_ends_in_one(shop: Shop) {
         let servers = Servers::of(&shop).await;
         for round in 0..ROUNDS {
             let source = filled(&shop, "shirt").await;
@@ -167,7 +167,7 @@ on_both_engines! {
                 both => panic!("one of two: {both:?}"),
             };
             assert_merged_before(&refused, &into);
-            assert_eq!(told(&refused)["field"], "source");
+            assert_eq!(metadata(&refused)["field"], "source");
             for target in &targets {
                 let now = shop.get(named(&target.name)).await;
                 let expected = if now.name == into.name { &into } else { target };
@@ -177,7 +177,7 @@ on_both_engines! {
         servers.stop().await;
     }
 
-    async fn a_cart_assigned_and_merged_at_once_is_in_one_place(shop: Shop) {
+    async fn a_cart_assigned_and_merged_at_once_ends_in_one_place(shop: Shop) {
         let servers = Servers::of(&shop).await;
         for round in 0..ROUNDS {
             let ada = new_customer(&shop).await;
@@ -209,8 +209,8 @@ on_both_engines! {
         servers.stop().await;
     }
 
-    /// One puts a cart in the place of the customer's, the other merges into whichever is there.
-    async fn a_slot_whose_cart_is_replaced_and_merged_into_at_once_keeps_one(shop: Shop) {
+    /// One call replaces the customer's cart, and the other merges into whichever cart is open.
+    async fn a_slot_keeps_one_cart_in_a_race_of_replacement_and_merge(shop: Shop) {
         let servers = Servers::of(&shop).await;
         for round in 0..ROUNDS {
             let ada = new_customer(&shop).await;
@@ -238,7 +238,7 @@ on_both_engines! {
             let expected = if into.name == guest.name {
                 vec![("shirt", 1), ("shoe", 1)]
             } else {
-                // What was merged first went with the cart that was replaced.
+                // Lines that were merged first ended with the replaced cart.
                 assert_eq!(into.name, own.name);
                 vec![("shirt", 1)]
             };

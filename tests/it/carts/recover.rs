@@ -1,4 +1,4 @@
-//! Recovery links: back to a cart, once and for a time, with nothing told to whoever made a token up.
+//! Tests recovery links: they restore a cart once, until they expire, and a forged token reveals nothing.
 
 use std::time::Duration;
 
@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
 use super::{
-    Carts, customer, in_slot, item, key_of_another_shop, named, new_customer, of, told, visitor,
+    Carts, customer, in_slot, item, key_of_another_shop, metadata, named, new_customer, of, visitor,
 };
 use crate::harness::store::{START, stores};
 use crate::harness::{Engine, Setup, Shop, assert_refused, eventually, unique, violations};
@@ -54,7 +54,7 @@ pub(super) async fn recover(shop: &Shop, token: &str, owner: &CartOwner) -> Resu
 }
 
 on_both_engines! {
-    async fn a_link_brings_a_visitor_s_cart_to_another_device(shop: Shop) {
+    async fn a_link_moves_a_visitor_s_cart_to_another_device(shop: Shop) {
         let (telephone, laptop) = (visitor(), visitor());
         let cart = shop.add(of(&telephone), item("shirt", 2)).await;
         let link = link(&shop, &cart).await;
@@ -87,7 +87,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&customer(&ada))).await, with_visitor);
     }
 
-    async fn a_link_is_good_once(shop: Shop) {
+    async fn a_link_works_once(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 1)).await;
         let link = link(&shop, &cart).await;
@@ -103,7 +103,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&owner)).await.version, cart.version + 1);
     }
 
-    async fn a_redemption_that_is_repeated_is_answered_as_the_first_time(shop: Shop) {
+    async fn a_repeated_redemption_gets_the_first_answer(shop: Shop) {
         let (telephone, laptop) = (visitor(), visitor());
         let cart = shop.add(of(&telephone), item("shirt", 1)).await;
         let link = link(&shop, &cart).await;
@@ -122,7 +122,7 @@ on_both_engines! {
         assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    async fn a_token_that_this_shop_did_not_give_out_is_told_nothing(shop: Shop) {
+    async fn a_token_that_this_shop_did_not_issue_reveals_nothing(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let token = link(&shop, &cart).await.token;
         let key = key_of_another_shop(&shop).await;
@@ -146,17 +146,17 @@ on_both_engines! {
 
         for refused in &refusals {
             assert_refused(refused, Code::InvalidArgument, ErrorReason::RecoveryLinkInvalid);
-            assert_eq!((refused.message(), told(refused).len()), (refusals[0].message(), 0));
+            assert_eq!((refused.message(), metadata(refused).len()), (refusals[0].message(), 0));
         }
         for token in ["", &"x".repeat(513)] {
             let refused = recover(&shop, token, &visitor()).await.unwrap_err();
             assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
         }
         assert_eq!(shop.get(named(&cart.name)).await, cart);
-        recover(&shop, &token, &visitor()).await.expect("the token itself is still good");
+        recover(&shop, &token, &visitor()).await.expect("the token itself still works");
     }
 
-    async fn a_link_to_a_cart_that_is_not_open_says_what_became_of_it(shop: Shop) {
+    async fn a_link_to_a_cart_that_is_not_open_is_refused_with_its_state(shop: Shop) {
         let ordered = shop.add(of(&visitor()), item("shirt", 1)).await;
         let merged = shop.add(of(&visitor()), item("shirt", 1)).await;
         let deleted = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -181,11 +181,11 @@ on_both_engines! {
         let to_deleted = recover(&shop, &tokens[2], &visitor()).await.unwrap_err();
 
         assert_refused(&to_ordered, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-        assert_eq!(told(&to_ordered)["state"], "STATE_ORDERED");
+        assert_eq!(metadata(&to_ordered)["state"], "STATE_ORDERED");
         assert_refused(&to_merged, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-        assert_eq!(told(&to_merged)["merged_into"], target.name);
+        assert_eq!(metadata(&to_merged)["merged_into"], target.name);
         assert_refused(&to_deleted, Code::NotFound, ErrorReason::NotFound);
-        // The link was not used up: the cart may be opened again.
+        // The refusals did not use up the link, as the cart may be opened again.
         let reopen = pb::ReopenCartRequest { name: ordered.name.clone(), ..Default::default() };
         shop.carts().reopen_cart(reopen).await.unwrap();
         recover(&shop, &tokens[0], &visitor()).await.unwrap();
@@ -206,11 +206,11 @@ on_both_engines! {
         assert_refused(&nobody, Code::InvalidArgument, ErrorReason::InvalidField);
         assert_eq!(violations(&nobody), [("visitor".to_owned(), "REQUIRED".to_owned())]);
         assert_refused(&refused, Code::AlreadyExists, ErrorReason::OpenCartExists);
-        assert_eq!(told(&refused)["open_cart"], own.name);
+        assert_eq!(metadata(&refused)["open_cart"], own.name);
         assert_eq!((recovered.name, recovered.slot.as_str()), (cart.name, "gift"));
     }
 
-    async fn links_are_made_for_open_carts_and_times_that_may_be(shop: Shop) {
+    async fn links_need_an_open_cart_and_a_valid_lifetime(shop: Shop) {
         let owner = visitor();
         let cart = shop.add(of(&owner), item("shirt", 1)).await;
         let request = |seconds| CreateRecoveryLinkRequest {
@@ -240,7 +240,7 @@ on_both_engines! {
     }
 }
 
-async fn a_link_ends(engine: Engine) {
+async fn a_link_expires(engine: Engine) {
     let clock = Clock::held_at(START);
     let setup = Setup {
         clock: clock.clone(),
@@ -268,7 +268,7 @@ async fn a_link_ends(engine: Engine) {
     clock.advance(30 * DAY - Duration::from_micros(1));
     recover(&shop, &soon.token, &owner)
         .await
-        .expect("still good");
+        .expect("the link still works");
     clock.advance(Duration::from_micros(1));
 
     for link in [&used, &unused] {
@@ -282,16 +282,16 @@ async fn a_link_ends(engine: Engine) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_ends_on_sqlite() {
-    a_link_ends(Engine::Sqlite).await;
+async fn a_link_expires_on_sqlite() {
+    a_link_expires(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_ends_on_postgres() {
-    a_link_ends(Engine::Postgres).await;
+async fn a_link_expires_on_postgres() {
+    a_link_expires(Engine::Postgres).await;
 }
 
-/// The nonces that are remembered.
+/// Returns the nonces that the store remembers.
 async fn remembered(store: &Store) -> Vec<String> {
     let nonces = store.read(|conn| {
         async move {

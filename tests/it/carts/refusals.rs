@@ -1,10 +1,10 @@
-//! What a cart does not take. Each refusal leaves it as it was.
+//! Tests edits that a cart refuses. Each refusal leaves the cart unchanged.
 
 use clientela::limits::{CART_ITEMS_MAX, MICROS_MAX};
 use clientela::proto::pb::{self, CreateCartRequest, ErrorReason, ItemInput};
 use tonic::Code;
 
-use super::{Carts, EURO, customer, item, money, named, of, price, told, visitor};
+use super::{Carts, EURO, customer, item, metadata, money, named, of, price, visitor};
 use crate::harness::{Engine, Setup, assert_refused, violations};
 use crate::on_both_engines;
 
@@ -26,7 +26,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&cart.name)).await, cart);
     }
 
-    async fn amounts_stay_within_what_every_client_can_hold(shop: Shop) {
+    async fn amounts_stay_within_the_range_of_every_client(shop: Shop) {
         let owner = visitor();
         let largest = MICROS_MAX / EURO * EURO;
         let cart = shop.add(of(&owner), priced("ship", "EUR", largest, 1)).await;
@@ -43,7 +43,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&owner)).await, cart);
     }
 
-    async fn a_cart_has_as_many_lines_as_it_may(shop: Shop) {
+    async fn a_cart_has_a_limit_of_lines(shop: Shop) {
         let items = (0..CART_ITEMS_MAX).map(|number| item(&format!("p{number}"), 1)).collect();
         let request = CreateCartRequest { owner: Some(visitor()), items, ..Default::default() };
         let full = shop.carts().create_cart(request).await.unwrap().into_inner();
@@ -55,7 +55,7 @@ on_both_engines! {
         assert_eq!(more.item_count, i64::try_from(CART_ITEMS_MAX).unwrap() + 1);
     }
 
-    async fn a_cart_has_a_size(shop: Shop) {
+    async fn a_cart_has_a_size_limit(shop: Shop) {
         let owner = visitor();
         let mut refused = None;
         for number in 0..CART_ITEMS_MAX {
@@ -76,7 +76,7 @@ on_both_engines! {
         assert!(cart.items.len() > 50 && cart.items.len() < 100, "{}", cart.items.len());
     }
 
-    async fn a_line_that_is_not_whole_is_refused_with_all_its_faults(shop: Shop) {
+    async fn an_incomplete_line_is_refused_with_all_its_faults(shop: Shop) {
         let empty = ItemInput::default();
         let reduced = |micros| pb::Reduction {
             reduction: Some(pb::reduction::Reduction::Amount(money("EUR", micros))),
@@ -98,7 +98,7 @@ on_both_engines! {
         assert_refused(&no_target, Code::InvalidArgument, ErrorReason::InvalidField);
     }
 
-    async fn quantities_have_their_range(shop: Shop) {
+    async fn quantities_have_a_range(shop: Shop) {
         let owner = visitor();
         shop.add(of(&owner), item("screw", 1_000_000)).await;
 
@@ -111,8 +111,8 @@ on_both_engines! {
         assert_eq!(shop.get(of(&owner)).await.item_count, 1_000_000);
     }
 
-    /// Whoever compares answers of replicas, or keeps them, sees one.
-    async fn a_refusal_is_the_same_bytes_however_often_and_from_whichever_replica(shop: Shop) {
+    /// A client that compares or stores the answers of replicas sees one answer.
+    async fn a_repeated_refusal_has_the_same_bytes_from_every_replica(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let lock = pb::LockCartRequest {
             target: named(&cart.name),
@@ -143,13 +143,13 @@ on_both_engines! {
             assert_refused(refused, Code::FailedPrecondition, ErrorReason::CartLocked);
             assert_eq!(refused.details(), refusals[0].details());
         }
-        assert_eq!(told(&refusals[0]).len(), 3, "so that they have an order");
+        assert_eq!(metadata(&refusals[0]).len(), 3, "so that they have an order");
         if let Some(replica) = replica {
             replica.stop().await;
         }
     }
 
-    async fn names_that_are_not_there_are_not_found(shop: Shop) {
+    async fn absent_names_are_not_found(shop: Shop) {
         let absent = shop.try_get(named("carts/nobody")).await.unwrap_err();
         let no_item = pb::UpdateItemRequest {
             name: "carts/nobody/items/x".into(),

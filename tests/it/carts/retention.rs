@@ -1,4 +1,4 @@
-//! How long open carts are kept that nobody touches.
+//! Tests how long idle open carts are kept.
 
 use std::time::Duration;
 
@@ -51,7 +51,7 @@ async fn a_customers(shop: &Shop) -> pb::Cart {
 }
 
 on_both_engines! {
-    async fn carts_of_visitors_and_of_customers_are_kept_as_long_as_the_shop_says(shop: Shop with Setup::held()) {
+    async fn carts_of_visitors_and_of_customers_have_their_own_retention(shop: Shop with Setup::held()) {
         keep_days(&shop, 2, 4).await;
         let mut watch = CartWatch::open(&mut shop.carts(), WatchCartsRequest::default()).await.unwrap();
         watch.snapshot().await;
@@ -78,8 +78,8 @@ on_both_engines! {
         }
     }
 
-    /// Nobody has touched it, though the service has written it since.
-    async fn retention_goes_by_what_people_do(shop: Shop with Setup::held()) {
+    /// No caller has changed the cart, but the service has written it.
+    async fn retention_counts_from_the_last_activity_of_a_caller(shop: Shop with Setup::held()) {
         keep_days(&shop, 3, 0).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         shop.clock.advance(DAY + HOUR);
@@ -93,13 +93,13 @@ on_both_engines! {
         gone(&shop, &cart.name).await;
     }
 
-    async fn a_new_setting_acts_without_a_restart_and_zero_keeps_for_ever(shop: Shop with Setup::held()) {
+    async fn a_new_setting_acts_without_a_restart_and_zero_keeps_all_carts(shop: Shop with Setup::held()) {
         keep_days(&shop, 0, 0).await;
         let of_visitor = shop.add(of(&visitor()), item("shirt", 1)).await;
         let of_customer = a_customers(&shop).await;
         let empty = empty(&shop, "main").await;
         shop.clock.advance(3_650 * DAY);
-        // The purge that takes this one has looked at the others.
+        // The purge that deletes this cart has checked the others.
         gone(&shop, &empty.name).await;
         shop.get(named(&of_visitor.name)).await;
         shop.get(named(&of_customer.name)).await;
@@ -110,7 +110,7 @@ on_both_engines! {
         shop.get(named(&of_customer.name)).await;
     }
 
-    async fn empty_carts_go_sooner_unless_they_are_for_what_is_saved(shop: Shop with Setup::held()) {
+    async fn empty_carts_expire_sooner_except_in_the_saved_slot(shop: Shop with Setup::held()) {
         let filled = shop.add(of(&visitor()), item("shirt", 1)).await;
         let saved = [empty(&shop, "saved").await, empty(&shop, "saved-2").await];
         let first = empty(&shop, "main").await;
@@ -125,7 +125,7 @@ on_both_engines! {
             ..Default::default()
         }).await;
         shop.clock.advance(DAY);
-        // What else goes by time is looked at meanwhile.
+        // Meanwhile the other searches for due carts run.
         eventually("the filled cart is abandoned", || async {
             let cart = shop.get(named(&filled.name)).await;
             (cart.version > filled.version).then_some(())
@@ -137,7 +137,7 @@ on_both_engines! {
         shop.get(named(&second.name)).await;
     }
 
-    async fn a_cart_that_staff_holds_is_kept_until_it_is_free(shop: Shop with Setup::held()) {
+    async fn a_cart_that_staff_holds_is_kept_until_the_hold_ends(shop: Shop with Setup::held()) {
         let mut shop = shop;
         keep_days(&shop, 1, 0).await;
         let held = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -153,7 +153,7 @@ on_both_engines! {
         assert!(kept.lock.is_some());
     }
 
-    async fn more_carts_than_one_step_takes_are_all_deleted(shop: Shop with Setup::held()) {
+    async fn more_carts_than_one_batch_are_all_deleted(shop: Shop with Setup::held()) {
         let mut names = Vec::new();
         for slot in 0..70 {
             names.push(empty(&shop, &format!("slot-{slot}")).await.name);

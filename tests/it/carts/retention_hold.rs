@@ -1,4 +1,4 @@
-//! A clock that may be wrong deletes nothing for its age.
+//! Tests that a clock that may be wrong deletes nothing because of its age.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn later(by: Duration) -> Setup {
     Setup::held_at(START + clientela::clock::micros(by))
 }
 
-/// Waits until background work has looked several times at what is due, and expects a cart to be left.
+/// Waits until background work has searched several times, and expects that the cart stays.
 async fn stays(shop: &Shop, name: &str) {
     let before = shop.store().statements();
     eventually("some looks", || async {
@@ -28,7 +28,7 @@ async fn stays(shop: &Shop, name: &str) {
     shop.get(named(name)).await;
 }
 
-/// Whether the log still has the first change of a cart.
+/// Returns whether the log still has the first change of a cart.
 async fn is_in_history(shop: &Shop, name: &str) -> bool {
     let id = name.rsplit('/').next().unwrap().to_owned();
     let found = shop.store().read(|conn| {
@@ -86,7 +86,7 @@ on_both_engines! {
         gone(&shop, &cart).await;
     }
 
-    async fn a_restart_neither_prolongs_the_wait_nor_ends_it(shop: Shop with Setup::held()) {
+    async fn a_restart_neither_extends_nor_ends_the_wait(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         shop.stop().await;
@@ -104,7 +104,7 @@ on_both_engines! {
         gone(&shop, &cart).await;
     }
 
-    async fn a_clock_that_was_put_right_again_is_not_waited_for(shop: Shop with Setup::held()) {
+    async fn a_corrected_clock_needs_no_wait(shop: Shop with Setup::held()) {
         let mut shop = shop;
         keep_days(&shop, 2, 0).await;
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;

@@ -1,5 +1,5 @@
-//! What is saved for later: the slot `saved` and those beside it, which an owner gets who has two of them.
-//! That none of them is abandoned or cleared is tested where the others are.
+//! Tests the slot `saved`, and the slots beside it for an owner who has two saved carts. The tests of
+//! abandonment and retention show that these carts are neither abandoned nor deleted.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, Cart, ErrorReason, MergeCartsRequest, MoveItemsRequest,
@@ -11,7 +11,7 @@ use super::{Carts, customer, in_slot, item, lines, named, new_customer, of, visi
 use crate::harness::{Shop, assert_refused, unique, violations};
 use crate::on_both_engines;
 
-/// Gives what a visitor has saved for later to a customer who may have something saved as well.
+/// Assigns a visitor's saved cart to a customer, who may have a saved cart too.
 async fn assigned(shop: &Shop, customer: &str) -> Cart {
     let cart = shop.add(of(&in_slot(&visitor(), "saved")), item("shirt", 1));
     let request = AssignCartRequest {
@@ -39,7 +39,7 @@ async fn assert_cannot_be_ordered(shop: &Shop, cart: &Cart) {
 }
 
 on_both_engines! {
-    async fn what_is_saved_twice_is_for_later_in_either_slot(shop: Shop) {
+    async fn two_saved_carts_are_for_later_in_either_slot(shop: Shop) {
         let ada = new_customer(&shop).await;
 
         let kept = [
@@ -53,7 +53,7 @@ on_both_engines! {
         for cart in &kept {
             assert_cannot_be_ordered(&shop, cart).await;
         }
-        // Once it is in another cart it is ordered as anything else.
+        // In another cart the lines are ordered like any others.
         let main = shop.add(of(&customer(&ada)), item("hat", 1)).await;
         let merge = MergeCartsRequest {
             source: named(&kept[1].name),
@@ -65,7 +65,7 @@ on_both_engines! {
         assert_eq!(lines(&ordered), [("hat", 1), ("shirt", 1)]);
     }
 
-    async fn lines_moved_into_a_slot_beside_are_for_later_too(shop: Shop) {
+    async fn lines_moved_into_a_second_saved_slot_are_for_later_too(shop: Shop) {
         let owner = customer(&new_customer(&shop).await);
         let main = shop.add(of(&owner), item("shirt", 1)).await;
         let moves = MoveItemsRequest {
@@ -81,11 +81,11 @@ on_both_engines! {
         let counted = pb::WatchCartFiguresRequest::default();
         let mut figures = shop.carts().watch_cart_figures(counted).await.unwrap().into_inner();
         let first = figures.message().await.unwrap().unwrap().figures.unwrap();
-        assert_eq!(first.open_carts, 0, "neither the empty cart nor what is saved counts");
+        assert_eq!(first.open_carts, 0, "neither the empty cart nor the saved one counts");
     }
 
-    /// Only the name of the slot and what follows a hyphen mean that.
-    async fn a_slot_that_only_begins_alike_is_one_as_any(shop: Shop) {
+    /// Only the name `saved`, alone or followed by a hyphen, has this meaning.
+    async fn a_slot_that_only_begins_with_saved_is_an_ordinary_slot(shop: Shop) {
         for slot in ["savings", "saved2", "not-saved"] {
             let cart = shop.add(of(&in_slot(&visitor(), slot)), item("shirt", 1)).await;
 

@@ -1,4 +1,4 @@
-//! Signing in with a cart where the customer has one: the two become one, or what the shop says.
+//! Tests signing in with a cart when the customer has one: the carts merge, or the shop's setting applies.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, AssignCartResponse, Cart, CartOwner, ErrorReason,
@@ -8,7 +8,7 @@ use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::{
-    Carts, customer, item, lines, money, named, new_customer, of, price, set, told, visitor,
+    Carts, customer, item, lines, metadata, money, named, new_customer, of, price, set, visitor,
 };
 use crate::harness::{Shop, assert_refused, unique};
 use crate::on_both_engines;
@@ -29,7 +29,7 @@ async fn assign(shop: &Shop, request: AssignCartRequest) -> Result<AssignCartRes
         .map(tonic::Response::into_inner)
 }
 
-/// A customer with 3 shirts, and a guest with 2 shirts and a hat.
+/// Creates a customer with 3 shirts, and a guest with 2 shirts and a hat.
 async fn both(shop: &Shop) -> (String, Cart, Cart) {
     let ada = new_customer(shop).await;
     let own = shop.add(of(&customer(&ada)), item("shirt", 3)).await;
@@ -43,7 +43,7 @@ async fn guest(shop: &Shop, owner: &CartOwner) -> Cart {
 }
 
 on_both_engines! {
-    async fn the_guest_s_cart_goes_into_the_customer_s(shop: Shop) {
+    async fn the_guest_s_cart_merges_into_the_customer_s(shop: Shop) {
         let cases = [
             (IfOpenCartExists::Sum, Kind::Summed, 5),
             (IfOpenCartExists::Max, Kind::Kept, 3),
@@ -66,7 +66,7 @@ on_both_engines! {
         }
     }
 
-    async fn without_a_cart_of_the_customer_s_the_guest_s_is_taken_over(shop: Shop) {
+    async fn a_customer_without_a_cart_takes_over_the_guest_s(shop: Shop) {
         let ada = new_customer(&shop).await;
         let guest = guest(&shop, &visitor()).await;
 
@@ -77,7 +77,7 @@ on_both_engines! {
         assert_eq!((cart.name, cart.customer), (guest.name, ada));
     }
 
-    async fn what_is_not_said_the_shop_s_settings_say(shop: Shop) {
+    async fn the_shop_s_setting_applies_to_an_unspecified_choice(shop: Shop) {
         let (ada, own, guest) = both(&shop).await;
         let silent = request(&guest, &ada, IfOpenCartExists::Unspecified);
 
@@ -90,11 +90,11 @@ on_both_engines! {
         let answer = assign(&shop, silent).await.unwrap();
 
         assert_refused(&refused, Code::AlreadyExists, ErrorReason::OpenCartExists);
-        assert_eq!(told(&refused)["open_cart"], own.name);
+        assert_eq!(metadata(&refused)["open_cart"], own.name);
         assert_eq!(lines(&answer.cart.unwrap()), [("shirt", 5), ("hat", 1)]);
     }
 
-    async fn a_repeated_sign_in_answers_as_the_first(shop: Shop) {
+    async fn a_repeated_sign_in_gets_the_first_answer(shop: Shop) {
         let (ada, own, guest) = both(&shop).await;
         let call = AssignCartRequest {
             request_id: format!("sign-in-{}", unique()),
@@ -114,7 +114,7 @@ on_both_engines! {
         assert_refused(&reused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    async fn sign_ins_at_once_with_the_same_guest_s_cart_merge_once(shop: Shop) {
+    async fn concurrent_sign_ins_with_the_same_cart_merge_once(shop: Shop) {
         let (ada, own, guest) = both(&shop).await;
         let calls = (0..20).map(|_| assign(&shop, request(&guest, &ada, IfOpenCartExists::Sum)));
 
@@ -128,7 +128,7 @@ on_both_engines! {
     }
 
     /// As from two devices: no line is lost, and the customer has one cart.
-    async fn sign_ins_at_once_with_different_guests_carts_end_in_one(shop: Shop) {
+    async fn concurrent_sign_ins_with_different_carts_leave_one_cart(shop: Shop) {
         let ada = new_customer(&shop).await;
         let mut guests = Vec::new();
         for number in 0..8 {
@@ -164,11 +164,11 @@ on_both_engines! {
         assert_refused(&currencies, Code::InvalidArgument, ErrorReason::CurrencyMismatch);
         assert_refused(&stale, Code::Aborted, ErrorReason::EtagMismatch);
         assert_refused(&anothers, Code::FailedPrecondition, ErrorReason::CartNotOpen);
-        assert_eq!(told(&anothers)["merged_into"], own.name);
+        assert_eq!(metadata(&anothers)["merged_into"], own.name);
         assert_eq!(shop.get(named(&dollars.name)).await, dollars);
     }
 
-    async fn whoever_registers_keeps_the_carts_filled_before(shop: Shop) {
+    async fn a_visitor_who_registers_keeps_the_carts(shop: Shop) {
         let owner = visitor();
         let merged = guest(&shop, &visitor()).await;
         let open = guest(&shop, &owner).await;

@@ -1,4 +1,4 @@
-//! One open cart per owner and slot: creation, deletion and what becomes of names.
+//! Tests that an owner has one open cart per slot: creation, deletion, and the names of carts.
 
 use clientela::proto::pb::{self, Cart, CreateCartRequest, DeleteCartRequest};
 use tonic::{Code, Status};
@@ -23,7 +23,7 @@ fn creation() -> CreateCartRequest {
 }
 
 on_both_engines! {
-    async fn a_cart_is_created_with_what_it_is_given(shop: Shop) {
+    async fn a_cart_is_created_with_the_given_fields(shop: Shop) {
         let request = CreateCartRequest {
             cart: Some(Cart {
                 number: format!("C-{}", unique()),
@@ -67,7 +67,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&gift)).await, other);
     }
 
-    async fn names_and_numbers_are_given_once(shop: Shop) {
+    async fn names_and_numbers_are_not_reused(shop: Shop) {
         let id = format!("cart-{}", unique());
         let number = format!("N{}", unique());
         let with = |cart_id: &str, number: &str| CreateCartRequest {
@@ -84,7 +84,7 @@ on_both_engines! {
         assert_refused(&same_number, Code::AlreadyExists, ErrorReason::NumberTaken);
     }
 
-    async fn a_number_that_somebody_chose_is_not_drawn(shop: Shop) {
+    async fn a_number_that_a_caller_chose_is_not_generated(shop: Shop) {
         let drawn: i64 = create(&shop, creation()).await.unwrap().number.parse().unwrap();
         let chosen = CreateCartRequest {
             cart: Some(Cart { number: (drawn + 1).to_string(), ..Default::default() }),
@@ -99,7 +99,7 @@ on_both_engines! {
         assert_eq!(added.number, (drawn + 3).to_string());
     }
 
-    async fn a_creation_can_be_tried(shop: Shop) {
+    async fn a_creation_can_be_validated_only(shop: Shop) {
         let request = CreateCartRequest { validate_only: true, ..creation() };
         let owner = request.owner.clone().unwrap();
 
@@ -110,7 +110,7 @@ on_both_engines! {
         assert_refused(&absent, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn a_deleted_cart_is_gone_and_its_name_goes_on(shop: Shop) {
+    async fn a_deleted_cart_is_gone_and_its_name_stays_reserved(shop: Shop) {
         let id = format!("cart-{}", unique());
         let request = CreateCartRequest {
             cart_id: id.clone(),

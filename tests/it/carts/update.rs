@@ -1,4 +1,4 @@
-//! The fields of the cart itself.
+//! Tests the fields of the cart itself.
 
 use clientela::proto::pb::{self, Address, Adjustment, Cart, Charge, UpdateCartRequest};
 use prost_types::FieldMask;
@@ -32,7 +32,7 @@ fn charge(euro: i64) -> Charge {
 }
 
 on_both_engines! {
-    async fn an_update_changes_what_its_mask_names(shop: Shop) {
+    async fn an_update_changes_the_fields_of_its_mask(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 2)).await;
         let change = Cart {
             name: cart.name.clone(),
@@ -61,7 +61,7 @@ on_both_engines! {
         assert_eq!(cleared.note, "ring twice");
     }
 
-    async fn the_total_never_falls_below_nothing(shop: Shop) {
+    async fn the_total_never_falls_below_zero(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let voucher = Adjustment { kind: "voucher".into(), amount: euros(-99), ..Default::default() };
         let change = Cart { name: cart.name, adjustments: vec![voucher], ..Default::default() };
@@ -69,7 +69,7 @@ on_both_engines! {
         assert_eq!(total(&update(&shop, change, &[]).await.unwrap()), 0);
     }
 
-    async fn an_update_that_cannot_be_is_refused_and_changes_nothing(shop: Shop) {
+    async fn an_impossible_update_is_refused_and_changes_nothing(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let named_cart = Cart { name: cart.name.clone(), ..Default::default() };
         let dollars = Charge { amount: Some(money("USD", EURO)), ..charge(1) };
@@ -91,7 +91,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&cart.name)).await, cart);
     }
 
-    async fn what_never_changes_may_be_sent_back_as_it_is(shop: Shop) {
+    async fn an_immutable_field_may_be_sent_back_unchanged(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let change = Cart { note: "hello".into(), ..cart.clone() };
 
@@ -103,7 +103,7 @@ on_both_engines! {
         assert_eq!(violations(&refused), [("cart.currency_code".to_owned(), "IMMUTABLE".to_owned())]);
     }
 
-    async fn an_update_can_be_tried(shop: Shop) {
+    async fn an_update_can_be_validated_only(shop: Shop) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let request = UpdateCartRequest {
             cart: Some(Cart { name: cart.name.clone(), charges: vec![charge(5)], ..Default::default() }),

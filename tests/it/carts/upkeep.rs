@@ -1,5 +1,5 @@
-//! What happens to open carts behind their back: new prices after a group, a customer or the settings
-//! changed, and who the customer is. Ordered carts stay as they are.
+//! Tests how background work changes open carts: new prices after a change of a group, a customer or the
+//! settings, and the customer's new name. Ordered carts stay unchanged.
 
 mod skipped;
 mod stale;
@@ -44,7 +44,7 @@ pub(super) async fn open(shop: &Shop, owner: &CartOwner, count: usize) -> Vec<pb
         .expect("the carts are opened")
 }
 
-/// A customer whose default group is this one.
+/// Creates a customer with this default group.
 pub(super) async fn member(shop: &Shop, group: &str) -> pb::Customer {
     let ada = pb::Customer {
         groups: vec![group.to_owned()],
@@ -53,7 +53,7 @@ pub(super) async fn member(shop: &Shop, group: &str) -> pb::Customer {
     customers::create(&mut shop.customers(), ada).await
 }
 
-/// A group with a discount; gives its name.
+/// Creates a group with a discount and returns its name.
 pub(super) async fn discounting(shop: &Shop, id: &str, discount_percent: &str) -> String {
     let discount_percent = discount_percent.to_owned();
     let discounting = pb::Group {
@@ -77,7 +77,7 @@ pub(super) async fn change_group(shop: &Shop, change: pb::Group, path: &str) {
         .expect("the group is changed");
 }
 
-/// Gives a group another discount.
+/// Sets the discount of a group.
 pub(super) async fn set_discount(shop: &Shop, group: &str, discount_percent: &str) {
     let change = pb::Group {
         name: group.to_owned(),
@@ -87,15 +87,16 @@ pub(super) async fn set_discount(shop: &Shop, group: &str, discount_percent: &st
     change_group(shop, change, "discount_percent").await;
 }
 
-/// A watch of every version, behind its snapshot.
+/// Opens a watch of every version and reads its snapshot.
 pub(super) async fn watched(shop: &Shop) -> CartWatch {
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
     watch
 }
 
-/// All that is told until the work on something has ended, and nothing of a later write.
-pub(super) async fn told_by(
+/// Returns all changes that the watch receives until the work on a subject has ended, and no change of a
+/// later write.
+pub(super) async fn changes_until_done(
     shop: &Shop,
     mut watch: CartWatch,
     kind: &str,
@@ -111,7 +112,7 @@ pub(super) async fn told_by(
     watch.changes
 }
 
-/// The work on something, when it has ended; None if it leaves no operation behind.
+/// Waits for the end of the work on a subject and returns its operation, or None if it leaves none.
 async fn finished(shop: &Shop, kind: &str, subject: &str) -> Option<pb::Operation> {
     let filter = format!("kind = {kind} AND subject = \"{subject}\"");
     eventually("the end of the work", || async {
@@ -124,7 +125,7 @@ async fn finished(shop: &Shop, kind: &str, subject: &str) -> Option<pb::Operatio
     .await
 }
 
-/// The operations that a filter lets pass, newest first.
+/// Returns the operations that match a filter, newest first.
 pub(super) async fn operations(shop: &Shop, filter: &str) -> Vec<pb::Operation> {
     let request = pb::ListOperationsRequest {
         filter: filter.to_owned(),
@@ -138,10 +139,10 @@ pub(super) fn causes(change: &CartChange) -> Vec<Kind> {
     change.causes.iter().map(pb::CartCause::kind).collect()
 }
 
-/// That each of these carts changed once, for this reason, to this total; gives the carts.
+/// Asserts that each of these carts changed once, for this reason, to this total, and returns them.
 #[track_caller]
 fn assert_each_once(
-    told: &[CartChange],
+    changes: &[CartChange],
     before: &[pb::Cart],
     cause: Kind,
     total_after: i64,
@@ -151,11 +152,11 @@ fn assert_each_once(
         .map(|cart| (cart.name.as_str(), cart.version))
         .collect();
     assert_eq!(
-        told.len(),
+        changes.len(),
         before.len(),
-        "each once, and nothing else: {told:?}"
+        "each once, and nothing else: {changes:?}"
     );
-    for change in told {
+    for change in changes {
         assert_eq!(
             Some(&(change.version - 1)),
             versions.get(change.name.as_str()),
@@ -164,7 +165,8 @@ fn assert_each_once(
         assert!(causes(change).contains(&cause), "{change:?}");
         assert_eq!(change.cart.as_ref().map(total), Some(total_after));
     }
-    told.iter()
+    changes
+        .iter()
         .map(|change| (change.name.clone(), change.cart.clone().unwrap()))
         .collect()
 }
@@ -183,8 +185,8 @@ on_both_engines! {
 
         set_discount(&shop, &vip, "25.5").await;
 
-        let told = told_by(&shop, watch, "REPRICE_CARTS", &vip).await;
-        let after = assert_each_once(&told, &carts, Kind::Repriced, 7_450_000);
+        let changes = changes_until_done(&shop, watch, "REPRICE_CARTS", &vip).await;
+        let after = assert_each_once(&changes, &carts, Kind::Repriced, 7_450_000);
         let progress = finished(&shop, "REPRICE_CARTS", &vip).await.expect("it is kept").progress;
         assert_eq!(usize::try_from(progress).unwrap(), carts.len());
         for cart in after.values() {
@@ -198,7 +200,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_disabled_group_gives_no_discount_and_what_it_only_shows_changes_no_cart(shop: Shop) {
+    async fn a_disabled_group_gives_no_discount_and_its_display_fields_change_no_cart(shop: Shop) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let carts = open(&shop, &customer(&ada.name), 2).await;
@@ -218,8 +220,8 @@ on_both_engines! {
         let disabled = pb::group::State::Disabled.into();
         change_group(&shop, pb::Group { state: disabled, ..same }, "state").await;
 
-        let told = told_by(&shop, watch, "REPRICE_CARTS", &vip).await;
-        assert_each_once(&told, &carts, Kind::Repriced, 10 * EURO);
+        let changes = changes_until_done(&shop, watch, "REPRICE_CARTS", &vip).await;
+        assert_each_once(&changes, &carts, Kind::Repriced, 10 * EURO);
     }
 
     async fn a_changed_name_reaches_every_open_cart_of_the_customer(shop: Shop) {
@@ -232,16 +234,16 @@ on_both_engines! {
 
         customers::update(&mut shop.customers(), renamed, &["last_name"]).await.unwrap();
 
-        let told = told_by(&shop, watch, "REFRESH_CUSTOMER", &ada.name).await;
-        let after = assert_each_once(&told, &carts, Kind::CustomerChanged, 10 * EURO);
+        let changes = changes_until_done(&shop, watch, "REFRESH_CUSTOMER", &ada.name).await;
+        let after = assert_each_once(&changes, &carts, Kind::CustomerChanged, 10 * EURO);
         for cart in after.values() {
             assert_eq!(cart.customer_summary.as_ref().unwrap().display_name, "Ada Lovelace");
         }
         assert_eq!(shop.get(named(&ordered.name)).await, ordered);
     }
 
-    /// Whatever moves a customer to another default group, its carts follow: an update, an addition, a
-    /// removal, the end of the group.
+    /// Carts follow every change of the default group: an update, an addition, a removal, or the end of the
+    /// group.
     async fn a_changed_default_group_brings_its_prices(shop: Shop) {
         let vip = discounting(&shop, "vip", "10").await;
         let club = discounting(&shop, "club", "20").await;
@@ -282,7 +284,7 @@ on_both_engines! {
         is_now("groups/customer", 10 * EURO, &["groups/customer"]).await;
     }
 
-    async fn who_is_exempt_from_tax_pays_none_in_the_carts_that_are_open(shop: Shop) {
+    async fn open_carts_of_a_tax_exempt_customer_have_no_tax(shop: Shop) {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let mut taxed = item("shirt", 1);
         taxed.price.as_mut().unwrap().tax_rate = "20".into();
@@ -293,8 +295,8 @@ on_both_engines! {
         customers::update(&mut shop.customers(), exempt, &["tax_exempt"]).await.unwrap();
 
         assert_eq!(total(&before), 12 * EURO);
-        let told = told_by(&shop, watch, "REFRESH_CUSTOMER", &ada.name).await;
-        assert_each_once(&told, &[before], Kind::Repriced, 10 * EURO);
+        let changes = changes_until_done(&shop, watch, "REFRESH_CUSTOMER", &ada.name).await;
+        assert_each_once(&changes, &[before], Kind::Repriced, 10 * EURO);
     }
 
     async fn another_group_for_visitors_brings_its_prices_to_their_carts(shop: Shop) {
@@ -310,8 +312,8 @@ on_both_engines! {
         shop.admin().update_shop_settings(request).await.unwrap();
 
         assert!(carts.iter().all(|cart| cart.pricing_group == "groups/visitor"));
-        let told = told_by(&shop, watch, "REPRICE_CARTS", "groups/visitor").await;
-        let after = assert_each_once(&told, &carts, Kind::Repriced, 7 * EURO);
+        let changes = changes_until_done(&shop, watch, "REPRICE_CARTS", "groups/visitor").await;
+        let after = assert_each_once(&changes, &carts, Kind::Repriced, 7 * EURO);
         assert!(after.values().all(|cart| cart.pricing_group == walk_in));
     }
 }

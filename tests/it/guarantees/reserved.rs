@@ -4,7 +4,7 @@
 use clientela::proto::pb::cart_cause::Kind;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use crate::carts::abandonment::{DAY, MICRO, told, watch};
+use crate::carts::abandonment::{DAY, MICRO, causes, watch};
 use crate::carts::{Carts as _, item, of, visitor};
 use crate::faults::health_turns;
 use crate::harness::Setup;
@@ -19,8 +19,8 @@ on_both_engines! {
 
         shop.clock.advance(DAY + MICRO);
 
-        watch.until("the abandonment", |watch| !told(watch, &cart).is_empty()).await;
-        assert_eq!(told(&watch, &cart), [[Kind::Abandoned]]);
+        watch.until("the abandonment", |watch| !causes(watch, &cart).is_empty()).await;
+        assert_eq!(causes(&watch, &cart), [[Kind::Abandoned]]);
         let condition = shop.store().condition().await.expect("health has a connection of its own");
         assert!(condition.writable);
         health_turns(&shop, ServingStatus::Serving).await;

@@ -1,4 +1,4 @@
-//! Random writes, then silence: the figures are those of a list of the carts.
+//! Tests that after random writes the figures equal those of a list of the carts.
 
 use std::time::Duration;
 
@@ -10,8 +10,8 @@ use super::{Figures, MINUTE, customers, listed, quickly, timeless};
 use crate::carts::{Carts, EURO, customer, in_slot, item, money, of, price, set, visitor};
 use crate::harness::{Engine, PATIENCE, Setup, Shop, unique};
 
-/// Does something to some cart. Some of it is refused, as that cart is not there: part of the game.
-async fn something(shop: &Shop, random: &mut StdRng, owners: &[pb::CartOwner]) {
+/// Sends one random write. Some are refused because the cart does not exist, which is expected.
+async fn random_write(shop: &Shop, random: &mut StdRng, owners: &[pb::CartOwner]) {
     let owner = &owners[random.random_range(0..owners.len())];
     let slot = ["main", "main", "birthday", "saved", "saved-2"][random.random_range(0..5)];
     let target = of(&in_slot(owner, slot));
@@ -73,8 +73,8 @@ async fn something(shop: &Shop, random: &mut StdRng, owners: &[pb::CartOwner]) {
     }
 }
 
-/// Random writes, then silence; the figures of a stream that was open all the time, and of one that is
-/// new, are those of a list. Streams get old at once, so that what keeps the figures comes and goes too.
+/// Makes random writes. Afterwards the figures of an old stream and of a new one equal those of a list.
+/// Streams reach their maximal age soon, so the state behind the figures is dropped and built again.
 async fn random_writes(shop: Shop, seed: u64) {
     set(
         &shop,
@@ -96,11 +96,11 @@ async fn random_writes(shop: Shop, seed: u64) {
 
     for _ in 0..3 {
         for _ in 0..80 {
-            something(&shop, &mut random, &owners).await;
+            random_write(&shop, &mut random, &owners).await;
         }
         for storefront in ["", "web", "app", "kiosk"] {
             let until = tokio::time::Instant::now() + PATIENCE;
-            // Carts may still be abandoned meanwhile, so both are looked at until they agree.
+            // Carts may still be abandoned meanwhile, so both are read until they agree.
             while !agree(&shop, storefront).await {
                 let late = tokio::time::Instant::now() > until;
                 assert!(!late, "the figures and the list do not agree");
@@ -114,7 +114,7 @@ async fn agree(shop: &Shop, storefront: &str) -> bool {
     let before = listed(shop, storefront, 15 * MINUTE).await;
     let mut stream = Figures::open(shop, quickly(storefront)).await;
     let mut seen = None;
-    // A stream is read until it says so, or is old.
+    // The stream is read until its figures agree or it ends at its age.
     while let Ok(Ok(Some(message))) = tokio::time::timeout(PATIENCE, stream.stream.message()).await
     {
         let Some(figures) = message.figures else {

@@ -1,4 +1,4 @@
-//! How a hold begins, goes on by heartbeats, and runs out.
+//! Tests how a hold begins, is renewed by heartbeats, and expires.
 
 use super::*;
 use clientela::execute;
@@ -9,12 +9,12 @@ use crate::harness::{eventually, violations};
 
 on_both! {
     a_hold_is_taken_once_and_again_only_by_its_holder;
-    a_heartbeat_moves_the_end_and_is_no_news;
-    a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once;
-    a_heartbeat_after_the_end_brings_no_hold_back;
-    leases_run_out_by_themselves_once_however_many_look;
-    leases_on_carts_that_cannot_be_read_hold_up_no_other;
-    a_lease_has_its_range_and_a_purpose_its_length;
+    a_heartbeat_extends_the_lease_and_makes_no_version;
+    an_expired_lease_holds_nothing_and_its_end_is_sent_once;
+    a_heartbeat_after_the_end_restores_no_hold;
+    leases_expire_once_with_any_number_of_replicas;
+    leases_on_unreadable_carts_delay_no_other_lease;
+    leases_and_purposes_have_limits;
 }
 
 async fn a_hold_is_taken_once_and_again_only_by_its_holder(shop: Shop) {
@@ -39,7 +39,7 @@ async fn a_hold_is_taken_once_and_again_only_by_its_holder(shop: Shop) {
         (end(&first), end(&again), end(&otherwise)),
         (Some(120), Some(180), Some(180))
     );
-    // The same purpose is a heartbeat; another one is a version.
+    // The same purpose is a heartbeat. Another purpose is a new version.
     assert_eq!(version_of(&again), version_of(&first));
     assert_eq!(otherwise.version, first.version + 1);
     let (was, is) = (first.lock.unwrap(), otherwise.lock.unwrap());
@@ -49,7 +49,7 @@ async fn a_hold_is_taken_once_and_again_only_by_its_holder(shop: Shop) {
     );
 }
 
-async fn a_heartbeat_moves_the_end_and_is_no_news(shop: Shop) {
+async fn a_heartbeat_extends_the_lease_and_makes_no_version(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let (mut anna, mut ben) = (
         acting(&shop, "staff/anna").await,
@@ -70,7 +70,7 @@ async fn a_heartbeat_moves_the_end_and_is_no_news(shop: Shop) {
     assert_eq!((end(&held), end(&renewed)), (Some(120), Some(160)));
     assert_eq!(version_of(&renewed), version_of(&held));
     assert_eq!(shop.get(named(&cart.name)).await, renewed);
-    // Past the first end the hold goes on, and a version that is written meanwhile does not move it.
+    // The hold continues past the first end. A version that is written meanwhile does not move the new end.
     shop.clock.advance(Duration::from_secs(30));
     let grown = anna
         .add_item(adding(&cart.name, "hat"))
@@ -83,12 +83,12 @@ async fn a_heartbeat_moves_the_end_and_is_no_news(shop: Shop) {
         .until("the edit", |seen| seen.carts[&cart.name] == grown)
         .await;
     assert_eq!(
-        told(&watch, &cart.name),
+        causes(&watch, &cart.name),
         [(Kind::ItemAdded, "staff/anna".to_owned())]
     );
 }
 
-async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop) {
+async fn an_expired_lease_holds_nothing_and_its_end_is_sent_once(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let (mut anna, mut ben) = (
         acting(&shop, "staff/anna").await,
@@ -116,9 +116,9 @@ async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop)
         })
         .await;
     let ben = || "staff/ben".to_owned();
-    // Whether the write or the look found it: before the write, once, and without an actor.
+    // Either the write or the search finds the end. It is sent before the write, once, and without an actor.
     assert_eq!(
-        told(&watch, &cart.name),
+        causes(&watch, &cart.name),
         [
             (Kind::LockExpired, String::new()),
             (Kind::ItemAdded, ben()),
@@ -127,8 +127,8 @@ async fn a_lease_that_ran_out_holds_nothing_and_its_end_is_told_once(shop: Shop)
     );
 }
 
-/// Whether or not somebody has written the end of the lease meanwhile.
-async fn a_heartbeat_after_the_end_brings_no_hold_back(shop: Shop) {
+/// The end of the lease may or may not be written already.
+async fn a_heartbeat_after_the_end_restores_no_hold(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let (mut anna, mut ben) = (
         acting(&shop, "staff/anna").await,
@@ -155,7 +155,7 @@ async fn a_heartbeat_after_the_end_brings_no_hold_back(shop: Shop) {
     assert_eq!(shop.get(named(&cart.name)).await, bens);
 }
 
-async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
+async fn leases_expire_once_with_any_number_of_replicas(shop: Shop) {
     let mut anna = acting(&shop, "staff/anna").await;
     let mut replicas = Vec::new();
     if shop.engine == Engine::Postgres {
@@ -183,7 +183,7 @@ async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
                 == 1
         })
         .await;
-    // Everybody has looked again when what ran out later has ended as well.
+    // When the last lease has ended, every replica has searched again.
     shop.clock.advance(Duration::from_secs(60));
     watch
         .until("the end of the last", |seen| {
@@ -193,7 +193,7 @@ async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
 
     for cart in held.iter().chain([&kept]) {
         assert_eq!(
-            told(&watch, &cart.name),
+            causes(&watch, &cart.name),
             [(Kind::LockExpired, String::new())]
         );
         assert_eq!(shop.get(named(&cart.name)).await.version, cart.version + 1);
@@ -205,7 +205,7 @@ async fn leases_run_out_by_themselves_once_however_many_look(shop: Shop) {
     }
 }
 
-async fn a_lease_has_its_range_and_a_purpose_its_length(shop: Shop) {
+async fn leases_and_purposes_have_limits(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;
     let lease = |seconds, nanos| Some(prost_types::Duration { seconds, nanos });
@@ -265,9 +265,9 @@ async fn a_lease_has_its_range_and_a_purpose_its_length(shop: Shop) {
     assert_eq!(wordy.lock.unwrap().purpose, purpose);
 }
 
-async fn leases_on_carts_that_cannot_be_read_hold_up_no_other(shop: Shop) {
+async fn leases_on_unreadable_carts_delay_no_other_lease(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
-    // More than one look works on.
+    // These are more leases than one search processes.
     for _ in 0..70 {
         shop.add(of(&visitor()), item("shirt", 1)).await;
     }
@@ -287,6 +287,6 @@ async fn leases_on_carts_that_cannot_be_read_hold_up_no_other(shop: Shop) {
     .await;
 }
 
-/// Leases that are over for long, on carts whose documents cannot be read.
+/// Stores leases that expired long ago, on carts whose documents cannot be read.
 const SPOIL: &str = "UPDATE carts
     SET doc = '!' || doc, lock_holder = 'staff/ben', lock_expire_time = 1 WHERE id <> $1";

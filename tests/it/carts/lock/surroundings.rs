@@ -1,18 +1,18 @@
-//! What goes on around a held cart: the work of the service, lists, orders and registrations.
+//! Tests background work, lists, orders and registrations that meet a held cart.
 
 use super::super::{EURO, customer, set, total};
 use super::*;
 use crate::harness::eventually;
 
 on_both! {
-    work_of_the_service_goes_on_in_a_held_cart;
-    held_carts_are_found_and_show_until_when;
-    an_order_ends_the_hold_of_who_orders;
+    the_service_still_writes_a_held_cart;
+    held_carts_are_found_and_show_their_expiry;
+    an_order_by_the_holder_ends_the_hold;
     a_held_cart_is_not_expired;
-    who_registers_while_the_cart_is_held_leaves_it_the_visitor_s;
+    a_held_cart_stays_the_visitor_s_when_the_visitor_registers;
 }
 
-async fn work_of_the_service_goes_on_in_a_held_cart(shop: Shop) {
+async fn the_service_still_writes_a_held_cart(shop: Shop) {
     let group = pb::CreateGroupRequest {
         group: Some(pb::Group {
             display_names: [("en".to_owned(), "Trade".to_owned())].into(),
@@ -61,12 +61,12 @@ async fn work_of_the_service_goes_on_in_a_held_cart(shop: Shop) {
     let repriced = shop.get(named(&cart.name)).await;
     assert_eq!(repriced.lock, held.lock);
     assert_eq!(watch.changes[0].causes[0].kind(), Kind::Repriced);
-    // The work of the service is no activity of a shopper, whoever made it necessary.
+    // Work of the service is no activity of a shopper, even when a caller caused it.
     assert_eq!(repriced.activity_time, held.activity_time);
     assert_ne!(repriced.update_time, held.update_time);
 }
 
-async fn held_carts_are_found_and_show_until_when(shop: Shop) {
+async fn held_carts_are_found_and_show_their_expiry(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     shop.add(of(&visitor()), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;
@@ -106,7 +106,7 @@ async fn held_carts_are_found_and_show_until_when(shop: Shop) {
     watch.until("its end", |seen| seen.carts.is_empty()).await;
 }
 
-async fn an_order_ends_the_hold_of_who_orders(shop: Shop) {
+async fn an_order_by_the_holder_ends_the_hold(shop: Shop) {
     let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;
     take(&mut anna, &cart.name).await;
@@ -129,7 +129,7 @@ async fn an_order_ends_the_hold_of_who_orders(shop: Shop) {
     watch
         .until("the order", |seen| seen.carts[&cart.name] == ordered)
         .await;
-    let kinds: Vec<Kind> = told(&watch, &cart.name)
+    let kinds: Vec<Kind> = causes(&watch, &cart.name)
         .into_iter()
         .map(|(kind, _)| kind)
         .collect();
@@ -168,7 +168,7 @@ async fn a_held_cart_is_not_expired(shop: Shop) {
     assert_eq!(version_of(&kept), version_of(&held));
 }
 
-async fn who_registers_while_the_cart_is_held_leaves_it_the_visitor_s(shop: Shop) {
+async fn a_held_cart_stays_the_visitor_s_when_the_visitor_registers(shop: Shop) {
     let owner = visitor();
     let cart = shop.add(of(&owner), item("shirt", 1)).await;
     let mut anna = acting(&shop, "staff/anna").await;

@@ -1,5 +1,5 @@
-//! What a line must cost, worked out anew from the words of the contract: with fractions of whole
-//! numbers, which are rounded only where an amount is shown. Nothing here is the product's own.
+//! Computes the price of a line independently from the text of the contract. It uses fractions of integers
+//! and rounds only amounts that are shown. It uses no code of the product.
 
 use std::cmp::Ordering;
 
@@ -14,7 +14,7 @@ impl Fraction {
         Self(self.0 * numerator, self.1 * denominator)
     }
 
-    /// The multiple of `unit` that is nearest; of two the one further from zero.
+    /// Returns the nearest multiple of `unit`; ties go away from zero.
     fn to_multiple_of(self, unit: i128) -> i128 {
         let whole = self.1 * unit;
         let below = self.0 / whole;
@@ -26,10 +26,10 @@ impl Fraction {
     }
 }
 
-/// What beside the line decides about its price.
+/// The inputs of a price that are not part of the line.
 #[derive(Clone, Copy, Debug)]
 pub struct Terms {
-    /// The group's discount, as the group has it.
+    /// The discount as the group states it.
     pub discount: &'static str,
     /// Whether the customer pays no tax.
     pub tax_exempt: bool,
@@ -37,7 +37,7 @@ pub struct Terms {
     pub unit: i128,
 }
 
-/// What a line shows, in micros.
+/// The amounts that a line shows, in micros.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Shown {
     pub unit_price: i128,
@@ -48,14 +48,15 @@ pub struct Shown {
     pub reason: DiscountReason,
 }
 
-/// A percentage as parts of a whole: `12.5` is 125,000 of 1,000,000.
+/// Parses a percentage as millionths: `12.5` is 125,000 of 1,000,000.
 fn parts(percent: &str) -> (i128, i128) {
     let (whole, fraction) = percent.split_once('.').unwrap_or((percent, ""));
     let digits = format!("{whole}{fraction:0<4}");
     (digits.parse().expect("a decimal"), 1_000_000)
 }
 
-/// What a line of this price and quantity must show. `by_hand` is the price that staff gave it.
+/// Computes the amounts that a line of this price and quantity must show. `by_hand` is the price that staff
+/// set.
 pub fn expected(price: &ItemPrice, quantity: i32, by_hand: Option<i64>, terms: Terms) -> Shown {
     let list = i128::from(
         price
@@ -113,7 +114,7 @@ pub fn expected(price: &ItemPrice, quantity: i32, by_hand: Option<i64>, terms: T
     }
 }
 
-/// What a line does show.
+/// Returns the amounts that a line shows.
 pub fn shown(item: &Item) -> Shown {
     Shown {
         unit_price: micros(item.unit_price.as_ref()),
@@ -125,7 +126,7 @@ pub fn shown(item: &Item) -> Shown {
     }
 }
 
-/// The micros of an amount that is there.
+/// Returns the micros of an amount that must be present.
 pub fn micros(money: Option<&Money>) -> i128 {
     money.expect("the amount is shown").micros.into()
 }

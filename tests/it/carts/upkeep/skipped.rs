@@ -1,4 +1,4 @@
-//! A cart or customer that cannot be written keeps no other from what background work does to them; it is
+//! Tests that a cart or customer that cannot be written does not block background work on the others. It is
 //! reported and tried again.
 
 use std::time::Duration;
@@ -20,7 +20,7 @@ use crate::on_both_engines;
 const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(60 * 60);
 
-/// Runs a statement on the row of a resource behind the server's back.
+/// Runs a statement on the row of a resource, unnoticed by the server.
 async fn run(shop: &Shop, statement: &'static str, name: &str) {
     let id = name.rsplit('/').next().unwrap().to_owned();
     let done = shop
@@ -32,7 +32,7 @@ async fn run(shop: &Shop, statement: &'static str, name: &str) {
     assert_eq!(done.unwrap(), 1);
 }
 
-/// Makes the document of a cart one that cannot be read.
+/// Makes the document of a cart unreadable.
 async fn spoil(shop: &Shop, cart: &str) {
     run(
         shop,
@@ -69,7 +69,7 @@ async fn mend_customer(shop: &Shop, name: &str) {
     .await;
 }
 
-/// Waits for the operation about something that tells of one skipped resource.
+/// Waits for the operation that reports one skipped resource.
 async fn reports(shop: &Shop, kind: &str, skipped: &str) -> pb::Operation {
     let filter = format!("kind = {kind}");
     let operation = eventually("the report of what was skipped", || async {
@@ -104,7 +104,7 @@ async fn comes_to(shop: &Shop, cart: &str, euros: i64) {
     .await;
 }
 
-/// A member of a new group until the clock has moved by an hour.
+/// Makes the customer a member of a new group until the clock has moved by an hour.
 async fn trial(shop: &Shop, name: &str) {
     let seconds = START / 1_000_000 + 3_600;
     let request = pb::AddMembersRequest {
@@ -133,7 +133,7 @@ async fn leaves(shop: &Shop, name: &str, group: &str) {
 }
 
 on_both_engines! {
-    async fn a_cart_that_cannot_be_read_keeps_no_other_from_new_prices(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_blocks_no_repricing_of_others(shop: Shop with Setup::held()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let carts = open(&shop, &customer(&ada.name), 70).await;
@@ -153,7 +153,7 @@ on_both_engines! {
         comes_to(&shop, bad, 6).await;
     }
 
-    async fn a_cart_that_cannot_be_read_is_tried_again_until_it_can(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_is_retried_until_it_is_readable(shop: Shop with Setup::held()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let carts = open(&shop, &customer(&ada.name), 2).await;
@@ -170,7 +170,7 @@ on_both_engines! {
             }).await;
         }
 
-        // The newer job takes over what the older has skipped, so that one of them is left.
+        // The newer job takes over the skipped carts of the older one, so one job is left.
         set_discount(&shop, &vip, "30").await;
         comes_to(&shop, &carts[1].name, 7).await;
         eventually("the end of the older job", || async {
@@ -180,7 +180,7 @@ on_both_engines! {
         }).await;
     }
 
-    async fn a_cart_that_cannot_be_read_keeps_no_other_from_its_customer_s_name(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_blocks_no_refresh_of_the_customer_s_name_in_others(shop: Shop with Setup::held()) {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let carts = open(&shop, &customer(&ada.name), 3).await;
         let bad = &carts[0].name;
@@ -211,7 +211,7 @@ on_both_engines! {
         refreshed(bad.clone()).await;
     }
 
-    async fn a_cart_that_cannot_be_read_keeps_no_other_from_going_with_its_customer(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_blocks_no_deletion_of_others_with_their_customer(shop: Shop with Setup::held()) {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let carts = open(&shop, &customer(&ada.name), 3).await;
         let bad = &carts[0].name;
@@ -228,7 +228,7 @@ on_both_engines! {
         gone(&shop, bad).await;
     }
 
-    async fn a_cart_that_cannot_be_read_keeps_no_other_from_being_abandoned(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_blocks_no_abandonment_of_others(shop: Shop with Setup::held()) {
         let bad = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let good = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         spoil(&shop, &bad).await;
@@ -243,11 +243,11 @@ on_both_engines! {
         assert_eq!(abandoned(&shop, &bad).await.abandonment(), Abandonment::Abandoned);
     }
 
-    async fn a_cart_that_cannot_be_read_keeps_no_other_from_its_retention(shop: Shop with Setup::held()) {
+    async fn an_unreadable_cart_blocks_no_retention_of_others(shop: Shop with Setup::held()) {
         keep_days(&shop, 2, 0).await;
         let bad = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let good = shop.add(of(&visitor()), item("shirt", 1)).await.name;
-        // Not abandoned on the way, which would skip it too.
+        // The cart is not abandoned before, as that would skip it too.
         spoil(&shop, &bad).await;
 
         shop.clock.advance(2 * DAY + MINUTE);
@@ -259,7 +259,7 @@ on_both_engines! {
         gone(&shop, &bad).await;
     }
 
-    async fn a_customer_that_cannot_be_read_keeps_no_other_in_a_deleted_group(shop: Shop with Setup::held()) {
+    async fn an_unreadable_customer_keeps_no_other_in_a_deleted_group(shop: Shop with Setup::held()) {
         let vip = discounting(&shop, "vip", "10").await;
         let bad = member(&shop, &vip).await.name;
         let good = member(&shop, &vip).await.name;
@@ -276,7 +276,7 @@ on_both_engines! {
         leaves(&shop, &bad, &vip).await;
     }
 
-    async fn a_customer_that_cannot_be_read_keeps_no_other_in_a_group_for_a_time(shop: Shop with Setup::held()) {
+    async fn an_unreadable_customer_keeps_no_other_in_a_temporary_membership(shop: Shop with Setup::held()) {
         let trial_group = discounting(&shop, "trial", "10").await;
         let bad = customers::create(&mut shop.customers(), person("Ada")).await.name;
         let good = customers::create(&mut shop.customers(), person("Grace")).await.name;
@@ -293,7 +293,7 @@ on_both_engines! {
         leaves(&shop, &bad, &trial_group).await;
     }
 
-    async fn a_shop_whose_settings_cannot_be_read_keeps_no_other_from_upkeep(shop: Shop with Setup::held()) {
+    async fn unreadable_settings_of_a_shop_block_no_upkeep_of_others(shop: Shop with Setup::held()) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let other = pb::CreateShopRequest {
             shop: Some(pb::Shop { display_name: "Other".to_owned(), ..Default::default() }),

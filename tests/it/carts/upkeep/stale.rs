@@ -1,4 +1,4 @@
-//! Prices that are out of date as nobody has done the work yet: no call shows or uses them.
+//! Tests stale prices while the background work is still to be done: no call shows or uses them.
 
 use clientela::proto::pb::{self, AddItemRequest, ErrorReason, OrderCartRequest, cart_cause::Kind};
 use tonic::Code;
@@ -33,7 +33,7 @@ on_both_engines! {
             let shown = shop.get(named(&cart.name)).await;
             assert_eq!((total(cart), total(&shown)), (9 * EURO, 6 * EURO));
             assert!(shown.pricing_revision > cart.pricing_revision);
-            // Nobody has written it yet, so that what was read before may still be sent back.
+            // The stored cart is not written yet, so an earlier etag is still valid.
             assert_eq!((shown.version, &shown.etag), (cart.version, &cart.etag));
             assert_eq!(listed, shown);
         }
@@ -60,7 +60,7 @@ on_both_engines! {
         assert_eq!(watch.carts[&cart.name], edited);
     }
 
-    async fn a_stale_cart_is_ordered_at_the_prices_of_now(shop: Shop with Setup::idle()) {
+    async fn a_stale_cart_is_ordered_at_the_current_prices(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
         let cart = open(&shop, &customer(&ada.name), 1).await.remove(0);
@@ -80,14 +80,14 @@ on_both_engines! {
         assert_refused(&refused, Code::Aborted, ErrorReason::TotalChanged);
         assert_eq!(metadata(&refused, "total"), Some((6 * EURO).to_string()));
         assert_eq!(total(&ordered), 6 * EURO);
-        assert_eq!(shop.get(named(&cart.name)).await, ordered, "what was ordered stays");
+        assert_eq!(shop.get(named(&cart.name)).await, ordered, "the order stays unchanged");
         assert_eq!(shop.get(named(&stays.name)).await, stays);
         let reopen = pb::ReopenCartRequest { name: cart.name.clone(), ..Default::default() };
         let reopened = shop.carts().reopen_cart(reopen).await.unwrap().into_inner();
-        assert_eq!(total(&reopened), 10 * EURO, "what is open again has the prices of now");
+        assert_eq!(total(&reopened), 10 * EURO, "the reopened cart has the current prices");
     }
 
-    async fn a_cart_is_priced_by_its_customer_s_group_of_now(shop: Shop with Setup::idle()) {
+    async fn a_cart_is_priced_by_its_customer_s_current_group(shop: Shop with Setup::idle()) {
         let vip = discounting(&shop, "vip", "10").await;
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let cart = open(&shop, &customer(&ada.name), 1).await.remove(0);
@@ -110,8 +110,8 @@ on_both_engines! {
         assert_refused(&refused, Code::FailedPrecondition, ErrorReason::CustomerDeleted);
     }
 
-    /// The work that nobody did is done by the next server.
-    async fn work_waits_for_somebody_who_does_it(shop: Shop with Setup::idle()) {
+    /// The next server does the pending work.
+    async fn pending_work_waits_for_a_server(shop: Shop with Setup::idle()) {
         let mut shop = shop;
         let vip = discounting(&shop, "vip", "10").await;
         let ada = member(&shop, &vip).await;
@@ -119,7 +119,7 @@ on_both_engines! {
         set_discount(&shop, &vip, "40").await;
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
-        assert!(watch.carts.values().all(|cart| total(cart) == 9 * EURO), "as they are stored");
+        assert!(watch.carts.values().all(|cart| total(cart) == 9 * EURO), "the stored totals");
         shop.stop().await;
 
         shop.start_again(Setup::default()).await;
@@ -127,9 +127,9 @@ on_both_engines! {
         let mut watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
         let priced = |watch: &CartWatch| watch.carts.values().all(|cart| total(cart) == 6 * EURO);
         watch.until("the new prices", priced).await;
-        let told = watch.changes.iter().filter(|change| causes(change) == [Kind::Repriced]).count();
-        // On PostgreSQL what came just before the token may be told once more.
-        assert_eq!(told, carts.len());
+        let repriced = watch.changes.iter().filter(|change| causes(change) == [Kind::Repriced]).count();
+        // On PostgreSQL a change just before the token may be sent once more.
+        assert_eq!(repriced, carts.len());
         let reference = format!("late-{}", unique());
         shop.try_order(named(&carts[0].name), &reference).await.unwrap();
     }
