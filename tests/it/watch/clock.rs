@@ -1,5 +1,5 @@
-//! Filters that name `now`: what the clock alone lets enter and leave. The clock stands still until the
-//! test moves it.
+//! Tests filters with `now`: resources that enter and leave by the clock alone. The clock stands still until
+//! the test moves it.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -15,14 +15,14 @@ use crate::harness::store::START;
 use crate::harness::{CartWatch, Seen, Setup, Shop};
 use crate::on_both_engines;
 
-/// Carts that nobody has touched for a while.
+/// Carts that have been idle for a while.
 const ABANDONED: &str = "update_time < now - 30m";
-/// Carts that somebody works on.
+/// Carts with recent activity.
 const ACTIVE: &str = "update_time > now - 30m";
 
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A server whose clock is held, and whose streams do not grow old by that.
+/// A server whose clock is held, and whose streams never reach their maximal age.
 fn held() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
@@ -44,9 +44,9 @@ async fn watch(shop: &Shop, request: WatchCartsRequest) -> CartWatch {
     CartWatch::open(&mut shop.carts(), request).await.unwrap()
 }
 
-/// What the stream told last.
+/// Returns the kind and version of the last change that the stream sent.
 fn last(watch: &CartWatch) -> (ChangeKind, i64) {
-    let change = watch.changes.last().expect("it was told by a change");
+    let change = watch.changes.last().expect("a change came");
     (change.kind(), change.version)
 }
 
@@ -70,7 +70,7 @@ on_both_engines! {
         assert_eq!(left, (ChangeKind::LeftFilter, 2));
     }
 
-    async fn a_cart_that_comes_while_the_stream_is_open_enters_in_its_time(shop: Shop with held()) {
+    async fn a_cart_created_while_the_stream_is_open_enters_at_its_time(shop: Shop with held()) {
         let mut abandoned = watch(&shop, filtered(ABANDONED)).await;
         abandoned.snapshot().await;
         let cart = add(&mut shop.carts(), &visitor("who comes late"), "a").await;
@@ -78,10 +78,10 @@ on_both_engines! {
         shop.clock.advance(31 * MINUTE);
 
         abandoned.until("the cart to enter", |watch| watch.carts == only(&cart)).await;
-        assert_eq!(abandoned.changes.len(), 1, "nothing was told of it before");
+        assert_eq!(abandoned.changes.len(), 1, "no change came before");
     }
 
-    /// It leaves with the version that was sent, as nothing changed it.
+    /// The change has the version that was sent before, as no write changed the cart.
     async fn a_cart_leaves_when_its_time_is_over(shop: Shop with held()) {
         let owner = visitor("who is active for a while");
         let cart = add(&mut shop.carts(), &owner, "a").await;
@@ -108,11 +108,11 @@ on_both_engines! {
         shop.clock.advance(11 * MINUTE);
 
         due.until("the cart to leave", |watch| watch.carts.is_empty()).await;
-        let told: Vec<_> = due.changes.iter().map(|change| (change.kind(), change.version)).collect();
-        assert_eq!(told, [(ChangeKind::Upserted, 1), (ChangeKind::LeftFilter, 1)]);
+        let sent: Vec<_> = due.changes.iter().map(|change| (change.kind(), change.version)).collect();
+        assert_eq!(sent, [(ChangeKind::Upserted, 1), (ChangeKind::LeftFilter, 1)]);
     }
 
-    /// What the clock did while nobody listened is in no log.
+    /// The log does not record what the clock changed while no stream was open.
     async fn a_token_leads_to_a_new_snapshot(shop: Shop with held()) {
         let cart = add(&mut shop.carts(), &visitor("who is active for a while"), "a").await;
         let mut active = watch(&shop, filtered(ACTIVE)).await;
@@ -129,7 +129,7 @@ on_both_engines! {
         assert_eq!(resumed.snapshot().await, 0);
     }
 
-    async fn without_a_snapshot_only_what_enters_from_now_on_is_told(shop: Shop with held()) {
+    async fn without_a_snapshot_only_carts_that_enter_from_now_on_are_sent(shop: Shop with held()) {
         add(&mut shop.carts(), &visitor("who left long ago"), "a").await;
         shop.clock.advance(31 * MINUTE);
         let cart = add(&mut shop.carts(), &visitor("who is about to leave"), "a").await;

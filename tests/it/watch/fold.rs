@@ -1,4 +1,4 @@
-//! G1, G2, G4: whoever folds a stream has the committed state, in order, with nothing skipped.
+//! G1, G2, G4: a client that folds a stream has the committed state, in order, with nothing skipped.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use super::{add, clear, every, filtered, item, state, visitor, with};
 use crate::harness::{CartWatch, Seen};
 use crate::on_both_engines;
 
-/// Reads a watch until it tells the carts of a list.
+/// Reads a watch until its carts equal those of a list.
 async fn assert_reaches(watch: &mut CartWatch, expected: &BTreeMap<String, pb::Cart>) {
     watch
         .until("the listed state", |watch| watch.carts == *expected)
@@ -18,10 +18,10 @@ async fn assert_reaches(watch: &mut CartWatch, expected: &BTreeMap<String, pb::C
 }
 
 on_both_engines! {
-    /// On PostgreSQL the place of a snapshot in the log may lie before what it shows. What is gone by then comes
-    /// neither before its end nor after it: a cart that has grown and is deleted, and one that has grown and is
-    /// empty, which leaves the filter.
-    async fn what_a_snapshot_includes_is_not_told_after_it(shop: Shop) {
+    /// On PostgreSQL the position of a snapshot in the log may be before the state that it shows. A cart that
+    /// ended in between is sent neither before the end of the snapshot nor after it. One cart here grows and
+    /// is deleted. The other grows and is emptied, so it leaves the filter.
+    async fn changes_in_a_snapshot_are_not_sent_after_it(shop: Shop) {
         let mut client = shop.carts();
         for (filter, expected) in [("", 1), ("item_count > 0", 0)] {
             let deleted = visitor(&format!("deleted {filter}"));
@@ -39,17 +39,17 @@ on_both_engines! {
             let whole = watch.point();
             drop(held);
             let last = add(&mut client, &emptied, "c").await;
-            let is_told = |watch: &CartWatch| watch.carts.get(&last.name) == Some(&last);
-            watch.until("the last change", is_told).await;
+            let is_seen = |watch: &CartWatch| watch.carts.get(&last.name) == Some(&last);
+            watch.until("the last change", is_seen).await;
 
             assert_eq!(count, expected, "{filter}");
-            let told = watch.changes.iter().map(|change| (&change.name, change.version));
-            assert_eq!(told.collect::<Vec<_>>(), [(&last.name, 4)], "{filter}");
+            let sent = watch.changes.iter().map(|change| (&change.name, change.version));
+            assert_eq!(sent.collect::<Vec<_>>(), [(&last.name, 4)], "{filter}");
 
-            // The token does not say what was gone. A stream from there may tell how it went.
+            // The token does not name the ended carts, so a stream from there may send how they ended.
             let resumed = CartWatch::resume_at(whole, &mut client, filtered(filter)).await;
             let mut resumed = resumed.unwrap().lenient();
-            resumed.until("the last change", is_told).await;
+            resumed.until("the last change", is_seen).await;
             assert!(!resumed.carts.contains_key(&gone), "{filter}");
             delete(&shop, &emptied).await;
         }
@@ -80,7 +80,7 @@ on_both_engines! {
         assert_reaches(&mut watch, &expected).await;
     }
 
-    async fn a_snapshot_taken_amid_writes_and_its_changes_give_the_listed_state(shop: Shop) {
+    async fn a_snapshot_during_writes_and_its_changes_give_the_listed_state(shop: Shop) {
         let writers = Writers::start(&shop, 8, 40).await;
         let mut watches = Vec::new();
         for _ in 0..5 {
@@ -98,7 +98,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_filtered_watch_tells_what_enters_and_what_leaves(shop: Shop) {
+    async fn a_filtered_watch_sends_carts_that_enter_and_leave(shop: Shop) {
         let filter = r#"total >= "25.00 EUR" AND state = OPEN"#;
         let mut watch = CartWatch::open(&mut shop.carts(), filtered(filter)).await.unwrap();
         assert_eq!(watch.snapshot().await, 0);
@@ -111,7 +111,7 @@ on_both_engines! {
         add(&mut client, &cart, "c").await;
 
         watch.until("the cart to enter", |watch| watch.carts.contains_key(&name)).await;
-        assert_eq!(watch.changes.len(), 1, "what did not match was not told: {:?}", watch.changes);
+        assert_eq!(watch.changes.len(), 1, "a cart that did not match was not sent: {:?}", watch.changes);
         let order = OrderCartRequest {
             target: Some(cart),
             order_reference: "left".into(),
@@ -123,7 +123,7 @@ on_both_engines! {
         assert_eq!((left.kind(), &left.cart), (pb::ChangeKind::LeftFilter, &None));
     }
 
-    async fn a_filtered_watch_amid_writes_folds_to_the_filtered_list(shop: Shop) {
+    async fn a_filtered_watch_during_writes_folds_to_the_filtered_list(shop: Shop) {
         let filter = "item_count > 3 AND state = OPEN";
         let mut watch = CartWatch::open(&mut shop.carts(), filtered(filter)).await.unwrap();
         let writers = Writers::start(&shop, 8, 6).await;
@@ -139,7 +139,7 @@ on_both_engines! {
         assert_reaches(&mut watch, &expected).await;
     }
 
-    async fn a_watch_of_names_tells_of_these_only(shop: Shop) {
+    async fn a_watch_of_names_sends_only_these(shop: Shop) {
         let mut client = shop.carts();
         let mine = add(&mut client, &visitor("mine, all of it"), "a").await;
         add(&mut client, &visitor("of somebody else"), "a").await;
@@ -156,7 +156,7 @@ on_both_engines! {
         assert_eq!(watch.changes.len(), 1);
     }
 
-    async fn a_change_tells_what_happened(shop: Shop) {
+    async fn a_change_has_its_cause(shop: Shop) {
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
         let mut client = shop.carts();
@@ -174,7 +174,7 @@ on_both_engines! {
         assert!(watch.changes[1].commit_time.is_some());
     }
 
-    async fn a_line_that_was_taken_out_is_told_by_its_name(shop: Shop) {
+    async fn a_removed_line_is_sent_by_its_name(shop: Shop) {
         let mut client = shop.carts();
         let owner = visitor("who thinks again");
         let mut named = item("a", 2);
@@ -195,13 +195,13 @@ on_both_engines! {
         }
 
         watch.until("two changes", |watch| watch.changes.len() == 2).await;
-        let told = watch.changes.iter().map(|change| {
+        let sent = watch.changes.iter().map(|change| {
             let cause = &change.causes[0];
             (cause.kind(), cause.product.as_str(), cause.display_name.as_str())
         });
         let removed = pb::cart_cause::Kind::ItemRemoved;
         let expected = [(removed, "a", "An apple"), (removed, "nameless", "")];
-        assert_eq!(told.collect::<Vec<_>>(), expected);
+        assert_eq!(sent.collect::<Vec<_>>(), expected);
     }
 
     async fn a_watch_can_begin_without_a_snapshot(shop: Shop) {

@@ -1,5 +1,5 @@
-//! G7: a token whose history is gone, or was never this store's, is told so or answered with a snapshot;
-//! nothing is passed over in silence.
+//! G7: a token whose history was deleted, or that is of another store, is refused or answered with a new
+//! snapshot. No change is skipped silently.
 
 use std::time::Duration;
 
@@ -19,7 +19,7 @@ use crate::on_both_engines;
 
 const HOUR: Duration = Duration::from_secs(3_600);
 
-/// A server that keeps history for a day by a clock that is held, and whose streams do not grow old by it.
+/// A server that keeps history for a day of its held clock, and whose streams never reach their maximal age.
 pub fn forgetful() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
@@ -37,7 +37,7 @@ pub fn forgetful() -> Setup {
     }
 }
 
-/// How a watch is refused that goes on after a token; None if it is not, and tells a change.
+/// Resumes a watch after a token and returns the refusal, or None if a change comes.
 async fn refusal(shop: &Shop, point: &Point) -> Option<Status> {
     let mut client = shop.carts();
     let mut watch = CartWatch::resume_at(point.clone(), &mut client, every())
@@ -46,7 +46,7 @@ async fn refusal(shop: &Shop, point: &Point) -> Option<Status> {
     watch.next().await.err()
 }
 
-/// Asserts that a watch which may be reset is, for this cause, and tells all that is there.
+/// Asserts that a watch which may be reset is reset for this cause, and sends all carts.
 async fn assert_reset(shop: &Shop, point: &Point, cause: Cause) {
     let options = WatchOptions {
         reset_on_expired_token: true,
@@ -67,7 +67,7 @@ async fn assert_reset(shop: &Shop, point: &Point, cause: Cause) {
         .await;
 }
 
-/// A watch that knows a cart.
+/// Opens a watch, adds a cart, and returns the point at which the watch has it.
 async fn knowing(shop: &Shop, who: &str) -> Point {
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
@@ -80,7 +80,7 @@ async fn knowing(shop: &Shop, who: &str) -> Point {
 
 on_both_engines! {
     async fn a_token_from_before_the_retention_has_expired(shop: Shop with forgetful()) {
-        // Nothing happens to a cart by the time alone.
+        // Time alone changes no cart.
         let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
         set(&shop, &["cart_abandoned_after_minutes"], never).await;
         let old = knowing(&shop, "who is from the day before").await;
@@ -88,16 +88,16 @@ on_both_engines! {
         assert!(refusal(&shop, &old).await.is_none(), "its history is there");
 
         shop.clock.advance(30 * HOUR);
-        // One change that stays, and what comes before it goes.
+        // One change stays, and those before it are deleted.
         let new = knowing(&shop, "who is of today").await;
         let status = eventually("the end of the old history", || refusal(&shop, &old)).await;
 
         assert_refused(&status, Code::OutOfRange, ErrorReason::ResumeTokenExpired);
         assert_reset(&shop, &old, Cause::TokenExpired).await;
-        assert!(refusal(&shop, &new).await.is_none(), "what is younger goes on");
+        assert!(refusal(&shop, &new).await.is_none(), "a younger token resumes");
     }
 
-    /// The token is from after the copy was made: the store does not know of it yet.
+    /// The token is from after the backup: the restored store does not have its position yet.
     async fn a_token_of_the_future_is_of_another_history(shop: Shop) {
         let mut shop = shop;
         let before = knowing(&shop, "who is in the copy").await;
@@ -113,11 +113,11 @@ on_both_engines! {
         let status = refusal(&shop, &after).await.expect("a refusal");
         assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
         assert_reset(&shop, &after, Cause::EpochChanged).await;
-        assert!(refusal(&shop, &before).await.is_none(), "from before the copy it goes on");
+        assert!(refusal(&shop, &before).await.is_none(), "a token from before the backup resumes");
     }
 
-    /// The store has gone on from the copy, past the place that the token names.
-    async fn a_token_of_a_future_that_came_otherwise_is_of_another_history(shop: Shop) {
+    /// After the restore the store has written past the position of the token.
+    async fn a_token_of_a_replaced_future_is_of_another_history(shop: Shop) {
         let mut shop = shop;
         shop.stop().await;
         let backup = shop.back_up().await;
@@ -137,9 +137,9 @@ on_both_engines! {
         assert_reset(&shop, &lost, Cause::EpochChanged).await;
     }
 
-    /// What is committed while an older transaction is open shows in a snapshot, and its end's token is from
-    /// before it: that the copy has what the token names is not enough.
-    async fn what_only_a_snapshot_showed_is_of_another_history(shop: Shop) {
+    /// A snapshot shows commits made while an older transaction is open, and the token of its end is from
+    /// before that. So it is not enough that the backup has the position of the token.
+    async fn a_token_of_a_snapshot_ahead_of_the_log_is_of_another_history(shop: Shop) {
         let mut shop = shop;
         add(&mut shop.carts(), &visitor("who is in the copy"), "a").await;
         shop.stop().await;
@@ -151,7 +151,7 @@ on_both_engines! {
         watch.snapshot().await;
         assert!(watch.carts.contains_key(&lost.name));
         let at_its_end = watch.point();
-        // Still held: the stream goes on from there and is told nothing but to go.
+        // The log is still held: the resumed stream sends nothing but the request to reconnect.
         let mut watch = watch.resume(&mut shop.carts(), every()).await.unwrap();
         let (_, drained) = tokio::join!(shop.stop(), async {
             assert_eq!(watch.next().await.unwrap(), Seen::Draining);
@@ -172,8 +172,8 @@ on_both_engines! {
         }
     }
 
-    /// Where nothing was lost it goes on, and what the snapshot showed may come again.
-    async fn a_token_behind_what_its_snapshot_showed_goes_on(shop: Shop) {
+    /// If nothing was lost the token resumes, and changes shown by the snapshot may be sent again.
+    async fn a_token_behind_its_snapshot_resumes(shop: Shop) {
         let held = hold_the_log(&shop).await;
         let shown = add(&mut shop.carts(), &visitor("whom the snapshot shows"), "a").await;
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
@@ -188,12 +188,12 @@ on_both_engines! {
         assert_eq!(watch.carts, state(&shop).await);
         let last = watch.point();
         add(&mut shop.carts(), &visitor("who comes last"), "a").await;
-        assert!(refusal(&shop, &last).await.is_none(), "its last token goes on too");
+        assert!(refusal(&shop, &last).await.is_none(), "its last token resumes too");
     }
 
-    /// A cart that waits for its interval holds the token back, and others are told meanwhile: that the copy
-    /// has what the token names is not enough.
-    async fn what_was_told_beside_a_cart_that_waits_is_of_another_history(shop: Shop with forgetful()) {
+    /// A cart that waits for its interval holds the token back while other carts are sent. So it is not
+    /// enough that the backup has the position of the token.
+    async fn a_token_held_back_by_a_waiting_cart_is_of_another_history(shop: Shop with forgetful()) {
         let mut shop = shop;
         let before = knowing(&shop, "who is in the copy").await;
         add(&mut shop.carts(), &visitor("who waits"), "a").await;
@@ -207,26 +207,26 @@ on_both_engines! {
         let mut client = shop.carts();
         let resumed = CartWatch::resume_at(before, &mut client, with(options)).await;
         let mut watch = resumed.unwrap();
-        watch.until("who waits", |watch| watch.changes.len() == 1).await;
+        watch.until("the waiting cart", |watch| watch.changes.len() == 1).await;
         let in_the_copy = watch.token.clone();
         add(&mut client, &visitor("who waits"), "a").await;
         let lost = add(&mut client, &visitor("who is not in the copy"), "a").await;
-        watch.until("what was lost", |watch| watch.carts.contains_key(&lost.name)).await;
-        let told = watch.point();
+        watch.until("the lost cart", |watch| watch.carts.contains_key(&lost.name)).await;
+        let ahead = watch.point();
         let places = Places::of(shop.store(), "default");
-        let beside = places.place(&told.token).seen_ahead();
-        assert_ne!(beside, places.place(&in_the_copy).seen_ahead(), "it says what was told beside");
+        let beside = places.place(&ahead.token).seen_ahead();
+        assert_ne!(beside, places.place(&in_the_copy).seen_ahead(), "the token has what was sent ahead of it");
 
         shop.stop().await;
         shop.restore(&backup).await;
         shop.start_again(forgetful()).await;
 
         add(&mut shop.carts(), &visitor("who came instead"), "a").await;
-        let mut at_the_copy = told.clone();
+        let mut at_the_copy = ahead.clone();
         at_the_copy.token = in_the_copy;
-        assert!(refusal(&shop, &at_the_copy).await.is_none(), "it has what the token named");
-        let status = refusal(&shop, &told).await.expect("a refusal");
+        assert!(refusal(&shop, &at_the_copy).await.is_none(), "the backup has the position of the token");
+        let status = refusal(&shop, &ahead).await.expect("a refusal");
         assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
-        assert_reset(&shop, &told, Cause::EpochChanged).await;
+        assert_reset(&shop, &ahead, Cause::EpochChanged).await;
     }
 }

@@ -1,4 +1,4 @@
-//! G12: a stream that has to go says where to resume.
+//! G12: a stream that the server ends gives a token to resume.
 
 use std::time::Duration;
 
@@ -13,7 +13,7 @@ use crate::on_both_engines;
 
 on_both_engines! {
     /// G12.
-    async fn a_stopped_server_tells_its_streams_where_to_resume(shop: Shop) {
+    async fn a_stopped_server_gives_its_streams_a_token_to_resume(shop: Shop) {
         let mut shop = shop;
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
@@ -28,8 +28,8 @@ on_both_engines! {
 
         assert_refused(&drained, Code::Unavailable, ErrorReason::Draining);
         let info = drained.get_details_error_info().unwrap();
-        let told = places.place(&info.metadata["resume_token"]);
-        assert_eq!(told, places.place(&watch.token));
+        let resumable = places.place(&info.metadata["resume_token"]);
+        assert_eq!(resumable, places.place(&watch.token));
         shop.start_again(Setup::default()).await;
         let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
         add(&mut shop.carts(), &visitor("after the end"), "a").await;
@@ -37,9 +37,9 @@ on_both_engines! {
     }
 }
 
-/// G12: neither a stream that nobody reads nor an idle connection keeps the server from ending.
+/// G12: neither a stream without a reader nor an idle connection keeps the server from ending.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stalled_reader_and_an_idle_connection_do_not_hold_up_the_end() {
+async fn a_stalled_reader_and_an_idle_connection_do_not_delay_the_end() {
     let setup = Setup {
         drain_timeout: Duration::from_millis(500),
         ..Default::default()
@@ -61,7 +61,7 @@ async fn a_stalled_reader_and_an_idle_connection_do_not_hold_up_the_end() {
     drop((idle, watch));
 }
 
-/// Streams do not live for ever, so that they spread over servers that are new.
+/// Streams end at a maximal age, so that clients spread over new servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_old_stream_is_asked_to_connect_again() {
     let feed = FeedSettings {
@@ -78,7 +78,7 @@ async fn an_old_stream_is_asked_to_connect_again() {
     .await;
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
 
-    // The snapshot of an empty shop may or may not be there by then.
+    // The snapshot of an empty shop may or may not have come by then.
     while watch.next().await.unwrap() != Seen::Draining {}
     let ended = watch.next().await.unwrap_err();
 

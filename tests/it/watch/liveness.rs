@@ -1,7 +1,7 @@
-//! G9, G10, G11, G12: whatever a stream waits for, it says that it lives, and ends when it has to.
+//! G9, G10, G11, G12: a stream sends heartbeats while it waits for anything, and ends when it must.
 //!
-//! The clock stands still until the test moves it, so that what comes has come in time: one and a half
-//! intervals go by at once, and no more does before the stream has spoken.
+//! The clock stands still until the test moves it, which shows that heartbeats are in time. It moves by one
+//! and a half intervals at once, and only after each heartbeat.
 
 use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
@@ -23,10 +23,10 @@ use crate::harness::store::{START, caller};
 use crate::harness::{CartWatch, PATIENCE, Places, Seen, Setup, assert_refused, eventually};
 use crate::on_both_engines;
 
-/// The interval that is used if none is asked for.
+/// The default interval.
 const INTERVAL: Duration = Duration::from_secs(15);
 
-/// A server whose clock is held, and whose streams do not grow old by that.
+/// A server whose clock is held, and whose streams never reach their maximal age.
 fn held() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
@@ -40,7 +40,7 @@ fn held() -> Setup {
     }
 }
 
-/// Lets one and a half intervals go by; the heartbeat that has to come.
+/// Moves the clock by one and a half intervals and returns the heartbeat that must come.
 async fn heartbeat(stage: &Stage, reader: &mut Reader) -> WatchCartsResponse {
     stage.test.clock.advance(INTERVAL * 3 / 2);
     let message = reader.next().await.unwrap();
@@ -51,8 +51,8 @@ async fn heartbeat(stage: &Stage, reader: &mut Reader) -> WatchCartsResponse {
     message
 }
 
-/// A stream that is amid its snapshot, and waits for a page of it.
-async fn amid_a_snapshot(stage: &Stage, caller: Caller) -> Reader {
+/// Opens a stream that has begun its snapshot and waits for the next page of it.
+async fn within_a_snapshot(stage: &Stage, caller: Caller) -> Reader {
     stage.things.hold();
     let mut reader = stage.watch_as(caller, WatchOptions::default());
     let begin = reader.next().await.unwrap();
@@ -66,9 +66,9 @@ fn token_of(status: &Status) -> Option<String> {
 }
 
 on_both_engines! {
-    async fn a_silent_stream_speaks_up_within_one_and_a_half_intervals(shop: Shop with held()) {
+    async fn a_silent_stream_sends_a_heartbeat_within_one_and_a_half_intervals(shop: Shop with held()) {
         let seconds = |seconds| Some(prost_types::Duration { seconds, nanos: 0 });
-        // The interval that is asked for, and the one that is meant.
+        // The requested interval, and the one that applies.
         for (asked, meant) in [(None, 15), (seconds(1), 1), (seconds(60), 60), (seconds(0), 1), (seconds(600), 60)] {
             let options = WatchOptions { heartbeat_interval: asked, ..Default::default() };
             let mut watch = CartWatch::open(&mut shop.carts(), with(options)).await.unwrap();
@@ -81,18 +81,18 @@ on_both_engines! {
         }
     }
 
-    /// A stream that is woken all the time by what does not concern it is silent too.
-    async fn a_stream_that_filters_everything_out_speaks_up_as_well(shop: Shop with held()) {
+    /// A stream that wakes only for changes outside its filter is silent too.
+    async fn a_stream_that_filters_everything_out_sends_heartbeats(shop: Shop with held()) {
         let watched = filtered("item_count > 1000000");
         let mut watch = CartWatch::open(&mut shop.carts(), watched).await.unwrap();
         watch.snapshot().await;
         let writers = Writers::start(&shop, 8, 5).await;
         let mut places = BTreeSet::new();
-        // What was filtered out moves the token on. The clock goes no faster than the writers: they, and the
-        // work that is due by it, would not keep up with years.
+        // Filtered changes move the token on. The clock does not run ahead of the writers, since they and the
+        // scheduled work could not keep up with years.
         let until = Instant::now() + PATIENCE;
         while places.len() < 30 {
-            assert!(Instant::now() < until, "thirty places did not come");
+            assert!(Instant::now() < until, "thirty positions did not come");
             let done = writers.done();
             eventually("a write", async || (writers.done() > done).then_some(())).await;
             shop.clock.advance(INTERVAL * 3 / 2);
@@ -107,13 +107,16 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_whose_snapshot_is_held_up_speaks_up() {
+async fn a_stream_with_a_delayed_snapshot_sends_heartbeats() {
     for stage in &stages().await {
         stage.put("a", 1).await;
-        let mut reader = amid_a_snapshot(stage, caller()).await;
+        let mut reader = within_a_snapshot(stage, caller()).await;
         for _ in 0..3 {
             let message = heartbeat(stage, &mut reader).await;
-            assert_eq!(message.resume_token, "", "amid a snapshot there is none");
+            assert_eq!(
+                message.resume_token, "",
+                "within a snapshot there is no token"
+            );
         }
 
         stage.things.let_pass(1);
@@ -130,9 +133,9 @@ async fn a_stream_whose_snapshot_is_held_up_speaks_up() {
     }
 }
 
-/// As many streams read at a time as may; one more that resumes has to wait before it can catch up.
+/// The maximal number of streams is reading. One more stream that resumes has to wait before it can catch up.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_waits_for_its_turn_to_catch_up_speaks_up() {
+async fn a_stream_that_waits_for_its_turn_to_catch_up_sends_heartbeats() {
     for mut stage in stages().await {
         let mut reader = stage.watch(WatchOptions::default());
         let resume_token = loop {
@@ -170,7 +173,7 @@ async fn a_stream_that_waits_for_its_turn_to_catch_up_speaks_up() {
         stage.things.let_pass(readers.len());
 
         let message = reader.next().await.unwrap();
-        assert_eq!(message.changes.len(), 1, "what was missed: {message:?}");
+        assert_eq!(message.changes.len(), 1, "the missed change: {message:?}");
         for reader in readers {
             reader.abort();
         }
@@ -179,9 +182,9 @@ async fn a_stream_that_waits_for_its_turn_to_catch_up_speaks_up() {
 
 /// G12.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_whose_snapshot_is_held_up_can_be_drained() {
+async fn a_stream_with_a_delayed_snapshot_can_be_drained() {
     for stage in &stages().await {
-        let mut reader = amid_a_snapshot(stage, caller()).await;
+        let mut reader = within_a_snapshot(stage, caller()).await;
 
         stage.draining.cancel();
 
@@ -200,11 +203,11 @@ async fn a_stream_whose_snapshot_is_held_up_can_be_drained() {
 
 /// G10.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_whose_snapshot_is_held_up_ends_with_its_key() {
+async fn a_stream_with_a_delayed_snapshot_ends_with_its_key() {
     for stage in &stages().await {
         let caller = caller();
         let key = caller.key_ended.clone();
-        let mut reader = amid_a_snapshot(stage, caller).await;
+        let mut reader = within_a_snapshot(stage, caller).await;
 
         key.cancel();
 
@@ -215,7 +218,7 @@ async fn a_stream_whose_snapshot_is_held_up_ends_with_its_key() {
 
 /// G11.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_whose_snapshot_is_held_up_ends_at_its_deadline() {
+async fn a_stream_with_a_delayed_snapshot_ends_at_its_deadline() {
     for stage in &stages().await {
         let mut caller = caller();
         caller.deadline = Some(Instant::now() + Duration::from_millis(200));
@@ -232,9 +235,9 @@ async fn a_stream_whose_snapshot_is_held_up_ends_at_its_deadline() {
     }
 }
 
-/// The token that a stalled reader is given is that of the last message that it got.
+/// A stalled reader gets the token of the last message that it received.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_nobody_reads_ends_with_a_token_that_loses_nothing() {
+async fn an_unread_stream_ends_with_a_token_that_loses_nothing() {
     const CHANGES: usize = 600;
     for stage in &stages().await {
         let mut reader = stage.watch(WatchOptions::default());
@@ -262,22 +265,22 @@ async fn a_stream_that_nobody_reads_ends_with_a_token_that_loses_nothing() {
         let status = reader.next().await.unwrap_err();
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
         let places = Places::of(&stage.test.store, "s");
-        let told = token_of(&status).map(|token| places.place(&token));
-        assert_eq!(told, Some(places.place(&first.resume_token)));
-        let mut told = first.changes.len();
-        assert!(told < CHANGES, "more was ready to be sent: {told}");
+        let resumable = token_of(&status).map(|token| places.place(&token));
+        assert_eq!(resumable, Some(places.place(&first.resume_token)));
+        let mut received = first.changes.len();
+        assert!(received < CHANGES, "more was ready to be sent: {received}");
         let mut reader = resume(first.resume_token);
-        while told < CHANGES {
-            told += reader.next().await.unwrap().changes.len();
+        while received < CHANGES {
+            received += reader.next().await.unwrap().changes.len();
         }
-        assert_eq!(told, CHANGES, "each was told once");
+        assert_eq!(received, CHANGES, "each was sent once");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_stream_that_nobody_reads_amid_its_snapshot_ends_without_a_token() {
+async fn an_unread_stream_within_its_snapshot_ends_without_a_token() {
     for stage in &stages().await {
-        let mut reader = amid_a_snapshot(stage, caller()).await;
+        let mut reader = within_a_snapshot(stage, caller()).await;
 
         stage.leave_unread().await;
 

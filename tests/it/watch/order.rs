@@ -1,5 +1,5 @@
-//! G1, G2: a stream misses nothing, whatever the order in which transactions commit. The order by number
-//! alone is planted into the feed to see that these tests would notice.
+//! G1, G2: a stream misses no change, in whatever order transactions commit. An injected fault makes the feed
+//! read in the order of numbers alone, which shows that these tests notice it.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -18,7 +18,7 @@ const WRITERS: usize = 12;
 const CARTS: usize = 5;
 const WRITES: usize = 25;
 
-/// What a watch told of random writes to a fresh shop, and what was there in the end.
+/// The changes of a watch during random writes to a fresh shop, and the state at the end.
 struct Outcome {
     changes: Vec<CartChange>,
     folded: BTreeMap<String, pb::Cart>,
@@ -32,7 +32,7 @@ impl Outcome {
         watch.snapshot().await;
         let writers = Writers::limited(shop, WRITERS, CARTS, WRITES).await;
         assert_eq!(writers.ended().await, WRITERS * WRITES);
-        // All others have committed: once it is told, none of them is still to come.
+        // All others have committed: once this cart comes, none of them is still to come.
         let last = add(&mut shop.carts(), &visitor("who comes last"), "a").await;
         watch
             .until("the last cart", |watch| {
@@ -46,19 +46,19 @@ impl Outcome {
         }
     }
 
-    /// Versions that were not told: each cart begins with 1, and ends with its deletion or as listed.
+    /// Returns versions that were not sent: each cart begins with 1, and ends with its deletion or as listed.
     fn lost(&self) -> Vec<(&str, i64)> {
-        let mut told: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
+        let mut sent: BTreeMap<&str, BTreeSet<i64>> = BTreeMap::new();
         for change in &self.changes {
-            told.entry(&change.name).or_default().insert(change.version);
+            sent.entry(&change.name).or_default().insert(change.version);
         }
         for cart in self.listed.values() {
-            told.entry(&cart.name).or_default();
+            sent.entry(&cart.name).or_default();
         }
-        let versions = told.iter().flat_map(|(name, told)| {
+        let versions = sent.iter().flat_map(|(name, sent)| {
             let listed = self.listed.get(*name).map_or(0, |cart| cart.version);
-            let last = told.last().map_or(listed, |last| listed.max(*last));
-            let lost = (1..=last).filter(|version| !told.contains(version));
+            let last = sent.last().map_or(listed, |last| listed.max(*last));
+            let lost = (1..=last).filter(|version| !sent.contains(version));
             lost.map(|version| (*name, version)).collect::<Vec<_>>()
         });
         versions.collect()
@@ -66,13 +66,13 @@ impl Outcome {
 }
 
 on_both_engines! {
-    /// G1, and G2 with twelve writers on five carts: that versions grow is asserted by the watch.
+    /// G1, and G2 with twelve writers on five carts. The watch itself asserts that versions grow.
     async fn no_change_of_uneven_transactions_is_lost(shop: Shop) {
         let outcome = Outcome::of(&shop).await;
 
         assert_eq!(outcome.lost(), []);
         assert_eq!(outcome.folded, outcome.listed);
-        assert!(outcome.changes.len() > WRITERS * WRITES, "each write is told once");
+        assert!(outcome.changes.len() > WRITERS * WRITES, "each write is sent once");
     }
 }
 
@@ -87,15 +87,18 @@ async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
     let outcome = Outcome::of(&shop).await;
 
     let lost = outcome.lost().len();
-    assert!(lost > 0, "a fault that this test plants was not caught");
-    assert!(lost < outcome.changes.len(), "it is a feed all the same");
+    assert!(lost > 0, "the injected fault was not noticed");
+    assert!(
+        lost < outcome.changes.len(),
+        "the feed still sends most changes"
+    );
 }
 
-/// Holds back each transaction that writes a certain cart: it has its number and does not commit.
+/// Holds each transaction that writes a certain cart after it has its number and before it commits.
 pub struct Gate(Mutex<PgConnection>);
 
 impl Gate {
-    /// Holds back the writes of a cart.
+    /// Holds the writes of a cart.
     pub async fn close(shop: &Shop, cart: &str) -> Self {
         let mut database = connection(shop).await.expect("it is PostgreSQL");
         let create = sqlx::query("CREATE TABLE gate (cart TEXT)");
@@ -108,7 +111,7 @@ impl Gate {
         Self(Mutex::new(database))
     }
 
-    /// Waits until a write waits here.
+    /// Waits until a write is held here.
     pub async fn reached(&self) {
         let waits = "SELECT EXISTS (SELECT 1 FROM pg_stat_activity
             WHERE datname = current_database() AND wait_event = 'PgSleep')";
@@ -127,8 +130,8 @@ impl Gate {
     }
 }
 
-/// What a watch tells of two carts where the transaction that wrote first commits last.
-async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
+/// Returns the order in which a watch sends two carts when the transaction that wrote first commits last.
+async fn order_with_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
     let is_faulty = matches!(fault, FaultInjection::OrderOfNumbers);
     let shop = Shop::start_with(Engine::Postgres, Setup::faulty(fault)).await;
     let mut client = shop.carts();
@@ -145,9 +148,9 @@ async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
     gate.reached().await;
     let second = add(&mut client, &visitor("who commits first"), "a").await;
     if is_faulty {
-        // Nothing holds it back.
-        let told = |watch: &CartWatch| watch.carts.contains_key(&second.name);
-        watch.until("the second", told).await;
+        // No open transaction delays it.
+        let second_came = |watch: &CartWatch| watch.carts.contains_key(&second.name);
+        watch.until("the second", second_came).await;
     }
     gate.open().await;
     late.await.unwrap();
@@ -165,15 +168,15 @@ async fn told_of_a_late_commit(fault: FaultInjection) -> Vec<&'static str> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_change_that_commits_late_is_told_in_its_place() {
-    let told = told_of_a_late_commit(FaultInjection::None).await;
+async fn a_change_that_commits_late_is_sent_in_its_place() {
+    let order = order_with_a_late_commit(FaultInjection::None).await;
 
-    assert_eq!(told, ["first", "second", "last"]);
+    assert_eq!(order, ["first", "second", "last"]);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn in_the_order_of_numbers_a_change_that_commits_late_would_never_be_told() {
-    let told = told_of_a_late_commit(FaultInjection::OrderOfNumbers).await;
+async fn in_the_order_of_numbers_a_change_that_commits_late_would_be_lost() {
+    let order = order_with_a_late_commit(FaultInjection::OrderOfNumbers).await;
 
-    assert_eq!(told, ["second", "last"]);
+    assert_eq!(order, ["second", "last"]);
 }

@@ -1,4 +1,4 @@
-//! WatchCart with an owner: the stream tells what becomes of the owner's cart, and goes on with the next.
+//! Tests WatchCart with an owner: the stream sends the owner's cart to its end, and continues with the next.
 
 use clientela::proto::pb::{
     self, AssignCartRequest, CartOwner, CartTarget, ChangeKind, DeleteCartRequest,
@@ -65,7 +65,7 @@ pub(super) async fn assign(shop: &Shop, target: &CartTarget, customer: &str) -> 
     assigned.cart.expect("the customer's cart")
 }
 
-/// A watch of an owner behind its snapshot.
+/// Opens a watch of an owner and reads its snapshot.
 async fn follow(shop: &Shop, target: &CartTarget) -> CartWatch {
     let mut watch = open(shop, target, String::new()).await;
     watch.snapshot().await;
@@ -90,7 +90,7 @@ async fn resume(shop: &Shop, target: &CartTarget, point: Point) -> CartWatch {
     watch
 }
 
-/// Waits until the stream knows just this cart.
+/// Waits until the stream shows just this cart.
 async fn shows(watch: &mut CartWatch, cart: &pb::Cart) {
     let only = [(cart.name.clone(), cart.clone())].into();
     watch
@@ -98,12 +98,12 @@ async fn shows(watch: &mut CartWatch, cart: &pb::Cart) {
         .await;
 }
 
-/// Waits until the stream knows none. How it was told of the last.
+/// Waits until the stream shows no cart. Returns the kind and the name of the last change.
 pub(super) async fn ends(watch: &mut CartWatch) -> (ChangeKind, String) {
     watch
         .until("the end of the cart", |watch| watch.carts.is_empty())
         .await;
-    let last = watch.changes.last().expect("it was told by a change");
+    let last = watch.changes.last().expect("a change came");
     (last.kind(), last.name.clone())
 }
 
@@ -126,7 +126,7 @@ on_both_engines! {
         assert_ne!(second.name, first.name);
     }
 
-    async fn a_deleted_cart_is_told_and_the_next_one_is_followed(shop: Shop) {
+    async fn a_deletion_is_sent_and_the_next_cart_is_followed(shop: Shop) {
         let owner = visitor("who thinks better of it");
         let mut client = shop.carts();
         let first = add(&mut client, &owner, "a").await;
@@ -140,7 +140,7 @@ on_both_engines! {
         assert_eq!(end, (ChangeKind::Deleted, first.name));
     }
 
-    /// As when a visitor signs in: who watches the visitor is told, and so is who watches the customer.
+    /// A visitor signs in. Watchers of the visitor and of the customer both receive the change.
     async fn a_cart_that_is_assigned_away_leaves_one_owner_and_comes_to_the_other(shop: Shop) {
         let customer = register(&shop, "ada").await;
         let owner = visitor("who signs in");
@@ -178,8 +178,8 @@ on_both_engines! {
         assert_eq!(ends(&mut watch).await.0, ChangeKind::Deleted);
     }
 
-    /// What the stream cannot have known when it was opened or resumed is followed all the same.
-    async fn a_resumed_watch_is_told_of_the_end_of_a_cart_from_before(shop: Shop) {
+    /// The stream also follows carts that it could not know when it was opened or resumed.
+    async fn a_resumed_watch_receives_the_end_of_an_earlier_cart(shop: Shop) {
         let owner = visitor("who takes a tunnel");
         let mut client = shop.carts();
         let first = add(&mut client, &owner, "a").await;
@@ -193,14 +193,14 @@ on_both_engines! {
         let second = add(&mut client, &owner, "b").await;
         shows(&mut watch, &second).await;
 
-        // The cart ended while nobody watched.
+        // The cart ended while no stream was open.
         let mut late = resume(&shop, &owner, point).await;
         late.until("the next cart", |watch| watch.carts.contains_key(&second.name)).await;
         shows(&mut late, &second).await;
     }
 
-    /// The change by which the stream learns of a cart and the one that ends it come together.
-    async fn a_cart_that_is_gone_as_soon_as_it_came_is_told_to_be_gone(shop: Shop) {
+    /// The change that introduces a cart to the stream and the one that ends it come together.
+    async fn a_cart_that_ends_at_once_is_sent_as_ended(shop: Shop) {
         let owner = visitor("who is quick");
         let mut client = shop.carts();
         let mut watch = follow(&shop, &owner).await;

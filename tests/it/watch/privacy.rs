@@ -1,5 +1,5 @@
-//! What a watch that resumes says of resources that are not its own: of another owner's carts nothing, and
-//! of what a filter leaves out only what its reader may have known.
+//! Tests what a resumed watch reveals: nothing of carts of other owners, and of resources outside its filter
+//! only what its reader could have known.
 
 use std::collections::BTreeSet;
 
@@ -14,7 +14,7 @@ use super::{add, filtered, item, visitor};
 use crate::harness::{CartWatch, Shop};
 use crate::on_both_engines;
 
-/// A watch of an owner by a storefront's key, after a token or from the beginning.
+/// Opens a watch of an owner with a storefront's key, after a token or from the beginning.
 async fn watch(shop: &Shop, key: &str, owner: &CartTarget, how: (DeliveryMode, &str)) -> CartWatch {
     let request = WatchCartRequest {
         target: Some(owner.clone()),
@@ -28,7 +28,7 @@ async fn watch(shop: &Shop, key: &str, owner: &CartTarget, how: (DeliveryMode, &
     CartWatch::of(stream.expect("a stream").into_inner())
 }
 
-/// What other people do with their carts: each way in which one changes, ends, and changes hands.
+/// Changes the carts of other people in each way: by an edit, by each end, and by each change of owner.
 async fn others_are_busy(shop: &Shop, when: &str) {
     let mut client = shop.carts();
     let buyer = register(shop, &format!("buyer-{when}")).await;
@@ -62,8 +62,8 @@ async fn others_are_busy(shop: &Shop, when: &str) {
     }
 }
 
-/// The names that a stream has told of.
-fn told(watch: &CartWatch) -> BTreeSet<&str> {
+/// Returns the names in the changes of a stream.
+fn sent_names(watch: &CartWatch) -> BTreeSet<&str> {
     watch
         .changes
         .iter()
@@ -72,9 +72,9 @@ fn told(watch: &CartWatch) -> BTreeSet<&str> {
 }
 
 on_both_engines! {
-    /// Not of their carts that changed before the resume, nor of those that change after it; also where
-    /// an open transaction holds the log back meanwhile.
-    async fn a_resumed_watch_of_an_owner_tells_nothing_of_others(shop: Shop) {
+    /// The watch sends neither carts that changed before the resume nor carts that change after it. The same
+    /// holds while an open transaction holds the log back.
+    async fn a_resumed_watch_of_an_owner_reveals_no_carts_of_others(shop: Shop) {
         let key = shop.key(&[Role::Storefront]).await;
         let mut client = shop.carts();
         for (round, delivery) in [DeliveryMode::Latest, DeliveryMode::Every].into_iter().enumerate() {
@@ -97,12 +97,12 @@ on_both_engines! {
             let next = add(&mut client, &owner, "c").await;
             resumed.until("the owner's next cart", |watch| watch.carts.contains_key(&next.name)).await;
 
-            assert_eq!(told(&resumed), BTreeSet::from([mine.name.as_str(), next.name.as_str()]));
+            assert_eq!(sent_names(&resumed), BTreeSet::from([mine.name.as_str(), next.name.as_str()]));
         }
     }
 
-    /// With the version by which it ended; what others made of it then is theirs.
-    async fn a_resumed_watch_is_told_how_the_owners_own_cart_ended_meanwhile(shop: Shop) {
+    /// The change has the version by which the cart ended. Later versions belong to the next owner.
+    async fn a_resumed_watch_receives_the_end_of_the_owners_own_cart(shop: Shop) {
         let key = shop.key(&[Role::Storefront]).await;
         let mut client = shop.carts();
         let heir = register(&shop, "heir").await;
@@ -128,23 +128,23 @@ on_both_engines! {
             let mut resumed = watch(&shop, &key, &owner, (DeliveryMode::Every, &known.token)).await;
 
             resumed.until("the next cart", |watch| watch.carts.contains_key(&next.name)).await;
-            // A resumed watch may tell again what it told before.
+            // A resumed watch may send a change again.
             let is_known = |change: &&pb::CartChange| {
                 change.name == cart.name && change.version <= cart.version
             };
-            let told: Vec<_> = resumed.changes.iter()
+            let sent: Vec<_> = resumed.changes.iter()
                 .filter(|change| !is_known(change))
                 .map(|change| (change.name.as_str(), change.kind(), change.version))
                 .collect();
             let ended = (cart.name.as_str(), kind, cart.version + 1);
             let came = (next.name.as_str(), ChangeKind::Upserted, next.version);
-            assert_eq!(told, [ended, came]);
+            assert_eq!(sent, [ended, came]);
         }
     }
 
-    /// Whoever may watch with a filter may also watch all: these names are no secret. Still nothing is said
-    /// of what is new, and of the rest once.
-    async fn a_resumed_watch_of_a_filter_tells_once_of_what_may_have_matched(shop: Shop) {
+    /// A key that may watch with a filter may also watch all carts, so these names are no secret. Still the
+    /// stream sends no new cart outside the filter, and each other cart once.
+    async fn a_resumed_watch_of_a_filter_sends_each_possible_match_once(shop: Shop) {
         let mut client = shop.carts();
         let filter = || filtered("item_count >= 5");
         let (old, matching) = (visitor("who buys little"), visitor("who buys much"));
@@ -157,8 +157,8 @@ on_both_engines! {
             ..Default::default()
         };
         let first = client.add_item(request).await.unwrap().into_inner();
-        // With its token all that was there before is past, the small cart, too.
-        watch.until("what matches", |watch| watch.carts.contains_key(&first.name)).await;
+        // Its token is later than every earlier change, also that of the small cart.
+        watch.until("the matching cart", |watch| watch.carts.contains_key(&first.name)).await;
         delete(&shop, &visitor("who buys as much")).await;
         watch.until("its end", |watch| watch.carts.is_empty()).await;
         let point = watch.point();
@@ -175,7 +175,7 @@ on_both_engines! {
 
         let mut resumed = CartWatch::resume_at(point, &mut client, filter()).await.unwrap();
         let came = |watch: &CartWatch| watch.carts.contains_key(&large.name);
-        resumed.until("what matches", came).await;
+        resumed.until("the matching cart", came).await;
         add(&mut client, &old, "d").await;
         delete(&shop, &visitor("who has just come")).await;
         delete(&shop, &visitor("who buys much")).await;
@@ -186,6 +186,6 @@ on_both_engines! {
             .map(pb::CartChange::kind)
             .collect();
         assert_eq!(left, [ChangeKind::LeftFilter]);
-        assert!(!told(&resumed).contains(new.name.as_str()), "{:?}", resumed.changes);
+        assert!(!sent_names(&resumed).contains(new.name.as_str()), "{:?}", resumed.changes);
     }
 }

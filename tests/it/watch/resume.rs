@@ -1,5 +1,5 @@
-//! G6: a stream can go on from every token that it gave out, and from none is anything lost. What is known
-//! at the token may come again; that no version is left out is asserted by the watch.
+//! G6: a stream can resume from every token that it sent, and loses nothing. The state at the token may be
+//! sent again. The watch itself asserts that no version is missing.
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -11,11 +11,10 @@ use super::{add, every, filtered, item, state, visitor, with};
 use crate::harness::{CartWatch, Point, Seen, Shop};
 use crate::on_both_engines;
 
-/// About how many of the tokens are tried.
+/// The approximate number of tokens that are tried.
 const TRIED: usize = 15;
 
-/// What is known at each message of a watch amid writes, at least at [`TRIED`] of them, and what is there in
-/// the end.
+/// Returns the points of a watch during writes, at least [`TRIED`] of them, and the state at the end.
 async fn points(
     shop: &Shop,
     request: &WatchCartsRequest,
@@ -31,7 +30,7 @@ async fn points(
     watch.snapshot().await;
     let writers = Writers::start(shop, 8, 5).await;
     let mut points = Vec::new();
-    // How many changes come in a message is up to the server: the writers go on until it has sent enough.
+    // The server decides how many changes a message has, so the writers continue until it has sent enough.
     watch
         .until("enough messages", |watch| {
             points.push(watch.point());
@@ -69,7 +68,7 @@ async fn points(
     (points, expected)
 }
 
-/// Resumes from many of the points and asserts that each stream tells the state of the end.
+/// Resumes from many of the points and asserts that each stream reaches the state of the end.
 async fn assert_all_go_on(shop: &Shop, request: WatchCartsRequest, matches: fn(&pb::Cart) -> bool) {
     let (points, expected) = points(shop, &request, matches).await;
     let step = points.len() / TRIED;
@@ -92,15 +91,15 @@ on_both_engines! {
         assert_all_go_on(&shop, with(WatchOptions::default()), |_| true).await;
     }
 
-    /// What waits for its interval holds the token back.
-    async fn what_waits_for_its_interval_is_not_lost_by_a_resume(shop: Shop) {
+    /// A cart that waits for its interval holds the token back.
+    async fn a_cart_that_waits_for_its_interval_is_not_lost_by_a_resume(shop: Shop) {
         let min_update_interval = Some(Duration::from_millis(100).try_into().unwrap());
         let options = WatchOptions { min_update_interval, ..Default::default() };
 
         assert_all_go_on(&shop, with(options), |_| true).await;
     }
 
-    async fn what_enters_and_leaves_a_filter_after_any_token_is_told(shop: Shop) {
+    async fn carts_that_enter_and_leave_a_filter_after_any_token_are_sent(shop: Shop) {
         let matches = |cart: &pb::Cart| {
             cart.item_count > 3 && cart.state() == pb::cart::State::Open
         };
@@ -108,7 +107,7 @@ on_both_engines! {
         assert_all_go_on(&shop, filtered("item_count > 3 AND state = OPEN"), matches).await;
     }
 
-    /// From the last token nothing comes that is known.
+    /// After the last token no known version is sent.
     async fn resuming_at_the_last_token_repeats_nothing(shop: Shop) {
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
@@ -125,7 +124,7 @@ on_both_engines! {
         assert_eq!(changes[0].cart.as_ref(), Some(&next));
     }
 
-    async fn resuming_again_and_again_amid_writes_loses_nothing(shop: Shop) {
+    async fn repeated_resumes_during_writes_lose_nothing(shop: Shop) {
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
         let writers = Writers::start(&shop, 8, 5).await;

@@ -1,4 +1,4 @@
-//! What a snapshot of several pages is when things change between the pages.
+//! Tests snapshots of several pages with changes between the pages.
 
 use std::collections::BTreeMap;
 
@@ -14,10 +14,10 @@ use tonic::Code;
 use super::stage::{Reader, Stage, stages};
 use crate::harness::assert_refused;
 
-/// One more than a page holds.
+/// One more than the size of a page.
 const THINGS: usize = 201;
 
-/// A stage with more things than a page holds, and a reader that has got the first page.
+/// Returns a stage with more things than a page holds, and a reader that has received the first page.
 async fn between_the_pages(
     stage: &Stage,
     options: WatchOptions,
@@ -37,7 +37,7 @@ async fn between_the_pages(
     (reader, held)
 }
 
-/// Takes in the next message; its signal.
+/// Applies the next message and returns its signal.
 async fn fold(held: &mut BTreeMap<String, i64>, reader: &mut Reader) -> Option<Signal> {
     let message = reader.next().await.unwrap();
     for change in message.changes {
@@ -50,7 +50,7 @@ async fn fold(held: &mut BTreeMap<String, i64>, reader: &mut Reader) -> Option<S
     message.signal
 }
 
-/// Reads to the end of the snapshot; how many things it counts.
+/// Reads to the end of the snapshot and returns the number of things that it states.
 async fn end(held: &mut BTreeMap<String, i64>, reader: &mut Reader) -> usize {
     loop {
         if let Some(Signal::SnapshotEnd(end)) = fold(held, reader).await {
@@ -83,10 +83,10 @@ async fn forget_history(stage: &Stage) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_end_counts_what_the_reader_holds() {
+async fn the_end_counts_the_things_of_the_reader() {
     for stage in &stages().await {
         let (mut reader, mut held) = between_the_pages(stage, WatchOptions::default()).await;
-        // Behind the reader, before it, and both.
+        // Behind the reader, ahead of it, and both.
         stage.remove("thing-000").await;
         stage.remove("thing-001").await;
         stage.put("thing-000-and-a-half", 1).await;

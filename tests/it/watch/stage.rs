@@ -1,5 +1,5 @@
-//! Streams without a server around them: a feed on a store whose clock is held, and a kind of resource of
-//! the tests' own. Its rows are in memory, and reading them can be held up.
+//! Streams without a server: a feed on a store whose clock is held, and a kind of resource that only the
+//! tests have. Its rows are in memory, and reads of them can be delayed.
 
 use std::collections::BTreeMap;
 use std::ops::Bound::{Excluded, Unbounded};
@@ -27,7 +27,7 @@ use tonic::Status;
 use crate::harness::store::{TestStore, caller, stores};
 use crate::harness::{PATIENCE, eventually};
 
-/// A feed, and what it is about.
+/// A feed with its store and its resources.
 pub struct Stage {
     pub test: TestStore,
     pub feed: Feed,
@@ -36,7 +36,7 @@ pub struct Stage {
     pub things: &'static Things,
 }
 
-/// One stage of each engine.
+/// Returns one stage of each engine.
 pub async fn stages() -> Vec<Stage> {
     let mut stages = Vec::new();
     for test in stores().await {
@@ -59,12 +59,12 @@ async fn start(test: &TestStore, draining: &CancellationToken) -> Feed {
 }
 
 impl Stage {
-    /// Goes on with another feed, as after a restart: its ring is empty.
+    /// Continues with another feed, as after a restart: its ring is empty.
     pub async fn restart(&mut self) {
         self.feed = start(&self.test, &self.draining).await;
     }
 
-    /// Lets time go by until all streams are given up, as nobody reads them.
+    /// Moves the clock until all streams are closed as unread.
     pub async fn leave_unread(&self) {
         let look = || async {
             self.test.clock.advance(limits::WATCH_STALLED_MAX / 6);
@@ -73,12 +73,12 @@ impl Stage {
         eventually("unread streams are given up", look).await;
     }
 
-    /// Opens a stream about all things.
+    /// Opens a stream of all things.
     pub fn watch(&self, options: WatchOptions) -> Reader {
         self.watch_as(caller(), options)
     }
 
-    /// Opens a stream about all things for a caller of one's own.
+    /// Opens a stream of all things for another caller.
     pub fn watch_as(&self, caller: Caller, options: WatchOptions) -> Reader {
         let request = WatchRequest {
             caller: Arc::new(caller),
@@ -102,15 +102,15 @@ impl Stage {
         .await;
     }
 
-    /// Takes a thing away.
+    /// Removes a thing.
     pub async fn remove(&self, id: &str) {
         let version = self.things.rows().remove(id).expect("it is there") + 1;
         self.append(Change::deleted(clientela::carts::KIND, id, version))
             .await;
     }
 
-    /// Waits until the log is complete up to its last row: on PostgreSQL any transaction of the cluster
-    /// may hold it back. Where it ends.
+    /// Waits until the log is complete up to its last row and returns its end. On PostgreSQL any transaction
+    /// of the cluster may hold it back.
     pub async fn settled(&self) -> Position {
         let store = &self.test.store;
         let end = |order| store.read(move |conn| history::end(conn, order).boxed());
@@ -151,7 +151,7 @@ impl Reader {
         let frame = tokio::time::timeout(PATIENCE, self.0.next())
             .await
             .expect("a message comes")
-            .expect("a watch never ends well")?;
+            .expect("a watch ends only with an error")?;
         let bytes = frame.encode_to_vec();
         Ok(WatchCartsResponse::decode(&*bytes).expect("a frame is a response"))
     }
@@ -161,11 +161,11 @@ impl Reader {
 pub struct Things(Arc<Inner>);
 
 struct Inner {
-    /// The versions of those that are there.
+    /// The versions of the things that exist.
     rows: Mutex<BTreeMap<String, i64>>,
     /// How many pages may be read.
     pages: Semaphore,
-    /// How many readers have come for a page.
+    /// How many pages readers have asked for.
     asked: watch::Sender<usize>,
 }
 
@@ -184,17 +184,17 @@ impl Things {
         self.0.rows.lock().expect("nobody panics while holding it")
     }
 
-    /// Lets readers wait for their pages.
+    /// Makes readers wait for their pages.
     pub fn hold(&self) {
         self.0.pages.forget_permits(Semaphore::MAX_PERMITS);
     }
 
-    /// Lets so many pages be read.
+    /// Lets this number of pages be read.
     pub fn let_pass(&self, pages: usize) {
         self.0.pages.add_permits(pages);
     }
 
-    /// Waits until so many pages have been asked for in all.
+    /// Waits until this number of pages has been asked for in all.
     pub async fn asked(&self, pages: usize) {
         let mut asked = self.0.asked.subscribe();
         let asked = asked.wait_for(|asked| *asked >= pages);

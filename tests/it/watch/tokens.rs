@@ -1,4 +1,4 @@
-//! G5: a token goes on wherever its history is, and only for the watch that it is of.
+//! G5: a token resumes wherever its history is kept, and only for its own watch.
 
 use clientela::proto::pb::{
     self, ErrorReason, Role, WatchCartRequest, WatchOptions, snapshot_begin::Cause,
@@ -9,7 +9,7 @@ use super::{add, every, filtered, visitor, with};
 use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 
-/// How a watch with this token is refused, at once or by its first message.
+/// Returns the refusal of a watch with this token, from the call or from its first message.
 async fn refusal(shop: &Shop, options: WatchOptions) -> Status {
     match CartWatch::open(&mut shop.carts(), with(options)).await {
         Err(status) => status,
@@ -25,7 +25,7 @@ fn resume(token: &str) -> WatchOptions {
 }
 
 on_both_engines! {
-    async fn a_token_goes_on_after_a_restart(shop: Shop) {
+    async fn a_token_resumes_after_a_restart(shop: Shop) {
         let mut shop = shop;
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
@@ -40,10 +40,10 @@ on_both_engines! {
 
         let options = WatchOptions { resume_token: token, ..every().options.unwrap() };
         let mut watch = CartWatch::open(&mut shop.carts(), with(options)).await.unwrap();
-        watch.until("what was missed", |watch| watch.changes.len() == 1).await;
+        watch.until("the missed change", |watch| watch.changes.len() == 1).await;
         add(&mut shop.carts(), &visitor("from after the restart"), "a").await;
-        watch.until("what is new", |watch| watch.changes.len() == 2).await;
-        assert_eq!(watch.carts.len(), 2, "what was known is not sent again");
+        watch.until("the new change", |watch| watch.changes.len() == 2).await;
+        assert_eq!(watch.carts.len(), 2, "known carts are not sent again");
     }
 
     async fn an_altered_token_is_refused(shop: Shop) {
@@ -60,7 +60,7 @@ on_both_engines! {
         }
     }
 
-    /// Whatever is changed in it: each part of a token is signed.
+    /// Each part of a token is signed, so any change invalidates it.
     async fn a_token_that_is_altered_anywhere_is_refused(shop: Shop) {
         let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
         watch.snapshot().await;
@@ -75,7 +75,7 @@ on_both_engines! {
         }
     }
 
-    /// Also where a reset is asked for: it is not history that is missing.
+    /// A request for a reset does not help, as the history is not the fault.
     async fn a_token_of_another_shop_is_refused(shop: Shop) {
         let request = pb::CreateShopRequest {
             shop: Some(pb::Shop { display_name: "Trade".into(), ..Default::default() }),
@@ -185,7 +185,7 @@ on_both_engines! {
 
 /// G5.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_token_goes_on_at_another_replica() {
+async fn a_token_resumes_at_another_replica() {
     let mut shop = Shop::start(Engine::Postgres).await;
     let replica = shop.replica(Setup::default()).await;
     let admin_key = shop.admin_key.clone();
@@ -208,7 +208,7 @@ async fn a_token_goes_on_at_another_replica() {
             watch.carts[&name].items.len() == 2
         })
         .await;
-    assert_eq!(watch.changes.len(), 1, "only what was missed is sent");
+    assert_eq!(watch.changes.len(), 1, "only the missed change is sent");
     replica.stop().await;
 }
 

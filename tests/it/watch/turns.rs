@@ -1,4 +1,4 @@
-//! The turns of streams: those of one key leave some to the others.
+//! Tests the turns of streams: the streams of one key leave turns to others.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -12,13 +12,13 @@ use super::{add, visitor};
 use crate::harness::{CartWatch, Setup};
 use crate::on_both_engines;
 
-/// How many pages of streams are read at a time, and how many of them are of one key.
+/// How many pages of streams are read at a time, and how many of them for one key.
 const TURNS: usize = 4;
 const TURNS_OF_ONE: usize = 2;
-/// Streams of the key that has many.
+/// The streams of the key with many streams.
 const MANY: usize = 60;
 
-/// A page keeps its turn until as many have theirs as one key may have, and one more.
+/// A page keeps its turn until one more page than the limit of a key has a turn.
 fn held() -> Setup {
     let barrier = Arc::new(Barrier::new(TURNS_OF_ONE + 1));
     Setup {
@@ -40,7 +40,7 @@ on_both_engines! {
             streams.spawn(async move {
                 watch.snapshot().await;
                 done.fetch_add(1, Ordering::Relaxed);
-                // It stays open.
+                // The stream stays open.
                 std::future::pending::<()>().await;
             });
         }

@@ -1,4 +1,5 @@
-//! Writers for the tests of the feed: at random, several at a time, with transactions of uneven length.
+//! Writers for the tests of the feed. They write at random and concurrently, in transactions of uneven
+//! length.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -15,11 +16,12 @@ use tonic::{Code, Status};
 use super::{item, visitor};
 use crate::harness::{Shop, Transport};
 
-/// A transaction goes on for 0 to 8 ms after its row in the log has got its number: the order of the
-/// numbers is then not that of the commits.
+/// A transaction continues for 0 to 8 ms after its row in the log has its number, so the order of the numbers
+/// differs from that of the commits.
 const UNEVEN: &str = "PERFORM pg_sleep((NEW.seq * 7 % 9) / 1000.0);";
 
-/// Writers that add, edit, order and delete at random; each ends after so many writes, or when told to.
+/// Writers that add, edit, order and delete at random. Each ends after a number of writes, or when it is
+/// stopped.
 pub struct Writers {
     stop: Arc<AtomicBool>,
     done: Arc<AtomicUsize>,
@@ -27,12 +29,12 @@ pub struct Writers {
 }
 
 impl Writers {
-    /// `count` writers on `carts` carts that write until they are told to stop.
+    /// Starts `count` writers on `carts` carts that write until they are stopped.
     pub async fn start(shop: &Shop, count: usize, carts: usize) -> Self {
         Self::limited(shop, count, carts, usize::MAX).await
     }
 
-    /// As [`start`](Self::start), until each has written `writes` times.
+    /// Like [`start`](Self::start), but each stops after `writes` writes.
     pub async fn limited(shop: &Shop, count: usize, carts: usize, writes: usize) -> Self {
         in_each_transaction(shop, UNEVEN).await;
         let stop = Arc::new(AtomicBool::new(false));
@@ -46,7 +48,7 @@ impl Writers {
                     while done < writes && !stop.load(Ordering::Relaxed) {
                         let cart = visitor(&format!("{}", rand::random_range(0..carts)));
                         let label = format!("{writer} {done}");
-                        // Some are refused, as the cart is gone: that is part of the game.
+                        // Some writes are refused because the cart has ended, which is expected.
                         if write(&mut client, cart, &label).await {
                             done += 1;
                             done_by_all.fetch_add(1, Ordering::Relaxed);
@@ -62,18 +64,18 @@ impl Writers {
         }
     }
 
-    /// How much they have written by now.
+    /// Returns how many writes were done so far.
     pub fn done(&self) -> usize {
         self.done.load(Ordering::Relaxed)
     }
 
-    /// Tells the writers to stop, and waits for them; how much they wrote.
+    /// Stops the writers, waits for them, and returns how many writes were done.
     pub async fn finish(self) -> usize {
         self.stop.store(true, Ordering::Relaxed);
         self.ended().await
     }
 
-    /// Waits until all have ended; how much they wrote.
+    /// Waits until all have ended and returns how many writes were done.
     pub async fn ended(self) -> usize {
         for task in self.tasks {
             task.await.expect("a writer does not panic");
@@ -82,7 +84,7 @@ impl Writers {
     }
 }
 
-/// One write at random; whether it was done.
+/// Does one write at random and returns whether it was done.
 async fn write(client: &mut CartServiceClient<Transport>, cart: CartTarget, label: &str) -> bool {
     let target = Some(cart.clone());
     match rand::random_range(0..20) {
@@ -123,7 +125,8 @@ async fn write(client: &mut CartServiceClient<Transport>, cart: CartTarget, labe
     }
 }
 
-/// Whether a write was done. On a busy machine some find no turn in time, or others at their cart each time.
+/// Returns whether a write was done. On a busy machine some get no turn in time, or conflict at their cart
+/// each time.
 fn is_done(written: Result<(), Status>) -> bool {
     const TRY_AGAIN: [Code; 3] = [Code::Unavailable, Code::DeadlineExceeded, Code::Aborted];
     match written {
@@ -133,7 +136,7 @@ fn is_done(written: Result<(), Status>) -> bool {
     }
 }
 
-/// A connection to the shop's database, where that is PostgreSQL.
+/// Returns a connection to the shop's database if that is PostgreSQL.
 pub async fn connection(shop: &Shop) -> Option<PgConnection> {
     let DatabaseUrl::Postgres(options) = shop.database() else {
         return None;
@@ -146,8 +149,8 @@ pub async fn connection(shop: &Shop) -> Option<PgConnection> {
     )
 }
 
-/// Keeps what is written from now on from everybody who reads the log, until this is dropped: on
-/// PostgreSQL an open transaction does. On SQLite nothing can.
+/// Hides later writes from all readers of the log until the result is dropped: on PostgreSQL by an open
+/// transaction. On SQLite this is impossible.
 pub async fn hold_the_log(shop: &Shop) -> Option<PgConnection> {
     let mut connection = connection(shop).await?;
     let begin = sqlx::raw_sql("BEGIN; SELECT pg_current_xact_id()");
@@ -155,8 +158,8 @@ pub async fn hold_the_log(shop: &Shop) -> Option<PgConnection> {
     Some(connection)
 }
 
-/// Has every transaction do this on PostgreSQL when its row in the log has got its number and is not
-/// committed. SQLite has one writer, and there is no such moment.
+/// On PostgreSQL, runs this statement in every transaction after its row in the log has its number and before
+/// it commits. SQLite has one writer, so there is no such moment.
 pub async fn in_each_transaction(shop: &Shop, what: &str) {
     let Some(mut connection) = connection(shop).await else {
         return;
