@@ -1,4 +1,4 @@
-//! What figures share: the throw-away PostgreSQL, the folder for embedded stores, and the rounds in
+//! Shared parts of the figures: the temporary PostgreSQL, the folder for embedded stores, and the rounds in
 //! which product and yardstick take turns.
 
 use std::cell::RefCell;
@@ -21,23 +21,23 @@ pub struct Bench {
     cluster: OnceCell<Cluster>,
     folder: TempDir,
     databases: AtomicU32,
-    /// How long loads go on whose length can be chosen, in seconds.
+    /// The duration in seconds of loads whose length can be chosen.
     pub seconds: f64,
-    /// How large the large shop is.
+    /// The number of customers of the large shop.
     pub customers: usize,
 }
 
-/// What the rounds of a figure gave, in their order.
+/// The values of the rounds of a figure, in order.
 #[derive(Default)]
 pub struct Rounds {
-    /// Of the product.
+    /// The values of the product.
     pub product: Vec<f64>,
-    /// Of the yardstick.
+    /// The values of the yardstick.
     pub yardstick: Vec<f64>,
 }
 
 impl Rounds {
-    /// Product by yardstick, round by round: what the machine did to both falls out.
+    /// Returns product divided by yardstick for each round, which cancels the effects of the machine on both.
     pub fn ratios(&self) -> Vec<f64> {
         let pairs = self.product.iter().zip(&self.yardstick);
         pairs
@@ -47,9 +47,9 @@ impl Rounds {
 }
 
 impl Bench {
-    /// A run with nothing started yet.
+    /// Prepares a run; nothing is started yet.
     pub fn new(seconds: f64, customers: usize) -> anyhow::Result<Self> {
-        // Cargo's own folder lies on a disk, which the system's folder for such files need not.
+        // Cargo's own folder is on a disk. The system's temporary folder may be in memory.
         let folder = TempDir::new_in(env!("CARGO_TARGET_TMPDIR")).context("no folder")?;
         Ok(Self {
             cluster: OnceCell::new(),
@@ -64,14 +64,14 @@ impl Bench {
         self.databases.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// A folder of its own for an embedded store.
+    /// Creates a folder for an embedded store.
     pub fn folder(&self) -> std::path::PathBuf {
         let path = self.folder.path().join(format!("store_{}", self.next()));
         std::fs::create_dir(&path).expect("the folder of this run can be written to");
         path
     }
 
-    /// The URL of a fresh database of a PostgreSQL that flushes as in production.
+    /// Creates a database in a PostgreSQL that flushes as in production, and returns its URL.
     pub async fn database(&self) -> String {
         let settings = [("max_connections", "200")];
         let cluster = self
@@ -89,7 +89,7 @@ impl Bench {
 pub struct Spent(RefCell<Vec<f64>>);
 
 impl Spent {
-    /// Puts a server under a load; gives the calls a second.
+    /// Puts a server under a load and returns the calls per second.
     pub async fn per_second(&self, child: &Child, load: impl Future<Output = Measured>) -> f64 {
         self.measure(child, load).await.per_second
     }
@@ -103,13 +103,13 @@ impl Spent {
         measured
     }
 
-    /// A row of its own.
+    /// Makes a row without a yardstick.
     pub fn row(self, figure: &str) -> Row {
         let figure = format!("{figure}: the server's CPU a call");
         Row::new(figure, "µs", self.0.into_inner(), Target::None)
     }
 
-    /// A row beside the yardstick's.
+    /// Makes a row with the yardstick's values.
     pub fn row_beside(self, figure: &str, name: &'static str, yardstick: Self, most: f64) -> Row {
         let yardstick = yardstick.0.into_inner();
         let pairs = self.0.borrow();
@@ -123,7 +123,7 @@ impl Spent {
     }
 }
 
-/// Measures product and yardstick in turns; which of them is first changes from round to round.
+/// Measures product and yardstick in turns. The first one alternates between rounds.
 pub async fn alternate(
     mut product: impl AsyncFnMut() -> f64,
     mut yardstick: impl AsyncFnMut() -> f64,

@@ -12,10 +12,10 @@ use tonic_prost::ProstCodec;
 
 use crate::shop::Transport;
 
-/// A call that is made when it is first polled. It fails if it is refused.
+/// A call that starts when it is first polled. It fails if it is refused.
 pub type Call = BoxFuture<'static, ()>;
 
-/// The part of a stream's answer that tells the end of its snapshot. All streams have it under this number.
+/// The field of a stream's answer that ends its snapshot. All streams have it under this number.
 #[derive(Clone, PartialEq, Message)]
 struct Seen {
     #[prost(message, optional, tag = "4")]
@@ -51,7 +51,7 @@ where
     answer.map(Response::into_inner)
 }
 
-/// A call to be made later, which is refused because of the state that something is in.
+/// Prepares a call that is refused because of the state of its resource.
 pub fn refused<Q: Message + Name + 'static>(transport: &Transport, rpc: &str, request: Q) -> Call {
     let (transport, rpc) = (transport.clone(), rpc.to_owned());
     async move {
@@ -62,8 +62,8 @@ pub fn refused<Q: Message + Name + 'static>(transport: &Transport, rpc: &str, re
     .boxed()
 }
 
-/// A call to be made later, whose answer is not read. A stream is read up to the end of its snapshot, or,
-/// if it has none, up to its first message.
+/// Prepares a call without decoding its answer. A stream is read up to the end of its snapshot, or to its
+/// first message if it has no snapshot.
 pub fn later<Q: Message + Name + 'static>(transport: &Transport, rpc: &str, request: Q) -> Call {
     let (method, path) = find::<Q>(rpc);
     let (transport, rpc) = (transport.clone(), rpc.to_owned());

@@ -1,5 +1,5 @@
-//! Servers as processes of their own: this program, started with `serve`, reads what to serve from
-//! its standard input, prints its address, and answers questions until the input closes.
+//! Servers as separate processes. This program, started with `serve`, reads what to serve from its standard
+//! input, prints its address, and answers questions until the input closes.
 
 mod serve;
 
@@ -16,69 +16,69 @@ use crate::cpu::Cpu;
 
 pub use serve::serve;
 
-/// What a process serves.
+/// The service of a process.
 #[derive(Serialize, Deserialize)]
 pub enum Serving {
     /// Clientela.
     Product(Product),
-    /// One and the same customer, whoever is asked for.
+    /// A service that answers every request with the same customer.
     Echo {
-        /// Encoded.
+        /// The encoded customer.
         customer: Vec<u8>,
     },
-    /// A cart to each AddItem, which goes to all watches; nothing is stored.
+    /// A service that answers each AddItem with a cart and sends it to all watches. It stores nothing.
     Broadcast {
-        /// The answer, encoded.
+        /// The encoded answer.
         cart: Vec<u8>,
-        /// What watches are sent, encoded.
+        /// The encoded message to watches.
         change: Vec<u8>,
     },
-    /// The product's statements on PostgreSQL, and nothing else, behind a fixed answer.
+    /// The product's statements on PostgreSQL alone, behind a fixed answer.
     Statements(Statements),
 }
 
-/// How Clientela runs.
+/// The settings of Clientela.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Product {
-    /// Where the key file, and an embedded store, lie.
+    /// The folder of the key file and of an embedded store.
     pub data_dir: PathBuf,
-    /// The PostgreSQL, if it is not embedded.
+    /// The URL of PostgreSQL, if the store is not embedded.
     pub database_url: Option<String>,
-    /// How much each flush is slowed down.
+    /// The delay added to each flush.
     pub flush_delay_millis: u64,
-    /// How replicas tell each other of commits.
+    /// How replicas notify each other of commits.
     pub hints: Hinting,
-    /// Where it listens, if that matters.
+    /// The address to listen on, if it matters.
     pub address: Option<SocketAddr>,
 }
 
-/// How replicas tell each other of commits.
+/// How replicas notify each other of commits.
 #[derive(Clone, Serialize, Deserialize)]
 pub enum Hinting {
-    /// They do not.
+    /// No notification.
     Off,
-    /// The database passes them on.
+    /// Notification through the database.
     Notify,
-    /// The NATS server at this URL does.
+    /// Notification through the NATS server at this URL.
     Nats(String),
 }
 
-/// What the bare statements work on and are answered with.
+/// The data of the bare statements and their answers.
 #[derive(Serialize, Deserialize)]
 pub struct Statements {
-    /// A database that the product made and filled.
+    /// A database that the product created and filled.
     pub database_url: String,
-    /// The answer to GetCustomer, encoded.
+    /// The encoded answer to GetCustomer.
     pub customer: Vec<u8>,
-    /// The answer to AddItem, encoded.
+    /// The encoded answer to AddItem.
     pub cart: Vec<u8>,
 }
 
-/// A process that serves.
+/// A serving process.
 pub struct Child {
     process: Process,
     pipes: Mutex<(ChildStdin, BufReader<ChildStdout>)>,
-    /// Where it listens.
+    /// The address it listens on.
     pub address: SocketAddr,
 }
 
@@ -91,7 +91,7 @@ impl Child {
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(match serving {
-                // Its lines are formatted and written as in production, and read by nobody.
+                // Log lines are formatted and written as in production; nothing reads them.
                 Serving::Product(_) => Stdio::null(),
                 _ => Stdio::inherit(),
             })
@@ -113,14 +113,14 @@ impl Child {
         }
     }
 
-    /// How many statements its store has sent within transactions that write.
+    /// Returns how many statements its store has sent in transactions that write.
     pub fn written_statements(&self) -> f64 {
         let mut pipes = self.pipes.lock().expect("nobody panics with the pipes");
         writeln!(pipes.0, "statements").expect("the process reads questions");
         read_line(&mut pipes.1).parse().expect("a number")
     }
 
-    /// The memory it has in use, in KiB.
+    /// Returns the memory in use, in KiB.
     pub fn memory_kib(&self) -> f64 {
         let path = format!("/proc/{}/status", self.process.id());
         let status = std::fs::read_to_string(path).expect("the process runs, on Linux");
@@ -128,20 +128,20 @@ impl Child {
             .lines()
             .find_map(|line| line.strip_prefix("VmRSS:")?.split_whitespace().next());
         kib.and_then(|kib| kib.parse().ok())
-            .expect("the system tells the memory of a process")
+            .expect("the system reports the memory of a process")
     }
 
-    /// Its number in the system.
+    /// The id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
 
-    /// The processor time that it has used.
+    /// Reads the processor time used so far.
     pub fn cpu(&self) -> Cpu {
         Cpu::of(&[self.id()])
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     pub async fn connect(&self) -> Channel {
         Channel::from_shared(format!("http://{}", self.address))
             .expect("an address makes a URL")
@@ -150,26 +150,26 @@ impl Child {
             .expect("the server takes connections")
     }
 
-    /// Ends it as a power cut would.
+    /// Kills the process, as a power cut would.
     pub fn kill(mut self) {
         self.process.kill().expect("it is a process of ours");
         self.process.wait().expect("it is a process of ours");
     }
 
-    /// Ends it in good order.
+    /// Shuts the process down.
     pub fn stop(mut self) {
         {
             let (input, _) = &mut *self.pipes.lock().expect("nobody panics with the pipes");
             writeln!(input, "stop").expect("the process reads orders");
         }
         let status = self.process.wait().expect("it is a process of ours");
-        assert!(status.success(), "a server ended badly: {status}");
+        assert!(status.success(), "a server failed: {status}");
     }
 }
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

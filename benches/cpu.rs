@@ -1,14 +1,14 @@
-//! The processor time of processes, to the nanosecond.
+//! The processor time of processes, in nanoseconds.
 
 use std::collections::HashMap;
 use std::ffi::OsString;
 use std::fs;
 
-/// The processor time that each thread of some processes had used at a moment, in nanoseconds.
+/// The processor time that each thread of some processes had used at one moment, in nanoseconds.
 pub struct Cpu(HashMap<OsString, u64>);
 
 impl Cpu {
-    /// Reads it. A process that has ended has none.
+    /// Reads the processor time. A process that has ended has none.
     pub fn of(processes: &[u32]) -> Self {
         let threads = processes
             .iter()
@@ -35,7 +35,7 @@ impl Cpu {
     }
 }
 
-/// The processes of PostgreSQL on this machine that serve the sessions of a database.
+/// Returns the processes of PostgreSQL on this machine that serve the sessions of a database.
 pub fn sessions(database: &str) -> Vec<u32> {
     let processes = fs::read_dir("/proc").expect("the system is Linux");
     let ids = processes

@@ -1,5 +1,5 @@
-//! The figures, one function each: it prepares, lets product and yardstick take turns, and gives its
-//! rows of the table.
+//! The figures, one function each. It prepares the servers, lets product and yardstick take turns, and
+//! returns the rows of the table.
 
 mod contention;
 mod delay;

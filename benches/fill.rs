@@ -1,5 +1,5 @@
-//! Tables filled by SQL, where the API would take too long: copies of the one customer that it made,
-//! straight into a store that nobody has open.
+//! Fills tables by SQL when the API would take too long. It copies the one customer that the API created, in
+//! a store that no server has open.
 
 use std::path::Path;
 use std::time::Duration;
@@ -14,16 +14,16 @@ use crate::shop::{Shop, customer_id};
 
 const PAUSE: Duration = Duration::from_millis(50);
 
-/// What is copied beside the customers themselves.
+/// The data that is copied beside the customers themselves.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum With {
-    /// Nothing, which is enough to read them.
+    /// Nothing, which is enough for reads.
     Nothing,
     /// Their memberships, so that they can be changed.
     Memberships,
 }
 
-/// Copies the first customer under further ids, numbers and addresses, until there are so many.
+/// Copies the first customer under further ids, numbers and addresses, until there are `count` customers.
 async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()> {
     let mut connection = quick(data_dir).await?;
     copy(&mut connection, "customers", count, |column| {
@@ -44,7 +44,7 @@ async fn customers(data_dir: &Path, count: usize, with: With) -> sqlx::Result<()
     connection.close().await
 }
 
-/// A running server whose shop has so many customers: one that it made itself, and copies.
+/// Starts a server whose shop has `count` customers: the first one created by a call, the others as copies.
 pub async fn shop(product: Product, count: usize, with: With) -> Shop {
     let shop = Shop::start(product).await;
     shop.customers(1).await;
@@ -55,9 +55,9 @@ pub async fn shop(product: Product, count: usize, with: With) -> Shop {
     Shop::start(product).await
 }
 
-/// Waits until a running server has done the work that earlier calls left to it.
+/// Waits until a running server has done the jobs of earlier calls.
 pub async fn wait_for_jobs(product: &Product) {
-    /// Work that is put off longer does not belong to those calls.
+    /// Jobs that are scheduled later do not belong to those calls.
     const SOON: i64 = 10_000_000;
     let left = "SELECT COUNT(*) FROM jobs WHERE state = 2 OR state = 1 AND run_at <= $1";
     let soon = || Clock::system().now() + SOON;
@@ -65,7 +65,7 @@ pub async fn wait_for_jobs(product: &Product) {
         None => {
             let file = options(&product.data_dir).read_only(true);
             let mut connection = file.connect().await.expect("others may read the file");
-            nothing(async || {
+            wait_until_none(async || {
                 let left = sqlx::query_scalar(left).bind(soon());
                 left.fetch_one(&mut connection).await
             })
@@ -74,7 +74,7 @@ pub async fn wait_for_jobs(product: &Product) {
         Some(url) => {
             let connection = PgConnection::connect(url).await;
             let mut connection = connection.expect("others may read the database");
-            nothing(async || {
+            wait_until_none(async || {
                 let left = sqlx::query_scalar(left).bind(soon());
                 left.fetch_one(&mut connection).await
             })
@@ -83,14 +83,14 @@ pub async fn wait_for_jobs(product: &Product) {
     }
 }
 
-/// Waits until nothing is left.
-async fn nothing(mut left: impl AsyncFnMut() -> sqlx::Result<i64>) {
+/// Waits until the count is zero.
+async fn wait_until_none(mut left: impl AsyncFnMut() -> sqlx::Result<i64>) {
     while left().await.expect("the jobs can be read") > 0 {
         tokio::time::sleep(PAUSE).await;
     }
 }
 
-/// Brings what PostgreSQL knows of its tables up to date, which it would do by itself a little later.
+/// Updates the statistics of PostgreSQL about its tables, as it would by itself a little later.
 pub async fn analyze(product: &Product) -> sqlx::Result<()> {
     if let Some(url) = &product.database_url {
         let mut connection = PgConnection::connect(url).await?;
@@ -102,7 +102,7 @@ pub async fn analyze(product: &Product) -> sqlx::Result<()> {
     Ok(())
 }
 
-/// A connection for very many rows, which no power failure need survive.
+/// Opens a connection for very many rows, which need not survive a power failure.
 pub async fn quick(data_dir: &Path) -> sqlx::Result<SqliteConnection> {
     let options = options(data_dir)
         .pragma("synchronous", "OFF")
@@ -147,7 +147,7 @@ async fn copy(
 
 const NUMBER: &str = "printf('%d', 100000000 + n)";
 
-/// The value of a customer's column in the copy number `n`.
+/// Returns the value of a customer's column in copy number `n`.
 fn value(column: &str, with: With) -> String {
     match column {
         "search_id" => "n + 1".to_owned(),
@@ -156,8 +156,8 @@ fn value(column: &str, with: With) -> String {
         "email" | "email_folded" | "email_claim" => {
             "printf('ada.lovelace.%d@example.test', n)".to_owned()
         }
-        // Who is only read is not searched for. Who is changed has the text that the change leaves as it
-        // is; it ends with the number.
+        // A customer that is only read has no search text. A customer that is changed has the text that the
+        // change leaves unchanged; it ends with the number.
         "search_text" if with == With::Nothing => "''".to_owned(),
         "search_text" => format!(
             "replace(substr(c.search_text, 1, length(c.search_text) - length(c.number)),

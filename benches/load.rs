@@ -1,4 +1,4 @@
-//! The load: callers in a closed loop or at a rate, and what they measure.
+//! The load: callers in a closed loop or at a rate, and the measured values.
 
 use std::future::Future;
 use std::sync::Arc;
@@ -8,24 +8,24 @@ use std::time::{Duration, Instant};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 
-/// What is called before anything counts.
+/// The duration of calls before the measurement.
 const WARM_UP: Duration = Duration::from_millis(300);
 
-/// Times below are counted to the microsecond, longer ones to less than one percent.
+/// Shorter times are counted to the microsecond, longer ones to less than one percent.
 const EXACT: u64 = 256;
 const STEPS: u64 = 128;
 const BUCKETS: u64 = EXACT + 24 * STEPS;
 
-/// Counts of times.
+/// A histogram of times.
 pub struct Histogram(Box<[AtomicU32]>);
 
 impl Histogram {
-    /// One that is empty.
+    /// Returns an empty histogram.
     pub fn new() -> Self {
         Self((0..BUCKETS).map(|_| AtomicU32::new(0)).collect())
     }
 
-    /// Forgets what was counted.
+    /// Removes all counts.
     pub fn clear(&self) {
         for count in &self.0 {
             count.store(0, Ordering::Relaxed);
@@ -38,7 +38,7 @@ impl Histogram {
         self.0[place.min(self.0.len() - 1)].fetch_add(1, Ordering::Relaxed);
     }
 
-    /// The mean and the standard deviation, in microseconds.
+    /// Returns the mean and the standard deviation, in microseconds.
     #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
     pub fn mean_and_deviation(&self) -> (f64, f64) {
         let counts = || {
@@ -52,13 +52,13 @@ impl Histogram {
         (mean, (squares.sum::<f64>() / all).sqrt())
     }
 
-    /// How many times were counted.
+    /// Returns how many times were counted.
     pub fn count(&self) -> u64 {
         let counts = self.0.iter().map(|count| count.load(Ordering::Relaxed));
         counts.map(u64::from).sum()
     }
 
-    /// The time in microseconds that this share of all is within.
+    /// Returns the time in microseconds that this share of the calls did not exceed.
     pub fn quantile(&self, share: f64) -> f64 {
         #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
         let wanted = self.count() as f64 * share;
@@ -94,18 +94,18 @@ fn upper_end(place: u32) -> f64 {
     end
 }
 
-/// What a load measured.
+/// The result of a load.
 pub struct Measured {
-    /// Calls that were answered, a second.
+    /// Answered calls per second.
     pub per_second: f64,
-    /// How long each took.
+    /// The durations of the calls.
     pub times: Arc<Histogram>,
-    /// All calls that were answered, also before anything counted.
+    /// All answered calls, including those of the warm-up.
     pub calls: f64,
 }
 
-/// Keeps `in_flight` calls going for `seconds`, after a warm-up. `call` gets the number of its caller
-/// and how many calls that one made before.
+/// Keeps `in_flight` calls running for `seconds`, after a warm-up. `call` gets the number of its caller and
+/// how many calls that caller made before.
 pub async fn closed_loop<F, Fut>(in_flight: usize, seconds: f64, call: F) -> Measured
 where
     F: Fn(usize, usize) -> Fut + Send + Sync + 'static,
@@ -143,8 +143,8 @@ where
     }
 }
 
-/// Calls `rate` times a second for `seconds`, whether or not earlier calls are answered; gives the
-/// rate that came of it. `call` gets the number of the call.
+/// Calls `rate` times a second for `seconds`, whether or not earlier calls are answered, and returns the rate
+/// that was reached. `call` gets the number of the call.
 pub async fn at_rate<F, Fut>(rate: f64, seconds: f64, call: F) -> f64
 where
     F: Fn(usize) -> Fut,
@@ -154,13 +154,13 @@ where
     at_rate_until(rate, || Instant::now() >= until, call).await
 }
 
-/// The same until `ended`.
+/// Does the same until `ended`.
 pub async fn at_rate_until<F, Fut>(rate: f64, ended: impl Fn() -> bool, call: F) -> f64
 where
     F: Fn(usize) -> Fut,
     Fut: Future<Output = ()> + Send + 'static,
 {
-    /// A server that cannot keep up is shown by the rate, not by a heap of calls.
+    /// The calls in flight are limited: the rate shows a server that cannot keep up, not a growing backlog.
     const IN_FLIGHT_MAX: usize = 512;
     let room = Arc::new(Semaphore::new(IN_FLIGHT_MAX));
     let started = Instant::now();
@@ -184,7 +184,7 @@ where
     f64::from(made) / started.elapsed().as_secs_f64()
 }
 
-/// A duration in microseconds.
+/// Returns a duration in microseconds.
 pub fn micros(duration: Duration) -> u64 {
     u64::try_from(duration.as_micros()).unwrap_or(u64::MAX)
 }

@@ -1,9 +1,10 @@
-//! Prints the figures that the service promises, each beside a yardstick that is measured in turn
-//! with it: `cargo bench --bench figures`, or `-- NAME…` for some of them (`-- --list` names them). Loads whose
-//! length can be chosen go on for `--seconds=N`; a shop that is made large by calls has `--customers=N`.
+//! Prints the figures that the service promises, each beside a yardstick that is measured in turns with it.
+//! Run `cargo bench --bench figures`, or `-- NAME…` for some of them (`-- --list` prints the names).
+//! `--seconds=N` sets the duration of loads whose length can be chosen, `--customers=N` the size of a shop
+//! that calls fill.
 //!
-//! Servers run as processes of their own (this program, started with `serve`), so that the load does
-//! not share their memory or their runtime.
+//! Servers are separate processes (this program, started with `serve`), so that the load shares neither
+//! memory nor runtime with them.
 
 mod bench;
 mod call;
@@ -32,15 +33,15 @@ use bench::Bench;
 use figure::FIGURES;
 use table::{Machine, Row};
 
-/// How long one figure may take, beside loads whose length was chosen.
+/// The time limit of one figure, without loads whose length was chosen.
 const PATIENCE: Duration = Duration::from_secs(1_800);
-/// How long those go on unless it was.
+/// The default duration of those loads.
 const SECONDS: f64 = 3.0;
-/// As many of them as one figure has.
+/// The number of those loads in one figure.
 const LOADS_MAX: f64 = 8.0;
-/// Customers of a shop that is made large by calls, unless their number was chosen.
+/// The default number of customers in a shop that calls fill.
 const CUSTOMERS: usize = 100_000;
-/// How long it may take to make one on each engine.
+/// The time limit for filling it on each engine.
 const A_CUSTOMER: Duration = Duration::from_millis(20);
 
 fn main() -> anyhow::Result<()> {
@@ -56,7 +57,7 @@ fn main() -> anyhow::Result<()> {
     }
     let seconds = number(&arguments, "--seconds=", SECONDS)?;
     let customers = number(&arguments, "--customers=", CUSTOMERS)?;
-    // Cargo adds flags of its own.
+    // Cargo adds its own flags.
     let asked: Vec<&String> = arguments
         .iter()
         .filter(|argument| !argument.starts_with('-'))
@@ -71,7 +72,7 @@ fn main() -> anyhow::Result<()> {
     runtime.block_on(run(&asked, Bench::new(seconds, customers)?))
 }
 
-/// The number behind a flag, if it is there.
+/// Returns the number after a flag, or the default.
 fn number<N>(arguments: &[String], flag: &str, otherwise: N) -> anyhow::Result<N>
 where
     N: FromStr<Err: std::error::Error + Send + Sync + 'static>,
@@ -86,7 +87,7 @@ where
 }
 
 async fn run(asked: &[&String], bench: Bench) -> anyhow::Result<()> {
-    let before = Machine::look();
+    let before = Machine::now();
     let patience = PATIENCE
         + Duration::from_secs_f64(LOADS_MAX * bench.seconds)
         + A_CUSTOMER.saturating_mul(u32::try_from(bench.customers).unwrap_or(u32::MAX));
@@ -105,6 +106,6 @@ async fn run(asked: &[&String], bench: Bench) -> anyhow::Result<()> {
         }
         eprintln!("{name}: {:.0} s", started.elapsed().as_secs_f64());
     }
-    table::print(&rows, &before, &Machine::look());
+    table::print(&rows, &before, &Machine::now());
     Ok(())
 }

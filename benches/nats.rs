@@ -1,4 +1,4 @@
-//! A NATS server of a figure's own: the installed program, on loopback, gone with the figure.
+//! A NATS server for one figure: the installed program, on loopback, stopped when the figure ends.
 
 use std::io::{BufRead as _, BufReader};
 use std::net::{TcpListener, TcpStream};
@@ -6,7 +6,7 @@ use std::os::unix::process::CommandExt as _;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::time::{Duration, Instant};
 
-/// Runs the program, and ends it by its process id when the input closes, whatever ended this process.
+/// Runs the program and ends it by its process id when the input closes, however this process ended.
 const SUPERVISOR: &str = r#"
 "$@" >/dev/null 2>&1 </dev/null &
 server=$!
@@ -15,7 +15,7 @@ kill -9 "$server"
 wait "$server" 2>/dev/null
 "#;
 
-/// Where Debian puts it, which is not on the path of an ordinary user.
+/// The path that Debian uses, which is not in the `PATH` of ordinary users.
 const INSTALLED: &str = "/usr/sbin/nats-server";
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -29,7 +29,7 @@ pub struct Nats {
 }
 
 impl Nats {
-    /// Starts one and waits until it greets.
+    /// Starts a server and waits for its greeting.
     pub fn start() -> Self {
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
         let port = free.local_addr().expect("it is bound").port();
@@ -39,7 +39,7 @@ impl Nats {
         } else {
             "nats-server"
         };
-        // Out of reach of Ctrl-C, which would end it before the figure has ended.
+        // In a process group of its own, so that Ctrl-C does not end it before the figure.
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh", program])
             .args(["--addr", "127.0.0.1", "--port", &port.to_string()])
@@ -64,7 +64,7 @@ impl Nats {
         server
     }
 
-    /// What replicas are given to reach it.
+    /// Returns the URL that replicas are given.
     pub fn url(&self) -> String {
         format!("nats://127.0.0.1:{}", self.port)
     }
@@ -78,7 +78,7 @@ impl Drop for Nats {
     }
 }
 
-/// Whether who listens there speaks as a NATS server does.
+/// Returns whether the server on this port greets as a NATS server does.
 fn greets(port: u16) -> bool {
     let Ok(stream) = TcpStream::connect(("127.0.0.1", port)) else {
         return false;

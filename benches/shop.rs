@@ -1,4 +1,4 @@
-//! A server with a shop in it, filled through the API, and the calls that the load makes.
+//! A server with a shop that was filled through the API, and the calls of the load.
 
 use std::sync::Arc;
 
@@ -15,11 +15,11 @@ use tonic::transport::Channel;
 use crate::bench::Bench;
 use crate::child::{Child, Hinting, Product, Serving};
 
-/// Connections over which calls are spread.
+/// The connections that share the calls.
 const CONNECTIONS: usize = 4;
 /// Calls in flight while a shop is filled.
 pub const FILLING: usize = 64;
-/// Lines of the carts that writes are measured on.
+/// Lines of the carts that are written.
 pub const LINES: usize = 8;
 
 /// Puts a key into the metadata of calls.
@@ -27,7 +27,7 @@ pub const LINES: usize = 8;
 pub struct Keyed(MetadataValue<Ascii>);
 
 impl Keyed {
-    /// With this key; a yardstick takes any.
+    /// Uses this key. A yardstick accepts any key.
     pub fn new(key: &str) -> Self {
         Self(format!("Bearer {key}").parse().expect("a key is ASCII"))
     }
@@ -47,7 +47,7 @@ impl Interceptor for Keyed {
 /// A connection with a key.
 pub type Transport = InterceptedService<Channel, Keyed>;
 
-/// The clients of a server, one of each kind a connection.
+/// The clients of a server, one of each kind for a connection.
 #[derive(Clone)]
 pub struct Clients {
     customers: Arc<[CustomerServiceClient<Transport>]>,
@@ -98,13 +98,13 @@ impl Clients {
         answer.expect("a customer").into_inner()
     }
 
-    /// Adds a piece to a cart.
+    /// Adds one piece to a cart.
     pub async fn add_item(&self, caller: usize, cart: &str, product: usize) -> pb::Cart {
         let answer = self.try_add_item(caller, cart, product).await;
         answer.expect("the item is added")
     }
 
-    /// Adds a piece to a cart, if there is a server.
+    /// Adds one piece to a cart, or fails if there is no server.
     pub async fn try_add_item(
         &self,
         caller: usize,
@@ -128,7 +128,7 @@ impl Clients {
 pub struct Shop {
     /// The process.
     pub child: Child,
-    /// How it was started.
+    /// The settings it was started with.
     pub product: Product,
     operator_key: String,
     admin_key: String,
@@ -136,7 +136,7 @@ pub struct Shop {
     pub clients: Clients,
 }
 
-/// An ordinary embedded store.
+/// Returns the settings of an ordinary embedded store.
 pub fn embedded(bench: &Bench) -> Product {
     Product {
         data_dir: bench.folder(),
@@ -147,7 +147,7 @@ pub fn embedded(bench: &Bench) -> Product {
     }
 }
 
-/// An ordinary store in PostgreSQL.
+/// Returns the settings of an ordinary store in PostgreSQL.
 pub async fn on_postgres(bench: &Bench) -> Product {
     Product {
         database_url: Some(bench.database().await),
@@ -177,22 +177,22 @@ impl Shop {
         }
     }
 
-    /// A connection with the admin's key.
+    /// Opens a connection with the admin's key.
     pub async fn as_admin(&self) -> Transport {
         Transport::new(self.child.connect().await, Keyed::new(&self.admin_key))
     }
 
-    /// A connection with the operator's key.
+    /// Opens a connection with the operator's key.
     pub async fn as_operator(&self) -> Transport {
         Transport::new(self.child.connect().await, Keyed::new(&self.operator_key))
     }
 
-    /// A further key.
+    /// Creates a key.
     pub async fn key(&self, role: pb::Role) -> String {
         key(&self.child, &self.admin_key, role).await
     }
 
-    /// So many further keys, of staff.
+    /// Creates `count` keys of staff.
     pub async fn keys(&self, count: usize) -> Vec<String> {
         let mut keys = Vec::with_capacity(count);
         for _ in 0..count {
@@ -201,7 +201,7 @@ impl Shop {
         keys
     }
 
-    /// Makes a group; its name.
+    /// Creates a group and returns its name.
     pub async fn group(&self, id: &str) -> String {
         let request = pb::CreateGroupRequest {
             group: Some(pb::Group {
@@ -215,12 +215,12 @@ impl Shop {
         answer.expect("a group is made").into_inner().name
     }
 
-    /// Clients of staff.
+    /// Returns clients with the key of staff.
     pub async fn admin(&self) -> Clients {
         Clients::connect(&self.child, &self.admin_key).await
     }
 
-    /// Makes customers; their names.
+    /// Creates customers and returns their names.
     pub async fn customers(&self, count: usize) -> Arc<[String]> {
         let admin = self.admin().await;
         let made = futures::stream::iter(0..count).map(|number| {
@@ -238,7 +238,7 @@ impl Shop {
         made.buffered(FILLING).collect::<Vec<_>>().await.into()
     }
 
-    /// Makes carts of visitors with this many lines; their names.
+    /// Creates carts of visitors with this many lines and returns their names.
     pub async fn carts(&self, count: usize, lines: usize) -> Arc<[String]> {
         let made = futures::stream::iter(0..count).map(|number| {
             let mut client = self.clients.carts(number);
@@ -276,12 +276,12 @@ async fn key(child: &Child, admin_key: &str, role: pb::Role) -> String {
     answer.expect("a key is made").into_inner().secret
 }
 
-/// The id of a customer that is made here.
+/// Returns the id of a customer that this module creates.
 pub fn customer_id(number: usize) -> String {
     format!("customer-{number:07}")
 }
 
-/// Its name.
+/// Returns the name of a customer.
 pub fn customer_name(number: usize) -> String {
     format!("customers/{}", customer_id(number))
 }
@@ -300,7 +300,7 @@ fn customer(number: usize) -> pb::Customer {
     }
 }
 
-/// A line as a storefront sends it.
+/// Returns a line as a storefront sends it.
 pub fn item(product: usize) -> pb::ItemInput {
     pb::ItemInput {
         product: format!("product-{product}"),

@@ -1,17 +1,17 @@
-//! The table: one row a figure, ranges over the rounds, and the machine under it.
+//! The table: one row per figure, ranges over the rounds, and the machine.
 
 use std::fmt::Write as _;
 
-/// What a figure has to reach.
+/// The target of a figure.
 #[derive(Clone, Copy)]
 pub enum Target {
-    /// The ratio to the yardstick, or more.
+    /// At least this ratio to the yardstick.
     RatioAtLeast(f64),
-    /// The ratio to the yardstick, or less.
+    /// At most this ratio to the yardstick.
     RatioAtMost(f64),
-    /// The product's own number, or less.
+    /// At most this value of the product.
     AtMost(f64),
-    /// Nothing: the row says what is.
+    /// No target.
     None,
 }
 
@@ -28,7 +28,7 @@ pub struct Row {
 }
 
 impl Row {
-    /// A figure of the product alone.
+    /// Makes a figure of the product alone.
     pub fn new(
         figure: impl Into<String>,
         unit: &'static str,
@@ -47,7 +47,7 @@ impl Row {
         }
     }
 
-    /// The yardstick that it is compared with.
+    /// Adds the values of the yardstick.
     #[must_use]
     pub fn beside(mut self, name: &'static str, yardstick: Vec<f64>, ratios: Vec<f64>) -> Self {
         self.yardstick_name = name;
@@ -61,14 +61,14 @@ impl Row {
         self.target = target;
     }
 
-    /// The row with a note, for facts that a reader needs.
+    /// Adds a note with facts that a reader needs.
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.note = note.into();
         self
     }
 
-    /// A figure that could not be measured.
+    /// Makes the row of a figure that could not be measured.
     pub fn failed(figure: &str, why: &str) -> Self {
         Self::new(figure, "", Vec::new(), Target::None).note(format!("NOT MEASURED: {why}"))
     }
@@ -117,13 +117,13 @@ fn sorted(values: &[f64]) -> Vec<f64> {
     sorted
 }
 
-/// The middle value; 0 of none.
+/// Returns the middle value, or 0 without values.
 pub fn median(values: &[f64]) -> f64 {
     let sorted = sorted(values);
     sorted.get(sorted.len() / 2).copied().unwrap_or_default()
 }
 
-/// The median and, of several values, their range.
+/// Returns the median and, for several values, their range.
 fn range(values: &[f64]) -> String {
     let sorted = sorted(values);
     match (sorted.first(), sorted.last()) {
@@ -138,7 +138,7 @@ fn range(values: &[f64]) -> String {
     }
 }
 
-/// Three digits that say something.
+/// Formats a number with three significant digits.
 fn number(value: f64) -> String {
     match value.abs() {
         size if size >= 1e6 => format!("{:.2}M", value / 1e6),
@@ -149,7 +149,7 @@ fn number(value: f64) -> String {
     }
 }
 
-/// What the figures were measured on.
+/// The machine on which the figures were measured.
 pub struct Machine {
     cores: usize,
     processor: String,
@@ -158,8 +158,8 @@ pub struct Machine {
 }
 
 impl Machine {
-    /// The machine at this moment.
-    pub fn look() -> Self {
+    /// Reads the state of the machine at this moment.
+    pub fn now() -> Self {
         let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
         let processor = read("/proc/cpuinfo");
         let processor = processor

@@ -1,5 +1,5 @@
-//! Readers of watch streams, light enough that the server is what is measured: of a message they
-//! decode only which changes it has and when those were committed.
+//! Readers of watch streams that use little processor time, so that the server is measured. Of a message they
+//! decode only the changes and their commit times.
 
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash as _, Hasher as _};
@@ -23,12 +23,12 @@ use crate::child::Child;
 use crate::load::Histogram;
 use crate::shop::{Keyed, Transport};
 
-/// Streams over one connection, with a key of its own: servers allow a few hundred for each.
+/// The streams of one connection, which has its own key: servers allow a few hundred for each.
 pub const STREAMS_A_CONNECTION: usize = 125;
-/// Streams that are opened at once.
+/// Streams that are opened concurrently.
 const OPENING: usize = 32;
 
-/// What a stream is to tell of.
+/// The selection of a stream.
 #[derive(Clone)]
 pub enum Watched {
     /// All carts.
@@ -39,7 +39,7 @@ pub enum Watched {
     Cart(String),
 }
 
-/// `WatchCartsResponse`, as far as it is read.
+/// The fields of `WatchCartsResponse` that are read.
 #[derive(Clone, PartialEq, Message)]
 struct Seen {
     #[prost(message, repeated, tag = "1")]
@@ -58,18 +58,18 @@ struct SeenChange {
     commit_time: Option<Timestamp>,
 }
 
-/// When the writers of changes learned that these were committed.
+/// The times at which the writers of changes had their answers.
 #[derive(Clone, Default)]
 pub struct Commits(Arc<Mutex<HashMap<u64, Instant>>>);
 
 impl Commits {
-    /// The writer of this version of a cart has its answer.
+    /// Records that the writer of this version of a cart has its answer.
     pub fn answered(&self, cart: &str, version: i64) {
         let mut answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         answered.insert(key(cart, version), Instant::now());
     }
 
-    /// How many microseconds ago that was; 0 if it is yet to come.
+    /// Returns how many microseconds ago that was, or 0 if there is no answer yet.
     fn age(&self, cart: &str, version: i64) -> u64 {
         let answered = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let at = answered.get(&key(cart, version)).copied();
@@ -85,15 +85,15 @@ fn key(cart: &str, version: i64) -> u64 {
     hash.finish()
 }
 
-/// Open streams and what they have been sent.
+/// Open streams and what they have received.
 pub struct Watchers {
     readers: JoinSet<()>,
-    told: Arc<Told>,
-    /// How many streams there are.
+    received: Arc<Received>,
+    /// The number of streams.
     pub count: usize,
 }
 
-struct Told {
+struct Received {
     changes: AtomicU64,
     counting: AtomicBool,
     delays: Histogram,
@@ -102,7 +102,7 @@ struct Told {
 }
 
 impl Watchers {
-    /// Opens streams and waits until each has its snapshot. `keys` has one for each connection. Delays
+    /// Opens streams and waits until each has its snapshot. `keys` has one key for each connection. Delays
     /// are counted from `commits`, or without them from the time in the change.
     pub async fn open(
         child: &Child,
@@ -119,7 +119,7 @@ impl Watchers {
             connections.len() * STREAMS_A_CONNECTION >= count,
             "too few keys"
         );
-        let told = Arc::new(Told {
+        let received = Arc::new(Received {
             changes: AtomicU64::new(0),
             counting: AtomicBool::new(false),
             delays: Histogram::new(),
@@ -143,47 +143,47 @@ impl Watchers {
         let streams: Vec<_> = opening.buffer_unordered(OPENING).collect().await;
         let mut readers = JoinSet::new();
         for stream in streams {
-            readers.spawn(read(stream, Arc::clone(&told)));
+            readers.spawn(read(stream, Arc::clone(&received)));
         }
         Self {
             readers,
-            told,
+            received,
             count,
         }
     }
 
-    /// How many changes have been told, over all streams.
-    pub fn told(&self) -> u64 {
-        self.told.changes.load(Ordering::Relaxed)
+    /// Returns how many changes all streams together have received.
+    pub fn received(&self) -> u64 {
+        self.received.changes.load(Ordering::Relaxed)
     }
 
-    /// Counts delays from now on, and forgets those of before.
+    /// Starts counting delays, and removes earlier ones.
     pub fn count_delays(&self) {
-        self.told.delays.clear();
-        self.told.stamped.clear();
-        self.told.counting.store(true, Ordering::Relaxed);
+        self.received.delays.clear();
+        self.received.stamped.clear();
+        self.received.counting.store(true, Ordering::Relaxed);
     }
 
-    /// The delays from commit to reader that were counted.
+    /// Returns the counted delays from commit to reader.
     pub fn delays(&self) -> &Histogram {
-        &self.told.delays
+        &self.received.delays
     }
 
-    /// The same from the time in the changes, which is taken inside of their transactions.
+    /// Returns the delays from the time in the changes, which is taken within their transactions.
     pub fn stamped(&self) -> &Histogram {
-        &self.told.stamped
+        &self.received.stamped
     }
 
-    /// Waits until so many changes have been told, over all streams.
+    /// Waits until all streams together have received `changes` changes.
     pub async fn wait_for(&self, changes: u64) {
-        while self.told() < changes {
+        while self.received() < changes {
             assert!(!self.readers.is_empty(), "streams go on");
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }
 }
 
-/// Opens a watch of every version, from where a token leads if there is one.
+/// Opens a watch of every version, after a token if there is one.
 pub async fn open<M>(
     transport: Transport,
     watched: Watched,
@@ -244,9 +244,9 @@ where
     opened.map(tonic::Response::into_inner)
 }
 
-/// A watch of all carts that its program does not read, over a connection of its own.
+/// Opens a watch of all carts whose messages are never read, over a separate connection.
 pub async fn stall(child: &Child, key: Keyed) -> impl Sized {
-    /// So small that not even the snapshot fits, and the server holds what comes after it.
+    /// So small that not even the snapshot fits, so the server has to hold later changes.
     const WINDOW: u32 = 4 * 1024;
     let endpoint = Channel::from_shared(format!("http://{}", child.address));
     let channel = endpoint
@@ -260,28 +260,28 @@ pub async fn stall(child: &Child, key: Keyed) -> impl Sized {
     opened.expect("a stream")
 }
 
-async fn read(mut stream: Streaming<Seen>, told: Arc<Told>) {
+async fn read(mut stream: Streaming<Seen>, received: Arc<Received>) {
     let clock = Clock::system();
     loop {
         let seen = match stream.message().await {
             Ok(Some(seen)) => seen,
-            // A slow reader is sent away: that must not pass for a good figure.
+            // A slow reader is disconnected, which must not count as a good figure.
             ended => panic!("a stream ended: {ended:?}"),
         };
-        if told.counting.load(Ordering::Relaxed) {
+        if received.counting.load(Ordering::Relaxed) {
             let now = clock.now();
             for change in &seen.changes {
                 let stamp = change.commit_time.as_ref().map_or(now, micros);
                 let since = (now - stamp).max(0).cast_unsigned();
-                told.stamped.record(since);
-                told.delays.record(match &told.commits {
+                received.stamped.record(since);
+                received.delays.record(match &received.commits {
                     Some(commits) => commits.age(&change.name, change.version),
                     None => since,
                 });
             }
         }
         let changes = seen.changes.len() as u64;
-        told.changes.fetch_add(changes, Ordering::Relaxed);
+        received.changes.fetch_add(changes, Ordering::Relaxed);
     }
 }
 

@@ -1,5 +1,5 @@
-//! What the product is measured against: the same calls, answered with nothing behind them but what
-//! the yardstick is named after. A client cannot tell them from the product.
+//! The yardsticks of the product: the same calls, answered only by the parts that the yardstick is named
+//! after. A client cannot distinguish them from the product.
 
 mod broadcast;
 mod echo;
@@ -22,7 +22,7 @@ pub use echo::Echo;
 pub use group_commit::GroupCommit;
 pub use statements::StatementLoop;
 
-/// What a service answers.
+/// The answer of a service.
 type Answer = BoxFuture<'static, Result<http::Response<Body>, Infallible>>;
 
 /// Answers a unary call as generated code does.

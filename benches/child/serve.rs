@@ -1,4 +1,4 @@
-//! The other side: the process that serves.
+//! The serving process of a figure.
 
 use std::io::{BufRead as _, Write as _};
 use std::net::SocketAddr;
@@ -26,7 +26,7 @@ struct Running {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
-/// Serves what standard input asks for, until that closes.
+/// Serves what standard input names, until that closes.
 pub fn serve() -> anyhow::Result<()> {
     let mut lines = std::io::stdin().lock().lines();
     let first = lines.next().context("nothing to serve")??;

@@ -1,4 +1,4 @@
-//! AddItem by many callers who meet at few carts.
+//! AddItem by many callers on few carts.
 
 use std::sync::Arc;
 
@@ -9,15 +9,15 @@ use crate::table::{Row, Target};
 
 const IN_FLIGHT: usize = 64;
 const CARTS: usize = 10_000;
-/// How steeply Zipf's law falls.
+/// The exponent of Zipf's law.
 const EXPONENT: f64 = 1.5;
 
-/// Which of the carts calls go to.
+/// How calls are distributed over the carts.
 #[derive(Clone)]
 enum Choice {
-    /// Each as often as any other.
+    /// Every cart is equally frequent.
     Uniform,
-    /// By Zipf's law: the share of the first so many carts.
+    /// By Zipf's law: the cumulative shares of the carts.
     Zipf(Arc<[f64]>),
 }
 
@@ -38,7 +38,7 @@ impl Choice {
         Self::Zipf(shares.into())
     }
 
-    /// The cart of a call.
+    /// Returns the cart of a call.
     fn cart(&self, caller: usize, made: usize, carts: usize) -> usize {
         let drawn = draw(caller, made);
         match self {
@@ -53,7 +53,7 @@ impl Choice {
     }
 }
 
-/// A number that looks random, the same in each run (splitmix64).
+/// Returns a pseudo-random number that is the same in each run (splitmix64).
 fn draw(caller: usize, made: usize) -> u64 {
     let seed = ((caller as u64) << 40) ^ made as u64;
     let mut bits = seed.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);

@@ -1,4 +1,4 @@
-//! How soon changes at a rate are told, from the answer to their writer to their reader.
+//! The delay of changes at a rate, from the answer to their writer until their reader has them.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,22 +12,22 @@ use crate::shop;
 use crate::table::{Row, Target, median};
 use crate::watchers::{Commits, Watched, Watchers};
 
-/// What is made before anything counts.
+/// The duration of writes before the measurement.
 const WARM_UP_SECONDS: f64 = 0.5;
 const SECONDS: f64 = 1.5;
 /// The time for changes that are under way at the end.
 const REST: Duration = Duration::from_millis(200);
 
-/// What was measured at a rate.
+/// The values measured at a rate.
 pub struct Delays {
-    /// The 99th percentile in milliseconds, from when the writer had its answer; of the yardstick, which
-    /// commits nothing, from when the change was published.
+    /// The 99th percentile in milliseconds, from the answer to the writer. The yardstick commits nothing, so
+    /// its delay counts from the publication of the change.
     pub p99: f64,
     /// The same from the `commit_time` in the changes, which is taken before the flush.
     pub p99_stamped: f64,
-    /// The 99th percentile of how long writers waited for their answers, in milliseconds.
+    /// The 99th percentile of the writers' waits for their answers, in milliseconds.
     pub p99_of_writers: f64,
-    /// The changes that were made a second.
+    /// The changes made per second.
     pub rate: f64,
 }
 
@@ -35,17 +35,17 @@ pub struct Delays {
 pub struct Audience {
     watchers: Watchers,
     commits: Commits,
-    told_a_change: u64,
+    streams_per_change: u64,
 }
 
 impl Audience {
-    /// Opens watches at `watching`, which is the source's server or another replica. A change is told
-    /// to `told_a_change` of them.
+    /// Opens watches at `watching`, which is the source's server or another replica. `streams_per_change` of
+    /// them receive a change.
     pub async fn gather(
         source: &Source,
         watching: &Child,
         streams: Vec<Watched>,
-        told_a_change: u64,
+        streams_per_change: u64,
     ) -> Self {
         let commits = Commits::default();
         let counted_from = source.product.is_some().then(|| commits.clone());
@@ -53,11 +53,11 @@ impl Audience {
         Self {
             watchers,
             commits,
-            told_a_change,
+            streams_per_change,
         }
     }
 
-    /// Changes carts at a rate for a moment.
+    /// Changes carts at a rate for a short time.
     pub async fn measure(&self, source: &Source, rate: f64) -> Delays {
         let until = Instant::now() + Duration::from_secs_f64(WARM_UP_SECONDS + SECONDS);
         self.measure_until(source, rate, || Instant::now() >= until)
@@ -89,11 +89,11 @@ impl Audience {
         };
         at_rate(rate, WARM_UP_SECONDS, change(None)).await;
         self.watchers.count_delays();
-        let before = self.watchers.told();
+        let before = self.watchers.received();
         let reached = at_rate_until(rate, ended, change(Some(Arc::clone(&waits)))).await;
-        // Those of the warm-up that were late may be among what is told.
-        let told = waits.count() * 9 / 10 * self.told_a_change;
-        self.watchers.wait_for(before + told).await;
+        // Late changes of the warm-up may be among those received.
+        let expected = waits.count() * 9 / 10 * self.streams_per_change;
+        self.watchers.wait_for(before + expected).await;
         tokio::time::sleep(REST).await;
         Delays {
             p99: self.watchers.delays().quantile(0.99) / 1e3,
@@ -107,15 +107,15 @@ impl Audience {
 async fn delay_at_rate(
     source: &Source,
     streams: Vec<Watched>,
-    told_a_change: u64,
+    streams_per_change: u64,
     watching: &Child,
     rate: f64,
 ) -> Delays {
-    let audience = Audience::gather(source, watching, streams, told_a_change).await;
+    let audience = Audience::gather(source, watching, streams, streams_per_change).await;
     audience.measure(source, rate).await
 }
 
-/// What a reader has to know of delays that were measured.
+/// Describes how the delays were measured.
 pub fn how(measured: &[Delays]) -> String {
     let rates = measured.iter().map(|delays| delays.rate);
     let slowest = rates.fold(f64::INFINITY, f64::min);
@@ -127,11 +127,11 @@ pub fn how(measured: &[Delays]) -> String {
     )
 }
 
-/// The product and the bare broadcast in turns.
+/// Measures the product and the bare broadcast in turns.
 async fn beside_the_broadcast(
     product: &Source,
     streams: Vec<Watched>,
-    told_a_change: u64,
+    streams_per_change: u64,
     rate: f64,
     figure: &'static str,
     limit: f64,
@@ -141,14 +141,15 @@ async fn beside_the_broadcast(
     let rounds = alternate(
         async || {
             let streams = streams.clone();
-            let delays = delay_at_rate(product, streams, told_a_change, &product.child, rate).await;
+            let delays =
+                delay_at_rate(product, streams, streams_per_change, &product.child, rate).await;
             let p99 = delays.p99;
             measured.push(delays);
             p99
         },
         async || {
             let streams = streams.clone();
-            delay_at_rate(&bare, streams, told_a_change, &bare.child, rate)
+            delay_at_rate(&bare, streams, streams_per_change, &bare.child, rate)
                 .await
                 .p99
         },
@@ -177,7 +178,7 @@ pub async fn of_one_each(bench: &Bench) -> Vec<Row> {
     beside_the_broadcast(&product, one_each, 1, 5_000.0, figure, 5.0).await
 }
 
-/// With 100 watchers at another replica than the one where changes are made.
+/// With 100 watchers at another replica than the one that makes the changes.
 async fn at_the_other_replica(product: Product, hints: &str, limit: f64) -> Vec<Row> {
     const RATE: f64 = 100.0;
     const WATCHERS: usize = 100;

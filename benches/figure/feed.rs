@@ -1,4 +1,4 @@
-//! The feed: how much it delivers, and what an idle stream costs.
+//! The feed: its throughput, and the cost of an idle stream.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -10,14 +10,14 @@ use crate::shop::{self, Clients, LINES};
 use crate::table::{Row, Target};
 use crate::watchers::STREAMS_A_CONNECTION;
 
-/// Deliveries while carts are changed as fast as `watchers` take the changes.
+/// Deliveries while carts are changed as fast as `watchers` receive the changes.
 struct FullSpeed {
     figure: &'static str,
     watchers: usize,
     carts: usize,
     lines: usize,
     writers: Writers,
-    /// Times the yardstick.
+    /// The target as a multiple of the yardstick.
     wanted: f64,
 }
 
@@ -40,7 +40,7 @@ pub async fn fan_out_100(bench: &Bench) -> Vec<Row> {
     let some = FullSpeed {
         figure: "100 watchers of everything",
         watchers: 100,
-        // So many that each write of a batch is to a cart of its own.
+        // Enough carts that each write of a batch goes to a separate cart.
         carts: 512,
         lines: LINES,
         writers: Writers {
@@ -58,13 +58,13 @@ impl FullSpeed {
         let product = Source::product(embedded, self.carts, self.lines, self.watchers).await;
         let bare = Source::broadcast(&product).await;
         let bytes = product.sample().await.1.len();
-        let (told, bare_told) = (
+        let (watchers, bare_watchers) = (
             product.watch_everything(self.watchers).await,
             bare.watch_everything(self.watchers).await,
         );
         let rounds = alternate(
-            async || product.saturate(&told, self.writers).await,
-            async || bare.saturate(&bare_told, self.writers).await,
+            async || product.saturate(&watchers, self.writers).await,
+            async || bare.saturate(&bare_watchers, self.writers).await,
         )
         .await;
         let ratios = rounds.ratios();
@@ -83,13 +83,13 @@ impl FullSpeed {
     }
 }
 
-/// Streams that are told nothing.
+/// Streams that receive no change.
 const IDLE: usize = 2_000;
 
-/// What a stream adds to the memory of its server, in KiB. The server is new, so that nothing is
-/// counted that an earlier round left.
+/// Returns the memory that a stream adds to its server, in KiB. The server is new, so that nothing of an
+/// earlier round is counted.
 async fn memory_of_a_stream(source: &Source) -> f64 {
-    // What the first streams bring with them for all.
+    // The first streams also allocate what all streams share.
     let few = source.watch_everything(STREAMS_A_CONNECTION).await;
     let before = source.child.memory_kib();
     let _many = source.watch_everything(IDLE).await;

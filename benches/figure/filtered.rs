@@ -9,7 +9,7 @@ use crate::table::{Row, Target};
 use crate::watchers::{STREAMS_A_CONNECTION, Watched, Watchers};
 
 const WATCHES: usize = 480;
-/// Nearly as many as a filter may have. None of them is ever true, so that all are looked at.
+/// Nearly as many comparisons as a filter may have. None of them is ever true, so all are evaluated.
 const COMPARISONS: usize = 50;
 const CARTS: usize = 100;
 const CHANGES_A_SECOND: f64 = 100.0;
@@ -21,7 +21,8 @@ pub async fn watches(bench: &Bench) -> Vec<Row> {
     vec![equal, apart]
 }
 
-/// The calls of another key beside watches, whose filter is that of the number which `filter_of` gives.
+/// Measures the calls of another key beside watches. `filter_of` returns the number of the filter of each
+/// watch.
 async fn beside(bench: &Bench, filters: &str, filter_of: fn(usize) -> usize) -> Row {
     let shop = Shop::start(shop::embedded(bench)).await;
     let names = shop.customers(100).await;
@@ -54,7 +55,7 @@ fn filter(number: usize) -> String {
     comparisons.collect::<Vec<_>>().join(" OR ")
 }
 
-/// The 99th percentile of GetCustomer while carts are changed.
+/// Returns the 99th percentile of GetCustomer while carts are changed.
 async fn p99_micros(shop: &Shop, names: &Arc<[String]>, carts: &Arc<[String]>) -> f64 {
     let (clients, names) = (shop.clients.clone(), Arc::clone(names));
     let call = move |caller: usize, made: usize| {

@@ -1,4 +1,4 @@
-//! Every RPC in a shop that is small, and in the same shop when it has become large.
+//! Every RPC in a small shop, and in the same shop after it has grown large.
 
 mod addresses;
 mod carts;
@@ -18,11 +18,11 @@ use world::World;
 
 /// Customers of the small shop, each with a cart.
 const SMALL: usize = 1_000;
-/// Calls of a round, one after the other.
+/// Sequential calls of a round.
 const CALLS: u32 = 20;
-/// How much more a call may cost in the large shop.
+/// The maximal factor by which a call may cost more in the large shop.
 const GOAL: f64 = 1.3;
-/// For how long nothing is called, to see what a server does by itself.
+/// The time without calls in which the server's own work is measured.
 const IDLE: Duration = Duration::from_secs(5);
 
 /// Requests beside the plain one to each RPC: the name of the RPC, and its filter, order or kind.
@@ -68,7 +68,7 @@ const MORE: &[(&str, &str)] = &[
     ),
 ];
 
-/// The costs of a call, in microseconds, one value a round.
+/// The costs of a call in microseconds, one value for each round.
 #[derive(Default)]
 struct Costs {
     cpu: Vec<f64>,
@@ -147,10 +147,10 @@ async fn on(bench: &Bench, engine: &str, mut world: World) -> Vec<Row> {
     rows
 }
 
-/// Tries each call in each round, so that what the machine did at some time is in one round of some calls.
+/// Tries each call in each round, so that a disturbance of the machine affects one round of some calls.
 async fn measure(world: &World, trials: &[(String, &str)]) -> Vec<Costs> {
     let mut costs: Vec<Costs> = trials.iter().map(|_| Costs::default()).collect();
-    // Before the first that counts, everything is done once.
+    // Everything runs once before the first measured round.
     for round in 0..=ROUNDS {
         for ((rpc, how), costs) in trials.iter().zip(&mut costs) {
             let mut calls = Vec::new();
@@ -164,7 +164,7 @@ async fn measure(world: &World, trials: &[(String, &str)]) -> Vec<Costs> {
                 call.await;
             }
             let wall = started.elapsed().as_secs_f64() * 1e6;
-            // The jobs that the calls leave count as theirs.
+            // The jobs that the calls leave are counted with them.
             world.work_done().await;
             let cpu = world.cpu().micros_since(&before);
             if round > 0 {
@@ -179,7 +179,7 @@ async fn measure(world: &World, trials: &[(String, &str)]) -> Vec<Costs> {
     costs
 }
 
-/// The processor time of a second in which nobody calls, in microseconds.
+/// Returns the processor time of a second without calls, in microseconds.
 async fn idle(world: &World) -> f64 {
     let before = world.cpu();
     tokio::time::sleep(IDLE).await;

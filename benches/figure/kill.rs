@@ -1,4 +1,4 @@
-//! What a kill costs those who watch: until all of them are back and know what was changed since.
+//! The cost of a kill for watchers: the time until all are back and have the changes made since.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -19,17 +19,17 @@ use crate::watchers::{self, STREAMS_A_CONNECTION, Watched};
 
 const WATCHERS: usize = 1_000;
 const CARTS: usize = 64;
-/// Streams that a client opens at once.
+/// Streams that a client opens concurrently.
 const OPENING: usize = 32;
-/// How long a client waits before it knocks again.
+/// The delay before a client tries again.
 const PAUSE: Duration = Duration::from_millis(100);
 /// How long carts are changed before the kill.
 const BEFORE: Duration = Duration::from_millis(500);
 const WRITERS: usize = 8;
 
-/// `WatchCartsResponse`, as far as a client needs it to come back.
+/// The fields of `WatchCartsResponse` that a client needs to resume.
 #[derive(Clone, PartialEq, Message)]
-struct Told {
+struct Seen {
     #[prost(message, repeated, tag = "1")]
     changes: Vec<Change>,
     #[prost(string, tag = "2")]
@@ -46,37 +46,37 @@ struct Change {
     version: i64,
 }
 
-/// One who watches all carts, over any number of streams.
+/// A client that watches all carts, over any number of streams.
 struct Watcher {
     resume_token: String,
     versions: HashMap<String, i64>,
-    /// The version at which it has seen everything.
+    /// The version after which it has seen everything.
     last: Arc<Last>,
 }
 
-/// The change after which nothing comes.
+/// The last change.
 struct Last {
     cart: String,
     version: i64,
-    /// How many have seen it.
+    /// The number of watchers that have seen it.
     seen: AtomicUsize,
-    /// How many have their snapshot.
+    /// The number of watchers that have their snapshot.
     ready: AtomicUsize,
 }
 
 impl Watcher {
-    fn take(&mut self, told: Told) {
-        for change in told.changes {
+    fn take(&mut self, message: Seen) {
+        for change in message.changes {
             let before = self.versions.insert(change.name, change.version);
             assert!(
                 before.is_none_or(|before| change.version <= before + 1),
                 "no version is skipped"
             );
         }
-        if !told.resume_token.is_empty() {
-            self.resume_token = told.resume_token;
+        if !message.resume_token.is_empty() {
+            self.resume_token = message.resume_token;
         }
-        if told.snapshot_end.is_some() {
+        if message.snapshot_end.is_some() {
             self.last.ready.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -87,10 +87,10 @@ impl Watcher {
     }
 
     /// Reads until the stream breaks or everything is seen.
-    async fn read(mut self, mut stream: Streaming<Told>) -> Self {
+    async fn read(mut self, mut stream: Streaming<Seen>) -> Self {
         while !self.is_done() {
             match stream.message().await {
-                Ok(Some(told)) => self.take(told),
+                Ok(Some(message)) => self.take(message),
                 _ => return self,
             }
         }
@@ -99,7 +99,7 @@ impl Watcher {
     }
 }
 
-/// A client program: watchers over one connection, which it makes anew when it breaks.
+/// A client program: watchers over one connection, which is opened again when it breaks.
 async fn client(url: String, key: Keyed, mut watchers: Vec<Watcher>) {
     while !watchers.is_empty() {
         let endpoint = Channel::from_shared(url.clone()).expect("an address makes a URL");
@@ -136,13 +136,13 @@ async fn client(url: String, key: Keyed, mut watchers: Vec<Watcher>) {
     }
 }
 
-/// How long it took until all were back, in seconds.
+/// The seconds until all watchers were back.
 struct Back {
     since_kill: f64,
     since_start: f64,
 }
 
-/// A shop whose server is killed again and again.
+/// A shop whose server is killed repeatedly.
 struct Victim {
     product: Product,
     clients: Clients,
@@ -225,7 +225,7 @@ impl Victim {
     }
 }
 
-/// Waits for a condition; the figure's own time limit ends it otherwise.
+/// Waits for a condition. The figure's time limit ends the wait otherwise.
 async fn until(condition: impl Fn() -> bool) {
     while !condition() {
         tokio::time::sleep(Duration::from_millis(1)).await;

@@ -1,4 +1,4 @@
-//! Open carts beside very many that were ordered: the first page of a watch.
+//! Open carts beside very many ordered ones: the first page of a watch.
 
 use std::time::Instant;
 
@@ -14,7 +14,7 @@ use crate::table::{Row, Target};
 
 const ORDERED: usize = 3_000_000;
 const OPEN: usize = 10_000;
-/// The filter of the monitors of staff.
+/// The filter of the staff's monitors.
 const FILTER: &str = "state = OPEN AND item_count > 0";
 
 pub async fn open_carts(bench: &Bench) -> Vec<Row> {
@@ -76,7 +76,7 @@ async fn open(clients: &Clients) -> (f64, f64) {
     let (mut first, mut received) = (None, 0);
     loop {
         let message = stream.message().await.expect("a watch goes on");
-        let message = message.expect("a watch never ends well");
+        let message = message.expect("a watch ends only with an error");
         if !message.changes.is_empty() {
             first.get_or_insert_with(millis);
             received += message.changes.len();
@@ -110,7 +110,7 @@ async fn fill(product: &Product) -> sqlx::Result<()> {
     }
 }
 
-/// The statements that copy each of the two carts under further ids.
+/// Returns the statements that copy each of the two carts under further ids.
 fn statements(columns: &[&str]) -> Vec<String> {
     let of = |state: u8, count: usize, prefix: &str| {
         let values: Vec<String> = columns

@@ -1,5 +1,5 @@
-//! Live carts under what a shop does to them: very many watchers, one that does not read, and a bulk
-//! change of customers.
+//! Live carts under the load of a shop: very many watchers, one stalled watcher, and a bulk change of
+//! customers.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
@@ -14,7 +14,7 @@ use crate::shop::{self, Clients, Keyed, Shop};
 use crate::table::{Row, Target, median};
 use crate::watchers::{self, Watched};
 
-/// Changes a second.
+/// Changes per second.
 const RATE: f64 = 200.0;
 
 pub async fn ten_thousand(bench: &Bench) -> Vec<Row> {
@@ -24,9 +24,9 @@ pub async fn ten_thousand(bench: &Bench) -> Vec<Row> {
     let product = Source::product(shop::embedded(bench), CARTS, 1, STREAMS).await;
     let mut streams: Vec<Watched> = product.carts.iter().cloned().map(Watched::Cart).collect();
     streams.extend(vec![Watched::Everything; OF_EVERYTHING]);
-    let told_a_change = 1 + OF_EVERYTHING as u64;
+    let streams_per_change = 1 + OF_EVERYTHING as u64;
     let opened = Instant::now();
-    let audience = Audience::gather(&product, &product.child, streams, told_a_change).await;
+    let audience = Audience::gather(&product, &product.child, streams, streams_per_change).await;
     let opened = opened.elapsed().as_secs_f64();
     let (mut measured, mut memory) = (Vec::new(), Vec::new());
     let rounds = repeat(async || {
@@ -58,7 +58,7 @@ pub async fn ten_thousand(bench: &Bench) -> Vec<Row> {
     vec![delay, memory]
 }
 
-/// Delays beside those of a quieter moment.
+/// Delays beside those of a quieter time.
 #[derive(Default)]
 struct Both {
     disturbed: Vec<Delays>,
@@ -70,7 +70,7 @@ impl Both {
         measured.iter().map(figure).collect()
     }
 
-    /// The row of a 99th percentile, which may be 1.5 times what it is otherwise.
+    /// Makes the row of a 99th percentile, which may be 1.5 times that of the quieter time.
     fn row(&self, name: &str, quiet: &'static str, figure: fn(&Delays) -> f64) -> Row {
         let disturbed = Self::of(&self.disturbed, figure);
         let otherwise = Self::of(&self.quiet, figure);
@@ -119,7 +119,7 @@ pub async fn stalled(bench: &Bench) -> Vec<Row> {
     ]
 }
 
-/// A bulk change of customers in parts, one a round.
+/// A bulk change of customers, one part in each round.
 struct Bulk {
     admin: Clients,
     group: String,
@@ -127,7 +127,7 @@ struct Bulk {
 }
 
 impl Bulk {
-    /// Customers of one call, the most it takes.
+    /// The customers of one call, which is its maximum.
     const CALL: usize = 1_000;
 
     async fn new(shop: &Shop) -> Self {

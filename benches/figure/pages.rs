@@ -1,4 +1,4 @@
-//! ListCustomers over a million rows: a page deep in them beside the first, and what it costs to judge a row.
+//! ListCustomers over a million rows: a deep page beside the first one, and the cost of filtering a row.
 
 use std::time::Instant;
 
@@ -12,11 +12,11 @@ use crate::table::{Row, Target, median};
 const ROWS: usize = 1_000_000;
 const PAGE_SIZE: i32 = 50;
 const PAGE: i32 = 5_000;
-/// The largest page that is given, to get to the deep one sooner.
+/// The largest page size, to reach the deep page sooner.
 const STRIDE: i32 = 1_000;
 /// Pages that are read in a round.
 const READS: usize = 200;
-/// What no index serves and no customer matches.
+/// A filter that no index serves and no customer matches.
 const FILTER: &str = "NOT state = ACTIVE";
 
 pub async fn deep_page(bench: &Bench) -> Vec<Row> {
@@ -62,7 +62,7 @@ pub async fn deep_page(bench: &Bench) -> Vec<Row> {
     vec![row, judged]
 }
 
-/// Reads all pages of a list that finds nothing; the time for each row.
+/// Reads all pages of a list without results and returns the time for each row.
 async fn time_of_a_row(clients: &Clients) -> f64 {
     let started = Instant::now();
     let mut token = String::new();

@@ -1,4 +1,4 @@
-//! A storm of sign-ins beside other calls.
+//! Many sign-ins beside other calls.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
@@ -12,7 +12,7 @@ use crate::shop::{self, Clients, Shop};
 use crate::table::{Row, Target};
 
 const SECONDS: f64 = 2.0;
-/// More than there are cores, so that each always has a password to hash.
+/// More than there are cores, so that each core always has a password to hash.
 const SIGN_INS: usize = 8;
 
 async fn p99_micros(clients: &Clients, names: &Arc<[String]>) -> f64 {

@@ -1,4 +1,4 @@
-//! The program itself: how soon it answers, and how large it is.
+//! The program itself: its start time and its size.
 
 use std::net::SocketAddr;
 use std::process::{Command, Stdio};
@@ -13,7 +13,7 @@ use crate::table::{Row, Target};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_clientela");
 
-/// Between two attempts to be answered.
+/// The delay between two attempts to get an answer.
 const PAUSE: Duration = Duration::from_millis(1);
 
 pub async fn start(bench: &Bench) -> Vec<Row> {

@@ -1,4 +1,4 @@
-//! CreateCustomer in a shop that has many.
+//! CreateCustomer in a shop with many customers.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -1,4 +1,4 @@
-//! A server whose streams are watched, and those who change its carts as fast as watchers keep up.
+//! A server with watched streams, and writers that change its carts as fast as the watchers keep up.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -11,28 +11,28 @@ use crate::child::{Child, Product, Serving};
 use crate::shop::{Clients, Keyed, Shop};
 use crate::watchers::{STREAMS_A_CONNECTION, Watched, Watchers};
 
-/// A server whose streams are watched: the product or its yardstick.
+/// A server with watched streams: the product or its yardstick.
 pub struct Source {
     /// The process.
     pub child: Child,
-    /// Who changes carts.
+    /// The clients that change carts.
     pub clients: Clients,
-    /// One for each connection of watchers.
+    /// One key for each connection of watchers.
     pub keys: Vec<String>,
     /// The names of the carts.
     pub carts: Arc<[String]>,
-    /// How it was started; the yardstick has none.
+    /// The settings of the server; the yardstick has none.
     pub product: Option<Product>,
 }
 
 impl Source {
-    /// The product with so many carts of so many lines, and keys for so many streams.
+    /// Starts the product with carts, lines for each, and keys for the streams.
     pub async fn product(product: Product, carts: usize, lines: usize, streams: usize) -> Self {
         let shop = Shop::start(product).await;
         Self::of(shop, carts, lines, streams).await
     }
 
-    /// The same of a shop that runs.
+    /// Does the same with a running shop.
     pub async fn of(shop: Shop, carts: usize, lines: usize, streams: usize) -> Self {
         let carts = shop.carts(carts, lines).await;
         let keys = shop.keys(streams.div_ceil(STREAMS_A_CONNECTION)).await;
@@ -45,7 +45,7 @@ impl Source {
         }
     }
 
-    /// The bare broadcast, which sends what the product sends.
+    /// Starts the bare broadcast, which sends the same messages as the product.
     pub async fn broadcast(product: &Self) -> Self {
         let (cart, change) = product.sample().await;
         let child = Child::start(&Serving::Broadcast { cart, change });
@@ -61,7 +61,7 @@ impl Source {
         }
     }
 
-    /// An answer to AddItem and the message that watches get of it, encoded.
+    /// Returns an answer to AddItem and the message that watches receive of it, encoded.
     pub async fn sample(&self) -> (Vec<u8>, Vec<u8>) {
         let channel = self.child.connect().await;
         let mut client = pb::cart_service_client::CartServiceClient::with_interceptor(
@@ -78,7 +78,7 @@ impl Source {
         let opened = client.watch_carts(request).await;
         let mut stream = opened.expect("a watch").into_inner();
         loop {
-            // A watch without a snapshot begins at a moment that its reader does not learn.
+            // A watch without a snapshot begins at a moment that its reader does not know.
             let cart = self.clients.add_item(0, &self.carts[0], 0).await;
             let wait = Duration::from_millis(200);
             while let Ok(message) = tokio::time::timeout(wait, stream.message()).await {
@@ -97,12 +97,12 @@ impl Source {
         Watchers::open(&self.child, &self.keys, watched, None).await
     }
 
-    /// Changes carts as fast as `watchers` take the changes, and counts these a second.
+    /// Changes carts as fast as `watchers` receive the changes, and returns the changes received per second.
     pub async fn saturate(&self, watchers: &Watchers, writers: Writers) -> f64 {
         const WARM_UP: Duration = Duration::from_millis(400);
         const SECONDS: f64 = 1.5;
         let streams = watchers.count as u64;
-        let (before, made) = (watchers.told() / streams, AtomicU64::new(0));
+        let (before, made) = (watchers.received() / streams, AtomicU64::new(0));
         let until = Instant::now() + WARM_UP + Duration::from_secs_f64(SECONDS);
         let writer = async |writer: usize| {
             while Instant::now() < until {
@@ -116,26 +116,26 @@ impl Source {
         };
         let count = async {
             tokio::time::sleep(WARM_UP).await;
-            let (from, started) = (watchers.told(), Instant::now());
+            let (from, started) = (watchers.received(), Instant::now());
             tokio::time::sleep_until((until - Duration::from_millis(50)).into()).await;
             #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]
-            let told = (watchers.told() - from) as f64;
-            told / started.elapsed().as_secs_f64()
+            let received = (watchers.received() - from) as f64;
+            received / started.elapsed().as_secs_f64()
         };
         let writing = futures::future::join_all((0..writers.count).map(writer));
-        let (_, told) = futures::join!(writing, count);
+        let (_, received) = futures::join!(writing, count);
         watchers
             .wait_for((before + made.load(Ordering::Relaxed)) * streams)
             .await;
-        told
+        received
     }
 }
 
-/// Who makes changes as fast as they are told.
+/// Writers that make changes as fast as these are received.
 #[derive(Clone, Copy)]
 pub struct Writers {
-    /// How many there are.
+    /// The number of writers.
     pub count: usize,
-    /// Changes that are made before the first of them has reached everybody.
+    /// Changes that may be made before the first of them has reached every watcher.
     pub ahead: u64,
 }

@@ -1,4 +1,4 @@
-//! AddItem: durable, on either engine, and with the feed's hints.
+//! AddItem: durable, on either engine, and with hints of the feed.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,11 +18,11 @@ use crate::yardstick::GroupCommit;
 const IN_FLIGHT: usize = 64;
 const SECONDS: f64 = 1.5;
 const CARTS: usize = 2_000;
-/// As many writes as the product lets share a transaction.
+/// The maximal number of writes that the product puts into a transaction.
 const BATCH: usize = 128;
 const SLOW_FLUSH_MILLIS: u64 = 2;
 
-/// Which cart a caller writes to at its next call: all of them, each caller in an order of its own.
+/// Returns the cart of a caller's next call: each caller uses all carts, in a separate order.
 fn place(caller: usize, made: usize) -> usize {
     (caller * 31 + made * 67) % CARTS
 }
@@ -45,7 +45,7 @@ async fn bare_writes(writer: &GroupCommit) -> f64 {
     closed_loop(IN_FLIGHT, SECONDS, call).await.per_second
 }
 
-/// An embedded store with carts, stopped, and a copy of it.
+/// A stopped embedded store with carts, and a copy of it.
 struct Prepared {
     product: Product,
     copy: PathBuf,
@@ -76,7 +76,7 @@ fn copy_files(from: &Path, to: &Path) {
     }
 }
 
-/// How many statements an AddItem sends, under load.
+/// Returns how many statements an AddItem sends under load.
 async fn statements(shop: &Shop, carts: &Arc<[String]>) -> f64 {
     let before = shop.child.written_statements();
     let mut calls = 0.0;
@@ -224,7 +224,7 @@ pub async fn with_hints(bench: &Bench) -> Vec<Row> {
     let carts = on.carts(CARTS, LINES).await;
     let analyzed = fill::analyze(&on.product).await;
     analyzed.expect("the database counts its rows");
-    // On the same tables, so that only the hints differ.
+    // Both use the same tables, so only the hints differ.
     let off = Shop::start(Product {
         hints: Hinting::Off,
         ..product

@@ -1,5 +1,5 @@
-//! A bare tonic broadcast: each AddItem becomes a message to all streams of its cart and to all
-//! streams of everything, encoded by each stream for itself. Nothing is stored.
+//! A bare tonic broadcast. Each AddItem becomes a message to all streams of its cart and to all streams of
+//! everything; each stream encodes it separately. Nothing is stored.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -38,7 +38,7 @@ struct State {
     by_cart: Mutex<HashMap<String, broadcast::Sender<Shared>>>,
 }
 
-/// A message that streams share, so that none pays for a copy of its own: only for its encoding.
+/// A message that streams share: each pays for its encoding, and none for a copy.
 #[derive(Clone, Debug, Default)]
 struct Shared(Arc<pb::WatchCartsResponse>);
 
@@ -89,7 +89,7 @@ impl State {
             change.commit_time = Some(clientela::feed::timestamp(self.clock.now()));
         }
         let message = Shared(Arc::new(message));
-        // Nobody may be listening.
+        // There may be no receiver.
         let _ = self.everything.send(message.clone());
         let by_cart = self.by_cart.lock().expect("nobody panics with the table");
         if let Some(sender) = by_cart.get(cart) {

@@ -1,4 +1,4 @@
-//! A bare tonic echo: one and the same customer to every GetCustomer.
+//! A bare tonic echo that answers every GetCustomer with the same customer.
 
 use std::convert::Infallible;
 use std::sync::Arc;

@@ -1,5 +1,5 @@
-//! The product's statements of AddItem on SQLite through sqlx, each sent by itself and without a server: a
-//! writer that commits what waits, up to a number, in one transaction.
+//! The product's statements of AddItem on SQLite through sqlx, each sent separately and without a server. A
+//! writer commits waiting writes in one transaction, up to a maximal number.
 
 use std::path::Path;
 use std::time::Duration;
@@ -27,8 +27,8 @@ struct Job {
 }
 
 impl GroupCommit {
-    /// Opens a copy of a store that the product made. At most `batch` writes share a transaction;
-    /// `payload` is what the log is given.
+    /// Opens a copy of a store that the product made. At most `batch` writes share a transaction; `payload`
+    /// is written to the log.
     pub async fn open(
         data_dir: &Path,
         batch: usize,
@@ -52,7 +52,7 @@ impl GroupCommit {
             while queue.recv_many(&mut waiting, batch).await > 0 {
                 transaction(&mut connection, &carts, &waiting, flush_delay, &payload).await?;
                 for job in waiting.drain(..) {
-                    // A caller at the end of the round may have gone.
+                    // A caller may have gone at the end of the round.
                     let _ = job.done.send(());
                 }
             }
@@ -61,7 +61,7 @@ impl GroupCommit {
         Ok(Self { jobs, writer })
     }
 
-    /// What hands a write in and waits for its commit.
+    /// Returns a function that hands in a write and waits for its commit.
     pub fn caller(&self) -> impl Fn(usize) -> futures::future::BoxFuture<'static, ()> + use<> {
         let jobs = self.jobs.clone();
         move |cart| {

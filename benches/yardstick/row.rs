@@ -1,8 +1,8 @@
-//! The statements of one AddItem, as the product sends them, with a cart's values kept in memory: no
+//! The statements of one AddItem as the product sends them. The values of the cart are kept in memory: no
 //! document is read or priced, and nothing is decided.
 
-/// Reads a cart with its surroundings. `$1` shop, `$2` cart, `$3` request id, `$4` customer, `$5`
-/// whether hidden groups are wanted.
+/// Reads a cart with its surroundings. `$1` shop, `$2` cart, `$3` request id, `$4` customer, `$5` whether
+/// hidden groups are wanted.
 macro_rules! read_cart {
     ($visitor_group:literal) => {
         concat!(
@@ -57,7 +57,7 @@ pub const ALL: &str = "SELECT shop_id, id, owner, customer_id, visitor_id, slot,
         update_time, order_time, doc
     FROM carts ORDER BY id";
 
-/// A cart as it is stored.
+/// A stored cart.
 #[derive(Clone, Debug, sqlx_macros::FromRow)]
 pub struct CartRow {
     pub shop_id: String,

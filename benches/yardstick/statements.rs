@@ -19,10 +19,10 @@ use tonic::server::NamedService;
 use super::row::{ALL, CartRow, READ_ON_POSTGRES, add_item};
 use super::{Answer, unary};
 
-/// As many connections as the product has for the writes of calls; it has fewer for their reads.
+/// The number of connections that the product has for the writes of calls. It has fewer for their reads.
 const CONNECTIONS: u32 = 16;
 
-/// How the product reads a customer for a storefront.
+/// The statement with which the product reads a customer for a storefront.
 const FIND: &str = "SELECT c.id, c.version, c.doc,
         (SELECT v.last_visit_time FROM visits v
             WHERE v.shop_id = c.shop_id AND v.customer_id = c.id) AS last_visit_time,

@@ -9,8 +9,8 @@ use crate::shop::{customer_name, item};
 /// Entries of a page.
 const PAGE_SIZE: i32 = 20;
 
-/// The RPCs that read the one cart of a customer, or change it so that it stays as the carts of other customers
-/// are.
+/// The RPCs that read the one cart of a customer, or change it so that it stays like the carts of other
+/// customers.
 const OF_THE_SHOP: &[&str] = &[
     "GetCart",
     "AddItem",
@@ -24,7 +24,7 @@ const OF_THE_SHOP: &[&str] = &[
 ];
 
 impl World {
-    /// A further cart of a customer, in a slot of its own.
+    /// Creates a further cart of a customer, in a separate slot.
     pub(super) async fn new_cart(&self, customer: &str) -> pb::Cart {
         let request = pb::CreateCartRequest {
             owner: owner(customer, self.number()),
@@ -92,7 +92,7 @@ impl World {
         number: usize,
     ) -> Call {
         let line = cart.items[0].name.clone();
-        // Not more lines in the small shop, whose carts are each changed more often.
+        // Carts of the small shop are changed more often, and must not have more lines for that.
         let mut added = item(0);
         added.quantity = 1;
         match rpc {

@@ -44,7 +44,7 @@ impl World {
             ),
             "UpdateGroup" => {
                 let group = match how {
-                    // The carts of its members get other prices.
+                    // The carts of its members are repriced.
                     "discount_percent" => pb::Group {
                         name: rare,
                         discount_percent: (1 + number % 50).to_string(),

@@ -1,4 +1,4 @@
-//! Requests that hold a cart or end it.
+//! Requests that begin or end the hold of a cart.
 
 use clientela::proto::pb;
 

@@ -1,4 +1,4 @@
-//! A good request for every RPC, and for the ways in which some are tried.
+//! A valid request for every RPC and its variants.
 
 use clientela::proto::pb::{self, Role};
 
@@ -11,7 +11,7 @@ const PAGE: usize = 20;
 const PAGE_SIZE: i32 = 20;
 
 impl World {
-    /// A request to the RPC of this name. What it uses up is made for it.
+    /// Returns a request to the RPC of this name, and creates the resources that it uses up.
     pub async fn request(&self, rpc: &str, how: &str) -> Call {
         let number = self.number();
         let id = format!("made-{number}");
@@ -67,7 +67,7 @@ impl World {
                 let name = self.operation.clone();
                 self.later(rpc, pb::WatchOperationRequest { name })
             }
-            // Only upkeep can be cancelled, which no call begins.
+            // Only upkeep can be cancelled, and no call starts it.
             "CancelOperation" => self.refused(
                 rpc,
                 pb::CancelOperationRequest {
@@ -141,7 +141,7 @@ impl World {
                 };
                 self.later(rpc, update(customer))
             }
-            // By these others are found, so it is somebody else.
+            // These fields find other customers, so this is another customer.
             ("UpdateCustomer", how) => {
                 let mut customer = pb::Customer {
                     name: self.new_customer(number).await.name,

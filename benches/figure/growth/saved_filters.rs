@@ -40,7 +40,7 @@ impl World {
         }
     }
 
-    /// Makes a saved filter; its name.
+    /// Creates a saved filter and returns its name.
     pub(super) async fn saved_filter(&self, id: String) -> String {
         let made: pb::SavedFilter = self.ask("CreateSavedFilter", creation(id)).await;
         made.name

@@ -1,4 +1,4 @@
-//! A shop that grows, filled by calls, and what requests in it are about.
+//! A growing shop that is filled by calls, and the resources of the requests.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -13,13 +13,13 @@ use crate::cpu::{self, Cpu};
 use crate::fill;
 use crate::shop::{FILLING, Shop, Transport, customer_id, customer_name, item};
 
-/// The password of those who have one.
+/// The password of customers with one.
 pub const PASSWORD: &str = "a password of the benches";
-/// Customers who have something that few have.
+/// Customers with data that few have.
 pub const RARE: usize = 20;
-/// One in so many of the first customers is one of them.
+/// The distance between two of them in the numbers of customers.
 const RARE_EVERY: usize = 50;
-/// Far from each other, and prime.
+/// A large prime step, so that successive customers are far apart.
 const STRIDE: usize = 7_919;
 
 /// A shop and the calls of its admin.
@@ -37,7 +37,7 @@ pub struct World {
 }
 
 impl World {
-    /// An empty shop.
+    /// Starts an empty shop.
     pub async fn new(product: Product) -> Self {
         let shop = Shop::start(product).await;
         let mut world = Self {
@@ -65,12 +65,12 @@ impl World {
         world
     }
 
-    /// How many customers it was filled with.
+    /// Returns how many customers it was filled with.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// Adds customers, each with a cart, until there are so many.
+    /// Adds customers, each with a cart, until there are `size` of them.
     pub async fn fill(&mut self, size: usize) {
         let clients = &self.shop.clients;
         let admin = self.shop.admin().await;
@@ -101,12 +101,12 @@ impl World {
         analyzed.expect("the database counts its rows");
     }
 
-    /// Waits until the server does nothing.
+    /// Waits until the server is idle.
     pub async fn work_done(&self) {
         fill::wait_for_jobs(&self.shop.product).await;
     }
 
-    /// The processor time of the server and of the database's sessions.
+    /// Reads the processor time of the server and of the database's sessions.
     pub fn cpu(&self) -> Cpu {
         let mut processes = vec![self.shop.child.id()];
         if let Some(url) = &self.shop.product.database_url {
@@ -125,7 +125,7 @@ impl World {
         call::ask(&self.admin, rpc, request).await
     }
 
-    /// A call to be made later, as the admin if it may.
+    /// Prepares a call, as the admin if the admin may make it.
     pub fn later<Q: Message + Name + 'static>(&self, rpc: &str, request: Q) -> Call {
         let transport = match rpc {
             "CreateShop" => &self.operator,
@@ -134,27 +134,27 @@ impl World {
         call::later(transport, rpc, request)
     }
 
-    /// A call to be made later, which is refused.
+    /// Prepares a call that is refused.
     pub fn refused<Q: Message + Name + 'static>(&self, rpc: &str, request: Q) -> Call {
         call::refused(&self.admin, rpc, request)
     }
 
-    /// A number that there was none of before.
+    /// Returns a number that was not used before.
     pub fn number(&self) -> usize {
         self.next.fetch_add(1, Ordering::Relaxed)
     }
 
-    /// Some customer, mostly one that was not asked for yet.
+    /// Returns a customer, mostly one that no call used before.
     pub fn customer(&self, number: usize) -> usize {
         number * STRIDE % self.size
     }
 
-    /// The numbers of so many customers.
+    /// Returns the numbers of `count` customers.
     pub fn customers(&self, number: usize, count: usize) -> impl Iterator<Item = usize> {
         (0..count).map(move |more| self.customer(number + more))
     }
 
-    /// Makes a customer who is needed for one call.
+    /// Creates a customer that one call needs.
     pub async fn new_customer(&self, number: usize) -> pb::Customer {
         let request = pb::CreateCustomerRequest {
             customer: Some(pb::Customer {
@@ -167,7 +167,7 @@ impl World {
         self.ask("CreateCustomer", request).await
     }
 
-    /// Makes a group; its name.
+    /// Creates a group and returns its name.
     pub async fn group(&self, id: &str) -> String {
         let request = pb::CreateGroupRequest {
             group: Some(pb::Group {
@@ -181,7 +181,7 @@ impl World {
         group.name
     }
 
-    /// Makes a title; its name.
+    /// Creates a title and returns its name.
     pub async fn title(&self, id: &str) -> String {
         let request = pb::CreateTitleRequest {
             title: Some(pb::Title {
@@ -203,8 +203,8 @@ impl World {
         self.ask("DeleteGroup", request).await
     }
 
-    /// Takes note of a group, a title or a saved filter that is to be deleted after the round, so that there are not more of
-    /// them in the large shop.
+    /// Records a group, a title or a saved filter for deletion after the round, so that the large shop does
+    /// not have more of them.
     pub fn to_tidy(&self, name: &str) {
         self.noted().push(name.to_owned());
     }
@@ -213,7 +213,7 @@ impl World {
         self.tidy.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Deletes them.
+    /// Deletes the recorded resources.
     pub async fn tidy(&self) {
         let names = std::mem::take(&mut *self.noted());
         for name in names {
@@ -260,17 +260,17 @@ fn customer(number: usize) -> pb::Customer {
     }
 }
 
-/// The number of a customer who has what few have.
+/// Returns the number of a customer with data that few have.
 pub fn rare(number: usize) -> usize {
     number % RARE * RARE_EVERY
 }
 
-/// The address of a customer.
+/// Returns the address of a customer.
 pub fn email(number: usize) -> String {
     format!("ada.{number}@example.test")
 }
 
-/// A customer's id in another system.
+/// Returns a customer's id in another system.
 pub fn external_id(number: usize) -> pb::ExternalId {
     pb::ExternalId {
         system: "erp".to_owned(),
@@ -278,7 +278,7 @@ pub fn external_id(number: usize) -> pb::ExternalId {
     }
 }
 
-/// The open cart of a customer.
+/// Returns the open cart of a customer.
 pub fn owned(customer: &str, slot: &str) -> Option<pb::CartTarget> {
     let owner = pb::CartOwner {
         owner: Some(pb::cart_owner::Owner::Customer(customer.to_owned())),
