@@ -1,5 +1,5 @@
-//! Several servers on one PostgreSQL: their hints, what holds their feed back, how streams spread over
-//! them, and the doctor who looks at it.
+//! Tests several servers on one PostgreSQL: their hints, transactions that hold the feed back, the spread of
+//! streams, and the doctor.
 
 mod age;
 mod balancing;

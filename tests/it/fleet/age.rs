@@ -1,4 +1,5 @@
-//! How old a connection to PostgreSQL becomes: an address may come to lead to another server, which only a new
+//! Tests the maximal age of connections to PostgreSQL. An address may change to another server, which only a
+//! new connection finds.
 //! connection finds.
 
 use std::time::Duration;
@@ -10,7 +11,7 @@ use futures::FutureExt as _;
 
 use crate::harness::postgres;
 
-/// The process of PostgreSQL behind the connection of a read for background work.
+/// Returns the process of PostgreSQL behind the connection of a read for background work.
 async fn process(store: &Store) -> i32 {
     let store = store.reserved_for(Purpose::Jobs);
     let read = store.read(|conn| {
@@ -27,7 +28,7 @@ async fn process(store: &Store) -> i32 {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_connection_that_has_had_its_time_is_made_anew() {
+async fn a_connection_beyond_its_age_is_replaced() {
     let database = postgres::database().await;
     let usual = StoreConfig::new(DatabaseUrl::postgres(&database.url).unwrap());
     let at_once = StoreConfig {
@@ -35,11 +36,11 @@ async fn a_connection_that_has_had_its_time_is_made_anew() {
         ..usual.clone()
     };
     let keeps = Store::open(&usual, Clock::system()).await.unwrap();
-    let makes_anew = Store::open(&at_once, Clock::system()).await.unwrap();
+    let replaces = Store::open(&at_once, Clock::system()).await.unwrap();
 
     assert_eq!(process(&keeps).await, process(&keeps).await);
-    assert_ne!(process(&makes_anew).await, process(&makes_anew).await);
+    assert_ne!(process(&replaces).await, process(&replaces).await);
 
     keeps.close().await;
-    makes_anew.close().await;
+    replaces.close().await;
 }

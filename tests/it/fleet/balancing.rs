@@ -1,5 +1,5 @@
-//! Behind a balancer of connections, streams spread over a server that is new: they end by age, and
-//! their connection takes no new ones.
+//! Tests that streams behind a balancer of connections spread over a new server: streams end at their age,
+//! and old connections take no new ones.
 
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -58,7 +58,7 @@ impl Forwarder {
         }
     }
 
-    /// Adds a backend; gives the number of its open connections.
+    /// Adds a backend and returns the counter of its open connections.
     fn add(&self, address: SocketAddr) -> Arc<AtomicUsize> {
         let open = Arc::new(AtomicUsize::new(0));
         let backend = Backend {
@@ -79,12 +79,11 @@ async fn forward(mut client: TcpStream, backend: Backend) {
     backend.open.fetch_sub(1, Ordering::SeqCst);
 }
 
-/// What a watcher was told of the one cart, in order, over all its streams.
+/// The versions of the one cart that a watcher received, in order, over all its streams.
 type Versions = Arc<Mutex<Vec<i64>>>;
 
-/// The answer of a call, or None if it is to be made again. A connection that is told to go while a call
-/// is put on it does not carry the call any more; clients of other languages begin it again by
-/// themselves, tonic's does not.
+/// Returns the answer of a call, or None if the call must be repeated. A connection that is closing does not
+/// carry a new call. Clients of other languages repeat it by themselves; tonic's does not.
 fn through<T>(answer: Result<T, Status>) -> Option<T> {
     match answer {
         Ok(answer) => Some(answer),
@@ -96,7 +95,7 @@ fn through<T>(answer: Result<T, Status>) -> Option<T> {
     }
 }
 
-/// Opens a watch that begins anew, or goes on after a point.
+/// Opens a watch from a snapshot or from a point.
 async fn open(client: &mut CartServiceClient<Transport>, point: Option<Point>) -> CartWatch {
     loop {
         let opened = match point.clone() {
@@ -109,7 +108,7 @@ async fn open(client: &mut CartServiceClient<Transport>, point: Option<Point>) -
     }
 }
 
-/// Watches for ever as an ordinary client: one channel, and a new stream when the last has ended.
+/// Watches until cancelled as an ordinary client: one channel, and a new stream when the last has ended.
 async fn follow(forwarder: SocketAddr, key: String, versions: Versions, ready: Arc<AtomicUsize>) {
     let channel = Channel::from_shared(format!("http://{forwarder}"))
         .unwrap()
@@ -119,8 +118,8 @@ async fn follow(forwarder: SocketAddr, key: String, versions: Versions, ready: A
     loop {
         match watch.next().await {
             Ok(Seen::Changes(changes)) => {
-                let told = changes.iter().map(|change| change.version);
-                versions.lock().unwrap().extend(told);
+                let received = changes.iter().map(|change| change.version);
+                versions.lock().unwrap().extend(received);
             }
             Ok(Seen::SnapshotEnd(_)) => {
                 ready.fetch_add(1, Ordering::SeqCst);
@@ -143,8 +142,8 @@ async fn streams_spread_over_a_new_server_and_lose_nothing() {
     let forwarder = Forwarder::start().await;
     let on_old = forwarder.add(shop.address);
     let (mut watching, ready) = (JoinSet::new(), Arc::new(AtomicUsize::new(0)));
-    let told: Vec<Versions> = (0..WATCHERS).map(|_| Versions::default()).collect();
-    for versions in &told {
+    let all_versions: Vec<Versions> = (0..WATCHERS).map(|_| Versions::default()).collect();
+    for versions in &all_versions {
         watching.spawn(follow(
             forwarder.address,
             shop.admin_key.clone(),
@@ -170,7 +169,7 @@ async fn streams_spread_over_a_new_server_and_lose_nothing() {
     let last = loop {
         assert!(Instant::now() < until, "streams go to the new server");
         additions += 1;
-        // The lines repeat, so that the cart does not grow.
+        // The lines repeat, so the cart does not grow.
         let request = AddItemRequest {
             target: Some(who.clone()),
             item: Some(item("a", 1)),
@@ -191,11 +190,11 @@ async fn streams_spread_over_a_new_server_and_lose_nothing() {
     };
     eventually("the last version at every watcher", async || {
         let there = |versions: &Versions| versions.lock().unwrap().last() == Some(&last);
-        told.iter().all(there).then_some(())
+        all_versions.iter().all(there).then_some(())
     })
     .await;
 
-    for versions in &told {
+    for versions in &all_versions {
         let versions = versions.lock().unwrap();
         let all: Vec<i64> = (versions[0]..=last).collect();
         assert_eq!(*versions, all, "each version once, in order");

@@ -1,4 +1,4 @@
-//! Replicas on machines whose clocks differ: the database's counts.
+//! Tests replicas on machines with different clocks: the clock of the database counts.
 
 use std::time::Duration;
 
@@ -14,7 +14,7 @@ use crate::harness::{Engine, Replica, Setup, Shop, assert_refused, eventually};
 
 const HOUR: i64 = 3_600_000_000;
 
-/// A replica of the shop on a machine whose clock is wrong.
+/// Starts a replica of the shop on a machine with a wrong clock.
 async fn replica(shop: &Shop, wrong_by: i64) -> Replica {
     let setup = Setup {
         clock: Clock::wrong_by(wrong_by),
@@ -51,7 +51,7 @@ async fn a_hold_of_staff_counts_at_replicas_with_wrong_clocks() {
         let held = holder.lock_cart(lock).await.unwrap().into_inner();
         let expires = held.lock.unwrap().expire_time.unwrap().seconds;
         let left = expires - Clock::system().now() / 1_000_000;
-        // The rest of the default of two minutes, however slow the machine.
+        // The rest of the default of two minutes, however slow the machine is.
         assert!((-3_000..=121).contains(&left), "{left}");
 
         for other in &everywhere {
@@ -66,7 +66,7 @@ async fn a_hold_of_staff_counts_at_replicas_with_wrong_clocks() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_whose_clock_is_far_off_does_not_say_that_it_serves() {
+async fn a_replica_with_a_very_wrong_clock_is_not_serving() {
     let shop = Shop::start(Engine::Postgres).await;
     let seconds = |seconds: u64| i64::try_from(Duration::from_secs(seconds).as_micros()).unwrap();
     let (off, far_off) = (
@@ -81,19 +81,22 @@ async fn a_replica_whose_clock_is_far_off_does_not_say_that_it_serves() {
     far_off.stop().await;
 }
 
-/// All that is logged comes from the one thread of the test.
+/// All log lines come from the one thread of the test.
 #[tokio::test]
-async fn a_replica_whose_clock_is_off_says_so_once_and_serves() {
+async fn a_replica_with_a_wrong_clock_warns_once_and_serves() {
     let logged = Logged::here();
-    let told = || logged.saying("this machine's clock differs from the database's");
+    let warnings = || logged.saying("this machine's clock differs from the database's");
     let shop = Shop::start(Engine::Postgres).await;
     health_of_turns(shop.channel(), ServingStatus::Serving).await;
-    assert!(told().is_empty(), "{:?}", told());
+    assert!(warnings().is_empty(), "{:?}", warnings());
 
     let off = replica(&shop, 5_000_000).await;
 
-    eventually("the warning", async || (!told().is_empty()).then_some(())).await;
+    eventually("the warning", async || {
+        (!warnings().is_empty()).then_some(())
+    })
+    .await;
     health_of_turns(off.channel(), ServingStatus::Serving).await;
     off.stop().await;
-    assert_eq!(told().len(), 1, "{:?}", told());
+    assert_eq!(warnings().len(), 1, "{:?}", warnings());
 }

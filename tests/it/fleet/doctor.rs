@@ -1,4 +1,4 @@
-//! The doctor sees what is wrong with a store, beside its running server or without it.
+//! Tests that the doctor finds the faults of a store, beside its running server and without it.
 
 mod culprits;
 
@@ -15,7 +15,7 @@ use crate::harness::{Engine, Setup, Shop};
 use crate::on_both_engines;
 use crate::watch::{add, visitor};
 
-/// Asks the doctor about a shop's store.
+/// Runs the doctor on a shop's store.
 fn doctor(shop: &Shop, arguments: &[&str]) -> Output {
     let mut command = program();
     command.arg("doctor").args(arguments);
@@ -26,12 +26,12 @@ fn doctor(shop: &Shop, arguments: &[&str]) -> Output {
     command.output().expect("the program runs")
 }
 
-/// What the doctor found, and the code it ended with.
+/// Returns the report of the doctor and its exit code.
 fn examined(shop: &Shop, arguments: &[&str]) -> (Value, Option<i32>) {
     read(&doctor(shop, &[&["--json"], arguments].concat()))
 }
 
-/// The same of a database that no server has used.
+/// Does the same for a database that no server has used.
 fn examined_unused(option: &str, database: impl AsRef<OsStr>) -> (Value, Option<i32>) {
     let mut command = program();
     command
@@ -47,7 +47,7 @@ fn read(output: &Output) -> (Value, Option<i32>) {
     (report, output.status.code())
 }
 
-/// The one thing that is said of the tables of a database without any, and that only `others` were looked at.
+/// Asserts the one finding about the tables of a database without any, and that only `others` were checked.
 #[track_caller]
 fn assert_without_tables(report: &Value, others: &[&str]) {
     let schema = one(report, "schema", "WARN");
@@ -66,14 +66,14 @@ fn assert_without_tables(report: &Value, others: &[&str]) {
     }
 }
 
-/// The findings of one check.
+/// Returns the findings of one check.
 fn of<'r>(report: &'r Value, check: &str) -> Vec<&'r Value> {
     let findings = report["findings"].as_array().expect("a list");
     let wanted = findings.iter().filter(|finding| finding["check"] == check);
     wanted.collect()
 }
 
-/// The one finding of a check, with its status.
+/// Returns the one finding of a check and asserts its status.
 #[track_caller]
 fn one<'r>(report: &'r Value, check: &str, status: &str) -> &'r Value {
     let findings = of(report, check);
@@ -82,7 +82,7 @@ fn one<'r>(report: &'r Value, check: &str, status: &str) -> &'r Value {
     findings[0]
 }
 
-/// Changes the store behind its server's back.
+/// Changes the store without the knowledge of its server.
 async fn harm(shop: &Shop, statement: String) {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     match shop.engine {
@@ -99,7 +99,7 @@ async fn harm(shop: &Shop, statement: String) {
     }
 }
 
-/// A job as it lies in the table: its state, its attempts, and how long ago its turn was, in seconds.
+/// Returns the statement that stores a job: its state, its attempts, and the seconds since it was due.
 fn job(id: &str, kind: i64, state: i64, attempts: i64, ago: i64) -> String {
     let now = clientela::clock::Clock::system().now();
     let turn = now - ago * 1_000_000;
@@ -112,7 +112,7 @@ fn job(id: &str, kind: i64, state: i64, attempts: i64, ago: i64) -> String {
 }
 
 on_both_engines! {
-    async fn work_that_is_stuck_is_told_without_what_it_is_about(shop: Shop) {
+    async fn stuck_work_is_reported_without_its_subject(shop: Shop) {
         let mut shop = shop;
         shop.stop().await;
         let jobs = [
@@ -129,18 +129,18 @@ on_both_engines! {
         let (report, _) = examined(&shop, &[]);
 
         let stuck = of(&report, "jobs");
-        let mut told: Vec<&str> = stuck.iter().filter_map(|job| job["text"].as_str()).collect();
-        told.sort_unstable();
-        assert_eq!(told.len(), 4, "{report:#}");
-        assert!(told[0].starts_with("operations/failed (DELETE_GROUP): it has failed for good, after 9"));
-        assert!(told[1].starts_with("operations/failing (REFRESH_CUSTOMER): it has failed 4 times"));
-        assert!(told[2].starts_with("operations/silent (REPRICE_CARTS): its lease ended 2 min ago"));
-        assert!(told[3].starts_with("operations/waiting (DELETE_CUSTOMER_CARTS): it has waited"));
+        let mut texts: Vec<&str> = stuck.iter().filter_map(|job| job["text"].as_str()).collect();
+        texts.sort_unstable();
+        assert_eq!(texts.len(), 4, "{report:#}");
+        assert!(texts[0].starts_with("operations/failed (DELETE_GROUP): it has failed for good, after 9"));
+        assert!(texts[1].starts_with("operations/failing (REFRESH_CUSTOMER): it has failed 4 times"));
+        assert!(texts[2].starts_with("operations/silent (REPRICE_CARTS): its lease ended 2 min ago"));
+        assert!(texts[3].starts_with("operations/waiting (DELETE_CUSTOMER_CARTS): it has waited"));
         assert!(stuck.iter().all(|job| job["status"] == "WARN"));
-        assert!(!report.to_string().contains("erika"), "nothing personal is told");
+        assert!(!report.to_string().contains("erika"), "the report has no personal data");
     }
 
-    async fn deletions_that_are_held_back_are_told(shop: Shop) {
+    async fn delayed_deletions_are_reported(shop: Shop) {
         let (before, _) = examined(&shop, &[]);
         let until = clientela::clock::Clock::system().now() + 20 * 3_600_000_000;
         harm(&shop, format!("INSERT INTO store_meta (key, value) VALUES ('retention_held_until', '{until}')")).await;
@@ -152,7 +152,7 @@ on_both_engines! {
         assert!(held["text"].as_str().unwrap().contains("for another 19 h"), "{report:#}");
     }
 
-    async fn a_store_of_a_newer_release_is_told(shop: Shop) {
+    async fn a_store_of_a_newer_release_is_reported(shop: Shop) {
         harm(&shop, "UPDATE store_meta SET value = '99' WHERE key = 'minimum_reader_version'".into()).await;
 
         let (report, code) = examined(&shop, &[]);
@@ -162,7 +162,7 @@ on_both_engines! {
         assert_eq!(code, Some(1));
     }
 
-    async fn a_feed_that_is_not_compacted_is_told(shop: Shop) {
+    async fn a_feed_without_compaction_is_reported(shop: Shop) {
         let mut shop = shop;
         add(&mut shop.carts(), &visitor("of long ago"), "a").await;
         let (report, _) = examined(&shop, &[]);
@@ -177,7 +177,7 @@ on_both_engines! {
         assert!(feed["text"].as_str().unwrap().contains("the oldest is 7 days old, and 3 days are kept"), "{feed}");
     }
 
-    async fn an_absent_store_is_a_failure_and_is_not_made(shop: Shop) {
+    async fn an_absent_store_is_a_failure_and_is_not_created(shop: Shop) {
         let folder = tempfile::tempdir().unwrap();
         let absent = folder.path().join("absent");
         let mut command = program();
@@ -198,7 +198,7 @@ on_both_engines! {
     }
 }
 
-/// Every check of a store that is as it should be.
+/// Asserts every check of a healthy store.
 fn assert_healthy(shop: &Shop, checks: &[&str]) {
     let (report, code) = examined(shop, &[]);
 
@@ -234,7 +234,7 @@ async fn an_embedded_store_is_examined_beside_its_server_and_without_it() {
     ];
 
     assert_healthy(&shop, &checks);
-    // The server goes on, and can be started again.
+    // The server continues, and can be started again.
     add(&mut shop.carts(), &visitor("who came later"), "a").await;
     shop.stop().await;
     assert_healthy(&shop, &checks);
@@ -242,7 +242,7 @@ async fn an_embedded_store_is_examined_beside_its_server_and_without_it() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_damaged_file_is_told() {
+async fn a_damaged_file_is_reported() {
     use std::os::unix::fs::FileExt as _;
     let mut shop = Shop::start(Engine::Sqlite).await;
     add(&mut shop.carts(), &visitor("of the damaged"), "a").await;
@@ -252,7 +252,7 @@ async fn a_damaged_file_is_told() {
         .open(shop.folder().join("clientela.db"))
         .unwrap();
     let pages = file.metadata().unwrap().len() / 4_096;
-    // All but the first, which says what the file is and holds the schema.
+    // All pages but the first, which identifies the file and holds the schema.
     for page in 12..pages {
         file.write_all_at(&[0xee; 4_096], page * 4_096).unwrap();
     }
@@ -264,7 +264,7 @@ async fn a_damaged_file_is_told() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_server_that_keeps_its_promises_is_examined() {
+async fn a_server_with_safe_settings_is_healthy() {
     let cluster = Cluster::start(Durability::Full, &[]).await;
     cluster.create_database("shop", None).await;
     let shop = Shop::start_on(cluster.url("shop"), Setup::default()).await;
@@ -288,7 +288,7 @@ async fn a_server_that_keeps_its_promises_is_examined() {
 
 /// The shared cluster of the tests does not flush.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn settings_that_lose_data_are_told() {
+async fn settings_that_lose_data_are_reported() {
     let shop = Shop::start(Engine::Postgres).await;
     let name = shop.database_url().rsplit('/').next().unwrap();
     harm(
@@ -299,8 +299,8 @@ async fn settings_that_lose_data_are_told() {
 
     let (report, code) = examined(&shop, &[]);
 
-    let told = of(&report, "settings");
-    let settings: Vec<&Value> = told
+    let found = of(&report, "settings");
+    let settings: Vec<&Value> = found
         .iter()
         .map(|found| &found["detail"]["setting"])
         .collect();
@@ -308,12 +308,12 @@ async fn settings_that_lose_data_are_told() {
         settings,
         ["fsync", "full_page_writes", "synchronous_commit"]
     );
-    assert!(told.iter().all(|found| found["status"] == "FAIL"));
+    assert!(found.iter().all(|found| found["status"] == "FAIL"));
     assert_eq!(code, Some(1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_does_not_hold_every_text_is_a_failure() {
+async fn a_database_that_cannot_hold_every_text_is_a_failure() {
     let cluster = Cluster::start(Durability::None, &[]).await;
     let mut postgres = PgConnection::connect(&cluster.url("postgres"))
         .await
@@ -330,11 +330,11 @@ async fn a_database_that_does_not_hold_every_text_is_a_failure() {
     assert_without_tables(&report, &UNUSED_SERVER);
 }
 
-/// What is looked at in a PostgreSQL that has no store.
+/// The checks of a PostgreSQL database without a store.
 const UNUSED_SERVER: [&str; 4] = ["engine", "vacuum", "settings", "connections"];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_no_server_has_used_is_told() {
+async fn a_database_that_no_server_has_used_is_reported() {
     let cluster = Cluster::start(Durability::Full, &[]).await;
     cluster.create_database("shop", None).await;
 
@@ -345,7 +345,7 @@ async fn a_database_that_no_server_has_used_is_told() {
 }
 
 #[tokio::test]
-async fn a_file_that_no_server_has_used_is_told() {
+async fn a_file_that_no_server_has_used_is_reported() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("clientela.db");
     std::fs::write(&file, "").unwrap();
@@ -355,10 +355,10 @@ async fn a_file_that_no_server_has_used_is_told() {
     assert_without_tables(&report, &["engine", "integrity", "journal"]);
     assert_eq!((&report["status"], code), (&Value::from("WARN"), Some(0)));
     let size = std::fs::metadata(&file).unwrap().len();
-    assert_eq!(size, 0, "nothing was made");
+    assert_eq!(size, 0, "nothing was written");
 }
 
-/// The next start makes no tables there, so that none are promised.
+/// A start would create no tables there, so the report does not promise them.
 #[tokio::test]
 async fn a_file_that_a_start_refuses_is_a_failure() {
     let empty = |file: &Path| std::fs::write(file, "").unwrap();
@@ -386,8 +386,11 @@ async fn a_file_that_a_start_refuses_is_a_failure() {
     ] {
         let (report, code) = examined_unused("--data-dir", folder.path());
 
-        let told = one(&report, "connection", "FAIL");
-        assert!(told["text"].as_str().unwrap().contains(words), "{report:#}");
+        let finding = one(&report, "connection", "FAIL");
+        assert!(
+            finding["text"].as_str().unwrap().contains(words),
+            "{report:#}"
+        );
         assert_eq!(
             report["findings"].as_array().map(Vec::len),
             Some(1),

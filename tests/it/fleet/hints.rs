@@ -1,5 +1,5 @@
-//! A change at one replica is seen at the other at once by a hint, and at the latest by a look where
-//! there is none. The interval of looks is an hour where a hint has to do it.
+//! Tests that a change at one replica reaches the other at once by a hint, and without hints by polling. The
+//! polling interval is an hour in tests that rely on hints.
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};
@@ -12,8 +12,8 @@ use crate::cli::program;
 use crate::harness::{CartWatch, Engine, PATIENCE, Replica, Setup, Shop, eventually, unique};
 use crate::watch::{add, every, visitor};
 
-/// A setup whose replicas look by themselves so often.
-fn looks_every(interval: Duration, hints: &Hints) -> Setup {
+/// A setup whose replicas poll at this interval.
+fn polls_every(interval: Duration, hints: &Hints) -> Setup {
     let mut setup = Setup {
         hints: hints.clone(),
         ..Setup::default()
@@ -22,15 +22,15 @@ fn looks_every(interval: Duration, hints: &Hints) -> Setup {
     setup
 }
 
-fn hardly_looks(hints: &Hints) -> Setup {
-    looks_every(Duration::from_secs(3_600), hints)
+fn hardly_polls(hints: &Hints) -> Setup {
+    polls_every(Duration::from_secs(3_600), hints)
 }
 
-fn looks_often(hints: &Hints) -> Setup {
-    looks_every(Duration::from_millis(100), hints)
+fn polls_often(hints: &Hints) -> Setup {
+    polls_every(Duration::from_millis(100), hints)
 }
 
-/// A watch of all carts at a replica.
+/// Opens a watch of all carts at a replica.
 async fn watch_at(replica: &Replica, shop: &Shop) -> CartWatch {
     let mut client = replica.carts_as(&shop.admin_key);
     let mut watch = CartWatch::open(&mut client, every()).await.unwrap();
@@ -47,26 +47,26 @@ async fn change_is_seen(shop: &Shop, watch: &mut CartWatch) {
         .await;
 }
 
-/// Makes changes until the replica has heard of one by a hint, and each is seen.
+/// Makes changes until the replica has received a hint, and each change arrives.
 async fn changes_are_hinted(shop: &Shop, replica: &Replica, watch: &mut CartWatch) {
     let before = replica.store().hints_heard();
     change_is_seen(shop, watch).await;
     let until = Instant::now() + PATIENCE;
     while replica.store().hints_heard() == before {
-        assert!(Instant::now() < until, "a hint is heard");
+        assert!(Instant::now() < until, "a hint arrives");
         change_is_seen(shop, watch).await;
     }
 }
 
-/// Two replicas on different servers of a cluster. The second has two to choose from: whichever it is
-/// on, one of the two deaths below moves it.
+/// Two replicas use different servers of a cluster. The second replica has two servers to choose from, so one
+/// of the two deaths below moves it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
     let mut nats = Nats::start(3);
     nats.formed(&[0, 1, 2]).await;
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
-    let replica = shop.replica(hardly_looks(&nats.hints(&[1, 2]))).await;
-    let looking = shop.replica(looks_often(&nats.hints(&[1, 2]))).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
+    let replica = shop.replica(hardly_polls(&nats.hints(&[1, 2]))).await;
+    let looking = shop.replica(polls_often(&nats.hints(&[1, 2]))).await;
     let mut watch = watch_at(&replica, &shop).await;
     let mut poll = watch_at(&looking, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
@@ -87,19 +87,21 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
     assert_eq!(
         replica.store().hints_heard(),
         hinted,
-        "nobody passes hints on"
+        "no server passes hints on"
     );
     assert_eq!(
         looking.store().hints_heard(),
         heard,
-        "nobody passes hints on"
+        "no server passes hints on"
     );
 
     nats.start_again(0);
     nats.start_again(1);
     let here = poll.carts.len();
     watch
-        .until("what came meanwhile", |watch| watch.carts.len() == here)
+        .until("the changes made meanwhile", |watch| {
+            watch.carts.len() == here
+        })
         .await;
     nats.formed(&[0, 1]).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
@@ -109,10 +111,10 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_service_whose_nats_is_away_at_the_start_works_and_finds_it_later() {
+async fn a_service_starts_without_nats_and_connects_later() {
     let mut nats = Nats::start(1);
     nats.kill(0);
-    let setup = looks_often(&nats.hints(&[0]));
+    let setup = polls_often(&nats.hints(&[0]));
     let shop = Shop::start_with(Engine::Postgres, setup.clone()).await;
     let replica = shop.replica(setup).await;
     let mut watch = watch_at(&replica, &shop).await;
@@ -126,11 +128,11 @@ async fn a_service_whose_nats_is_away_at_the_start_works_and_finds_it_later() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_hints_for_nothing_do_no_harm() {
+async fn a_thousand_hints_without_changes_do_no_harm() {
     let nats = Nats::start(1);
     let hints = nats.hints(&[0]);
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&hints)).await;
-    let replica = shop.replica(hardly_looks(&hints)).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&hints)).await;
+    let replica = shop.replica(hardly_polls(&hints)).await;
     let mut watch = watch_at(&replica, &shop).await;
     let client = nats.client(0).await;
     let subject = format!("clientela.{}.wake", shop.store().meta().store_id());
@@ -155,13 +157,13 @@ async fn a_thousand_hints_for_nothing_do_no_harm() {
     replica.stop().await;
 }
 
-/// A replica whose user may not subscribe hears nothing, and misses nothing.
+/// A replica whose user may not subscribe receives no hints, and misses no change.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_hears_no_hint_loses_nothing() {
+async fn a_replica_without_hints_loses_nothing() {
     let nats = Nats::start(1);
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
     let deaf = NatsUrls::read(&[nats.url_as("deaf", 0)]).unwrap();
-    let replica = shop.replica(looks_often(&Hints::Nats(deaf))).await;
+    let replica = shop.replica(polls_often(&Hints::Nats(deaf))).await;
     let mut watch = watch_at(&replica, &shop).await;
 
     for round in 0..10 {
@@ -170,12 +172,12 @@ async fn a_replica_that_hears_no_hint_loses_nothing() {
     }
 
     assert_eq!(replica.store().hints_heard(), 0);
-    // It may speak, though, and is heard.
+    // It may publish, though, and the other replica receives its hints.
     let mut client = replica.carts_as(&shop.admin_key);
     let mut here = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let (mut number, until) = (0, Instant::now() + PATIENCE);
     while shop.store().hints_heard() == 0 {
-        assert!(Instant::now() < until, "a hint is heard");
+        assert!(Instant::now() < until, "a hint arrives");
         number += 1;
         let cart = add(
             &mut client,
@@ -189,7 +191,7 @@ async fn a_replica_that_hears_no_hint_loses_nothing() {
     replica.stop().await;
 }
 
-/// The channel of a shop's hints by the database.
+/// Returns the channel of a shop's hints in the database.
 fn channel(shop: &Shop) -> String {
     format!(
         "clientela_{}",
@@ -206,8 +208,8 @@ const END_LISTENERS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_sta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_whose_session_was_ended_listens_again() {
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&Hints::Notify)).await;
-    let replica = shop.replica(hardly_looks(&Hints::Notify)).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&Hints::Notify)).await;
+    let replica = shop.replica(hardly_polls(&Hints::Notify)).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let mut session = session(&shop).await;
@@ -217,7 +219,7 @@ async fn a_listener_whose_session_was_ended_listens_again() {
             .fetch_one(&mut session)
             .await
             .unwrap();
-        assert!(ended >= 1, "somebody listened");
+        assert!(ended >= 1, "a replica listened");
         changes_are_hinted(&shop, &replica, &mut watch).await;
     }
 
@@ -226,14 +228,14 @@ async fn a_listener_whose_session_was_ended_listens_again() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_thousand_notifications_for_nothing_do_no_harm() {
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&Hints::Notify)).await;
-    let replica = shop.replica(hardly_looks(&Hints::Notify)).await;
+async fn a_thousand_notifications_without_changes_do_no_harm() {
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&Hints::Notify)).await;
+    let replica = shop.replica(hardly_polls(&Hints::Notify)).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let (seen, heard) = (watch.changes.len(), replica.store().hints_heard());
     let mut session = session(&shop).await;
-    // Those with the same payload would be folded into one.
+    // PostgreSQL would merge notifications with the same payload.
     let notify = format!(
         "SELECT pg_notify('{}', n::text) FROM generate_series(1, 1000) AS n",
         channel(&shop)
@@ -254,9 +256,9 @@ async fn a_thousand_notifications_for_nothing_do_no_harm() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn without_hints_a_change_is_seen_by_looking() {
-    let shop = Shop::start_with(Engine::Postgres, looks_often(&Hints::Off)).await;
-    let replica = shop.replica(looks_often(&Hints::Off)).await;
+async fn without_hints_a_change_is_found_by_polling() {
+    let shop = Shop::start_with(Engine::Postgres, polls_often(&Hints::Off)).await;
+    let replica = shop.replica(polls_often(&Hints::Off)).await;
     let mut watch = watch_at(&replica, &shop).await;
 
     for _ in 0..5 {
@@ -267,12 +269,12 @@ async fn without_hints_a_change_is_seen_by_looking() {
     replica.stop().await;
 }
 
-/// With NATS given, nobody listens in the database.
+/// With NATS no session listens in the database.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn nats_takes_the_place_of_notifications() {
+async fn nats_replaces_notifications() {
     let nats = Nats::start(1);
-    let shop = Shop::start_with(Engine::Postgres, hardly_looks(&nats.hints(&[0]))).await;
-    let replica = shop.replica(hardly_looks(&nats.hints(&[0]))).await;
+    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
+    let replica = shop.replica(hardly_polls(&nats.hints(&[0]))).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let mut session = session(&shop).await;
@@ -299,7 +301,7 @@ fn refusal(arguments: &[&str]) -> String {
 }
 
 #[test]
-fn an_embedded_store_has_nobody_to_give_hints_to() {
+fn an_embedded_store_refuses_a_setting_of_hints() {
     let refused = refusal(&["--nats-url", "nats://127.0.0.1:4222"]);
 
     assert!(
@@ -309,7 +311,7 @@ fn an_embedded_store_has_nobody_to_give_hints_to() {
 }
 
 #[test]
-fn a_url_that_is_not_of_nats_is_refused_without_being_shown() {
+fn a_url_of_another_scheme_is_refused_and_not_printed() {
     let database = ["--database-url", "postgres://127.0.0.1:1/none"];
     let [flag, url] = database;
 
@@ -319,9 +321,9 @@ fn a_url_that_is_not_of_nats_is_refused_without_being_shown() {
     assert!(!refused.contains("hunter2"), "{refused}");
 }
 
-/// What answers at the port is no NATS: each attempt is seen by the test and none succeeds.
+/// The server at the port is no NATS server. The test sees each attempt to connect, and none succeeds.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_outage_is_told_once() {
+async fn an_outage_is_logged_once() {
     let database = crate::harness::postgres::database().await;
     let folder = tempfile::tempdir().unwrap();
     let hangs_up = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -351,9 +353,9 @@ async fn an_outage_is_told_once() {
     rustix::process::kill_process(id, rustix::process::Signal::TERM).unwrap();
     assert!(server.wait().unwrap().success());
     let log = std::fs::read_to_string(log).unwrap();
-    let told = log
+    let outages = log
         .matches("replicas cannot notify each other of changes")
         .count();
-    assert_eq!(told, 1, "{log}");
+    assert_eq!(outages, 1, "{log}");
     assert!(!log.contains("event: "), "{log}");
 }

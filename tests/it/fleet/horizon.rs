@@ -1,4 +1,4 @@
-//! A transaction that is open anywhere in the cluster holds the feed back: streams say so, and lose
+//! Tests that an open transaction anywhere in the cluster holds the feed back: streams report it, and lose
 //! nothing.
 
 use std::time::Duration;
@@ -10,7 +10,7 @@ use crate::harness::postgres::{Cluster, Durability};
 use crate::harness::{CartWatch, Seen, Setup, Shop};
 use crate::watch::{add, every, visitor, with};
 
-/// A session in another database of the cluster whose transaction has written.
+/// Opens a session in another database of the cluster with an uncommitted write.
 async fn open_transaction(cluster: &Cluster) -> PgConnection {
     cluster.create_database("neighbour", None).await;
     let mut session = PgConnection::connect(&cluster.url("neighbour"))
@@ -70,7 +70,7 @@ async fn a_transaction_of_another_database_holds_the_feed_back_and_nothing_is_lo
         assert_eq!(
             watch.next().await.unwrap(),
             Seen::Heartbeat,
-            "all else is held back"
+            "all other changes are held back"
         );
     }
     assert!(watch.changes.is_empty());
@@ -78,7 +78,7 @@ async fn a_transaction_of_another_database_holds_the_feed_back_and_nothing_is_lo
     neighbour.execute("COMMIT").await.unwrap();
 
     watch
-        .until("what was held back", |watch| {
+        .until("the changes held back", |watch| {
             watch.changes.len() == wanted.len()
         })
         .await;

@@ -1,4 +1,4 @@
-//! NATS servers of a test's own: from the installed program, on loopback, gone with the test.
+//! NATS servers for one test: the installed program, on loopback, stopped when the test ends.
 
 use std::collections::HashSet;
 use std::io::{BufRead as _, BufReader};
@@ -15,7 +15,7 @@ use tempfile::TempDir;
 
 use crate::harness::PATIENCE;
 
-/// Runs the program, and ends it by its process id when the input closes, whatever ended this process.
+/// Runs the program and ends it by its process id when the input closes, however this process ended.
 const SUPERVISOR: &str = r#"
 "$@" >/dev/null 2>&1 </dev/null &
 server=$!
@@ -24,7 +24,7 @@ kill -9 "$server"
 wait "$server" 2>/dev/null
 "#;
 
-/// One server that may say and hear everything, and whose user `deaf` may hear nothing.
+/// One server whose default user has all permissions, and whose user `deaf` may not subscribe.
 const CONFIG: &str = r#"
 authorization {
     users = [
@@ -52,9 +52,10 @@ struct Running {
 }
 
 impl Nats {
-    /// Starts a cluster of so many servers.
+    /// Starts a cluster of `count` servers.
     pub fn start(count: usize) -> Self {
-        // A port that was free may be taken before the server has it: then all begin anew.
+        // Another process may take a free port before the server binds it. Then all servers start again on
+        // other ports.
         (0..8)
             .find_map(|_| Self::try_start(count))
             .expect("the NATS servers start; scripts/install-tools installs them")
@@ -99,7 +100,7 @@ impl Nats {
             command.args(["--cluster", &own, "--cluster_name", "test"]);
             command.args(["--routes", &routes.join(",")]);
         }
-        // Out of reach of Ctrl-C, which would end it before the test has ended.
+        // In a process group of its own, so that Ctrl-C does not end it before the test.
         let mut supervisor = command
             .process_group(0)
             .stdin(Stdio::piped())
@@ -111,7 +112,7 @@ impl Nats {
         greets(port, &name)
     }
 
-    /// Waits until what is published at one of these servers is heard at each other.
+    /// Waits until a message published at one of these servers arrives at each other one.
     pub async fn formed(&self, nodes: &[usize]) {
         let mut clients = Vec::new();
         for node in nodes {
@@ -124,7 +125,7 @@ impl Nats {
         }
         let until = Instant::now() + PATIENCE;
         while clients.iter().any(|(_, _, from)| from.len() < nodes.len()) {
-            assert!(Instant::now() < until, "the servers find each other");
+            assert!(Instant::now() < until, "the servers connect to each other");
             for (at, (client, _, _)) in clients.iter().enumerate() {
                 let hint = at.to_string().into();
                 client
@@ -141,7 +142,7 @@ impl Nats {
         }
     }
 
-    /// A client of another program's.
+    /// Opens a client like that of another program.
     pub async fn client(&self, node: usize) -> async_nats::Client {
         let address = format!("127.0.0.1:{}", self.nodes[node].port);
         ConnectOptions::with_user_and_password("hears".into(), "a".into())
@@ -150,23 +151,23 @@ impl Nats {
             .expect("it runs")
     }
 
-    /// The URL of a server.
+    /// Returns the URL of a server.
     pub fn url(&self, node: usize) -> String {
         self.url_as("hears", node)
     }
 
-    /// The URL of a server for one of its users.
+    /// Returns the URL of a server for one of its users.
     pub fn url_as(&self, user: &str, node: usize) -> String {
         format!("nats://{user}:a@127.0.0.1:{}", self.nodes[node].port)
     }
 
-    /// Hints by these servers.
+    /// Returns the setting of hints through these servers.
     pub fn hints(&self, nodes: &[usize]) -> Hints {
         let urls: Vec<String> = nodes.iter().map(|node| self.url(*node)).collect();
         Hints::Nats(NatsUrls::read(&urls).expect("they are URLs"))
     }
 
-    /// Ends a server as `kill -9` does.
+    /// Kills a server as `kill -9` does.
     pub fn kill(&mut self, node: usize) {
         self.nodes[node].running = None;
     }
@@ -184,7 +185,7 @@ impl Drop for Running {
     }
 }
 
-/// A port that nobody has, among those that are not handed out to outgoing connections.
+/// Binds a free port outside the range of ports for outgoing connections.
 fn hold_port() -> TcpListener {
     let free = || TcpListener::bind(("127.0.0.1", rand::random_range(20_000..32_000))).ok();
     std::iter::repeat_with(free)
@@ -194,7 +195,7 @@ fn hold_port() -> TcpListener {
         .expect("a port is free")
 }
 
-/// Where the program is; Debian installs it where only root looks.
+/// Returns the path of the program. Debian installs it outside the `PATH` of ordinary users.
 fn program() -> &'static Path {
     let installed = Path::new("/usr/sbin/nats-server");
     if installed.exists() {
@@ -203,7 +204,7 @@ fn program() -> &'static Path {
     Path::new("nats-server")
 }
 
-/// Waits until the server of that name greets on its port.
+/// Waits until the server of that name sends its greeting on its port.
 fn greets(port: u16, name: &str) -> bool {
     let until = Instant::now() + PATIENCE;
     while Instant::now() < until {

@@ -1,4 +1,4 @@
-//! Copies of a shop's data, as an operator makes and restores them.
+//! Backups of a shop's data, as an operator makes and restores them.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use super::{Data, Database};
 
 /// The data of a shop at one moment.
 pub enum Backup {
-    /// The file.
+    /// The folder with the copied file.
     Sqlite(TempDir),
     /// A copy of the database.
     Postgres(TestDatabase),
@@ -20,7 +20,7 @@ impl Backup {
     pub(super) async fn of(data: &Data) -> Self {
         match &data.database {
             Database::Shared(database) => Self::Postgres(database.copy().await),
-            Database::Own(_) => panic!("who looks after a database copies it"),
+            Database::Own(_) => panic!("the owner of a database copies it"),
             Database::Embedded => {
                 let folder = tempfile::tempdir().expect("a temporary folder");
                 copy(data.folder.path(), folder.path());
@@ -38,9 +38,12 @@ impl Backup {
     }
 }
 
-/// A store that was closed has all in one file.
+/// A closed store has all its data in one file.
 fn copy(from: &Path, to: &Path) {
     let log = from.join(format!("{DATABASE_FILE}-wal"));
-    assert!(!log.exists(), "the store was closed and its log folded in");
+    assert!(
+        !log.exists(),
+        "the store was closed and its log checkpointed"
+    );
     std::fs::copy(from.join(DATABASE_FILE), to.join(DATABASE_FILE)).expect("the file is copied");
 }

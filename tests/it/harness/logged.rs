@@ -1,4 +1,4 @@
-//! What servers of this process log.
+//! Captures the log lines of servers in this process.
 
 use std::io::{self, Write};
 use std::sync::{Arc, LazyLock, Mutex, PoisonError};
@@ -6,8 +6,8 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use tracing::subscriber::{DefaultGuard, NoSubscriber};
 use tracing::{Dispatch, Level};
 
-/// The warnings and errors that are logged by the present thread for as long as this is kept: in a test whose
-/// runtime has no other thread, those of its servers.
+/// The warnings and errors that the current thread logs while this value lives. In a test whose runtime has
+/// no other thread these are the lines of its servers.
 pub struct Logged {
     lines: Lines,
     _kept: DefaultGuard,
@@ -16,12 +16,12 @@ pub struct Logged {
 #[derive(Clone, Default)]
 struct Lines(Arc<Mutex<Vec<u8>>>);
 
-/// A second subscriber, which takes nothing. While there is only one, tracing asks the subscriber of the thread that
-/// meets a line first whether anybody takes it, and keeps the answer: a thread of another test says no for all.
+/// A second subscriber that accepts nothing. With only one, tracing asks the subscriber of the thread that
+/// first reaches a log line, and caches the answer: a thread of another test would disable the line for all.
 static SECOND: LazyLock<Dispatch> = LazyLock::new(|| Dispatch::new(NoSubscriber::new()));
 
 impl Logged {
-    /// Begins to listen.
+    /// Starts capturing.
     pub fn here() -> Self {
         LazyLock::force(&SECOND);
         let lines = Lines::default();
@@ -37,7 +37,7 @@ impl Logged {
         }
     }
 
-    /// The lines so far that say this.
+    /// Returns the captured lines with these words.
     pub fn saying(&self, words: &str) -> Vec<String> {
         let lines = self.lines.0.lock().unwrap_or_else(PoisonError::into_inner);
         let lines = String::from_utf8_lossy(&lines).into_owned();

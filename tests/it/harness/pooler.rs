@@ -1,4 +1,4 @@
-//! PgBouncer before a throw-away PostgreSQL.
+//! PgBouncer in front of a temporary PostgreSQL.
 
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt as _;
@@ -11,10 +11,10 @@ use tokio::net::TcpStream;
 use super::eventually;
 use super::postgres::Cluster;
 
-/// Where Debian has it, which is not in everybody's PATH.
+/// The path that Debian uses, which is not in every `PATH`.
 const INSTALLED: &str = "/usr/sbin/pgbouncer";
 
-/// A pooler, gone when dropped.
+/// A pooler, stopped when dropped.
 pub struct Pooler {
     process: Child,
     address: SocketAddr,
@@ -22,7 +22,7 @@ pub struct Pooler {
 }
 
 impl Pooler {
-    /// A pooler before the databases of a cluster, in one of its modes (`session`, `transaction`).
+    /// Starts a pooler for the databases of a cluster, in one of its modes (`session`, `transaction`).
     pub async fn before(cluster: &Cluster, mode: &str) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let free = TcpListener::bind("127.0.0.1:0").expect("a free port");
@@ -41,7 +41,7 @@ impl Pooler {
         let file = folder.path().join("pgbouncer.ini");
         std::fs::write(&users, format!("\"clientela\" \"{password}\"\n")).expect("a file");
         std::fs::write(&file, settings).expect("a file");
-        // It does not run as root, and reads its files as the user that it runs as.
+        // It does not run as root, and reads its files as its own user.
         for (path, mode) in [(folder.path(), 0o755), (&users, 0o644), (&file, 0o644)] {
             let mode = std::fs::Permissions::from_mode(mode);
             std::fs::set_permissions(path, mode).expect("the files are ours");
@@ -61,7 +61,7 @@ impl Pooler {
         pooler
     }
 
-    /// The way to a database of the cluster by this pooler.
+    /// Returns the URL of a database of the cluster through this pooler.
     pub fn url(&self, cluster: &Cluster, database: &str) -> String {
         let direct = cluster.address().to_string();
         cluster
@@ -88,7 +88,7 @@ fn command(file: &Path) -> Command {
 
 impl Drop for Pooler {
     fn drop(&mut self) {
-        // Nothing to be done if it has ended by itself.
+        // It may have exited already.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }

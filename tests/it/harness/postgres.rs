@@ -1,8 +1,8 @@
-//! Throw-away PostgreSQL for tests and benches: one cluster per process, a database per test.
+//! Temporary PostgreSQL for tests and benches: one cluster for each process, a database for each test.
 //!
-//! The server runs from the installed binaries and is looked after by a shell (`postgres.sh`) that
-//! stops it and removes its files as soon as the pipe to this process closes, whatever ended this
-//! process. It listens on 127.0.0.1 only, behind a random password.
+//! The server runs from the installed binaries. A shell (`postgres.sh`) supervises it, stops it and removes
+//! its files when the pipe to this process closes, however this process ended. The server listens only on
+//! 127.0.0.1, with a random password.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -17,13 +17,13 @@ use std::sync::{Arc, LazyLock, Mutex};
 use sqlx::{AssertSqlSafe, Connection, Executor, PgConnection};
 use tokio::sync::OnceCell;
 
-/// The looks-after program, handed to a shell as text (see its head for the protocol).
+/// The supervisor, passed to a shell as text (see its head for the protocol).
 const SUPERVISOR: &str = include_str!("postgres.sh");
 
 /// The cluster that all tests of this process share.
 static SHARED: OnceCell<Cluster> = OnceCell::const_new();
 
-/// The templates of [`database_from`] in the shared cluster; a cell is set once its template stands.
+/// The templates of [`database_from`] in the shared cluster. A cell is set when its template is complete.
 static TEMPLATES: LazyLock<Mutex<Templates>> = LazyLock::new(Mutex::default);
 
 /// Numbers the databases of this process.
@@ -31,34 +31,34 @@ static DATABASES: AtomicU32 = AtomicU32::new(0);
 
 type Templates = HashMap<&'static str, Arc<OnceCell<()>>>;
 
-/// How carefully a cluster writes.
+/// How a cluster writes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Durability {
     /// As in production: a commit is on the disk when it is answered.
     Full,
-    /// Nothing is flushed. Faster, and all the same to a test that never cuts the power.
+    /// Nothing is flushed. This is faster, and makes no difference to a test without a power cut.
     None,
 }
 
 /// How a cluster is stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop {
-    /// Sessions are ended, a checkpoint is written.
+    /// Ends the sessions and writes a checkpoint.
     Fast,
-    /// As in a crash: no checkpoint, the next start recovers from the log.
+    /// Stops as in a crash: without a checkpoint, so the next start recovers from the log.
     Immediate,
-    /// As `kill -9` of all its processes: nobody says good-bye.
+    /// Kills all processes as `kill -9` does: no session is closed properly.
     Kill,
 }
 
-/// A PostgreSQL cluster of one's own, gone when dropped.
+/// A separate PostgreSQL cluster, removed when dropped.
 pub struct Cluster {
     supervisor: Arc<Mutex<Supervisor>>,
     port: u16,
     password: String,
 }
 
-/// The shell that looks after one cluster. Its input closing is the order to clean up.
+/// The shell that supervises one cluster. It cleans up when its input closes.
 struct Supervisor {
     process: Child,
     orders: Option<ChildStdin>,
@@ -66,8 +66,8 @@ struct Supervisor {
 }
 
 impl Cluster {
-    /// Starts a cluster with settings of PostgreSQL's own (`[("max_connections", "20")]`) beside
-    /// those that `durability` stands for.
+    /// Starts a cluster with PostgreSQL settings (`[("max_connections", "20")]`) in addition to those of
+    /// `durability`.
     pub async fn start(durability: Durability, settings: &[(&str, &str)]) -> Self {
         let mut lines: Vec<String> = settings
             .iter()
@@ -92,7 +92,7 @@ impl Cluster {
         }
     }
 
-    /// The URL of one of its databases; `postgres` is always there.
+    /// Returns the URL of one of its databases; `postgres` always exists.
     pub fn url(&self, database: &str) -> String {
         format!(
             "postgres://clientela:{}@127.0.0.1:{}/{database}",
@@ -115,7 +115,7 @@ impl Cluster {
         self.order("start").await;
     }
 
-    /// Makes a standby that follows the running server; gives its port.
+    /// Starts a standby that follows the running server, and returns its port.
     pub async fn standby(&self) -> u16 {
         let answer = self.obeyed("standby").await;
         let port = answer.strip_prefix("ready ").map(str::parse);
@@ -123,17 +123,17 @@ impl Cluster {
             .unwrap_or_else(|| panic!("no standby: {answer:?} (the reason is on standard error)"))
     }
 
-    /// Makes the standby a server that takes writes.
+    /// Promotes the standby to a server that takes writes.
     pub async fn promote_standby(&self) {
         self.order("promote").await;
     }
 
-    /// The password of its user.
+    /// Returns the password of its user.
     pub fn password(&self) -> &str {
         &self.password
     }
 
-    /// Where the server listens.
+    /// Returns the address of the server.
     pub fn address(&self) -> SocketAddr {
         ([127, 0, 0, 1], self.port).into()
     }
@@ -144,7 +144,7 @@ impl Cluster {
         self.start_again().await;
     }
 
-    /// Creates a database, empty or a copy of `template`, which nobody may be connected to.
+    /// Creates a database, empty or as a copy of `template`, which must have no open connections.
     pub async fn create_database(&self, name: &str, template: Option<&str>) {
         let template = template.unwrap_or("template0");
         self.run(format!("CREATE DATABASE {name} TEMPLATE {template}"))
@@ -181,7 +181,7 @@ impl Supervisor {
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // Out of reach of Ctrl-C, which would end the server before the tests have ended.
+            // In a process group of its own, so that Ctrl-C does not end the server before the tests.
             .process_group(0)
             .spawn()
             .expect("there is a shell");
@@ -220,26 +220,26 @@ impl Supervisor {
 impl Drop for Supervisor {
     fn drop(&mut self) {
         self.orders = None;
-        // Nothing to be done if it was ended by another hand.
+        // An error is ignored: the shell may have been ended otherwise.
         let _ = self.process.wait();
     }
 }
 
 /// A database of one test, dropped with this value.
 pub struct TestDatabase {
-    /// Where to connect.
+    /// The URL to connect to.
     pub url: String,
     name: String,
     maintenance_url: String,
 }
 
 impl TestDatabase {
-    /// A copy of this database, which nobody may be connected to.
+    /// Copies this database, which must have no open connections.
     pub async fn copy(&self) -> Self {
         create(Some(&self.name)).await
     }
 
-    /// Puts a copy of another database in the place of this one; nobody may be connected to either.
+    /// Replaces this database by a copy of another one. Neither may have open connections.
     pub async fn replace_by(&self, other: &Self) {
         let cluster = shared().await;
         let name = &self.name;
@@ -254,8 +254,8 @@ impl Drop for TestDatabase {
     fn drop(&mut self) {
         let url = self.maintenance_url.clone();
         let statement = format!("DROP DATABASE IF EXISTS {} WITH (FORCE)", self.name);
-        // The test's own runtime may be on its way out, and the test need not wait. A database
-        // that stays behind goes with the cluster, so a failure here harms nobody.
+        // The test's runtime may be shutting down, and the test need not wait. A database that stays is
+        // removed with the cluster, so a failure here does no harm.
         std::thread::spawn(move || {
             if let Ok(runtime) = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
@@ -267,20 +267,20 @@ impl Drop for TestDatabase {
     }
 }
 
-/// The cluster shared by all tests of this process, started by the first of them. It never flushes.
+/// Returns the cluster shared by all tests of this process. The first of them starts it. It never flushes.
 pub async fn shared() -> &'static Cluster {
     SHARED
         .get_or_init(|| Cluster::start(Durability::None, &[]))
         .await
 }
 
-/// A fresh, empty database in the shared cluster.
+/// Creates an empty database in the shared cluster.
 pub async fn database() -> TestDatabase {
     create(None).await
 }
 
-/// A fresh database in the shared cluster, copied from the template of that name, which the first
-/// caller's `fill` makes: later ones wait for it and their own is not called.
+/// Creates a database in the shared cluster from the template of that name. The first caller's `fill` makes
+/// the template; later callers wait for it, and their `fill` is not called.
 ///
 /// `fill` gets the URL of the empty template and must have closed its connections when it is done.
 pub async fn database_from<F, M>(template: &'static str, fill: M) -> TestDatabase
@@ -297,7 +297,7 @@ where
     };
     cell.get_or_init(|| async {
         let cluster = shared().await;
-        // A first caller that panicked half-way leaves one behind.
+        // A first caller that panicked may have left an incomplete template.
         cluster
             .run(format!("DROP DATABASE IF EXISTS {name} WITH (FORCE)"))
             .await;
@@ -319,7 +319,7 @@ async fn create(template: Option<&str>) -> TestDatabase {
     }
 }
 
-/// Runs one statement, made of names that this file chose, on a connection of its own.
+/// Runs one statement on a new connection. Only this file chooses the names in it.
 async fn run(url: &str, statement: String) -> Result<(), Box<dyn Error + Send + Sync>> {
     let mut connection = PgConnection::connect(url).await?;
     connection.execute(AssertSqlSafe(statement)).await?;

@@ -1,4 +1,4 @@
-//! A client that says over HTTP/2 just what a test wants, and reads only what it is told to.
+//! A client that sends exactly the HTTP/2 frames of a test, and reads only on request.
 
 use std::net::SocketAddr;
 
@@ -15,13 +15,13 @@ pub struct Raw {
     client: SendRequest<Bytes>,
 }
 
-/// A call that was begun: its answer to be, and its request, which may go on.
+/// A call in progress: its future answer, and its request, which may continue.
 pub struct Begun {
     answer: ResponseFuture,
     request: SendStream<Bytes>,
 }
 
-/// A message in its frame.
+/// Encodes a message with its frame header.
 pub fn framed(message: &impl prost::Message) -> Vec<u8> {
     let message = message.encode_to_vec();
     let length = u32::try_from(message.len()).unwrap().to_be_bytes();
@@ -29,19 +29,20 @@ pub fn framed(message: &impl prost::Message) -> Vec<u8> {
 }
 
 impl Raw {
-    /// Connects. Of each answer no more comes than `window` bytes until the test reads.
+    /// Connects. No more than `window` bytes of each answer arrive until the test reads them.
     pub async fn connect(address: SocketAddr, window: u32) -> Self {
         let socket = TcpStream::connect(address).await.unwrap();
         let mut client = h2::client::Builder::new();
         client.initial_window_size(window);
-        // What one answer does not take keeps no other from coming.
+        // An unread answer must not delay the other ones.
         client.initial_connection_window_size(1 << 30);
         let (client, connection) = client.handshake::<_, Bytes>(socket).await.unwrap();
         tokio::spawn(connection);
         Self { address, client }
     }
 
-    /// Begins a call with these headers and this part of a request, which may go on if it is not the `end`.
+    /// Begins a call with these headers and this part of a request, which may continue unless it is the
+    /// `end`.
     pub async fn begin(
         &self,
         method: &str,
@@ -62,7 +63,7 @@ impl Raw {
         begun
     }
 
-    /// Makes a call and gives its refusal, or the answer that it begins to get.
+    /// Makes a call and returns its refusal, or the body of its answer.
     pub async fn call(
         &self,
         method: &str,
@@ -73,8 +74,8 @@ impl Raw {
         begun.answered().await
     }
 
-    /// Makes a call with a key, as `/clientela.v1.CartService/WatchCarts`, and gives the answer that it begins
-    /// to get.
+    /// Makes a call with a key to a method such as `/clientela.v1.CartService/WatchCarts`, and returns the
+    /// body of the answer.
     pub async fn open(&self, key: &str, method: &str, request: &impl prost::Message) -> RecvStream {
         let bearer = format!("Bearer {key}");
         let headers = [("authorization", bearer.as_str())];
@@ -84,17 +85,17 @@ impl Raw {
 }
 
 impl Begun {
-    /// Sends more of the request. The server may have ended the call already: the answer tells.
+    /// Sends more of the request. If the server has ended the call already, the answer shows it.
     pub fn send(&mut self, part: impl Into<Bytes>, end: bool) {
         let _ = self.request.send_data(part.into(), end);
     }
 
-    /// The refusal of the call, or the answer that it begins to get.
+    /// Returns the refusal of the call, or the body of its answer.
     pub async fn answered(self) -> Result<RecvStream, Status> {
         Ok(self.answered_open().await?.0)
     }
 
-    /// As [`answered`](Self::answered), with the request, which can go on.
+    /// Like [`answered`](Self::answered), but also returns the request, which can continue.
     pub async fn answered_open(self) -> Result<(RecvStream, SendStream<Bytes>), Status> {
         let answered = tokio::time::timeout(super::PATIENCE, self.answer).await;
         let answer = answered.expect("an answer comes").unwrap();
@@ -105,7 +106,7 @@ impl Begun {
         }
     }
 
-    /// The headers of the answer.
+    /// Returns the headers of the answer.
     pub async fn headers(self) -> http::HeaderMap {
         let answered = tokio::time::timeout(super::PATIENCE, self.answer).await;
         answered
@@ -116,7 +117,7 @@ impl Begun {
     }
 }
 
-/// Reads an answer to its end: what it holds, and its status.
+/// Reads an answer to its end and returns its content and its status.
 pub async fn read(mut body: RecvStream) -> (Vec<u8>, Status) {
     let mut received = Vec::new();
     while let Some(bytes) = next(&mut body).await {

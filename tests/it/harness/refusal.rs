@@ -1,10 +1,10 @@
-//! What a refusal says.
+//! Assertions about refusals.
 
 use clientela::proto::pb::ErrorReason;
 use tonic::{Code, Status};
 use tonic_types::StatusExt as _;
 
-/// Asserts code and reason of a refusal, and that nothing internal is told.
+/// Asserts the code and the reason of a refusal, and that it reveals nothing internal.
 #[track_caller]
 pub fn assert_refused(status: &Status, code: Code, expected: ErrorReason) {
     assert_eq!(
@@ -16,14 +16,11 @@ pub fn assert_refused(status: &Status, code: Code, expected: ErrorReason) {
     for word in [
         "sqlx", "sqlite", "postgres", "select ", "insert ", "panicked",
     ] {
-        assert!(
-            !text.contains(word),
-            "a refusal tells of the inside: {text}"
-        );
+        assert!(!text.contains(word), "a refusal reveals internals: {text}");
     }
 }
 
-/// The reason of a refusal.
+/// Returns the reason of a refusal.
 #[track_caller]
 pub fn reason(status: &Status) -> String {
     let info = status.get_details_error_info();
@@ -31,7 +28,7 @@ pub fn reason(status: &Status) -> String {
         .reason
 }
 
-/// The fields that a refusal names, each with its reason.
+/// Returns the fields that a refusal names, each with its reason.
 pub fn violations(status: &Status) -> Vec<(String, String)> {
     let details = status.get_details_bad_request();
     let violations = details

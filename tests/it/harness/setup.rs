@@ -1,4 +1,4 @@
-//! How a shop's server is set up, where a test wants it otherwise than usual.
+//! The setup of a shop's server, for tests that need a special one.
 
 use std::time::Duration;
 
@@ -11,27 +11,27 @@ use clientela::store::{Hints, StoreConfig};
 
 use super::store;
 
-/// What a test may want different from the ordinary.
+/// The settings of a server that a test may change.
 #[derive(Clone)]
 pub struct Setup {
     pub clock: Clock,
     pub feed: FeedSettings,
-    /// A fault in the feed.
+    /// A fault injected into the feed.
     pub fault: FaultInjection,
     pub feed_limits: FeedLimits,
     pub jobs: JobsSettings,
     pub key_poll_interval: Duration,
-    /// None: as the age of streams has it.
+    /// None: derived from the age of streams.
     pub connection_age: Option<Duration>,
-    /// How often a silent connection is asked whether it lives, and how long it has to answer.
+    /// The interval of keepalive pings on a silent connection, and the limit for their answers.
     pub keepalive: (Duration, Duration),
     pub drain_timeout: Duration,
     pub hints: Hints,
     pub closing_timeout: Duration,
     pub open_reflection: bool,
-    /// Changes how the listener behaves.
+    /// Changes the settings of the listener.
     pub server: fn(&mut ServerSettings),
-    /// Changes how the store is opened.
+    /// Changes the settings of the store.
     pub store: fn(&mut StoreConfig),
 }
 
@@ -52,7 +52,7 @@ impl Default for Setup {
                 ..JobsSettings::default()
             },
             key_poll_interval: Duration::from_millis(100),
-            // A call that is put on a connection as it is told to go is lost to tonic's client.
+            // tonic's client loses a call that starts on a closing connection.
             connection_age: Some(Duration::from_secs(24 * 60 * 60)),
             keepalive: (limits::KEEPALIVE_INTERVAL, limits::KEEPALIVE_TIMEOUT),
             drain_timeout: Duration::from_secs(10),
@@ -66,7 +66,7 @@ impl Default for Setup {
 }
 
 impl Setup {
-    /// As usual, with a fault in the feed, or none.
+    /// The default, with a fault in the feed or none.
     pub fn faulty(fault: FaultInjection) -> Self {
         Self {
             fault,
@@ -74,13 +74,13 @@ impl Setup {
         }
     }
 
-    /// As usual, with a clock that stands still until it is moved. However far it is moved, streams do not
-    /// end for their age.
+    /// The default, with a clock that stands still until the test moves it. Streams never reach their maximal
+    /// age, however far the clock moves.
     pub fn held() -> Self {
         Self::held_at(store::START)
     }
 
-    /// As [`held`](Self::held), at another time.
+    /// Like [`held`](Self::held), from another time.
     pub fn held_at(micros: i64) -> Self {
         let usual = Self::default();
         Self {
@@ -93,8 +93,7 @@ impl Setup {
         }
     }
 
-    /// As usual, but no statement runs that no call asked for: nobody looks for work, changes or revoked keys by
-    /// themselves.
+    /// The default, but only calls run statements: nothing polls for jobs, changes or revoked keys.
     pub fn quiet() -> Self {
         const NEVER: Duration = Duration::from_secs(60 * 60);
         let idle = Self::idle();
@@ -113,7 +112,7 @@ impl Setup {
         }
     }
 
-    /// As usual, but nobody does the work that is asked for.
+    /// The default, but no worker does the requested jobs.
     pub fn idle() -> Self {
         let usual = Self::default();
         Self {

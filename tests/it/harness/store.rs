@@ -1,4 +1,4 @@
-//! Stores of their own for tests that need no server: one of each engine, with a clock that is held.
+//! Stores for tests that need no server: one of each engine, with a held clock.
 
 use clientela::caller::Caller;
 use clientela::clock::Clock;
@@ -6,21 +6,21 @@ use clientela::store::{DatabaseUrl, Store, StoreConfig};
 
 use super::postgres::{self, TestDatabase};
 
-/// A store that is gone with the test.
+/// A store that is removed with the test.
 pub struct TestStore {
     /// The store.
     pub store: Store,
-    /// Its clock, which stands still until it is moved.
+    /// Its clock, which stands still until the test moves it.
     pub clock: Clock,
     config: StoreConfig,
     _folder: Option<tempfile::TempDir>,
     _database: Option<TestDatabase>,
 }
 
-/// The moment at which held clocks begin.
+/// The time at which held clocks begin.
 pub const START: i64 = 1_800_000_000_000_000;
 
-/// One store of each engine.
+/// Opens one store of each engine.
 pub async fn stores() -> Vec<TestStore> {
     let folder = tempfile::tempdir().expect("a folder for a test can be made");
     let config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));
@@ -37,7 +37,7 @@ impl TestStore {
         folder: Option<tempfile::TempDir>,
         database: Option<TestDatabase>,
     ) -> Self {
-        // As on a large machine, whatever this one is.
+        // The settings of a large machine, whatever this machine is.
         let config = StoreConfig {
             read_connections: 8,
             ..config
@@ -55,7 +55,7 @@ impl TestStore {
         }
     }
 
-    /// A second replica on the same database; on SQLite, which has none, the store itself.
+    /// Opens a second replica on the same database, or on SQLite returns the store itself.
     pub async fn replica(&self) -> Store {
         match self.store.engine() {
             clientela::store::Engine::Sqlite => self.store.clone(),
@@ -66,7 +66,7 @@ impl TestStore {
     }
 }
 
-/// A caller of the shop `s` who is nobody in particular.
+/// Returns a caller of the shop `s` without a particular identity.
 pub fn caller() -> Caller {
     Caller::system("s".into(), Some("staff/anna".into()))
 }

@@ -1,4 +1,4 @@
-//! What lies in the tables of a shop's database, for tests that ask whether nothing was left.
+//! Searches the tables of a shop's database, for tests that ask whether any data was left.
 
 use clientela::store::DatabaseUrl;
 use sqlx::sqlite::SqliteConnectOptions;
@@ -9,7 +9,7 @@ use super::Shop;
 /// The file of an embedded store.
 const FILE: &str = "clientela.db";
 
-/// Each column of text or bytes with its table; not those of the search, which are made from another.
+/// Each column of text or bytes with its table, except the generated ones of the search.
 const SQLITE_COLUMNS: &str = "SELECT t.name, c.name FROM sqlite_schema t
     JOIN pragma_table_info(t.name) c
     WHERE t.type = 'table' AND c.type IN ('TEXT', 'BLOB') AND t.name NOT LIKE '%search%'";
@@ -17,19 +17,19 @@ const POSTGRES_COLUMNS: &str = "SELECT table_name::text, column_name::text
     FROM information_schema.columns
     WHERE table_schema = current_schema() AND data_type IN ('text', 'bytea')";
 
-/// Where in a column the bytes `$1` stand. PostgreSQL shows bytes as text in hexadecimal digits.
+/// The position of the bytes `$1` in a column. PostgreSQL prints bytes as hexadecimal digits.
 const SQLITE_PLACE: &str = "instr(CAST(column_name AS BLOB), $1)";
 const POSTGRES_PLACE: &str = "position($1 IN convert_to(column_name::text, 'UTF8'))
     + position(encode($1, 'hex') IN column_name::text)";
 
-/// The columns of all tables in which a word stands, once for each row.
+/// Finds the columns of all tables that contain a word, once for each row.
 macro_rules! search {
     ($connection:expr, $columns:expr, $place:expr, $word:expr) => {{
         let mut connection = $connection.expect("the database can be opened");
         let columns: Vec<(String, String)> = sqlx::query_as($columns)
             .fetch_all(&mut connection)
             .await
-            .expect("the schema tells its columns");
+            .expect("the schema lists its columns");
         assert!(columns.len() > 50, "these are all columns: {columns:?}");
         let mut found = Vec::new();
         for (table, column) in columns {
@@ -48,7 +48,7 @@ macro_rules! search {
 }
 
 impl Shop {
-    /// Where in the database a word stands, as `table.column`; once for each row.
+    /// Finds where the database contains a word, as `table.column`, once for each row.
     pub async fn mentions(&self, word: &str) -> Vec<String> {
         let mut mentions = match self.database() {
             DatabaseUrl::Embedded { data_dir } => {

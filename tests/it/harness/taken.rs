@@ -1,4 +1,4 @@
-//! A server whose connections for calls, lists and streams are all busy.
+//! Occupies all connections of a server for calls, lists and streams.
 
 use clientela::error::Error;
 use clientela::store::{Purpose, StoreConfig};
@@ -7,8 +7,8 @@ use tokio::sync::{mpsc, watch};
 
 use super::Shop;
 
-/// Takes every connection with which a shop's server reads for calls, lists and streams, until what is given
-/// back is dropped. The shop's setup must not change how many there are.
+/// Takes every connection with which a shop's server reads for calls, lists and streams, until the result is
+/// dropped. The shop's setup must not change their number.
 pub async fn take_all(shop: &Shop) -> watch::Sender<()> {
     let config = StoreConfig::new(shop.database());
     let purposes = [

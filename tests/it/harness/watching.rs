@@ -1,5 +1,5 @@
-//! A watch of carts as a careful client keeps it: folded into a state, with the guarantees asserted at
-//! every message.
+//! A watch of carts as a careful client keeps it. It folds the stream into a state and asserts the guarantees
+//! at every message.
 
 use std::collections::BTreeMap;
 
@@ -13,40 +13,40 @@ use tonic::{Status, Streaming};
 use super::{PATIENCE, Transport};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 
-/// A stream of cart changes and what it has told so far.
+/// A stream of cart changes and the state received so far.
 pub struct CartWatch {
     stream: Streaming<WatchCartsResponse>,
     rules: Rules,
-    /// The carts as told.
+    /// The carts as received.
     pub carts: BTreeMap<String, pb::Cart>,
-    /// The last that was told of each cart on this stream.
-    told: BTreeMap<String, Told>,
-    /// The version known of each cart from the streams before.
+    /// The last state received of each cart on this stream.
+    received: BTreeMap<String, Received>,
+    /// The versions of the carts that were known from earlier streams.
     known: BTreeMap<String, i64>,
     /// The last resume token.
     pub token: String,
-    /// Every change in its order, snapshots left out.
+    /// Every change in order, without snapshots.
     pub changes: Vec<CartChange>,
-    /// How long heartbeats said that the stream is held back, in their order.
+    /// The delays of the stream that heartbeats reported, in order.
     pub lags: Vec<prost_types::Duration>,
     in_snapshot: bool,
 }
 
-/// What is asserted of a stream beside what holds for each.
+/// The additional guarantees that are asserted of a stream.
 #[derive(Clone, Copy, Default)]
 struct Rules {
-    /// Whether every version is told. Not where a filter leaves some out.
+    /// Whether every version is sent. A filter may leave some out.
     every: bool,
-    /// Whether the clock may let a cart enter or leave with the version it has.
+    /// Whether the clock may let a cart enter or leave without a new version.
     by_clock: bool,
 }
 
-struct Told {
+struct Received {
     version: i64,
     present: bool,
 }
 
-/// What a client knows at a token, to go on from.
+/// The state that a client knows at a token, from which it can resume.
 #[derive(Clone)]
 pub struct Point {
     /// The token.
@@ -56,7 +56,7 @@ pub struct Point {
     known: BTreeMap<String, i64>,
 }
 
-/// What a message was about.
+/// The kind of a message.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Seen {
     Changes(Vec<CartChange>),
@@ -85,13 +85,13 @@ impl CartWatch {
         })
     }
 
-    /// Goes on with a stream that was opened otherwise.
+    /// Wraps a stream that was opened elsewhere.
     pub fn of(stream: Streaming<WatchCartsResponse>) -> Self {
         Self {
             stream,
             rules: Rules::default(),
             carts: BTreeMap::new(),
-            told: BTreeMap::new(),
+            received: BTreeMap::new(),
             known: BTreeMap::new(),
             token: String::new(),
             changes: Vec::new(),
@@ -100,23 +100,23 @@ impl CartWatch {
         }
     }
 
-    /// Asserts that no version is skipped, as of a stream of every version.
+    /// Asserts that no version is skipped, for a stream of every version.
     pub fn strict(mut self) -> Self {
         self.rules.every = true;
         self
     }
 
-    /// Does not assert that no version is skipped, for a test that wants to see some skipped.
+    /// Does not assert that no version is skipped, for a test that expects skipped versions.
     pub fn lenient(mut self) -> Self {
         self.rules.every = false;
         self
     }
 
-    /// What is known at the last token.
+    /// Returns the state at the last token.
     pub fn point(&self) -> Point {
         let mut known = self.known.clone();
-        let told = self.told.iter();
-        known.extend(told.map(|(name, told)| (name.clone(), told.version)));
+        let received = self.received.iter();
+        known.extend(received.map(|(name, received)| (name.clone(), received.version)));
         Point {
             token: self.token.clone(),
             carts: self.carts.clone(),
@@ -124,7 +124,7 @@ impl CartWatch {
         }
     }
 
-    /// Goes on after this watch's last token, with what it knows.
+    /// Resumes after this watch's last token, with its state.
     pub async fn resume(
         self,
         client: &mut CartServiceClient<Transport>,
@@ -133,7 +133,7 @@ impl CartWatch {
         Self::resume_at(self.point(), client, request).await
     }
 
-    /// Goes on after a token, with what was known there.
+    /// Resumes after a token, with the state at that token.
     pub async fn resume_at(
         point: Point,
         client: &mut CartServiceClient<Transport>,
@@ -149,18 +149,18 @@ impl CartWatch {
         Ok(next)
     }
 
-    /// The next message.
+    /// Reads the next message.
     pub async fn next(&mut self) -> Result<Seen, Status> {
         let message = tokio::time::timeout(PATIENCE, self.stream.message())
             .await
             .expect("a message comes")?
-            .expect("a watch never ends well");
+            .expect("a watch ends only with an error");
         Ok(self.fold(message))
     }
 
-    /// Reads on until `enough` of what is known.
+    /// Reads until `enough` of the state has come.
     pub async fn until(&mut self, what: &str, mut enough: impl FnMut(&Self) -> bool) {
-        // Heartbeats come for ever.
+        // Heartbeats never stop.
         let deadline = Instant::now() + PATIENCE;
         while !enough(self) {
             match self.next().await {
@@ -170,7 +170,7 @@ impl CartWatch {
         }
     }
 
-    /// Reads on until the snapshot is whole; how many carts it held.
+    /// Reads until the snapshot is complete and returns how many carts it had.
     pub async fn snapshot(&mut self) -> i64 {
         loop {
             match self.next().await {
@@ -184,7 +184,7 @@ impl CartWatch {
     fn fold(&mut self, message: WatchCartsResponse) -> Seen {
         if let Some(Signal::SnapshotBegin(begin)) = &message.signal {
             self.carts.clear();
-            self.told.clear();
+            self.received.clear();
             self.known.clear();
             self.token.clear();
             self.in_snapshot = true;
@@ -223,9 +223,12 @@ impl CartWatch {
 
     fn apply(&mut self, change: &CartChange) {
         let present = change.kind() == ChangeKind::Upserted;
-        match (self.told.get(&change.name), self.known.get(&change.name)) {
-            (Some(told), _) => self.assert_follows(told, change, present),
-            // Across a resume what is known may come again, and nothing may be left out.
+        match (
+            self.received.get(&change.name),
+            self.known.get(&change.name),
+        ) {
+            (Some(received), _) => self.assert_follows(received, change, present),
+            // After a resume a known version may come again, and none may be missing.
             (None, Some(known)) if self.rules.every => assert!(
                 change.version <= known + 1,
                 "no version is skipped by a resume: {known}, then {change:?}"
@@ -233,8 +236,8 @@ impl CartWatch {
             _ => {}
         }
         let version = change.version;
-        let told = Told { version, present };
-        self.told.insert(change.name.clone(), told);
+        let received = Received { version, present };
+        self.received.insert(change.name.clone(), received);
         match change.kind() {
             ChangeKind::Upserted => {
                 let cart = change.cart.clone().expect("an upserted cart is sent whole");
@@ -242,7 +245,7 @@ impl CartWatch {
                 self.carts.insert(change.name.clone(), cart);
             }
             ChangeKind::Deleted | ChangeKind::LeftFilter => {
-                assert!(change.cart.is_none(), "what is gone has no body");
+                assert!(change.cart.is_none(), "an ended cart has no body");
                 self.carts.remove(&change.name);
             }
             ChangeKind::Unspecified => panic!("a change has a kind: {change:?}"),
@@ -252,17 +255,17 @@ impl CartWatch {
         }
     }
 
-    fn assert_follows(&self, told: &Told, change: &CartChange, present: bool) {
-        let by_clock = self.rules.by_clock && told.present != present;
+    fn assert_follows(&self, received: &Received, change: &CartChange, present: bool) {
+        let by_clock = self.rules.by_clock && received.present != present;
         assert!(
-            told.version < change.version || (by_clock && told.version == change.version),
+            received.version < change.version || (by_clock && received.version == change.version),
             "versions grow on a stream: {}, then {change:?}",
-            told.version
+            received.version
         );
         if self.rules.every && !self.in_snapshot {
             assert_eq!(
                 change.version,
-                told.version + 1,
+                received.version + 1,
                 "no version is skipped: {change:?}"
             );
         }

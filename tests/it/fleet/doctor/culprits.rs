@@ -1,4 +1,4 @@
-//! Who holds the feed back, or keeps vacuum from its work, is named.
+//! Tests that the doctor names the session that holds the feed back or prevents vacuum.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Connection as _, Executor as _, PgConnection};
@@ -8,7 +8,7 @@ use crate::harness::postgres::{Cluster, Durability};
 use crate::harness::{Setup, Shop, eventually};
 use crate::watch::{add, visitor};
 
-/// A shop in a cluster of its own, beside a database of others.
+/// Starts a shop in a separate cluster, beside a database of another application.
 async fn shop_beside_others(settings: &[(&str, &str)]) -> (Cluster, Shop) {
     let cluster = Cluster::start(Durability::Full, settings).await;
     cluster.create_database("shop", None).await;
@@ -17,7 +17,7 @@ async fn shop_beside_others(settings: &[(&str, &str)]) -> (Cluster, Shop) {
     (cluster, shop)
 }
 
-/// A session of the neighbour's.
+/// Opens a session of the other application.
 async fn neighbour(cluster: &Cluster) -> PgConnection {
     let url = format!(
         "{}?application_name=nightly%20report",
@@ -31,14 +31,14 @@ async fn neighbour(cluster: &Cluster) -> PgConnection {
     session
 }
 
-/// The report in which nobody else holds the feed back: what the server and PostgreSQL's own workers
-/// write is over in a moment.
+/// Waits for the report in which only one session holds the feed back. The server and PostgreSQL's own
+/// workers write only for moments.
 async fn with_one_culprit<T>(examine: impl Fn() -> (Value, T)) -> (Value, T) {
     let look = || async {
         let (report, rest) = examine();
         (of(&report, "horizon").len() == 2).then_some((report, rest))
     };
-    eventually("one alone holds the feed back", look).await
+    eventually("only one session holds the feed back", look).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -85,9 +85,9 @@ async fn the_session_that_holds_the_feed_back_is_named() {
     one(&report, "horizon", "OK");
 }
 
-/// A role without rights on others' sessions still sees who it is.
+/// A role without rights on other sessions still sees that they exist.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_role_that_may_see_little_is_told_what_it_lacks() {
+async fn a_role_with_few_rights_gets_a_report_of_the_missing_ones() {
     let (cluster, shop) = shop_beside_others(&[]).await;
     let mut session = neighbour(&cluster).await;
     let role = "CREATE ROLE looks LOGIN PASSWORD 'looks'; GRANT pg_read_all_data TO looks";
