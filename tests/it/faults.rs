@@ -1,5 +1,5 @@
-//! What happens when the ground shakes: databases that go away, lock up or say nothing, disks that are
-//! full or broken, starts that must not be, and what the log tells of it all.
+//! Tests faults of the surroundings: databases that stop, lock or hang, disks that are full or broken,
+//! refused starts, and the log of all this.
 
 mod damage;
 mod database_away;
@@ -36,7 +36,7 @@ use tonic_types::StatusExt as _;
 use crate::harness::{CartWatch, Shop, Transport, assert_refused, eventually};
 use crate::watch::listed;
 
-/// A refusal that asks to come back: its code and reason, and RetryInfo.
+/// Asserts a refusal that asks for a retry: its code and reason, and RetryInfo.
 #[track_caller]
 pub fn assert_passing(status: &Status, code: Code, reason: ErrorReason) {
     assert_refused(status, code, reason);
@@ -45,13 +45,13 @@ pub fn assert_passing(status: &Status, code: Code, reason: ErrorReason) {
     assert!(delay.is_some_and(|delay| !delay.is_zero()), "{status:?}");
 }
 
-/// The database does not answer.
+/// Asserts that the database does not answer.
 #[track_caller]
 pub fn assert_unavailable(status: &Status) {
     assert_passing(status, Code::Unavailable, ErrorReason::DatabaseUnavailable);
 }
 
-/// A read of the database: no cache has a cart that is not there.
+/// Reads from the database: no cache has this absent cart.
 pub async fn read(shop: &Shop) -> Result<(), Status> {
     let request = pb::ListCartsRequest {
         page_size: 1,
@@ -60,7 +60,7 @@ pub async fn read(shop: &Shop) -> Result<(), Status> {
     shop.carts().list_carts(request).await.map(drop)
 }
 
-/// A write of something new.
+/// Writes a new cart.
 pub async fn write(shop: &Shop) -> Result<(), Status> {
     let title = pb::Title {
         display_names: [("en".to_owned(), "Dr.".to_owned())].into(),
@@ -73,8 +73,8 @@ pub async fn write(shop: &Shop) -> Result<(), Status> {
     shop.customers().create_title(request).await.map(drop)
 }
 
-/// Waits until a call is answered well; whoever calls while its cause lasts is told to come back.
-pub async fn comes_back<T, F>(what: &str, mut call: impl FnMut() -> F) -> T
+/// Repeats a call until it succeeds. Refusals meanwhile must ask for a retry.
+pub async fn recovers<T, F>(what: &str, mut call: impl FnMut() -> F) -> T
 where
     F: Future<Output = Result<T, Status>>,
 {
@@ -96,12 +96,12 @@ where
     .await
 }
 
-/// Waits until every service of the contract says this of itself.
+/// Waits until every service of the contract has this status.
 pub async fn health_turns(shop: &Shop, wanted: ServingStatus) {
     health_of_turns(shop.channel(), wanted).await;
 }
 
-/// The same of the server at the end of a connection.
+/// Does the same with the server at the end of a connection.
 pub async fn health_of_turns(channel: Channel, wanted: ServingStatus) {
     for service in clientela::proto::POOL.services() {
         let service = service.full_name();
@@ -116,14 +116,14 @@ pub async fn health_of_turns(channel: Channel, wanted: ServingStatus) {
     }
 }
 
-/// All carts by name, as a list tells them.
+/// Returns all carts of a list, by name.
 pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
     let carts = listed(shop).await.into_iter();
     carts.map(|cart| (cart.name.clone(), cart)).collect()
 }
 
-/// Reads a watch until it tells these carts. Where the stream ended with UNAVAILABLE it goes on with its
-/// last token, as a careful client does; the watch itself asserts that no version is missing.
+/// Reads a watch until it has these carts. If the stream ends with UNAVAILABLE it resumes with the last
+/// token, as a careful client does. The watch itself asserts that no version is missing.
 pub async fn follow(
     client: &mut CartServiceClient<Transport>,
     mut watch: CartWatch,
@@ -139,8 +139,8 @@ pub async fn follow(
     watch
 }
 
-/// A connection of somebody else to the shop's PostgreSQL.
-pub async fn somebody_else(shop: &Shop) -> PgConnection {
+/// Opens another session on the shop's PostgreSQL.
+pub async fn other_session(shop: &Shop) -> PgConnection {
     let DatabaseUrl::Postgres(options) = shop.database() else {
         panic!("the shop is not on PostgreSQL")
     };
@@ -149,7 +149,7 @@ pub async fn somebody_else(shop: &Shop) -> PgConnection {
         .expect("the database is there")
 }
 
-/// Carries out a statement of the test's own.
+/// Runs a statement of the test.
 pub async fn run(connection: &mut PgConnection, statement: &str) {
     sqlx::raw_sql(AssertSqlSafe(statement))
         .execute(connection)

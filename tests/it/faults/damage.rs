@@ -1,6 +1,6 @@
-//! A database file whose pages are damaged: found at the start after a process that was killed, or soon after it
-//! where the file is large, else when a damaged page is met; told once; and then the server is not ready and
-//! takes no writes.
+//! Tests damaged pages in a database file. The damage is found at the start after a killed process, soon
+//! after it in a large file, or when a damaged page is read. It is logged once. Then the server is not ready
+//! and takes no writes.
 
 use std::fs::{self, File};
 use std::io::{Seek as _, SeekFrom, Write as _};
@@ -35,7 +35,7 @@ fn title(name: &str) -> CreateTitleRequest {
     }
 }
 
-/// A store with a title and a cart, closed in good order.
+/// A store with a title and a cart, closed properly.
 async fn closed() -> Server {
     let mut server = Server::start(serve());
     let mut people =
@@ -78,7 +78,7 @@ async fn damage_is_found_at_the_start_after_a_process_that_was_killed() {
         fs::write(server.data_dir().join(DATABASE_FILE), &sound).unwrap();
         damage(server.data_dir(), table).await;
         let damaged = fs::read(server.data_dir().join(DATABASE_FILE)).unwrap();
-        // Whose process is killed leaves its log.
+        // A killed process leaves its log.
         File::create(server.data_dir().join(format!("{DATABASE_FILE}-wal"))).unwrap();
 
         let quiet = Serve::default().with(&["--log", "off"]);
@@ -94,7 +94,7 @@ async fn damage_is_found_at_the_start_after_a_process_that_was_killed() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn damage_that_is_met_is_told_once_and_ends_readiness_and_writes() {
+async fn damage_that_is_read_is_logged_once_and_ends_readiness_and_writes() {
     let mut server = closed().await;
     damage(server.data_dir(), "titles").await;
     server.start_again();
@@ -114,21 +114,22 @@ async fn damage_that_is_met_is_told_once_and_ends_readiness_and_writes() {
     let carts = server.carts().await;
     assert_unavailable(&add_line(&carts, 1).await.unwrap_err());
     assert_unavailable(&people.create_title(title("Prof.")).await.unwrap_err());
-    // What is whole can still be read, for whoever saves what there is.
+    // Undamaged pages can still be read, so that an operator can save them.
     assert_eq!(list(&carts).await.unwrap()[0].item_count, 1);
     let log = server.log();
-    let told = log.lines().filter(|line| line.contains("file is damaged"));
-    assert_eq!(told.count(), 1, "{log}");
+    let logged = log.lines().filter(|line| line.contains("file is damaged"));
+    assert_eq!(logged.count(), 1, "{log}");
     assert!(log.contains("restore the last backup"), "{log}");
 }
 
-/// Of another shop, and before those of the others, so that nothing but a check of the file reads the first.
+/// The titles belong to another shop and sort before the others, so only a check of the file reads the first
+/// ones.
 const MANY_TITLES: &str = "INSERT INTO titles (shop_id, id, version, doc, create_time, update_time)
     WITH RECURSIVE c (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM c WHERE n < 30000)
     SELECT '0', 't' || n, 1, hex(zeroblob(100)), 1, 1 FROM c";
 
-/// Overwrites the first page of rows of a table, which a check reads after all its others. Gives how many pages
-/// the file has.
+/// Overwrites the first page of rows of a table, which a check reads after all its others. Returns the number
+/// of pages of the file.
 async fn damage_the_first_rows(folder: &Path, table: &str) -> u64 {
     let mut connection = database(folder).await;
     let ask = async |connection: &mut sqlx::SqliteConnection, what: &str| -> u64 {
@@ -148,8 +149,8 @@ async fn damage_the_first_rows(folder: &Path, table: &str) -> u64 {
         .write(true)
         .open(folder.join(DATABASE_FILE))
         .unwrap();
-    // A page that has others below it says at its beginning that it has, and where its first cell is, which
-    // begins with the first of them.
+    // An inner page has its type in its first byte, and the position of its first cell in its header. That
+    // cell begins with the number of the first child page.
     loop {
         let (mut head, mut below) = ([0; 14], [0; 4]);
         file.read_exact_at(&mut head, (page - 1) * size).unwrap();
@@ -166,11 +167,11 @@ async fn damage_the_first_rows(folder: &Path, table: &str) -> u64 {
     pages
 }
 
-/// All that is logged comes from the one thread of the test.
+/// All log lines come from the one thread of the test.
 #[tokio::test]
-async fn damage_that_a_start_has_no_time_to_find_is_told_once_and_ends_readiness_and_writes() {
+async fn damage_found_after_the_start_is_logged_once_and_ends_readiness_and_writes() {
     let logged = Logged::here();
-    let told = || logged.saying("file is damaged");
+    let lines = || logged.saying("file is damaged");
     let hurried = Setup {
         store: |store| store.start_check_time = Duration::ZERO,
         ..Setup::default()
@@ -180,17 +181,17 @@ async fn damage_that_a_start_has_no_time_to_find_is_told_once_and_ends_readiness
     let mut connection = database(shop.folder()).await;
     run(&mut connection, MANY_TITLES).await;
     connection.close().await.unwrap();
-    // A check looks at the time every thousand pages.
+    // A check compares the time with its limit every thousand pages.
     assert!(damage_the_first_rows(shop.folder(), "titles").await > 1_500);
     File::create(shop.folder().join(format!("{DATABASE_FILE}-wal"))).unwrap();
 
     shop.start_again(hurried).await;
 
-    // A server is also not ready while it starts, so that alone does not show that the check has ended.
+    // A server is also not ready while it starts, so its health alone does not show that the check has ended.
     let refused = eventually("a refused write", async || write(&shop).await.err()).await;
     assert_unavailable(&refused);
     health_turns(&shop, ServingStatus::NotServing).await;
-    read(&shop).await.expect("what is whole is read");
+    read(&shop).await.expect("undamaged pages are read");
     shop.stop().await;
-    assert_eq!(told().len(), 1, "{:?}", told());
+    assert_eq!(lines().len(), 1, "{:?}", lines());
 }

@@ -1,5 +1,5 @@
-//! A PostgreSQL that is stopped, killed, restarted, or ends the connections: what was acknowledged
-//! stands, who calls is told to come back, and everything comes back by itself.
+//! Tests a PostgreSQL that is stopped, killed or restarted, or that ends connections. Acknowledged writes
+//! stay, callers are asked to retry, and the service recovers by itself.
 
 use std::time::Duration;
 
@@ -13,14 +13,14 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use tonic_types::StatusExt as _;
 
 use super::writer::Writer;
-use super::{assert_unavailable, comes_back, follow, health_turns, read, somebody_else};
+use super::{assert_unavailable, follow, health_turns, other_session, read, recovers};
 use super::{state, write};
 use crate::harness::postgres::{Cluster, Durability, Stop};
 use crate::harness::store::START;
 use crate::harness::{CartWatch, Engine, Setup, Shop, eventually};
 use crate::watch::{add, every, visitor};
 
-/// A shop on a cluster of its own.
+/// Starts a shop on a separate cluster.
 async fn shop_of_its_own(settings: &[(&str, &str)], setup: Setup) -> (Cluster, Shop) {
     let cluster = Cluster::start(Durability::Full, settings).await;
     cluster.create_database("shop", None).await;
@@ -28,7 +28,7 @@ async fn shop_of_its_own(settings: &[(&str, &str)], setup: Setup) -> (Cluster, S
     (cluster, shop)
 }
 
-/// A clock that the test moves, so that it need not wait for leases to run out.
+/// A setup with a clock that the test moves, so that it need not wait for leases to expire.
 fn held() -> Setup {
     Setup {
         clock: Clock::held_at(START),
@@ -36,7 +36,7 @@ fn held() -> Setup {
     }
 }
 
-/// A server that seldom asks the database of itself, so that its places can be taken from it.
+/// A server that rarely uses the database by itself, so the test can take its connections.
 fn quiet() -> Setup {
     const NEVER: Duration = Duration::from_secs(3_600);
     let usual = held();
@@ -56,15 +56,15 @@ fn quiet() -> Setup {
     }
 }
 
-/// A replica that looks at the log by itself only after a time that no test waits for.
-fn told_only_by_hints() -> Setup {
+/// A replica whose polling interval is longer than any test waits.
+fn informed_only_by_hints() -> Setup {
     let feed = FeedSettings {
         poll_interval: Duration::from_secs(3600),
         ..Default::default()
     };
     Setup {
         feed,
-        // So that what its listener said last is that it listens.
+        // So the listener's last message is that it listens.
         store: |store| store.silence_limit = Duration::from_secs(3600),
         ..held()
     }
@@ -111,7 +111,7 @@ async fn fill_group(shop: &Shop) {
     }
 }
 
-/// Deletes the group, which asks for background work over its members.
+/// Deletes the group, which starts background work over its members.
 async fn delete_group(shop: &Shop) -> String {
     let request = pb::DeleteGroupRequest {
         name: "groups/many".into(),
@@ -130,10 +130,10 @@ async fn is_done(shop: &Shop, operation: &str) -> Option<()> {
     (operation.into_inner().state() == operation::State::Done).then_some(())
 }
 
-/// The whole story of one outage.
+/// Runs the whole sequence of one outage.
 async fn survives(how: Stop) {
-    let (cluster, shop) = shop_of_its_own(&[], told_only_by_hints()).await;
-    let other = shop.replica(told_only_by_hints()).await;
+    let (cluster, shop) = shop_of_its_own(&[], informed_only_by_hints()).await;
+    let other = shop.replica(informed_only_by_hints()).await;
     fill_group(&shop).await;
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let mut elsewhere = other.carts_as(&shop.admin_key);
@@ -152,12 +152,12 @@ async fn survives(how: Stop) {
     cluster.start_again().await;
 
     health_turns(&shop, ServingStatus::Serving).await;
-    comes_back("reads", || read(&shop)).await;
-    comes_back("writes", || write(&shop)).await;
+    recovers("reads", || read(&shop)).await;
+    recovers("writes", || write(&shop)).await;
     writer.acknowledges(30).await;
     let written = writer.stop().await;
     let carts = state(&shop).await;
-    written.assert_stands(&carts);
+    written.assert_complete(&carts);
     let refusal = ("Unavailable".to_owned(), "DATABASE_UNAVAILABLE".to_owned());
     assert!(
         written.refusals.contains(&refusal),
@@ -165,11 +165,11 @@ async fn survives(how: Stop) {
         written.refusals
     );
     follow(&mut shop.carts(), watch, &every(), &carts).await;
-    // The lease of a worker that could not even give its job back.
+    // A worker that could not give its job back still has a lease.
     shop.clock.advance(Duration::from_secs(60));
     eventually("the background work", || is_done(&shop, &operation)).await;
-    // The other replica hears of commits again.
-    both_listen(&mut somebody_else(&shop).await).await;
+    // The other replica receives hints of commits again.
+    both_listen(&mut other_session(&shop).await).await;
     let mut hinted = follow(&mut elsewhere, hinted, &every(), &carts).await;
     let late = add(&mut shop.carts(), &visitor("after all"), "late").await;
     hinted
@@ -179,21 +179,21 @@ async fn survives(how: Stop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_comes_back_after_a_database_that_was_shut_down() {
+async fn the_service_recovers_from_a_database_that_was_shut_down() {
     survives(Stop::Fast).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_comes_back_after_a_database_that_was_stopped_at_once() {
+async fn the_service_recovers_from_a_database_that_was_stopped_at_once() {
     survives(Stop::Immediate).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn everything_comes_back_after_a_database_that_was_killed() {
+async fn the_service_recovers_from_a_database_that_was_killed() {
     survives(Stop::Kill).await;
 }
 
-/// A stream that needs the database while that is away ends, and says from where to go on.
+/// A stream that needs the database during an outage ends with a token to resume.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_that_cannot_read_history_keeps_its_place() {
     let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
@@ -202,7 +202,7 @@ async fn a_watch_that_cannot_read_history_keeps_its_place() {
     let cart = add(&mut shop.carts(), &visitor("of before"), "mug").await;
     cluster.stop(Stop::Fast).await;
 
-    // The change is in the log and may be in the stream already; a new stream has to read the log.
+    // The stream may have the change already. A new stream has to read the log.
     let mut resumed = watch.resume(&mut shop.carts(), every()).await.unwrap();
     let status = resumed.next().await.unwrap_err();
     assert_unavailable(&status);
@@ -210,15 +210,15 @@ async fn a_watch_that_cannot_read_history_keeps_its_place() {
     resumed.token.clone_from(&info.metadata["resume_token"]);
 
     cluster.start_again().await;
-    comes_back("reads", || read(&shop)).await;
+    recovers("reads", || read(&shop)).await;
     let carts = state(&shop).await;
     assert_eq!(carts, [(cart.name.clone(), cart)].into());
     let resumed = resumed.resume(&mut shop.carts(), every()).await.unwrap();
     follow(&mut shop.carts(), resumed, &every(), &carts).await;
 }
 
-/// A restart between two calls is not even noticed by writes: nothing had been done on the connections
-/// that are found dead.
+/// Writes do not even notice a restart between two calls: nothing was done yet on the connections that turn
+/// out dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_under_load_loses_nothing() {
     let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
@@ -233,19 +233,19 @@ async fn a_restart_under_load_loses_nothing() {
     writer.acknowledges(20).await;
     let written = writer.stop().await;
     let carts = state(&shop).await;
-    written.assert_stands(&carts);
+    written.assert_complete(&carts);
     follow(&mut shop.carts(), watch, &every(), &carts).await;
 }
 
-/// Ends all sessions of the database but the one that asks; how many there were.
+/// Ends all sessions of the database but the calling one, and returns their number.
 const TERMINATE: &str = "SELECT count(pg_terminate_backend(pid)) FROM pg_stat_activity
     WHERE datname = current_database() AND pid <> pg_backend_pid()";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn terminated_sessions_cost_only_the_calls_that_were_under_way() {
-    let shop = Shop::start_with(Engine::Postgres, told_only_by_hints()).await;
-    let other = shop.replica(told_only_by_hints()).await;
-    let mut connection = somebody_else(&shop).await;
+async fn terminated_sessions_fail_only_the_calls_in_progress() {
+    let shop = Shop::start_with(Engine::Postgres, informed_only_by_hints()).await;
+    let other = shop.replica(informed_only_by_hints()).await;
+    let mut connection = other_session(&shop).await;
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let mut elsewhere = other.carts_as(&shop.admin_key);
     let hinted = CartWatch::open(&mut elsewhere, every()).await.unwrap();
@@ -263,7 +263,7 @@ async fn terminated_sessions_cost_only_the_calls_that_were_under_way() {
     writer.acknowledges(5).await;
     let written = writer.stop().await;
     let carts = state(&shop).await;
-    written.assert_stands(&carts);
+    written.assert_complete(&carts);
     follow(&mut shop.carts(), watch, &every(), &carts).await;
     both_listen(&mut connection).await;
     follow(&mut elsewhere, hinted, &every(), &carts).await;
@@ -276,9 +276,9 @@ async fn a_database_without_a_free_connection_is_waited_for() {
     write(&shop).await.unwrap();
     let url = cluster.url("shop");
     let mut hogs = Vec::new();
-    let mut first = somebody_else(&shop).await;
+    let mut first = other_session(&shop).await;
 
-    // Until none of the server's own is left, and none is free for it.
+    // Repeats until the server has no connection left and can open none.
     loop {
         while let Ok(hog) = sqlx::PgConnection::connect(&url).await {
             hogs.push(hog);
@@ -287,7 +287,7 @@ async fn a_database_without_a_free_connection_is_waited_for() {
             .fetch_one(&mut first)
             .await
             .unwrap();
-        // A session that is only just beginning is not listed yet, but has its place.
+        // A session that is only starting is not listed yet, but takes a connection.
         let places: i64 = sqlx::query_scalar(PLACES)
             .fetch_one(&mut first)
             .await
@@ -302,16 +302,16 @@ async fn a_database_without_a_free_connection_is_waited_for() {
     health_turns(&shop, ServingStatus::NotServing).await;
     drop(hogs);
     health_turns(&shop, ServingStatus::Serving).await;
-    comes_back("reads", || read(&shop)).await;
-    comes_back("writes", || write(&shop)).await;
+    recovers("reads", || read(&shop)).await;
+    recovers("writes", || write(&shop)).await;
 }
 
-/// How many sessions there can be of who asks.
+/// The number of sessions that the current user can have.
 const PLACES: &str = "SELECT current_setting('max_connections')::bigint
         - CASE WHEN rolsuper THEN 0
             ELSE current_setting('superuser_reserved_connections')::bigint END
     FROM pg_roles WHERE rolname = current_user";
-/// Ends the sessions of the server under test; how many there were.
+/// Ends the sessions of the server under test and returns their number.
 const TERMINATE_SERVERS: &str =
     "SELECT count(pg_terminate_backend(pid, 5000)) FROM pg_stat_activity
     WHERE application_name = 'clientela'";

@@ -1,15 +1,15 @@
-//! A PostgreSQL that is there and does not get on: a lock of somebody else, a statement without end.
+//! Tests a PostgreSQL that runs but makes no progress: a lock of another session, an endless statement.
 
 use std::time::Duration;
 
 use sqlx::PgConnection;
 
-use super::{assert_unavailable, comes_back, read, run, somebody_else, write};
+use super::{assert_unavailable, other_session, read, recovers, run, write};
 use crate::harness::{Engine, Setup, Shop};
 use crate::watch::{add, item, visitor};
 use clientela::proto::pb::{self, AddItemRequest};
 
-/// A shop whose database gives up soon, and somebody else on that.
+/// Starts a shop whose store has short time limits, and another session on its database.
 async fn impatient() -> (Shop, PgConnection) {
     let setup = Setup {
         store: |store| {
@@ -19,7 +19,7 @@ async fn impatient() -> (Shop, PgConnection) {
         ..Default::default()
     };
     let shop = Shop::start_with(Engine::Postgres, setup).await;
-    let connection = somebody_else(&shop).await;
+    let connection = other_session(&shop).await;
     (shop, connection)
 }
 
@@ -34,7 +34,7 @@ async fn add_one(shop: &Shop, request_id: &str) -> Result<pb::Cart, tonic::Statu
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_table_that_somebody_else_has_locked_is_waited_for_and_comes_back() {
+async fn a_call_waits_for_a_table_locked_by_another_session_and_recovers() {
     let (shop, mut other) = impatient().await;
     add(&mut shop.carts(), &visitor("the patient one"), "cup").await;
     run(
@@ -45,21 +45,20 @@ async fn a_table_that_somebody_else_has_locked_is_waited_for_and_comes_back() {
 
     assert_unavailable(&read(&shop).await.unwrap_err());
     assert_unavailable(&add_one(&shop, "one").await.unwrap_err());
-    write(&shop).await.expect("what needs no cart goes on");
+    write(&shop).await.expect("writes without a cart continue");
 
     run(&mut other, "ROLLBACK").await;
-    comes_back("reads", || read(&shop)).await;
-    let cart = comes_back("writes", || add_one(&shop, "one")).await;
+    recovers("reads", || read(&shop)).await;
+    let cart = recovers("writes", || add_one(&shop, "one")).await;
     assert_eq!(cart.item_count, 2, "the refused call has no effect");
 }
 
-/// A lock as the program itself takes them, of a session that does not let go: what a replica does that
-/// hangs.
+/// Another session keeps a lock as the program itself takes it, like a replica that hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_cart_that_another_session_holds_is_waited_for_and_comes_back() {
+async fn a_call_waits_for_a_cart_locked_by_another_session_and_recovers() {
     let (shop, mut other) = impatient().await;
-    // The locks are of the whole database, and the test cannot know their numbers: it holds what the
-    // program would wait for by holding the row.
+    // The locks belong to the whole database, and the test cannot know their numbers. It makes the program
+    // wait by locking the row.
     add(&mut shop.carts(), &visitor("the patient one"), "cup").await;
     run(&mut other, "BEGIN; UPDATE carts SET version = version").await;
 
@@ -67,12 +66,12 @@ async fn a_cart_that_another_session_holds_is_waited_for_and_comes_back() {
     read(&shop).await.expect("readers do not wait");
 
     run(&mut other, "ROLLBACK").await;
-    let cart = comes_back("writes", || add_one(&shop, "one")).await;
+    let cart = recovers("writes", || add_one(&shop, "one")).await;
     assert_eq!(cart.item_count, 2);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_statement_without_end_is_ended_and_nothing_of_it_stands() {
+async fn an_endless_statement_is_ended_and_has_no_effect() {
     let (shop, mut other) = impatient().await;
     run(
         &mut other,
@@ -86,6 +85,6 @@ async fn a_statement_without_end_is_ended_and_nothing_of_it_stands() {
     read(&shop).await.expect("reads go on");
 
     run(&mut other, "DROP TRIGGER linger ON carts").await;
-    let cart = comes_back("writes", || add_one(&shop, "one")).await;
+    let cart = recovers("writes", || add_one(&shop, "one")).await;
     assert_eq!(cart.item_count, 1);
 }

@@ -1,4 +1,4 @@
-//! A PostgreSQL that says nothing at all, neither yes nor no: its machine is gone, or the network.
+//! Tests a PostgreSQL that does not answer at all, as when its machine or the network is gone.
 
 use std::time::Duration;
 
@@ -6,12 +6,12 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::proxy::Proxy;
 use super::writer::Writer;
-use super::{assert_unavailable, comes_back, follow, health_turns, read, state, write};
+use super::{assert_unavailable, follow, health_turns, read, recovers, state, write};
 use crate::harness::postgres::{Cluster, Durability};
 use crate::harness::{CartWatch, Setup, Shop};
 use crate::watch::every;
 
-/// A shop that reaches the database of its own by a way that can go silent.
+/// Starts a shop that reaches its database through a proxy that can go silent.
 pub async fn behind_a_proxy() -> (Cluster, Proxy, Shop) {
     let setup = Setup {
         store: |store| {
@@ -25,7 +25,7 @@ pub async fn behind_a_proxy() -> (Cluster, Proxy, Shop) {
     (cluster, proxy, shop)
 }
 
-/// A database of its own, the way to it, and its URL by that way.
+/// Starts a database and a proxy in front of it, and returns its URL through the proxy.
 pub async fn database_behind_a_proxy() -> (Cluster, Proxy, String) {
     let cluster = Cluster::start(Durability::None, &[]).await;
     cluster.create_database("shop", None).await;
@@ -37,7 +37,7 @@ pub async fn database_behind_a_proxy() -> (Cluster, Proxy, String) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_says_nothing_is_given_up_and_found_again() {
+async fn connections_to_a_silent_database_are_dropped_and_replaced() {
     let (_cluster, proxy, shop) = behind_a_proxy().await;
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let writer = Writer::start(&shop);
@@ -52,12 +52,12 @@ async fn a_database_that_says_nothing_is_given_up_and_found_again() {
     proxy.let_pass();
 
     health_turns(&shop, ServingStatus::Serving).await;
-    comes_back("reads", || read(&shop)).await;
-    comes_back("writes", || write(&shop)).await;
+    recovers("reads", || read(&shop)).await;
+    recovers("writes", || write(&shop)).await;
     writer.acknowledges(20).await;
     let written = writer.stop().await;
     assert!(!written.refusals.is_empty());
     let carts = state(&shop).await;
-    written.assert_stands(&carts);
+    written.assert_complete(&carts);
     follow(&mut shop.carts(), watch, &every(), &carts).await;
 }

@@ -1,19 +1,19 @@
-//! A disk that is full or fails: every write that it concerns is answered so, reads go on, and writes
-//! come back by themselves, each applied once.
+//! Tests a disk that is full or fails. Every affected write is refused, reads continue, and writes recover by
+//! themselves, each applied once.
 
 use clientela::proto::pb::{self, AddItemRequest, ErrorReason, ListCartsRequest};
 use futures::future::join_all;
 use tonic::{Code, Status};
 
 use super::failing_disk::{FailingDisk, Fault};
-use super::{assert_passing, comes_back};
+use super::{assert_passing, recovers};
 use crate::harness::Transport;
 use crate::watch::{item, visitor};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 
 type Carts = CartServiceClient<Transport>;
 
-/// Writes that are made at once, and so share transactions.
+/// Concurrent writes, which share transactions.
 const TOGETHER: usize = 30;
 
 pub async fn add_line(carts: &Carts, line: usize) -> Result<pb::Cart, Status> {
@@ -31,11 +31,11 @@ pub async fn list(carts: &Carts) -> Result<Vec<pb::Cart>, Status> {
     Ok(carts.clone().list_carts(request).await?.into_inner().carts)
 }
 
-/// What was refused while the disk failed is written once when it is well again.
-async fn fails_and_comes_back(fault: Fault, code: Code, reason: ErrorReason) {
+/// Asserts that a write refused during the fault is applied once after it.
+async fn fails_and_recovers(fault: Fault, code: Code, reason: ErrorReason) {
     let disk = FailingDisk::start(&["--log", "off"]);
     let carts = disk.server.carts().await;
-    add_line(&carts, 0).await.expect("the disk is well");
+    add_line(&carts, 0).await.expect("the disk works");
 
     disk.fail(fault);
     for _ in 0..2 {
@@ -49,15 +49,15 @@ async fn fails_and_comes_back(fault: Fault, code: Code, reason: ErrorReason) {
     disk.heal();
 
     for line in 1..=TOGETHER {
-        comes_back("the write", || add_line(&carts, line)).await;
+        recovers("the write", || add_line(&carts, line)).await;
     }
     let there = list(&carts).await.expect("reads go on");
     assert_eq!(there[0].item_count, 1 + TOGETHER as i64);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_full_disk_is_told_to_every_write_and_comes_back() {
-    fails_and_comes_back(
+async fn a_full_disk_refuses_every_write_and_recovers() {
+    fails_and_recovers(
         Fault::Full,
         Code::ResourceExhausted,
         ErrorReason::StorageFull,
@@ -66,18 +66,18 @@ async fn a_full_disk_is_told_to_every_write_and_comes_back() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_cannot_write_is_told_to_every_write_and_comes_back() {
+async fn a_disk_that_cannot_write_refuses_every_write_and_recovers() {
     let reason = ErrorReason::DatabaseUnavailable;
-    fails_and_comes_back(Fault::Write, Code::Unavailable, reason).await;
+    fails_and_recovers(Fault::Write, Code::Unavailable, reason).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_disk_that_cannot_flush_is_told_to_every_write_and_comes_back() {
+async fn a_disk_that_cannot_flush_refuses_every_write_and_recovers() {
     let reason = ErrorReason::DatabaseUnavailable;
-    fails_and_comes_back(Fault::Flush, Code::Unavailable, reason).await;
+    fails_and_recovers(Fault::Flush, Code::Unavailable, reason).await;
 }
 
-/// Killed with a log that the database has not taken in, and started again without any room.
+/// The server is killed with a log that is not checkpointed, and starts again on a full disk.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_on_a_full_disk_serves_reads() {
     let mut disk = FailingDisk::start(&["--log", "off"]);
@@ -95,6 +95,6 @@ async fn a_restart_on_a_full_disk_serves_reads() {
     let refused = add_line(&carts, 1).await.expect_err("there is no room");
     assert_passing(&refused, Code::ResourceExhausted, ErrorReason::StorageFull);
     disk.heal();
-    comes_back("the write", || add_line(&carts, 1)).await;
+    recovers("the write", || add_line(&carts, 1)).await;
     assert_eq!(list(&carts).await.unwrap()[0].item_count, 2);
 }

@@ -1,5 +1,5 @@
-//! The end in good order: what was begun is finished, what comes later is refused, and nothing holds
-//! the end up for ever.
+//! Tests the shutdown: calls in progress are finished, later calls are refused, and nothing delays the end
+//! without limit.
 
 use std::error::Error as _;
 use std::time::Duration;
@@ -23,7 +23,7 @@ fn serve(drain_timeout: &str) -> Serve {
     Serve::default().with(&["--log", "info", "--drain-timeout", drain_timeout])
 }
 
-/// Somebody who keeps every write of the embedded store waiting.
+/// Opens a connection that keeps every write of the embedded store waiting.
 async fn lock_writes(server: &Server) -> SqliteConnection {
     let file = server.data_dir().join(DATABASE_FILE);
     let mut other = SqliteConnection::connect(file.to_str().unwrap())
@@ -37,7 +37,7 @@ async fn lock_writes(server: &Server) -> SqliteConnection {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn calls_under_way_are_answered_and_later_ones_refused() {
+async fn calls_in_progress_are_answered_and_later_ones_refused() {
     let mut server = Server::start(serve("60"));
     let carts = server.carts().await;
     let mut watch = CartWatch::open(&mut carts.clone(), every()).await.unwrap();
@@ -47,7 +47,7 @@ async fn calls_under_way_are_answered_and_later_ones_refused() {
         let carts = carts.clone();
         async move { add_line(&carts, 1).await }
     });
-    // A read that was sent after it on its connection is answered, so the write has arrived as well.
+    // A read sent after the write on its connection is answered, so the write has arrived as well.
     list(&carts).await.unwrap();
 
     server.ask_to_stop();
@@ -55,16 +55,16 @@ async fn calls_under_way_are_answered_and_later_ones_refused() {
     assert_eq!(watch.next().await.unwrap(), Seen::Draining);
     let drained = watch.next().await.unwrap_err();
     assert_refused(&drained, Code::Unavailable, ErrorReason::Draining);
-    eventually("the refusal of what comes later", || async {
+    eventually("the refusal of later calls", || async {
         let late = list(&carts).await.err()?;
-        // A call that the old connection did not take any more was never sent, in tonic's words.
-        assert!(late.source().is_some(), "refused on the way: {late:?}");
+        // If the old connection did not take a call any more, tonic says that it was never sent.
+        assert!(late.source().is_some(), "refused by the server: {late:?}");
         (late.code() == Code::Unavailable).then_some(())
     })
     .await;
     assert!(!under_way.is_finished());
     drop(other);
-    let cart = under_way.await.unwrap().expect("it was under way");
+    let cart = under_way.await.unwrap().expect("it was in progress");
     assert_eq!(cart.item_count, 1);
     assert!(server.ended().await.success());
 
@@ -73,7 +73,7 @@ async fn calls_under_way_are_answered_and_later_ones_refused() {
     assert_eq!(carts, [cart]);
 }
 
-/// Fills carts until a watch of all of them does not fit into what a reader lets in unread.
+/// Fills carts until a watch of all of them exceeds the receive window of a reader.
 async fn fill(server: &Server) {
     let mut carts = server.carts().await;
     for number in 0..10 {
@@ -94,7 +94,7 @@ async fn fill(server: &Server) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_reader_that_stopped_reading_does_not_hold_up_the_end() {
+async fn a_stalled_reader_does_not_delay_the_end() {
     let mut server = Server::start(serve("1"));
     fill(&server).await;
     let url = format!("http://{}", server.address());
@@ -109,13 +109,16 @@ async fn a_reader_that_stopped_reading_does_not_hold_up_the_end() {
 
     server.ask_to_stop();
 
-    assert!(server.ended().await.success(), "the code of a good end");
+    assert!(
+        server.ended().await.success(),
+        "the exit code of a clean shutdown"
+    );
     drop((stalled, idle));
 }
 
-/// Whoever watches the health of a server learns of its end, and the watch is no reason to stay.
+/// A watch of the health of a server reports its end, and does not delay it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_of_the_health_is_told_and_does_not_hold_up_the_end() {
+async fn a_watch_of_the_health_reports_the_end_and_does_not_delay_it() {
     let mut server = Server::start(serve("60"));
     let mut health = HealthClient::new(server.connect().await);
     let service = "clientela.v1.CartService".to_owned();
@@ -123,7 +126,7 @@ async fn a_watch_of_the_health_is_told_and_does_not_hold_up_the_end() {
     let mut watch = watch.into_inner();
     let mut next = async || -> Result<Option<ServingStatus>, Status> {
         let message = tokio::time::timeout(PATIENCE, watch.message());
-        let message = message.await.expect("the watch says something")?;
+        let message = message.await.expect("the watch sends a message")?;
         Ok(message.map(|message| message.status()))
     };
     while next().await.unwrap() != Some(ServingStatus::Serving) {}
@@ -138,14 +141,14 @@ async fn a_watch_of_the_health_is_told_and_does_not_hold_up_the_end() {
     assert!(!server.log().contains(cut), "{}", server.log());
 }
 
-/// A write waits for a database that says nothing: it is given up with everything else.
+/// A write waits for a silent database. The shutdown cancels it with everything else.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_silent_database_does_not_hold_up_the_end() {
+async fn a_silent_database_does_not_delay_the_end() {
     let (_cluster, proxy, url) = database_behind_a_proxy().await;
     let setup = Setup {
         drain_timeout: Duration::from_millis(100),
         closing_timeout: Duration::from_millis(100),
-        // So that nothing but the end gives it up.
+        // Only the shutdown can cancel the write.
         store: |store| {
             store.acquire_timeout = Duration::from_secs(3600);
             store.silence_limit = Duration::from_secs(3600);
@@ -163,10 +166,10 @@ async fn a_silent_database_does_not_hold_up_the_end() {
     let mut request = tonic::Request::new(request);
     request.set_timeout(Duration::from_millis(200));
     let waited = shop.carts().add_item(request).await.unwrap_err();
-    // Whichever side was the first to find that the time is over.
+    // Client and server both watch the deadline, and either may report it first.
     let given_up = [Code::DeadlineExceeded, Code::Cancelled];
     assert!(given_up.contains(&waited.code()), "{waited:?}");
 
-    // The test waits for its end, and would not for an hour.
+    // The test waits for the end of the server, and would time out before these limits.
     shop.stop().await;
 }

@@ -1,5 +1,5 @@
-//! Lists that take for ever: they end with their callers, harm nobody else, and one key does not take the
-//! place of others.
+//! Tests lists that never end: they end with their callers, harm no other call, and one key does not use up
+//! the connections.
 
 use std::time::Duration;
 
@@ -10,17 +10,17 @@ use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tonic::{Code, Request, Status};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::{assert_unavailable, health_turns, run, somebody_else, write};
+use super::{assert_unavailable, health_turns, other_session, run, write};
 use crate::harness::raw::Raw;
 use crate::harness::{Engine, Setup, Shop, assert_refused, eventually};
 use crate::watch::{add, visitor};
 
-/// More lists at once than there are connections for them.
+/// More concurrent lists than there are connections for them.
 const MANY: usize = 40;
-/// Calls that are open on one connection.
+/// Open calls on one connection.
 const CALLS_ON_A_CONNECTION: usize = 200;
 
-/// A shop whose titles are never listed to their end, and whose database lets a statement take its time.
+/// Starts a shop whose list of titles never ends, on a database without a short time limit.
 async fn shop(engine: Engine, store: fn(&mut clientela::store::StoreConfig)) -> Shop {
     let shop = Shop::start_with(
         engine,
@@ -46,7 +46,7 @@ async fn shop(engine: Engine, store: fn(&mut clientela::store::StoreConfig)) -> 
         Engine::Sqlite => {
             let url = format!("sqlite://{}/clientela.db", shop.folder().display());
             let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            // Or the rename would look for its table in the indexes and triggers of others.
+            // Without this, the rename would look for its table in the indexes and triggers of others.
             let statements = AssertSqlSafe(format!("PRAGMA legacy_alter_table = ON; {view}"));
             sqlx::raw_sql(statements)
                 .execute(&mut connection)
@@ -54,7 +54,7 @@ async fn shop(engine: Engine, store: fn(&mut clientela::store::StoreConfig)) -> 
                 .unwrap();
             connection.close().await.unwrap();
         }
-        Engine::Postgres => run(&mut somebody_else(&shop).await, &view).await,
+        Engine::Postgres => run(&mut other_session(&shop).await, &view).await,
     }
     shop
 }
@@ -63,7 +63,7 @@ fn no_limit(store: &mut clientela::store::StoreConfig) {
     store.statement_timeout = Duration::from_secs(3_600);
 }
 
-/// Lists the titles, for as long as the caller waits.
+/// Lists the titles until the caller's deadline and returns the refusal.
 async fn list(shop: &Shop, key: &str, deadline: Duration) -> Status {
     let mut request = Request::new(pb::ListTitlesRequest::default());
     request.set_timeout(deadline);
@@ -71,7 +71,7 @@ async fn list(shop: &Shop, key: &str, deadline: Duration) -> Status {
     listed.expect_err("the list has no end")
 }
 
-/// Any list that ends.
+/// Makes another list, which ends.
 async fn other_list(shop: &Shop, key: &str) -> Result<(), Status> {
     let request = pb::ListGroupsRequest::default();
     shop.groups_as(key).list_groups(request).await.map(drop)
@@ -83,7 +83,7 @@ async fn a_list_ends_with_its_caller(shop: Shop) {
     let given_up = futures::future::join_all((0..MANY).map(|_| list(&shop, &key, short)));
 
     for status in given_up.await {
-        // The client gives up a little later than the server, if it is not held up.
+        // The client's deadline ends a little after the server's, unless the client is delayed.
         if status.code() != Code::Cancelled {
             assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
         }
@@ -93,7 +93,7 @@ async fn a_list_ends_with_its_caller(shop: Shop) {
         .await
         .expect("the connections are free again");
     if shop.engine == Engine::Postgres {
-        let other = somebody_else(&shop).await;
+        let other = other_session(&shop).await;
         let count = "SELECT COUNT(*) FROM pg_stat_activity
             WHERE state = 'active' AND pid <> pg_backend_pid() AND query LIKE '%titles%'
                 AND datname = current_database()";
@@ -110,7 +110,7 @@ async fn a_list_ends_with_its_caller(shop: Shop) {
     }
 }
 
-async fn the_lists_of_one_key_leave_room_for_others(shop: Shop) {
+async fn the_lists_of_one_key_leave_connections_to_others(shop: Shop) {
     let (greedy, good) = (
         shop.key(&[Role::Support]).await,
         shop.key(&[Role::Support]).await,
@@ -120,7 +120,7 @@ async fn the_lists_of_one_key_leave_room_for_others(shop: Shop) {
     tokio::pin!(all);
     let mut carts = shop.carts();
     let owner = visitor("good");
-    // Each of them is under way or waits when the first of these is answered.
+    // Each of them is running or waits when the first of these is answered.
     for _ in 0..10 {
         tokio::select! {
             biased;
@@ -136,7 +136,7 @@ async fn the_lists_of_one_key_leave_room_for_others(shop: Shop) {
     health_turns(&shop, ServingStatus::Serving).await;
 }
 
-async fn a_key_has_only_so_many_calls_under_way(shop: Shop) {
+async fn a_key_has_a_limit_of_calls_in_progress(shop: Shop) {
     let (greedy, good) = (
         shop.key(&[Role::Support]).await,
         shop.key(&[Role::Support]).await,
@@ -153,7 +153,7 @@ async fn a_key_has_only_so_many_calls_under_way(shop: Shop) {
         }
     }
 
-    // No other can come to an end.
+    // No other call can end.
     let (first, _, others) = futures::future::select_all(calls).await;
 
     let refused = first.map(drop).expect_err("the list has no end");
@@ -197,8 +197,8 @@ macro_rules! on_both {
 
 on_both! {
     a_list_ends_with_its_caller, super::no_limit;
-    the_lists_of_one_key_leave_room_for_others, super::no_limit;
-    a_key_has_only_so_many_calls_under_way, super::no_limit;
+    the_lists_of_one_key_leave_connections_to_others, super::no_limit;
+    a_key_has_a_limit_of_calls_in_progress, super::no_limit;
     a_statement_that_takes_too_long_is_ended, |store| {
         store.statement_timeout = std::time::Duration::from_millis(500);
     };

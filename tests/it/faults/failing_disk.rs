@@ -1,5 +1,5 @@
-//! A disk under the built program that fails to order (see `failing_disk.c`), and what a power cut
-//! would leave on it.
+//! A disk under the built program that fails on demand (see `failing_disk.c`), and its content after a power
+//! cut.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
@@ -10,26 +10,26 @@ use tempfile::TempDir;
 
 use super::process::{Serve, Server};
 
-/// What the disk refuses.
+/// The operation that the disk refuses.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Fault {
-    /// There is no room.
+    /// The disk is full.
     Full,
     /// Writing fails.
     Write,
-    /// What was written does not reach the disk.
+    /// Flushes fail, so written data does not reach the disk.
     Flush,
 }
 
-/// A server on a disk that fails to order.
+/// A server on a disk that fails on demand.
 pub struct FailingDisk {
     pub server: Server,
-    /// Where orders and the record lie.
+    /// The folder of the orders and the record.
     folder: TempDir,
 }
 
 impl FailingDisk {
-    /// Starts a server whose disk is well so far.
+    /// Starts a server whose disk works.
     pub fn start(arguments: &[&str]) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         let text = |path: &Path| path.to_str().expect("the path is UTF-8").to_owned();
@@ -44,7 +44,7 @@ impl FailingDisk {
         Self { server, folder }
     }
 
-    /// From now on the disk fails so.
+    /// Makes the disk fail in this way from now on.
     pub fn fail(&self, fault: Fault) {
         let word = match fault {
             Fault::Full => "full",
@@ -53,17 +53,17 @@ impl FailingDisk {
         };
         let new = self.folder.path().join("next");
         std::fs::write(&new, word).expect("the folder takes a file");
-        // Whole at once: the program reads it at any moment.
+        // The rename is atomic, as the program may read the file at any moment.
         std::fs::rename(&new, order(self.folder.path())).expect("it is replaced");
     }
 
-    /// The disk is well again.
+    /// Makes the disk work again.
     pub fn heal(&self) {
         std::fs::remove_file(order(self.folder.path())).expect("it failed before");
     }
 
-    /// The files as a power cut at this moment would leave them at the worst: only what was flushed. A
-    /// flush that failed counts what it was to write as done, as the system does.
+    /// Returns the files after the worst possible power cut now: only flushed data is left. As in the kernel,
+    /// a failed flush marks its pages as clean.
     pub fn after_power_cut(&self) -> TempDir {
         let record = std::fs::read(record(self.folder.path())).expect("there is a record");
         let folder = tempfile::tempdir().expect("a temporary folder");
@@ -84,7 +84,7 @@ fn record(folder: &Path) -> PathBuf {
     folder.join("record")
 }
 
-/// The compiled library, made once in this process.
+/// Returns the compiled library, which is built once for this process.
 fn library() -> &'static Path {
     static LIBRARY: OnceLock<(TempDir, PathBuf)> = OnceLock::new();
     let (_, path) = LIBRARY.get_or_init(|| {
@@ -103,7 +103,7 @@ fn library() -> &'static Path {
     path
 }
 
-/// The unit in which the system keeps and writes files.
+/// The unit in which the kernel caches and writes files.
 const PAGE: usize = 4096;
 
 /// A file as programs see it, and as it is on the disk.
@@ -127,7 +127,7 @@ impl File {
 
     fn truncate(&mut self, length: usize) {
         self.seen.resize(length, 0);
-        // The length is the file system's own and comes with the next flush.
+        // The length belongs to the file system's own data and is written with the next flush.
     }
 
     fn flush(&mut self) {
@@ -157,7 +157,7 @@ fn replay(mut record: &[u8]) -> BTreeMap<String, File> {
             }
             "t" => file.truncate(number(2)),
             "s" => file.flush(),
-            // The system takes the pages for written, though they are not, and does not try again.
+            // The kernel marks the pages as clean, though they are not written, and does not retry.
             "f" => file.dirty.clear(),
             "u" => drop(files.remove(words[1])),
             other => panic!("{other} is no word of the record"),

@@ -1,5 +1,5 @@
-//! The files of the data folder: what is missing is not made up, what is open to others is closed, links
-//! are not followed, and what is taken away under a running server is noticed.
+//! Tests the files of the data folder. Missing files are not recreated, open permissions are closed, links
+//! are not followed, and files removed under a running server are noticed.
 
 use std::fs;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
@@ -13,14 +13,14 @@ use tonic_health::pb::health_check_response::ServingStatus;
 use super::disk::{add_line, list};
 use super::process::{Serve, Server};
 use super::start::{self, on, refused};
-use super::{assert_passing, assert_unavailable, comes_back};
+use super::{assert_passing, assert_unavailable, recovers};
 use crate::harness::{eventually, postgres};
 
 fn wal() -> String {
     format!("{DATABASE_FILE}-wal")
 }
 
-/// What a server leaves that was killed after a write: database, log, keys and lock.
+/// The files of a server that was killed after a write: database, log, keys and lock.
 async fn left_behind() -> Server {
     let mut server = Server::start(Serve::default().with(&["--log", "warn"]));
     add_line(&server.carts().await, 0).await.unwrap();
@@ -50,7 +50,7 @@ fn contents(folder: &Path) -> Vec<(PathBuf, Vec<u8>)> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_that_vanished_is_not_taken_for_a_first_start() {
+async fn a_missing_database_is_not_a_first_start() {
     let server = left_behind().await;
     let wal = wal();
     for signs in [&["keys", &*wal][..], &["keys"], &[&*wal]] {
@@ -70,7 +70,7 @@ async fn a_database_that_vanished_is_not_taken_for_a_first_start() {
     }
 }
 
-/// The database is a fresh one, and the keys are of another.
+/// The database is new, and the keys belong to another store.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn the_keys_of_another_store_are_not_overwritten() {
     let database = postgres::database().await;
@@ -82,7 +82,7 @@ async fn the_keys_of_another_store_are_not_overwritten() {
         let keys = folder.path().join("keys");
         let before = fs::read(&keys).unwrap();
         if serve.environment.is_empty() {
-            // A database without tables is no empty file.
+            // A database without tables is not an empty file.
             let mut connection = start::database(folder.path()).await;
             start::run(&mut connection, "PRAGMA user_version = 1").await;
         }
@@ -108,7 +108,7 @@ fn keys_are_not_written_through_a_link() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_link_in_the_place_of_the_unfinished_keys_is_not_followed() {
+async fn a_link_in_place_of_the_unfinished_keys_is_not_followed() {
     let database = postgres::database().await;
     let folder = tempfile::tempdir().unwrap();
     let victim = folder.path().join("victim");
@@ -143,16 +143,16 @@ async fn a_folder_that_others_may_enter_is_closed_or_refused() {
             said.contains("others may enter it (its mode is 777)"),
             "{said}"
         );
-        assert_eq!(mode(&shared), 0o777, "nobody is locked out");
+        assert_eq!(mode(&shared), 0o777, "the permissions stay");
         assert_eq!(mode(&own), 0o700);
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_long_folder_name_works_or_is_refused_in_words() {
+async fn a_long_folder_name_works_or_is_refused_with_a_reason() {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().canonicalize().unwrap();
-    // A path of exactly so many bytes, of names that every file system takes.
+    // A path of exactly this length in bytes, with names that every file system takes.
     let path_of = |length: usize| {
         let mut path = base.clone();
         while path.as_os_str().len() < length {
@@ -172,7 +172,7 @@ async fn a_long_folder_name_works_or_is_refused_in_words() {
     }
 }
 
-/// What somebody does to the files under a running server, and what undoes it.
+/// A change of the files under a running server, and its reversal.
 type Harm = (&'static str, fn(&Path), Option<fn(&Path)>);
 
 const HARMS: [Harm; 5] = [
@@ -209,7 +209,7 @@ fn put_back(path: &Path) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn files_that_are_taken_away_or_replaced_under_the_server_are_noticed() {
+async fn files_removed_or_replaced_under_the_server_are_noticed() {
     for (name, harm, undo) in HARMS {
         let server = Server::start(Serve::default().with(&["--log", "warn"]));
         let carts = server.carts().await;
@@ -226,22 +226,26 @@ async fn files_that_are_taken_away_or_replaced_under_the_server_are_noticed() {
             Err(status) => assert_unavailable(&status),
         }
         let log = server.log();
-        let told = log
+        let logged = log
             .lines()
             .filter(|line| line.contains("removed or replaced"));
-        assert_eq!(told.filter(|line| line.contains(name)).count(), 1, "{log}");
+        assert_eq!(
+            logged.filter(|line| line.contains(name)).count(),
+            1,
+            "{log}"
+        );
 
         if let Some(undo) = undo {
             undo(&path);
-            comes_back("the write", || add_line(&carts, 1)).await;
+            recovers("the write", || add_line(&carts, 1)).await;
             server.health_turns(ServingStatus::Serving).await;
         }
     }
 }
 
-/// The process may not write files beyond a size: that ends no process, and reads go on.
+/// The process has a limit of file sizes. The limit ends no process, and reads continue.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_limit_of_file_sizes_is_a_full_disk() {
+async fn a_limit_of_file_sizes_acts_as_a_full_disk() {
     use rustix::process::{Pid, Resource, Rlimit, prlimit};
     let server = Server::start(Serve::default().with(&["--log", "off"]));
     let carts = server.carts().await;
@@ -269,10 +273,10 @@ async fn a_limit_of_file_sizes_is_a_full_disk() {
 
     assert_passing(&refused, Code::ResourceExhausted, ErrorReason::StorageFull);
     assert_eq!(there[0].item_count, i64::try_from(line).unwrap());
-    comes_back("the write", || add_line(&carts, line)).await;
+    recovers("the write", || add_line(&carts, line)).await;
 }
 
-/// Waits until health says this of the carts.
+/// Waits until the service of carts has this status.
 impl Server {
     pub async fn health_turns(&self, wanted: ServingStatus) {
         use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};

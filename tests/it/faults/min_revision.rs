@@ -1,5 +1,5 @@
-//! `clientela-min-revision`: a replica that is behind waits until it is not, and says so when it takes
-//! too long.
+//! Tests `clientela-min-revision`: a replica that is behind waits until it has the revision, and refuses the
+//! call after a limit.
 
 use std::time::Duration;
 
@@ -7,7 +7,7 @@ use clientela::feed::FeedSettings;
 use clientela::proto::pb::{self, ErrorReason, GetCartRequest};
 use tonic::{Code, Request};
 
-use super::{assert_passing, run, somebody_else};
+use super::{assert_passing, other_session, run};
 use crate::harness::{Engine, Setup, Shop};
 use crate::watch::{item, visitor};
 
@@ -35,7 +35,7 @@ fn get(revision: Option<&str>) -> Request<GetCartRequest> {
     request
 }
 
-/// Adds a line; gives the revision of the answer.
+/// Adds a line and returns the revision of the answer.
 async fn add(shop: &Shop) -> String {
     let request = pb::AddItemRequest {
         target: Some(visitor("of two replicas")),
@@ -47,7 +47,7 @@ async fn add(shop: &Shop) -> String {
     revision.to_str().unwrap().to_owned()
 }
 
-/// A write in progress that began earlier holds the log back, and with it what replicas have seen.
+/// A write in progress that began earlier holds the log back, and with it the position of replicas.
 const HOLD: &str = "BEGIN; SELECT pg_current_xact_id()";
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -55,7 +55,7 @@ async fn a_replica_that_is_behind_waits_and_then_answers() {
     let shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
     let replica = shop.replica(waiting(Duration::from_secs(3600))).await;
     let mut behind = replica.carts_as(&shop.admin_key);
-    let mut earlier = somebody_else(&shop).await;
+    let mut earlier = other_session(&shop).await;
     run(&mut earlier, HOLD).await;
     let revision = add(&shop).await;
 
@@ -66,7 +66,7 @@ async fn a_replica_that_is_behind_waits_and_then_answers() {
         behind
             .get_cart(get(None))
             .await
-            .expect("others do not wait");
+            .expect("calls without a revision do not wait");
         assert!(futures::poll!(&mut waits).is_pending());
     }
     run(&mut earlier, "ROLLBACK").await;
@@ -76,11 +76,11 @@ async fn a_replica_that_is_behind_waits_and_then_answers() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_that_stays_behind_says_so_and_gets_there_later() {
+async fn a_replica_that_stays_behind_refuses_and_recovers_later() {
     let shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
     let replica = shop.replica(waiting(Duration::from_millis(50))).await;
     let mut behind = replica.carts_as(&shop.admin_key);
-    let mut earlier = somebody_else(&shop).await;
+    let mut earlier = other_session(&shop).await;
     run(&mut earlier, HOLD).await;
     let revision = add(&shop).await;
 
@@ -88,7 +88,7 @@ async fn a_replica_that_stays_behind_says_so_and_gets_there_later() {
     assert_passing(&refused, Code::Unavailable, ErrorReason::RevisionNotReached);
 
     run(&mut earlier, "ROLLBACK").await;
-    let cart = super::comes_back("the revision", || {
+    let cart = super::recovers("the revision", || {
         let mut behind = behind.clone();
         let request = get(Some(&revision));
         async move { behind.get_cart(request).await }

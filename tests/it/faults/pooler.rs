@@ -1,9 +1,10 @@
-//! A pooler before PostgreSQL: one that keeps a session for each connection serves, another is refused.
+//! Tests a pooler in front of PostgreSQL: one with a session for each connection works, another kind is
+//! refused.
 
 use std::time::Duration;
 
 use super::process::Serve;
-use super::{assert_unavailable, comes_back, read, run, write};
+use super::{assert_unavailable, read, recovers, run, write};
 use clientela::error::Result;
 use clientela::on;
 use clientela::store::{Conn, Locks, Store};
@@ -26,7 +27,7 @@ async fn limits_here(conn: &mut Conn) -> Result<Limits> {
         .await)?)
 }
 
-/// The limits of a statement, of a wait for a lock and of an idle transaction, as they are in a session that
+/// Returns the limits of a statement, of a wait for a lock and of an idle transaction, in a session that
 /// reads and in one that writes.
 async fn limits_of_time(store: &Store) -> [Limits; 2] {
     let read = store.read(|conn| limits_here(conn).boxed());
@@ -75,7 +76,7 @@ async fn a_shop_behind_a_pooler_of_sessions_serves_with_its_limits_of_time() {
     .await;
     assert_unavailable(&read(&shop).await.unwrap_err());
     run(&mut other, "ROLLBACK").await;
-    comes_back("reads", || read(&shop)).await;
+    recovers("reads", || read(&shop)).await;
     replica.stop().await;
 }
 

@@ -1,13 +1,13 @@
-//! What was acknowledged survives a power cut, also when a flush had failed before.
+//! Tests that acknowledged writes survive a power cut, also after a failed flush.
 
 use clientela::store::DATABASE_FILE;
 
-use super::comes_back;
 use super::disk::{add_line, list};
 use super::failing_disk::{FailingDisk, Fault};
 use super::process::{Serve, Server};
+use super::recovers;
 
-/// The lines that a server finds on what a power cut left.
+/// Returns the lines that a server finds after a power cut.
 async fn lines_after_power_cut(disk: &FailingDisk) -> Vec<String> {
     let left = disk.after_power_cut();
     assert!(left.path().join(DATABASE_FILE).exists());
@@ -19,7 +19,7 @@ async fn lines_after_power_cut(disk: &FailingDisk) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_was_acknowledged_is_on_the_disk() {
+async fn acknowledged_writes_are_on_the_disk() {
     let disk = FailingDisk::start(&["--log", "off"]);
     let carts = disk.server.carts().await;
     for line in 0..5 {
@@ -32,7 +32,7 @@ async fn what_was_acknowledged_is_on_the_disk() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_acknowledged_after_a_failed_flush_is_on_the_disk() {
+async fn writes_acknowledged_after_a_failed_flush_are_on_the_disk() {
     let disk = FailingDisk::start(&["--log", "off"]);
     let carts = disk.server.carts().await;
     add_line(&carts, 0).await.unwrap();
@@ -40,8 +40,8 @@ async fn what_is_acknowledged_after_a_failed_flush_is_on_the_disk() {
     add_line(&carts, 1).await.unwrap_err();
     disk.heal();
 
-    comes_back("the write", || add_line(&carts, 2)).await;
-    comes_back("the write", || add_line(&carts, 3)).await;
+    recovers("the write", || add_line(&carts, 2)).await;
+    recovers("the write", || add_line(&carts, 3)).await;
 
     let lines = lines_after_power_cut(&disk).await;
     for line in ["p0", "p2", "p3"] {
@@ -52,10 +52,10 @@ async fn what_is_acknowledged_after_a_failed_flush_is_on_the_disk() {
     }
 }
 
-/// The process ends in between: the next one finds in the system's cache what never reached the disk, and
-/// must not build on it.
+/// The process ends in between. The next one finds data in the kernel's cache that never reached the disk,
+/// and must not rely on it.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_is_acknowledged_by_the_process_after_one_whose_flush_failed_is_on_the_disk() {
+async fn writes_acknowledged_by_the_next_process_after_a_failed_flush_are_on_the_disk() {
     let mut disk = FailingDisk::start(&["--log", "off"]);
     let carts = disk.server.carts().await;
     add_line(&carts, 0).await.unwrap();

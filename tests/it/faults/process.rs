@@ -1,4 +1,4 @@
-//! The built program as a process of its own, with whatever a test puts around it, and its log.
+//! The built program as a separate process, with its environment and its log.
 
 use std::fs::File;
 use std::io::{BufRead as _, BufReader};
@@ -14,7 +14,7 @@ use tonic::transport::Channel;
 use crate::cli::program;
 use crate::harness::{Keyed, PATIENCE, Shop, Transport};
 
-/// How to start a server.
+/// The arguments and the environment of a server.
 #[derive(Default)]
 pub struct Serve {
     pub arguments: Vec<String>,
@@ -22,14 +22,14 @@ pub struct Serve {
 }
 
 impl Serve {
-    /// With further arguments.
+    /// Adds arguments.
     pub fn with(mut self, arguments: &[&str]) -> Self {
         let arguments = arguments.iter().map(|argument| (*argument).to_owned());
         self.arguments.extend(arguments);
         self
     }
 
-    /// With a variable of the environment.
+    /// Adds a variable to the environment.
     pub fn and(mut self, name: &str, value: impl Into<String>) -> Self {
         self.environment.push((name.to_owned(), value.into()));
         self
@@ -48,7 +48,7 @@ impl Serve {
         command
     }
 
-    /// Runs a server that does not start to its end.
+    /// Runs a server that does not start, until it exits.
     pub fn refused(&self, data_dir: &Path) -> Output {
         self.command(data_dir).output().expect("the program runs")
     }
@@ -60,7 +60,7 @@ pub struct Server {
     process: Child,
     address: SocketAddr,
     data_dir: PathBuf,
-    /// Where its log is.
+    /// The folder of its log.
     folder: TempDir,
 }
 
@@ -72,7 +72,7 @@ impl Server {
         Self::launch(serve, data_dir, folder)
     }
 
-    /// Starts a server on this data folder, which outlives it.
+    /// Starts a server on this data folder, which is not removed with it.
     pub fn start_in(serve: Serve, data_dir: PathBuf) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         Self::launch(serve, data_dir, folder)
@@ -105,7 +105,7 @@ impl Server {
         kill_process(Pid::from_child(&self.process), Signal::TERM).expect("the server runs");
     }
 
-    /// Waits for the end of the process, which must come by itself.
+    /// Waits until the process exits by itself.
     pub async fn ended(&mut self) -> ExitStatus {
         crate::harness::eventually("the end of the process", || {
             std::future::ready(self.process.try_wait().expect("it is a child"))
@@ -113,7 +113,7 @@ impl Server {
         .await
     }
 
-    /// The number of its process.
+    /// Returns the id of the process.
     pub fn id(&self) -> u32 {
         self.process.id()
     }
@@ -122,12 +122,12 @@ impl Server {
         &self.data_dir
     }
 
-    /// All that the process has logged, over its restarts.
+    /// Returns all that the process has logged, over its restarts.
     pub fn log(&self) -> String {
         std::fs::read_to_string(log_file(self.folder.path())).expect("the log is UTF-8")
     }
 
-    /// A key from the file of the first start.
+    /// Returns a key from the file of the first start.
     pub fn key(&self, role: &str) -> String {
         let keys = std::fs::read_to_string(self.data_dir().join("keys")).expect("the key file");
         let key = keys
@@ -137,7 +137,7 @@ impl Server {
             .to_owned()
     }
 
-    /// The metadata of the admin key.
+    /// Returns the metadata of the admin key.
     pub fn keyed(&self) -> Keyed {
         Shop::with_key(&self.key("admin"))
     }
@@ -146,7 +146,7 @@ impl Server {
         self.address
     }
 
-    /// A connection of its own.
+    /// Opens a new connection.
     pub async fn connect(&self) -> Channel {
         let server = Channel::from_shared(format!("http://{}", self.address));
         let server = server.expect("an address makes a URL");
@@ -172,7 +172,7 @@ fn log_file(folder: &Path) -> PathBuf {
     folder.join("log")
 }
 
-/// Starts a process and reads its greeting, which ends when it listens.
+/// Starts a process and reads its greeting, which it prints when it listens.
 fn launch(serve: &Serve, data_dir: &Path, folder: &Path) -> (Child, SocketAddr) {
     let log = File::options()
         .create(true)

@@ -1,5 +1,5 @@
-//! A way to a server that can go silent, so that connections stay open and nothing passes any more, as when a
-//! machine or the network to it is gone; and that can come to lead to another server.
+//! A proxy to a server that can go silent. Its connections then stay open and pass nothing, as when a machine
+//! or the network fails. It can also lead to another server.
 
 use std::net::SocketAddr;
 
@@ -8,18 +8,18 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 
-/// The way; gone when dropped.
+/// The proxy, removed when dropped.
 pub struct Proxy {
     pub address: SocketAddr,
     silent: watch::Sender<bool>,
     target: watch::Sender<SocketAddr>,
-    /// Moves on when all connections are to end.
+    /// Changes when all connections must end.
     cuts: watch::Sender<u64>,
     task: tokio::task::JoinHandle<()>,
 }
 
 impl Proxy {
-    /// A way to the server at `target`.
+    /// Starts a proxy to the server at `target`.
     pub async fn to(target: SocketAddr) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -48,7 +48,7 @@ impl Proxy {
         }
     }
 
-    /// New connections lead to another server; those that are open stay where they are.
+    /// Leads new connections to another server. Open connections stay.
     pub fn lead_to(&self, target: SocketAddr) {
         self.target.send_replace(target);
     }
@@ -58,12 +58,12 @@ impl Proxy {
         self.cuts.send_modify(|cuts| *cuts += 1);
     }
 
-    /// From now on nothing passes; connections that were open then will never pass anything again.
+    /// Passes nothing from now on. Connections that are open now never pass anything again.
     pub fn silence(&self) {
         self.silent.send_replace(true);
     }
 
-    /// New connections pass again. The old ones stay as dead as those of a machine that is gone.
+    /// Lets new connections pass again. The old ones stay silent, like those to a failed machine.
     pub fn let_pass(&self) {
         self.silent.send_replace(false);
     }
@@ -77,7 +77,7 @@ impl Drop for Proxy {
 
 async fn connect(near: TcpStream, target: SocketAddr, silent: watch::Receiver<bool>) {
     if *silent.borrow() {
-        // Held open and never answered.
+        // The connection is held open and never answered.
         std::future::pending::<()>().await;
     }
     let Ok(far) = TcpStream::connect(target).await else {
@@ -107,6 +107,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch
 }
 
 async fn silenced(silent: &mut watch::Receiver<bool>) {
-    // The end of the test is no silence, but nothing passes after it either.
+    // At the end of the test nothing passes either, without silence.
     drop(silent.wait_for(|silent| *silent).await);
 }

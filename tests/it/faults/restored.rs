@@ -1,15 +1,15 @@
-//! A PostgreSQL store that was restored into another cluster, whose transaction numbers are behind those
-//! in the data: streams say so, begin anew, and go on.
+//! Tests a PostgreSQL store that was restored into another cluster, whose transaction numbers are behind
+//! those in the data. Streams report it, begin with a snapshot, and continue.
 
 use clientela::proto::pb::{ErrorReason, WatchOptions, snapshot_begin::Cause};
 use tonic::Code;
 
-use super::{run, somebody_else};
+use super::{other_session, run};
 use crate::harness::{CartWatch, Engine, Seen, Setup, Shop, assert_refused};
 use crate::watch::{add, every, visitor};
 
-/// As if the rows had been written by a cluster that is far ahead, which had also compacted some of its
-/// history and measured it.
+/// Makes the rows look as if a cluster that is far ahead had written them, and had compacted and measured
+/// some of its history.
 const AHEAD: &str = "
     UPDATE change_log SET xid = xid + 4000000000000;
     UPDATE jobs SET xid = xid + 4000000000000;
@@ -21,10 +21,10 @@ const AHEAD: &str = "
         FROM change_log ORDER BY xid DESC, seq DESC LIMIT 1
         ON CONFLICT (key) DO UPDATE SET value = excluded.value";
 
-/// The copy of a store all of whose history had been compacted away.
+/// The copy of a store whose whole history had been compacted.
 const WITHOUT_HISTORY: &str = "DELETE FROM change_log";
 
-async fn goes_on_after(harm: &[&str]) {
+async fn continues_after(harm: &[&str]) {
     let mut shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
     let mut before = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     before.snapshot().await;
@@ -33,14 +33,14 @@ async fn goes_on_after(harm: &[&str]) {
         .until("the change", |watch| watch.changes.len() == 1)
         .await;
     shop.stop().await;
-    let mut connection = somebody_else(&shop).await;
+    let mut connection = other_session(&shop).await;
     for statement in harm {
         run(&mut connection, statement).await;
     }
 
     shop.start_again(Setup::default()).await;
 
-    // A token of before is of another history.
+    // An earlier token belongs to another history.
     let options = WatchOptions {
         resume_token: before.token.clone(),
         ..every().options.unwrap_or_default()
@@ -53,20 +53,21 @@ async fn goes_on_after(harm: &[&str]) {
         reset_on_expired_token: true,
         ..options
     };
-    let mut anew = CartWatch::open(&mut shop.carts(), crate::watch::with(reset))
+    let mut fresh = CartWatch::open(&mut shop.carts(), crate::watch::with(reset))
         .await
         .unwrap();
-    let begun = anew.next().await.unwrap();
+    let begun = fresh.next().await.unwrap();
     assert_eq!(begun, Seen::SnapshotBegin(Cause::EpochChanged));
-    assert_eq!(anew.snapshot().await, 1);
-    // What comes now is new history, which can be read back from the log.
+    assert_eq!(fresh.snapshot().await, 1);
+    // Later changes are new history, which can be read back from the log.
     add(&mut shop.carts(), &visitor("of after"), "cup").await;
-    anew.until("the change", |watch| watch.carts.len() == 2)
+    fresh
+        .until("the change", |watch| watch.carts.len() == 2)
         .await;
     add(&mut shop.carts(), &visitor("of after"), "jug").await;
     shop.stop().await;
     shop.start_again(Setup::default()).await;
-    let mut resumed = anew.resume(&mut shop.carts(), every()).await.unwrap();
+    let mut resumed = fresh.resume(&mut shop.carts(), every()).await.unwrap();
     resumed
         .until("the change made meanwhile", |watch| {
             !watch.changes.is_empty()
@@ -76,11 +77,11 @@ async fn goes_on_after(harm: &[&str]) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_go_on_in_a_cluster_that_is_behind_the_data() {
-    goes_on_after(&[AHEAD]).await;
+async fn streams_continue_in_a_cluster_that_is_behind_the_data() {
+    continues_after(&[AHEAD]).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_go_on_in_a_cluster_that_is_behind_a_store_without_history() {
-    goes_on_after(&[AHEAD, WITHOUT_HISTORY]).await;
+async fn streams_continue_in_a_cluster_that_is_behind_a_store_without_history() {
+    continues_after(&[AHEAD, WITHOUT_HISTORY]).await;
 }

@@ -1,5 +1,5 @@
-//! The address of the database leads to a standby: for a moment, as when a balancer errs, or until that is
-//! promoted in the place of a primary that is gone.
+//! Tests an address of the database that leads to a standby: for a moment, as when a balancer errs, or until
+//! the standby is promoted in place of a lost primary.
 
 use std::net::SocketAddr;
 use std::time::Duration;
@@ -8,12 +8,12 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::database_silent::database_behind_a_proxy;
 use super::writer::Writer;
-use super::{assert_unavailable, comes_back, follow, health_turns, read, state, write};
+use super::{assert_unavailable, follow, health_turns, read, recovers, state, write};
 use crate::harness::postgres::Stop;
 use crate::harness::{CartWatch, Setup, Shop, eventually};
 use crate::watch::every;
 
-/// As usual, but a replica learns of the writes of another by hints alone.
+/// The default, but a replica learns of the writes of another only by hints.
 fn by_hints() -> Setup {
     let mut setup = Setup::default();
     setup.feed.poll_interval = Duration::from_secs(3_600);
@@ -25,7 +25,7 @@ fn at(port: u16) -> SocketAddr {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn connections_to_a_standby_are_given_up_and_the_primary_is_found_again() {
+async fn connections_to_a_standby_are_dropped_and_the_primary_is_found_again() {
     let (cluster, proxy, url) = database_behind_a_proxy().await;
     let shop = Shop::start_on(url, by_hints()).await;
     let replica = shop.replica(by_hints()).await;
@@ -42,12 +42,12 @@ async fn connections_to_a_standby_are_given_up_and_the_primary_is_found_again() 
     assert_unavailable(&read(&shop).await.unwrap_err());
     assert_unavailable(&write(&shop).await.unwrap_err());
 
-    // What was connected meanwhile is not cut.
+    // The connections that were opened meanwhile are not cut.
     proxy.lead_to(cluster.address());
 
     health_turns(&shop, ServingStatus::Serving).await;
-    comes_back("reads", || read(&shop)).await;
-    comes_back("writes", || write(&shop)).await;
+    recovers("reads", || read(&shop)).await;
+    recovers("writes", || write(&shop)).await;
     writer.acknowledges(20).await;
     let written = writer.stop().await;
     assert!(!written.refusals.is_empty());
@@ -58,7 +58,7 @@ async fn connections_to_a_standby_are_given_up_and_the_primary_is_found_again() 
     })
     .await;
     let stands = state(&shop).await;
-    written.assert_stands(&stands);
+    written.assert_complete(&stands);
     follow(&mut carts, watch, &every(), &stands).await;
     replica.stop().await;
 }
@@ -72,7 +72,7 @@ async fn a_standby_serves_once_it_is_promoted() {
     writer.acknowledges(20).await;
     let written = writer.stop().await;
 
-    // A primary that ends in good order lets its standby have all.
+    // A primary that shuts down first sends its standby everything.
     cluster.stop(Stop::Fast).await;
     proxy.lead_to(at(standby));
     health_turns(&shop, ServingStatus::NotServing).await;
@@ -81,6 +81,6 @@ async fn a_standby_serves_once_it_is_promoted() {
     cluster.promote_standby().await;
 
     health_turns(&shop, ServingStatus::Serving).await;
-    comes_back("writes", || write(&shop)).await;
-    written.assert_stands(&state(&shop).await);
+    recovers("writes", || write(&shop)).await;
+    written.assert_complete(&state(&shop).await);
 }

@@ -1,4 +1,4 @@
-//! Starts that are refused: a plain sentence for the operator, a code for scripts, nothing harmed.
+//! Tests refused starts: a plain sentence for the operator, an exit code for scripts, and no change of data.
 
 use std::path::Path;
 
@@ -9,7 +9,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _, Connection as _, SqliteConnection
 use super::process::{Serve, Server};
 use crate::harness::postgres::{self, Cluster, Durability};
 
-/// Asserts that a server does not start and says why in one sentence, which is given back.
+/// Asserts that a server does not start and prints one sentence as the reason, and returns that sentence.
 #[track_caller]
 pub fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
     let output = serve.refused(data_dir);
@@ -19,7 +19,7 @@ pub fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
     assert_eq!(said.lines().count(), 1, "one sentence: {said}");
     let sentence = said
         .strip_prefix("clientela: ")
-        .expect("it says who speaks");
+        .expect("the program names itself");
     for debris in [
         "{",
         "Error(",
@@ -34,7 +34,7 @@ pub fn refused(code: i32, serve: &Serve, data_dir: &Path) -> String {
     sentence.trim_end().to_owned()
 }
 
-/// A server in a folder of a test.
+/// A server on a temporary folder.
 fn plain() -> Serve {
     Serve::default()
 }
@@ -61,7 +61,7 @@ pub async fn run(connection: &mut SqliteConnection, statements: &str) {
 }
 
 #[test]
-fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
+fn a_file_that_is_no_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(DATABASE_FILE);
     let random: Vec<u8> = (0..100_000).map(|_| rand::random()).collect();
@@ -78,7 +78,7 @@ fn a_file_that_is_no_database_is_refused_and_left_as_it_is() {
 }
 
 #[test]
-fn a_damaged_database_is_refused_and_left_as_it_is() {
+fn a_damaged_database_is_refused_and_not_changed() {
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join(DATABASE_FILE);
     let mut damaged = b"SQLite format 3\0".to_vec();
@@ -94,9 +94,9 @@ fn a_damaged_database_is_refused_and_left_as_it_is() {
     assert_eq!(std::fs::read(&file).unwrap(), damaged);
 }
 
-/// Both kinds of foreign files: one that names its program, and one that does not.
+/// There are two kinds of foreign files: one that names its program, and one that does not.
 #[tokio::test]
-async fn the_database_of_another_program_is_refused_and_left_as_it_is() {
+async fn the_database_of_another_program_is_refused_and_not_changed() {
     for statements in [
         "PRAGMA application_id = 4711; CREATE TABLE notes (a TEXT)",
         "CREATE TABLE notes (a TEXT)",
@@ -172,11 +172,11 @@ fn a_database_url_that_cannot_be_read_is_refused_without_its_password() {
         );
         assert!(!said.contains("hunter2"), "{said}");
     }
-    assert!(!folder.path().join("data").exists(), "nothing was made");
+    assert!(!folder.path().join("data").exists(), "nothing was written");
 }
 
 #[test]
-fn a_database_on_another_machine_in_plain_text_by_accident_is_refused() {
+fn accidental_plain_text_to_a_database_on_another_machine_is_refused() {
     let folder = tempfile::tempdir().unwrap();
 
     let url = on("postgres://shop:hunter2@db.example.test/shop?sslmode=prefer");
@@ -186,7 +186,7 @@ fn a_database_on_another_machine_in_plain_text_by_accident_is_refused() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgresql_that_refuses_is_told_in_plain_words() {
+async fn a_refusal_of_postgresql_is_reported_in_plain_words() {
     let database = postgres::database().await;
     let folder = tempfile::tempdir().unwrap();
     let (user, rest) = database.url.rsplit_once(':').unwrap();
@@ -216,7 +216,7 @@ async fn a_postgresql_that_refuses_is_told_in_plain_words() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_postgresql_that_cannot_hold_a_store_is_told_in_plain_words() {
+async fn a_postgresql_that_cannot_hold_a_store_is_reported_in_plain_words() {
     let cluster = Cluster::start(Durability::None, &[]).await;
     let mut postgres = sqlx::PgConnection::connect(&cluster.url("postgres"))
         .await
@@ -264,9 +264,9 @@ async fn a_postgresql_that_cannot_hold_a_store_is_told_in_plain_words() {
     );
 }
 
-/// The right of creating in the schema is taken away between two migrations.
+/// The right to create objects in the schema is revoked between two migrations.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_migration_that_is_not_allowed_is_told_in_plain_words() {
+async fn a_migration_without_rights_is_reported_in_plain_words() {
     let cluster = Cluster::start(Durability::None, &[]).await;
     let mut postgres = sqlx::PgConnection::connect(&cluster.url("postgres"))
         .await
@@ -276,7 +276,7 @@ async fn a_migration_that_is_not_allowed_is_told_in_plain_words() {
     let mut shop = sqlx::PgConnection::connect(&cluster.url("shop"))
         .await
         .unwrap();
-    // Its table of migrations is there, and nothing else may be made.
+    // The table of migrations exists, and no other object may be created.
     let prepared =
         "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL,
             installed_on TIMESTAMPTZ NOT NULL DEFAULT now(), success BOOLEAN NOT NULL,
@@ -307,7 +307,7 @@ fn a_data_folder_that_cannot_be_used_is_refused() {
     let taken = folder.path().join("taken");
     std::fs::create_dir_all(taken.join(LOCK_FILE)).unwrap();
 
-    // Also who may do everything cannot make a folder in a file, or write into a folder.
+    // Even root cannot create a folder in a file, or write into a folder.
     for (data_dir, named) in [
         (file.join("data"), file.join("data")),
         (taken.clone(), taken.join(LOCK_FILE)),
@@ -320,7 +320,7 @@ fn a_data_folder_that_cannot_be_used_is_refused() {
 }
 
 #[test]
-fn an_address_that_is_taken_is_refused_before_anything_is_made() {
+fn an_address_in_use_is_refused_before_anything_is_written() {
     let taken = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
     let address = taken.local_addr().unwrap().to_string();
     let folder = tempfile::tempdir().unwrap();
@@ -336,7 +336,7 @@ fn an_address_that_is_taken_is_refused_before_anything_is_made() {
 }
 
 #[test]
-fn an_address_of_others_is_refused_unless_plain_text_is_asked_for() {
+fn an_address_open_to_others_is_refused_unless_plain_text_is_allowed() {
     let folder = tempfile::tempdir().unwrap();
     let data_dir = folder.path().join("data");
 

@@ -1,4 +1,4 @@
-//! An SQLite file that another program has locked for writing.
+//! Tests an SQLite file that another program has locked for writing.
 
 use std::time::Duration;
 
@@ -8,7 +8,7 @@ use futures::future::join_all;
 use sqlx::{Connection as _, SqliteConnection};
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::{assert_unavailable, comes_back, health_turns, read};
+use super::{assert_unavailable, health_turns, read, recovers};
 use crate::harness::{Engine, Setup, Shop};
 use crate::watch::{add, item, visitor};
 
@@ -23,7 +23,7 @@ async fn add_line(shop: &Shop, line: usize) -> Result<pb::Cart, tonic::Status> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_file_that_another_program_writes_is_waited_for_and_comes_back() {
+async fn a_call_waits_for_a_file_locked_by_another_program_and_recovers() {
     let setup = Setup {
         store: |store| store.busy_timeout = Duration::from_millis(100),
         ..Default::default()
@@ -50,7 +50,7 @@ async fn a_file_that_another_program_writes_is_waited_for_and_comes_back() {
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();
 
     for line in 0..20 {
-        comes_back("the write", || add_line(&shop, line)).await;
+        recovers("the write", || add_line(&shop, line)).await;
     }
     let cart = add(&mut shop.carts(), &visitor("of the locked file"), "last").await;
     assert_eq!(cart.item_count, 22, "each once");

@@ -1,4 +1,4 @@
-//! A client that goes on writing whatever happens, and remembers what it was told.
+//! A client that keeps writing through faults, and records the answers.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -14,21 +14,21 @@ use tonic::Code;
 use crate::harness::{PATIENCE, Shop, eventually, reason};
 use crate::watch::{item, visitor};
 
-/// Lines that one cart gets before the next is filled.
+/// Lines added to one cart before the next is filled.
 const LINES: usize = 50;
 
-/// Adds one line after another, each with a request id and again and again until it is acknowledged.
+/// Adds one line after another, each with a request id, and repeats it until it is acknowledged.
 pub struct Writer {
     acknowledged: Arc<AtomicUsize>,
     stop: CancellationToken,
     task: JoinHandle<BTreeSet<(String, String)>>,
 }
 
-/// What a writer was told.
+/// The answers that a writer received.
 pub struct Written {
-    /// How many lines were acknowledged.
+    /// The number of acknowledged lines.
     pub lines: usize,
-    /// The codes and reasons with which it was asked to come back.
+    /// The codes and reasons of the refusals that asked for a retry.
     pub refusals: BTreeSet<(String, String)>,
 }
 
@@ -43,7 +43,7 @@ impl Writer {
         }
     }
 
-    /// Waits until so many further lines are acknowledged.
+    /// Waits until `more` further lines are acknowledged.
     pub async fn acknowledges(&self, more: usize) {
         let goal = self.acknowledged.load(Ordering::SeqCst) + more;
         eventually("acknowledged writes", || async {
@@ -52,10 +52,10 @@ impl Writer {
         .await;
     }
 
-    /// Ends after the line that is under way.
+    /// Ends after the line in progress.
     pub async fn stop(self) -> Written {
         self.stop.cancel();
-        let refusals = self.task.await.expect("the writer is refused for a reason");
+        let refusals = self.task.await.expect("the writer does not panic");
         let lines = self.acknowledged.load(Ordering::SeqCst);
         Written { lines, refusals }
     }
@@ -87,7 +87,7 @@ async fn write(
             assert!(passes.contains(&status.code()), "{status:?}");
             assert!(
                 Instant::now() < deadline,
-                "line {line} is not taken: {status:?}"
+                "line {line} is refused: {status:?}"
             );
             refusals.insert((format!("{:?}", status.code()), reason(&status)));
             tokio::time::sleep(Duration::from_millis(5)).await;
@@ -102,9 +102,9 @@ fn product(line: usize) -> String {
 }
 
 impl Written {
-    /// Every acknowledged line is there once, and no other.
+    /// Asserts that every acknowledged line exists once, and no other.
     #[track_caller]
-    pub fn assert_stands(&self, carts: &BTreeMap<String, pb::Cart>) {
+    pub fn assert_complete(&self, carts: &BTreeMap<String, pb::Cart>) {
         let items = carts.values().flat_map(|cart| &cart.items);
         let there: BTreeMap<&str, i32> = items
             .map(|item| (item.product.as_str(), item.quantity))

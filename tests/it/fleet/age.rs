@@ -1,6 +1,5 @@
 //! Tests the maximal age of connections to PostgreSQL. An address may change to another server, which only a
 //! new connection finds.
-//! connection finds.
 
 use std::time::Duration;
 

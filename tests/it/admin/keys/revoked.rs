@@ -9,7 +9,7 @@ use tonic_health::pb::health_check_response::ServingStatus;
 
 use super::{end, ends, is_taken, looked_after, try_make};
 use crate::carts::{Carts as _, item, of, visitor};
-use crate::faults::{health_turns, run, somebody_else};
+use crate::faults::{health_turns, other_session, run};
 use crate::harness::taken::take_all;
 use crate::harness::{Engine, Setup, Transport, assert_refused, eventually};
 use crate::on_both_engines;
@@ -177,7 +177,7 @@ on_both_engines! {
                 statement.execute(&mut connection).await.unwrap();
                 connection.close().await.unwrap();
             }
-            Engine::Postgres => run(&mut somebody_else(&shop).await, &statement).await,
+            Engine::Postgres => run(&mut other_session(&shop).await, &statement).await,
         }
         let replica = match shop.engine {
             Engine::Postgres => Some(shop.replica(Setup::idle()).await),
