@@ -1,4 +1,4 @@
-//! Customers, their addresses and titles, through the wire.
+//! Tests customers, their addresses and titles over the network.
 
 mod addresses;
 mod create;
@@ -22,7 +22,7 @@ use crate::harness::{Shop, Transport, unique};
 
 pub type Client = CustomerServiceClient<Transport>;
 
-/// A customer with an e-mail address that no other test has.
+/// Returns a customer with an e-mail address that no other test uses.
 pub fn person(first_name: &str) -> pb::Customer {
     pb::Customer {
         first_name: first_name.to_owned(),
@@ -31,7 +31,7 @@ pub fn person(first_name: &str) -> pb::Customer {
     }
 }
 
-/// The request that creates a customer.
+/// Returns the request that creates a customer.
 pub fn creation(customer: pb::Customer) -> pb::CreateCustomerRequest {
     pb::CreateCustomerRequest {
         customer: Some(customer),
@@ -70,7 +70,7 @@ pub async fn try_get(client: &mut Client, name: &str) -> Result<pb::Customer, St
     Ok(client.get_customer(request).await?.into_inner())
 }
 
-/// The request that changes these fields of a customer.
+/// Returns the request that changes these fields of a customer.
 pub fn change(customer: pb::Customer, paths: &[&str]) -> pb::UpdateCustomerRequest {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
     pb::UpdateCustomerRequest {
@@ -92,7 +92,7 @@ pub async fn update(
         .into_inner())
 }
 
-/// Deletes a customer as the shop does by default.
+/// Deletes a customer with the shop's default options.
 pub async fn delete(client: &mut Client, name: &str) {
     let request = pb::DeleteCustomerRequest {
         name: name.to_owned(),
@@ -104,17 +104,17 @@ pub async fn delete(client: &mut Client, name: &str) {
         .expect("the customer is deleted");
 }
 
-/// The metadata of a refusal.
+/// Returns a value of the metadata of a refusal.
 pub fn metadata(status: &Status, key: &str) -> Option<String> {
     status.get_details_error_info()?.metadata.get(key).cloned()
 }
 
-/// A client with a key of one role.
+/// Returns a client with a key of one role.
 pub async fn client_as(shop: &Shop, role: Role) -> Client {
     shop.customers_as(&shop.key(&[role]).await)
 }
 
-/// Creates a group and gives its name.
+/// Creates a group and returns its name.
 pub async fn group(shop: &Shop, id: &str, group: pb::Group) -> String {
     let request = pb::CreateGroupRequest {
         group: Some(pb::Group {

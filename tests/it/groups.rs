@@ -1,4 +1,4 @@
-//! GroupService through the wire, on both engines.
+//! Tests GroupService over the network, on both engines.
 
 mod hidden;
 mod lifecycle;
@@ -12,7 +12,7 @@ use clientela::proto::pb::{self, operation};
 
 use crate::harness::{Shop, eventually};
 
-/// A group with a name and a discount, as a request carries it.
+/// Returns a group with a name and a discount, as a request has it.
 fn sent(name: &str, discount_percent: &str) -> pb::Group {
     pb::Group {
         display_names: [("en".to_owned(), name.to_owned())].into(),
@@ -34,7 +34,7 @@ async fn create(shop: &Shop, id: &str, group: pb::Group) -> pb::Group {
         .into_inner()
 }
 
-/// A group of this id without anything special.
+/// Creates an ordinary group with this id.
 pub async fn plain(shop: &Shop, id: &str) -> pb::Group {
     create(shop, id, sent(id, "")).await
 }
@@ -48,7 +48,7 @@ async fn get(shop: &Shop, id: &str) -> Result<pb::Group, tonic::Status> {
     Ok(shop.groups().get_group(request).await?.into_inner())
 }
 
-/// Deletes a group; gives the operation that goes on.
+/// Deletes a group and returns its operation.
 async fn delete(shop: &Shop, id: &str) -> String {
     let name = format!("groups/{id}");
     let request = pb::DeleteGroupRequest {
@@ -67,7 +67,7 @@ async fn delete(shop: &Shop, id: &str) -> String {
     operation.to_str().expect("a name is ASCII").to_owned()
 }
 
-/// Waits until an operation has ended well.
+/// Waits until an operation has succeeded.
 async fn done(shop: &Shop, operation: &str) {
     eventually("the end of the operation", || async {
         let request = pb::GetOperationRequest {
@@ -119,7 +119,7 @@ async fn get_customer(shop: &Shop, id: &str) -> pb::Customer {
         .into_inner()
 }
 
-/// The groups of a customer and the default, without the collection.
+/// Returns the groups of a customer and the default, without the collection.
 async fn groups_of(shop: &Shop, id: &str) -> (Vec<String>, String) {
     let customer = get_customer(shop, id).await;
     let bare = |name: &String| name.trim_start_matches("groups/").to_owned();

@@ -1,4 +1,4 @@
-//! Addresses.
+//! Tests addresses.
 
 use clientela::proto::pb::{self, ErrorReason};
 use futures::future::join_all;
@@ -64,7 +64,7 @@ fn renamed(address: &pb::Address, label: &str) -> pb::UpdateAddressRequest {
 }
 
 on_both_engines! {
-    async fn the_first_address_is_both_defaults_and_later_ones_when_asked(shop: Shop) {
+    async fn the_first_address_is_both_defaults_and_later_ones_on_request(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await.name;
         assert_eq!(defaults(&mut client, &ada).await, (String::new(), String::new()));
@@ -120,7 +120,7 @@ on_both_engines! {
         }
     }
 
-    async fn only_what_the_mask_names_changes(shop: Shop) {
+    async fn an_update_changes_only_the_fields_of_its_mask(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await.name;
         let lyon = add(&mut client, in_city(&ada, "Lyon")).await;
@@ -142,7 +142,7 @@ on_both_engines! {
         assert_refused(&refused, Code::Aborted, ErrorReason::EtagMismatch);
     }
 
-    async fn there_are_at_most_fifty(shop: Shop) {
+    async fn a_customer_has_at_most_fifty_addresses(shop: Shop) {
         let mut client = shop.customers();
         let address = pb::Address { city: "Lyon".to_owned(), ..Default::default() };
         let request = pb::CreateCustomerRequest {
@@ -204,7 +204,7 @@ on_both_engines! {
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn a_name_is_taken_once_and_goes_on_after_its_deletion(shop: Shop) {
+    async fn a_name_is_unique_and_its_versions_continue_after_deletion(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await.name;
         let home =
@@ -234,7 +234,7 @@ on_both_engines! {
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
         let request = pb::GetAddressRequest { name: lyon.name.clone() };
         assert_eq!(client.get_address(request).await.unwrap().into_inner(), lyon);
-        // As a deleted customer itself: it is shown, and not changed.
+        // The address is treated like a deleted customer itself: it is shown, and not changed.
         for etag in ["", "\"77-0badcafe\""] {
             let request =
                 pb::DeleteAddressRequest { etag: etag.into(), ..deletion(&lyon.name) };
@@ -271,7 +271,7 @@ on_both_engines! {
         assert_eq!(listed.unwrap().into_inner().addresses, answers[..1]);
     }
 
-    async fn a_rehearsal_adds_nothing(shop: Shop) {
+    async fn a_validation_adds_nothing(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let request =

@@ -1,4 +1,4 @@
-//! CreateCustomer.
+//! Tests CreateCustomer.
 
 use clientela::proto::pb::{self, ErrorReason, Role, customer};
 use futures::future::join_all;
@@ -44,7 +44,7 @@ on_both_engines! {
         assert_eq!((created.email, created.last_name), (sent.email, sent.last_name));
     }
 
-    async fn the_id_and_the_number_may_be_chosen_and_then_are_taken(shop: Shop) {
+    async fn chosen_ids_and_numbers_are_used_once(shop: Shop) {
         let mut client = shop.customers();
         let chosen = pb::Customer { number: "C-1".to_owned(), ..person("Ada") };
         let request = pb::CreateCustomerRequest {
@@ -65,7 +65,7 @@ on_both_engines! {
         assert_eq!(metadata(&refused, "name").as_deref(), Some("customers/ada"));
     }
 
-    async fn a_drawn_number_passes_over_those_that_were_chosen(shop: Shop) {
+    async fn a_generated_number_skips_chosen_ones(shop: Shop) {
         let mut client = shop.customers();
         let first: u64 = create(&mut client, person("Ada")).await.number.parse().unwrap();
         for number in first + 1..first + 4 {
@@ -167,7 +167,7 @@ on_both_engines! {
         assert_eq!(first.state(), customer::State::Active);
     }
 
-    async fn guests_are_refused_where_the_shop_takes_none(shop: Shop) {
+    async fn guests_are_refused_by_a_shop_without_guests(shop: Shop) {
         let settings = pb::ShopSettings { guest_checkout: Some(false), ..Default::default() };
         let mask = prost_types::FieldMask { paths: vec!["guest_checkout".to_owned()] };
         let request = pb::UpdateShopSettingsRequest {
@@ -284,12 +284,12 @@ on_both_engines! {
         let account_type = customer::AccountType::Staff as i32;
         create(&mut client, pb::Customer { account_type, ..nobody.clone() }).await;
         let imported = create(&mut client_as(&shop, Role::Ingest).await, nobody).await;
-        // What was accepted once does not stand in the way of other changes.
+        // An accepted field does not prevent other changes later.
         let phone = pb::Customer { phone: "1".to_owned(), ..imported };
         update(&mut client, phone, &["phone"]).await.unwrap();
     }
 
-    async fn a_rehearsal_answers_and_changes_nothing(shop: Shop) {
+    async fn a_validation_answers_and_changes_nothing(shop: Shop) {
         let mut client = shop.customers();
         let request = pb::CreateCustomerRequest {
             customer_id: "ada".to_owned(),

@@ -1,4 +1,4 @@
-//! DeleteCustomer and UndeleteCustomer.
+//! Tests DeleteCustomer and UndeleteCustomer.
 
 use clientela::proto::pb::{
     self, ErrorReason, customer_key::Key, delete_customer_request::ReRegistration,
@@ -39,7 +39,7 @@ async fn member_count(shop: &Shop, group: &str) -> i64 {
 }
 
 on_both_engines! {
-    async fn a_deleted_customer_is_left_out_of_lists_and_comes_back_as_it_was(shop: Shop) {
+    async fn a_deleted_customer_is_not_listed_and_is_restored_unchanged(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
 
@@ -63,7 +63,7 @@ on_both_engines! {
         assert_eq!(unversioned(back), unversioned(ada));
     }
 
-    async fn an_email_is_free_again_unless_that_is_forbidden(shop: Shop) {
+    async fn an_email_is_free_again_unless_the_request_forbids_it(shop: Shop) {
         let mut client = shop.customers();
         for (re_registration, free) in [
             (ReRegistration::Allow, true),
@@ -85,7 +85,7 @@ on_both_engines! {
         }
     }
 
-    async fn the_settings_say_what_a_deletion_does_that_does_not(shop: Shop) {
+    async fn the_settings_apply_to_a_deletion_without_a_choice(shop: Shop) {
         let settings = pb::ShopSettings {
             re_registration: ReRegistration::Forbid as i32,
             ..Default::default()
@@ -123,7 +123,7 @@ on_both_engines! {
         assert_eq!(metadata(&refused, "customer"), Some(bob.name));
     }
 
-    async fn an_undeletion_names_who_has_the_email_now(shop: Shop) {
+    async fn a_refused_undeletion_names_the_customer_with_the_email(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         delete(&mut client, &ada.name).await;
@@ -175,7 +175,7 @@ on_both_engines! {
         assert_refused(&refused, Code::Aborted, ErrorReason::EtagMismatch);
     }
 
-    async fn a_repeated_deletion_does_not_delete_what_was_brought_back(shop: Shop) {
+    async fn a_repeated_deletion_does_not_delete_a_restored_customer(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let request = pb::DeleteCustomerRequest {
@@ -190,7 +190,7 @@ on_both_engines! {
         assert_eq!(get(&mut client, &ada.name).await.delete_time, None);
     }
 
-    async fn the_memberships_of_a_deleted_customer_rest(shop: Shop) {
+    async fn a_deleted_customer_is_not_counted_until_it_is_restored(shop: Shop) {
         let vip = group(&shop, "vip", pb::Group::default()).await;
         let mut client = shop.customers();
         let groups = vec!["groups/customer".to_owned(), vip.clone()];
@@ -206,7 +206,7 @@ on_both_engines! {
         assert_eq!((back.groups, back.default_group), (ada.groups, ada.default_group));
     }
 
-    async fn who_comes_back_after_its_groups_went_is_in_the_special_group(shop: Shop) {
+    async fn a_customer_restored_after_its_groups_ended_is_in_the_special_group(shop: Shop) {
         let vip = group(&shop, "vip", pb::Group::default()).await;
         let mut client = shop.customers();
         let ada = pb::Customer { default_group: vip.clone(), ..person("Ada") };

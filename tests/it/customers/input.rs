@@ -1,4 +1,4 @@
-//! What is no customer: every refusal names its field, and nothing changes.
+//! Tests invalid customers: every refusal names its field, and nothing changes.
 
 use clientela::proto::pb::{self, ErrorReason, customer};
 use tonic::Code;
@@ -7,7 +7,7 @@ use super::{create, get, person, try_create, update};
 use crate::harness::{assert_refused, violations};
 use crate::on_both_engines;
 
-/// A customer with one fault, and the field that is to be named.
+/// Returns customers with one fault, each with the field that the refusal must name.
 fn faults() -> Vec<(&'static str, pb::Customer)> {
     let good = || person("Ada");
     vec![

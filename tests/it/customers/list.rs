@@ -1,4 +1,4 @@
-//! ListCustomers.
+//! Tests ListCustomers.
 
 use std::collections::HashMap;
 
@@ -10,7 +10,7 @@ use super::{Client, client_as, create, creation, delete, metadata, person, updat
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
-/// The request for the customers that match a filter.
+/// Returns the request for the customers that match a filter.
 fn filtered(filter: &str) -> pb::ListCustomersRequest {
     pb::ListCustomersRequest {
         filter: filter.to_owned(),
@@ -25,7 +25,7 @@ fn searched(query: &str) -> pb::ListCustomersRequest {
     }
 }
 
-/// All pages of a list.
+/// Returns the customers of all pages of a list.
 async fn walk(
     client: &mut Client,
     mut request: pb::ListCustomersRequest,
@@ -51,7 +51,7 @@ async fn first_names(client: &mut Client, request: pb::ListCustomersRequest) -> 
     names
 }
 
-/// Three customers who differ in everything that filters can name.
+/// Creates three customers who differ in every field of filters.
 async fn three(shop: &Shop) {
     super::group(shop, "vip", pb::Group::default()).await;
     let text = |text: &str| prost_types::Value {
@@ -122,7 +122,7 @@ async fn three(shop: &Shop) {
 }
 
 on_both_engines! {
-    async fn filters_find_what_they_name(shop: Shop) {
+    async fn filters_find_the_matching_customers(shop: Shop) {
         three(&shop).await;
         let mut client = shop.customers();
 
@@ -175,7 +175,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_filter_that_is_none_says_where_and_what_instead(shop: Shop) {
+    async fn an_invalid_filter_is_refused_with_its_position_and_a_suggestion(shop: Shop) {
         let mut client = shop.customers();
 
         for filter in ["shoe_size = 3", "state = OPEN", "state", "tax_exempt = 3", "((((((((((((((((((((((state = ACTIVE))))))))))))))))))))))", "email = a; DROP TABLE customers"] {
@@ -199,7 +199,7 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);
     }
 
-    async fn what_a_role_may_not_see_it_cannot_filter_by(shop: Shop) {
+    async fn a_role_cannot_filter_by_fields_that_it_may_not_see(shop: Shop) {
         three(&shop).await;
         let mut monitor = client_as(&shop, Role::Monitor).await;
         let unknown = monitor.list_customers(filtered("shoe_size = 3")).await.unwrap_err();
@@ -258,7 +258,7 @@ on_both_engines! {
         assert_eq!(first_names(&mut client, searched("ada")).await, Vec::<String>::new());
     }
 
-    async fn a_search_finds_all_that_were_made_and_changed_at_once(shop: Shop) {
+    async fn a_search_finds_all_customers_created_and_changed_at_once(shop: Shop) {
         let made = join_all((0..40).map(|number| {
             let mut client = shop.customers();
             async move { create(&mut client, person(&format!("Twin{number:02}"))).await }
@@ -274,14 +274,14 @@ on_both_engines! {
             async move { update(&mut client, renamed, &["first_name"]).await.unwrap() }
         }));
         renamed.await;
-        // Their addresses still have the names of before.
+        // Their addresses still have the earlier names.
         assert_eq!(first_names(&mut client, searched("other")).await.len(), 40);
         assert_eq!(first_names(&mut client, searched("other07")).await, ["Other07"]);
         assert_eq!(first_names(&mut client, searched("twin07 other07")).await, ["Other07"]);
         assert_eq!(first_names(&mut client, searched("twin07 other08")).await, Vec::<String>::new());
     }
 
-    async fn orders_are_those_of_their_fields(shop: Shop) {
+    async fn lists_are_ordered_by_their_fields(shop: Shop) {
         let mut client = shop.customers();
         for (first, last) in [("Ada", "B"), ("Bob", "A"), ("Cem", "B"), ("Dan", "")] {
             create(&mut client, pb::Customer { last_name: last.to_owned(), ..person(first) }).await;
@@ -332,7 +332,7 @@ on_both_engines! {
             let refused = client.list_customers(other).await.unwrap_err();
             assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidPageToken);
         }
-        // The size may differ from page to page.
+        // The page size may differ between pages.
         let rest = pb::ListCustomersRequest { page_size: 10, ..next };
         assert_eq!(walk(&mut client, rest).await.unwrap().len(), 2);
     }
@@ -379,7 +379,7 @@ on_both_engines! {
         tokio::join!(writes, walks);
     }
 
-    async fn counts_are_made_when_asked_for(shop: Shop) {
+    async fn counts_are_made_on_request(shop: Shop) {
         three(&shop).await;
         let mut client = shop.customers();
         let counting = client.clone();

@@ -1,4 +1,4 @@
-//! How customers are found and ordered by their names, in any script and language.
+//! Tests how customers are found and ordered by their names, in any script and language.
 
 use clientela::customers::INDEX_NOTED;
 use clientela::execute;
@@ -11,7 +11,7 @@ use super::{Client, create, person, update};
 use crate::harness::{Shop, assert_refused, eventually};
 use crate::on_both_engines;
 
-/// A customer of this name.
+/// Returns a customer of this name.
 fn named(first_name: &str, last_name: &str) -> pb::Customer {
     pb::Customer {
         first_name: first_name.to_owned(),
@@ -20,7 +20,7 @@ fn named(first_name: &str, last_name: &str) -> pb::Customer {
     }
 }
 
-/// The first names of what a search finds.
+/// Returns the first names of the customers that a search finds.
 async fn found(client: &mut Client, query: &str) -> Vec<String> {
     let request = pb::ListCustomersRequest {
         query: query.to_owned(),
@@ -37,7 +37,7 @@ async fn found(client: &mut Client, query: &str) -> Vec<String> {
     names
 }
 
-/// The last names in an order, by pages of this size.
+/// Returns the last names in an order, read in pages of this size.
 async fn ordered(client: &mut Client, order_by: &str, page_size: i32) -> Vec<String> {
     let mut request = pb::ListCustomersRequest {
         order_by: order_by.to_owned(),
@@ -78,7 +78,7 @@ async fn speak(shop: &Shop, languages: &[&str]) {
     shop.admin().update_shop_settings(request).await.unwrap();
 }
 
-/// Waits until the customers lie in this order.
+/// Waits until the customers are listed in this order.
 async fn until_ordered(shop: &Shop, order_by: &str, expected: &[&str]) {
     eventually("the order", || async {
         let names = ordered(&mut shop.customers(), order_by, 50).await;
@@ -124,7 +124,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_search_minds_every_word_and_no_signs(shop: Shop) {
+    async fn a_search_requires_every_word_and_ignores_punctuation(shop: Shop) {
         let mut client = shop.customers();
         for (first, last) in [
             ("Conan", "O’Brien"),
@@ -159,7 +159,7 @@ on_both_engines! {
         assert_eq!(found(&mut client, "  ").await.len(), 4);
     }
 
-    async fn names_lie_in_the_order_of_the_shops_first_language(shop: Shop) {
+    async fn names_are_ordered_by_the_shops_first_language(shop: Shop) {
         let mut client = shop.customers();
         for last in ["Zorn", "Öl", "Åke", "ahorn", "", "Oz", "de Vries"] {
             create(&mut client, named("x", last)).await;
@@ -189,7 +189,7 @@ on_both_engines! {
         let swedish = ["", "ahorn", "de Vries", "Oz", "Zorn", "Åke", "Öl"];
         speak(&shop, &["sv", "en"]).await;
         until_ordered(&shop, "last_name", &swedish).await;
-        // In the other order its place would skip customers or repeat them.
+        // In the other order its position would skip customers or repeat them.
         let [in_language, in_bytes] = begun.try_into().unwrap();
         let refused = client.list_customers(in_language).await.unwrap_err();
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidPageToken);
@@ -204,7 +204,7 @@ on_both_engines! {
         assert_eq!(ordered(&mut client, "last_name", 2).await, with_renamed);
     }
 
-    async fn only_what_has_a_language_is_ordered_by_bytes_as_well(shop: Shop) {
+    async fn only_fields_with_a_language_have_an_order_by_bytes(shop: Shop) {
         for order_by in ["bytes(email)", "bytes(last_name", "bytes()", "bytes(last_name) up", "last_name, last_name desc"] {
             let request =
                 pb::ListCustomersRequest { order_by: order_by.to_owned(), ..Default::default() };
@@ -217,8 +217,9 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidFilter);
     }
 
-    /// As after an update from a program that made the search texts otherwise and knew no order.
-    async fn customers_of_before_an_update_are_found_and_ordered_after_it(shop: Shop) {
+    /// The state is that after an update from a release with other search texts and without orders of
+    /// languages.
+    async fn customers_from_before_an_update_are_found_and_ordered(shop: Shop) {
         let mut client = shop.customers();
         for last in ["Zorn", "Öl", "O’Brien"] {
             create(&mut client, named(last, last)).await;
@@ -250,7 +251,7 @@ on_both_engines! {
         };
         let page = client.list_customers(request).await.unwrap().into_inner();
         assert_eq!(page.customers.len(), 1);
-        assert_eq!(page.customers[0].etag.split('-').next(), Some("\"1"), "it is no change");
+        assert_eq!(page.customers[0].etag.split('-').next(), Some("\"1"), "the customer has no new version");
     }
 
     async fn times_of_nanoseconds_compare_exactly(shop: Shop) {

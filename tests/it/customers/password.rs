@@ -1,4 +1,4 @@
-//! VerifyPassword.
+//! Tests VerifyPassword.
 
 use clientela::limits;
 use clientela::proto::pb::{self, ErrorReason, Role, customer};
@@ -51,7 +51,7 @@ on_both_engines! {
         assert_eq!((ada.password, again.password, changed.password), (None, None, None));
     }
 
-    async fn all_refusals_are_one_and_the_same(shop: Shop) {
+    async fn all_refusals_are_identical(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, with_password("Ada")).await;
         let bare = create(&mut client, person("Bare")).await;
@@ -103,7 +103,7 @@ on_both_engines! {
         verify(&mut client, &ada.email, PASSWORD).await.unwrap();
     }
 
-    async fn a_password_is_replaced_and_taken_away_by_updates(shop: Shop) {
+    async fn a_password_is_replaced_and_removed_by_updates(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, with_password("Ada")).await;
         let sent = |password: Option<&str>| pb::Customer {
@@ -121,7 +121,7 @@ on_both_engines! {
         assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
     }
 
-    async fn who_was_invited_is_active_with_a_password(shop: Shop) {
+    async fn an_invited_customer_becomes_active_with_a_password(shop: Shop) {
         let mut client = shop.customers();
         let invited = pb::Customer { state: customer::State::Invited as i32, ..person("Ada") };
         let invited = create(&mut client, invited).await;
@@ -148,7 +148,7 @@ on_both_engines! {
         assert_eq!(violations(&refused), [("customer.password".into(), "NOT_ALLOWED".into())]);
     }
 
-    async fn the_same_request_with_another_password_is_another(shop: Shop) {
+    async fn a_request_with_another_password_is_not_a_repetition(shop: Shop) {
         let mut client = shop.customers();
         let customer = with_password("Ada");
         let request = |password: &str| pb::CreateCustomerRequest {
@@ -169,8 +169,8 @@ on_both_engines! {
         verify(&mut client, &first.email, PASSWORD).await.unwrap();
     }
 
-    /// However many passwords one shop tries, customers of another sign in.
-    async fn a_shop_that_tries_many_passwords_keeps_no_other_from_signing_in(shop: Shop) {
+    /// Customers of one shop sign in, however many passwords another shop tries.
+    async fn many_passwords_in_one_shop_block_no_sign_in_of_another(shop: Shop) {
         let request = pb::CreateShopRequest {
             shop_id: "second".into(),
             shop: Some(pb::Shop::default()),
@@ -184,7 +184,7 @@ on_both_engines! {
         let floods: Vec<_> = (0..limits::HASH_QUEUE_MAX)
             .map(|_| tokio::spawn(guess(shop.customers(), ended.clone())))
             .collect();
-        // The queue of the other shop is as full as it may be.
+        // The queue of the other shop is full.
         eventually("a refusal", async || {
             let refused = verify(&mut shop.customers(), "nobody@example.test", "guess").await;
             let status = refused.unwrap_err();
@@ -193,7 +193,7 @@ on_both_engines! {
         .await;
 
         for _ in 0..5 {
-            // A busy machine may take longer than a call waits, but there is always room.
+            // A busy machine may take longer than a call waits, but the queue always has a place.
             let signed_in = eventually("a sign-in", async || {
                 match verify(&mut quiet.clone(), &ada.email, PASSWORD).await {
                     Ok(signed_in) => Some(signed_in),
@@ -215,8 +215,7 @@ on_both_engines! {
     }
 }
 
-/// Tries passwords until it is told to end. Each is wrong, or there are too many of them, or its turn does not
-/// come in time.
+/// Tries passwords until it is cancelled. Each attempt is wrong, exceeds the queue, or gets no turn in time.
 async fn guess(mut client: Client, ended: tokio_util::sync::CancellationToken) {
     while !ended.is_cancelled() {
         let guessed = verify(&mut client, "nobody@example.test", "guess").await;
@@ -229,11 +228,11 @@ async fn guess(mut client: Client, ended: tokio_util::sync::CancellationToken) {
             Code::DeadlineExceeded => {
                 assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
             }
-            // As many calls at once may find no connection on a busy machine.
+            // That many concurrent calls may find no connection on a busy machine.
             Code::Unavailable => {
                 assert_refused(&status, Code::Unavailable, ErrorReason::DatabaseUnavailable);
             }
-            // The client itself gave up waiting, as calls of tests do after a minute.
+            // The client's own deadline ended the call, as calls of tests have one minute.
             Code::Cancelled => assert!(status.get_details_error_info().is_none(), "{status:?}"),
             _ => assert_refused(
                 &status,

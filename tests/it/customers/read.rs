@@ -1,4 +1,4 @@
-//! GetCustomer, BatchGetCustomers, LookupCustomer, BatchLookupCustomers, and what is derived.
+//! Tests GetCustomer, BatchGetCustomers, LookupCustomer and BatchLookupCustomers, and derived fields.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -49,7 +49,7 @@ on_both_engines! {
         }
     }
 
-    async fn reads_beside_writes_never_go_back(shop: Shop) {
+    async fn concurrent_reads_never_return_older_versions(shop: Shop) {
         let client = shop.customers();
         let ada = create(&mut client.clone(), person("Ada")).await;
         let writes = async {
@@ -64,7 +64,7 @@ on_both_engines! {
                     ..Default::default()
                 };
                 let written = update(&mut client, phone, &["phone"]).await.unwrap();
-                // Whoever was told of a write finds it.
+                // A caller with the answer to a write reads that write.
                 assert_eq!(get(&mut client, &ada.name).await.phone, written.phone);
             }
         };
@@ -106,7 +106,7 @@ on_both_engines! {
         assert_refused(&none, Code::InvalidArgument, ErrorReason::InvalidField);
     }
 
-    async fn a_customer_is_looked_up_by_all_that_is_unique(shop: Shop) {
+    async fn a_customer_is_looked_up_by_every_unique_field(shop: Shop) {
         let mut client = shop.customers();
         let ada = pb::Customer { external_ids: vec![erp("7")], ..person("Ada") };
         let ada = create(&mut client, ada).await;
@@ -142,8 +142,7 @@ on_both_engines! {
         assert!(by_id.delete_time.is_some());
     }
 
-    /// Common clients take no answer of more than 4 MiB, and a call that fails at its very end would
-    /// tell nobody why.
+    /// Common clients take no answer over 4 MiB, and a call that fails in the client would not say why.
     async fn a_batch_that_is_too_large_for_an_answer_is_refused(shop: Shop) {
         let mut client = shop.customers();
         let value = prost_types::value::Kind::StringValue("x".repeat(15_000));
@@ -219,7 +218,7 @@ on_both_engines! {
         };
         let written = update(&mut storefront, phone, &["phone"]).await.unwrap();
         assert_eq!(written.groups, ["groups/customer"]);
-        // Whether it is hidden is asked anew when the group changes.
+        // A change of the group changes at once whether it is hidden.
         let shown = pb::UpdateGroupRequest {
             group: Some(pb::Group {
                 name: secret.clone(),
@@ -233,7 +232,7 @@ on_both_engines! {
         assert_eq!(get(&mut shop.customers(), &ada.name).await.default_group, secret);
     }
 
-    async fn what_is_for_staff_is_not_shown_to_others(shop: Shop) {
+    async fn fields_for_staff_are_not_shown_to_others(shop: Shop) {
         let ada = pb::Customer {
             credit_limit: Some(pb::Money { currency_code: "EUR".to_owned(), micros: 1 }),
             accounting_number: "4711".to_owned(),
@@ -332,7 +331,7 @@ mod an_age_follows_the_clock_and_the_zone_of_the_shop {
 }
 
 on_both_engines! {
-    async fn who_signed_in_or_changed_a_cart_lately_is_online(shop: Shop with Setup::held()) {
+    async fn customers_with_a_recent_sign_in_or_cart_change_are_online(shop: Shop with Setup::held()) {
         let mut client = shop.customers();
         let ada = pb::Customer { password: Some("correct horse".to_owned()), ..person("Ada") };
         let ada = create(&mut client, ada).await;
@@ -384,7 +383,7 @@ on_both_engines! {
         assert_eq!(both, BTreeSet::from([ada.name.clone(), grace.name]));
         assert_eq!(still, both);
         assert_eq!(none, BTreeSet::new());
-        // Neither a version nor a change.
+        // The visit makes neither a version nor a change.
         let gone = get(&mut client, &ada.name).await;
         assert_eq!((gone.etag, gone.online), (ada.etag, false));
         assert!(!get(&mut client, &never.name).await.online);

@@ -1,4 +1,4 @@
-//! Titles.
+//! Tests titles.
 
 use clientela::proto::pb::{self, ErrorReason, title::Gender};
 use tonic::Code;
@@ -36,7 +36,7 @@ on_both_engines! {
         assert_eq!(titles[1].gender(), Gender::Male);
     }
 
-    async fn a_title_is_made_changed_and_removed(shop: Shop) {
+    async fn a_title_is_created_changed_and_deleted(shop: Shop) {
         let mut client = shop.customers();
         let made = client.create_title(doctor()).await.unwrap().into_inner();
         assert_eq!((made.name.as_str(), made.gender()), ("titles/dr", Gender::Neutral));
@@ -69,7 +69,7 @@ on_both_engines! {
         assert_ne!(again.etag, made.etag);
     }
 
-    async fn what_is_no_title_is_refused(shop: Shop) {
+    async fn an_invalid_title_is_refused(shop: Shop) {
         let mut client = shop.customers();
         client.create_title(doctor()).await.unwrap();
         let taken = client.create_title(doctor()).await.unwrap_err();
@@ -92,7 +92,7 @@ on_both_engines! {
         assert_eq!(violations(&refused), [("title.display_names".into(), "REQUIRED".into())]);
     }
 
-    async fn a_rehearsal_and_a_repetition_make_no_second_title(shop: Shop) {
+    async fn a_validation_and_a_repetition_create_no_second_title(shop: Shop) {
         let mut client = shop.customers();
         let rehearsal = pb::CreateTitleRequest { validate_only: true, ..doctor() };
         client.create_title(rehearsal).await.unwrap();

@@ -1,5 +1,5 @@
-//! Two who register with one e-mail address at once: one of them gets it, and of the other nothing is
-//! left.
+//! Tests two concurrent registrations with one e-mail address. One of them gets it, and the other leaves no
+//! data.
 
 use std::collections::BTreeSet;
 
@@ -17,7 +17,7 @@ use crate::watch::every;
 
 const ROUNDS: usize = 10;
 
-/// Where one that registered is found, of what `registration` sends.
+/// The lookups that find a customer registered by `registration`.
 const TRACES: [&str; 8] = [
     "addresses.customer_id",
     "addresses.doc",
@@ -36,10 +36,10 @@ fn external_id(id: &str) -> pb::ExternalId {
     }
 }
 
-/// A registration with everything that can come with one; all of it says whose it is.
+/// Returns a registration with every field that can come with one. All values contain `who`.
 fn registration(who: &str, email: &str, owner: &CartOwner) -> pb::CreateCustomerRequest {
     let Some(Owner::Visitor(visitor)) = owner.owner.clone() else {
-        panic!("who registers was a visitor before");
+        panic!("the owner is a visitor");
     };
     let address = |label: &str| pb::Address {
         label: label.to_owned(),
@@ -64,7 +64,7 @@ fn registration(who: &str, email: &str, owner: &CartOwner) -> pb::CreateCustomer
     }
 }
 
-/// A visitor with a cart.
+/// Creates a visitor with a cart.
 async fn shopper(shop: &Shop) -> (CartOwner, pb::Cart) {
     let owner = visitor();
     let cart = shop.add(of(&owner), item("shirt", 1)).await;
@@ -85,8 +85,8 @@ async fn members(shop: &Shop) -> i64 {
         .member_count
 }
 
-/// The customers of the next changes after a token, in order.
-async fn told(client: &mut Client, token: String, changes: usize) -> Vec<String> {
+/// Returns the customers of the next changes after a token, in order.
+async fn sent_after(client: &mut Client, token: String, changes: usize) -> Vec<String> {
     let options = pb::WatchOptions {
         resume_token: token,
         ..every().options.unwrap()
@@ -104,7 +104,7 @@ async fn told(client: &mut Client, token: String, changes: usize) -> Vec<String>
     names
 }
 
-/// The token of now.
+/// Returns a token of the current position.
 async fn token(client: &mut Client) -> String {
     let request = pb::WatchCustomersRequest {
         options: every().options,
@@ -144,7 +144,7 @@ on_both_engines! {
             let refused = outcomes[lost].as_ref().unwrap_err();
             assert_refused(refused, Code::AlreadyExists, ErrorReason::EmailTaken);
             assert_eq!(metadata(refused, "customer"), Some(format!("customers/{}", twins[won])));
-            // No row of any table knows of the one who lost, and many of the other.
+            // No row of any table mentions the loser, and many mention the winner.
             assert_eq!(shop.mentions(&twins[lost]).await, Vec::<String>::new());
             let traces: BTreeSet<String> = shop.mentions(&twins[won]).await.into_iter().collect();
             assert!(TRACES.iter().all(|trace| traces.contains(*trace)), "{traces:?}");
@@ -152,7 +152,7 @@ on_both_engines! {
             let adopted = shop.get(of(&customer(&winner.name))).await;
             assert_eq!((&adopted.name, adopted.version), (&shoppers[won].1.name, 2));
             assert_eq!(members(&shop).await, i64::try_from(round + 1).unwrap());
-            // Its name, its number, its external id and its request id are free.
+            // The loser's name, number, external id and request id are free.
             let name = format!("customers/{}", twins[lost]);
             assert_eq!(try_get(&mut client, &name).await.unwrap_err().code(), Code::NotFound);
             let again = registration(&twins[lost], &format!("free.{email}"), &shoppers[lost].0);
@@ -161,8 +161,8 @@ on_both_engines! {
             registered.extend([winner.name.clone(), name.clone(), name]);
         }
 
-        let told = told(&mut client, before, registered.len()).await;
-        assert_eq!(told, registered, "of the others nothing was told");
+        let sent = sent_after(&mut client, before, registered.len()).await;
+        assert_eq!(sent, registered, "no other customer was sent");
         let adoptions = |watch: &CartWatch| {
             let causes = watch.changes.iter().flat_map(|change| &change.causes);
             causes.filter(|cause| cause.kind() == cart_cause::Kind::Assigned).count()
@@ -170,7 +170,7 @@ on_both_engines! {
         carts.until("the adoptions", |watch| adoptions(watch) == 2 * ROUNDS).await;
     }
 
-    async fn two_who_change_to_one_email_at_once_do_not_both_get_it(shop: Shop) {
+    async fn only_one_of_two_concurrent_updates_gets_an_email(shop: Shop) {
         let mut client = shop.customers();
         for _ in 0..ROUNDS {
             let email = format!("shared.{}@example.test", unique());

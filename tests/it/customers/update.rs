@@ -1,4 +1,4 @@
-//! UpdateCustomer.
+//! Tests UpdateCustomer.
 
 use clientela::proto::pb::{self, ErrorReason, Role, customer};
 use futures::future::join_all;
@@ -18,7 +18,7 @@ fn erp(id: &str) -> pb::ExternalId {
     }
 }
 
-/// An update of a customer named by an external id.
+/// Returns an update of a customer named by an external id.
 fn upsert(id: &str, customer: pb::Customer) -> pb::UpdateCustomerRequest {
     pb::UpdateCustomerRequest {
         customer: Some(customer),
@@ -29,7 +29,7 @@ fn upsert(id: &str, customer: pb::Customer) -> pb::UpdateCustomerRequest {
 }
 
 on_both_engines! {
-    async fn only_what_the_mask_names_changes(shop: Shop) {
+    async fn an_update_changes_only_the_fields_of_its_mask(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let sent = pb::Customer {
@@ -47,7 +47,7 @@ on_both_engines! {
         assert_eq!(get(&mut client, &ada.name).await, written);
     }
 
-    async fn without_a_mask_what_is_set_changes(shop: Shop) {
+    async fn without_a_mask_the_set_fields_change(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, pb::Customer { phone: "1".to_owned(), ..person("Ada") }).await;
         let sent = pb::Customer {
@@ -62,7 +62,7 @@ on_both_engines! {
         assert_eq!((written.last_name.as_str(), written.phone.as_str()), ("Lovelace", "1"));
     }
 
-    async fn a_star_replaces_everything_that_can_be_empty(shop: Shop) {
+    async fn a_star_replaces_every_field_that_may_be_empty(shop: Shop) {
         let mut client = shop.customers();
         let ada = pb::Customer {
             phone: "1".to_owned(),
@@ -104,7 +104,7 @@ on_both_engines! {
         }
     }
 
-    async fn an_update_that_names_nothing_or_nonsense_is_refused(shop: Shop) {
+    async fn an_update_with_an_empty_or_invalid_mask_is_refused(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let sent = pb::Customer { name: ada.name.clone(), ..Default::default() };
@@ -122,7 +122,7 @@ on_both_engines! {
         assert_eq!(get(&mut client, &ada.name).await, ada);
     }
 
-    async fn an_update_that_changes_nothing_is_no_version(shop: Shop) {
+    async fn an_update_without_a_change_makes_no_version(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, pb::Customer { phone: "1".to_owned(), ..person("Ada") }).await;
 
@@ -131,7 +131,7 @@ on_both_engines! {
         assert_eq!(written.unwrap(), ada);
     }
 
-    async fn of_parallel_updates_with_one_etag_one_wins(shop: Shop) {
+    async fn one_of_the_parallel_updates_with_one_etag_wins(shop: Shop) {
         let client = shop.customers();
         let ada = create(&mut client.clone(), person("Ada")).await;
 
@@ -152,7 +152,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_repeated_request_is_answered_as_the_first_time(shop: Shop) {
+    async fn a_repeated_request_gets_the_first_answer(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let sent = |phone: &str| pb::Customer {
@@ -232,7 +232,7 @@ on_both_engines! {
         assert_eq!(violations(&refused), [(field.into(), "DUPLICATE".into())]);
     }
 
-    async fn the_kind_stays(shop: Shop) {
+    async fn the_kind_is_immutable(shop: Shop) {
         let mut client = shop.customers();
         let guest = pb::Customer { kind: customer::Kind::Guest as i32, ..person("Ada") };
         let guest = create(&mut client, guest).await;
@@ -244,7 +244,7 @@ on_both_engines! {
         assert_eq!(violations(&refused), [("customer.kind".into(), "IMMUTABLE".into())]);
     }
 
-    async fn a_match_updates_or_makes_one_customer(shop: Shop) {
+    async fn a_match_updates_or_creates_one_customer(shop: Shop) {
         let mut client = shop.customers();
         let ada = person("Ada");
         let request = upsert("77", ada.clone());
@@ -256,7 +256,7 @@ on_both_engines! {
         assert_eq!(made.external_ids, [erp("77")]);
         assert_eq!((&updated.name, &updated.email), (&made.name, &ada.email));
         assert_eq!(updated.phone, "1");
-        // The id by which it was found does not go.
+        // The id that found the customer stays.
         let other = pb::ExternalId { system: "crm".to_owned(), id: "5".to_owned() };
         let ids = pb::Customer { external_ids: vec![other.clone()], ..Default::default() };
         let updated = client.update_customer(upsert("77", ids)).await.unwrap().into_inner();
@@ -330,7 +330,7 @@ on_both_engines! {
         assert_eq!(none.default_group, "groups/customer");
     }
 
-    async fn storefronts_do_not_write_what_is_for_staff(shop: Shop) {
+    async fn storefronts_do_not_write_fields_for_staff(shop: Shop) {
         let ada = create(&mut shop.customers(), person("Ada")).await;
         let mut storefront = client_as(&shop, Role::Storefront).await;
         let sent = pb::Customer {
@@ -393,7 +393,7 @@ on_both_engines! {
         assert_eq!(unknown.newsletter, None);
     }
 
-    async fn a_rehearsed_update_changes_nothing(shop: Shop) {
+    async fn a_validated_update_changes_nothing(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let sent = pb::Customer { phone: "1".to_owned(), ..ada.clone() };
@@ -418,7 +418,7 @@ on_both_engines! {
         assert_refused(&absent, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn an_absent_name_is_the_same_for_every_call(shop: Shop) {
+    async fn every_call_refuses_an_absent_name_alike(shop: Shop) {
         let mut client = shop.customers();
         let absent = try_get(&mut client, "customers/nobody").await.unwrap_err();
         let sent = pb::Customer {

@@ -1,4 +1,4 @@
-//! Visits are gathered and written together.
+//! Tests that visits are collected and written together.
 
 use std::sync::Arc;
 
@@ -61,7 +61,7 @@ async fn a_visit_that_is_older_than_the_last_one_changes_nothing() {
         visits::note(store, &shop, "ada", START + 60_000_000);
         visits::flush(store).await.unwrap();
         visits::note(store, &shop, "grace", START);
-        // The clock was put back.
+        // The clock was set back.
         visits::note(store, &shop, "ada", START - 1);
         visits::flush(store).await.unwrap();
 
@@ -72,7 +72,7 @@ async fn a_visit_that_is_older_than_the_last_one_changes_nothing() {
 }
 
 on_both_engines! {
-    async fn a_stop_writes_the_visits_that_are_gathered(shop: Shop with Setup::held()) {
+    async fn a_stop_writes_the_collected_visits(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let ada: pb::Customer = create(&mut shop.customers(), person("Ada")).await;
         let storefront = shop.key(&[Role::Storefront]).await;

@@ -1,4 +1,4 @@
-//! WatchCustomers.
+//! Tests WatchCustomers.
 
 use clientela::proto::pb::{
     self, ChangeKind, CustomerChange, ErrorReason, Role, watch_customers_response::Signal,
@@ -22,7 +22,7 @@ impl Watch {
         )
     }
 
-    /// The changes until `enough` of them have come.
+    /// Reads changes until `enough` of them have come.
     async fn until(&mut self, enough: impl Fn(&[CustomerChange]) -> bool) -> Vec<CustomerChange> {
         let mut changes = Vec::new();
         while !enough(&changes) {
@@ -31,7 +31,7 @@ impl Watch {
         changes
     }
 
-    /// What the snapshot holds.
+    /// Returns the content of the snapshot.
     async fn snapshot(&mut self) -> Vec<CustomerChange> {
         let mut changes = Vec::new();
         loop {
@@ -61,7 +61,7 @@ fn filtered(filter: &str) -> pb::WatchCustomersRequest {
 }
 
 on_both_engines! {
-    async fn a_watch_tells_what_is_and_then_what_becomes(shop: Shop) {
+    async fn a_watch_sends_the_state_and_then_changes(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let gone = create(&mut client, person("Gone")).await;
@@ -76,21 +76,21 @@ on_both_engines! {
         let ada = update(&mut client, phone, &["phone"]).await.unwrap();
         delete(&mut client, &bob.name).await;
 
-        // That Gone is gone may be told once more: it happened just before the snapshot.
+        // The deletion of Gone may be sent once more, as it happened just before the snapshot.
         let deleted = |changes: &[CustomerChange]| {
             let mut of_bob = changes.iter().filter(|change| change.name == bob.name);
             of_bob.any(|change| change.kind() == ChangeKind::Deleted)
         };
         let changes = watch.until(deleted).await;
         let of = |name: &str| {
-            changes.iter().rfind(|change| change.name == name).expect("it was told")
+            changes.iter().rfind(|change| change.name == name).expect("a change came")
         };
         assert_eq!(of(&ada.name).customer.as_ref(), Some(&ada));
         assert_eq!(of(&bob.name).kind(), ChangeKind::Deleted);
         assert_eq!(of(&bob.name).customer, None);
     }
 
-    async fn a_filter_tells_who_comes_and_who_leaves(shop: Shop) {
+    async fn a_filter_sends_customers_that_enter_and_leave(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         let mut watch = Watch::open(&mut client, filtered("last_name:lovelace")).await;
@@ -129,7 +129,7 @@ on_both_engines! {
         assert_eq!(changes[0].name, bob.name);
     }
 
-    async fn a_watch_that_cannot_be_is_refused(shop: Shop) {
+    async fn an_invalid_watch_is_refused(shop: Shop) {
         let mut client = shop.customers();
         let both = pb::WatchCustomersRequest {
             names: vec!["customers/ada".to_owned()],
@@ -141,7 +141,7 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidFilter);
     }
 
-    async fn a_monitor_does_not_see_what_is_not_for_it(shop: Shop) {
+    async fn a_monitor_does_not_see_fields_of_other_roles(shop: Shop) {
         let mut client = shop.customers();
         let ada = pb::Customer {
             accounting_number: "4711".to_owned(),

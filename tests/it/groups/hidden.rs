@@ -1,4 +1,4 @@
-//! What storefronts are shown of groups that are not known to be visible: nothing, anywhere.
+//! Tests that storefronts see nothing of groups that may be hidden.
 
 use clientela::proto::pb::{self, Role, customer_key::Key, group::State};
 use tonic::Code;
@@ -8,7 +8,7 @@ use crate::customers::{Client, change, client_as, create, get, person};
 use crate::harness::{Setup, Shop, unique};
 use crate::on_both_engines;
 
-/// What nothing that a storefront is sent may say.
+/// Text that no message to a storefront may contain.
 const SECRET: &str = "zanzibar";
 
 fn group(state: State) -> pb::Group {
@@ -38,7 +38,7 @@ async fn delete(shop: &Shop) {
     shop.groups().delete_group(request).await.unwrap();
 }
 
-/// A customer whose default group is the secret one, with the password `correct horse`.
+/// Creates a customer whose default group is the secret one, with the password `correct horse`.
 async fn member(shop: &Shop) -> pb::Customer {
     let groups = vec!["groups/customer".to_owned(), format!("groups/{SECRET}")];
     let ada = pb::Customer {
@@ -50,7 +50,7 @@ async fn member(shop: &Shop) -> pb::Customer {
     create(&mut shop.customers(), ada).await
 }
 
-/// A change of the telephone with a request id, as a storefront sends it.
+/// Returns a change of the telephone number with a request id, as a storefront sends it.
 fn call(name: &str, request_id: &str) -> pb::UpdateCustomerRequest {
     let customer = pb::Customer {
         name: name.to_owned(),
@@ -63,8 +63,8 @@ fn call(name: &str, request_id: &str) -> pb::UpdateCustomerRequest {
     }
 }
 
-/// All that a storefront learns of the customer by its calls, `request_id` being that of an earlier one.
-async fn told(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec<pb::Customer> {
+/// Returns the customer from each call of a storefront. `request_id` belongs to an earlier call.
+async fn shown(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec<pb::Customer> {
     let by_name = get(client, &ada.name).await;
     let names = vec![ada.name.clone()];
     let batch = client
@@ -82,8 +82,8 @@ async fn told(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec<
     };
     let signed_in = client.verify_password(sign_in).await.unwrap().into_inner();
     let replayed = client.update_customer(call(&ada.name, request_id)).await;
-    let anew = client
-        .update_customer(call(&ada.name, &format!("anew-{}", unique())))
+    let updated = client
+        .update_customer(call(&ada.name, &format!("updated-{}", unique())))
         .await;
     vec![
         by_name,
@@ -91,12 +91,12 @@ async fn told(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec<
         found.unwrap().into_inner(),
         signed_in.customer.unwrap(),
         replayed.unwrap().into_inner(),
-        anew.unwrap().into_inner(),
+        updated.unwrap().into_inner(),
     ]
 }
 
 on_both_engines! {
-    /// The job that takes the members out does not run here: until it has, they have the group's id.
+    /// The job that removes the members does not run here, so they keep the group's id.
     async fn a_hidden_group_does_not_show_when_it_is_deleted(shop: Shop with Setup::idle()) {
         create_group(&shop, SECRET, group(State::Active)).await;
         let ada = member(&shop).await;
@@ -111,7 +111,7 @@ on_both_engines! {
                 _ => delete(&shop).await,
             }
 
-            for customer in told(&mut storefront, &ada, &request_id).await {
+            for customer in shown(&mut storefront, &ada, &request_id).await {
                 assert_eq!(customer.groups, ["groups/customer"], "{state:?}");
                 assert_eq!(customer.default_group, "", "{state:?}");
             }
@@ -164,7 +164,7 @@ on_both_engines! {
         assert_eq!(shown.visitor_group, known.visitor_group);
     }
 
-    /// Other work of the server may add statements to a try, never take any away.
+    /// Other work of the server may add statements to an attempt, but never removes any.
     async fn a_hidden_a_deleted_and_an_absent_group_take_the_same_statements(shop: Shop with Setup::quiet()) {
         create_group(&shop, SECRET, group(State::Hidden)).await;
         create_group(&shop, "gone", group(State::Hidden)).await;

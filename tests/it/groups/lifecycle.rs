@@ -1,4 +1,4 @@
-//! Creating, reading, updating and deleting groups.
+//! Tests creating, reading, updating and deleting groups.
 
 use clientela::proto::pb::group::{Audience, PriceDisplay, SpecialKind, State};
 use clientela::proto::pb::{self, ErrorReason, Role};
@@ -27,7 +27,7 @@ fn creating(id: &str) -> pb::CreateGroupRequest {
 }
 
 on_both_engines! {
-    async fn a_group_is_kept_as_it_was_made(shop: Shop) {
+    async fn a_group_is_stored_as_it_was_created(shop: Shop) {
         let sent = pb::Group {
             price_display: PriceDisplay::TaxExcluded.into(),
             show_prices: Some(false),
@@ -58,7 +58,7 @@ on_both_engines! {
         assert_eq!(get(&shop, "wholesale").await.unwrap(), made);
     }
 
-    async fn what_is_left_out_gets_its_default(shop: Shop) {
+    async fn omitted_fields_get_their_defaults(shop: Shop) {
         let request = pb::CreateGroupRequest { group_id: String::new(), ..creating("any") };
 
         let made = shop.groups().create_group(request).await.unwrap().into_inner();
@@ -114,7 +114,7 @@ on_both_engines! {
         assert_eq!(get(&shop, "guest").await.unwrap().state(), State::Active);
     }
 
-    async fn an_update_changes_what_its_mask_names(shop: Shop) {
+    async fn an_update_changes_the_fields_of_its_mask(shop: Shop) {
         let made = create(&shop, "vip", pb::Group { priority: 3, ..sent("VIP", "5") }).await;
         let change = pb::Group {
             name: made.name.clone(),
@@ -175,7 +175,7 @@ on_both_engines! {
         assert_eq!(get(&shop, "vip").await.unwrap(), made);
     }
 
-    async fn a_rehearsal_checks_everything_and_changes_nothing(shop: Shop) {
+    async fn a_validation_checks_everything_and_changes_nothing(shop: Shop) {
         let made = plain(&shop, "vip").await;
         let change = pb::Group { name: made.name.clone(), priority: 9, ..pb::Group::default() };
         let create = pb::CreateGroupRequest { validate_only: true, ..creating("new") };
@@ -263,7 +263,7 @@ on_both_engines! {
         assert_eq!(shown("").await, "Wholesale");
     }
 
-    async fn hidden_groups_are_not_there_for_storefronts(shop: Shop) {
+    async fn hidden_groups_are_absent_for_storefronts(shop: Shop) {
         let hidden = pb::Group { state: State::Hidden.into(), ..sent("Secret", "20") };
         create(&shop, "secret", hidden).await;
         let storefront = shop.key(&[Role::Storefront]).await;
@@ -287,7 +287,7 @@ on_both_engines! {
         assert!(shop.groups_as(&support).get_group(ask("secret")).await.is_ok());
     }
 
-    async fn the_members_of_a_deleted_group_are_taken_out_of_it(shop: Shop) {
+    async fn the_members_of_a_deleted_group_are_removed(shop: Shop) {
         plain(&shop, "vip").await;
         create(&shop, "early", pb::Group { priority: 1, ..sent("Early", "") }).await;
         create(&shop, "late", pb::Group { priority: 2, ..sent("Late", "") }).await;
@@ -312,7 +312,7 @@ on_both_engines! {
         assert_refused(&get(&shop, "vip").await.unwrap_err(), Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn a_group_made_again_goes_on_at_the_next_version_without_members(shop: Shop) {
+    async fn a_recreated_group_has_the_next_version_and_no_members(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &["vip"]).await;
         let operation = delete(&shop, "vip").await;
@@ -327,8 +327,8 @@ on_both_engines! {
 }
 
 on_both_engines! {
-    /// The job begins after the group is there again, with a member.
-    async fn the_members_of_a_group_made_again_stay(shop: Shop with Setup::idle()) {
+    /// The job begins after the group was created again, with a member.
+    async fn the_members_of_a_recreated_group_stay(shop: Shop with Setup::idle()) {
         let mut shop = shop;
         plain(&shop, "vip").await;
         customer(&shop, "ada", &[]).await;

@@ -1,4 +1,4 @@
-//! ListGroups: filters, orders, pages and counts.
+//! Tests ListGroups: filters, orders, pages and counts.
 
 use clientela::proto::pb::{self, CountMode, ErrorReason};
 use tonic::Code;
@@ -22,7 +22,7 @@ fn ids(groups: &[pb::Group]) -> Vec<&str> {
         .collect()
 }
 
-/// Groups `g0` to `g9` with priorities that go down and discounts in pairs.
+/// Creates groups `g0` to `g9` with descending priorities and with discounts in pairs.
 async fn ten(shop: &Shop) {
     for number in 0..10 {
         let group = pb::Group {
@@ -68,7 +68,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_filter_chooses_and_is_counted(shop: Shop) {
+    async fn a_filter_selects_groups_and_their_count(shop: Shop) {
         ten(&shop).await;
         let filters = [
             ("discount_percent >= 3.5", vec!["g8", "g9"]),
@@ -92,7 +92,7 @@ on_both_engines! {
         }
     }
 
-    async fn filters_orders_and_tokens_that_do_not_fit_are_refused(shop: Shop) {
+    async fn invalid_filters_orders_and_tokens_are_refused(shop: Shop) {
         ten(&shop).await;
         let page_token = {
             let request = pb::ListGroupsRequest { page_size: 1, ..Default::default() };

@@ -1,4 +1,4 @@
-//! AddMembers, RemoveMembers and ListMembers.
+//! Tests AddMembers, RemoveMembers and ListMembers.
 
 use clientela::proto::pb::member_result::Outcome;
 use clientela::proto::pb::{self, ErrorReason, MembershipSource, Role};
@@ -85,7 +85,7 @@ async fn delete_customer(shop: &Shop, id: &str) {
         .expect("the customer is deleted");
 }
 
-/// Has the database refuse every change of one customer, as if the server had been killed there.
+/// Makes the database refuse every change of one customer, as if the server had been killed there.
 async fn stop_at(shop: &Shop, customer: &str) {
     let statements = match shop.engine {
         Engine::Sqlite => vec![format!(
@@ -129,8 +129,8 @@ async fn run(shop: &Shop, statements: Vec<String>) {
 }
 
 on_both_engines! {
-    /// More members than one transaction works on; one of the first has another e-mail address when the
-    /// call is repeated.
+    /// There are more members than one transaction handles. One of the first has another e-mail address when
+    /// the call is repeated.
     async fn a_repeat_after_an_interruption_answers_as_the_first_call_would_have(shop: Shop) {
         plain(&shop, "vip").await;
         let mut members = Vec::new();
@@ -139,7 +139,7 @@ on_both_engines! {
             let made = customer(&shop, &id, &["customer"]).await;
             members.push(if number == 11 { made.email } else { made.name });
         }
-        // One is a member before.
+        // One of them is a member already.
         add(&shop, adding("vip", &["customers/m12"])).await;
         let expected = |number: usize| match number {
             12 => Outcome::Unchanged,
@@ -230,7 +230,7 @@ on_both_engines! {
         assert_eq!(get(&shop, "vip").await.unwrap().member_count, 2);
     }
 
-    async fn joining_moves_the_customer_and_joining_again_does_not(shop: Shop) {
+    async fn joining_changes_the_customer_and_joining_again_does_not(shop: Shop) {
         plain(&shop, "vip").await;
         let before = customer(&shop, "ada", &[]).await;
 
@@ -249,7 +249,7 @@ on_both_engines! {
         assert_eq!(groups_of(&shop, "ada").await.1, "vip");
     }
 
-    async fn a_membership_lasts_as_long_as_one_grant(shop: Shop) {
+    async fn a_membership_lasts_while_it_has_a_grant(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &[]).await;
         let request = pb::AddMembersRequest {
@@ -275,7 +275,7 @@ on_both_engines! {
         assert!(members(&shop, "vip").await.is_empty());
     }
 
-    async fn who_leaves_the_last_group_gets_the_special_one(shop: Shop) {
+    async fn a_customer_that_leaves_the_last_group_gets_the_special_one(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &["vip"]).await;
 
@@ -351,7 +351,7 @@ on_both_engines! {
         assert_eq!(get(&shop, "vip").await.unwrap().member_count, 0);
     }
 
-    async fn requests_that_make_no_sense_are_refused(shop: Shop) {
+    async fn invalid_requests_are_refused(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &[]).await;
         let past = prost_types::Timestamp { seconds: 1_000_000_000, nanos: 0 };
@@ -379,7 +379,7 @@ on_both_engines! {
         assert_eq!(groups_of(&shop, "ada").await.0, ["customer"]);
     }
 
-    /// Also of a call of another sort, before this one or after it.
+    /// The other call may be of another RPC, before this one or after it.
     async fn a_request_id_of_another_call_is_refused(shop: Shop) {
         plain(&shop, "vip").await;
         customer(&shop, "ada", &[]).await;
@@ -417,7 +417,7 @@ on_both_engines! {
         assert_eq!(member.grants[0].source(), MembershipSource::Import);
     }
 
-    async fn deleted_customers_are_not_counted_and_come_back_as_members(shop: Shop) {
+    async fn deleted_customers_are_not_counted_and_restored_ones_are_members(shop: Shop) {
         plain(&shop, "vip").await;
         plain(&shop, "old").await;
         customer(&shop, "ada", &["vip", "old"]).await;
@@ -440,7 +440,7 @@ on_both_engines! {
     }
 }
 
-/// Rows in which the number of members of a group lies.
+/// Returns the number of rows that hold the member count of a group.
 async fn count_rows(shop: &Shop, id: &'static str) -> i64 {
     let rows = shop.store().read(|conn| {
         async move {
@@ -458,7 +458,7 @@ async fn count_rows(shop: &Shop, id: &'static str) -> i64 {
 }
 
 on_both_engines! {
-    async fn the_number_of_members_is_folded_again_and_again(shop: Shop) {
+    async fn the_rows_of_a_member_count_are_merged_repeatedly(shop: Shop) {
         plain(&shop, "vip").await;
         let names: Vec<String> = (0..140).map(|number| format!("ada{number}")).collect();
         for name in &names {

@@ -1,4 +1,4 @@
-//! Memberships that run out by themselves.
+//! Tests memberships that expire.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ async fn shop(engine: Engine) -> Shop {
     Shop::start_with(engine, setup).await
 }
 
-async fn a_membership_ends_when_its_grant_runs_out(shop: Shop) {
+async fn a_membership_ends_when_its_grant_expires(shop: Shop) {
     plain(&shop, "trial").await;
     customer(&shop, "ada", &[]).await;
     customer(&shop, "bob", &[]).await;
@@ -53,11 +53,11 @@ async fn a_membership_ends_when_its_grant_runs_out(shop: Shop) {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_membership_ends_when_its_grant_runs_out_on_sqlite() {
-    a_membership_ends_when_its_grant_runs_out(shop(Engine::Sqlite).await).await;
+async fn a_membership_ends_when_its_grant_expires_on_sqlite() {
+    a_membership_ends_when_its_grant_expires(shop(Engine::Sqlite).await).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_membership_ends_when_its_grant_runs_out_on_postgres() {
-    a_membership_ends_when_its_grant_runs_out(shop(Engine::Postgres).await).await;
+async fn a_membership_ends_when_its_grant_expires_on_postgres() {
+    a_membership_ends_when_its_grant_expires(shop(Engine::Postgres).await).await;
 }

@@ -1,5 +1,5 @@
-//! What must hold whoever does what at the same time: nobody is ever without a group, or has a default
-//! group that is not one of his, and who joined a group while it was deleted is not in it.
+//! Tests invariants under concurrent calls. No customer is ever without a group or has a default group
+//! outside its groups. A customer that joined a group during its deletion is not a member.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -25,7 +25,7 @@ use crate::on_both_engines;
 const CUSTOMERS: usize = 8;
 const ROUNDS: usize = 6;
 
-/// What a concurrent call may be told: that the group is gone, or there again.
+/// Accepts the refusals that a concurrent call may get: the group is gone, or exists again.
 fn allowed<T>(outcome: Result<T, Status>) -> Option<T> {
     match outcome {
         Ok(answer) => Some(answer),
@@ -85,7 +85,7 @@ async fn regroup(shop: &Shop, first: &str, second: &str) {
     }
 }
 
-/// Deletes a group and makes it again, as often as its name is free.
+/// Deletes a group and creates it again whenever its name is free.
 async fn delete_and_make(shop: &Shop, group: &str) {
     for _ in 0..ROUNDS {
         let name = format!("groups/{group}");
@@ -111,7 +111,7 @@ async fn delete_and_make(shop: &Shop, group: &str) {
     }
 }
 
-/// Signs customers up into a group that may go away.
+/// Registers customers in a group that may be deleted.
 async fn sign_up(shop: &Shop, group: &str) {
     for number in 0..ROUNDS * 4 {
         let groups = vec![format!("groups/{group}")];
@@ -145,7 +145,7 @@ fn assert_grouped(customer: &pb::Customer) {
     );
 }
 
-/// Every version of every customer, until the last of `until` was seen.
+/// Checks every version of every customer, until the last of `until` was seen.
 async fn watch_every_version(
     mut stream: tonic::Streaming<pb::WatchCustomersResponse>,
     until: &str,
@@ -196,7 +196,7 @@ async fn members_of(shop: &Shop, group: &str) -> BTreeSet<String> {
         .collect()
 }
 
-/// The memberships, the customers' own groups and the numbers of members say the same.
+/// Asserts that the memberships, the customers' own groups and the member counts agree.
 async fn assert_consistent(shop: &Shop) {
     let mut expected: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
     for customer in all_customers(shop).await {
@@ -235,7 +235,7 @@ async fn assert_consistent(shop: &Shop) {
 }
 
 on_both_engines! {
-    async fn nobody_is_ever_without_a_group_or_with_a_foreign_default(shop: Shop) {
+    async fn no_customer_is_ever_without_a_group_or_with_a_foreign_default(shop: Shop) {
         for group in ["a", "b", "c"] {
             plain(&shop, group).await;
         }
@@ -272,7 +272,7 @@ on_both_engines! {
         assert_consistent(&shop).await;
     }
 
-    async fn who_joins_a_group_while_it_is_deleted_is_not_in_it(shop: Shop) {
+    async fn a_customer_that_joins_a_group_during_its_deletion_is_not_a_member(shop: Shop) {
         for round in 0..10 {
             let group = format!("g{round}");
             plain(&shop, &group).await;
@@ -326,7 +326,7 @@ on_both_engines! {
     }
 }
 
-/// How many sessions wait to delete a group.
+/// Returns how many sessions wait to delete a group.
 async fn waiting_deletions(store: &Store) -> i64 {
     let count = store.read(|conn| {
         async move {
@@ -339,12 +339,12 @@ async fn waiting_deletions(store: &Store) -> i64 {
         }
         .boxed()
     });
-    count.await.expect("the database tells its sessions")
+    count.await.expect("the database lists its sessions")
 }
 
-/// On SQLite there is one writer, and so nothing to wait for.
+/// SQLite has one writer, so the deletion has nothing to wait for.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_deletion_waits_for_who_is_joining_and_takes_him_out() {
+async fn a_deletion_waits_for_a_joining_customer_and_removes_the_membership() {
     let shop = Shop::start(Engine::Postgres).await;
     plain(&shop, "vip").await;
     customer(&shop, "ada", &[]).await;
@@ -373,7 +373,7 @@ async fn a_deletion_waits_for_who_is_joining_and_takes_him_out() {
         go.notify_one();
     };
     let (operation, ()) = tokio::join!(deleting, letting_go);
-    joining.await.unwrap().expect("who joined first has joined");
+    joining.await.unwrap().expect("the first call has joined");
     done(&shop, &operation).await;
 
     assert_consistent(&shop).await;

@@ -1,4 +1,4 @@
-//! WatchGroups: the snapshot, changes, filters and deletions.
+//! Tests WatchGroups: the snapshot, changes, filters and deletions.
 
 use clientela::proto::pb::watch_groups_response::Signal;
 use clientela::proto::pb::{self, ChangeKind, ErrorReason};
@@ -8,7 +8,7 @@ use super::{create, customer, delete, plain, sent};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
-/// A watch behind its snapshot, and what that held.
+/// A watch after its snapshot, with the content of that snapshot.
 struct Watch {
     stream: Streaming<pb::WatchGroupsResponse>,
     snapshot: Vec<pb::GroupChange>,
@@ -70,7 +70,7 @@ async fn set_priority(shop: &Shop, id: &str, priority: i32) {
 }
 
 on_both_engines! {
-    async fn a_watch_tells_what_is_there_and_what_changes(shop: Shop) {
+    async fn a_watch_sends_the_state_and_then_changes(shop: Shop) {
         let made = create(&shop, "vip", sent("VIP", "5")).await;
         let mut watch = Watch::open(&shop, pb::WatchGroupsRequest::default()).await;
         assert_eq!(
@@ -82,7 +82,7 @@ on_both_engines! {
 
         set_priority(&shop, "vip", 3).await;
         let changed = watch.next().await;
-        // Who is a member is not the group's own.
+        // Memberships are not part of the group.
         customer(&shop, "ada", &["vip"]).await;
         delete(&shop, "vip").await;
         let deleted = watch.next().await;
@@ -112,7 +112,7 @@ on_both_engines! {
         assert_eq!(left.group, None);
     }
 
-    async fn a_watch_of_names_tells_of_nothing_else(shop: Shop) {
+    async fn a_watch_of_names_sends_only_these(shop: Shop) {
         plain(&shop, "vip").await;
         plain(&shop, "other").await;
         let names_only = vec!["groups/vip".to_owned()];
