@@ -1,5 +1,5 @@
-//! The checker of the runs that kill servers (`tests/checker`), held against servers in this process: it
-//! must find nothing in what a healthy feed tells, and name the promise that a planted fault breaks.
+//! Tests the checker of the runs that kill servers (`tests/checker`) with servers in this process. It must
+//! accept the stream of a healthy feed, and name the guarantee that an injected fault breaks.
 
 mod injected;
 mod late_commit;

@@ -1,4 +1,4 @@
-//! Background work on both engines: asked for once, done once, whoever dies on the way.
+//! Tests background work on both engines: a job is requested once and done once, whichever worker dies.
 
 mod attempts;
 mod compaction;

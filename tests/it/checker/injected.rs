@@ -1,5 +1,4 @@
-//! Each fault that `feed::FaultInjection` knows, and the story that brings it to light; the same story is told with a
-//! healthy feed, too.
+//! Runs a scenario for each fault of `feed::FaultInjection` that exposes it, also with a healthy feed.
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -15,12 +14,12 @@ use super::recording::{Recording, Verdict, addition};
 use super::watcher::{Of, Watcher};
 use crate::harness::{Engine, PATIENCE, Setup, Shop, Transport, eventually};
 
-/// Carts that a stalled reader watches, and how often something is put into each: more than what fits
-/// between a stream and its reader, and into the inbox of the stream.
+/// The carts that a stalled reader watches, and the writes to each. They exceed the buffer between a stream
+/// and its reader and the inbox of the stream.
 const CARTS: usize = 8;
 const WRITES: usize = 110;
 
-/// A client on a connection that takes in little.
+/// Returns a client with a small receive window.
 async fn narrow(shop: &Shop) -> CartServiceClient<Transport> {
     let address = format!("http://{}", shop.address);
     let channel = Channel::from_shared(address).unwrap();
@@ -29,7 +28,7 @@ async fn narrow(shop: &Shop) -> CartServiceClient<Transport> {
     CartServiceClient::with_interceptor(channel, Shop::with_key(&shop.admin_key))
 }
 
-/// A reader of some carts does not read while these are written to, and goes on later.
+/// A reader of some carts stops reading during writes to them, and continues later.
 async fn a_reader_that_stalls(engine: Engine, fault: FaultInjection) -> Verdict {
     let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
@@ -52,23 +51,24 @@ async fn a_reader_that_stalls(engine: Engine, fault: FaultInjection) -> Verdict 
         }
     });
     join_all(writers).await;
-    // Each cart is told once more, so that a gap before it shows. A feed that skips may skip this, too.
+    // Each cart is sent once more, which exposes a gap before it. A feed that skips may skip this change,
+    // too.
     let deadline = Instant::now() + PATIENCE;
-    let mut is_told = false;
-    while !is_told {
-        assert!(Instant::now() < deadline, "what comes at last is not told");
+    let mut was_sent = false;
+    while !was_sent {
+        assert!(Instant::now() < deadline, "the last change did not come");
         let last = slots.iter().map(|slot| {
             let (recording, mut client) = (recording.clone(), shop.carts());
             async move { recording.add(&mut client, slot, "jug").await }
         });
         let last = join_all(last).await;
         watcher.until_idle().await;
-        is_told = last.iter().all(|cart| watcher.has_told(cart));
+        was_sent = last.iter().all(|cart| watcher.has_sent(cart));
     }
-    recording.judge(&shop).await
+    recording.check(&shop).await
 }
 
-/// A cart is ordered and opened again under a reader of open carts.
+/// A cart is ordered and reopened while a reader watches open carts.
 async fn a_cart_that_leaves_and_comes_back(engine: Engine, fault: FaultInjection) -> Verdict {
     let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
@@ -88,11 +88,12 @@ async fn a_cart_that_leaves_and_comes_back(engine: Engine, fault: FaultInjection
     for watcher in [&mut all, &mut open] {
         watcher.until(&last).await;
     }
-    recording.judge(&shop).await
+    recording.check(&shop).await
 }
 
-/// A cart is written to between the reading of a snapshot's rows and of its position, if that is later.
-async fn a_write_amid_a_snapshot(engine: Engine, barrier: Option<Arc<Barrier>>) -> Verdict {
+/// A cart is written between the reading of a snapshot's rows and of its position, if the position is read
+/// later.
+async fn a_write_during_a_snapshot(engine: Engine, barrier: Option<Arc<Barrier>>) -> Verdict {
     let fault = barrier
         .clone()
         .map_or(FaultInjection::None, FaultInjection::LatePosition);
@@ -121,10 +122,10 @@ async fn a_write_amid_a_snapshot(engine: Engine, barrier: Option<Arc<Barrier>>) 
     let last = recording.add(&mut client, &cart.slot, "jug").await;
 
     watcher.until(&last).await;
-    recording.judge(&shop).await
+    recording.check(&shop).await
 }
 
-/// Waits until nothing holds back what was written.
+/// Waits until no transaction holds the log back.
 async fn settled(shop: &Shop) {
     let end = |order| {
         let read = shop
@@ -132,7 +133,7 @@ async fn settled(shop: &Shop) {
             .read(move |conn| history::end(conn, order).boxed());
         async move { read.await.unwrap().seq }
     };
-    eventually("the end of what is under way", async || {
+    eventually("the end of open transactions", async || {
         let (last, safe) = (
             end(LogOrder::Numbers).await,
             end(LogOrder::Transactions).await,
@@ -142,7 +143,7 @@ async fn settled(shop: &Shop) {
     .await;
 }
 
-/// The store is put back to a copy, and a reader comes with a token from after it.
+/// The store is restored from a backup, and a reader resumes with a later token.
 async fn a_store_that_was_restored(engine: Engine, fault: FaultInjection) -> Verdict {
     let mut shop = Shop::start_with(engine, Setup::faulty(fault.clone())).await;
     let recording = Recording::new();
@@ -153,7 +154,7 @@ async fn a_store_that_was_restored(engine: Engine, fault: FaultInjection) -> Ver
     let mut watcher = Watcher::new(&recording, "all", Of::All);
     watcher.open(&mut shop.carts()).await;
     watcher.snapshot().await;
-    // What is undone is in no ledger.
+    // The ledger does not have the undone write.
     for slot in ["restored", "restored", "undone"] {
         let request = addition(slot, "cup");
         let cart = shop.carts().add_item(request).await.unwrap().into_inner();
@@ -171,23 +172,23 @@ async fn a_store_that_was_restored(engine: Engine, fault: FaultInjection) -> Ver
     let last = recording.add(&mut client, "comes-last", "mug").await;
 
     watcher.open(&mut client).await;
-    while !watcher.has_told(&last) {
+    while !watcher.has_sent(&last) {
         if watcher.next().await.is_err() {
             watcher.open(&mut client).await;
         }
     }
-    recording.judge(&shop).await
+    recording.check(&shop).await
 }
 
-/// Tells each story with a healthy feed and with a faulty one, on both engines.
-macro_rules! stories {
-    ($($name:ident: $story:ident($healthy:expr, $faulty:expr) breaks $promise:literal;)*) => { $(
+/// Runs each scenario with a healthy feed and with a faulty one, on both engines.
+macro_rules! scenarios {
+    ($($name:ident: $scenario:ident($healthy:expr, $faulty:expr) breaks $promise:literal;)*) => { $(
         mod $name {
             use super::*;
 
             async fn on(engine: Engine) {
-                $story(engine, $healthy).await.assert_accepted();
-                $story(engine, $faulty).await.assert_refused($promise);
+                $scenario(engine, $healthy).await.assert_accepted();
+                $scenario(engine, $faulty).await.assert_refused($promise);
             }
 
             #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -203,13 +204,13 @@ macro_rules! stories {
     )* };
 }
 
-stories! {
-    skipping_what_a_stalled_reader_missed_is_seen:
+scenarios! {
+    skipped_changes_of_a_stalled_reader_are_found:
         a_reader_that_stalls(FaultInjection::None, FaultInjection::SkippedLag) breaks "gap";
-    keeping_silent_about_what_leaves_a_filter_is_seen:
+    missing_changes_of_carts_that_leave_a_filter_are_found:
         a_cart_that_leaves_and_comes_back(FaultInjection::None, FaultInjection::LostLeaving) breaks "filter";
-    reading_the_position_of_a_snapshot_late_is_seen:
-        a_write_amid_a_snapshot(None, Some(Arc::new(Barrier::new(2)))) breaks "gap";
-    forgetting_the_mark_of_a_token_is_seen:
+    a_late_position_of_a_snapshot_is_found:
+        a_write_during_a_snapshot(None, Some(Arc::new(Barrier::new(2)))) breaks "gap";
+    a_token_without_its_mark_is_found:
         a_store_that_was_restored(FaultInjection::None, FaultInjection::ForgottenMark) breaks "history";
 }

@@ -1,4 +1,4 @@
-//! The order by number alone, in which a change that commits late is lost. Only PostgreSQL has such commits.
+//! Tests the order by number alone, which loses a change that commits late. Only PostgreSQL has such commits.
 
 use clientela::feed::FaultInjection;
 
@@ -7,7 +7,7 @@ use super::watcher::{Of, Watcher};
 use crate::harness::{Engine, Setup, Shop};
 use crate::watch::order::Gate;
 
-/// Of two carts the one that is written first commits last.
+/// The first of two carts to be written is the last to commit.
 async fn a_change_that_commits_late(fault: FaultInjection) -> Verdict {
     let is_faulty = matches!(fault, FaultInjection::OrderOfNumbers);
     let shop = Shop::start_with(Engine::Postgres, Setup::faulty(fault)).await;
@@ -26,7 +26,7 @@ async fn a_change_that_commits_late(fault: FaultInjection) -> Verdict {
     gate.reached().await;
     let second = recording.add(&mut client, "commits-first", "mug").await;
     if is_faulty {
-        // Nothing holds it back.
+        // No open transaction delays it.
         watcher.until(&second).await;
     }
     gate.open().await;
@@ -34,7 +34,7 @@ async fn a_change_that_commits_late(fault: FaultInjection) -> Verdict {
     let last = recording.add(&mut client, "writes-first", "jug").await;
 
     watcher.until(&last).await;
-    recording.judge(&shop).await
+    recording.check(&shop).await
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -45,7 +45,7 @@ async fn the_order_of_the_log_is_accepted() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_order_by_number_alone_is_seen() {
+async fn the_order_by_number_alone_is_found() {
     let verdict = a_change_that_commits_late(FaultInjection::OrderOfNumbers).await;
 
     verdict.assert_refused("gap");

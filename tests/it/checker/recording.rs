@@ -1,5 +1,5 @@
-//! Writers that note what they do as those of `tests/checker` do, and the verdict of its checker on what
-//! they and the watchers noted.
+//! Writers that record their calls as those of `tests/checker` do, and the verdict of its checker on the
+//! records of writers and watchers.
 
 use std::collections::BTreeMap;
 use std::fs::{self, OpenOptions};
@@ -22,7 +22,7 @@ use tempfile::TempDir;
 use crate::harness::{Shop, Transport};
 use crate::watch::{item, listed};
 
-/// A recording under way; cheap to clone.
+/// A recording in progress; cheap to clone.
 #[derive(Clone)]
 pub struct Recording(Arc<Inner>);
 
@@ -32,7 +32,7 @@ struct Inner {
     requests: AtomicU64,
 }
 
-/// What the checker found: how many violations of each promise.
+/// The result of the checker: the violations of each guarantee.
 #[derive(Debug)]
 pub struct Verdict {
     violations: BTreeMap<String, u64>,
@@ -40,14 +40,14 @@ pub struct Verdict {
 }
 
 impl Verdict {
-    /// Asserts that nothing was found.
+    /// Asserts that the checker found no violation.
     pub fn assert_accepted(&self) {
         let found = self.violations.values().sum::<u64>();
         assert_eq!(found, 0, "{}", self.printed);
         assert!(!self.violations.is_empty(), "{}", self.printed);
     }
 
-    /// Asserts that the breach of a promise was found.
+    /// Asserts that the checker found a violation of this guarantee.
     pub fn assert_refused(&self, promise: &str) {
         let found = self.violations.get(promise).copied().unwrap_or_default();
         assert!(found > 0, "{promise}: {}", self.printed);
@@ -132,7 +132,7 @@ impl Recording {
         cart
     }
 
-    /// Opens an ordered cart again.
+    /// Reopens an ordered cart.
     pub async fn reopen(
         &self,
         client: &mut CartServiceClient<Transport>,
@@ -149,13 +149,13 @@ impl Recording {
         cart
     }
 
-    /// Notes that the store was put back to what it was before.
+    /// Records that the store was restored to an earlier state.
     pub fn restored(&self) {
         self.note("allowed", &json!(["Allowed", false, self.now()]));
     }
 
-    /// Notes what the shop holds in the end, and has all of it judged.
-    pub async fn judge(self, shop: &Shop) -> Verdict {
+    /// Records the final state of the shop and runs the checker on all records.
+    pub async fn check(self, shop: &Shop) -> Verdict {
         for cart in listed(shop).await {
             let lines: BTreeMap<&str, i32> = cart
                 .items
@@ -201,8 +201,8 @@ impl Recording {
     }
 }
 
-/// A piece of a product for the cart in a slot. It brings enough text that a stream that is not read is
-/// full soon.
+/// Returns a request that adds a piece of a product to the cart in a slot. Its text is long enough that an
+/// unread stream is soon full.
 pub fn addition(slot: &str, product: &str) -> AddItemRequest {
     let text = prost_types::Value {
         kind: Some(prost_types::value::Kind::StringValue("x".repeat(1_500))),

@@ -1,4 +1,4 @@
-//! A watcher that notes what it is told as those of `tests/checker` do.
+//! A watcher that records its messages as those of `tests/checker` do.
 
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
@@ -14,10 +14,10 @@ use tonic_types::StatusExt as _;
 use super::recording::{Recording, digest, state};
 use crate::harness::{PATIENCE, Transport};
 
-/// As often as a server allows.
+/// The shortest interval that a server allows.
 const HEARTBEAT: Duration = Duration::from_secs(1);
 
-/// What a watcher is of.
+/// The selection of a watcher.
 #[derive(Clone, Copy)]
 pub enum Of<'n> {
     All,
@@ -33,12 +33,12 @@ pub struct Watcher {
     request: WatchCartsRequest,
     stream: Option<Streaming<WatchCartsResponse>>,
     token: String,
-    /// The last version told of each cart.
-    pub told: BTreeMap<String, i64>,
+    /// The last version of each cart that was sent.
+    pub sent: BTreeMap<String, i64>,
 }
 
 impl Watcher {
-    /// A watcher that has not begun.
+    /// Creates a watcher that has not begun.
     pub fn new(recording: &Recording, name: &str, of: Of<'_>) -> Self {
         let (state, filter, names) = match of {
             Of::All => ("", "", Vec::new()),
@@ -60,7 +60,7 @@ impl Watcher {
             },
             stream: None,
             token: String::new(),
-            told: BTreeMap::new(),
+            sent: BTreeMap::new(),
         }
     }
 
@@ -75,7 +75,7 @@ impl Watcher {
         self.stream = Some(client.watch_carts(request).await.unwrap().into_inner());
     }
 
-    /// Reads a message; what it signals, or how the stream ended.
+    /// Reads a message and returns its signal, or how the stream ended.
     pub async fn next(&mut self) -> Result<Option<Signal>, Status> {
         let stream = self.stream.as_mut().expect("it was opened");
         let message = tokio::time::timeout(PATIENCE, stream.message())
@@ -83,7 +83,7 @@ impl Watcher {
             .expect("a message comes");
         match message {
             Ok(message) => {
-                let message = message.expect("a watch never ends well");
+                let message = message.expect("a watch ends only with an error");
                 self.take(&message);
                 Ok(message.signal)
             }
@@ -94,26 +94,26 @@ impl Watcher {
         }
     }
 
-    /// Reads on until the snapshot is whole.
+    /// Reads until the snapshot is complete.
     pub async fn snapshot(&mut self) {
         while !matches!(self.next().await.unwrap(), Some(Signal::SnapshotEnd(_))) {}
     }
 
-    /// Reads on until a version of a cart was told, or a later one.
+    /// Reads until this version of a cart or a later one was sent.
     pub async fn until(&mut self, cart: &pb::Cart) {
         let deadline = Instant::now() + PATIENCE;
-        while !self.has_told(cart) {
+        while !self.has_sent(cart) {
             assert!(Instant::now() < deadline, "{} did not come", cart.name);
             self.next().await.unwrap();
         }
     }
 
-    /// Whether a version of a cart was told, or a later one.
-    pub fn has_told(&self, cart: &pb::Cart) -> bool {
-        self.told.get(&cart.name).copied().unwrap_or_default() >= cart.version
+    /// Returns whether this version of a cart or a later one was sent.
+    pub fn has_sent(&self, cart: &pb::Cart) -> bool {
+        self.sent.get(&cart.name).copied().unwrap_or_default() >= cart.version
     }
 
-    /// Reads on until nothing was told between two heartbeats.
+    /// Reads until no change comes between two heartbeats.
     pub async fn until_idle(&mut self) {
         let mut beats = 0;
         while beats < 2 {
@@ -122,7 +122,7 @@ impl Watcher {
         }
     }
 
-    /// Reads on until the stream ends.
+    /// Reads until the stream ends.
     pub async fn end(&mut self) {
         while self.next().await.is_ok() {}
     }
@@ -139,7 +139,7 @@ impl Watcher {
             None => ("", "", 0),
         };
         for change in &message.changes {
-            self.told.insert(change.name.clone(), change.version);
+            self.sent.insert(change.name.clone(), change.version);
         }
         let changes: Vec<Value> = message.changes.iter().map(change).collect();
         let token = &message.resume_token;
@@ -164,7 +164,7 @@ impl Watcher {
             tonic::Code::Aborted => "ABORTED",
             _ => "OTHER",
         };
-        // A connection that ends has none.
+        // A connection that breaks has no reason.
         let reason = status.get_details_error_info().map(|info| info.reason);
         let reason = reason.unwrap_or_default();
         let record = json!([

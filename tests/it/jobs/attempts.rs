@@ -1,4 +1,4 @@
-//! Steps are done once, and what failed or was left by a dead worker is tried again.
+//! Tests that steps are done once, and that failed steps and those of dead workers are retried.
 
 use std::sync::Arc;
 use std::sync::atomic::AtomicUsize;
@@ -32,7 +32,7 @@ async fn several_workers_of_two_replicas_do_each_step_once() {
 }
 
 #[tokio::test]
-async fn another_worker_goes_on_where_a_dead_one_stopped() {
+async fn another_worker_continues_after_a_dead_one() {
     for TestStore { store, clock, .. } in &stores().await {
         let id = ask(store, JobKind::RepriceCarts).await;
         let handler = Count {
@@ -54,7 +54,7 @@ async fn another_worker_goes_on_where_a_dead_one_stopped() {
 }
 
 #[tokio::test]
-async fn what_failed_is_tried_again_and_its_effect_did_not_stand() {
+async fn a_failed_step_has_no_effect_and_is_retried() {
     for TestStore { store, clock, .. } in &stores().await {
         let id = ask(store, JobKind::RepriceCarts).await;
         let handler = Count {
@@ -88,7 +88,7 @@ async fn what_failed_is_tried_again_and_its_effect_did_not_stand() {
 }
 
 #[tokio::test]
-async fn work_that_may_be_given_up_fails_after_ten_attempts() {
+async fn a_job_that_may_fail_does_so_after_ten_attempts() {
     for TestStore { store, clock, .. } in &stores().await {
         let id = ask(store, JobKind::Purge).await;
         let failures = Arc::new(AtomicUsize::new(usize::MAX));

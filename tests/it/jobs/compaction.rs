@@ -1,4 +1,4 @@
-//! Compaction and purge: what goes, what stays, and what is remembered of it.
+//! Tests compaction and purge: the deleted rows, the kept rows, and the recorded horizon.
 
 use std::time::Duration;
 
@@ -55,7 +55,7 @@ fn start_held(store: &Store, retention: Duration, max_bytes: u64, hold: Hold) ->
     Workers(stop, task)
 }
 
-/// Appends one change, as the call with this request id if there is one.
+/// Appends one change, by the call with this request id if there is one.
 async fn append(store: &Store, id: &str, request: Option<&str>) {
     let request = request.map(|id| RequestId {
         id: id.into(),
@@ -77,7 +77,7 @@ async fn append(store: &Store, id: &str, request: Option<&str>) {
     appended.await.unwrap();
 }
 
-/// What is in the log: ids, and whether they have a payload.
+/// Returns the ids in the log, and whether they have a payload.
 async fn log(store: &Store) -> Vec<(String, bool)> {
     let rows = store.read(|conn| {
         async move {
@@ -93,7 +93,7 @@ async fn log(store: &Store) -> Vec<(String, bool)> {
     rows.await.unwrap()
 }
 
-/// Waits until the log is this.
+/// Waits until the log has this content.
 async fn becomes(store: &Store, expected: &[(&str, bool)]) {
     until(&format!("the log is {expected:?}"), || async {
         let log = log(store).await;
@@ -105,7 +105,7 @@ async fn becomes(store: &Store, expected: &[(&str, bool)]) {
 }
 
 #[tokio::test]
-async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
+async fn history_is_deleted_after_its_retention_and_earlier_tokens_expire() {
     for TestStore { store, clock, .. } in &stores().await {
         append(store, "a", None).await;
         let end = || store.read(|conn| history::end(conn, LogOrder::default()).boxed());
@@ -129,7 +129,7 @@ async fn history_goes_when_its_time_is_over_and_tokens_before_it_expire() {
 }
 
 #[tokio::test]
-async fn history_that_seems_old_by_a_clock_that_jumped_stays_for_a_day() {
+async fn history_that_is_old_only_by_a_jumped_clock_stays_for_a_day() {
     for TestStore { store, clock, .. } in &stores().await {
         append(store, "a", None).await;
         append(store, "b", Some("request-1")).await;
@@ -138,7 +138,10 @@ async fn history_that_seems_old_by_a_clock_that_jumped_stays_for_a_day() {
         let _workers = start_held(store, 28 * HOUR, u64::MAX, hold);
 
         let before = store.statements();
-        until("some looks", || async { store.statements() > before + 100 }).await;
+        until("some searches", || async {
+            store.statements() > before + 100
+        })
+        .await;
         assert_eq!(log(store).await.len(), 2);
         clock.advance(24 * HOUR);
 
@@ -147,7 +150,7 @@ async fn history_that_seems_old_by_a_clock_that_jumped_stays_for_a_day() {
 }
 
 #[tokio::test]
-async fn history_beyond_its_size_goes_whatever_the_clock_says_and_request_ids_stay() {
+async fn history_beyond_its_size_is_deleted_at_any_time_and_request_ids_stay() {
     for TestStore { store, clock, .. } in &stores().await {
         append(store, "a", Some("request-1")).await;
         for id in ["b", "c", "d"] {
@@ -178,7 +181,7 @@ async fn a_row_that_records_a_request_loses_its_payload_first() {
 }
 
 #[tokio::test]
-async fn history_beyond_its_size_goes_oldest_first() {
+async fn history_beyond_its_size_is_deleted_oldest_first() {
     for TestStore { store, .. } in &stores().await {
         for id in ["a", "b", "c", "d"] {
             append(store, id, None).await;
@@ -194,7 +197,7 @@ async fn history_beyond_its_size_goes_oldest_first() {
     }
 }
 
-/// Stores an answer; gives its caller.
+/// Stores an answer and returns its caller.
 async fn answer(store: &Store) -> Caller {
     let request = Some(RequestId {
         id: "r".into(),
@@ -220,7 +223,7 @@ async fn is_answered(store: &Store, caller: &Caller) -> bool {
 }
 
 #[tokio::test]
-async fn answers_are_forgotten_after_a_day() {
+async fn answers_are_deleted_after_a_day() {
     for TestStore { store, clock, .. } in &stores().await {
         let caller = answer(store).await;
         let _workers = start(store, 1_000 * HOUR, u64::MAX);
@@ -229,14 +232,14 @@ async fn answers_are_forgotten_after_a_day() {
         assert!(is_answered(store, &caller).await);
         clock.advance(2 * HOUR);
 
-        until("the answer is forgotten", || async {
+        until("the answer is deleted", || async {
             !is_answered(store, &caller).await
         })
         .await;
     }
 }
 
-/// What cannot be removed.
+/// A part of the purge that always fails.
 struct Stuck;
 
 impl Sweeper for Stuck {
@@ -250,7 +253,7 @@ impl Sweeper for Stuck {
 }
 
 #[tokio::test]
-async fn one_part_of_a_purge_that_fails_keeps_no_other_from_its_work() {
+async fn a_failing_part_of_a_purge_blocks_no_other_part() {
     for TestStore { store, clock, .. } in &stores().await {
         let caller = answer(store).await;
         let purge = Purge::default().with(Stuck).with(ANSWERS);
@@ -264,11 +267,11 @@ async fn one_part_of_a_purge_that_fails_keeps_no_other_from_its_work() {
 
         clock.advance(26 * HOUR);
 
-        until("the answer is forgotten", || async {
+        until("the answer is deleted", || async {
             !is_answered(store, &caller).await
         })
         .await;
-        // It is told, and tried again.
+        // The failure is recorded, and the part is retried.
         until("the failure is noted", || async {
             let failed = store.read(|conn| {
                 async move {

@@ -1,4 +1,4 @@
-//! The queue: what is asked for, when it is taken, and what ends it.
+//! Tests the queue: requested jobs, when they are claimed, and how they end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -14,7 +14,7 @@ use super::worker::{ADD, Count, ask, counted, enqueue, look, lost, reached, run,
 use crate::harness::store::{START, TestStore, caller, stores};
 
 #[tokio::test]
-async fn work_that_leaves_no_operation_vanishes_when_it_is_done() {
+async fn a_job_without_an_operation_is_deleted_when_it_is_done() {
     for TestStore { store, .. } in &stores().await {
         let id = ask(store, JobKind::RefreshCustomer).await;
         let kept = ask(store, JobKind::RepriceCarts).await;
@@ -49,7 +49,7 @@ async fn work_that_leaves_no_operation_vanishes_when_it_is_done() {
 }
 
 #[tokio::test]
-async fn work_that_nobody_has_begun_is_not_asked_for_twice() {
+async fn a_job_that_has_not_begun_is_not_requested_twice() {
     for TestStore { store, .. } in &stores().await {
         let first = ask(store, JobKind::RepriceCarts).await;
         let second = ask(store, JobKind::RepriceCarts).await;
@@ -69,7 +69,7 @@ async fn work_that_nobody_has_begun_is_not_asked_for_twice() {
 }
 
 #[tokio::test]
-async fn work_of_a_write_that_fails_was_never_asked_for() {
+async fn a_failed_write_requests_no_job() {
     for TestStore { store, .. } in &stores().await {
         let refused: Result<()> = store
             .write(Locks::none(), |tx| {
@@ -96,7 +96,7 @@ async fn work_of_a_write_that_fails_was_never_asked_for() {
 }
 
 #[tokio::test]
-async fn a_job_of_the_future_waits_for_its_time() {
+async fn a_scheduled_job_waits_for_its_time() {
     for TestStore { store, clock, .. } in &stores().await {
         let later = NewJob {
             run_at: START + 60_000_000,
@@ -114,13 +114,13 @@ async fn a_job_of_the_future_waits_for_its_time() {
         clock.advance(Duration::from_secs(1));
 
         reached(store, &id, 3).await;
-        // Nobody here does this kind; it waits for a release that does.
+        // No worker here handles this kind; the job waits for a release that does.
         assert_eq!(look(store, &at_once).await.state, 1);
     }
 }
 
 #[tokio::test]
-async fn the_step_of_a_cancelled_job_does_not_stand() {
+async fn the_step_of_a_cancelled_job_has_no_effect() {
     for TestStore { store, .. } in &stores().await {
         let id = ask(store, JobKind::Purge).await;
         let handler = Count {
@@ -146,8 +146,8 @@ async fn the_step_of_a_cancelled_job_does_not_stand() {
 }
 
 #[tokio::test]
-async fn an_effect_waits_for_writers_that_were_under_way() {
-    // SQLite has one writer, so that nobody can be under way while a job is claimed.
+async fn an_effect_waits_for_writers_in_progress() {
+    // SQLite has one writer, so no write can be in progress while a job is claimed.
     let postgres = stores().await.pop();
     for TestStore { store, .. } in postgres.iter() {
         let (wrote, go) = (

@@ -1,4 +1,4 @@
-//! What a job tells of the resources that it could not write.
+//! Tests what a job reports of the resources that it could not write.
 
 use clientela::error::{Error, Result};
 use clientela::jobs::skips::{self, Place};
@@ -11,7 +11,7 @@ use super::until;
 use super::worker::{ask, look, run, settings};
 use crate::harness::store::{TestStore, stores};
 
-/// Writes none of its resources: each fails for a reason of its own.
+/// Writes none of its resources: each fails for a different reason.
 #[derive(Clone)]
 struct Refuses;
 
@@ -30,7 +30,7 @@ impl Effect for Refuses {
         async move {
             match ids {
                 [id] if id == "a" => Err(Error::not_found("cart")),
-                _ => Err(Error::internal("it was told to fail")),
+                _ => Err(Error::internal("it has to fail")),
             }
         }
         .boxed()
@@ -57,13 +57,13 @@ impl Handler for Refuses {
 }
 
 #[tokio::test]
-async fn the_first_resource_that_was_skipped_is_told_with_its_own_reason() {
+async fn the_first_skipped_resource_is_reported_with_its_reason() {
     for TestStore { store, .. } in &stores().await {
         let id = ask(store, JobKind::RepriceCarts).await;
         let _workers = run(store, Jobs::new(settings()).with(Refuses));
 
-        // It has ended its walk, and waits until it can try them again.
-        until("the job waits for what it has skipped", || async {
+        // The job has ended its walk, and waits until it can retry them.
+        until("the job waits for its skipped resources", || async {
             let seen = look(store, &id).await;
             seen.state == 1 && seen.error.is_some()
         })

@@ -1,4 +1,4 @@
-//! Whose turn it is: no job and no shop keeps the workers from the others.
+//! Tests the turns of jobs: no job and no shop keeps the workers from the others.
 
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -15,7 +15,7 @@ use super::until;
 use super::worker::{ask, look, reached, run, settings};
 use crate::harness::store::{START, TestStore, caller, stores};
 
-/// Takes as long as it is told to by the clock, and notes whose work it did.
+/// A handler whose steps take a given time of the clock. It records the shops of its jobs.
 #[derive(Clone)]
 struct Slow {
     kind: JobKind,
@@ -48,7 +48,7 @@ impl Handler for Slow {
     }
 }
 
-/// Housekeeping that never ends, or counts how often it was done.
+/// Housekeeping that never ends, or counts its runs.
 struct Kept(Option<Arc<AtomicUsize>>);
 
 impl Upkeep for Kept {
@@ -87,7 +87,7 @@ async fn ask_for(store: &Store, shop: &str, kind: JobKind, subject: String) -> S
 }
 
 #[tokio::test]
-async fn a_job_that_takes_long_is_given_back_while_others_are_due() {
+async fn a_long_job_is_returned_while_others_are_due() {
     for TestStore { store, .. } in &stores().await {
         let long = Slow {
             kind: JobKind::RepriceCarts,
@@ -102,7 +102,7 @@ async fn a_job_that_takes_long_is_given_back_while_others_are_due() {
         };
         let endless = ask(store, JobKind::RepriceCarts).await;
         let _worker = run(store, Jobs::new(alone()).with(long).with(short));
-        until("the long job is under way", || async {
+        until("the long job runs", || async {
             look(store, &endless).await.progress > 1
         })
         .await;
@@ -113,7 +113,7 @@ async fn a_job_that_takes_long_is_given_back_while_others_are_due() {
         }
 
         let before = look(store, &endless).await;
-        until("the long job goes on", || async {
+        until("the long job continues", || async {
             look(store, &endless).await.progress > before.progress
         })
         .await;
@@ -122,7 +122,7 @@ async fn a_job_that_takes_long_is_given_back_while_others_are_due() {
 }
 
 #[tokio::test]
-async fn a_shop_with_much_work_does_not_come_before_all_others() {
+async fn a_shop_with_many_jobs_does_not_delay_the_others() {
     for TestStore { store, .. } in &stores().await {
         let handler = Slow {
             kind: JobKind::RepriceCarts,
@@ -151,7 +151,7 @@ async fn a_shop_with_much_work_does_not_come_before_all_others() {
 }
 
 #[tokio::test]
-async fn what_recurs_does_not_wait_for_anything_else_that_does() {
+async fn housekeeping_does_not_wait_for_other_housekeeping() {
     for TestStore { store, .. } in &stores().await {
         let count = Arc::new(AtomicUsize::new(0));
         let jobs = Jobs::new(alone())
@@ -159,7 +159,7 @@ async fn what_recurs_does_not_wait_for_anything_else_that_does() {
             .with_upkeep(Kept(Some(Arc::clone(&count))));
         let _worker = run(store, jobs);
 
-        until("the other is done again and again", || async {
+        until("the other part runs repeatedly", || async {
             count.load(Ordering::SeqCst) > 3
         })
         .await;

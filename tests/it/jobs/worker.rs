@@ -1,4 +1,4 @@
-//! A job that counts, who does it, and what is seen of it.
+//! A job that counts, its workers, and its visible state.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
@@ -16,7 +16,7 @@ use tokio_util::sync::CancellationToken;
 use super::until;
 use crate::harness::store::{START, caller};
 
-/// Adds one to a counter in each of so many steps.
+/// Adds one to a counter in each of its steps.
 #[derive(Clone)]
 pub struct Count {
     pub kind: JobKind,
@@ -24,7 +24,7 @@ pub struct Count {
     /// The step at which the worker is lost, once.
     pub dies_at: Option<i64>,
     pub died: Arc<AtomicBool>,
-    /// How many steps fail before one succeeds.
+    /// The number of steps that fail before one succeeds.
     pub failures: Arc<AtomicUsize>,
 }
 
@@ -71,7 +71,7 @@ impl Handler for Count {
                         async move {
                             execute!(tx, sqlx::query(ADD).bind("s").bind("n"))?;
                             if *fails {
-                                return Err(Error::internal("it was told to fail"));
+                                return Err(Error::internal("it has to fail"));
                             }
                             job.advance(tx, now, step).await?;
                             Ok(step.clone())
@@ -138,7 +138,7 @@ pub async fn reached(store: &Store, id: &str, state: i64) -> Seen {
 }
 
 pub async fn tried(store: &Store, id: &str, attempts: i64) {
-    until("it was tried so often", || async {
+    until("it has this number of attempts", || async {
         look(store, id).await.attempts >= attempts
     })
     .await;
@@ -178,7 +178,7 @@ pub fn run(store: &Store, jobs: Jobs) -> Workers {
     }
 }
 
-/// Workers that go with the test, or are killed.
+/// Workers that end with the test, or are killed.
 pub struct Workers {
     stop: CancellationToken,
     task: JoinHandle<()>,
