@@ -1,4 +1,4 @@
-//! AdminService: shops, their settings and their keys.
+//! Tests AdminService: shops, their settings and their keys.
 
 mod keys;
 mod settings;
@@ -68,10 +68,10 @@ on_both_engines! {
             let text = "SELECT id FROM shops WHERE customers_index = ''";
             Ok(on!(conn, |e| sqlx::query_scalar::<_, String>(text).fetch_all(e).await)?)
         }.boxed());
-        assert_eq!(of_before.await.unwrap(), Vec::<String>::new(), "their customers are indexed");
+        assert_eq!(of_before.await.unwrap(), Vec::<String>::new(), "an index for its customers exists");
     }
 
-    async fn a_shop_is_made_once(shop: Shop) {
+    async fn a_shop_is_created_once(shop: Shop) {
         let mut operator = shop.admin_as(&shop.operator_key);
         let first = operator.create_shop(shop_request("trade", "r1")).await.unwrap().into_inner();
 
@@ -86,7 +86,7 @@ on_both_engines! {
         assert_eq!(repeated, first);
     }
 
-    async fn a_shop_that_is_only_tried_is_not_made(shop: Shop) {
+    async fn a_validated_shop_is_not_created(shop: Shop) {
         let mut operator = shop.admin_as(&shop.operator_key);
         let tried = pb::CreateShopRequest { validate_only: true, ..shop_request("trade", "") };
 
@@ -152,7 +152,7 @@ on_both_engines! {
         assert_eq!(now.into_inner(), after);
     }
 
-    async fn settings_that_are_only_tried_do_not_change(shop: Shop) {
+    async fn validated_settings_do_not_change(shop: Shop) {
         let mut admin = shop.admin();
         let sent = pb::ShopSettings { time_zone: "Asia/Tokyo".into(), ..Default::default() };
         let tried = pb::UpdateShopSettingsRequest { validate_only: true, ..update(sent, &[]) };
@@ -174,7 +174,7 @@ on_both_engines! {
         assert_eq!(named, [("settings.guest_group".to_owned(), "NOT_FOUND".to_owned())]);
     }
 
-    async fn a_group_that_becomes_special_says_so(shop: Shop) {
+    async fn a_group_that_becomes_special_shows_it(shop: Shop) {
         let group = pb::CreateGroupRequest {
             group: Some(pb::Group {
                 display_names: [("en".to_owned(), "Walk-in".to_owned())].into(),
@@ -225,7 +225,7 @@ on_both_engines! {
         assert_refused(&mixed, Code::InvalidArgument, ErrorReason::InvalidField);
     }
 
-    async fn a_revoked_key_is_not_taken_any_more(shop: Shop) {
+    async fn a_revoked_key_is_refused(shop: Shop) {
         let mut admin = shop.admin();
         let made = admin.create_api_key(key_request(&[Role::Monitor], "")).await.unwrap();
         let made = made.into_inner();
@@ -248,7 +248,7 @@ on_both_engines! {
         assert!(all.iter().any(|key| key.name == name && key.revoke_time.is_some()));
     }
 
-    async fn a_key_of_another_shop_is_not_there(shop: Shop) {
+    async fn a_key_of_another_shop_is_not_found(shop: Shop) {
         let mut operator = shop.admin_as(&shop.operator_key);
         operator.create_shop(shop_request("trade", "")).await.unwrap();
         shop.key_of("trade", &[Role::Admin]).await;
@@ -284,12 +284,12 @@ on_both_engines! {
             }
         }
 
-        assert_eq!(names.len(), 6, "with that of the first start");
+        assert_eq!(names.len(), 6, "including the key of the first start");
         assert_eq!(names[..5], made);
     }
 }
 
-/// AdminService with the operator key and a shop named.
+/// Returns a client of AdminService with the operator key and a named shop.
 fn with_shop(
     shop: &Shop,
     id: &str,

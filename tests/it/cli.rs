@@ -1,4 +1,4 @@
-//! The program as people run it: the real binary, its output, its files and its exit codes.
+//! Tests the program as users run it: the built binary, its output, its files and its exit codes.
 
 mod assigning;
 mod editing;
@@ -18,7 +18,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Engine, PATIENCE, postgres};
 
-/// Writes a test once and runs it on both engines.
+/// Defines a test that runs on both engines.
 macro_rules! on_both_engines {
     ($( async fn $name:ident($server:ident: Server) $body:block )*) => { $(
         mod $name {
@@ -40,15 +40,15 @@ macro_rules! on_both_engines {
 }
 use on_both_engines;
 
-/// `clientela serve` in a process of its own.
+/// A separate process of `clientela serve`.
 pub struct Server {
     process: Child,
-    /// What it printed before it began to serve.
+    /// The output before it began to serve.
     pub greeting: String,
     pub address: SocketAddr,
     folder: TempDir,
     database_url: Option<String>,
-    /// Kept by the first server on it.
+    /// The cluster, owned by the first server on it.
     database: Option<postgres::TestDatabase>,
 }
 
@@ -75,7 +75,7 @@ impl Server {
         )
     }
 
-    /// Starts another server, with a folder of its own, on the PostgreSQL of this one.
+    /// Starts another server, with a separate folder, on the PostgreSQL of this one.
     pub fn beside(&self) -> Self {
         let folder = tempfile::tempdir().expect("a temporary folder");
         assert!(
@@ -130,7 +130,7 @@ impl Server {
         self.folder.path().join("data")
     }
 
-    /// A command that finds this server as one on the same machine would.
+    /// Returns a command that finds this server as one on the same machine would.
     pub fn command(&self, arguments: &[&str]) -> Command {
         let mut command = program();
         command
@@ -148,7 +148,7 @@ impl Server {
         self.command(arguments).output().expect("the program runs")
     }
 
-    /// What a command that succeeds prints.
+    /// Returns the output of a command that must succeed.
     #[track_caller]
     pub fn printed(&self, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -157,7 +157,7 @@ impl Server {
         String::from_utf8(output.stdout).expect("the program prints UTF-8")
     }
 
-    /// What a command that fails with this code complains of.
+    /// Returns the error output of a command that must fail with this code.
     #[track_caller]
     pub fn complaint(&self, code: i32, arguments: &[&str]) -> String {
         let output = self.run(arguments);
@@ -170,7 +170,7 @@ impl Server {
         complaint
     }
 
-    /// A key from the file of the first start.
+    /// Returns a key from the file of the first start.
     pub fn key(&self, role: &str) -> String {
         let keys = std::fs::read_to_string(self.data_dir().join("keys")).expect("the key file");
         let key = keys
@@ -188,7 +188,7 @@ impl Drop for Server {
     }
 }
 
-/// The program, without the settings of whoever runs the tests.
+/// Returns a command of the program without the settings of the user who runs the tests.
 pub fn program() -> Command {
     let mut command = Command::new(env!("CARGO_BIN_EXE_clientela"));
     for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("CLIENTELA_")) {
@@ -198,7 +198,7 @@ pub fn program() -> Command {
     command
 }
 
-/// Starts a server and reads its greeting, which ends when it listens.
+/// Starts a server and reads its greeting, which it prints when it listens.
 fn serve(data_dir: &Path, listen: &str, database_url: Option<&str>) -> (Child, String) {
     let mut command = program();
     command
@@ -238,7 +238,7 @@ on_both_engines! {
         assert_eq!(server.key("admin"), admin);
     }
 
-    async fn keys_are_made_listed_and_revoked(server: Server) {
+    async fn keys_are_created_listed_and_revoked(server: Server) {
         let create = ["key", "create", "--role", "monitor", "--name", "wall screen"];
         let secret = server.printed(&create);
         let listed = server.printed(&["key", "list"]);
@@ -266,7 +266,7 @@ on_both_engines! {
         assert!(server.printed(&["key", "list", "--all"]).contains("wall screen"));
     }
 
-    async fn shops_are_made_and_their_settings_changed(server: Server) {
+    async fn shops_are_created_and_their_settings_changed(server: Server) {
         server.printed(&["shop", "settings", "time_zone=Europe/Paris", "language_codes=fr,en"]);
         server.printed(&["shop", "create", "trade", "--name", "Trade counter"]);
 
@@ -304,7 +304,7 @@ async fn a_stopped_store_opens_without_a_key() {
 }
 
 #[tokio::test]
-async fn a_shop_made_in_a_stopped_store_begins_as_every_other() {
+async fn a_shop_created_in_a_stopped_store_begins_like_any_other() {
     let mut server = Server::start(Engine::Sqlite).await;
     server.stop();
 
@@ -318,7 +318,7 @@ async fn a_shop_made_in_a_stopped_store_begins_as_every_other() {
 }
 
 #[test]
-fn a_store_is_not_made_by_a_mistyped_path() {
+fn a_mistyped_path_creates_no_store() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let path = folder.path().join("absent");
     let output = program()
@@ -331,7 +331,7 @@ fn a_store_is_not_made_by_a_mistyped_path() {
 }
 
 #[tokio::test]
-async fn health_is_for_scripts() {
+async fn health_has_output_and_exit_codes_for_scripts() {
     let mut server = Server::start(Engine::Sqlite).await;
     assert_eq!(server.printed(&["health"]), "serving\n");
     server.printed(&["health", "--service", "clientela.v1.AdminService"]);
@@ -343,7 +343,7 @@ async fn health_is_for_scripts() {
 }
 
 #[test]
-fn an_address_of_others_is_not_listened_on_unencrypted_by_mistake() {
+fn an_address_open_to_others_is_not_served_unencrypted_by_mistake() {
     let folder = tempfile::tempdir().expect("a temporary folder");
     let arguments = ["serve", "--listen", "0.0.0.0:0", "--data-dir"];
     let output = program()
@@ -356,7 +356,7 @@ fn an_address_of_others_is_not_listened_on_unencrypted_by_mistake() {
     assert!(String::from_utf8_lossy(&output.stderr).contains("--allow-plaintext"));
 }
 
-/// The server is never asked: the key would be on the way already.
+/// The command must not contact the server, as it would send the key.
 #[test]
 fn a_key_is_not_sent_in_plain_text_to_another_machine_by_mistake() {
     let commands: [&[&str]; 8] = [
@@ -370,7 +370,7 @@ fn a_key_is_not_sent_in_plain_text_to_another_machine_by_mistake() {
         &["demo"],
     ];
     for command in commands {
-        // Addresses for documentation, which lead nowhere.
+        // These are addresses for documentation, which lead to no machine.
         for server in [
             "192.0.2.1:1",
             "http://[2001:db8::1]:1",
@@ -394,8 +394,8 @@ fn a_key_is_not_sent_in_plain_text_to_another_machine_by_mistake() {
 }
 
 #[tokio::test]
-async fn a_key_is_sent_in_plain_text_where_that_is_asked_for() {
-    // An address that is not loopback and leads to this machine all the same.
+async fn a_key_is_sent_in_plain_text_on_request() {
+    // The address is not loopback, but leads to this machine.
     let server = Server::start_on("0.0.0.0:0").await;
     let address = format!("0.0.0.0:{}", server.address.port());
     let list = ["group", "list", "--server", &address, "--api-key"];
@@ -408,7 +408,7 @@ async fn a_key_is_sent_in_plain_text_where_that_is_asked_for() {
     assert!(allowed.contains("visitor"), "{allowed}");
 }
 
-/// Nobody but the owner reads the folder or a file in it.
+/// Asserts that only the owner can read the folder and its files.
 fn assert_private(folder: &Path) {
     use std::os::unix::fs::PermissionsExt as _;
     let mode = |path: &Path| path.metadata().expect("it is there").permissions().mode() & 0o777;

@@ -1,4 +1,4 @@
-//! How keys end: by themselves, and when they are revoked; for calls and for streams that are open.
+//! Tests how keys end, by expiry and by revocation, for calls and for open streams.
 
 mod revoked;
 
@@ -14,8 +14,8 @@ use crate::harness::store::START;
 use crate::harness::{PATIENCE, Setup, Shop, assert_refused, violations};
 use crate::on_both_engines;
 
-/// A shop whose clock is held, in which keys are looked at often and no work is done by itself.
-fn looked_after() -> Setup {
+/// A setup with a held clock and a short polling interval of keys, without background work.
+fn polled_often() -> Setup {
     let ordinary = Setup::held();
     Setup {
         jobs: JobsSettings {
@@ -71,13 +71,13 @@ async fn listed(shop: &Shop, show_revoked: bool) -> Vec<String> {
     keys.into_iter().map(|key| key.name).collect()
 }
 
-/// Reads on until a stream ends, and gives what it ends with.
+/// Reads until a stream ends and returns its status.
 async fn end<T>(mut stream: Streaming<T>) -> Status {
     let end = async {
         loop {
             match stream.message().await {
                 Ok(Some(_)) => {}
-                Ok(None) => panic!("a watch does not end well"),
+                Ok(None) => panic!("a watch ends only with an error"),
                 Err(status) => return status,
             }
         }
@@ -87,7 +87,7 @@ async fn end<T>(mut stream: Streaming<T>) -> Status {
         .expect("the stream ends")
 }
 
-/// The ends of streams of every kind that are opened with a key.
+/// Opens streams of every kind with a key and returns their ends.
 async fn ends(shop: &Shop, secret: &str) -> Vec<tokio::task::JoinHandle<Status>> {
     let group = pb::CreateGroupRequest {
         group: Some(pb::Group {
@@ -160,7 +160,7 @@ async fn ends(shop: &Shop, secret: &str) -> Vec<tokio::task::JoinHandle<Status>>
 }
 
 on_both_engines! {
-    async fn a_key_ends_by_itself(shop: Shop with looked_after()) {
+    async fn a_key_expires(shop: Shop with polled_often()) {
         let made = try_make(&shop, in_seconds(3_600)).await.unwrap();
         let key = made.api_key.unwrap();
         assert_eq!(key.expire_time, in_seconds(3_600));
@@ -187,8 +187,8 @@ on_both_engines! {
         assert!(listed(&shop, true).await.contains(&key.name));
         is_taken(&shop, &other.secret)
             .await
-            .expect("a key without an end goes on");
-        // What has ended by itself may still be revoked.
+            .expect("a key without expiry still works");
+        // An expired key may still be revoked.
         let revoke = pb::RevokeApiKeyRequest {
             name: key.name,
             ..Default::default()
@@ -196,7 +196,7 @@ on_both_engines! {
         shop.admin().revoke_api_key(revoke).await.unwrap();
     }
 
-    async fn a_key_does_not_end_before_it_begins(shop: Shop with looked_after()) {
+    async fn a_key_does_not_expire_before_it_begins(shop: Shop with polled_often()) {
         let before = listed(&shop, true).await;
         for past in [
             in_seconds(0),

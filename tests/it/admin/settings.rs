@@ -1,4 +1,4 @@
-//! What each setting of a shop does to the calls of the other services.
+//! Tests the effect of each setting of a shop on the calls of the other services.
 
 mod groups;
 mod time;
@@ -15,11 +15,11 @@ use crate::on_both_engines;
 async fn set(shop: &Shop, settings: pb::ShopSettings, paths: &[&str]) -> pb::ShopSettings {
     let request = update(settings, paths);
     let answer = shop.admin().update_shop_settings(request).await;
-    answer.expect("the settings are taken").into_inner()
+    answer.expect("the settings are accepted").into_inner()
 }
 
 on_both_engines! {
-    async fn carts_that_name_no_currency_have_the_shops(shop: Shop) {
+    async fn carts_without_a_currency_have_the_shops(shop: Shop) {
         let default_currency_code = "CHF".to_owned();
         let settings = pb::ShopSettings { default_currency_code, ..Default::default() };
         set(&shop, settings, &[]).await;
@@ -39,7 +39,7 @@ on_both_engines! {
             assert_eq!(cart.currency_code, "CHF");
             assert_eq!(cart.total.as_ref().unwrap().currency_code, "CHF");
         }
-        assert_eq!(euros.currency_code, "EUR", "the line named it");
+        assert_eq!(euros.currency_code, "EUR", "the line has this currency");
         let refused = shop.try_add(named(&created.name), item("shirt", 1)).await.unwrap_err();
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::CurrencyMismatch);
         set(&shop, pb::ShopSettings::default(), &["default_currency_code"]).await;
@@ -81,12 +81,12 @@ on_both_engines! {
             let language_codes = languages.into_iter().map(str::to_owned).collect();
             set(&shop, pb::ShopSettings { language_codes, ..Default::default() }, &[]).await;
             assert_eq!(shown("").await, expected);
-            assert_eq!(shown("pt").await, expected, "nobody has a name in Portuguese");
-            assert_eq!(shown("it").await, "Ingrosso", "the language asked for comes first");
+            assert_eq!(shown("pt").await, expected, "no group has a name in Portuguese");
+            assert_eq!(shown("it").await, "Ingrosso", "the requested language comes first");
         }
     }
 
-    async fn a_shop_takes_guests_or_does_not(shop: Shop) {
+    async fn a_shop_accepts_or_refuses_guests(shop: Shop) {
         let mut customers = shop.customers();
         let guest = || pb::Customer { kind: customer::Kind::Guest.into(), ..person("Bob") };
         let early = create(&mut customers, guest()).await;
@@ -110,16 +110,16 @@ on_both_engines! {
             let disabled = ErrorReason::GuestCheckoutDisabled;
             assert_refused(&refused, Code::FailedPrecondition, disabled);
         }
-        // Registered customers, and the guests of before, go on.
+        // Registered customers and earlier guests continue.
         create(&mut customers, person("Ada")).await;
         shop.add(of(&of_customer(&early.name)), item("shirt", 1)).await;
 
         set(&shop, pb::ShopSettings::default(), &["guest_checkout"]).await;
-        customers.create_customer(plain).await.expect("guests are taken again");
-        customers.update_customer(upsert).await.expect("guests are taken again");
+        customers.create_customer(plain).await.expect("guests are accepted again");
+        customers.update_customer(upsert).await.expect("guests are accepted again");
     }
 
-    async fn who_waits_for_approval_does_not_sign_in(shop: Shop) {
+    async fn a_customer_that_waits_for_approval_does_not_sign_in(shop: Shop) {
         let new_customer_state = customer::State::PendingApproval.into();
         set(&shop, pb::ShopSettings { new_customer_state, ..Default::default() }, &[]).await;
         let mut customers = shop.customers();
@@ -131,14 +131,14 @@ on_both_engines! {
         let guest = create(&mut customers, guest).await;
 
         assert_eq!(ada.state(), customer::State::PendingApproval);
-        assert_eq!(guest.state(), customer::State::Active, "a guest has nothing to wait for");
+        assert_eq!(guest.state(), customer::State::Active, "a guest needs no approval");
         let verify = pb::VerifyPasswordRequest { email: ada.email.clone(), password };
         let refused = customers.verify_password(verify.clone()).await.unwrap_err();
         assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
         let approved = pb::Customer { state: customer::State::Active.into(), ..ada };
         let approved = crate::customers::update(&mut customers, approved, &["state"]).await;
         assert_eq!(approved.unwrap().state(), customer::State::Active);
-        customers.verify_password(verify).await.expect("who is approved signs in");
+        customers.verify_password(verify).await.expect("an approved customer signs in");
 
         let new_customer_state = customer::State::Invited.into();
         let sent = pb::ShopSettings { new_customer_state, ..Default::default() };
@@ -147,7 +147,7 @@ on_both_engines! {
         assert_eq!(violations(&refused)[0].0, "settings.new_customer_state");
     }
 
-    async fn an_email_is_free_after_a_deletion_as_the_shop_says(shop: Shop) {
+    async fn the_setting_decides_whether_a_deletion_frees_the_email(shop: Shop) {
         use pb::delete_customer_request::ReRegistration;
         let mut customers = shop.customers();
         let free = async |again: &str| {

@@ -1,4 +1,4 @@
-//! `clientela cart assign`: every choice of what to do with two carts.
+//! Tests `clientela cart assign`: every choice for two carts.
 
 use clientela::proto::pb::{self, CartOwner, cart_service_client::CartServiceClient};
 use clientela::proto::pb::{
@@ -18,7 +18,7 @@ fn connect(server: &Server) -> (Channel, Keyed) {
     )
 }
 
-/// The id of an owner's new cart with so many shirts.
+/// Creates an owner's cart with shirts and returns its id.
 async fn cart(server: &Server, owner: CartOwner, shirts: i32) -> String {
     let request = pb::CreateCartRequest {
         owner: Some(owner),
@@ -31,7 +31,7 @@ async fn cart(server: &Server, owner: CartOwner, shirts: i32) -> String {
     made.name.strip_prefix("carts/").unwrap().to_owned()
 }
 
-/// The id of a new customer with a cart of three shirts.
+/// Creates a customer with a cart of three shirts and returns the id.
 async fn ada(server: &Server) -> String {
     let ada = pb::Customer {
         email: format!("ada{}@example.test", unique()),
@@ -48,15 +48,15 @@ async fn ada(server: &Server) -> String {
     made.name.strip_prefix("customers/").unwrap().to_owned()
 }
 
-/// A line of what a command prints, without the blanks between.
+/// Returns whether a command printed this line, with any blanks between the words.
 fn has(printed: &str, line: &[&str]) -> bool {
     let mut lines = printed.lines();
     lines.any(|printed| printed.split_whitespace().eq(line.iter().copied()))
 }
 
 on_both_engines! {
-    async fn every_choice_of_the_contract_is_one_of_the_command(server: Server) {
-        // What becomes of two shirts where there are three, and in which slot.
+    async fn the_command_has_every_choice_of_the_contract(server: Server) {
+        // For each choice: the outcome for two shirts in the cart and three in the other, and the slot.
         let cases = [
             ("keep-both", "main-2", None),
             ("replace", "main", None),
@@ -65,7 +65,7 @@ on_both_engines! {
             ("guest-wins", "main", Some(["shirt", "replaced", "2", "3", "2"])),
             ("customer-wins", "main", Some(["shirt", "kept", "2", "3", "3"])),
         ];
-        // With `fail`, and what is not said.
+        // The enum also has `fail`. Its unspecified value is not counted.
         let values = (1..).map_while(|number| IfOpenCartExists::try_from(number).ok());
         assert_eq!(values.count(), cases.len() + 1);
         for (choice, slot, outcome) in cases {

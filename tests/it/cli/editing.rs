@@ -1,5 +1,5 @@
-//! Customers, groups, members, operations and settings, changed from the command line; and the ways to name
-//! a resource.
+//! Tests editing customers, groups, members, operations and settings from the command line, and the ways to
+//! name a resource.
 
 use std::io::Write as _;
 use std::process::Stdio;
@@ -16,7 +16,7 @@ fn json(printed: &str) -> Value {
     serde_json::from_str(printed).expect("one line of JSON")
 }
 
-/// The id and the number of a new cart of a customer.
+/// Creates a customer's cart and returns its id and number.
 async fn cart(server: &Server, owner: &str, id: &str) -> (String, String) {
     let channel = Endpoint::from_shared(format!("http://{}", server.address)).unwrap();
     let keyed = Shop::with_key(&server.key("admin"));
@@ -33,7 +33,7 @@ async fn cart(server: &Server, owner: &str, id: &str) -> (String, String) {
 }
 
 on_both_engines! {
-    async fn a_customer_is_created_edited_deleted_and_brought_back(server: Server) {
+    async fn a_customer_is_created_edited_deleted_and_restored(server: Server) {
         let create = ["customer", "create", "--id", "ada", "first_name=Ada", "email=ada@example.test"];
         let made = server.printed(&create);
         let edit = ["customer", "edit", "ada", "phone=555-0100", "attributes.size=5", "--json"];
@@ -73,7 +73,7 @@ on_both_engines! {
         assert!(!shown.contains("a long secret"), "{shown}");
     }
 
-    async fn what_is_only_checked_is_not_there(server: Server) {
+    async fn a_validated_customer_is_not_created(server: Server) {
         let create = ["customer", "create", "--id", "eve", "email=eve@example.test", "--validate-only"];
         server.printed(&create);
         let absent = server.complaint(1, &["customer", "show", "eve"]);
@@ -114,7 +114,7 @@ on_both_engines! {
         assert_eq!(left.lines().count(), 1, "{left}");
     }
 
-    async fn the_work_of_a_deletion_is_followed(server: Server) {
+    async fn the_operation_of_a_deletion_can_be_watched(server: Server) {
         server.printed(&["group", "create", "trade", "display_names.en=Trade"]);
         server.printed(&["customer", "create", "--id", "ada", "email=ada@example.test"]);
         server.printed(&["group", "add-members", "trade", "ada"]);
@@ -222,7 +222,7 @@ on_both_engines! {
         }
     }
 
-    async fn lists_are_ordered_as_asked(server: Server) {
+    async fn lists_are_ordered_on_request(server: Server) {
         for (id, name) in [("a", "Ben"), ("b", "Ada")] {
             let (name, email) = (format!("last_name={name}"), format!("email={id}@example.test"));
             server.printed(&["customer", "create", "--id", id, &name, &email]);

@@ -1,11 +1,10 @@
-//! What the command line and the environment may say to `serve`, and that nothing is made before all of it
-//! was understood.
+//! Tests the flags and variables of `serve`. It validates all of them before it writes anything.
 
 use crate::cli::{Server, on_both_engines, program};
 use crate::faults::process::{Serve, Server as Process};
 use crate::harness::Engine;
 
-/// A server that is refused says with these words why, and makes nothing.
+/// Asserts that a server is refused with these words, and writes nothing.
 #[track_caller]
 fn refused(arguments: &[&str], words: &[&str]) {
     let folder = tempfile::tempdir().expect("a temporary folder");
@@ -24,7 +23,7 @@ fn refused(arguments: &[&str], words: &[&str]) {
 }
 
 #[test]
-fn a_flag_that_is_not_understood_is_refused_before_anything_is_made() {
+fn an_invalid_flag_is_refused_before_anything_is_written() {
     for origin in [
         "*",
         "null",
@@ -109,7 +108,7 @@ const VARIABLES: [&str; 14] = [
 ];
 
 #[tokio::test]
-async fn an_empty_variable_is_one_that_is_not_set() {
+async fn an_empty_variable_counts_as_unset() {
     let mut serve = Serve::default();
     for variable in VARIABLES {
         serve = serve.and(variable, "");
@@ -137,7 +136,7 @@ async fn an_empty_variable_is_one_that_is_not_set() {
 }
 
 on_both_engines! {
-    async fn an_empty_variable_is_none_for_a_command_too(server: Server) {
+    async fn an_empty_variable_counts_as_unset_for_commands_too(server: Server) {
         let mut command = server.command(&["group", "list"]);
         for variable in ["CLIENTELA_SHOP", "CLIENTELA_ACTOR", "CLIENTELA_API_KEY"] {
             command.env(variable, "");

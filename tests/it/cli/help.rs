@@ -1,11 +1,12 @@
-//! What the program says of itself: the greeting, limits, completions, manual pages and `docs/COMMAND.md`.
+//! Tests the program's own information: the greeting, limits, completions, manual pages and
+//! `docs/COMMAND.md`.
 
 use std::process::{Command, Output};
 
 use super::{Server, on_both_engines, program};
 use crate::harness::Engine;
 
-/// Runs a line as a shell would that finds `clientela`.
+/// Runs a line in a shell that finds `clientela`.
 fn shell(line: &str, environment: &[(&str, String)]) -> Output {
     let program = std::path::Path::new(env!("CARGO_BIN_EXE_clientela"));
     let folder = program.parent().expect("the program is in a folder");
@@ -30,7 +31,7 @@ fn succeeds(line: &str, environment: &[(&str, String)]) -> String {
     String::from_utf8(output.stdout).unwrap()
 }
 
-/// What a command prints that needs no server.
+/// Returns the output of a command that needs no server.
 fn printed(arguments: &[&str]) -> String {
     let output = program()
         .args(arguments)

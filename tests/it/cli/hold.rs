@@ -1,4 +1,4 @@
-//! `clientela cart`, about what of a cart is held.
+//! Tests freezing and locking with `clientela cart`.
 
 use clientela::proto::pb::{self, cart_owner::Owner, cart_service_client::CartServiceClient};
 use tonic::transport::Endpoint;
@@ -6,7 +6,7 @@ use tonic::transport::Endpoint;
 use super::{Server, on_both_engines};
 use crate::harness::{Engine, Shop};
 
-/// The id of a new cart.
+/// Creates a cart and returns its id.
 async fn cart(server: &Server) -> String {
     let channel = Endpoint::from_shared(format!("http://{}", server.address))
         .unwrap()
@@ -26,7 +26,7 @@ async fn cart(server: &Server) -> String {
     cart.into_inner().name.replace("carts/", "")
 }
 
-/// A line of what a command prints, without the blanks between.
+/// Returns whether a command printed this line, with any blanks between the words.
 fn has(printed: &str, line: &[&str]) -> bool {
     printed
         .lines()

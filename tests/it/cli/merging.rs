@@ -1,4 +1,4 @@
-//! `clientela cart merge`: what became of each line, as a table.
+//! Tests `clientela cart merge`: the outcome of each line, as a table.
 
 use clientela::proto::pb::{self, cart_service_client::CartServiceClient};
 use tonic::transport::Endpoint;
@@ -7,7 +7,7 @@ use super::{Server, on_both_engines};
 use crate::carts::{item, visitor};
 use crate::harness::{Engine, Shop};
 
-/// A visitor's new cart with so many shirts; its id.
+/// Creates a visitor's cart with shirts and returns its id.
 async fn cart(server: &Server, shirts: i32) -> String {
     let channel = Endpoint::from_shared(format!("http://{}", server.address))
         .unwrap()

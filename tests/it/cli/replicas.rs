@@ -1,5 +1,5 @@
-//! G5: two servers in processes of their own on one PostgreSQL, killed in turn: a watch goes on at the
-//! other with the token that it has.
+//! G5: tests two server processes on one PostgreSQL that are killed in turn. A watch resumes at the other
+//! server with its token.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
@@ -13,11 +13,11 @@ use super::{PATIENCE, Server};
 use crate::harness::{CartWatch, Engine, Point, Shop, Transport};
 use crate::watch::{every, item, visitor};
 
-/// Carts that are filled at the same time.
+/// Carts that are filled concurrently.
 const CARTS: usize = 4;
-/// How often something is put into each.
+/// Products put into each cart.
 const ADDITIONS: usize = 60;
-/// How often a server is killed.
+/// The number of kills.
 const KILLS: usize = 4;
 
 fn client(address: SocketAddr, key: &str) -> CartServiceClient<Transport> {
@@ -26,8 +26,8 @@ fn client(address: SocketAddr, key: &str) -> CartServiceClient<Transport> {
     CartServiceClient::with_interceptor(channel, Shop::with_key(key))
 }
 
-/// Puts products into a cart, each by the server that answers: what one did not answer is asked of the
-/// other, by the same request id.
+/// Puts products into a cart through either server. A call without an answer is repeated at the other server
+/// with the same request id.
 async fn fill(addresses: [SocketAddr; 2], key: String, number: usize) {
     let mut clients = addresses.map(|address| client(address, &key));
     for addition in 0..ADDITIONS {
@@ -48,12 +48,12 @@ async fn fill(addresses: [SocketAddr; 2], key: String, number: usize) {
     }
 }
 
-/// What a client knows that follows the carts from server to server.
+/// The state of a client that follows the carts from server to server.
 struct Follower {
     key: String,
     point: Option<Point>,
-    /// The versions told of each cart, on all streams.
-    told: BTreeMap<String, BTreeSet<i64>>,
+    /// The versions received of each cart, on all streams.
+    received: BTreeMap<String, BTreeSet<i64>>,
 }
 
 impl Follower {
@@ -73,7 +73,7 @@ impl Follower {
         }
     }
 
-    /// Reads until so many versions are known in all.
+    /// Reads until this number of versions is known in all.
     async fn read(&mut self, watch: &mut CartWatch, versions: usize) {
         watch
             .until("the versions", |watch| {
@@ -83,7 +83,7 @@ impl Follower {
             .await;
     }
 
-    /// Takes in what a stream told, whose server was killed.
+    /// Adds the changes of a stream whose server was killed.
     async fn end(&mut self, mut watch: CartWatch) {
         let status = loop {
             if let Err(status) = watch.next().await {
@@ -94,20 +94,20 @@ impl Follower {
             status.code(),
             Code::Unavailable | Code::Unknown | Code::Internal | Code::Cancelled
         );
-        assert!(broken, "a killed server says nothing: {status:?}");
+        assert!(broken, "a killed server breaks the stream: {status:?}");
         self.take(&watch);
     }
 
     fn take(&mut self, watch: &CartWatch) {
         for change in &watch.changes {
-            let told = self.told.entry(change.name.clone()).or_default();
-            told.insert(change.version);
+            let versions = self.received.entry(change.name.clone()).or_default();
+            versions.insert(change.version);
         }
         self.point = Some(watch.point());
     }
 }
 
-/// That nothing is skipped, on a stream or by a resume, is asserted by the watch.
+/// The watch itself asserts that neither a stream nor a resume skips a version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_goes_from_server_to_server_as_they_are_killed_in_turn() {
     let first = Server::start(Engine::Postgres).await;
@@ -117,9 +117,9 @@ async fn a_watch_goes_from_server_to_server_as_they_are_killed_in_turn() {
     let mut follower = Follower {
         key: key.clone(),
         point: None,
-        told: BTreeMap::new(),
+        received: BTreeMap::new(),
     };
-    // Before the first write, so that each version is told by a change.
+    // The watch opens before the first write, so each version is sent as a change.
     let mut watch = follower.open(addresses[0]).await;
     watch.snapshot().await;
     let writers: Vec<_> = (0..CARTS)
@@ -150,8 +150,8 @@ async fn a_watch_goes_from_server_to_server_as_they_are_killed_in_turn() {
         .collect();
     assert_eq!(watch.carts, listed);
     let whole: BTreeSet<i64> = (1..=i64::try_from(ADDITIONS).unwrap()).collect();
-    assert_eq!(follower.told.len(), CARTS);
-    for (name, told) in &follower.told {
-        assert_eq!(*told, whole, "{name}");
+    assert_eq!(follower.received.len(), CARTS);
+    for (name, versions) in &follower.received {
+        assert_eq!(*versions, whole, "{name}");
     }
 }

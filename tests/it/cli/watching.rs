@@ -1,4 +1,4 @@
-//! `clientela demo` and `clientela watch`, also across the death of the server.
+//! Tests `clientela demo` and `clientela watch`, also while the server is killed.
 
 use std::collections::HashMap;
 use std::io::{BufRead as _, BufReader};
@@ -14,11 +14,11 @@ use super::{PATIENCE, Server, on_both_engines};
 use crate::harness::{Engine, Shop, eventually};
 
 on_both_engines! {
-    async fn a_watch_loses_and_doubles_nothing_when_the_server_is_killed(server: Server) {
+    async fn a_watch_loses_and_repeats_nothing_when_the_server_is_killed(server: Server) {
         let mut server = server;
         let watch = Watch::start(&server);
         let key = server.key("admin");
-        // From here on it tells all: what was written before it began is in its snapshot, as one change.
+        // From here on the watch prints every change. Earlier writes are in its snapshot, as one change.
         fill(server.address, key.clone(), CARTS, 1).await;
         watch.wait_for(1).await;
         let writers: Vec<_> = (0..CARTS)
@@ -49,7 +49,7 @@ on_both_engines! {
         }
     }
 
-    async fn figures_are_shown_when_they_change_also_after_the_death_of_the_server(server: Server) {
+    async fn figures_are_printed_on_change_also_after_the_server_was_killed(server: Server) {
         let mut server = server;
         let watch = Watch::of(&server, &["watch", "figures", "--json"]);
         watch.wait_until("no cart", |last| last["openCarts"].is_null()).await;
@@ -96,7 +96,7 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn the_demo_survives_the_death_of_the_server() {
+async fn the_demo_survives_a_killed_server() {
     let mut server = Server::start(Engine::Sqlite).await;
     let watch = Watch::start(&server);
     let demo = ["demo", "--seconds", "8", "--shoppers", "5", "--rate", "30"];
@@ -113,16 +113,16 @@ async fn the_demo_survives_the_death_of_the_server() {
     let output = demo.wait_with_output().expect("the demo ends");
     assert!(output.status.success());
     let summary = String::from_utf8_lossy(&output.stdout);
-    // How many calls met the death of the server is up to chance; none may have been lost to it.
+    // The number of calls that met the kill is random, but none may be lost to it.
     assert!(summary.contains(" 0 changes refused"), "{summary}");
 }
 
-/// Carts that are filled at the same time.
+/// Carts that are filled concurrently.
 const CARTS: usize = 3;
-/// How often something is put into each.
+/// Products put into each cart.
 const ADDITIONS: usize = 40;
 
-/// Puts a product into a visitor's cart so many times; each addition is asked for until it is answered.
+/// Puts products into a visitor's cart. Each addition is repeated until it is answered.
 async fn fill(address: std::net::SocketAddr, key: String, number: usize, additions: usize) {
     let channel = Endpoint::from_shared(format!("http://{address}"))
         .unwrap()
@@ -168,7 +168,7 @@ async fn fill(address: std::net::SocketAddr, key: String, number: usize, additio
     }
 }
 
-/// `clientela watch … --json` in a process of its own.
+/// A separate process of `clientela watch … --json`.
 struct Watch {
     process: Child,
     changes: Arc<Mutex<Vec<Value>>>,
@@ -213,7 +213,7 @@ impl Watch {
         .await;
     }
 
-    /// Ends the watch. What it showed.
+    /// Kills the watch and returns its output.
     fn end(mut self) -> Vec<Value> {
         self.process.kill().expect("the watch still runs");
         self.process.wait().expect("a killed process ends");

@@ -1,4 +1,4 @@
-//! How keys end that are revoked: at once where that is done, and soon at every other replica.
+//! Tests how revoked keys end: at once at the replica of the call, and soon at every other replica.
 
 use std::time::Duration;
 
@@ -7,15 +7,15 @@ use sqlx::{AssertSqlSafe, Connection as _, SqliteConnection};
 use tonic::Code;
 use tonic_health::pb::health_check_response::ServingStatus;
 
-use super::{end, ends, is_taken, looked_after, try_make};
+use super::{end, ends, is_taken, polled_often, try_make};
 use crate::carts::{Carts as _, item, of, visitor};
 use crate::faults::{health_turns, other_session, run};
 use crate::harness::taken::take_all;
 use crate::harness::{Engine, Setup, Transport, assert_refused, eventually};
 use crate::on_both_engines;
 
-/// Keys are looked after once in an hour, so that only the revocation itself can be what ends one.
-fn hardly_looked_after() -> Setup {
+/// A setup that polls keys once in an hour, so only the revocation itself can end one.
+fn hardly_polled() -> Setup {
     Setup {
         key_poll_interval: Duration::from_secs(3_600),
         ..Setup::idle()
@@ -23,8 +23,8 @@ fn hardly_looked_after() -> Setup {
 }
 
 on_both_engines! {
-    /// On PostgreSQL another replica hears of it too.
-    async fn the_streams_of_a_revoked_key_end_and_no_others(shop: Shop with looked_after()) {
+    /// On PostgreSQL another replica learns of the revocation too.
+    async fn the_streams_of_a_revoked_key_end_and_no_others(shop: Shop with polled_often()) {
         let (made, other) = (
             try_make(&shop, None).await.unwrap(),
             try_make(&shop, None).await.unwrap(),
@@ -80,7 +80,7 @@ on_both_engines! {
             let message = goes_on
                 .message()
                 .await
-                .expect("another's stream goes on")
+                .expect("the stream of another key continues")
                 .unwrap();
             if message
                 .changes
@@ -96,7 +96,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_revocation_acts_at_once_where_it_is_made(shop: Shop with hardly_looked_after()) {
+    async fn a_revocation_acts_at_once_at_its_replica(shop: Shop with hardly_polled()) {
         let made = try_make(&shop, None).await.unwrap();
         is_taken(&shop, &made.secret).await.expect("it is live");
         let ends = ends(&shop, &made.secret).await;
@@ -116,7 +116,7 @@ on_both_engines! {
         }
     }
 
-    /// The database's readers are all busy for as long as the key lives: with calls, lists and streams.
+    /// Calls, lists and streams occupy all readers of the database while the key is valid.
     async fn a_key_is_revoked_while_all_readers_are_taken(shop: Shop with Setup::idle()) {
         let replica = match shop.engine {
             Engine::Postgres => Some(shop.replica(Setup::idle()).await),
@@ -132,7 +132,7 @@ on_both_engines! {
         }
         let taken = take_all(&shop).await;
 
-        // Its key is of an operator, so that the shop has to be asked for, and it was never used before.
+        // The key belongs to an operator, so the shop has to be read, and it was never used before.
         let revoke = pb::RevokeApiKeyRequest {
             name: made.api_key.unwrap().name,
             ..Default::default()
@@ -153,7 +153,7 @@ on_both_engines! {
         }
     }
 
-    /// So many keys, all of them used, that no look after the keys reads them all.
+    /// All of these many keys are used, so one poll of the keys does not read all.
     async fn a_key_among_very_many_is_revoked_everywhere(shop: Shop with Setup::idle()) {
         let many = "INSERT INTO api_keys (id, digest, doc, create_time)
             SELECT 'many-' || n, $digest, '{\"roles\":[2]}', 1 FROM ";
@@ -195,7 +195,7 @@ on_both_engines! {
             async move { client.list_carts(pb::ListCartsRequest::default()).await }
         };
         for client in clients.iter().flatten() {
-            list(client).await.expect("a new key is taken at once");
+            list(client).await.expect("a new key works at once");
         }
 
         let revoke = pb::RevokeApiKeyRequest {

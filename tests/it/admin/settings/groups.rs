@@ -1,4 +1,4 @@
-//! The special groups that the settings name, and what they do to customers and carts.
+//! Tests the special groups of the settings, and their effect on customers and carts.
 
 use clientela::proto::pb::{self, ErrorReason, customer};
 use tonic::Code;
@@ -44,7 +44,8 @@ on_both_engines! {
         assert_eq!((&registered.groups, &registered.default_group), (&vec![club.clone()], &club));
         let cart = shop.add(of(&of_customer(&registered.name)), item("shirt", 1)).await;
         assert_eq!((cart.pricing_group.as_str(), total(&cart)), ("groups/club", 5 * EURO));
-        // Who was there before stays, and who loses the last group gets what is special now.
+        // Existing members stay, and a customer that leaves the last group gets the group that is special
+        // now.
         let kept = pb::GetCustomerRequest { name: early.name.clone() };
         let kept = customers.get_customer(kept).await.unwrap().into_inner();
         assert_eq!(kept.groups, ["groups/customer"]);
@@ -57,7 +58,7 @@ on_both_engines! {
         let moved = pb::GetCustomerRequest { name: early.name };
         let moved = customers.get_customer(moved).await.unwrap().into_inner();
         assert_eq!(moved.groups, std::slice::from_ref(&club));
-        // What is special is kept, and what was is free to go.
+        // A special group cannot be deleted, and a former one can.
         let delete = |name: &str| pb::DeleteGroupRequest { name: name.into(), ..Default::default() };
         let refused = shop.groups().delete_group(delete(&club)).await.unwrap_err();
         assert_refused(&refused, Code::FailedPrecondition, ErrorReason::GroupSpecial);
@@ -74,7 +75,7 @@ on_both_engines! {
 
         let fresh = shop.add(of(&visitor()), item("shirt", 1)).await;
         assert_eq!((fresh.pricing_group.as_str(), total(&fresh)), ("groups/sale", 5 * EURO));
-        // Looked at, an open cart has the new prices at once; a job writes them down.
+        // A read of an open cart has the new prices at once; a job stores them.
         let seen = shop.get(of(&owner)).await;
         assert_eq!((seen.pricing_group.as_str(), total(&seen)), ("groups/sale", 5 * EURO));
         let repriced = eventually("the new prices", || async {
@@ -84,7 +85,7 @@ on_both_engines! {
         assert_eq!(total(&repriced.await), 5 * EURO);
     }
 
-    async fn a_special_group_is_for_customers_and_works(shop: Shop) {
+    async fn a_special_group_is_active_and_for_customers(shop: Shop) {
         let audience = pb::group::Audience::Staff.into();
         let staff = group(&shop, "staff", pb::Group { audience, ..Default::default() }).await;
         let state = pb::group::State::Disabled.into();

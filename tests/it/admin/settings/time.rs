@@ -1,4 +1,4 @@
-//! Settings about time: where the shop's day begins, and how long carts are kept.
+//! Tests settings of time: the time zone of the shop, and the retention of carts.
 
 use std::time::Duration;
 
@@ -11,7 +11,7 @@ use crate::carts::{Carts, customer as of_customer, item, named, of, visitor};
 use crate::customers::{create, person, try_create, update};
 use crate::harness::{Engine, Setup, Shop, assert_refused, eventually, violations};
 
-/// 2026-03-01T00:30:00Z: in New York it is still February, in Auckland the day is half over.
+/// 2026-03-01T00:30:00Z: in New York it is still February, in Auckland half of the day has passed.
 const HALF_PAST_MIDNIGHT: i64 = 1_772_325_000_000_000;
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
@@ -28,7 +28,7 @@ async fn held(engine: Engine) -> Shop {
     .await
 }
 
-async fn nobody_is_born_tomorrow_where_the_shop_is(shop: Shop) {
+async fn birth_dates_are_not_in_the_future_in_the_shops_time_zone(shop: Shop) {
     let mut customers = shop.customers();
     for (time_zone, today, tomorrow) in [
         ("UTC", "2026-03-01", "2026-03-02"),
@@ -73,7 +73,7 @@ async fn nobody_is_born_tomorrow_where_the_shop_is(shop: Shop) {
     }
 }
 
-async fn open_carts_go_when_their_time_is_over(shop: Shop) {
+async fn open_carts_expire_after_their_retention(shop: Shop) {
     let settings = pb::ShopSettings {
         visitor_cart_retention_days: Some(2),
         customer_cart_retention_days: Some(5),
@@ -103,11 +103,11 @@ async fn open_carts_go_when_their_time_is_over(shop: Shop) {
     assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
     shop.get(named(&touched.name)).await;
     shop.get(named(&hers.name)).await;
-    // An owner whose cart is gone opens another.
+    // An owner whose cart has expired opens another.
     let next = shop.add(of(&of_visitor), item("shirt", 1)).await;
     assert_ne!(next.name, left.name);
 
-    // Longer kept, or for ever: who would have had to go stays.
+    // With a longer or unlimited retention the cart stays.
     let for_ever = pb::ShopSettings {
         visitor_cart_retention_days: Some(0),
         ..Default::default()
@@ -151,6 +151,6 @@ macro_rules! with_a_held_clock {
 }
 
 with_a_held_clock! {
-    nobody_is_born_tomorrow_where_the_shop_is
-    open_carts_go_when_their_time_is_over
+    birth_dates_are_not_in_the_future_in_the_shops_time_zone
+    open_carts_expire_after_their_retention
 }
