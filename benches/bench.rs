@@ -13,7 +13,7 @@ use crate::load::Measured;
 use crate::postgres::{Cluster, Durability};
 use crate::table::{Row, Target};
 
-/// How often product and yardstick take turns.
+/// The number of turns of product and yardstick.
 pub const ROUNDS: usize = 5;
 
 /// One run of the benches.

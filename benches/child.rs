@@ -1,5 +1,5 @@
-//! Servers as separate processes. This program, started with `serve`, reads what to serve from its standard
-//! input, prints its address, and answers questions until the input closes.
+//! Servers as separate processes. This program, started with `serve`, reads its task from standard input,
+//! prints its address, and answers questions until the input closes.
 
 mod serve;
 

@@ -39,7 +39,7 @@ impl Nats {
         } else {
             "nats-server"
         };
-        // In a process group of its own, so that Ctrl-C does not end it before the figure.
+        // Runs in its own process group, so that Ctrl-C does not end it before the figure.
         let mut supervisor = Command::new("sh")
             .args(["-c", SUPERVISOR, "sh", program])
             .args(["--addr", "127.0.0.1", "--port", &port.to_string()])

@@ -246,7 +246,7 @@ where
 
 /// Opens a watch of all carts whose messages are never read, over a separate connection.
 pub async fn stall(child: &Child, key: Keyed) -> impl Sized {
-    /// So small that not even the snapshot fits, so the server has to hold later changes.
+    /// The window is so small that not even the snapshot fits, so the server has to hold later changes.
     const WINDOW: u32 = 4 * 1024;
     let endpoint = Channel::from_shared(format!("http://{}", child.address));
     let channel = endpoint

@@ -15,7 +15,7 @@ use crate::watchers::{Commits, Watched, Watchers};
 /// The duration of writes before the measurement.
 const WARM_UP_SECONDS: f64 = 0.5;
 const SECONDS: f64 = 1.5;
-/// The time for changes that are under way at the end.
+/// The time for changes in progress at the end.
 const REST: Duration = Duration::from_millis(200);
 
 /// The values measured at a rate.

@@ -40,7 +40,7 @@ async fn add_at_once(
     join_all(calls).await
 }
 
-/// Whether a change says that a cart was opened.
+/// Returns whether a change opens a cart.
 fn opens(change: &pb::CartChange) -> bool {
     let mut causes = change.causes.iter();
     causes.any(|cause| cause.kind() == pb::cart_cause::Kind::Created)
@@ -57,7 +57,7 @@ on_both_engines! {
             let cart = cart.unwrap();
             (cart.version, i64::from(cart.items[0].quantity))
         });
-        // Each addition made a version of its own, and each answer is that version.
+        // Each addition made one version, and each answer is that version.
         let made: HashSet<(i64, i64)> = made.collect();
         assert_eq!(made, (1..=1_000).map(|added| (added + 1, added)).collect());
         let cart = shop.get(named(&cart.name)).await;

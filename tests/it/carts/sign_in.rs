@@ -127,7 +127,7 @@ on_both_engines! {
         assert_eq!(cart.version, own.version + 1);
     }
 
-    /// As from two devices: no line is lost, and the customer has one cart.
+    /// The sign-ins come from two devices: no line is lost, and the customer has one cart.
     async fn concurrent_sign_ins_with_different_carts_leave_one_cart(shop: Shop) {
         let ada = new_customer(&shop).await;
         let mut guests = Vec::new();

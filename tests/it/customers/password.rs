@@ -228,7 +228,7 @@ async fn guess(mut client: Client, ended: tokio_util::sync::CancellationToken) {
             Code::DeadlineExceeded => {
                 assert_refused(&status, Code::DeadlineExceeded, ErrorReason::DeadlinePassed);
             }
-            // That many concurrent calls may find no connection on a busy machine.
+            // The many concurrent calls may find no connection on a busy machine.
             Code::Unavailable => {
                 assert_refused(&status, Code::Unavailable, ErrorReason::DatabaseUnavailable);
             }

@@ -36,7 +36,7 @@ fn external_id(id: &str) -> pb::ExternalId {
     }
 }
 
-/// Returns a registration with every field that can come with one. All values contain `who`.
+/// Returns a registration with every possible field. All values contain `who`.
 fn registration(who: &str, email: &str, owner: &CartOwner) -> pb::CreateCustomerRequest {
     let Some(Owner::Visitor(visitor)) = owner.owner.clone() else {
         panic!("the owner is a visitor");

@@ -27,8 +27,8 @@ async fn limits_here(conn: &mut Conn) -> Result<Limits> {
         .await)?)
 }
 
-/// Returns the limits of a statement, of a wait for a lock and of an idle transaction, in a session that
-/// reads and in one that writes.
+/// Returns the limits of a statement, of a wait for a lock and of an idle transaction. The first entry is
+/// from a session that reads, the second from one that writes.
 async fn limits_of_time(store: &Store) -> [Limits; 2] {
     let read = store.read(|conn| limits_here(conn).boxed());
     let write = store.write(Locks::none(), |tx| limits_here(tx).boxed());

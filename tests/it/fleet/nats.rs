@@ -100,7 +100,7 @@ impl Nats {
             command.args(["--cluster", &own, "--cluster_name", "test"]);
             command.args(["--routes", &routes.join(",")]);
         }
-        // In a process group of its own, so that Ctrl-C does not end it before the test.
+        // Runs in its own process group, so that Ctrl-C does not end it before the test.
         let mut supervisor = command
             .process_group(0)
             .stdin(Stdio::piped())

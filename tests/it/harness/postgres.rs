@@ -181,7 +181,7 @@ impl Supervisor {
             .args(settings)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
-            // In a process group of its own, so that Ctrl-C does not end the server before the tests.
+            // Runs in its own process group, so that Ctrl-C does not end the server before the tests.
             .process_group(0)
             .spawn()
             .expect("there is a shell");

@@ -112,7 +112,7 @@ on_both_engines! {
         assert_eq!(sent, [(ChangeKind::Upserted, 1), (ChangeKind::LeftFilter, 1)]);
     }
 
-    /// The log does not record what the clock changed while no stream was open.
+    /// The log does not record effects of the clock while no stream was open.
     async fn a_token_leads_to_a_new_snapshot(shop: Shop with held()) {
         let cart = add(&mut shop.carts(), &visitor("who is active for a while"), "a").await;
         let mut active = watch(&shop, filtered(ACTIVE)).await;

@@ -1,5 +1,5 @@
-//! Tests what a resumed watch reveals: nothing of carts of other owners, and of resources outside its filter
-//! only what its reader could have known.
+//! Tests what a resumed watch reveals. It sends nothing about carts of other owners. Of resources outside its
+//! filter it sends only those that its reader could have known.
 
 use std::collections::BTreeSet;
 

@@ -16,8 +16,8 @@ use tonic::{Code, Status};
 use super::{item, visitor};
 use crate::harness::{Shop, Transport};
 
-/// A transaction continues for 0 to 8 ms after its row in the log has its number, so the order of the numbers
-/// differs from that of the commits.
+/// The time in ms that a transaction continues after its row in the log has its number: 0 to 8. So the order
+/// of the numbers differs from that of the commits.
 const UNEVEN: &str = "PERFORM pg_sleep((NEW.seq * 7 % 9) / 1000.0);";
 
 /// Writers that add, edit, order and delete at random. Each ends after a number of writes, or when it is
