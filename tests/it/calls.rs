@@ -1,5 +1,5 @@
-//! What every call goes through before and after its area: key, acting person, shop, deadline, the
-//! metadata of the answer, and the other protocols of the port.
+//! Tests the common path of every call: key, acting person, shop, deadline, the metadata of the answer, and
+//! the other protocols of the port.
 
 use std::io;
 
@@ -20,14 +20,14 @@ use crate::{
 };
 
 const SETTINGS: &str = "/clientela.v1.AdminService/GetShopSettings";
-/// An empty message in its frame.
+/// An empty message with its frame header.
 const EMPTY: &[u8] = &[0; 5];
 
 fn settings() -> pb::GetShopSettingsRequest {
     pb::GetShopSettingsRequest {}
 }
 
-/// A request with metadata beside the key's.
+/// Returns a request with metadata in addition to the key.
 fn with<T>(message: T, metadata: &[(&'static str, &str)]) -> Request<T> {
     let mut request = Request::new(message);
     for (key, value) in metadata {
@@ -53,7 +53,7 @@ async fn second_shop(shop: &Shop) {
         .expect("a second shop");
 }
 
-/// Sends a request as HTTP/1.1 writes it, and gives the whole answer as text.
+/// Sends a request in HTTP/1.1 and returns the whole answer as text.
 async fn http1(shop: &Shop, head: &str, body: &[u8]) -> io::Result<String> {
     let mut stream = TcpStream::connect(shop.address).await?;
     let length = body.len();
@@ -67,7 +67,7 @@ async fn http1(shop: &Shop, head: &str, body: &[u8]) -> io::Result<String> {
 }
 
 on_both_engines! {
-    async fn two_keys_in_one_call_are_none(shop: Shop) {
+    async fn two_keys_in_one_call_are_refused(shop: Shop) {
         let bearer = format!("Bearer {}", shop.admin_key);
         let head = format!(
             "POST {SETTINGS} HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\n\
@@ -79,7 +79,7 @@ on_both_engines! {
         assert!(answer.contains("grpc-status: 16"), "{answer}");
     }
 
-    async fn the_acting_person_is_believed_only_of_keys_that_may_name_one(shop: Shop) {
+    async fn only_keys_with_that_right_may_name_an_acting_person(shop: Shop) {
         let api_key = pb::ApiKey { roles: vec![Role::Admin.into()], ..Default::default() };
         let request = pb::CreateApiKeyRequest { api_key: Some(api_key), ..Default::default() };
         let plain = shop.admin().create_api_key(request).await.unwrap().into_inner().secret;
@@ -100,7 +100,7 @@ on_both_engines! {
         }
     }
 
-    async fn an_operator_names_the_shop_where_there_are_several(shop: Shop) {
+    async fn an_operator_must_name_one_of_several_shops(shop: Shop) {
         let operator = shop.operator_key.clone();
         let get = |metadata: &[(&'static str, &str)]| {
             let mut client = shop.admin_as(&operator);
@@ -128,7 +128,7 @@ on_both_engines! {
         shop.admin_as(&shop.operator_key).get_shop_settings(request).await.unwrap();
     }
 
-    async fn anothers_shop_and_none_answer_alike(shop: Shop) {
+    async fn a_foreign_and_an_absent_shop_are_refused_alike(shop: Shop) {
         second_shop(&shop).await;
         let refused = |named: &'static str| {
             let mut client = shop.admin();
@@ -160,7 +160,7 @@ on_both_engines! {
         assert_refused(&status, Code::InvalidArgument, ErrorReason::InvalidRevision);
     }
 
-    async fn a_deadline_that_passes_is_said_as_such(shop: Shop) {
+    async fn a_passed_deadline_has_its_own_status(shop: Shop) {
         let never = Places::of(shop.store(), "default").never();
         let head = format!(
             "POST {SETTINGS} HTTP/1.1\r\ncontent-type: application/grpc-web+proto\r\n\
@@ -193,7 +193,7 @@ on_both_engines! {
         assert_eq!(info.metadata["limit"], "1048576");
     }
 
-    /// Its length comes first, and nothing after that is waited for.
+    /// The length comes first, and the server does not wait for the rest.
     async fn a_request_that_is_too_large_is_refused_at_its_length(shop: Shop) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
@@ -205,7 +205,7 @@ on_both_engines! {
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::RequestTooLarge);
     }
 
-    async fn a_compressed_request_is_refused_by_what_is_wrong_with_it(shop: Shop) {
+    async fn a_compressed_request_is_refused_with_the_reason(shop: Shop) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = ("authorization", bearer.as_str());
@@ -245,8 +245,8 @@ on_both_engines! {
         assert!(carts.is_empty(), "{carts:?}");
     }
 
-    /// Whichever way it ends, it ends with a reason.
-    async fn a_call_that_hardly_has_time_is_answered_or_refused_with_a_reason(shop: Shop) {
+    /// The call ends with a reason in either case.
+    async fn a_call_with_a_short_deadline_is_answered_or_refused_with_a_reason(shop: Shop) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let bearer = format!("Bearer {}", shop.admin_key);
         for timeout in ["1u", "100u", "300u", "500u", "700u", "1m", "2m", "3m"].repeat(20) {
@@ -283,7 +283,7 @@ on_both_engines! {
         assert!(answer.contains("clientela.v1.AdminService"), "{answer}");
     }
 
-    async fn what_is_not_grpc_gets_an_answer_of_http(shop: Shop) {
+    async fn a_request_without_grpc_gets_an_answer_of_http(shop: Shop) {
         let status = |head: &'static str| {
             let shop = &shop;
             async move {
@@ -302,7 +302,7 @@ on_both_engines! {
         assert_eq!(status(json).await, "HTTP/1.1 404 Not Found");
     }
 
-    async fn a_key_sees_only_what_its_roles_may(shop: Shop) {
+    async fn a_key_sees_only_the_fields_of_its_roles(shop: Shop) {
         let rated = pb::Customer {
             first_name: "Ada".into(),
             email: "ada@example.test".into(),
@@ -342,7 +342,7 @@ on_both_engines! {
     }
 }
 
-/// A call that names no shop must not end up in the one that was alone a moment ago.
+/// A call without a shop must not go to the shop that was the only one a moment ago.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_second_shop_is_known_at_once_at_every_replica() {
     let shop = Shop::start(Engine::Postgres).await;

@@ -1,5 +1,5 @@
-//! Connections: those that say nothing are closed, there are only so many, and a process that has no handles
-//! left waits for some.
+//! Tests connections: silent ones are closed, their number is limited, and a process without free handles
+//! waits for some.
 
 use std::io::ErrorKind;
 use std::net::SocketAddr;
@@ -16,9 +16,9 @@ use crate::harness::{PATIENCE, Setup, Shop, eventually};
 use crate::on_both_engines;
 
 const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-/// SETTINGS without any, and a HEADERS frame of which only the beginning comes.
+/// An empty SETTINGS frame and the beginning of a HEADERS frame.
 const HALF_A_REQUEST: &[u8] = &[0, 0, 0, 4, 0, 0, 0, 0, 0, 0, 0, 64, 1, 4, 0, 0, 0, 1, 0x83];
-/// SETTINGS without any, and a HEADERS frame that asks for `/monitor.js`.
+/// An empty SETTINGS frame and a HEADERS frame that requests `/monitor.js`.
 const GET_THE_PAGE: &[u8] = b"\0\0\0\x04\0\0\0\0\0\
     \0\0\x15\x01\x05\0\0\0\x01\x82\x86\x04\x0b/monitor.js\x01\x04shop";
 const HEALTH: &str = "/grpc.health.v1.Health/Check";
@@ -27,18 +27,18 @@ const HEALTH: &str = "/grpc.health.v1.Health/Check";
 async fn closed(mut stream: TcpStream) {
     let mut rest = Vec::new();
     let ended = tokio::time::timeout(PATIENCE, stream.read_to_end(&mut rest)).await;
-    // A connection that is reset is closed as well.
+    // A reset connection is closed as well.
     let _ = ended.expect("the server closes the connection");
 }
 
-/// Waits until the server resets a connection of which nothing is read. An orderly end would be behind the
-/// bytes that wait.
+/// Waits until the server resets a connection of which nothing is read. A FIN would wait behind the unread
+/// bytes.
 async fn reset(stream: &TcpStream) {
     let error = eventually("a reset", async || stream.take_error().unwrap()).await;
     assert_eq!(error.kind(), ErrorKind::ConnectionReset);
 }
 
-/// A connection that has got an answer, and goes on.
+/// Opens a connection that stays open after an answer.
 async fn answered(address: SocketAddr) -> Option<TcpStream> {
     let mut stream = TcpStream::connect(address).await.ok()?;
     let get = b"GET /none HTTP/1.1\r\nhost: shop\r\n\r\n";
@@ -78,7 +78,7 @@ fn soon_stalled() -> Setup {
     }
 }
 
-/// A server that soon asks its silent connections whether they live.
+/// A server that soon sends keepalive pings on silent connections.
 fn attentive() -> Setup {
     Setup {
         keepalive: (Duration::from_millis(200), Duration::from_secs(3)),
@@ -86,9 +86,9 @@ fn attentive() -> Setup {
     }
 }
 
-/// One connection is the test's own.
+/// The test's own connection is one of three.
 async fn two_more_and_no_third(shop: &Shop) {
-    // It has been asked, so that it is counted.
+    // The call makes sure that the connection is counted.
     shop.key(&[clientela::proto::pb::Role::Monitor]).await;
     let first = answered(shop.address).await.expect("the second connection");
     let _second = answered(shop.address).await.expect("the third connection");
@@ -99,11 +99,11 @@ async fn two_more_and_no_third(shop: &Shop) {
 
     drop(first);
 
-    eventually("a place", || answered(shop.address)).await;
+    eventually("a free place", || answered(shop.address)).await;
 }
 
 on_both_engines! {
-    async fn a_connection_that_brings_no_request_is_closed(shop: Shop with impatient()) {
+    async fn a_connection_without_a_request_is_closed(shop: Shop with impatient()) {
         let busy = Raw::connect(shop.address, 65_535).await;
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
         for beginning in [b"".as_slice(), b"PRI *", PREFACE, &[PREFACE, HALF_A_REQUEST].concat(), b"POST / "] {
@@ -112,21 +112,21 @@ on_both_engines! {
             closed(silent).await;
         }
 
-        // One that has called may be silent for longer than all of those together were.
+        // A connection with a call may be silent for longer than all those waits together.
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
     }
 
-    /// HTTP/1.1 knows no pings, so that only the bytes that wait tell that nobody reads.
+    /// HTTP/1.1 has no pings, so only the unread bytes show that the client does not read.
     async fn a_connection_that_reads_none_of_its_answers_is_closed(shop: Shop with soon_stalled()) {
         let get = b"GET /monitor.js HTTP/1.1\r\nhost: shop\r\n\r\n";
         let mut deaf = TcpStream::connect(shop.address).await.unwrap();
-        // More than the sockets of both ends take in together.
+        // More bytes than the socket buffers of both ends hold.
         deaf.write_all(&get.repeat(64)).await.unwrap();
 
         reset(&deaf).await;
     }
 
-    /// What it is sent lies with the system, so that no write waits.
+    /// The kernel buffers the pings, so no write waits.
     async fn a_connection_that_answers_no_ping_is_closed(shop: Shop with attentive()) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();
@@ -137,24 +137,24 @@ on_both_engines! {
         reset(&mute).await;
     }
 
-    async fn an_address_has_only_so_many_connections(shop: Shop with three_of_an_address()) {
+    async fn an_address_has_a_limit_of_connections(shop: Shop with three_of_an_address()) {
         two_more_and_no_third(&shop).await;
     }
 
-    async fn a_process_has_only_so_many_connections(shop: Shop with three_in_all()) {
+    async fn a_process_has_a_limit_of_connections(shop: Shop with three_in_all()) {
         two_more_and_no_third(&shop).await;
     }
 }
 
 #[test]
-fn what_says_nothing_has_ten_seconds() {
+fn a_silent_connection_has_ten_seconds() {
     let usual = clientela::server::ServerSettings::default();
 
     assert_eq!(usual.first_request_timeout, Duration::from_secs(10));
     assert_eq!(usual.connections.total, limits::CONNECTIONS_MAX);
 }
 
-/// The server says once what is missing, and goes on when there are handles again.
+/// The server logs once that handles are missing, and continues when there are some.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_server_without_handles_waits_for_some() {
     let server = Server::start(Serve::default().with(&["--log", "warn"]));

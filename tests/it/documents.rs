@@ -1,6 +1,6 @@
-//! Documents that are generated from the contract are as the contract is.
+//! Tests that documents generated from the contract are up to date.
 //!
-//! `CLIENTELA_WRITE_DOCUMENTS=1 cargo test --test it documents` writes them anew.
+//! `CLIENTELA_WRITE_DOCUMENTS=1 cargo test --test it documents` writes them.
 
 use std::fmt::Write as _;
 use std::path::Path;
@@ -17,7 +17,7 @@ Switch on the reason, never on the text. This page is generated from the comment
 | --- | --- | --- |
 ";
 
-/// The comment of a value, on one line.
+/// Returns the comment of a value as one line.
 fn comment(value: &prost_reflect::EnumValueDescriptor) -> String {
     let parent = value.parent_enum();
     let file = parent.parent_file_descriptor_proto();
@@ -67,7 +67,7 @@ fn reasons() -> String {
     page
 }
 
-/// `docs/FILTERS.md` with the fields of the program's tables.
+/// Returns `docs/FILTERS.md` with the fields of the program's tables.
 fn filters(page: &str) -> String {
     const BEGIN: &str = "<!-- fields -->\n";
     const END: &str = "<!-- end of fields -->";
@@ -105,7 +105,7 @@ fn the_fields_of_filters_are_those_of_the_program() {
 }
 
 #[test]
-fn the_table_of_reasons_is_as_the_contract_says() {
+fn the_table_of_reasons_is_that_of_the_contract() {
     let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/ERRORS.md");
     if std::env::var_os("CLIENTELA_WRITE_DOCUMENTS").is_some() {
         std::fs::write(&path, reasons()).unwrap();

@@ -1,7 +1,7 @@
-//! What the feed promises (`docs/WATCH.md`), at every sort of watch alike and on both engines.
+//! Tests the guarantees of the feed (`docs/WATCH.md`) for every kind of watch and on both engines.
 //!
-//! What is about the contents of one stream under many writers (G1, G2, G5, G6, G12) is in `watch/`, with
-//! watches that are folded; what is here asks the same of each sort.
+//! The tests of `watch/` fold single streams under many writers (G1, G2, G5, G6, G12). The tests here check
+//! the same guarantees for each kind.
 
 mod ending;
 mod history;

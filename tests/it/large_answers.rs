@@ -1,5 +1,5 @@
-//! Answers stay within what clients accept: pages end early, and what cannot be cut is refused with a
-//! reason.
+//! Tests that answers stay within the limits of clients: pages end early, and answers that cannot be split
+//! are refused with a reason.
 
 use std::collections::BTreeSet;
 
@@ -11,7 +11,7 @@ use crate::harness::{Shop, repeated};
 use crate::on_both_engines;
 use crate::watch::{item, visitor};
 
-/// A cart of about 200 KiB.
+/// Creates a cart of about 200 KiB.
 pub async fn large_cart(shop: &Shop, number: usize) -> String {
     let value = Value {
         kind: Some(Kind::StringValue("x".repeat(1_900))),
@@ -36,7 +36,7 @@ pub async fn large_cart(shop: &Shop, number: usize) -> String {
     cart.into_inner().name
 }
 
-/// A group with as many and as long names as it may have.
+/// Creates a group with the maximal number of names of maximal length.
 async fn large_group(shop: &Shop, number: usize) {
     let languages = (b'a'..=b'b').flat_map(|first| (b'a'..=b'y').map(move |last| [first, last]));
     let names = languages.map(|letters| {

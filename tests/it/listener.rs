@@ -1,4 +1,4 @@
-//! The port: gRPC, gRPC-Web with CORS, what is no gRPC, health and reflection.
+//! Tests the port: gRPC, gRPC-Web with CORS, other requests, health and reflection.
 
 use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use bytes::Bytes;
@@ -29,7 +29,7 @@ pub async fn http(
     (parts, body.collect().await.unwrap().to_bytes())
 }
 
-/// A request to be completed.
+/// Begins a request.
 pub fn request(method: &str, path: &str) -> http::request::Builder {
     http::Request::builder()
         .method(method)
@@ -44,7 +44,7 @@ struct Page {
 }
 
 impl Page {
-    /// The next frame: its flag, and what is in it.
+    /// Returns the flag and the content of the next frame.
     async fn frame(&mut self) -> (u8, Vec<u8>) {
         loop {
             if let [flag, a, b, c, d, rest @ ..] = self.received.as_slice() {
@@ -111,8 +111,8 @@ on_both_engines! {
         assert!(trailers.contains("grpc-status:0"), "{trailers}");
     }
 
-    /// Pages are told what they may read of an answer, and nobody else is.
-    async fn a_call_that_no_page_makes_has_no_headers_for_pages(shop: Shop) {
+    /// Only pages get headers that name the readable parts of an answer.
+    async fn a_call_without_an_origin_has_no_headers_for_pages(shop: Shop) {
         for origin in [None, Some(ORIGIN)] {
             let mut get = tonic::Request::new(pb::GetTitleRequest { name: "titles/mr".into() });
             if let Some(origin) = origin {
@@ -130,8 +130,8 @@ on_both_engines! {
         }
     }
 
-    /// A page watches as any other client does: the stream comes message by message, and its end says
-    /// where to go on.
+    /// A page watches like any other client: messages arrive one by one, and the end of the stream has a
+    /// token to resume.
     async fn a_page_can_watch_over_grpc_web(shop: Shop) {
         let mut shop = shop;
         let store = shop.store().clone();
@@ -147,7 +147,7 @@ on_both_engines! {
         tokio::spawn(connection);
         let answer = sender.send_request(watch.body(Full::new(Bytes::from(framed(&every())))).unwrap()).await.unwrap();
         assert_eq!(answer.headers()["access-control-allow-origin"], ORIGIN);
-        // nginx passes it on message by message for that.
+        // With this header nginx forwards each message at once.
         assert_eq!(answer.headers()["x-accel-buffering"], "no");
         let mut page = Page { body: answer.into_body(), received: Vec::new() };
 
@@ -179,7 +179,7 @@ on_both_engines! {
         assert_eq!(places.place(&info.metadata["resume_token"]), places.place(&token));
     }
 
-    async fn a_page_of_another_origin_is_not_let_in(shop: Shop) {
+    async fn a_page_of_another_origin_is_refused(shop: Shop) {
         let ask = request("OPTIONS", GET_TITLE)
             .header("origin", "https://elsewhere.example")
             .header("access-control-request-method", "POST");
@@ -189,7 +189,7 @@ on_both_engines! {
         assert!(!asked.headers.contains_key("access-control-allow-origin"));
     }
 
-    async fn what_is_no_grpc_gets_a_plain_answer(shop: Shop) {
+    async fn a_request_without_grpc_gets_a_plain_answer(shop: Shop) {
         for path in ["/nothing/here", "/index.html", "/monitor.js.gz", "/monitor.css/", "//"] {
             let (other, body) =
                 http(&shop, request("GET", path).body(Full::default()).unwrap()).await;
@@ -217,7 +217,7 @@ on_both_engines! {
         assert_eq!(health.check(unknown).await.unwrap_err().code(), Code::NotFound);
     }
 
-    async fn a_revision_can_be_asked_for_and_an_invented_one_cannot(shop: Shop) {
+    async fn a_call_may_require_a_revision_but_not_an_invented_one(shop: Shop) {
         let title = pb::CreateTitleRequest {
             title: Some(pb::Title {
                 display_names: [("en".to_owned(), "Dr.".to_owned())].into(),
@@ -246,8 +246,8 @@ on_both_engines! {
     }
 }
 
-/// The reflection services list the contract, in both versions that tools speak; without a key only if
-/// they are open.
+/// The reflection services list the contract, in both versions that tools use. They need no key only if they
+/// are open.
 macro_rules! reflection_lists_the_services {
     ($name:ident, $version:ident) => {
         #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -310,8 +310,8 @@ macro_rules! reflection_lists_the_services {
 reflection_lists_the_services!(reflection_lists_the_services_for_any_live_key, v1);
 reflection_lists_the_services!(old_reflection_lists_the_services_for_any_live_key, v1alpha);
 
-/// Tools that know the contract by reflection alone show the details of a refusal only if they can look
-/// these up, too, with all that they are made of.
+/// Tools that know the contract only by reflection must find the types of a refusal's details, with all their
+/// dependencies. Otherwise they cannot print the details.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn reflection_knows_the_details_of_refusals() {
     use prost::Message as _;

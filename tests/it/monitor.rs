@@ -1,5 +1,5 @@
-//! The web monitor's files as a browser gets them: what they are, what the browser is told about them,
-//! over HTTP/1.1 and HTTP/2. What the page does is tried in a browser, by `tests/monitor/run`.
+//! Tests the files of the web monitor as a browser gets them, with their headers, over HTTP/1.1 and HTTP/2.
+//! `tests/monitor/run` tests the page itself in a browser.
 
 use http::{Request, StatusCode, response};
 use http_body_util::Full;
@@ -26,7 +26,7 @@ const FILES: [(&str, &str, &[u8]); 3] = [
     ),
 ];
 
-/// Gets a file, with one more header.
+/// Gets a file, with one additional header.
 async fn get(shop: &Shop, path: &str, header: (&str, &str)) -> (response::Parts, bytes::Bytes) {
     let request = request("GET", path).header(header.0, header.1);
     http(shop, request.body(Full::default()).unwrap()).await
@@ -51,7 +51,7 @@ on_both_engines! {
         }
     }
 
-    async fn who_takes_compressed_files_gets_them_compressed(shop: Shop) {
+    async fn a_client_that_accepts_compressed_files_gets_them(shop: Shop) {
         for (path, _, content) in FILES {
             let (answer, body) = get(&shop, path, ("accept-encoding", "br, gzip;q=0.8, *")).await;
             assert_eq!(text(&answer, "content-encoding"), "gzip", "{path}");
@@ -65,7 +65,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_browser_is_told_to_load_and_call_nothing_but_this_server(shop: Shop) {
+    async fn the_policy_allows_a_browser_to_load_and_call_only_this_server(shop: Shop) {
         for (path, _, _) in FILES {
             let (answer, _) = get(&shop, path, ("accept", "*/*")).await;
 
@@ -94,7 +94,7 @@ on_both_engines! {
         }
     }
 
-    /// The script and the style of the page are files: what is between tags would not be run.
+    /// The script and the style of the page are files, because the policy forbids inline ones.
     async fn the_page_has_neither_script_nor_style_in_its_text(shop: Shop) {
         let (_, page) = get(&shop, "/", ("accept", "text/html")).await;
         let page = String::from_utf8(page.to_vec()).unwrap();
@@ -108,7 +108,7 @@ on_both_engines! {
         assert_eq!(page.matches("<script").count(), 1, "{page}");
     }
 
-    async fn a_file_that_the_browser_has_is_not_sent_again(shop: Shop) {
+    async fn an_unchanged_file_is_not_sent_again(shop: Shop) {
         for (path, _, _) in FILES {
             let (first, _) = get(&shop, path, ("accept", "*/*")).await;
             let tag = text(&first, "etag").to_owned();
@@ -126,7 +126,7 @@ on_both_engines! {
         }
     }
 
-    async fn the_page_can_be_looked_at_and_not_written_to(shop: Shop) {
+    async fn the_page_can_be_read_and_not_written(shop: Shop) {
         let head = request("HEAD", "/").body(Full::default()).unwrap();
         let (answer, body) = http(&shop, head).await;
         assert_eq!((answer.status, body.len()), (StatusCode::OK, 0));
@@ -139,7 +139,7 @@ on_both_engines! {
         }
     }
 
-    /// What stands in front of the server may speak HTTP/2 with it, for the page as for calls.
+    /// A proxy in front of the server may use HTTP/2, for the page as for calls.
     async fn the_page_is_served_over_http_2_too(shop: Shop) {
         let stream = tokio::net::TcpStream::connect(shop.address).await.unwrap();
         let (mut client, connection) = h2::client::handshake(stream).await.unwrap();

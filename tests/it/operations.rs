@@ -1,4 +1,4 @@
-//! OperationService through the wire, on both engines.
+//! Tests OperationService over the network, on both engines.
 
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tonic::Code;
 use crate::harness::store::START;
 use crate::harness::{Engine, Setup, Shop, Transport, assert_refused, eventually};
 
-/// A shop in which nobody does the work that is asked for, and whose clock is held.
+/// A shop with a held clock, in which no worker does the requested jobs.
 async fn idle(engine: Engine) -> Shop {
     let ordinary = Setup::default();
     let jobs = JobsSettings {
@@ -37,7 +37,7 @@ async fn busy(engine: Engine) -> Shop {
     Shop::start(engine).await
 }
 
-/// Runs a test on both engines, in the shop that it asks for.
+/// Runs a test on both engines, in the named shop.
 macro_rules! on_both {
     ($($name:ident in $shop:ident;)*) => { $(
         mod $name {
@@ -55,10 +55,10 @@ macro_rules! on_both {
 }
 
 on_both! {
-    an_operation_is_shown_as_it_goes_on_until_its_end in busy;
-    what_keeps_the_data_consistent_cannot_be_cancelled in idle;
+    an_operation_is_watched_until_its_end in busy;
+    an_operation_for_consistent_data_cannot_be_cancelled in idle;
     a_purge_can_be_cancelled_once in idle;
-    what_concerns_the_whole_store_is_for_operators in idle;
+    operations_of_the_whole_store_are_for_operators in idle;
     operations_are_listed_newest_first in idle;
     a_page_of_operations_examines_a_bounded_number in idle;
     operators_see_pages_of_the_shop_and_of_the_store_in_one_order in idle;
@@ -70,7 +70,7 @@ fn operator(shop: &Shop) -> OperationServiceClient<Transport> {
     OperationServiceClient::with_interceptor(shop.channel(), Shop::with_key(&shop.operator_key))
 }
 
-/// Makes a group and deletes it; gives the operation.
+/// Creates a group, deletes it, and returns the operation.
 async fn delete_group(shop: &Shop, id: &str) -> String {
     let names = [("en".to_owned(), id.to_owned())].into();
     let request = pb::CreateGroupRequest {
@@ -109,7 +109,7 @@ async fn list(shop: &Shop, filter: &str) -> Vec<pb::Operation> {
         .operations
 }
 
-/// Waits for an operation that matches.
+/// Waits for an operation that matches a filter.
 async fn due(
     client: impl Fn() -> OperationServiceClient<Transport>,
     filter: &str,
@@ -136,7 +136,7 @@ fn cancelling(name: &str, request_id: &str) -> pb::CancelOperationRequest {
     }
 }
 
-async fn an_operation_is_shown_as_it_goes_on_until_its_end(shop: Shop) {
+async fn an_operation_is_watched_until_its_end(shop: Shop) {
     let name = delete_group(&shop, "vip").await;
     let request = pb::WatchOperationRequest { name: name.clone() };
     let mut stream = shop
@@ -151,7 +151,7 @@ async fn an_operation_is_shown_as_it_goes_on_until_its_end(shop: Shop) {
         seen.push(operation);
     }
 
-    let last = seen.last().expect("it is sent as it is");
+    let last = seen.last().expect("the current state is sent");
     assert_eq!(
         (last.name.as_str(), last.kind(), last.state()),
         (&*name, Kind::DeleteGroup, State::Done)
@@ -180,7 +180,7 @@ async fn an_operation_is_shown_as_it_goes_on_until_its_end(shop: Shop) {
     );
 }
 
-async fn what_keeps_the_data_consistent_cannot_be_cancelled(shop: Shop) {
+async fn an_operation_for_consistent_data_cannot_be_cancelled(shop: Shop) {
     let name = delete_group(&shop, "vip").await;
 
     let refused = shop
@@ -238,7 +238,7 @@ async fn a_purge_can_be_cancelled_once(shop: Shop) {
     );
 }
 
-async fn what_concerns_the_whole_store_is_for_operators(shop: Shop) {
+async fn operations_of_the_whole_store_are_for_operators(shop: Shop) {
     delete_group(&shop, "vip").await;
     shop.clock.advance(Duration::from_secs(4 * 24 * 3_600));
     let compaction = due(|| operator(&shop), "kind = COMPACT").await;
@@ -318,7 +318,7 @@ async fn operations_are_listed_newest_first(shop: Shop) {
     assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidFilter);
 }
 
-/// Adds operations that have ended, one a microsecond; the first is about a needle.
+/// Adds ended operations at intervals of a microsecond; the subject of the first is a needle.
 async fn fill(shop: &Shop, scope: &'static str) {
     let filled = shop.store().write(Locks::none(), move |tx| {
         async move { Ok(execute!(tx, sqlx::query(FILL).bind(scope))?) }.boxed()

@@ -1,5 +1,5 @@
-//! Request ids are remembered for 24 hours, whether or not their rows are still history of the feed, and
-//! free again after that.
+//! Tests that request ids are remembered for 24 hours, even if their rows are no longer history of the feed.
+//! After that they are free again.
 
 use std::time::Duration;
 
@@ -17,8 +17,7 @@ use crate::watch::{self, item, visitor};
 const DAY: Duration = Duration::from_secs(24 * 60 * 60);
 const MINUTE: Duration = Duration::from_secs(60);
 
-/// A shop whose clock is held, and that does nothing by itself: what is forgotten is not forgotten
-/// because a job removed it.
+/// A shop with a held clock and without background work, so no job deletes request ids.
 async fn shop(engine: Engine) -> Shop {
     let mut setup = Setup {
         clock: Clock::held_at(START),
@@ -28,7 +27,7 @@ async fn shop(engine: Engine) -> Shop {
     Shop::start_with(engine, setup).await
 }
 
-/// Adds a line; every call has the same request id.
+/// Adds a line. Every call has the same request id.
 async fn add(shop: &Shop, product: &str) -> Result<i64, Status> {
     let request = AddItemRequest {
         target: Some(visitor("who comes every day")),
@@ -40,7 +39,7 @@ async fn add(shop: &Shop, product: &str) -> Result<i64, Status> {
     Ok(cart.item_count)
 }
 
-/// Makes a customer; every call has the same request id.
+/// Creates a customer. Every call has the same request id.
 async fn register(shop: &Shop, id: &str) -> Result<String, Status> {
     let request = CreateCustomerRequest {
         customer: Some(Customer {
@@ -55,7 +54,7 @@ async fn register(shop: &Shop, id: &str) -> Result<String, Status> {
     Ok(customer.into_inner().name)
 }
 
-/// Puts a customer into the group of guests; every call has the same request id.
+/// Adds a customer to the group of guests. Every call has the same request id.
 async fn join(shop: &Shop, customer: &str) -> Result<Vec<pb::MemberResult>, Status> {
     let request = AddMembersRequest {
         group: "groups/guest".into(),
@@ -84,7 +83,7 @@ async fn are_free_after_a_day(engine: Engine) {
     let joined = join(&shop, "ada").await.unwrap();
 
     shop.clock.advance(DAY - MINUTE);
-    assert_eq!(add(&shop, "bread").await.unwrap(), 1, "as the first time");
+    assert_eq!(add(&shop, "bread").await.unwrap(), 1, "the first answer");
     assert_reused(add(&shop, "milk").await);
     assert_eq!(register(&shop, "ada").await.unwrap(), "customers/ada");
     assert_reused(register(&shop, "bob").await);
@@ -114,7 +113,7 @@ async fn request_ids_are_free_after_a_day_on_postgres() {
     are_free_after_a_day(Engine::Postgres).await;
 }
 
-/// The feed keeps next to nothing, so that soon only the request id is left of the change.
+/// The feed keeps almost no history, so soon only the request id of the change is left.
 async fn outlive_their_change(engine: Engine) {
     let setup = Setup {
         feed_limits: FeedLimits {
@@ -135,22 +134,22 @@ async fn outlive_their_change(engine: Engine) {
     assert_eq!(
         answer.await,
         2,
-        "one bread, one milk: nothing was added again"
+        "one bread, one milk: no line was added twice"
     );
     assert_reused(add(&shop, "milk").await);
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_sqlite() {
+async fn a_repeat_after_the_end_of_its_history_gets_the_current_state_on_sqlite() {
     outlive_their_change(Engine::Sqlite).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_repeat_whose_change_is_gone_is_answered_with_what_is_there_on_postgres() {
+async fn a_repeat_after_the_end_of_its_history_gets_the_current_state_on_postgres() {
     outlive_their_change(Engine::Postgres).await;
 }
 
-/// Makes a customer with a password, for a visitor; every call has the same request id.
+/// Creates a customer with a password, for a visitor. Every call has the same request id.
 async fn sign_up(shop: &Shop, password: Option<&str>, visitor: &str) -> Result<Customer, Status> {
     let request = CreateCustomerRequest {
         customer: Some(Customer {
@@ -170,7 +169,7 @@ async fn sign_up(shop: &Shop, password: Option<&str>, visitor: &str) -> Result<C
         .into_inner())
 }
 
-/// Gives the customer another password.
+/// Sets another password of the customer.
 async fn change(shop: &Shop, password: &str, request_id: &str) -> Result<Customer, Status> {
     let request = pb::UpdateCustomerRequest {
         customer: Some(Customer {
@@ -213,12 +212,12 @@ on_both_engines! {
         assert_reused(change(&shop, "later password", "change").await);
         assert!(signs_in(&shop, "later password").await, "a repeat sets nothing");
         assert!(!signs_in(&shop, "battery staple").await);
-        // The digest that the first call made is kept, whatever the password is by now.
+        // The digest of the first call is kept, whatever the password is now.
         let again = sign_up(&shop, Some("correct horse"), visitor).await.unwrap();
         assert_eq!((again.name, again.etag), (made.name, made.etag));
     }
 
-    async fn of_several_passwords_at_once_one_is_that_of_the_request(shop: Shop) {
+    async fn only_one_of_several_concurrent_passwords_is_accepted_for_a_request_id(shop: Shop) {
         let passwords = ["first horse", "second horse", "third horse"];
         let visitor = "a visitor of the tests";
         let calls = passwords.map(|password| sign_up(&shop, Some(password), visitor));

@@ -1,4 +1,5 @@
-//! Room for what is in flight: a key has only so much of it, and a write that finds none is not done.
+//! Tests the memory for requests and answers in flight: each key has a limit, and a write beyond it is not
+//! done.
 
 use clientela::limits;
 use clientela::proto::pb::{
@@ -17,22 +18,22 @@ use crate::watch::item;
 const ADD: &str = "/clientela.v1.CartService/AddItem";
 const BATCH: &str = "/clientela.v1.CustomerService/BatchGetCustomers";
 
-/// Connections, and calls on each of them at once.
+/// The connections, and the concurrent calls on each of them.
 const CONNECTIONS: usize = 4;
 const WRITES: usize = 100;
-/// Requests that are announced on each connection, and their size.
+/// The requests that are announced on each connection, and their size.
 const REQUESTS: usize = 24;
 const REQUEST_BYTES: usize = 1_000_000;
 const _: () = assert!(REQUESTS * REQUEST_BYTES < limits::UNSENT_BYTES_PER_CONNECTION_MAX);
 const _: () = assert!(CONNECTIONS * REQUESTS * REQUEST_BYTES > limits::UNSENT_BYTES_PER_KEY_MAX);
 
-/// The beginning of a message of so many bytes.
+/// Returns the frame header of a message of this size.
 fn announced(bytes: usize) -> Vec<u8> {
     let length = u32::try_from(bytes).unwrap().to_be_bytes();
     [&[0], &length[..]].concat()
 }
 
-/// Calls that say how large their requests are, and do not send them.
+/// Begins calls that announce the size of their requests, and do not send them.
 async fn announce(connection: &Raw, bearer: &str, requests: usize) -> Vec<Begun> {
     let headers = [("authorization", bearer)];
     let mut begun = Vec::new();
@@ -43,7 +44,7 @@ async fn announce(connection: &Raw, bearer: &str, requests: usize) -> Vec<Begun>
     begun
 }
 
-/// The first refusal among calls.
+/// Returns the first refusal among calls.
 async fn first_refusal(begun: Vec<Begun>) -> Status {
     let answers = begun.into_iter().map(|call| call.answered().boxed());
     let (first, ..) = select_all(answers).await;
@@ -60,7 +61,7 @@ async fn cart(shop: &Shop, name: &str) -> pb::Cart {
 }
 
 on_both_engines! {
-    /// They all begin before the first is answered, and nobody reads what they answer.
+    /// All calls begin before the first is answered, and their answers are not read.
     async fn writes_at_once_are_answered_or_refused_and_not_done(shop: Shop with Setup::held()) {
         let name = large_cart(&shop, 0).await;
         let before = cart(&shop, &name).await;
@@ -92,9 +93,9 @@ on_both_engines! {
             }
         }
 
-        assert!(refused > 0, "all answers wait in memory");
+        assert!(refused > 0, "every answer waits in memory");
         assert!(unread.len() * bytes <= limits::UNSENT_BYTES_PER_KEY_MAX, "{}", unread.len());
-        // Another key is answered.
+        // Calls of another key are answered.
         let after = cart(&shop, &name).await;
         let done = usize::try_from(after.version - before.version).unwrap();
         assert_eq!(done, unread.len(), "a write is done if it was answered, and only then");
@@ -108,7 +109,8 @@ on_both_engines! {
         let refused = first_refusal(held).await;
         assert_refused(&refused, Code::ResourceExhausted, ErrorReason::Overloaded);
 
-        // The calls before have ended with what was held of them; what the key has is spread now.
+        // The earlier calls have ended and freed their memory. Now the requests of the key are spread over
+        // connections.
         let mut held = Vec::new();
         for _ in 0..CONNECTIONS {
             let connection = Raw::connect(shop.address, 1024).await;
@@ -121,7 +123,7 @@ on_both_engines! {
         shop.admin().get_shop_settings(pb::GetShopSettingsRequest {}).await.unwrap();
         drop(held);
 
-        eventually("room for the key", async || {
+        eventually("free memory for the key", async || {
             let settings = "/clientela.v1.AdminService/GetShopSettings";
             let fresh = Raw::connect(shop.address, 1024).await;
             fresh.call(settings, &headers, vec![0; 5]).await.ok().map(drop)

@@ -1,4 +1,4 @@
-//! Health and reflection have limits like all other services.
+//! Tests that health and reflection have limits like all other services.
 
 use std::time::Duration;
 
@@ -41,7 +41,7 @@ fn open() -> Setup {
     }
 }
 
-/// A request of reflection to list the services, with this many bytes in its `host`.
+/// Returns a request of reflection to list the services, with a `host` of this many bytes.
 fn list(host: usize) -> Vec<u8> {
     framed(&ServerReflectionRequest {
         host: "h".repeat(host),
@@ -49,9 +49,9 @@ fn list(host: usize) -> Vec<u8> {
     })
 }
 
-/// The `host` of each answer, and the status at the end.
+/// Returns the length of the `host` in each answer, and the status at the end.
 async fn hosts(begun: Begun) -> (Vec<usize>, Status) {
-    // The request stays as it is, open or not.
+    // The request stays open or ended, as it is.
     let (answer, _request) = begun.answered_open().await.unwrap();
     let (received, status) = read(answer).await;
     let (mut hosts, mut rest) = (Vec::new(), &received[..]);
@@ -67,7 +67,7 @@ async fn hosts(begun: Begun) -> (Vec<usize>, Status) {
 }
 
 on_both_engines! {
-    async fn a_connection_has_only_so_many_streams_of_health_and_reflection(shop: Shop with open()) {
+    async fn a_connection_has_a_limit_of_streams_of_health_and_reflection(shop: Shop with open()) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let watch = framed(&HealthCheckRequest::default());
         let mut streams = Vec::new();
@@ -85,7 +85,7 @@ on_both_engines! {
         drop(other.call(WATCH, &[], watch.clone()).await.unwrap());
 
         drop(streams.pop());
-        let again = eventually("the place of the stream that went", async || {
+        let again = eventually("the place of the ended stream", async || {
             raw.clone().call(WATCH, &[], watch.clone()).await.ok()
         });
         drop(again.await);
@@ -97,7 +97,7 @@ on_both_engines! {
         let (_, status) = read(watch).await;
         assert_refused(&status, Code::Unavailable, ErrorReason::Draining);
 
-        // What a client goes on sending is no reason to go on.
+        // Further requests of a client do not keep its stream open.
         let list: &[u8] = &[0, 0, 0, 0, 2, 0x3a, 0];
         let mut begun = raw.begin(REFLECT, &[], list, false).await;
         begun.send(list, false);
@@ -132,7 +132,7 @@ on_both_engines! {
         assert_refused(&status, Code::Unimplemented, ErrorReason::Unimplemented);
     }
 
-    /// Its length comes first, and nothing after that is waited for.
+    /// The length comes first, and the server does not wait for the rest.
     async fn a_request_of_reflection_that_is_too_large_is_refused_at_its_length(shop: Shop with open()) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let beyond = u32::try_from(limits::SIDE_REQUEST_BYTES_MAX + 1).unwrap();
@@ -155,7 +155,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_request_of_reflection_that_is_no_message_is_refused(shop: Shop with open()) {
+    async fn an_invalid_request_of_reflection_is_refused(shop: Shop with open()) {
         let raw = Raw::connect(shop.address, 65_535).await;
         for (request, end, code) in [
             (&[1, 0, 0, 0, 0][..], false, Code::Internal),
@@ -191,9 +191,9 @@ on_both_engines! {
         }
     }
 
-    async fn reflection_answers_requests_up_to_the_limit_however_they_come(shop: Shop with open()) {
+    async fn reflection_answers_requests_up_to_the_limit_in_any_pieces(shop: Shop with open()) {
         let raw = Raw::connect(shop.address, 65_535).await;
-        // The head, and the key and the length of each field.
+        // The frame header, and the key and the length of each field.
         let around = list(1000).len() - 1000;
         let largest = limits::SIDE_REQUEST_BYTES_MAX + 5 - around;
         assert_eq!(list(largest).len(), limits::SIDE_REQUEST_BYTES_MAX + 5);
@@ -209,8 +209,8 @@ on_both_engines! {
         assert_eq!((answered, status.code()), (vec![1, largest, 3], Code::Ok));
     }
 
-    /// The rest of a request has to come; between two requests a client may take its time.
-    async fn half_a_request_of_reflection_is_not_waited_for(shop: Shop with open()) {
+    /// The rest of a begun request must come in time. Between two requests there is no limit.
+    async fn the_rest_of_a_request_of_reflection_has_a_time_limit(shop: Shop with open()) {
         let raw = Raw::connect(shop.address, 65_535).await;
         let mut patient = raw.begin(REFLECT, &[], list(1), false).await;
 

@@ -1,4 +1,4 @@
-//! The tests' own PostgreSQL: what every test on that engine relies on.
+//! Tests the temporary PostgreSQL that every test on that engine uses.
 
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -27,7 +27,7 @@ async fn write_note(url: &str) {
     connection
         .close()
         .await
-        .expect("the connection still stands");
+        .expect("the connection is still open");
 }
 
 async fn create_notes(url: String) {
@@ -41,11 +41,11 @@ async fn create_notes(url: String) {
     connection
         .close()
         .await
-        .expect("the connection still stands");
+        .expect("the connection is still open");
 }
 
 #[tokio::test]
-async fn two_databases_know_nothing_of_each_other() {
+async fn two_databases_share_no_data() {
     let first = postgres::database().await;
     let second = postgres::database().await;
     create_notes(first.url.clone()).await;
@@ -97,7 +97,7 @@ async fn a_dropped_database_is_gone_even_while_someone_is_connected() {
 }
 
 #[tokio::test]
-async fn a_cluster_keeps_what_was_committed_through_a_crash_and_a_restart() {
+async fn a_cluster_keeps_commits_through_a_crash_and_a_restart() {
     let cluster = Cluster::start(Durability::Full, &[("max_connections", "20")]).await;
     cluster.create_database("shop", Some("template1")).await;
     let url = cluster.url("shop");

@@ -1,4 +1,4 @@
-//! Answers that are not read: there are only so many, and they do not stay for ever.
+//! Tests answers that clients do not read: their memory is limited, and they are dropped after a time.
 
 use clientela::limits;
 use clientela::proto::pb::{self, ErrorReason, ListCartsRequest};
@@ -13,8 +13,8 @@ use crate::on_both_engines;
 const LIST: &str = "/clientela.v1.CartService/ListCarts";
 
 on_both_engines! {
-    /// What a connection does not take is bounded, given up in time, and harms no other connection.
-    async fn answers_that_nobody_reads_are_bounded_and_given_up(shop: Shop with Setup::held()) {
+    /// The unread answers of a connection are bounded, dropped in time, and harm no other connection.
+    async fn unread_answers_are_bounded_and_dropped(shop: Shop with Setup::held()) {
         for number in 0..16 {
             large_cart(&shop, number).await;
         }
@@ -37,9 +37,9 @@ on_both_engines! {
         let status = deaf.call(LIST, &key, list.clone()).await.unwrap_err();
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::Overloaded);
         let others = shop.carts().list_carts(ListCartsRequest::default()).await.unwrap();
-        assert!(!others.into_inner().carts.is_empty(), "another connection has its own room");
+        assert!(!others.into_inner().carts.is_empty(), "another connection has its own memory");
 
-        let answer = eventually("room for answers", async || {
+        let answer = eventually("free memory for answers", async || {
             shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
             deaf.clone().call(LIST, &key, list.clone()).await.ok()
         })
@@ -54,7 +54,7 @@ on_both_engines! {
         assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
     }
 
-    /// Small answers are with the transport at once, which holds them as long as their client does nothing.
+    /// The transport takes small answers at once, and holds them while their client does nothing.
     async fn a_connection_that_reads_none_of_many_answers_is_cut(shop: Shop with Setup::held()) {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
@@ -79,8 +79,8 @@ on_both_engines! {
         shop.admin().get_shop_settings(pb::GetShopSettingsRequest {}).await.unwrap();
     }
 
-    /// What it cancels in the end does not count any more.
-    async fn a_connection_that_gives_up_an_answer_now_and_then_goes_on(shop: Shop with Setup::held()) {
+    /// Answers that it cancels no longer count.
+    async fn a_connection_that_cancels_some_answers_stays_open(shop: Shop with Setup::held()) {
         let bearer = format!("Bearer {}", shop.admin_key);
         let key = [("authorization", bearer.as_str())];
         let settings = "/clientela.v1.AdminService/GetShopSettings";
@@ -88,9 +88,9 @@ on_both_engines! {
         for _ in 0..3 {
             let mut unread = Vec::new();
             for _ in 0..limits::ABANDONED_ANSWERS_MAX / 2 {
-                unread.push(slow.call(settings, &key, vec![0; 5]).await.expect("it goes on"));
+                unread.push(slow.call(settings, &key, vec![0; 5]).await.expect("the connection is open"));
             }
-            // One that came later and is cut tells that these were given up.
+            // A later connection that is cut shows that the earlier answers were dropped.
             let deaf = Raw::connect(shop.address, 0).await;
             let mut ignored = Vec::new();
             for _ in 0..limits::ABANDONED_ANSWERS_MAX {
@@ -107,6 +107,6 @@ on_both_engines! {
         }
 
         let last = slow.call(settings, &key, vec![0; 5]).await;
-        assert!(last.is_ok(), "it goes on");
+        assert!(last.is_ok(), "the connection is open");
     }
 }

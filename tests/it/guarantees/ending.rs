@@ -1,4 +1,4 @@
-//! G10 and G11: a stream of any sort ends with the right of its caller, and with the caller's patience.
+//! G10 and G11: a stream of any kind ends when its caller loses access, and at the caller's deadline.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ use crate::harness::store::START;
 use crate::harness::{Setup, Shop, assert_refused};
 use crate::on_both_engines;
 
-/// A key of its own, whose life ends after so many seconds if it does.
+/// Creates a key, with an expiry after some seconds if one is given. Returns its name and its secret.
 async fn key(shop: &Shop, seconds: Option<i64>) -> (String, String) {
     let api_key = pb::ApiKey {
         roles: vec![Role::Support.into()],
@@ -26,10 +26,10 @@ async fn key(shop: &Shop, seconds: Option<i64>) -> (String, String) {
     };
     let made = shop.admin().create_api_key(request).await.expect("a key");
     let made = made.into_inner();
-    (made.api_key.expect("it is told").name, made.secret)
+    (made.api_key.expect("the key is returned").name, made.secret)
 }
 
-/// Watches of every sort behind their snapshots.
+/// Opens watches of every kind and reads their snapshots.
 async fn watches(subjects: &[Subject], connection: &Connection) -> Vec<Watch> {
     let mut watches = Vec::new();
     for subject in subjects {
@@ -46,7 +46,7 @@ async fn watches(subjects: &[Subject], connection: &Connection) -> Vec<Watch> {
 }
 
 on_both_engines! {
-    /// G10. Those of another key go on.
+    /// G10. The streams of another key continue.
     async fn a_stream_ends_when_its_key_is_revoked(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let (name, secret) = key(&shop, None).await;
@@ -81,7 +81,7 @@ on_both_engines! {
         }
     }
 
-    /// G11. Nothing else happens to it, and its clock stands still.
+    /// G11. Nothing else happens to the stream, and its clock stands still.
     async fn a_stream_ends_at_the_deadline_of_its_caller(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let connection = Connection::of(&shop).and("grpc-timeout", "5000m");

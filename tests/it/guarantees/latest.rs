@@ -1,5 +1,5 @@
-//! G3 and G4, for a reader that does not keep up: with LATEST versions may be left out, but never the last,
-//! and they are counted; with EVERY none is.
+//! G3 and G4 for a stalled reader. With LATEST versions may be left out and are counted, but the last one is
+//! always sent. With EVERY no version is left out.
 
 use clientela::proto::pb::{DeliveryMode, WatchOptions};
 
@@ -7,9 +7,9 @@ use super::watched::{Connection, Subject, Watch};
 use crate::harness::Shop;
 use crate::on_both_engines;
 
-/// More than an inbox keeps, so that the reader has to be given the rest from the log.
+/// More than an inbox holds, so the rest must come from the log.
 const WRITES: i64 = 300;
-/// What a reader takes unread: a message or two.
+/// The receive window of a stalled reader: a message or two.
 const WINDOW: u32 = 1024;
 
 fn options(delivery: DeliveryMode, resume_token: &str) -> WatchOptions {
@@ -20,7 +20,7 @@ fn options(delivery: DeliveryMode, resume_token: &str) -> WatchOptions {
     }
 }
 
-/// Watches of every sort that are behind their snapshot, and are not read after it.
+/// Opens watches of every kind, reads their snapshots, and then stops reading.
 async fn stalled(shop: &Shop, subject: &Subject, delivery: DeliveryMode) -> Vec<Watch> {
     let connection = Connection::narrow(shop.address, &shop.admin_key, WINDOW).await;
     let mut watches = Vec::new();
@@ -35,7 +35,7 @@ async fn stalled(shop: &Shop, subject: &Subject, delivery: DeliveryMode) -> Vec<
     watches
 }
 
-/// The present version, and the one after many writes.
+/// Writes many times and returns the versions before and after.
 async fn written(shop: &Shop, subject: &Subject) -> (i64, i64) {
     let before = subject.read(&Connection::of(shop)).await.unwrap();
     let mut last = before;
@@ -46,7 +46,7 @@ async fn written(shop: &Shop, subject: &Subject) -> (i64, i64) {
     (before, last)
 }
 
-/// How many versions a stream has told of, those that it counts only among them.
+/// Returns how many versions a stream has sent, including those that it only counts.
 fn counted(watch: &Watch) -> i64 {
     let changes = watch.changes.iter();
     changes.map(|change| 1 + i64::from(change.conflated)).sum()
@@ -54,7 +54,7 @@ fn counted(watch: &Watch) -> i64 {
 
 on_both_engines! {
     /// G3.
-    async fn a_reader_of_the_latest_that_stalls_gets_the_last_and_the_number_of_the_rest(shop: Shop) {
+    async fn a_stalled_reader_of_the_latest_gets_the_last_version_and_the_number_of_the_rest(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             let mut watches = stalled(&shop, &subject, DeliveryMode::Latest).await;
 
@@ -63,14 +63,14 @@ on_both_engines! {
             for watch in &mut watches {
                 watch.until(last).await;
                 assert_eq!(counted(watch), last - before, "{}", watch.what);
-                let told = watch.changes.len();
-                assert!(told < 100, "{}: it was to be behind, and was told {told}", watch.what);
+                let sent = watch.changes.len();
+                assert!(sent < 100, "{}: it had to be behind, and received {sent}", watch.what);
             }
         }
     }
 
-    /// G3, across a resume: from the last token that was read.
-    async fn a_reader_of_the_latest_that_stalls_and_resumes_gets_the_last(shop: Shop) {
+    /// G3, across a resume with the last token that was read.
+    async fn a_stalled_reader_of_the_latest_gets_the_last_version_after_a_resume(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             let watches = stalled(&shop, &subject, DeliveryMode::Latest).await;
 
@@ -82,15 +82,15 @@ on_both_engines! {
                 let resumed = subject.watch(&Connection::of(&shop), *way, resumed).await;
                 let mut resumed = resumed.unwrap();
                 resumed.until(last).await;
-                // What was known at the token may come again.
-                let told = counted(&resumed);
-                assert!((last - before..=last).contains(&told), "{}: {told}", resumed.what);
+                // Versions known at the token may be sent again.
+                let sent = counted(&resumed);
+                assert!((last - before..=last).contains(&sent), "{}: {sent}", resumed.what);
             }
         }
     }
 
     /// G4.
-    async fn a_reader_of_every_version_that_stalls_gets_each_of_them(shop: Shop) {
+    async fn a_stalled_reader_of_every_version_gets_each_of_them(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             let mut watches = stalled(&shop, &subject, DeliveryMode::Every).await;
 
@@ -98,9 +98,9 @@ on_both_engines! {
 
             for watch in &mut watches {
                 watch.until(last).await;
-                let told = watch.changes.iter().map(|change| (change.version, change.conflated));
+                let sent = watch.changes.iter().map(|change| (change.version, change.conflated));
                 let each = (before + 1..=last).map(|version| (version, 0));
-                assert!(told.eq(each), "{}: {:?}", watch.what, watch.changes);
+                assert!(sent.eq(each), "{}: {:?}", watch.what, watch.changes);
             }
         }
     }

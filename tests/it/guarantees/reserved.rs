@@ -1,5 +1,5 @@
-//! Whoever takes all connections for calls, lists and streams keeps nothing else from the database: not
-//! background work, not the feed, and not health.
+//! Tests that calls, lists and streams that take all their connections leave the database to everything else:
+//! background work, the feed, and health.
 
 use clientela::proto::pb::cart_cause::Kind;
 use tonic_health::pb::health_check_response::ServingStatus;
@@ -12,7 +12,7 @@ use crate::harness::taken::take_all;
 use crate::on_both_engines;
 
 on_both_engines! {
-    async fn a_cart_is_abandoned_and_told_while_all_readers_are_taken(shop: Shop with Setup::held()) {
+    async fn a_cart_is_abandoned_and_sent_while_all_readers_are_taken(shop: Shop with Setup::held()) {
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let mut watch = watch(&shop).await;
         let taken = take_all(&shop).await;

@@ -1,5 +1,5 @@
-//! G8: what somebody has written is what they read, list and watch, at whichever replica, if they say up to
-//! which revision it has to have come; or they are told that it has not.
+//! G8: a caller reads, lists and watches its own writes at any replica if it names the revision that must be
+//! reached. Otherwise the call is refused.
 
 use std::time::Duration;
 
@@ -14,12 +14,12 @@ use crate::harness::{Engine, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 use crate::watch::writers::hold_the_log;
 
-/// The metadata of a call that must not see less than this revision.
+/// The metadata of a call that names the revision to be reached.
 const MIN_REVISION: &str = "clientela-min-revision";
-/// The metadata of an answer that says what it has seen.
+/// The metadata of an answer with the revision that it has seen.
 const REVISION: &str = "clientela-revision";
 
-/// A revision that the store of this shop does not reach in a test.
+/// Returns a revision that the store of this shop does not reach in a test.
 fn future(shop: &Shop) -> String {
     let far = Position {
         xid: i64::MAX,
@@ -29,7 +29,7 @@ fn future(shop: &Shop) -> String {
     Tokens::new(*shop.store().meta().secret()).seal_revision(far)
 }
 
-/// The revision of a read by a storefront.
+/// Returns the revision of a read by a storefront.
 async fn revision_of_a_read(shop: &Shop, key: &str) -> String {
     let read = shop
         .admin_as(key)
@@ -40,7 +40,7 @@ async fn revision_of_a_read(shop: &Shop, key: &str) -> String {
     revision.to_str().unwrap().to_owned()
 }
 
-/// A server that does not wait long for a revision.
+/// A server with a short limit for the wait for a revision.
 fn impatient() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
@@ -50,7 +50,7 @@ fn impatient() -> Setup {
     Setup { feed, ..setup }
 }
 
-/// How reading, listing and every sort of watch are refused.
+/// Returns how reading, listing and every kind of watch are refused.
 async fn refusals(subject: &Subject, connection: &Connection) -> Vec<Status> {
     let mut refusals = vec![
         subject
@@ -71,7 +71,7 @@ async fn refusals(subject: &Subject, connection: &Connection) -> Vec<Status> {
     refusals
 }
 
-/// Asserts that a connection shows at least this version, however it is looked at.
+/// Asserts that reads, lists and watches of a connection show at least this version.
 async fn assert_shows(subject: &Subject, connection: &Connection, version: i64) {
     assert_eq!(subject.read(connection).await.unwrap(), version);
     assert_eq!(subject.list(connection).await.unwrap(), version);
@@ -86,8 +86,8 @@ async fn assert_shows(subject: &Subject, connection: &Connection, version: i64) 
 }
 
 on_both_engines! {
-    /// On PostgreSQL written at one replica and read at the other, in turn.
-    async fn what_was_written_is_read_listed_and_watched_with_its_revision(shop: Shop) {
+    /// On PostgreSQL each version is written at one replica and read at the other, in turns.
+    async fn a_write_is_read_listed_and_watched_with_its_revision(shop: Shop) {
         let replica = match shop.engine {
             Engine::Postgres => Some(shop.replica(Setup::default()).await),
             Engine::Sqlite => None,
@@ -112,7 +112,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_revision_that_does_not_come_is_told_to_be_missing(shop: Shop with impatient()) {
+    async fn a_call_is_refused_if_its_revision_is_not_reached(shop: Shop with impatient()) {
         for subject in Subject::of_each_kind(&shop).await {
             let connection = Connection::of(&shop).and(MIN_REVISION, &future(&shop));
             for refused in refusals(&subject, &connection).await {
@@ -121,14 +121,14 @@ on_both_engines! {
         }
     }
 
-    /// All shops of a store share its log: who could read a place in it, or tell two places from one,
-    /// would know how much the others write.
-    async fn neither_revisions_nor_tokens_tell_whether_others_write(shop: Shop) {
+    /// All shops of a store share its log. A caller that could read or compare positions would see how much
+    /// other shops write.
+    async fn neither_revisions_nor_tokens_reveal_writes_of_others(shop: Shop) {
         let key = shop.key(&[Role::Storefront]).await;
         let mut revisions = Vec::new();
         let mut tokens = Vec::new();
         for _ in 0..3 {
-            // Nobody writes in between.
+            // No write happens in between.
             revisions.push(revision_of_a_read(&shop, &key).await);
             let request = pb::WatchGroupsRequest::default();
             let mut groups = shop.groups().watch_groups(request).await.unwrap().into_inner();
@@ -152,7 +152,7 @@ on_both_engines! {
         }
     }
 
-    async fn what_is_no_revision_is_refused(shop: Shop) {
+    async fn an_invalid_revision_is_refused(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             for nonsense in ["0", "Pz8_Pz8_Pz8_Pz8_Pz8_Pw", "Pz8_Pz8_Pz8_Pz8_Pz8_P", "Pz8/Pz8/Pz8/Pz8/Pz8/Pw"] {
                 let connection = Connection::of(&shop).and(MIN_REVISION, nonsense);
@@ -164,9 +164,9 @@ on_both_engines! {
     }
 }
 
-/// On SQLite there is one process, and nothing of the kind.
+/// SQLite has one process, so no replica can be behind.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_replica_from_which_a_write_is_held_back_says_so_until_it_has_it() {
+async fn a_replica_that_misses_a_write_refuses_its_revision_until_it_has_it() {
     let shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
     let replica = shop.replica(impatient()).await;
     for subject in Subject::of_each_kind(&shop).await {

@@ -1,5 +1,5 @@
-//! What the process keeps of the latest changes: one budget for all shops and kinds, and nothing for those
-//! that nobody watches any more. No stream loses anything by that.
+//! Tests the rings of the latest changes: one budget for all shops and kinds, and no memory for shops without
+//! watchers. No stream loses a change by this.
 
 use std::collections::BTreeMap;
 
@@ -26,7 +26,7 @@ fn small() -> Setup {
     Setup { feed, ..usual }
 }
 
-/// The rings hold nothing, and nothing can be kept back. The clock stands still.
+/// The rings hold nothing, and no change can wait for its interval. The clock stands still.
 fn without_room() -> Setup {
     let held = Setup::held();
     let feed = FeedSettings {
@@ -37,7 +37,7 @@ fn without_room() -> Setup {
     Setup { feed, ..held }
 }
 
-/// A key of each of several shops.
+/// Returns one key of each of several shops.
 async fn keys(shop: &Shop) -> Vec<String> {
     let mut keys = Vec::new();
     for number in 0..SHOPS {
@@ -74,8 +74,8 @@ async fn write(shop: &Shop, key: &str, number: usize) -> pb::Cart {
 }
 
 on_both_engines! {
-    /// Each is opened anew as it ages; that a shop was watched once costs nothing.
-    async fn nothing_is_kept_for_shops_that_nobody_watches_any_more(shop: Shop) {
+    /// Each stream is opened again at its age. A shop without watchers costs nothing.
+    async fn nothing_is_kept_for_shops_without_watchers(shop: Shop) {
         let keys = keys(&shop).await;
         let mut watches = Vec::new();
         for key in &keys {
@@ -108,7 +108,7 @@ on_both_engines! {
         assert_eq!(shop.rings(), (0, 0));
     }
 
-    /// The readers of all shops stand still while more is written than the rings hold together.
+    /// The readers of all shops stall while writes exceed the size of all rings together.
     async fn all_rings_together_keep_to_their_budget_and_nothing_is_lost(shop: Shop with small()) {
         let keys = keys(&shop).await;
         let mut watches = Vec::new();
@@ -138,8 +138,8 @@ on_both_engines! {
         }
     }
 
-    /// The ring lets go of each before the stream can look at it.
-    async fn a_stream_of_names_is_told_what_the_ring_let_go_of(shop: Shop with without_room()) {
+    /// The ring drops each change before the stream can read it.
+    async fn a_stream_of_names_receives_changes_that_the_ring_dropped(shop: Shop with without_room()) {
         let cart = write(&shop, &shop.admin_key, 0).await;
         let request = WatchCartsRequest { names: vec![cart.name], ..every() };
         let mut watch = CartWatch::open(&mut shop.carts(), request).await.unwrap().strict();
@@ -153,8 +153,8 @@ on_both_engines! {
         assert_eq!(watch.changes.len(), WRITES / 3, "every version came once");
     }
 
-    /// No interval comes to its end.
-    async fn changes_are_kept_back_only_where_there_is_room(shop: Shop with without_room()) {
+    /// No interval ends.
+    async fn changes_wait_for_their_interval_only_within_the_memory_limit(shop: Shop with without_room()) {
         let options = WatchOptions {
             min_update_interval: Some(prost_types::Duration { seconds: 60, nanos: 0 }),
             ..Default::default()
@@ -169,8 +169,8 @@ on_both_engines! {
         }
     }
 
-    /// However they spell it.
-    async fn a_change_is_judged_once_by_a_filter_that_many_streams_have(shop: Shop) {
+    /// The streams spell the filter in different ways.
+    async fn a_filter_of_many_streams_is_evaluated_once_for_a_change(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let spellings = ["item_count > 0", "  item_count  >  0 ", "(item_count > 0)"];
         let (cart, connection) = (&subjects[0], Connection::of(&shop));
@@ -190,7 +190,7 @@ on_both_engines! {
             watch.snapshot().await;
         }
 
-        // Those that have just been opened may read the first changes from the log, each by itself.
+        // New streams may read the first changes from the log, each separately.
         let deadline = Instant::now() + PATIENCE;
         loop {
             let before = shop.judgements();
@@ -198,11 +198,11 @@ on_both_engines! {
             for watch in &mut watches {
                 watch.until(version).await;
             }
-            let judged = shop.judgements() - before;
-            if judged == 2 {
+            let evaluated = shop.judgements() - before;
+            if evaluated == 2 {
                 break;
             }
-            assert!(Instant::now() < deadline, "a change is judged {judged} times");
+            assert!(Instant::now() < deadline, "a filter is evaluated {evaluated} times for a change");
         }
     }
 }

@@ -1,5 +1,5 @@
-//! G5, G6 and G7 for tokens that cannot be gone on with, at every sort of watch: those of others, of
-//! another time, and what is no token at all.
+//! G5, G6 and G7 for tokens that cannot be resumed, for every kind of watch: foreign tokens, tokens of
+//! another history, and invalid tokens.
 
 use std::time::Duration;
 
@@ -20,7 +20,7 @@ fn resume(token: &str, reset: bool) -> WatchOptions {
     }
 }
 
-/// A watch of every sort behind its snapshot.
+/// Opens watches of every kind and reads their snapshots.
 async fn watches<'s>(
     subjects: &'s [Subject],
     connection: &Connection,
@@ -39,7 +39,7 @@ async fn watches<'s>(
     watches
 }
 
-/// How a watch goes on after a token: what is wrong with it, or its first message.
+/// Resumes a watch after a token and returns its refusal or its first message.
 async fn first(
     subject: &Subject,
     connection: &Connection,
@@ -50,7 +50,7 @@ async fn first(
     Ok(watch.next().await?.signal)
 }
 
-/// Asserts that each of these tokens is refused at its own watch, whether a reset is asked for or not.
+/// Asserts that each of these tokens is refused at its own watch, with and without a requested reset.
 async fn assert_all_refused(connection: &Connection, tokens: &[(&Subject, Way, String)]) {
     for (subject, way, token) in tokens {
         for reset in [false, true] {
@@ -65,8 +65,8 @@ async fn assert_all_refused(connection: &Connection, tokens: &[(&Subject, Way, S
     }
 }
 
-/// Asserts that none of these tokens can be gone on with, for this reason, and that each leads to a snapshot
-/// with this cause where that is asked for.
+/// Asserts that none of these tokens can be resumed, for this reason. If a reset is requested each leads to a
+/// snapshot with this cause.
 async fn assert_all_past(
     connection: &Connection,
     tokens: &[(&Subject, Way, String)],
@@ -89,7 +89,8 @@ on_both_engines! {
         for (subject, way, watch) in watches(&subjects, &connection).await {
             let token = watch.token;
             let dot = token.find('.').expect("it has two halves");
-            // In the first half and in the second; the halves the other way round, and each twice.
+            // The changed character is in the first half or in the second. The texts below swap, repeat or
+            // cut the halves.
             let (left, right) = (&token[..dot], &token[dot + 1..]);
             for place in [0, dot / 2, dot + 1, token.len() - 2] {
                 let other = if &token[place..=place] == "A" { "B" } else { "A" };
@@ -136,8 +137,8 @@ on_both_engines! {
         assert_all_refused(&Connection::of(&shop), &tokens).await;
     }
 
-    /// Of another kind it is refused; of the same kind, with another filter or other names, it leads to a
-    /// snapshot.
+    /// A token of another kind is refused. A token of the same kind with another filter or other names leads
+    /// to a snapshot.
     async fn a_token_of_another_watch_is_refused_or_leads_to_a_snapshot(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let connection = Connection::of(&shop);
@@ -155,7 +156,7 @@ on_both_engines! {
                     Ok(begun) if subject.kind == other.kind => {
                         assert_eq!(begun, Some(Signal::Begin(Cause::FilterChanged)), "{}", watch.what);
                     }
-                    Ok(begun) => panic!("{} was gone on with: {begun:?}", watch.what),
+                    Ok(begun) => panic!("{} was resumed: {begun:?}", watch.what),
                     Err(refused) => {
                         assert_ne!(subject.kind, other.kind);
                         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidResumeToken);
@@ -165,7 +166,7 @@ on_both_engines! {
         }
     }
 
-    /// The store was restored from a copy of before.
+    /// The store was restored from an earlier backup.
     async fn a_token_of_the_future_is_of_another_history(shop: Shop) {
         let mut shop = shop;
         let subjects = Subject::of_each_kind(&shop).await;
@@ -188,7 +189,7 @@ on_both_engines! {
     }
 
     async fn a_token_whose_history_is_gone_has_expired(shop: Shop with forgetful()) {
-        // Nothing happens to a cart by the time alone.
+        // Time alone changes no cart.
         let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
         set(&shop, &["cart_abandoned_after_minutes"], never).await;
         let subjects = Subject::of_each_kind(&shop).await;

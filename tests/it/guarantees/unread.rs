@@ -1,5 +1,5 @@
-//! A client that is there and does not read: its streams are given up by the server, which needs no word
-//! of the client's for that, and their places are free again.
+//! Tests connected clients that do not read. The server closes their streams without their help, and the
+//! streams no longer count.
 
 use std::collections::BTreeSet;
 use std::time::Duration;
@@ -27,7 +27,7 @@ fn every(resume_token: &str) -> WatchOptions {
     }
 }
 
-/// The answer to a method of the cart service as bytes, of which no more come than is asked for.
+/// Returns the answer to a method of the cart service as bytes, which arrive only on request.
 async fn raw(shop: &Shop, method: &str, request: &impl prost::Message) -> RecvStream {
     let raw = Raw::connect(shop.address, 8).await;
     let method = format!("/clientela.v1.CartService/{method}");
@@ -35,8 +35,8 @@ async fn raw(shop: &Shop, method: &str, request: &impl prost::Message) -> RecvSt
 }
 
 on_both_engines! {
-    /// And who comes back is told from which token to go on, and loses nothing by that.
-    async fn a_stream_that_is_never_read_is_given_up(shop: Shop with Setup::held()) {
+    /// The reader gets a token to resume, and loses nothing.
+    async fn an_unread_stream_is_closed(shop: Shop with Setup::held()) {
         for subject in Subject::of_each_kind(&shop).await {
             let narrow = Connection::narrow(shop.address, &shop.admin_key, 1024).await;
             let mut unread = Vec::new();
@@ -53,7 +53,7 @@ on_both_engines! {
             let mut last = before;
             let deadline = Instant::now() + PATIENCE;
             while shop.streams() > 1 {
-                assert!(Instant::now() < deadline, "streams that nobody reads go on");
+                assert!(Instant::now() < deadline, "unread streams stay open");
                 last = subject.write(&shop).await.0;
                 living.until(last).await;
                 shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
@@ -64,36 +64,36 @@ on_both_engines! {
                 assert_refused(&status, Code::ResourceExhausted, ErrorReason::SlowConsumer);
                 let info = status.get_details_error_info().unwrap();
                 let places = Places::of(shop.store(), "default");
-                let told = places.place(&info.metadata["resume_token"]);
-                assert_eq!(told, places.place(&watch.token), "{}", watch.what);
+                let resumable = places.place(&info.metadata["resume_token"]);
+                assert_eq!(resumable, places.place(&watch.token), "{}", watch.what);
                 let resumed = subject.watch(&Connection::of(&shop), way, every(&watch.token)).await;
                 let mut resumed = resumed.unwrap();
                 resumed.until(last).await;
-                // What is known may come again.
-                let told: BTreeSet<i64> = [watch.changes, resumed.changes].concat().iter()
+                // A known version may be sent again.
+                let sent: BTreeSet<i64> = [watch.changes, resumed.changes].concat().iter()
                     .map(|change| change.version)
                     .filter(|version| *version > before)
                     .collect();
-                assert!(told.iter().copied().eq(before + 1..=last), "{}: {told:?}", watch.what);
+                assert!(sent.iter().copied().eq(before + 1..=last), "{}: {sent:?}", watch.what);
             }
             drop(living);
             eventually("the end of all", async || (shop.streams() == 0).then_some(())).await;
         }
     }
 
-    /// The stream is read all the time, and never to the end of a message.
-    async fn a_stream_that_is_read_a_byte_a_second_is_given_up(shop: Shop with Setup::held()) {
+    /// The stream is read all the time, but never to the end of a message.
+    async fn a_stream_read_at_a_byte_a_second_is_closed(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let mut body = raw(&shop, "WatchCarts", &WatchCartsRequest::default()).await;
         let (mut read, mut released, mut seconds) = (0, 0, 0);
         let deadline = Instant::now() + PATIENCE;
         while shop.streams() > 0 {
-            assert!(Instant::now() < deadline, "a stream that is hardly read goes on");
+            assert!(Instant::now() < deadline, "a stream that is hardly read stays open");
             subjects[0].write(&shop).await;
             if let Some(Some(bytes)) = body.data().now_or_never() {
                 read += bytes.expect("the connection lives").len();
             }
-            // What has come is taken a byte at a time: so much room there is for more.
+            // The window grows by one byte for each byte received.
             if released < read {
                 released += 1;
                 body.flow_control().release_capacity(1).unwrap();
@@ -106,28 +106,28 @@ on_both_engines! {
         assert!(seconds > 30, "not before its time: {seconds}");
     }
 
-    /// Figures are a stream beside the feed, with the same rule.
-    async fn a_stream_of_figures_that_is_never_read_is_given_up(shop: Shop with Setup::held()) {
+    /// Figures are a stream outside the feed, with the same rule.
+    async fn an_unread_stream_of_figures_is_closed(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let body = raw(&shop, "WatchCartFigures", &WatchCartFiguresRequest::default()).await;
-        // The other is that by which the server keeps the figures while somebody watches them.
+        // The other stream is the server's own, which computes the figures while they are watched.
         eventually("both streams", async || (shop.streams() == 2).then_some(())).await;
 
         let deadline = Instant::now() + PATIENCE;
         let mut looks = 0;
         while shop.streams() > 0 {
-            assert!(Instant::now() < deadline, "figures that nobody reads go on");
+            assert!(Instant::now() < deadline, "unread figures stay open");
             subjects[0].write(&shop).await;
             shop.clock.advance(limits::WATCH_STALLED_MAX / 10);
             looks += 1;
         }
 
         assert!(looks >= 10, "not before its time: {looks}");
-        // The client has been there all the time.
+        // The client was connected all the time.
         drop(body);
     }
 
-    /// Whatever the streams of a key are of, together they are so many.
+    /// The limit counts the streams of a key of all kinds together.
     async fn one_stream_more_than_a_key_may_have_is_refused(shop: Shop) {
         let subjects = Subject::of_each_kind(&shop).await;
         let sorts: Vec<_> = subjects.iter()
@@ -136,7 +136,7 @@ on_both_engines! {
         let mut open = Vec::new();
         let mut connection = Connection::of(&shop);
         for number in 0..limits::WATCH_STREAMS_PER_KEY_MAX {
-            // A connection takes fewer than a key may have.
+            // A connection may have fewer streams than a key.
             if number % 200 == 0 {
                 connection = Connection::narrow(shop.address, &shop.admin_key, 64 * 1024).await;
             }
@@ -155,9 +155,9 @@ on_both_engines! {
         let other = shop.key(&[clientela::proto::pb::Role::Support]).await;
         let (subject, way) = sorts[0];
         let others = subject.watch(&Connection::with_key(&shop, &other), way, WatchOptions::default()).await;
-        assert!(others.is_ok(), "another key has its own");
+        assert!(others.is_ok(), "another key has its own limit");
         drop(open.pop());
-        eventually("the place of the stream that went", async || {
+        eventually("the place of the ended stream", async || {
             subject.watch(&Connection::of(&shop), way, WatchOptions::default()).await.ok()
         })
         .await;

@@ -1,4 +1,4 @@
-//! G13: a client that is gone without a word is found, and what its streams held is free again.
+//! G13: the streams of a client that vanishes without closing its connection are found and freed.
 
 use std::time::Duration;
 
@@ -9,7 +9,7 @@ use crate::faults::proxy::Proxy;
 use crate::harness::{Setup, eventually};
 use crate::on_both_engines;
 
-/// A server that asks its silent connections often whether they live.
+/// A server that often sends keepalive pings on silent connections.
 fn attentive() -> Setup {
     Setup {
         keepalive: (Duration::from_millis(200), Duration::from_secs(3)),
@@ -18,8 +18,8 @@ fn attentive() -> Setup {
 }
 
 on_both_engines! {
-    /// Whether its streams were silent or amid many changes; and a client that only has nothing to say is
-    /// left alone. The network to the client swallows all, and closes nothing.
+    /// The streams may be silent or have many changes. A client that is only silent keeps its streams. The
+    /// network to the vanished client drops all packets, and closes nothing.
     async fn the_streams_of_a_client_that_vanishes_are_freed(shop: Shop with attentive()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let here = Connection::of(&shop);
@@ -48,11 +48,11 @@ on_both_engines! {
                 }
             }
 
-            eventually("the end of the streams that vanished", async || {
+            eventually("the end of the vanished client's streams", async || {
                 (shop.streams() == 1).then_some(())
             })
             .await;
-            // Here nobody has noticed: the connection is still open on this side.
+            // The client's side has not noticed: its connection is still open.
             drop(vanishing);
         }
         let (version, _) = subjects[0].write(&shop).await;

@@ -1,11 +1,11 @@
-//! How the database would run a statement, and whether that goes through rows which it does not need.
+//! Reads the plan of a statement and finds steps that read rows without need.
 
 use serde_json::Value;
 use sqlx::{AssertSqlSafe, Row as _};
 
 use super::fill::Beside;
 
-/// Tables whose rows are the more the larger or the older a shop is.
+/// Tables that grow with the size or the age of a shop.
 const GROWING: &[&str] = &[
     "customers",
     "carts",
@@ -23,15 +23,15 @@ const GROWING: &[&str] = &[
     "member_counts",
 ];
 
-/// Rows that a page examines. A `SELECT` with no larger constant `LIMIT` is bounded.
+/// The rows that a page examines. A `SELECT` with a constant `LIMIT` up to this is bounded.
 const BOUND: u32 = 5_000;
 
-/// Each way in which a statement goes through more rows than it needs; none if it does not.
+/// Returns each way in which a statement reads more rows than it needs.
 pub async fn faults(beside: &mut Beside, statement: &str) -> Vec<String> {
     match beside {
         Beside::Sqlite(connection) => {
             let mut faults = Vec::new();
-            // The driver runs several statements of a text.
+            // The text has several statements, and the driver runs them all.
             for part in statement.split(';').filter(|part| !part.trim().is_empty()) {
                 let text = AssertSqlSafe(format!("EXPLAIN QUERY PLAN {part}"));
                 let rows = sqlx::query(text).fetch_all(&mut *connection).await;
@@ -81,7 +81,7 @@ pub async fn faults(beside: &mut Beside, statement: &str) -> Vec<String> {
     }
 }
 
-/// How many placeholders a statement has.
+/// Returns the number of placeholders in a statement.
 fn parameters(statement: &str) -> usize {
     let numbers = statement.split('$').skip(1).map(|rest| {
         let digits: String = rest.chars().take_while(char::is_ascii_digit).collect();
@@ -90,7 +90,7 @@ fn parameters(statement: &str) -> usize {
     numbers.max().unwrap_or_default()
 }
 
-/// The tables of a statement by what it calls them.
+/// Returns the table behind a name in a statement.
 fn table<'s>(statement: &'s str, name: &'s str) -> &'s str {
     let words: Vec<&str> = statement
         .split(|letter: char| !(letter.is_ascii_alphanumeric() || letter == '_'))
@@ -102,18 +102,18 @@ fn table<'s>(statement: &'s str, name: &'s str) -> &'s str {
     named.map_or(name, |words| words[0])
 }
 
-/// What ends the `SELECT` that reads a table.
+/// The limit of the `SELECT` that reads a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 enum End {
-    /// Nothing: it reads each row that its index leads to.
+    /// No limit: the statement reads each row that its index finds.
     None,
-    /// A number that is given with the statement, or the first row that is found.
+    /// A limit that is a parameter, or the first row found.
     Given,
-    /// A constant: no more rows than a page examines.
+    /// A constant: at most the rows that a page examines.
     Constant,
 }
 
-/// The weakest end of those `SELECT`s of a statement that read a table by a name.
+/// Returns the weakest limit of those `SELECT`s of a statement that read a table by a name.
 fn end(statement: &str, name: &str) -> End {
     let table = table(statement, name);
     let texts = [
@@ -143,7 +143,7 @@ fn end(statement: &str, name: &str) -> End {
         .find(|places| !places.is_empty())
         .unwrap_or_default();
     if places.iter().any(|(is_written, _)| !is_written) {
-        // What is written is what the `SELECT` inside finds.
+        // The statement writes the rows that the inner `SELECT` finds.
         places.retain(|(is_written, _)| !is_written);
     }
     let ends = places
@@ -152,7 +152,7 @@ fn end(statement: &str, name: &str) -> End {
     ends.min().unwrap_or(End::None)
 }
 
-/// The end of the `SELECT` around a place.
+/// Returns the limit of the `SELECT` around a place.
 fn end_at(statement: &str, place: usize) -> End {
     let mut depth = 0;
     for (index, letter) in statement[place..].char_indices() {
@@ -170,7 +170,7 @@ fn end_at(statement: &str, place: usize) -> End {
                 };
                 return match (number, offset) {
                     (Some(number), Some(offset)) if number + offset <= BOUND => End::Constant,
-                    // Counts are bounded too, but by more than a page.
+                    // Counts are bounded too, but by more rows than a page.
                     (Some(_), _) => End::None,
                     _ => End::Given,
                 };
@@ -178,7 +178,7 @@ fn end_at(statement: &str, place: usize) -> End {
             _ => {}
         }
     }
-    // The start of the same `SELECT`.
+    // This is the start of the same `SELECT`.
     let mut depth = 0;
     for (index, letter) in statement[..place].char_indices().rev() {
         match letter {
@@ -198,7 +198,7 @@ fn end_at(statement: &str, place: usize) -> End {
     End::None
 }
 
-/// Whether a step goes through rows without need, by itself or as the steps beside it sort all of them.
+/// Returns whether a step reads rows without need, by itself or because the steps beside it sort all of them.
 fn is_sqlite_fault(statement: &str, step: &(i64, String), steps: &[(i64, String)]) -> bool {
     let (parent, detail) = step;
     let words: Vec<&str> = detail.split_whitespace().collect();
@@ -208,19 +208,19 @@ fn is_sqlite_fault(statement: &str, step: &(i64, String), steps: &[(i64, String)
     if !GROWING.contains(&table(statement, name)) {
         return false;
     }
-    // One row is read of a table in which something only has to exist.
+    // An existence check reads one row of a table.
     if words.get(2) == Some(&"EXISTS") {
         return false;
     }
     let is_sorted = steps.iter().any(|(other, detail)| {
-        // Rows that are alike in the first terms may be sorted; those are not all.
+        // Rows that are equal in the first terms may be sorted; those are not all rows.
         other == parent && detail.starts_with("USE TEMP B-TREE FOR ") && !detail.contains(" LAST ")
     });
     let whole_shop = detail.ends_with("(shop_id=?)");
     let range = detail.contains(">?") || detail.contains("<?");
     let end = end(statement, name);
     let ordered = detail.contains(" USING INDEX ") || detail.contains(" USING COVERING INDEX ");
-    // The first rows of an index.
+    // These are the first rows of an index.
     let is_first = ordered && !is_sorted && end == End::Constant;
     how == "SCAN" && !is_first
         || detail.contains("AUTOMATIC")
@@ -229,18 +229,18 @@ fn is_sqlite_fault(statement: &str, step: &(i64, String), steps: &[(i64, String)
         || range && end < End::Given
 }
 
-/// What lies above a node of a plan.
+/// The context of a node of a plan.
 #[derive(Clone, Copy, Debug, Default)]
 struct Above<'p> {
-    /// The table whose index a bitmap is of, and what the statement calls it.
+    /// The table of a bitmap's index, and its name in the statement.
     table: Option<(&'p str, &'p str)>,
-    /// Whether all rows are taken before the first is given.
+    /// Whether a node above reads all rows before it returns the first.
     is_sorted: bool,
-    /// Whether rows are taken only until there are enough.
+    /// Whether a node above stops reading after enough rows.
     is_limited: bool,
 }
 
-/// The name by which a statement calls a table, of that in a plan: `c` of `c_1`.
+/// Returns the name of a table in a statement for its name in a plan: `c` for `c_1`.
 fn called(alias: &str) -> &str {
     match alias.rsplit_once('_') {
         Some((name, number)) if number.bytes().all(|byte| byte.is_ascii_digit()) => name,
@@ -248,7 +248,7 @@ fn called(alias: &str) -> &str {
     }
 }
 
-/// Looks at each node of a plan.
+/// Visits each node of a plan.
 fn visit<'p>(node: &'p Value, above: Above<'p>, statement: &str, faults: &mut Vec<String>) {
     let text = |field: &str| node[field].as_str();
     let kind = text("Node Type").unwrap_or_default();

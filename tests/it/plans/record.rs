@@ -1,4 +1,4 @@
-//! Each statement that a server sends to its database, by what the driver logs.
+//! Records each statement that a server sends to its database, from the driver's log.
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, Once};
@@ -8,16 +8,16 @@ use tracing::span::{Attributes, Id, Record};
 use tracing::subscriber::Interest;
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// The statements of the servers that log theirs.
+/// The recorded statements of the servers that log theirs.
 static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
-/// Whose turn it is: one engine after the other.
+/// The turn to record: one engine after the other.
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn seen() -> MutexGuard<'static, BTreeSet<String>> {
     SEEN.lock().expect("nobody panics with it")
 }
 
-/// Begins to record what servers log, for as long as the turn is kept.
+/// Starts recording the servers' statements, until the result is dropped.
 pub async fn begin() -> tokio::sync::MutexGuard<'static, ()> {
     static ONCE: Once = Once::new();
     ONCE.call_once(|| {
@@ -28,7 +28,7 @@ pub async fn begin() -> tokio::sync::MutexGuard<'static, ()> {
     turn
 }
 
-/// The statements so far.
+/// Returns the statements recorded so far.
 pub fn statements() -> BTreeSet<String> {
     seen().clone()
 }
@@ -45,7 +45,7 @@ impl Subscriber for Recorder {
     }
 
     fn enabled(&self, metadata: &Metadata<'_>) -> bool {
-        // Servers alone log at this level, not the connections of tests beside them.
+        // Only servers log at this level, not the connections of other tests.
         metadata.target() == "sqlx::query" && *metadata.level() == Level::TRACE
     }
 
@@ -74,7 +74,7 @@ impl Subscriber for Recorder {
     }
 }
 
-/// What an event says: short statements as their summary.
+/// The statement of an event. Short statements are in its summary.
 #[derive(Default)]
 struct Text {
     summary: String,
