@@ -50,7 +50,7 @@ async fn answered(address: SocketAddr) -> Option<TcpStream> {
     Some(stream)
 }
 
-fn impatient() -> Setup {
+fn short_request_time() -> Setup {
     Setup {
         server: |server| server.first_request_timeout = Duration::from_millis(500),
         ..Setup::default()
@@ -71,7 +71,7 @@ fn three_in_all() -> Setup {
     }
 }
 
-fn soon_stalled() -> Setup {
+fn short_read_time() -> Setup {
     Setup {
         server: |server| server.stall_timeout = Duration::from_millis(500),
         ..Setup::default()
@@ -79,7 +79,7 @@ fn soon_stalled() -> Setup {
 }
 
 /// A server that soon sends keepalive pings on silent connections.
-fn attentive() -> Setup {
+fn frequent_pings() -> Setup {
     Setup {
         keepalive: (Duration::from_millis(200), Duration::from_secs(3)),
         ..Setup::default()
@@ -103,7 +103,7 @@ async fn two_more_and_no_third(shop: &Shop) {
 }
 
 on_both_engines! {
-    async fn a_connection_without_a_request_is_closed(shop: Shop with impatient()) {
+    async fn a_connection_without_a_request_is_closed(shop: Shop with short_request_time()) {
         let busy = Raw::connect(shop.address, 65_535).await;
         drop(busy.call(HEALTH, &[], vec![0; 5]).await.unwrap());
         for beginning in [b"".as_slice(), b"PRI *", PREFACE, &[PREFACE, HALF_A_REQUEST].concat(), b"POST / "] {
@@ -117,7 +117,7 @@ on_both_engines! {
     }
 
     /// HTTP/1.1 has no pings, so only the unread bytes show that the client does not read.
-    async fn a_connection_that_reads_none_of_its_answers_is_closed(shop: Shop with soon_stalled()) {
+    async fn a_connection_that_reads_none_of_its_answers_is_closed(shop: Shop with short_read_time()) {
         let get = b"GET /monitor.js HTTP/1.1\r\nhost: shop\r\n\r\n";
         let mut deaf = TcpStream::connect(shop.address).await.unwrap();
         // More bytes than the socket buffers of both ends hold.
@@ -127,7 +127,7 @@ on_both_engines! {
     }
 
     /// The kernel buffers the pings, so no write waits.
-    async fn a_connection_that_answers_no_ping_is_closed(shop: Shop with attentive()) {
+    async fn a_connection_that_answers_no_ping_is_closed(shop: Shop with frequent_pings()) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();
         let mut mute = socket.connect(shop.address).await.unwrap();

@@ -30,7 +30,7 @@ async fn assign(shop: &Shop, request: AssignCartRequest) -> Result<pb::Cart, Sta
 
 /// Repeats the assignment while other calls come first too often: a call that replaces a cart has to find
 /// that cart under its lock.
-async fn assign_patiently(shop: &Shop, request: AssignCartRequest) -> Result<pb::Cart, Status> {
+async fn assign_with_retries(shop: &Shop, request: AssignCartRequest) -> Result<pb::Cart, Status> {
     let replaces = request.if_open_cart_exists() == IfOpenCartExists::Replace;
     loop {
         match assign(shop, request.clone()).await {
@@ -344,7 +344,7 @@ on_both_engines! {
                     if_open_cart_exists: otherwise.into(),
                     ..assignment(cart, &ada)
                 };
-                assign_patiently(&shop, request)
+                assign_with_retries(&shop, request)
             }))
             .await;
 

@@ -63,7 +63,7 @@ async fn ordered(client: &mut Client, order_by: &str, page_size: i32) -> Vec<Str
     }
 }
 
-async fn speak(shop: &Shop, languages: &[&str]) {
+async fn set_languages(shop: &Shop, languages: &[&str]) {
     let settings = pb::ShopSettings {
         language_codes: languages
             .iter()
@@ -187,7 +187,7 @@ on_both_engines! {
             begun.push(request);
         }
         let swedish = ["", "ahorn", "de Vries", "Oz", "Zorn", "Åke", "Öl"];
-        speak(&shop, &["sv", "en"]).await;
+        set_languages(&shop, &["sv", "en"]).await;
         until_ordered(&shop, "last_name", &swedish).await;
         // In the other order its position would skip customers or repeat them.
         let [in_language, in_bytes] = begun.try_into().unwrap();

@@ -21,7 +21,7 @@ use crate::harness::{CartWatch, Engine, Setup, Shop, eventually};
 use crate::watch::{add, every, visitor};
 
 /// Starts a shop on a separate cluster.
-async fn shop_of_its_own(settings: &[(&str, &str)], setup: Setup) -> (Cluster, Shop) {
+async fn shop_on_a_separate_cluster(settings: &[(&str, &str)], setup: Setup) -> (Cluster, Shop) {
     let cluster = Cluster::start(Durability::Full, settings).await;
     cluster.create_database("shop", None).await;
     let shop = Shop::start_on(cluster.url("shop"), setup).await;
@@ -132,7 +132,7 @@ async fn is_done(shop: &Shop, operation: &str) -> Option<()> {
 
 /// Runs the whole sequence of one outage.
 async fn survives(how: Stop) {
-    let (cluster, shop) = shop_of_its_own(&[], informed_only_by_hints()).await;
+    let (cluster, shop) = shop_on_a_separate_cluster(&[], informed_only_by_hints()).await;
     let other = shop.replica(informed_only_by_hints()).await;
     fill_group(&shop).await;
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
@@ -196,7 +196,7 @@ async fn the_service_recovers_from_a_database_that_was_killed() {
 /// A stream that needs the database during an outage ends with a token to resume.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_watch_that_cannot_read_history_keeps_its_place() {
-    let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
+    let (cluster, shop) = shop_on_a_separate_cluster(&[], Setup::default()).await;
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
     let cart = add(&mut shop.carts(), &visitor("of before"), "mug").await;
@@ -221,7 +221,7 @@ async fn a_watch_that_cannot_read_history_keeps_its_place() {
 /// out dead.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_restart_under_load_loses_nothing() {
-    let (cluster, shop) = shop_of_its_own(&[], Setup::default()).await;
+    let (cluster, shop) = shop_on_a_separate_cluster(&[], Setup::default()).await;
     let watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let writer = Writer::start(&shop);
 
@@ -272,16 +272,16 @@ async fn terminated_sessions_fail_only_the_calls_in_progress() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_database_without_a_free_connection_is_waited_for() {
-    let (cluster, shop) = shop_of_its_own(&[("max_connections", "25")], quiet()).await;
+    let (cluster, shop) = shop_on_a_separate_cluster(&[("max_connections", "25")], quiet()).await;
     write(&shop).await.unwrap();
     let url = cluster.url("shop");
-    let mut hogs = Vec::new();
+    let mut sessions = Vec::new();
     let mut first = other_session(&shop).await;
 
     // Repeats until the server has no connection left and can open none.
     loop {
-        while let Ok(hog) = sqlx::PgConnection::connect(&url).await {
-            hogs.push(hog);
+        while let Ok(session) = sqlx::PgConnection::connect(&url).await {
+            sessions.push(session);
         }
         let ended: i64 = sqlx::query_scalar(TERMINATE_SERVERS)
             .fetch_one(&mut first)
@@ -292,7 +292,7 @@ async fn a_database_without_a_free_connection_is_waited_for() {
             .fetch_one(&mut first)
             .await
             .unwrap();
-        if ended == 0 && i64::try_from(hogs.len()).unwrap() + 1 == places {
+        if ended == 0 && i64::try_from(sessions.len()).unwrap() + 1 == places {
             break;
         }
     }
@@ -300,7 +300,7 @@ async fn a_database_without_a_free_connection_is_waited_for() {
     assert_unavailable(&read(&shop).await.unwrap_err());
     assert_unavailable(&write(&shop).await.unwrap_err());
     health_turns(&shop, ServingStatus::NotServing).await;
-    drop(hogs);
+    drop(sessions);
     health_turns(&shop, ServingStatus::Serving).await;
     recovers("reads", || read(&shop)).await;
     recovers("writes", || write(&shop)).await;

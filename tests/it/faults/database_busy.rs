@@ -10,7 +10,7 @@ use crate::watch::{add, item, visitor};
 use clientela::proto::pb::{self, AddItemRequest};
 
 /// Starts a shop whose store has short time limits, and another session on its database.
-async fn impatient() -> (Shop, PgConnection) {
+async fn shop_with_short_limits() -> (Shop, PgConnection) {
     let setup = Setup {
         store: |store| {
             store.lock_timeout = Duration::from_millis(300);
@@ -35,7 +35,7 @@ async fn add_one(shop: &Shop, request_id: &str) -> Result<pb::Cart, tonic::Statu
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_waits_for_a_table_locked_by_another_session_and_recovers() {
-    let (shop, mut other) = impatient().await;
+    let (shop, mut other) = shop_with_short_limits().await;
     add(&mut shop.carts(), &visitor("the patient one"), "cup").await;
     run(
         &mut other,
@@ -56,7 +56,7 @@ async fn a_call_waits_for_a_table_locked_by_another_session_and_recovers() {
 /// Another session keeps a lock as the program itself takes it, like a replica that hangs.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_call_waits_for_a_cart_locked_by_another_session_and_recovers() {
-    let (shop, mut other) = impatient().await;
+    let (shop, mut other) = shop_with_short_limits().await;
     // The locks belong to the whole database, and the test cannot know their numbers. It makes the program
     // wait by locking the row.
     add(&mut shop.carts(), &visitor("the patient one"), "cup").await;
@@ -72,7 +72,7 @@ async fn a_call_waits_for_a_cart_locked_by_another_session_and_recovers() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn an_endless_statement_is_ended_and_has_no_effect() {
-    let (shop, mut other) = impatient().await;
+    let (shop, mut other) = shop_with_short_limits().await;
     run(
         &mut other,
         "CREATE FUNCTION linger() RETURNS trigger LANGUAGE plpgsql

@@ -83,7 +83,7 @@ fn one<'r>(report: &'r Value, check: &str, status: &str) -> &'r Value {
 }
 
 /// Changes the store without the knowledge of its server.
-async fn harm(shop: &Shop, statement: String) {
+async fn execute(shop: &Shop, statement: String) {
     let statement = sqlx::raw_sql(AssertSqlSafe(statement));
     match shop.engine {
         Engine::Sqlite => {
@@ -124,7 +124,7 @@ on_both_engines! {
             job("working", 5, 2, 0, -20),
             job("long-failed", 3, 4, 9, 30 * 86_400),
         ];
-        harm(&shop, jobs.concat()).await;
+        execute(&shop, jobs.concat()).await;
 
         let (report, _) = examined(&shop, &[]);
 
@@ -143,7 +143,7 @@ on_both_engines! {
     async fn delayed_deletions_are_reported(shop: Shop) {
         let (before, _) = examined(&shop, &[]);
         let until = clientela::clock::Clock::system().now() + 20 * 3_600_000_000;
-        harm(&shop, format!("INSERT INTO store_meta (key, value) VALUES ('retention_held_until', '{until}')")).await;
+        execute(&shop, format!("INSERT INTO store_meta (key, value) VALUES ('retention_held_until', '{until}')")).await;
 
         let (report, _) = examined(&shop, &[]);
 
@@ -153,7 +153,7 @@ on_both_engines! {
     }
 
     async fn a_store_of_a_newer_release_is_reported(shop: Shop) {
-        harm(&shop, "UPDATE store_meta SET value = '99' WHERE key = 'minimum_reader_version'".into()).await;
+        execute(&shop, "UPDATE store_meta SET value = '99' WHERE key = 'minimum_reader_version'".into()).await;
 
         let (report, code) = examined(&shop, &[]);
 
@@ -169,7 +169,7 @@ on_both_engines! {
         assert_eq!(one(&report, "feed", "OK")["detail"]["oldest_seconds"].as_i64().map(|s| s < 600), Some(true));
         // A server would compact it.
         shop.stop().await;
-        harm(&shop, "UPDATE change_log SET commit_time = commit_time - 604800000000".into()).await;
+        execute(&shop, "UPDATE change_log SET commit_time = commit_time - 604800000000".into()).await;
 
         let (report, _) = examined(&shop, &[]);
 
@@ -291,7 +291,7 @@ async fn a_server_with_safe_settings_is_healthy() {
 async fn settings_that_lose_data_are_reported() {
     let shop = Shop::start(Engine::Postgres).await;
     let name = shop.database_url().rsplit('/').next().unwrap();
-    harm(
+    execute(
         &shop,
         format!("ALTER DATABASE {name} SET synchronous_commit = off"),
     )

@@ -22,7 +22,7 @@ fn polls_every(interval: Duration, hints: &Hints) -> Setup {
     setup
 }
 
-fn hardly_polls(hints: &Hints) -> Setup {
+fn rarely_polls(hints: &Hints) -> Setup {
     polls_every(Duration::from_secs(3_600), hints)
 }
 
@@ -64,11 +64,11 @@ async fn changes_are_hinted(shop: &Shop, replica: &Replica, watch: &mut CartWatc
 async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
     let mut nats = Nats::start(3);
     nats.formed(&[0, 1, 2]).await;
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
-    let replica = shop.replica(hardly_polls(&nats.hints(&[1, 2]))).await;
-    let looking = shop.replica(polls_often(&nats.hints(&[1, 2]))).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&nats.hints(&[0]))).await;
+    let replica = shop.replica(rarely_polls(&nats.hints(&[1, 2]))).await;
+    let polling = shop.replica(polls_often(&nats.hints(&[1, 2]))).await;
     let mut watch = watch_at(&replica, &shop).await;
-    let mut poll = watch_at(&looking, &shop).await;
+    let mut poll = watch_at(&polling, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
 
     nats.kill(1);
@@ -80,7 +80,7 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
 
     nats.kill(0);
     nats.kill(1);
-    let (hinted, heard) = (replica.store().hints_heard(), looking.store().hints_heard());
+    let (hinted, heard) = (replica.store().hints_heard(), polling.store().hints_heard());
     for _ in 0..3 {
         change_is_seen(&shop, &mut poll).await;
     }
@@ -90,7 +90,7 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
         "no server passes hints on"
     );
     assert_eq!(
-        looking.store().hints_heard(),
+        polling.store().hints_heard(),
         heard,
         "no server passes hints on"
     );
@@ -107,7 +107,7 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
     changes_are_hinted(&shop, &replica, &mut watch).await;
     assert_eq!(watch.changes.len(), watch.carts.len(), "each was sent once");
     replica.stop().await;
-    looking.stop().await;
+    polling.stop().await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -131,8 +131,8 @@ async fn a_service_starts_without_nats_and_connects_later() {
 async fn a_thousand_hints_without_changes_do_no_harm() {
     let nats = Nats::start(1);
     let hints = nats.hints(&[0]);
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&hints)).await;
-    let replica = shop.replica(hardly_polls(&hints)).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&hints)).await;
+    let replica = shop.replica(rarely_polls(&hints)).await;
     let mut watch = watch_at(&replica, &shop).await;
     let client = nats.client(0).await;
     let subject = format!("clientela.{}.wake", shop.store().meta().store_id());
@@ -161,7 +161,7 @@ async fn a_thousand_hints_without_changes_do_no_harm() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_without_hints_loses_nothing() {
     let nats = Nats::start(1);
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&nats.hints(&[0]))).await;
     let deaf = NatsUrls::read(&[nats.url_as("deaf", 0)]).unwrap();
     let replica = shop.replica(polls_often(&Hints::Nats(deaf))).await;
     let mut watch = watch_at(&replica, &shop).await;
@@ -208,8 +208,8 @@ const END_LISTENERS: &str = "SELECT COUNT(pg_terminate_backend(pid)) FROM pg_sta
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_listener_whose_session_was_ended_listens_again() {
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&Hints::Notify)).await;
-    let replica = shop.replica(hardly_polls(&Hints::Notify)).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&Hints::Notify)).await;
+    let replica = shop.replica(rarely_polls(&Hints::Notify)).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let mut session = session(&shop).await;
@@ -229,8 +229,8 @@ async fn a_listener_whose_session_was_ended_listens_again() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_thousand_notifications_without_changes_do_no_harm() {
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&Hints::Notify)).await;
-    let replica = shop.replica(hardly_polls(&Hints::Notify)).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&Hints::Notify)).await;
+    let replica = shop.replica(rarely_polls(&Hints::Notify)).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let (seen, heard) = (watch.changes.len(), replica.store().hints_heard());
@@ -273,8 +273,8 @@ async fn without_hints_a_change_is_found_by_polling() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nats_replaces_notifications() {
     let nats = Nats::start(1);
-    let shop = Shop::start_with(Engine::Postgres, hardly_polls(&nats.hints(&[0]))).await;
-    let replica = shop.replica(hardly_polls(&nats.hints(&[0]))).await;
+    let shop = Shop::start_with(Engine::Postgres, rarely_polls(&nats.hints(&[0]))).await;
+    let replica = shop.replica(rarely_polls(&nats.hints(&[0]))).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
     let mut session = session(&shop).await;

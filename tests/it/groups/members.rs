@@ -86,7 +86,7 @@ async fn delete_customer(shop: &Shop, id: &str) {
 }
 
 /// Makes the database refuse every change of one customer, as if the server had been killed there.
-async fn stop_at(shop: &Shop, customer: &str) {
+async fn refuse_changes_of(shop: &Shop, customer: &str) {
     let statements = match shop.engine {
         Engine::Sqlite => vec![format!(
             "CREATE TRIGGER stop BEFORE UPDATE ON customers WHEN NEW.id = '{customer}'
@@ -105,7 +105,7 @@ async fn stop_at(shop: &Shop, customer: &str) {
     run(shop, statements).await;
 }
 
-async fn go_on(shop: &Shop) {
+async fn accept_all_changes(shop: &Shop) {
     let drop = match shop.engine {
         Engine::Sqlite => "DROP TRIGGER stop",
         Engine::Postgres => "DROP TRIGGER stop ON customers",
@@ -152,10 +152,10 @@ on_both_engines! {
             ..adding("vip", &names)
         };
 
-        stop_at(&shop, "m30").await;
+        refuse_changes_of(&shop, "m30").await;
         let stopped = shop.groups().add_members(request.clone()).await.unwrap_err();
         assert_eq!(stopped.code(), Code::Internal, "{stopped:?}");
-        go_on(&shop).await;
+        accept_all_changes(&shop).await;
         assert_eq!(groups_of(&shop, "m11").await.0, ["customer", "vip"], "some are done");
         let moved = pb::UpdateCustomerRequest {
             customer: Some(pb::Customer {
@@ -181,9 +181,9 @@ on_both_engines! {
             request_id: "all of them again".into(),
             ..removing("vip", &names)
         };
-        stop_at(&shop, "m30").await;
+        refuse_changes_of(&shop, "m30").await;
         shop.groups().remove_members(request.clone()).await.unwrap_err();
-        go_on(&shop).await;
+        accept_all_changes(&shop).await;
         let removed = remove(&shop, request.clone()).await;
         assert_eq!(outcomes(&removed), [Outcome::Changed; 30]);
         assert_eq!(remove(&shop, request).await, removed);

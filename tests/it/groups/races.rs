@@ -43,15 +43,15 @@ fn allowed<T>(outcome: Result<T, Status>) -> Option<T> {
     }
 }
 
-fn everybody() -> Vec<String> {
+fn all_customer_names() -> Vec<String> {
     (0..CUSTOMERS)
         .map(|number| format!("customers/c{number}"))
         .collect()
 }
 
 async fn add_and_remove(shop: &Shop, group: &str) {
-    let everybody = everybody();
-    let entries: Vec<&str> = everybody.iter().map(String::as_str).collect();
+    let all_customer_names = all_customer_names();
+    let entries: Vec<&str> = all_customer_names.iter().map(String::as_str).collect();
     for round in 0..ROUNDS {
         let request = pb::AddMembersRequest {
             make_default: round % 2 == 0,
@@ -66,7 +66,7 @@ async fn add_and_remove(shop: &Shop, group: &str) {
 /// Sets the groups of customers to one group, and then to another.
 async fn regroup(shop: &Shop, first: &str, second: &str) {
     for round in 0..ROUNDS {
-        for name in everybody() {
+        for name in all_customer_names() {
             let group = if round % 2 == 0 { first } else { second };
             let customer = pb::Customer {
                 name,
@@ -239,7 +239,7 @@ on_both_engines! {
         for group in ["a", "b", "c"] {
             plain(&shop, group).await;
         }
-        for name in everybody() {
+        for name in all_customer_names() {
             customer(&shop, name.trim_start_matches("customers/"), &["a"]).await;
         }
         let options = pb::WatchOptions {

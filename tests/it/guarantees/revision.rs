@@ -41,7 +41,7 @@ async fn revision_of_a_read(shop: &Shop, key: &str) -> String {
 }
 
 /// A server with a short limit for the wait for a revision.
-fn impatient() -> Setup {
+fn short_revision_wait() -> Setup {
     let setup = Setup::default();
     let feed = FeedSettings {
         revision_wait: Duration::from_millis(20),
@@ -112,7 +112,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_call_is_refused_if_its_revision_is_not_reached(shop: Shop with impatient()) {
+    async fn a_call_is_refused_if_its_revision_is_not_reached(shop: Shop with short_revision_wait()) {
         for subject in Subject::of_each_kind(&shop).await {
             let connection = Connection::of(&shop).and(MIN_REVISION, &future(&shop));
             for refused in refusals(&subject, &connection).await {
@@ -168,7 +168,7 @@ on_both_engines! {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_replica_that_misses_a_write_refuses_its_revision_until_it_has_it() {
     let shop = Shop::start_with(Engine::Postgres, Setup::default()).await;
-    let replica = shop.replica(impatient()).await;
+    let replica = shop.replica(short_revision_wait()).await;
     for subject in Subject::of_each_kind(&shop).await {
         let held = hold_the_log(&shop).await;
         let (version, revision) = subject.write(&shop).await;

@@ -10,7 +10,7 @@ use crate::harness::{Setup, eventually};
 use crate::on_both_engines;
 
 /// A server that often sends keepalive pings on silent connections.
-fn attentive() -> Setup {
+fn frequent_pings() -> Setup {
     Setup {
         keepalive: (Duration::from_millis(200), Duration::from_secs(3)),
         ..Setup::default()
@@ -20,7 +20,7 @@ fn attentive() -> Setup {
 on_both_engines! {
     /// The streams may be silent or have many changes. A client that is only silent keeps its streams. The
     /// network to the vanished client drops all packets, and closes nothing.
-    async fn the_streams_of_a_client_that_vanishes_are_freed(shop: Shop with attentive()) {
+    async fn the_streams_of_a_client_that_vanishes_are_freed(shop: Shop with frequent_pings()) {
         let subjects = Subject::of_each_kind(&shop).await;
         let here = Connection::of(&shop);
         let mut living = subjects[0].watch(&here, subjects[0].kind.ways()[0], WatchOptions::default())

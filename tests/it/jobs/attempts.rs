@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use clientela::jobs::JobKind;
 
-use super::worker::{Count, Seen, ask, counted, look, lost, reached, start, tried};
+use super::worker::{Count, Seen, ask, counted, job, lost, reached, start, tried};
 use crate::harness::store::{TestStore, stores};
 
 #[tokio::test]
@@ -44,7 +44,7 @@ async fn another_worker_continues_after_a_dead_one() {
         drop(dead);
         let _alive = start(store, handler);
 
-        assert_eq!(look(store, &id).await.state, 2);
+        assert_eq!(job(store, &id).await.state, 2);
         clock.advance(Duration::from_secs(31));
         let seen = reached(store, &id, 3).await;
 
@@ -64,7 +64,7 @@ async fn a_failed_step_has_no_effect_and_is_retried() {
         let _workers = start(store, handler);
 
         tried(store, &id, 1).await;
-        let waiting = look(store, &id).await;
+        let waiting = job(store, &id).await;
         assert_eq!(
             (waiting.state, waiting.error.as_deref()),
             (1, Some("INTERNAL"))

@@ -10,7 +10,7 @@ use clientela::{execute, on};
 use futures::FutureExt as _;
 
 use super::until;
-use super::worker::{ADD, Count, ask, counted, enqueue, look, lost, reached, run, settings, start};
+use super::worker::{ADD, Count, ask, counted, enqueue, job, lost, reached, run, settings, start};
 use crate::harness::store::{START, TestStore, caller, stores};
 
 #[tokio::test]
@@ -110,12 +110,12 @@ async fn a_scheduled_job_waits_for_its_time() {
         let at_once = ask(store, JobKind::RefreshCustomer).await;
 
         clock.advance(Duration::from_secs(59));
-        assert_eq!(look(store, &id).await.state, 1);
+        assert_eq!(job(store, &id).await.state, 1);
         clock.advance(Duration::from_secs(1));
 
         reached(store, &id, 3).await;
         // No worker here handles this kind; the job waits for a release that does.
-        assert_eq!(look(store, &at_once).await.state, 1);
+        assert_eq!(job(store, &at_once).await.state, 1);
     }
 }
 
@@ -140,7 +140,7 @@ async fn the_step_of_a_cancelled_job_has_no_effect() {
         };
 
         assert!(cancelled.await.unwrap());
-        assert_eq!(look(store, &id).await.state, 5);
+        assert_eq!(job(store, &id).await.state, 5);
         assert_eq!(counted(store).await, 2);
     }
 }

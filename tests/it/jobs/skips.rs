@@ -8,7 +8,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::until;
-use super::worker::{ask, look, run, settings};
+use super::worker::{ask, job, run, settings};
 use crate::harness::store::{TestStore, stores};
 
 /// Writes none of its resources: each fails for a different reason.
@@ -64,12 +64,12 @@ async fn the_first_skipped_resource_is_reported_with_its_reason() {
 
         // The job has ended its walk, and waits until it can retry them.
         until("the job waits for its skipped resources", || async {
-            let seen = look(store, &id).await;
+            let seen = job(store, &id).await;
             seen.state == 1 && seen.error.is_some()
         })
         .await;
 
-        let error = look(store, &id).await.error;
+        let error = job(store, &id).await.error;
         assert_eq!(error.as_deref(), Some("carts/a: NOT_FOUND"));
     }
 }

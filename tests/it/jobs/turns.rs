@@ -12,7 +12,7 @@ use futures::FutureExt as _;
 use futures::future::BoxFuture;
 
 use super::until;
-use super::worker::{ask, look, reached, run, settings};
+use super::worker::{ask, job, reached, run, settings};
 use crate::harness::store::{START, TestStore, caller, stores};
 
 /// A handler whose steps take a given time of the clock. It records the shops of its jobs.
@@ -103,7 +103,7 @@ async fn a_long_job_is_returned_while_others_are_due() {
         let endless = ask(store, JobKind::RepriceCarts).await;
         let _worker = run(store, Jobs::new(alone()).with(long).with(short));
         until("the long job runs", || async {
-            look(store, &endless).await.progress > 1
+            job(store, &endless).await.progress > 1
         })
         .await;
 
@@ -112,9 +112,9 @@ async fn a_long_job_is_returned_while_others_are_due() {
             reached(store, &other, 3).await;
         }
 
-        let before = look(store, &endless).await;
+        let before = job(store, &endless).await;
         until("the long job continues", || async {
-            look(store, &endless).await.progress > before.progress
+            job(store, &endless).await.progress > before.progress
         })
         .await;
         assert_eq!((before.state, before.attempts), (2, 0));

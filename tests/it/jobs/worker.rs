@@ -122,7 +122,7 @@ async fn seen(conn: &mut Conn, id: &str) -> Result<Seen> {
     .await)?)
 }
 
-pub async fn look(store: &Store, id: &str) -> Seen {
+pub async fn job(store: &Store, id: &str) -> Seen {
     let id = id.to_owned();
     store
         .read(|conn| async move { seen(conn, &id).await }.boxed())
@@ -132,14 +132,14 @@ pub async fn look(store: &Store, id: &str) -> Seen {
 
 /// Waits until a job is in a state.
 pub async fn reached(store: &Store, id: &str, state: i64) -> Seen {
-    let there = || async { look(store, id).await.state == state };
+    let there = || async { job(store, id).await.state == state };
     until("the job is in that state", there).await;
-    look(store, id).await
+    job(store, id).await
 }
 
 pub async fn tried(store: &Store, id: &str, attempts: i64) {
     until("it has this number of attempts", || async {
-        look(store, id).await.attempts >= attempts
+        job(store, id).await.attempts >= attempts
     })
     .await;
 }

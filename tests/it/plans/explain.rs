@@ -125,8 +125,8 @@ fn end(statement: &str, name: &str) -> End {
         let places = statement.match_indices(text.as_str());
         let places = places.filter_map(|(place, _)| {
             let after = statement[place + text.len()..].chars().next();
-            let goes_on = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
-            if after.is_some_and(goes_on) {
+            let continues = |letter: char| letter.is_ascii_alphanumeric() || letter == '_';
+            if after.is_some_and(continues) {
                 return None;
             }
             let before = statement[..place].trim_end();

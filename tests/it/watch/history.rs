@@ -68,7 +68,7 @@ async fn assert_reset(shop: &Shop, point: &Point, cause: Cause) {
 }
 
 /// Opens a watch, adds a cart, and returns the point at which the watch has it.
-async fn knowing(shop: &Shop, who: &str) -> Point {
+async fn point_with_a_cart(shop: &Shop, who: &str) -> Point {
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
     let cart = add(&mut shop.carts(), &visitor(who), "a").await;
@@ -83,13 +83,13 @@ on_both_engines! {
         // Time alone changes no cart.
         let never = pb::ShopSettings { cart_abandoned_after_minutes: Some(0), ..Default::default() };
         set(&shop, &["cart_abandoned_after_minutes"], never).await;
-        let old = knowing(&shop, "who is from the day before").await;
+        let old = point_with_a_cart(&shop, "who is from the day before").await;
         add(&mut shop.carts(), &visitor("whom the watch missed"), "a").await;
         assert!(refusal(&shop, &old).await.is_none(), "its history is there");
 
         shop.clock.advance(30 * HOUR);
         // One change stays, and those before it are deleted.
-        let new = knowing(&shop, "who is of today").await;
+        let new = point_with_a_cart(&shop, "who is of today").await;
         let status = eventually("the end of the old history", || refusal(&shop, &old)).await;
 
         assert_refused(&status, Code::OutOfRange, ErrorReason::ResumeTokenExpired);
@@ -100,11 +100,11 @@ on_both_engines! {
     /// The token is from after the backup: the restored store does not have its position yet.
     async fn a_token_of_the_future_is_of_another_history(shop: Shop) {
         let mut shop = shop;
-        let before = knowing(&shop, "who is in the copy").await;
+        let before = point_with_a_cart(&shop, "who is in the copy").await;
         shop.stop().await;
         let backup = shop.back_up().await;
         shop.start_again(Setup::default()).await;
-        let after = knowing(&shop, "who is not in the copy").await;
+        let after = point_with_a_cart(&shop, "who is not in the copy").await;
 
         shop.stop().await;
         shop.restore(&backup).await;
@@ -122,7 +122,7 @@ on_both_engines! {
         shop.stop().await;
         let backup = shop.back_up().await;
         shop.start_again(Setup::default()).await;
-        let lost = knowing(&shop, "who is not in the copy").await;
+        let lost = point_with_a_cart(&shop, "who is not in the copy").await;
         shop.stop().await;
         shop.restore(&backup).await;
         shop.start_again(Setup::default()).await;
@@ -195,7 +195,7 @@ on_both_engines! {
     /// enough that the backup has the position of the token.
     async fn a_token_held_back_by_a_waiting_cart_is_of_another_history(shop: Shop with forgetful()) {
         let mut shop = shop;
-        let before = knowing(&shop, "who is in the copy").await;
+        let before = point_with_a_cart(&shop, "who is in the copy").await;
         add(&mut shop.carts(), &visitor("who waits"), "a").await;
         shop.stop().await;
         let backup = shop.back_up().await;

@@ -29,7 +29,7 @@ async fn watch(shop: &Shop, key: &str, owner: &CartTarget, how: (DeliveryMode, &
 }
 
 /// Changes the carts of other people in each way: by an edit, by each end, and by each change of owner.
-async fn others_are_busy(shop: &Shop, when: &str) {
+async fn change_carts_of_others(shop: &Shop, when: &str) {
     let mut client = shop.carts();
     let buyer = register(shop, &format!("buyer-{when}")).await;
     for (number, what) in [
@@ -79,20 +79,20 @@ on_both_engines! {
         let mut client = shop.carts();
         for (round, delivery) in [DeliveryMode::Latest, DeliveryMode::Every].into_iter().enumerate() {
             let owner = visitor(&format!("who minds their own business, {round}"));
-            others_are_busy(&shop, &format!("before-{round}")).await;
+            change_carts_of_others(&shop, &format!("before-{round}")).await;
             let mine = add(&mut client, &owner, "a").await;
             let mut known = watch(&shop, &key, &owner, (delivery, "")).await;
             known.snapshot().await;
             let token = known.token.clone();
-            others_are_busy(&shop, &format!("meanwhile-{round}")).await;
+            change_carts_of_others(&shop, &format!("meanwhile-{round}")).await;
             let held = hold_the_log(&shop).await;
-            others_are_busy(&shop, &format!("held-{round}")).await;
+            change_carts_of_others(&shop, &format!("held-{round}")).await;
 
             let mut resumed = watch(&shop, &key, &owner, (delivery, &token)).await;
             add(&mut client, &owner, "b").await;
             drop(held);
             resumed.until("the owner's line", |watch| watch.carts.contains_key(&mine.name)).await;
-            others_are_busy(&shop, &format!("after-{round}")).await;
+            change_carts_of_others(&shop, &format!("after-{round}")).await;
             order(&shop, &owner).await;
             let next = add(&mut client, &owner, "c").await;
             resumed.until("the owner's next cart", |watch| watch.carts.contains_key(&next.name)).await;

@@ -15,7 +15,7 @@ use crate::harness::{Engine, Setup, Transport, assert_refused, eventually};
 use crate::on_both_engines;
 
 /// A setup that polls keys once in an hour, so only the revocation itself can end one.
-fn hardly_polled() -> Setup {
+fn rarely_polled() -> Setup {
     Setup {
         key_poll_interval: Duration::from_secs(3_600),
         ..Setup::idle()
@@ -96,7 +96,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_revocation_acts_at_once_at_its_replica(shop: Shop with hardly_polled()) {
+    async fn a_revocation_acts_at_once_at_its_replica(shop: Shop with rarely_polled()) {
         let made = try_make(&shop, None).await.unwrap();
         is_taken(&shop, &made.secret).await.expect("it is live");
         let ends = ends(&shop, &made.secret).await;

@@ -128,7 +128,7 @@ async fn agree(shop: &Shop, storefront: &str) -> bool {
     seen.as_ref() == Some(&before) && listed(shop, storefront, 15 * MINUTE).await == before
 }
 
-fn restless() -> Setup {
+fn short_lived_streams() -> Setup {
     let feed = FeedSettings {
         stream_age: Duration::from_millis(700),
         ..Setup::default().feed
@@ -141,10 +141,18 @@ fn restless() -> Setup {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_random_writes_the_figures_are_those_of_a_list_on_sqlite() {
-    random_writes(Shop::start_with(Engine::Sqlite, restless()).await, 1).await;
+    random_writes(
+        Shop::start_with(Engine::Sqlite, short_lived_streams()).await,
+        1,
+    )
+    .await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn after_random_writes_the_figures_are_those_of_a_list_on_postgres() {
-    random_writes(Shop::start_with(Engine::Postgres, restless()).await, 2).await;
+    random_writes(
+        Shop::start_with(Engine::Postgres, short_lived_streams()).await,
+        2,
+    )
+    .await;
 }

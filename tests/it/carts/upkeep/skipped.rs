@@ -33,7 +33,7 @@ async fn run(shop: &Shop, statement: &'static str, name: &str) {
 }
 
 /// Makes the document of a cart unreadable.
-async fn spoil(shop: &Shop, cart: &str) {
+async fn corrupt(shop: &Shop, cart: &str) {
     run(
         shop,
         "UPDATE carts SET doc = '!' || doc WHERE id = $1",
@@ -42,7 +42,7 @@ async fn spoil(shop: &Shop, cart: &str) {
     .await;
 }
 
-async fn mend(shop: &Shop, cart: &str) {
+async fn repair(shop: &Shop, cart: &str) {
     run(
         shop,
         "UPDATE carts SET doc = substr(doc, 2) WHERE id = $1",
@@ -51,7 +51,7 @@ async fn mend(shop: &Shop, cart: &str) {
     .await;
 }
 
-async fn spoil_customer(shop: &Shop, name: &str) {
+async fn corrupt_customer(shop: &Shop, name: &str) {
     run(
         shop,
         "UPDATE customers SET doc = '!' || doc WHERE id = $1",
@@ -60,7 +60,7 @@ async fn spoil_customer(shop: &Shop, name: &str) {
     .await;
 }
 
-async fn mend_customer(shop: &Shop, name: &str) {
+async fn repair_customer(shop: &Shop, name: &str) {
     run(
         shop,
         "UPDATE customers SET doc = substr(doc, 2) WHERE id = $1",
@@ -83,7 +83,7 @@ async fn reports(shop: &Shop, kind: &str, skipped: &str) -> pb::Operation {
     operation
 }
 
-async fn ends_well(shop: &Shop, operation: &pb::Operation) {
+async fn wait_for_success(shop: &Shop, operation: &pb::Operation) {
     let ended = eventually("the end of the work", || async {
         let request = pb::GetOperationRequest {
             name: operation.name.clone(),
@@ -96,7 +96,7 @@ async fn ends_well(shop: &Shop, operation: &pb::Operation) {
     assert_eq!((ended.skipped, ended.error.as_str()), (0, ""));
 }
 
-async fn comes_to(shop: &Shop, cart: &str, euros: i64) {
+async fn wait_for_total(shop: &Shop, cart: &str, euros: i64) {
     eventually("the new price", || async {
         let cart = shop.get(named(cart)).await;
         (cart.version > 1 && total(&cart) == euros * EURO).then_some(())
@@ -138,19 +138,19 @@ on_both_engines! {
         let ada = member(&shop, &vip).await;
         let carts = open(&shop, &customer(&ada.name), 70).await;
         let bad = &carts[20].name;
-        spoil(&shop, bad).await;
+        corrupt(&shop, bad).await;
 
         set_discount(&shop, &vip, "40").await;
 
         for cart in carts.iter().filter(|cart| cart.name != *bad) {
-            comes_to(&shop, &cart.name, 6).await;
+            wait_for_total(&shop, &cart.name, 6).await;
         }
         let operation = reports(&shop, "REPRICE_CARTS", bad).await;
         assert_eq!((operation.state(), operation.progress), (operation::State::Pending, 69));
-        mend(&shop, bad).await;
+        repair(&shop, bad).await;
         shop.clock.advance(MINUTE);
-        ends_well(&shop, &operation).await;
-        comes_to(&shop, bad, 6).await;
+        wait_for_success(&shop, &operation).await;
+        wait_for_total(&shop, bad, 6).await;
     }
 
     async fn an_unreadable_cart_is_retried_until_it_is_readable(shop: Shop with Setup::held()) {
@@ -158,7 +158,7 @@ on_both_engines! {
         let ada = member(&shop, &vip).await;
         let carts = open(&shop, &customer(&ada.name), 2).await;
         let bad = &carts[0].name;
-        spoil(&shop, bad).await;
+        corrupt(&shop, bad).await;
         set_discount(&shop, &vip, "40").await;
         let operation = reports(&shop, "REPRICE_CARTS", bad).await;
 
@@ -172,7 +172,7 @@ on_both_engines! {
 
         // The newer job takes over the skipped carts of the older one, so one job is left.
         set_discount(&shop, &vip, "30").await;
-        comes_to(&shop, &carts[1].name, 7).await;
+        wait_for_total(&shop, &carts[1].name, 7).await;
         eventually("the end of the older job", || async {
             shop.clock.advance(MINUTE);
             let waiting = operations(&shop, "kind = REPRICE_CARTS AND state = PENDING").await;
@@ -184,7 +184,7 @@ on_both_engines! {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let carts = open(&shop, &customer(&ada.name), 3).await;
         let bad = &carts[0].name;
-        spoil(&shop, bad).await;
+        corrupt(&shop, bad).await;
         let request = pb::UpdateCustomerRequest {
             customer: Some(pb::Customer { last_name: "Byron".to_owned(), ..ada.clone() }),
             update_mask: Some(prost_types::FieldMask { paths: vec!["last_name".to_owned()] }),
@@ -206,7 +206,7 @@ on_both_engines! {
         refreshed(carts[2].name.clone()).await;
         let operation = reports(&shop, "REFRESH_CUSTOMER", bad).await;
         assert_eq!(operation.state(), operation::State::Pending);
-        mend(&shop, bad).await;
+        repair(&shop, bad).await;
         shop.clock.advance(MINUTE);
         refreshed(bad.clone()).await;
     }
@@ -215,30 +215,30 @@ on_both_engines! {
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let carts = open(&shop, &customer(&ada.name), 3).await;
         let bad = &carts[0].name;
-        spoil(&shop, bad).await;
+        corrupt(&shop, bad).await;
 
         customers::delete(&mut shop.customers(), &ada.name).await;
 
         gone(&shop, &carts[1].name).await;
         gone(&shop, &carts[2].name).await;
         let operation = reports(&shop, "DELETE_CUSTOMER_CARTS", bad).await;
-        mend(&shop, bad).await;
+        repair(&shop, bad).await;
         shop.clock.advance(MINUTE);
-        ends_well(&shop, &operation).await;
+        wait_for_success(&shop, &operation).await;
         gone(&shop, bad).await;
     }
 
     async fn an_unreadable_cart_blocks_no_abandonment_of_others(shop: Shop with Setup::held()) {
         let bad = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let good = shop.add(of(&visitor()), item("shirt", 1)).await.name;
-        spoil(&shop, &bad).await;
+        corrupt(&shop, &bad).await;
 
         shop.clock.advance(DAY + MINUTE);
         abandoned(&shop, &good).await;
 
         let operation = reports(&shop, "ABANDON_CARTS", &bad).await;
         assert_eq!(operation.state(), operation::State::Done);
-        mend(&shop, &bad).await;
+        repair(&shop, &bad).await;
         shop.clock.advance(2 * MINUTE);
         assert_eq!(abandoned(&shop, &bad).await.abandonment(), Abandonment::Abandoned);
     }
@@ -248,13 +248,13 @@ on_both_engines! {
         let bad = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         let good = shop.add(of(&visitor()), item("shirt", 1)).await.name;
         // The cart is not abandoned before, as that would skip it too.
-        spoil(&shop, &bad).await;
+        corrupt(&shop, &bad).await;
 
         shop.clock.advance(2 * DAY + MINUTE);
         gone(&shop, &good).await;
 
         reports(&shop, "PURGE", &bad).await;
-        mend(&shop, &bad).await;
+        repair(&shop, &bad).await;
         shop.clock.advance(2 * MINUTE);
         gone(&shop, &bad).await;
     }
@@ -263,16 +263,16 @@ on_both_engines! {
         let vip = discounting(&shop, "vip", "10").await;
         let bad = member(&shop, &vip).await.name;
         let good = member(&shop, &vip).await.name;
-        spoil_customer(&shop, &bad).await;
+        corrupt_customer(&shop, &bad).await;
         let request = pb::DeleteGroupRequest { name: vip.clone(), ..Default::default() };
         shop.groups().delete_group(request).await.unwrap();
 
         leaves(&shop, &good, &vip).await;
         let operation = reports(&shop, "DELETE_GROUP", &bad).await;
         assert_eq!(operation.state(), operation::State::Pending);
-        mend_customer(&shop, &bad).await;
+        repair_customer(&shop, &bad).await;
         shop.clock.advance(MINUTE);
-        ends_well(&shop, &operation).await;
+        wait_for_success(&shop, &operation).await;
         leaves(&shop, &bad, &vip).await;
     }
 
@@ -282,13 +282,13 @@ on_both_engines! {
         let good = customers::create(&mut shop.customers(), person("Grace")).await.name;
         trial(&shop, &bad).await;
         trial(&shop, &good).await;
-        spoil_customer(&shop, &bad).await;
+        corrupt_customer(&shop, &bad).await;
 
         shop.clock.advance(HOUR);
 
         leaves(&shop, &good, &trial_group).await;
         reports(&shop, "EXPIRE_MEMBERSHIPS", &bad).await;
-        mend_customer(&shop, &bad).await;
+        repair_customer(&shop, &bad).await;
         shop.clock.advance(MINUTE);
         leaves(&shop, &bad, &trial_group).await;
     }
