@@ -100,7 +100,7 @@ impl Child {
         let mut input = process.stdin.take().expect("it was asked for as a pipe");
         let output = process.stdout.take().expect("it was asked for as a pipe");
         let serving = serde_json::to_string(serving).expect("plain data");
-        writeln!(input, "{serving}").expect("the process reads what to serve");
+        writeln!(input, "{serving}").expect("the process reads its task");
         let mut output = BufReader::new(output);
         let address = read_line(&mut output);
         let address = address
@@ -115,7 +115,7 @@ impl Child {
 
     /// Returns how many statements its store has sent in transactions that write.
     pub fn written_statements(&self) -> f64 {
-        let mut pipes = self.pipes.lock().expect("nobody panics with the pipes");
+        let mut pipes = self.pipes.lock().expect("no thread panics with the pipes");
         writeln!(pipes.0, "statements").expect("the process reads questions");
         read_line(&mut pipes.1).parse().expect("a number")
     }
@@ -159,7 +159,7 @@ impl Child {
     /// Shuts the process down.
     pub fn stop(mut self) {
         {
-            let (input, _) = &mut *self.pipes.lock().expect("nobody panics with the pipes");
+            let (input, _) = &mut *self.pipes.lock().expect("no thread panics with the pipes");
             writeln!(input, "stop").expect("the process reads orders");
         }
         let status = self.process.wait().expect("it is a process of ours");

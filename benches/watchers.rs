@@ -133,7 +133,7 @@ impl Watchers {
                     let stream = open(transport, watched, String::new()).await;
                     let mut stream: Streaming<Seen> = stream.expect("a stream");
                     loop {
-                        let seen = stream.message().await.expect("the stream goes on");
+                        let seen = stream.message().await.expect("the stream continues");
                         if seen.is_some_and(|seen| seen.snapshot_end.is_some()) {
                             return stream;
                         }
@@ -177,7 +177,7 @@ impl Watchers {
     /// Waits until all streams together have received `changes` changes.
     pub async fn wait_for(&self, changes: u64) {
         while self.received() < changes {
-            assert!(!self.readers.is_empty(), "streams go on");
+            assert!(!self.readers.is_empty(), "the streams stay open");
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     }

@@ -75,7 +75,7 @@ async fn open(clients: &Clients) -> (f64, f64) {
     let mut stream = answer.expect("the watch opens").into_inner();
     let (mut first, mut received) = (None, 0);
     loop {
-        let message = stream.message().await.expect("a watch goes on");
+        let message = stream.message().await.expect("the watch continues");
         let message = message.expect("a watch ends only with an error");
         if !message.changes.is_empty() {
             first.get_or_insert_with(millis);

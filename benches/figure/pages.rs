@@ -74,7 +74,7 @@ async fn time_of_a_row(clients: &Clients) -> f64 {
         };
         let answer = clients.customers(0).list_customers(request).await;
         let page = answer.expect("a page").into_inner();
-        assert!(page.customers.is_empty(), "nobody matches");
+        assert!(page.customers.is_empty(), "no customer matches");
         token = page.next_page_token;
         if token.is_empty() {
             #[expect(clippy::cast_precision_loss, reason = "far fewer than 2^52")]

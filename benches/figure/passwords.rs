@@ -47,7 +47,7 @@ pub async fn storm(bench: &Bench) -> Vec<Row> {
                             password: "correct horse".to_owned(),
                         };
                         let answer = client.verify_password(request).await;
-                        let refused = answer.expect_err("nobody has that password");
+                        let refused = answer.expect_err("the password is wrong");
                         assert_eq!(refused.code(), tonic::Code::Unauthenticated, "{refused:?}");
                         hashed.fetch_add(1, Ordering::Relaxed);
                     }

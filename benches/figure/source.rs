@@ -82,7 +82,9 @@ impl Source {
             let cart = self.clients.add_item(0, &self.carts[0], 0).await;
             let wait = Duration::from_millis(200);
             while let Ok(message) = tokio::time::timeout(wait, stream.message()).await {
-                let mut message = message.expect("the watch goes on").expect("it has no end");
+                let mut message = message
+                    .expect("the watch continues")
+                    .expect("it has no end");
                 if !message.changes.is_empty() {
                     message.changes.truncate(1);
                     return (cart.encode_to_vec(), message.encode_to_vec());

@@ -72,7 +72,7 @@ async fn prepare(bench: &Bench) -> Prepared {
 fn copy_files(from: &Path, to: &Path) {
     for entry in std::fs::read_dir(from).expect("the folder is there") {
         let entry = entry.expect("the folder can be read");
-        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("there is room");
+        std::fs::copy(entry.path(), to.join(entry.file_name())).expect("the disk has space");
     }
 }
 

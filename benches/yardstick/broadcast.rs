@@ -91,7 +91,10 @@ impl State {
         let message = Shared(Arc::new(message));
         // There may be no receiver.
         let _ = self.everything.send(message.clone());
-        let by_cart = self.by_cart.lock().expect("nobody panics with the table");
+        let by_cart = self
+            .by_cart
+            .lock()
+            .expect("no thread panics with the table");
         if let Some(sender) = by_cart.get(cart) {
             let _ = sender.send(message);
         }
@@ -101,7 +104,10 @@ impl State {
         let receiver = match cart {
             None => self.everything.subscribe(),
             Some(cart) => {
-                let mut by_cart = self.by_cart.lock().expect("nobody panics with the table");
+                let mut by_cart = self
+                    .by_cart
+                    .lock()
+                    .expect("no thread panics with the table");
                 let sender = by_cart
                     .entry(cart.to_owned())
                     .or_insert_with(|| broadcast::Sender::new(CAPACITY));

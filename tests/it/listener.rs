@@ -56,7 +56,7 @@ impl Page {
                 }
             }
             let more = tokio::time::timeout(PATIENCE, self.body.frame()).await;
-            let more = more.expect("a frame comes").expect("the stream goes on");
+            let more = more.expect("a frame comes").expect("the stream continues");
             if let Ok(data) = more.unwrap().into_data() {
                 self.received.extend_from_slice(&data);
             }

@@ -48,7 +48,7 @@ impl Watch {
         let message = tokio::time::timeout(PATIENCE, self.0.message()).await;
         message
             .expect("a message comes")
-            .expect("the stream goes on")
+            .expect("the stream continues")
             .expect("it has no end")
     }
 }

@@ -82,7 +82,7 @@ async fn an_endless_statement_is_ended_and_has_no_effect() {
     .await;
 
     assert_unavailable(&add_one(&shop, "one").await.unwrap_err());
-    read(&shop).await.expect("reads go on");
+    read(&shop).await.expect("reads continue");
 
     run(&mut other, "DROP TRIGGER linger ON carts").await;
     let cart = recovers("writes", || add_one(&shop, "one")).await;

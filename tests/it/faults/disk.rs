@@ -43,7 +43,7 @@ async fn fails_and_recovers(fault: Fault, code: Code, reason: ErrorReason) {
         for outcome in refused {
             assert_passing(&outcome.expect_err("the disk fails"), code, reason);
         }
-        let there = list(&carts).await.expect("reads go on");
+        let there = list(&carts).await.expect("reads continue");
         assert_eq!(there[0].item_count, 1);
     }
     disk.heal();
@@ -51,7 +51,7 @@ async fn fails_and_recovers(fault: Fault, code: Code, reason: ErrorReason) {
     for line in 1..=TOGETHER {
         recovers("the write", || add_line(&carts, line)).await;
     }
-    let there = list(&carts).await.expect("reads go on");
+    let there = list(&carts).await.expect("reads continue");
     assert_eq!(there[0].item_count, 1 + TOGETHER as i64);
 }
 
@@ -92,7 +92,7 @@ async fn a_restart_on_a_full_disk_serves_reads() {
         list(&carts).await.expect("reads are served")[0].item_count,
         1
     );
-    let refused = add_line(&carts, 1).await.expect_err("there is no room");
+    let refused = add_line(&carts, 1).await.expect_err("the disk is full");
     assert_passing(&refused, Code::ResourceExhausted, ErrorReason::StorageFull);
     disk.heal();
     recovers("the write", || add_line(&carts, 1)).await;

@@ -176,7 +176,7 @@ async fn a_statement_that_takes_too_long_is_ended(shop: Shop) {
     assert_unavailable(&ended);
     other_list(&shop, &key)
         .await
-        .expect("the connection goes on");
+        .expect("the connection still works");
 }
 
 macro_rules! on_both {

@@ -268,7 +268,7 @@ async fn a_limit_of_file_sizes_acts_as_a_full_disk() {
             break status;
         }
     };
-    let there = list(&carts).await.expect("reads go on");
+    let there = list(&carts).await.expect("reads continue");
     limit(None);
 
     assert_passing(&refused, Code::ResourceExhausted, ErrorReason::StorageFull);

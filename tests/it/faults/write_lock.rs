@@ -44,7 +44,7 @@ async fn a_call_waits_for_a_file_locked_by_another_program_and_recovers() {
     for outcome in refused {
         assert_unavailable(&outcome.unwrap_err());
     }
-    read(&shop).await.expect("reads go on");
+    read(&shop).await.expect("reads continue");
     health_turns(&shop, ServingStatus::Serving).await;
 
     sqlx::raw_sql("ROLLBACK").execute(&mut other).await.unwrap();

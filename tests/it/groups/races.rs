@@ -151,7 +151,7 @@ async fn watch_every_version(
     until: &str,
 ) -> usize {
     let mut seen = 0;
-    while let Some(message) = stream.message().await.expect("the stream goes on") {
+    while let Some(message) = stream.message().await.expect("the stream continues") {
         for change in message.changes {
             if change.kind() == ChangeKind::Upserted {
                 assert_grouped(&change.customer.expect("upserted customers are whole"));

@@ -23,7 +23,7 @@ impl Watch {
             let message = stream
                 .message()
                 .await
-                .expect("it goes on")
+                .expect("the stream continues")
                 .expect("it does not end");
             snapshot.extend(message.changes);
             if let Some(Signal::SnapshotEnd(end)) = message.signal {
@@ -39,7 +39,7 @@ impl Watch {
                 .stream
                 .message()
                 .await
-                .expect("it goes on")
+                .expect("the stream continues")
                 .expect("it does not end");
             assert!(message.changes.len() <= 1, "{message:?}");
             if let Some(change) = message.changes.into_iter().next() {

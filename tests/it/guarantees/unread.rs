@@ -91,7 +91,7 @@ on_both_engines! {
             assert!(Instant::now() < deadline, "a stream that is hardly read stays open");
             subjects[0].write(&shop).await;
             if let Some(Some(bytes)) = body.data().now_or_never() {
-                read += bytes.expect("the connection lives").len();
+                read += bytes.expect("the connection is open").len();
             }
             // The window grows by one byte for each byte received.
             if released < read {

@@ -292,7 +292,7 @@ where
     let cell = {
         let mut templates = TEMPLATES
             .lock()
-            .expect("nobody panics while holding the table");
+            .expect("no thread panics while holding the table");
         Arc::clone(templates.entry(template).or_default())
     };
     cell.get_or_init(|| async {

@@ -138,5 +138,5 @@ pub async fn read(mut body: RecvStream) -> (Vec<u8>, Status) {
 
 async fn next(body: &mut RecvStream) -> Option<Result<Bytes, h2::Error>> {
     let next = tokio::time::timeout(super::PATIENCE, body.data()).await;
-    next.expect("an answer goes on")
+    next.expect("the answer continues")
 }

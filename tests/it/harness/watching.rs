@@ -208,7 +208,7 @@ impl CartWatch {
                 assert_eq!(
                     usize::try_from(end.count).unwrap(),
                     self.carts.len(),
-                    "the end of a snapshot counts what the reader holds"
+                    "the end of a snapshot counts the carts of the reader"
                 );
                 Seen::SnapshotEnd(end.count)
             }

@@ -14,7 +14,7 @@ static SEEN: Mutex<BTreeSet<String>> = Mutex::new(BTreeSet::new());
 static TURN: tokio::sync::Mutex<()> = tokio::sync::Mutex::const_new(());
 
 fn seen() -> MutexGuard<'static, BTreeSet<String>> {
-    SEEN.lock().expect("nobody panics with it")
+    SEEN.lock().expect("no thread panics with it")
 }
 
 /// Starts recording the servers' statements, until the result is dropped.

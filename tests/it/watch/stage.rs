@@ -114,7 +114,7 @@ impl Stage {
     pub async fn settled(&self) -> Position {
         let store = &self.test.store;
         let end = |order| store.read(move |conn| history::end(conn, order).boxed());
-        eventually("the end of what is under way", || async {
+        eventually("the end of open transactions", || async {
             let last = end(LogOrder::Numbers).await.expect("a number");
             let end = end(LogOrder::Transactions).await.expect("an end");
             (end.seq == last.seq).then_some(end)
@@ -181,7 +181,10 @@ impl Default for Inner {
 
 impl Things {
     fn rows(&self) -> std::sync::MutexGuard<'_, BTreeMap<String, i64>> {
-        self.0.rows.lock().expect("nobody panics while holding it")
+        self.0
+            .rows
+            .lock()
+            .expect("no thread panics while holding it")
     }
 
     /// Makes readers wait for their pages.
@@ -228,7 +231,10 @@ impl Resource for Things {
                 .await
                 .expect("it is never closed")
                 .forget();
-            let rows = inner.rows.lock().expect("nobody panics while holding it");
+            let rows = inner
+                .rows
+                .lock()
+                .expect("no thread panics while holding it");
             let after = query.after.map_or(Unbounded, Excluded);
             let rows = rows
                 .range((after, Unbounded))

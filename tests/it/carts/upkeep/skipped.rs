@@ -72,7 +72,7 @@ async fn repair_customer(shop: &Shop, name: &str) {
 /// Waits for the operation that reports one skipped resource.
 async fn reports(shop: &Shop, kind: &str, skipped: &str) -> pb::Operation {
     let filter = format!("kind = {kind}");
-    let operation = eventually("the report of what was skipped", || async {
+    let operation = eventually("the report of the skipped resource", || async {
         let found = operations(shop, &filter).await;
         found.into_iter().find(|operation| {
             operation.skipped == 1 && operation.state() != operation::State::Running
