@@ -56,7 +56,7 @@ macro_rules! on_both {
 
 on_both! {
     an_operation_is_watched_until_its_end in busy;
-    an_operation_for_consistent_data_cannot_be_cancelled in idle;
+    an_operation_that_keeps_data_consistent_cannot_be_cancelled in idle;
     a_purge_can_be_cancelled_once in idle;
     operations_of_the_whole_store_are_for_operators in idle;
     operations_are_listed_newest_first in idle;
@@ -180,7 +180,7 @@ async fn an_operation_is_watched_until_its_end(shop: Shop) {
     );
 }
 
-async fn an_operation_for_consistent_data_cannot_be_cancelled(shop: Shop) {
+async fn an_operation_that_keeps_data_consistent_cannot_be_cancelled(shop: Shop) {
     let name = delete_group(&shop, "vip").await;
 
     let refused = shop

@@ -196,7 +196,7 @@ on_both_engines! {
         shop.admin().revoke_api_key(revoke).await.unwrap();
     }
 
-    async fn a_key_does_not_expire_before_it_begins(shop: Shop with polled_often()) {
+    async fn an_expiry_in_the_past_is_refused(shop: Shop with polled_often()) {
         let before = listed(&shop, true).await;
         for past in [
             in_seconds(0),

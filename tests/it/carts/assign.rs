@@ -173,7 +173,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&customer(&ada.name))).await, own);
     }
 
-    async fn both_carts_are_kept_in_slots_of_their_own(shop: Shop) {
+    async fn both_carts_are_kept_in_separate_slots(shop: Shop) {
         let ada = ada(&shop).await;
         let owner = customer(&ada.name);
         let own = shop.add(of(&owner), item("hat", 1)).await;
@@ -226,7 +226,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_cart_goes_from_one_customer_to_another(shop: Shop) {
+    async fn a_cart_is_assigned_from_one_customer_to_another(shop: Shop) {
         let (ada, bob) = (ada(&shop).await, ada(&shop).await);
         let cart = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
         let mut of_ada = watch_owner(&shop, &customer(&ada.name)).await;
@@ -306,7 +306,7 @@ on_both_engines! {
     }
 
     /// A sign-in that is repeated after the shopper went on does not replace the cart that was opened since.
-    async fn a_repeated_assignment_is_answered_as_the_first_time(shop: Shop) {
+    async fn a_repeated_assignment_gets_the_first_answer(shop: Shop) {
         let ada = ada(&shop).await;
         let owner = customer(&ada.name);
         shop.add(of(&owner), item("hat", 1)).await;

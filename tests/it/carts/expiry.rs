@@ -47,7 +47,7 @@ fn expired(watch: &CartWatch) -> HashSet<&str> {
 }
 
 on_both_engines! {
-    async fn a_visitor_s_cart_ends_when_its_time_is_over_and_not_before(shop: Shop with Setup::held()) {
+    async fn a_visitor_s_cart_expires_after_its_retention_and_not_before(shop: Shop with Setup::held()) {
         keep(&shop, 2, 0).await;
         let old = shop.add(of(&visitor()), item("shirt", 1)).await;
         let used = shop.add(of(&visitor()), item("shirt", 1)).await;
@@ -82,7 +82,7 @@ on_both_engines! {
         }
     }
 
-    async fn customers_have_a_retention_of_their_own(shop: Shop with Setup::held()) {
+    async fn customers_have_a_separate_retention(shop: Shop with Setup::held()) {
         keep(&shop, 0, 3).await;
         let ada = customers::create(&mut shop.customers(), person("Ada")).await;
         let own = shop.add(of(&customer(&ada.name)), item("shirt", 1)).await;
@@ -98,7 +98,7 @@ on_both_engines! {
         assert_eq!(shop.get(named(&of_visitor.name)).await, of_visitor, "0 days mean no expiry");
     }
 
-    async fn many_carts_end_together(shop: Shop with Setup::held()) {
+    async fn many_carts_expire_together(shop: Shop with Setup::held()) {
         keep(&shop, 1, 0).await;
         let carts = open(&shop, &visitor(), 100).await;
         let mut watch = watched(&shop).await;

@@ -301,7 +301,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_stopped_server_asks_watchers_of_figures_to_come_back(shop: Shop with Setup::held()) {
+    async fn a_stopped_server_asks_watchers_of_figures_to_reconnect(shop: Shop with Setup::held()) {
         let mut shop = shop;
         let mut figures = Figures::open(&shop, quickly("")).await;
         figures.next().await;
@@ -365,7 +365,7 @@ on_both_engines! {
 
 /// Streams end at a maximal age, so that clients spread over new servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_stream_of_figures_is_asked_to_connect_again() {
+async fn an_old_stream_of_figures_is_asked_to_reconnect() {
     let feed = FeedSettings {
         stream_age: Duration::from_millis(300),
         ..Default::default()

@@ -206,7 +206,7 @@ on_both_engines! {
     }
 
     /// A refusal does not use up the link.
-    async fn a_held_cart_is_recovered_when_it_is_free_again(shop: Shop) {
+    async fn a_held_cart_is_recovered_after_the_hold_ends(shop: Shop) {
         let mut anna = anna(&shop).await;
         for hold in [Hold::Hard, Hold::Locked] {
             let cart = shop.add(of(&visitor()), item("shirt", 1)).await;

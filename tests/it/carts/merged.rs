@@ -216,7 +216,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_purged_cart_is_not_found_by_any_call_and_its_name_is_not_reused(shop: Shop with Setup::held()) {
+    async fn a_purged_cart_is_not_found_by_any_call_and_its_name_continues_its_versions(shop: Shop with Setup::held()) {
         keep_days(&shop, 3, 0).await;
         let first = visitor();
         let id = format!("merged-{}", unique());

@@ -304,7 +304,7 @@ async fn remembered(store: &Store) -> Vec<String> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn used_links_are_forgotten_after_their_end() {
+async fn used_links_are_deleted_after_their_expiry() {
     for made in stores().await {
         let store = &made.store;
         let remember = store.write(Locks::none(), |tx| {

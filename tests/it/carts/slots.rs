@@ -67,7 +67,7 @@ on_both_engines! {
         assert_eq!(shop.get(of(&gift)).await, other);
     }
 
-    async fn names_and_numbers_are_not_reused(shop: Shop) {
+    async fn names_and_numbers_are_unique(shop: Shop) {
         let id = format!("cart-{}", unique());
         let number = format!("N{}", unique());
         let with = |cart_id: &str, number: &str| CreateCartRequest {
@@ -110,7 +110,7 @@ on_both_engines! {
         assert_refused(&absent, Code::NotFound, ErrorReason::NotFound);
     }
 
-    async fn a_deleted_cart_is_gone_and_its_name_stays_reserved(shop: Shop) {
+    async fn a_deleted_cart_is_gone_and_its_name_continues_its_versions(shop: Shop) {
         let id = format!("cart-{}", unique());
         let request = CreateCartRequest {
             cart_id: id.clone(),

@@ -69,7 +69,7 @@ async fn a_reader_that_stalls(engine: Engine, fault: FaultInjection) -> Verdict 
 }
 
 /// A cart is ordered and reopened while a reader watches open carts.
-async fn a_cart_that_leaves_and_comes_back(engine: Engine, fault: FaultInjection) -> Verdict {
+async fn a_cart_that_leaves_and_returns(engine: Engine, fault: FaultInjection) -> Verdict {
     let shop = Shop::start_with(engine, Setup::faulty(fault)).await;
     let recording = Recording::new();
     let mut client = shop.carts();
@@ -208,7 +208,7 @@ scenarios! {
     skipped_changes_of_a_stalled_reader_are_found:
         a_reader_that_stalls(FaultInjection::None, FaultInjection::SkippedLag) breaks "gap";
     missing_changes_of_carts_that_leave_a_filter_are_found:
-        a_cart_that_leaves_and_comes_back(FaultInjection::None, FaultInjection::LostLeaving) breaks "filter";
+        a_cart_that_leaves_and_returns(FaultInjection::None, FaultInjection::LostLeaving) breaks "filter";
     a_late_position_of_a_snapshot_is_found:
         a_write_during_a_snapshot(None, Some(Arc::new(Barrier::new(2)))) breaks "gap";
     a_token_without_its_mark_is_found:

@@ -109,7 +109,7 @@ impl Follower {
 
 /// The watch itself asserts that neither a stream nor a resume skips a version.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_goes_from_server_to_server_as_they_are_killed_in_turn() {
+async fn a_watch_continues_while_two_servers_are_killed_in_turn() {
     let first = Server::start(Engine::Postgres).await;
     let key = first.key("admin");
     let mut servers = [first.beside(), first];

@@ -78,7 +78,7 @@ on_both_engines! {
         assert_eq!(defaults(&mut client, &ada).await, (lyon, brest));
     }
 
-    async fn a_default_passes_on_to_the_oldest_of_the_rest(shop: Shop) {
+    async fn the_default_of_a_deleted_address_moves_to_the_oldest_other(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await.name;
         let lyon = add(&mut client, in_city(&ada, "Lyon")).await.name;

@@ -44,7 +44,7 @@ on_both_engines! {
         assert_eq!((created.email, created.last_name), (sent.email, sent.last_name));
     }
 
-    async fn chosen_ids_and_numbers_are_used_once(shop: Shop) {
+    async fn chosen_ids_and_numbers_are_unique(shop: Shop) {
         let mut client = shop.customers();
         let chosen = pb::Customer { number: "C-1".to_owned(), ..person("Ada") };
         let request = pb::CreateCustomerRequest {

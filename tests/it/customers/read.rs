@@ -37,7 +37,7 @@ on_both_engines! {
         assert_eq!(metadata(&refused, "type").as_deref(), Some("customer"));
     }
 
-    async fn a_write_is_seen_by_the_read_after_it(shop: Shop) {
+    async fn a_read_after_a_write_returns_it(shop: Shop) {
         let mut client = shop.customers();
         let ada = create(&mut client, person("Ada")).await;
         for round in 0..50 {

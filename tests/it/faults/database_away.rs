@@ -195,7 +195,7 @@ async fn the_service_recovers_from_a_database_that_was_killed() {
 
 /// A stream that needs the database during an outage ends with a token to resume.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_watch_that_cannot_read_history_keeps_its_place() {
+async fn a_watch_that_cannot_read_history_keeps_its_token() {
     let (cluster, shop) = shop_on_a_separate_cluster(&[], Setup::default()).await;
     let mut watch = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     watch.snapshot().await;
@@ -271,7 +271,7 @@ async fn terminated_sessions_fail_only_the_calls_in_progress() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_database_without_a_free_connection_is_waited_for() {
+async fn the_server_waits_for_a_free_connection_of_the_database() {
     let (cluster, shop) = shop_on_a_separate_cluster(&[("max_connections", "25")], quiet()).await;
     write(&shop).await.unwrap();
     let url = cluster.url("shop");

@@ -97,7 +97,7 @@ async fn shown(client: &mut Client, ada: &pb::Customer, request_id: &str) -> Vec
 
 on_both_engines! {
     /// The job that removes the members does not run here, so they keep the group's id.
-    async fn a_hidden_group_does_not_show_when_it_is_deleted(shop: Shop with Setup::idle()) {
+    async fn a_hidden_group_stays_hidden_when_it_is_deleted(shop: Shop with Setup::idle()) {
         create_group(&shop, SECRET, group(State::Active)).await;
         let ada = member(&shop).await;
         let mut storefront = client_as(&shop, Role::Storefront).await;

@@ -51,7 +51,7 @@ fn last(watch: &CartWatch) -> (ChangeKind, i64) {
 }
 
 on_both_engines! {
-    async fn a_cart_enters_when_its_time_has_come_and_leaves_when_it_changes(shop: Shop with held()) {
+    async fn a_cart_enters_at_its_time_and_leaves_on_a_change(shop: Shop with held()) {
         let owner = visitor("who wanders off");
         let cart = add(&mut shop.carts(), &owner, "a").await;
         let mut abandoned = watch(&shop, filtered(ABANDONED)).await;
@@ -82,7 +82,7 @@ on_both_engines! {
     }
 
     /// The change has the version that was sent before, as no write changed the cart.
-    async fn a_cart_leaves_when_its_time_is_over(shop: Shop with held()) {
+    async fn a_cart_leaves_at_the_end_of_its_time(shop: Shop with held()) {
         let owner = visitor("who is active for a while");
         let cart = add(&mut shop.carts(), &owner, "a").await;
         let mut active = watch(&shop, filtered(ACTIVE)).await;

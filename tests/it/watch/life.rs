@@ -63,7 +63,7 @@ async fn a_stalled_reader_and_an_idle_connection_do_not_delay_the_end() {
 
 /// Streams end at a maximal age, so that clients spread over new servers.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn an_old_stream_is_asked_to_connect_again() {
+async fn an_old_stream_is_asked_to_reconnect() {
     let feed = FeedSettings {
         stream_age: Duration::from_millis(300),
         ..Default::default()

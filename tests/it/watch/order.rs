@@ -77,7 +77,7 @@ on_both_engines! {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn with_the_order_of_numbers_the_loss_would_be_noticed() {
+async fn a_loss_by_the_order_of_numbers_is_noticed() {
     let shop = Shop::start_with(
         Engine::Postgres,
         Setup::faulty(FaultInjection::OrderOfNumbers),

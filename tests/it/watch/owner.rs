@@ -141,7 +141,7 @@ on_both_engines! {
     }
 
     /// A visitor signs in. Watchers of the visitor and of the customer both receive the change.
-    async fn a_cart_that_is_assigned_away_leaves_one_owner_and_comes_to_the_other(shop: Shop) {
+    async fn an_assigned_cart_leaves_one_owner_and_is_sent_to_the_other(shop: Shop) {
         let customer = register(&shop, "ada").await;
         let owner = visitor("who signs in");
         let mut client = shop.carts();
@@ -162,7 +162,7 @@ on_both_engines! {
         assert!(watch.changes.iter().all(|change| change.version <= assigned.version));
     }
 
-    async fn a_reopened_cart_comes_back(shop: Shop) {
+    async fn a_reopened_cart_is_sent_again(shop: Shop) {
         let owner = visitor("whose payment fails");
         let mut client = shop.carts();
         add(&mut client, &owner, "a").await;

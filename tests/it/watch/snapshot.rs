@@ -129,7 +129,7 @@ async fn a_snapshot_whose_history_is_gone_before_its_end_is_refused() {
 
 /// G7.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_snapshot_whose_history_is_gone_before_its_end_begins_again_if_that_is_asked_for() {
+async fn a_snapshot_whose_history_is_gone_before_its_end_begins_again_on_request() {
     for stage in &stages().await {
         let options = WatchOptions {
             reset_on_expired_token: true,

@@ -85,7 +85,7 @@ on_both_engines! {
         assert_eq!(total(&repriced.await), 5 * EURO);
     }
 
-    async fn a_special_group_is_active_and_for_customers(shop: Shop) {
+    async fn a_special_group_must_be_active_and_for_customers(shop: Shop) {
         let audience = pb::group::Audience::Staff.into();
         let staff = group(&shop, "staff", pb::Group { audience, ..Default::default() }).await;
         let state = pb::group::State::Disabled.into();
