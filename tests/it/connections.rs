@@ -126,7 +126,7 @@ on_both_engines! {
         reset(&deaf).await;
     }
 
-    /// The kernel buffers the pings, so no write waits.
+    /// The kernel buffers the answer, so no write waits. Only the unanswered pings close the connection.
     async fn a_connection_that_answers_no_ping_is_closed(shop: Shop with frequent_pings()) {
         let socket = TcpSocket::new_v4().unwrap();
         socket.set_recv_buffer_size(4 * 1024).unwrap();

@@ -64,7 +64,7 @@ fn informed_only_by_hints() -> Setup {
     };
     Setup {
         feed,
-        // So the listener's last message is that it listens.
+        // Without checks of silent connections the last statement of the listener stays `LISTEN`.
         store: |store| store.silence_limit = Duration::from_secs(3600),
         ..held()
     }

@@ -46,7 +46,7 @@ async fn shop(engine: Engine, store: fn(&mut clientela::store::StoreConfig)) -> 
         Engine::Sqlite => {
             let url = format!("sqlite://{}/clientela.db", shop.folder().display());
             let mut connection = SqliteConnection::connect(&url).await.unwrap();
-            // Without this, the rename would look for its table in the indexes and triggers of others.
+            // Without the pragma the rename would look for its table in the indexes and triggers of others.
             let statements = AssertSqlSafe(format!("PRAGMA legacy_alter_table = ON; {view}"));
             sqlx::raw_sql(statements)
                 .execute(&mut connection)

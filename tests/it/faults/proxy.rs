@@ -107,6 +107,6 @@ async fn pass(mut from: OwnedReadHalf, mut to: OwnedWriteHalf, mut silent: watch
 }
 
 async fn silenced(silent: &mut watch::Receiver<bool>) {
-    // At the end of the test nothing passes either, without silence.
+    // At the end of the test the sender is gone, which ends the wait too.
     drop(silent.wait_for(|silent| *silent).await);
 }

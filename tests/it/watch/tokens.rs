@@ -75,7 +75,7 @@ on_both_engines! {
         }
     }
 
-    /// A request for a reset does not help, as the history is not the fault.
+    /// A request for a reset does not help, because no history is missing.
     async fn a_token_of_another_shop_is_refused(shop: Shop) {
         let request = pb::CreateShopRequest {
             shop: Some(pb::Shop { display_name: "Trade".into(), ..Default::default() }),

@@ -18,7 +18,7 @@ const TURNS_OF_ONE: usize = 2;
 /// The streams of the key with many streams.
 const MANY: usize = 60;
 
-/// A page keeps its turn until one more page than the limit of a key has a turn.
+/// A page keeps its turn until `TURNS_OF_ONE` + 1 pages have one, so one of them is of another key.
 fn held() -> Setup {
     let barrier = Arc::new(Barrier::new(TURNS_OF_ONE + 1));
     Setup {

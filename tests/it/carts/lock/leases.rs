@@ -273,10 +273,10 @@ async fn leases_on_unreadable_carts_delay_no_other_lease(shop: Shop) {
     }
     let held = take(&mut acting(&shop, "staff/anna").await, &cart.name).await;
     let id = cart.name.trim_start_matches("carts/").to_owned();
-    let spoilt = shop.store().write_with(Locks::none(), id, |tx, id| {
-        async move { Ok(execute!(tx, sqlx::query(SPOIL).bind(id))?) }.boxed()
+    let corrupted = shop.store().write_with(Locks::none(), id, |tx, id| {
+        async move { Ok(execute!(tx, sqlx::query(CORRUPT).bind(id))?) }.boxed()
     });
-    assert_eq!(spoilt.await.unwrap(), 70);
+    assert_eq!(corrupted.await.unwrap(), 70);
 
     shop.clock.advance(Duration::from_secs(121));
 
@@ -288,5 +288,5 @@ async fn leases_on_unreadable_carts_delay_no_other_lease(shop: Shop) {
 }
 
 /// Stores leases that expired long ago, on carts whose documents cannot be read.
-const SPOIL: &str = "UPDATE carts
+const CORRUPT: &str = "UPDATE carts
     SET doc = '!' || doc, lock_holder = 'staff/ben', lock_expire_time = 1 WHERE id <> $1";
