@@ -1,4 +1,5 @@
-//! Runs a scenario for each fault of `feed::FaultInjection` that exposes it, also with a healthy feed.
+//! For each fault of `feed::FaultInjection`, runs a scenario that exposes it, and the same scenario with a
+//! healthy feed.
 
 use std::sync::Arc;
 use std::time::Instant;

@@ -1,12 +1,12 @@
-/* A disk that fails to order, for a program that is started with this in LD_PRELOAD.
+/* A disk that fails on demand, for a program that runs with this library in LD_PRELOAD.
  *
- * It concerns the database and its write-ahead log in the folder FAILING_DISK_FOLDER. What fails stands
- * as one word in the file FAILING_DISK_ORDER, read at each call: `full` (no room for what is written),
- * `write` (an I/O error instead), `flush` (what was written does not reach the disk); else nothing does.
+ * It affects the database and its write-ahead log in the folder FAILING_DISK_FOLDER. The file
+ * FAILING_DISK_ORDER holds the fault as one word and is read at each call: `full` (writes find no space),
+ * `write` (writes get an I/O error), `flush` (flushes fail). With any other content nothing fails.
  *
- * With FAILING_DISK_RECORD it also appends to that file what happened, so that a test can work out what
- * a power cut would leave: a line `w FILE OFFSET LENGTH` with the bytes after it, `t FILE LENGTH`,
- * `s FILE` for a flush that went well and `f FILE` for one that did not, `u FILE` for a removal.
+ * With FAILING_DISK_RECORD it also appends each operation to that file, so that a test can compute the
+ * content after a power cut: a line `w FILE OFFSET LENGTH` and the bytes after it, `t FILE LENGTH`,
+ * `s FILE` for a flush that succeeded and `f FILE` for one that failed, `u FILE` for a removal.
  */
 #define _GNU_SOURCE
 #include <dlfcn.h>
@@ -47,7 +47,7 @@ static int ends_with(const char *path, const char *end) {
     return length >= rest && strcmp(path + length - rest, end) == 0;
 }
 
-/* The name of the file, if it is one of those that are concerned. */
+/* The name of the file if it is one of the affected ones. */
 static const char *concerned(const char *path) {
     if (!folder || strncmp(path, folder, strlen(folder)) != 0)
         return NULL;

@@ -1,20 +1,19 @@
-# A throw-away PostgreSQL cluster and the one who looks after it.
+# A temporary PostgreSQL cluster and its supervisor.
 #
 # Run as `sh -c "$(cat postgres.sh)" sh "$(cat postgres.sh)" [NAME=VALUE ...]`, where each NAME=VALUE
-# becomes a line of postgresql.conf. It answers on its output with one line, `ready PORT PASSWORD`,
-# and then carries out the commands that come in on its input, one a line, each answered by `done`
-# or `failed`:
+# becomes a line of postgresql.conf. It prints one line, `ready PORT PASSWORD`, and then runs the commands
+# of its input, one on each line. It answers each with `done` or `failed`:
 #
 #     stop fast | stop immediate | kill | start | promote
 #     standby                                              answered by `ready PORT`
 #
-# A standby is a copy of the running cluster that follows it, on a port of its own, until it is promoted.
+# A standby is a copy of the running cluster that follows it, on another port, until it is promoted.
 #
-# When its input ends, be it that the owner is finished or was killed with -9, the cluster is
-# stopped and its folder removed. That is why this is a program of its own and not Rust with a Drop.
+# When its input ends, because the owner has exited or was killed, it stops the cluster and removes its
+# folder. A `Drop` in Rust would not run in a killed process, so this is a separate program.
 #
-# PostgreSQL refuses to run as root; then everything here runs as the user `postgres`. The text comes
-# as an argument because that user may not be able to read the folder this file is in.
+# PostgreSQL refuses to run as root, so under root everything here runs as the user `postgres`. The text is
+# an argument because that user may not be able to read the folder of this file.
 set -u
 
 if [ "$(id -u)" -eq 0 ]; then
@@ -40,8 +39,8 @@ if [ -z "$programs" ]; then
     exit 1
 fi
 
-# A cluster that flushes nothing is in memory where there is room: a database of each test is hundreds of
-# files, and making and deleting these on a disk's file system took a quarter of the machine's time.
+# A cluster that flushes nothing is in memory if there is space. The database of a test has hundreds of
+# files, and creating and deleting them on a disk took a quarter of the machine's time.
 place=${TMPDIR:-/tmp}
 case " $* " in *' fsync=off '*)
     room=$(df --output=avail --block-size=1G /dev/shm 2>/dev/null | tail -n 1)
@@ -62,14 +61,14 @@ finish() {
     rm -rf "$folder"
 }
 trap finish EXIT
-# The owner may be gone before the answer is read (PIPE), or end this process by its group.
+# The owner may exit before it reads the answer (PIPE), or signal this process group.
 trap 'exit 1' HUP INT PIPE TERM
 
 random() { od -An -N"$1" -tx1 /dev/urandom | tr -d ' \n'; }
 
 password=$(random 16)
 printf '%s' "$password" >"$folder/password"
-# A collation that is not C, so that an ORDER BY that forgot its COLLATE "C" is seen.
+# The collation is not C, which exposes an ORDER BY without COLLATE "C".
 if ! "$programs/initdb" --pgdata="$folder/data" --username=clientela --pwfile="$folder/password" \
     --auth=scram-sha-256 --encoding=UTF8 --locale=C.UTF-8 \
     --locale-provider=icu --icu-locale=en-US --no-sync >"$folder/initdb.log" 2>&1; then
@@ -87,8 +86,8 @@ fi
     done
 } >>"$folder/data/postgresql.conf"
 
-# pg_ctl knows the server it started by its process id, so another server that happens to answer on
-# the port is never taken for ours.
+# pg_ctl identifies the server that it started by its process id, so another server on the port is never
+# mistaken for it.
 start() {
     "$programs/pg_ctl" --pgdata="$folder/data" --log="$folder/server.log" --wait --silent \
         --options="-p $port" start </dev/null >/dev/null 2>&1
@@ -106,8 +105,7 @@ make_standby() {
     return 1
 }
 
-# Ports under 32768 are not handed out to outgoing connections, so the port is still free when the
-# server is started again later.
+# Outgoing connections do not use ports under 32768, so the port is still free when the server starts again.
 started=no
 for _ in 1 2 3 4 5 6 7 8; do
     port=$((20000 + 0x$(random 2) % 12000))
@@ -125,15 +123,15 @@ if [ "$started" = no ]; then
 fi
 say "ready $port $password"
 
-# All processes of the server, by their ids; what they leave behind is for the next start to clear up. The
-# file of the first one's id goes too, as that id may live on as a zombie where nobody reaps it.
+# Kills all processes of the server by their ids; the next start cleans up after them. The file with the id of
+# the first process is removed too, as that id may stay a zombie if no parent reaps it.
 kill_all() {
     first=$(head -n 1 "$folder/data/postmaster.pid") || return 1
     kill -9 "$first" $(pgrep -P "$first") || return 1
     rm -f "$folder/data/postmaster.pid"
 }
 
-# The memory of processes that were killed is in use for a moment longer.
+# The memory of killed processes stays in use for a moment.
 start_patiently() {
     for _ in 1 2 3 4 5 6 7 8 9 10 11 12; do
         start && return 0
