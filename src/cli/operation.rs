@@ -27,8 +27,8 @@ pub struct Operation {
 enum Command {
     /// Lists operations, newest first
     List {
-        /// Only operations that match, for example `state = RUNNING`; the fields are kind, state, subject and
-        /// create_time
+        /// Only operations that match, for example `state = RUNNING`; the fields are name, kind, state,
+        /// subject and create_time
         #[arg(long, default_value = "", hide_default_value = true)]
         filter: String,
         #[command(flatten)]

@@ -4,7 +4,7 @@
 //! answer piece by piece, and every byte is counted until the transport frees it.
 //!
 //! Invariant: every byte of an answer in memory is counted. It leaves the counts when its buffer is freed:
-//! sent, given up, or lost with its connection. Large requests in progress are counted, too. So is, for the
+//! sent, dropped, or lost with its connection. Large requests in progress are counted, too. So is, for the
 //! key, the room that its writes reserve for their answers.
 
 use std::{
@@ -233,7 +233,7 @@ struct Fate {
     connection: Connection,
     /// Whether the transport dropped the answer, as after its client has left.
     is_left: AtomicBool,
-    /// Whether it was given up unread.
+    /// Whether the server dropped it before the client read it.
     is_abandoned: AtomicBool,
 }
 
@@ -273,7 +273,7 @@ impl AsRef<[u8]> for Charged {
     }
 }
 
-/// The body of an answer of one message, which is given up when its connection does not take it.
+/// The body of an answer of one message, which the server drops when its connection does not take it.
 pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Charge) -> Body {
     let fate = Fate::of(&charge);
     let frames = Frames {
@@ -290,7 +290,7 @@ pub fn body(feed: &Feed, message: Bytes, trailers: Option<HeaderMap>, charge: Ch
     })
 }
 
-/// A stream that is given up, with everything that it holds, when its connection does not take it.
+/// A stream that the server drops, with everything that it holds, when its connection does not take it.
 pub fn stream(feed: &Feed, body: Body) -> Body {
     let frames = BodyStream::new(body).map_err(|error| Status::from(Error::internal(error)));
     Body::new(Guarded {
@@ -311,7 +311,7 @@ struct Frames {
 
 impl Frames {
     /// The next piece of the message. If there are several, each is copied, so that it is freed when it is
-    /// sent, and the rest when the answer is given up.
+    /// sent, and the rest when the answer is dropped.
     fn piece(&mut self) -> Bytes {
         let length = self.message.len().min(limits::ANSWER_CHUNK_BYTES);
         let piece = self.message.split_to(length);

@@ -1,8 +1,9 @@
 //! What the rows of a snapshot have already shown of the log behind the position at which they were read.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use crate::feed::entry::Entry;
+use crate::feed::resource::Rows;
 
 /// The versions that a snapshot includes: changes up to them are not sent again.
 ///
@@ -47,5 +48,56 @@ impl Overlap {
     /// How many resources the reader holds if no filter takes any away.
     pub fn held(&self) -> usize {
         self.held.len()
+    }
+}
+
+/// The resources with held back changes that belong to a page and are not in it. The page begins after the id
+/// `after`. Other pages are read at other moments, so each one answers for its own ids.
+pub fn gone(
+    mut held_back: Vec<(String, i64)>,
+    after: Option<&str>,
+    page: &Rows,
+) -> Vec<(String, i64)> {
+    let shown: HashSet<&str> = page.rows.iter().map(|row| row.id.as_str()).collect();
+    held_back.retain(|(id, _)| {
+        after.is_none_or(|after| id.as_str() > after)
+            && page.next.as_ref().is_none_or(|next| id <= next)
+            && !shown.contains(id.as_str())
+    });
+    held_back
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::feed::resource::Row;
+    use bytes::Bytes;
+
+    fn gone_from(after: Option<&str>, shown: &[&str], next: Option<&str>) -> Vec<String> {
+        let row = |id: &&str| Row {
+            id: (*id).to_owned(),
+            version: 1,
+            body: Bytes::new(),
+        };
+        let page = Rows {
+            rows: shown.iter().map(row).collect(),
+            next: next.map(str::to_owned),
+        };
+        let held_back = ["a", "b", "c", "d", "e"].map(|id| (id.to_owned(), 2));
+        let gone = gone(held_back.into(), after, &page);
+        gone.into_iter().map(|(id, _)| id).collect()
+    }
+
+    /// Changes of other pages would else be left out although no page shows them.
+    #[test]
+    fn a_page_answers_for_its_own_ids_only() {
+        assert_eq!(gone_from(None, &["a"], Some("b")), ["b"]);
+        assert_eq!(gone_from(Some("b"), &["c"], Some("d")), ["d"]);
+        assert_eq!(gone_from(Some("d"), &[], None), ["e"]);
+    }
+
+    #[test]
+    fn a_resource_that_the_page_shows_is_not_gone() {
+        assert_eq!(gone_from(None, &["a", "c", "e"], None), ["b", "d"]);
     }
 }

@@ -3,12 +3,12 @@
 //! Invariant: each read runs in a task of its own ([`Apart`]), including the wait for its turn. A stream
 //! whose client does not read holds no connection, no turn and no transaction.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::sync::Arc;
 
 use futures::FutureExt as _;
 
-use super::{Phase, Watch};
+use super::{Phase, Watch, overlap};
 use crate::caller::Turns;
 use crate::error::{Error, Result};
 use crate::feed::Feed;
@@ -239,18 +239,15 @@ pub fn page(
                 let end = history::end(conn, order).await?;
                 let (shop, after) = (Arc::clone(&query.shop), query.after.clone());
                 let furthest = history::furthest_held_back(conn, order, &shop).await?;
-                let Rows { rows, next } = resource.page(conn, query).await?;
-                let mut gone = Vec::new();
-                if furthest.is_some() {
-                    gone = history::held_back(conn, &shop, resource.kind()).await?;
-                    let shown: HashSet<&str> = rows.iter().map(|row| row.id.as_str()).collect();
-                    // Other pages are of other moments, and say so themselves.
-                    gone.retain(|(id, _)| {
-                        after.as_ref().is_none_or(|after| id > after)
-                            && next.as_ref().is_none_or(|next| id <= next)
-                            && !shown.contains(id.as_str())
-                    });
-                }
+                let page = resource.page(conn, query).await?;
+                let gone = match furthest {
+                    Some(_) => {
+                        let changed = history::held_back(conn, &shop, resource.kind()).await?;
+                        overlap::gone(changed, after.as_deref(), &page)
+                    }
+                    None => Vec::new(),
+                };
+                let Rows { rows, next } = page;
                 Ok(Page {
                     rows,
                     next,
