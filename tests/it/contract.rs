@@ -1,5 +1,5 @@
-//! What the contract says, held against the server: generated from the descriptors and the table of
-//! limits, so that a new RPC and a new field are tested without a line here.
+//! Tests the server against the contract. The cases are generated from the descriptors and the table of
+//! limits, so that a new RPC or field needs no line here.
 
 mod acting;
 pub mod call;
@@ -22,7 +22,7 @@ use crate::on_both_engines;
 use call::{allowed, call, keys, method, methods};
 
 on_both_engines! {
-    async fn every_rpc_is_open_to_the_roles_it_names_and_to_no_other(shop: Shop) {
+    async fn every_rpc_is_open_to_its_roles_and_to_no_other(shop: Shop) {
         let mut cells = 0;
         for (role, key) in keys(&shop).await {
             for method in methods() {
@@ -31,7 +31,7 @@ on_both_engines! {
                 if allowed(&method).contains(&role) {
                     if let Err(status) = answer {
                         let refused = [Code::PermissionDenied, Code::Unauthenticated];
-                        // An empty request to VerifyPassword lacks its fields before anything else.
+                        // The call lacks fields, but has passed the check of the role.
                         assert!(!refused.contains(&status.code()), "{name}: {status:?}");
                         assert_ne!(status.code(), Code::Internal, "{name}: {status:?}");
                         assert_ne!(status.code(), Code::Unimplemented, "{name}: {status:?}");
@@ -53,7 +53,7 @@ on_both_engines! {
         let name = keys.iter().find(|key| key.display_name == "a test").unwrap().name.clone();
         let revoke = pb::RevokeApiKeyRequest { name, request_id: String::new() };
         shop.admin().revoke_api_key(revoke).await.unwrap();
-        crate::harness::eventually("the end of the key", || async {
+        crate::harness::eventually("the refusal of the revoked key", || async {
             call(&shop, &revoked, &method("ListTitles"), Bytes::new()).await.err()
         })
         .await;
@@ -66,9 +66,9 @@ on_both_engines! {
         }
     }
 
-    async fn bytes_that_are_no_message_are_refused_by_every_rpc(shop: Shop) {
+    async fn every_rpc_refuses_bytes_that_are_no_message(shop: Shop) {
         for method in methods() {
-            // A length that runs past the end; then text that is no UTF-8 in field 1.
+            // A length beyond the end, and an unfinished tag.
             for bytes in [&[0x0a, 0xff, 0x01][..], &[0xff, 0xff, 0xff]] {
                 let message = Bytes::copy_from_slice(bytes);
                 let answer = call(&shop, &shop.operator_key, &method, message).await;

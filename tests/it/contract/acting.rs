@@ -1,4 +1,5 @@
-//! Who acted, with which key and for whom: kept with every change, and told where the contract tells it.
+//! Tests that every change stores its key, its actor and the customer it was made for, and that answers
+//! and streams show the actor.
 
 use clientela::clock::Clock;
 use clientela::on;
@@ -20,7 +21,7 @@ const ACTING: [(&str, &str); 2] = [
     ("clientela-on-behalf-of", "customers/ada"),
 ];
 
-/// The key, the actor and for whom, of the change that carries each request id.
+/// Reads the request id, key, actor and `on_behalf_of` of each change that has a request id.
 async fn log(store: &Store) -> Vec<(String, String, Option<String>, Option<String>)> {
     let rows = store.read(|conn| {
         async move {
@@ -37,7 +38,7 @@ async fn log(store: &Store) -> Vec<(String, String, Option<String>, Option<Strin
 }
 
 on_both_engines! {
-    async fn every_change_keeps_who_made_it_and_for_whom(shop: Shop) {
+    async fn every_change_stores_its_actor_and_the_customer_it_was_made_for(shop: Shop) {
         let mut shop = shop;
         let api_key = pb::ApiKey {
             display_name: "acting".into(),
@@ -60,7 +61,7 @@ on_both_engines! {
                 let bytes = request.encode_to_vec();
                 let answer = call_with(&shop, &made.secret, &ACTING, &method, bytes).await;
                 match answer {
-                    // Nothing is left to be cancelled.
+                    // The operation may have ended.
                     Err(_) if method.name() == "CancelOperation" => continue,
                     Err(status) => panic!("{}: {status:?}", method.name()),
                     Ok(_) => expected.push(method.name().to_owned()),
@@ -88,7 +89,7 @@ on_both_engines! {
         assert_eq!(kept, expected);
     }
 
-    async fn the_actor_is_told_with_what_was_done(shop: Shop) {
+    async fn answers_and_streams_show_the_actor(shop: Shop) {
         let key = shop.key(&[Role::Admin]).await;
         let acting = Shop::with_key(&key).and("clientela-actor", "staff/anna");
         let world = World::new(&shop, &shop.admin_key, "acting");
@@ -101,7 +102,7 @@ on_both_engines! {
             acting,
         );
 
-        // A price given by hand, and the cause of a change.
+        // The actor of a price override and of a cause.
         let cart = shop.add(of(&visitor()), item("shirt", 1)).await;
         let watch = pb::WatchCartRequest { target: named(&cart.name), options: None };
         let watch = carts.watch_cart(watch).await.unwrap().into_inner();
@@ -120,10 +121,10 @@ on_both_engines! {
         };
         let priced = carts.update_item(request).await.unwrap().into_inner();
         assert_eq!(priced.items[0].price_override.as_ref().unwrap().actor, "staff/anna");
-        watch.until("the change", |watch| !watch.changes.is_empty()).await;
+        watch.until("the change of the price", |watch| !watch.changes.is_empty()).await;
         assert_eq!(watch.changes[0].causes[0].actor, "staff/anna");
 
-        // A membership, and work that goes on.
+        // The actor of a membership grant and of an operation.
         let request = pb::AddMembersRequest {
             group: world.name("groups/{id}").await,
             members: vec![world.name("customers/{id}").await],

@@ -1,5 +1,4 @@
-//! Calls of any RPC by its descriptor: messages go and come as they lie on the wire, so that a new RPC
-//! needs no line here.
+//! Calls any RPC by its descriptor. Messages are raw bytes, so that a new RPC needs no line here.
 
 use std::collections::HashMap;
 
@@ -24,7 +23,7 @@ pub const ROLES: [Role; 6] = [
     Role::Ingest,
 ];
 
-/// Messages as they lie on the wire.
+/// A codec that passes messages as raw bytes.
 #[derive(Default, Clone, Copy)]
 pub struct Raw;
 
@@ -63,14 +62,14 @@ impl Decoder for Raw {
     }
 }
 
-/// Every RPC of the contract.
+/// Returns every RPC of the contract.
 pub fn methods() -> Vec<MethodDescriptor> {
     POOL.services()
         .flat_map(|service| service.methods().collect::<Vec<_>>())
         .collect()
 }
 
-/// The RPC of this name.
+/// Returns the RPC with this name.
 pub fn method(name: &str) -> MethodDescriptor {
     methods()
         .into_iter()
@@ -78,7 +77,7 @@ pub fn method(name: &str) -> MethodDescriptor {
         .unwrap_or_else(|| panic!("there is no RPC {name}"))
 }
 
-/// The roles that an RPC names.
+/// Returns the roles that may call an RPC.
 pub fn allowed(method: &MethodDescriptor) -> Vec<Role> {
     let options = method.options();
     let roles = option(&options, "access", "roles");
@@ -86,12 +85,12 @@ pub fn allowed(method: &MethodDescriptor) -> Vec<Role> {
     roles
 }
 
-/// The roles that may set a field; empty if all may who may call.
+/// Returns the roles that may set a field. An empty list means every role that may call the RPC.
 pub fn writers(field: &FieldDescriptor) -> Vec<Role> {
     option(&field.options(), "field_access", "writers")
 }
 
-/// The roles that see a field; empty if everybody does.
+/// Returns the roles that may see a field. An empty list means every role.
 pub fn readers(field: &FieldDescriptor) -> Vec<Role> {
     option(&field.options(), "field_access", "readers")
 }
@@ -111,13 +110,13 @@ fn option(options: &DynamicMessage, extension: &str, list: &str) -> Vec<Role> {
         .into_owned();
     roles
         .as_list()
-        .expect("roles are a list")
+        .expect("the roles are a list")
         .iter()
         .map(|role| Role::try_from(role.as_enum_number().unwrap()).unwrap())
         .collect()
 }
 
-/// A key of the shop for each role.
+/// Returns a key of the shop for each role.
 pub async fn keys(shop: &Shop) -> HashMap<Role, String> {
     let mut keys = HashMap::new();
     for role in ROLES {
@@ -137,7 +136,7 @@ fn path(method: &MethodDescriptor) -> http::uri::PathAndQuery {
         .expect("names make a path")
 }
 
-/// Calls an RPC with a message and, unless it is empty, a key. Of a stream this is the first message.
+/// Calls an RPC, without a key if `key` is empty. A stream returns its first message.
 pub async fn call(
     shop: &Shop,
     key: &str,
@@ -151,7 +150,7 @@ pub async fn call(
     call_with(shop, key, &[], method, message).await.map(Some)
 }
 
-/// Calls an RPC that is no stream, with metadata beside the key's.
+/// Calls a unary RPC with metadata in addition to the key.
 pub async fn call_with(
     shop: &Shop,
     key: &str,
@@ -167,7 +166,7 @@ pub async fn call_with(
     Ok(answer.into_inner())
 }
 
-/// Calls an RPC that is no stream, by any connection.
+/// Calls a unary RPC through a given connection.
 pub async fn ask(
     connection: &Connection,
     method: &MethodDescriptor,
@@ -180,7 +179,7 @@ pub async fn ask(
     client.unary(request, path(method), Raw).await
 }
 
-/// Opens a stream.
+/// Opens a stream with a key.
 pub async fn open(
     shop: &Shop,
     key: &str,
@@ -191,7 +190,7 @@ pub async fn open(
     Ok(opened.into_inner())
 }
 
-/// Opens a stream by any connection.
+/// Opens a stream through a given connection.
 pub async fn stream(
     connection: &Connection,
     method: &MethodDescriptor,
@@ -205,15 +204,15 @@ pub async fn stream(
 async fn ready(connection: &Connection) -> Result<Grpc<Transport>, Status> {
     let mut client = Grpc::new(connection.transport());
     let ready = client.ready().await;
-    ready.map_err(|error| Status::unknown(format!("the server is not there: {error}")))?;
+    ready.map_err(|error| Status::unknown(format!("cannot connect to the server: {error}")))?;
     Ok(client)
 }
 
-/// The next message of a stream.
+/// Waits for the next message of a stream.
 pub async fn next(stream: &mut Streaming<Bytes>) -> Result<Option<Bytes>, Status> {
     tokio::time::timeout(PATIENCE, stream.message())
         .await
-        .expect("a message comes")
+        .expect("a message arrives in time")
 }
 
 /// Calls an RPC with a reflected message.
@@ -227,7 +226,7 @@ pub async fn send(
     call(shop, key, method, message.encode_to_vec()).await
 }
 
-/// Everything that a refusal says; its metadata, which come in no order, in an order of their own.
+/// Returns all texts of a refusal. Its metadata has no order, so it is sorted.
 pub fn said(status: &Status) -> Vec<String> {
     let info = status
         .get_details_error_info()

@@ -1,9 +1,9 @@
-//! Values at the limits of a rule, and values that break it, with the reason of the refusal.
+//! Values at the limits of a rule, and values beyond them with the reason of the refusal.
 
 use clientela::limits::{FILTER_BYTES_MAX, PASSWORD_BYTES_MAX, Rule};
 use prost_reflect::Value;
 
-/// Characters that nobody sees: of the category Cf, separators, and fillers of other categories.
+/// Invisible characters: of the category Cf, separators, and fillers of other categories.
 pub const INVISIBLE: [char; 8] = [
     '\u{ad}',
     '\u{200b}',
@@ -15,10 +15,10 @@ pub const INVISIBLE: [char; 8] = [
     '\u{3164}',
 ];
 
-/// Texts of which nothing can be seen.
+/// Texts without a visible character.
 pub const BLANK: [&str; 4] = [" ", "\u{a0}\u{3000}", "\u{200b}", "\u{2800}"];
 
-/// What a field takes at its limits, and what it does not take.
+/// Values at the limits of a field, and values that it refuses.
 pub struct Cases {
     pub good: Vec<Value>,
     pub bad: Vec<(Value, &'static str)>,
@@ -28,12 +28,12 @@ pub fn text(text: impl Into<String>) -> Value {
     Value::String(text.into())
 }
 
-/// Text of so many characters, none of which is a byte.
+/// Returns a text of `length` characters of two bytes each.
 fn long(length: usize) -> Value {
     text("é".repeat(length))
 }
 
-/// Of a rule for text.
+/// Returns the cases of a rule for text.
 pub fn of_text(rule: Rule) -> Cases {
     let name = |pattern: &str, id: &str| text(pattern.replace("{id}", id));
     match rule {
@@ -97,7 +97,7 @@ pub fn of_text(rule: Rule) -> Cases {
             } else {
                 "create_time"
             };
-            // Space says nothing in an expression, however much it is.
+            // The rule of an expression does not count blanks.
             Cases {
                 good: vec![text(format!("{some:max$}"))],
                 bad: vec![
@@ -107,7 +107,7 @@ pub fn of_text(rule: Rule) -> Cases {
             }
         }
         Rule::Password(min, max) => {
-            // Four bytes a character fill the bytes just as the characters are full.
+            // A text of four-byte characters reaches both limits at once.
             assert_eq!(4 * max, PASSWORD_BYTES_MAX);
             let mut bad = vec![
                 (long(max + 1), "TOO_LONG"),
@@ -224,7 +224,7 @@ pub fn of_text(rule: Rule) -> Cases {
         | Rule::Messages(_)
         | Rule::List(..)
         | Rule::Map(..)
-        | Rule::Values(_) => panic!("{rule:?} is not a rule of text"),
+        | Rule::Values(_) => panic!("{rule:?} is not a rule for text"),
     }
 }
 

@@ -1,5 +1,5 @@
-//! Fields that not every role may write or see, as their options say it: set at any depth, named in
-//! masks, looked for in every answer, filtered and ordered by.
+//! Tests the fields that only some roles may write or see: set at any depth, named in masks, returned in
+//! answers, used in filters and orders.
 
 mod filters;
 
@@ -22,16 +22,16 @@ use crate::carts::{item, named};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
-/// A field somewhere in a message, and the roles that its option names.
+/// A field at any depth of a message, with the roles that its option names.
 #[derive(Clone)]
 struct Narrowed {
-    /// As `customer.credit_limit`.
+    /// The path, such as `customer.credit_limit`.
     path: String,
     field: FieldDescriptor,
     roles: Vec<Role>,
 }
 
-/// The fields in a message, however deep, that `roles` finds narrowed.
+/// Returns the fields at any depth of a message for which `roles` is not empty.
 fn narrowed(
     message: &MessageDescriptor,
     roles: fn(&FieldDescriptor) -> Vec<Role>,
@@ -66,7 +66,7 @@ fn narrowed(
     found
 }
 
-/// The full names of all fields of the contract that `roles` finds narrowed.
+/// Returns the full names of all fields of the contract for which `roles` is not empty.
 fn all(roles: fn(&FieldDescriptor) -> Vec<Role>) -> BTreeSet<String> {
     let messages = POOL
         .all_messages()
@@ -78,7 +78,7 @@ fn all(roles: fn(&FieldDescriptor) -> Vec<Role>) -> BTreeSet<String> {
         .collect()
 }
 
-/// A value that counts as set.
+/// Returns a value other than the field's default.
 fn sample(field: &FieldDescriptor) -> Value {
     let one = match field.kind() {
         Kind::String => Value::String("groups/a".into()),
@@ -87,7 +87,7 @@ fn sample(field: &FieldDescriptor) -> Value {
         Kind::Int64 => Value::I64(1),
         Kind::Enum(_) => Value::EnumNumber(1),
         Kind::Message(message) => Value::Message(DynamicMessage::new(message)),
-        other => panic!("no sample of {other:?}"),
+        other => panic!("there is no sample for {other:?}"),
     };
     if field.is_list() {
         Value::List(vec![one])
@@ -108,10 +108,10 @@ fn names(roles: &[Role]) -> String {
     names.join(", ")
 }
 
-/// Asserts that setting a field is denied, or is not, as the role is.
+/// Asserts that the answer denies the field to a role that may not set it, and to no other.
 fn assert_writable(label: &str, field: &Narrowed, path: &str, role: Role, answer: Option<&Status>) {
     if !field.roles.contains(&role) {
-        let status = answer.unwrap_or_else(|| panic!("{label}: taken"));
+        let status = answer.unwrap_or_else(|| panic!("{label}: the field is accepted"));
         assert_refused(
             status,
             Code::PermissionDenied,
@@ -125,7 +125,7 @@ fn assert_writable(label: &str, field: &Narrowed, path: &str, role: Role, answer
     }
 }
 
-/// What an answer holds, or the first change of a stream.
+/// Returns the answer of an RPC; of a stream the first message with changes.
 async fn answer(
     shop: &Shop,
     key: &str,
@@ -140,7 +140,7 @@ async fn answer(
         }
         let mut stream = open(shop, key, method, request.encode_to_vec()).await?;
         loop {
-            let message = next(&mut stream).await?.expect("a watch does not end");
+            let message = next(&mut stream).await?.expect("the watch stays open");
             let message = DynamicMessage::decode(method.output(), message).expect("an answer");
             if message.has_field_by_name("changes") {
                 return Ok(message);
@@ -151,7 +151,7 @@ async fn answer(
     answer.unwrap_or_else(|status| panic!("{}: {status:?}", method.name()))
 }
 
-/// The narrowed fields that an answer holds.
+/// Returns the restricted fields that are set in an answer.
 fn held(answer: &DynamicMessage) -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     for message in messages(answer) {
@@ -165,7 +165,7 @@ fn held(answer: &DynamicMessage) -> BTreeSet<String> {
 }
 
 on_both_engines! {
-    async fn a_field_is_set_only_by_roles_that_may(shop: Shop) {
+    async fn only_permitted_roles_set_a_field(shop: Shop) {
         let keys = keys(&shop).await;
         let mut reached = BTreeSet::new();
         for method in methods() {
@@ -180,11 +180,11 @@ on_both_engines! {
                 }
             }
         }
-        assert_eq!(reached, all(writers), "some RPC takes each field");
+        assert_eq!(reached, all(writers), "some RPC accepts each field");
         assert!(reached.contains("clientela.v1.UpdateItemRequest.price_override"));
     }
 
-    async fn a_mask_names_only_what_the_role_may_set(shop: Shop) {
+    async fn only_permitted_roles_name_a_field_in_a_mask(shop: Shop) {
         let keys = keys(&shop).await;
         let mut checked = 0;
         for method in methods() {
@@ -198,7 +198,7 @@ on_both_engines! {
             for (at, field) in fields.enumerate() {
                 let name = field.field.name().to_owned();
                 let camel = field.field.json_name().to_owned();
-                // A mask that names all fields names the first of these before the others.
+                // The refusal of a mask for all fields names the first of them.
                 let all = (at == 0).then(|| "*".to_owned());
                 for path in [name.clone(), camel].into_iter().chain(all) {
                     let mut request = DynamicMessage::new(method.input());
@@ -219,9 +219,9 @@ on_both_engines! {
         assert!(checked > 50, "only {checked} masks");
     }
 
-    /// Each answer is asked for twice: by an operator, who shows that it holds the field, and by each
-    /// role that may call but not see it.
-    async fn a_field_is_seen_only_by_roles_that_may(shop: Shop) {
+    /// Two callers send each request: an operator, whose answer shows the fields that are set, and each
+    /// role that may call the RPC but not see a field.
+    async fn only_permitted_roles_see_a_field(shop: Shop) {
         let keys = keys(&shop).await;
         let world = World::new(&shop, &shop.admin_key, "seen");
         let (mut seen, mut never) = (BTreeSet::new(), Vec::new());
@@ -247,12 +247,12 @@ on_both_engines! {
             }
             seen.extend(shown);
         }
-        assert_eq!(seen, all(readers), "every field was in some answer");
-        // What it may not set is not in what it creates.
+        assert_eq!(seen, all(readers), "every field is set in some answer");
+        // A storefront may not set those fields, so the customer that it creates does not have them.
         assert_eq!(never, ["CreateCustomer by Storefront"]);
     }
 
-    async fn changes_on_a_stream_are_as_the_role_sees_them(shop: Shop) {
+    async fn a_stream_shows_only_the_fields_that_the_role_may_see(shop: Shop) {
         let keys = keys(&shop).await;
         let world = World::new(&shop, &shop.admin_key, "seen");
         let storefront = &keys[&Role::Storefront];

@@ -1,5 +1,5 @@
-//! Bad input of every kind, for every RPC that takes it: refused with its code, its reason and what
-//! names it, and nothing has changed.
+//! Tests bad input of every kind on every RPC that takes it: the code, the reason and the named field of
+//! the refusal, and that nothing has changed.
 
 mod amounts;
 mod conflicts;
@@ -17,13 +17,13 @@ use crate::harness::{Shop, assert_refused, reason, violations};
 use crate::on_both_engines;
 use crate::specimens::{self, Rpcs as _};
 
-/// A request that is bad, and what it is refused with.
+/// A bad request and the refusal that it must get.
 struct Bad {
     method: MethodDescriptor,
     request: DynamicMessage,
     code: Code,
     reason: ErrorReason,
-    /// The field that is named, with the reason, where it is a field that is wrong.
+    /// The field that the refusal must name, with its reason.
     field: Option<(String, &'static str)>,
 }
 
@@ -50,7 +50,8 @@ impl Bad {
     }
 }
 
-/// Sends all that is bad; what it was refused with. Nothing may have changed.
+/// Sends the requests, asserts that each is refused and that nothing has changed, and returns the
+/// refusals.
 async fn refused(shop: &Shop, world: &World, all: Vec<Bad>) -> Vec<(Bad, Status)> {
     let before = world.state().await;
     let mut statuses = Vec::new();
@@ -60,7 +61,7 @@ async fn refused(shop: &Shop, world: &World, all: Vec<Bad>) -> Vec<(Bad, Status)
             false => &shop.operator_key,
         };
         let answer = send(shop, key, &bad.method, &bad.request).await;
-        // Not every bad request can be written as JSON.
+        // JSON cannot represent some of the bad requests.
         let sent = serde_json::to_string(&bad.request).unwrap_or_default();
         let label = format!("{}: {}", bad.method.name(), &sent[..sent.len().min(300)]);
         let status = answer.expect_err(&label);
@@ -88,7 +89,7 @@ fn metadata(status: &Status, key: &str) -> String {
     info.metadata.get(key).cloned().unwrap_or_default()
 }
 
-/// The resource in the request of an RPC that makes or changes one.
+/// Returns the field of the resource in the request of an RPC that creates or updates one.
 fn resource(method: &MethodDescriptor) -> Option<String> {
     let field = method.input().get_field(1)?;
     let Kind::Message(message) = field.kind() else {
@@ -98,7 +99,7 @@ fn resource(method: &MethodDescriptor) -> Option<String> {
     Some(field.name().to_owned())
 }
 
-/// Where a request says which version it is about.
+/// Returns the path of the etag in a request.
 fn etag(method: &MethodDescriptor) -> Option<String> {
     if method.name().starts_with("Create") {
         return None;
@@ -138,7 +139,7 @@ on_both_engines! {
         }
     }
 
-    async fn an_update_that_names_nothing_or_nonsense_is_refused(shop: Shop) {
+    async fn an_update_with_an_empty_or_unknown_mask_is_refused(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "masks");
         let mut all = Vec::new();
         for method in methods() {
@@ -161,7 +162,7 @@ on_both_engines! {
                 set(&mut request, "update_mask.paths", Value::List(paths));
                 all.push(bad(request).naming("update_mask", reason));
             }
-            // Without a mask what is set changes, and here that is nothing.
+            // Without a mask the fields that are set change. Here only the name is set.
             let field = method.input().get_field_by_name(&resource).unwrap();
             let whole = good.get_field(&field).into_owned();
             let mut bare = DynamicMessage::new(field.kind().as_message().unwrap().clone());
@@ -198,14 +199,14 @@ on_both_engines! {
             let is_id = |name: &str| name.ends_with("_id") && name != "request_id";
             method.name().starts_with("Create") && input.fields().any(|field| is_id(field.name()))
         });
-        assert_eq!(with_ids.count(), all.len(), "every RPC that takes an id is asked");
+        assert_eq!(with_ids.count(), all.len(), "every RPC that takes an id is called");
 
         for ((_, status), name) in refused(&shop, &world, all).await.into_iter().zip(names) {
             assert_eq!(metadata(&status, "name"), name);
         }
     }
 
-    async fn a_request_id_is_of_one_request_whatever_the_rpc(shop: Shop) {
+    async fn a_request_id_is_refused_for_any_other_request(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "requests");
         let with_id = |request: &DynamicMessage, id: &str| {
             let mut request = request.clone();
@@ -215,7 +216,7 @@ on_both_engines! {
         let used: Vec<MethodDescriptor> =
             methods().into_iter().filter(|method| takes(method, "request_id")).collect();
         assert!(used.len() >= 30, "only {} RPCs take a request id", used.len());
-        // Each id is used by one RPC, and then by the next one.
+        // Each id is used by one RPC and then by the next one.
         let mut all = Vec::new();
         for (at, first) in used.iter().enumerate() {
             let request = world.request(first.name()).await;
@@ -225,7 +226,7 @@ on_both_engines! {
                 false => &shop.operator_key,
             };
             let answer = send(&shop, key, first, &with_id(&request, &id)).await;
-            // What only tries keeps no id, and what has ended is not cancelled.
+            // A dry run stores no request id, and the operation may have ended.
             if has(&request, "validate_only") || first.name() == "CancelOperation" {
                 continue;
             }
@@ -243,14 +244,14 @@ on_both_engines! {
         refused(&shop, &world, all).await;
     }
 
-    async fn a_cart_that_was_ordered_is_not_edited(shop: Shop) {
+    async fn an_ordered_cart_is_not_edited(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "ordered");
         let ordered = world.ordered_cart().await;
         let mut all = Vec::new();
         let carts = methods().into_iter().filter(|method| {
             method.parent_service().name() == "CartService" && takes(method, "request_id")
         });
-        // The last two name no open cart by itself: one a token, the other a cart in whatever state.
+        // These calls need no open cart.
         let others = ["CreateCart", "ReopenCart", "RecoverCart", "UnlockCart"];
         let edits = |method: &MethodDescriptor| !others.contains(&method.name());
         for method in carts.filter(edits) {

@@ -1,5 +1,5 @@
-//! Every field of every request at its limit and beyond it, against the server: generated from the
-//! descriptors and the table of limits, so that a new field is tested without a line here.
+//! Tests every field of every request at its limit and beyond it. The cases are generated from the
+//! descriptors and the table of limits, so that a new field needs no line here.
 
 mod probes;
 
@@ -16,11 +16,11 @@ use crate::harness::{Shop, assert_refused, reason, repeated, violations};
 use crate::on_both_engines;
 use probes::{Expected, Probe, Probes};
 
-/// Calls that are on their way at the same time.
+/// The number of concurrent calls.
 const AT_ONCE: usize = 8;
 
-/// Every field that a request may carry, as `Customer.email`, but for those that every value fits:
-/// truth values and single messages of the contract.
+/// Returns every field that a request may have, such as `Customer.email`. Booleans and single messages
+/// of the contract are left out, because they have no limit.
 fn fields() -> BTreeSet<String> {
     let mut found = BTreeSet::new();
     let mut open: Vec<MessageId> = TABLES.methods().map(|method| method.request).collect();
@@ -56,7 +56,7 @@ fn is_limited(field: &Field) -> bool {
     }
 }
 
-/// What the walk over a request calls a broken rule; areas have further reasons for what they refuse.
+/// Reasons of the general rules of fields. Areas refuse with further reasons.
 const OF_RULES: [&str; 10] = [
     "BLANK",
     "CONTROL_CHARACTER",
@@ -70,7 +70,7 @@ const OF_RULES: [&str; 10] = [
     "UNKNOWN_VALUE",
 ];
 
-/// Good requests with one field at its limit or beyond, for all RPCs.
+/// Returns valid requests with one field at its limit or beyond it, for all RPCs.
 async fn probes(world: &World) -> Probes {
     let mut probes = Probes::default();
     for method in methods() {
@@ -80,7 +80,7 @@ async fn probes(world: &World) -> Probes {
     probes
 }
 
-/// An admin's key, or the operator's where only that will do.
+/// Returns the admin's key, or the operator's for an RPC that needs it.
 fn key<'s>(shop: &'s Shop, probe: &Probe) -> &'s str {
     match probe.method.name() {
         "CreateShop" => &shop.operator_key,
@@ -88,7 +88,7 @@ fn key<'s>(shop: &'s Shop, probe: &Probe) -> &'s str {
     }
 }
 
-/// Sends the requests beyond a limit, or those at one, and gives what becomes of them.
+/// Sends the requests beyond a limit, or those at one, and returns the answers.
 async fn asked<'p>(
     shop: &'p Shop,
     probes: &'p Probes,
@@ -113,7 +113,7 @@ fn assert_beyond(probe: &Probe, path: &str, expected: &str, status: &Status) {
         found.contains(&wanted),
         "{probe}: {wanted:?} is not in {found:?}"
     );
-    // What is wrong with a part may be wrong with the whole, and nothing else is.
+    // A broken part may also break the message that holds it. No other field may be named.
     let strays = found
         .iter()
         .filter(|(field, _)| !path.starts_with(field.as_str()));
@@ -131,7 +131,7 @@ fn assert_at(probe: &Probe, path: &str, status: &Status) {
 }
 
 on_both_engines! {
-    async fn every_field_of_every_request_has_its_limit(shop: Shop) {
+    async fn every_field_of_every_request_is_checked_against_its_limit(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "probe");
         let probes = probes(&world).await;
         assert_eq!(probes.fields, fields());
@@ -157,11 +157,12 @@ on_both_engines! {
         let (at, beyond) = (at, beyond.len());
         let taken = at.iter().filter(|(_, answer)| answer.is_ok()).count();
         assert!(at.len() > 500 && beyond > 1_500, "{} at a limit, {beyond} beyond", at.len());
-        // The rest is refused for what else it is: an id that is in use, a name that is not there.
-        assert!(2 * taken > at.len(), "of {} requests at a limit {taken} were taken", at.len());
+        // The other requests are refused for another reason: an id that is in use, a name that does not
+        // exist.
+        assert!(2 * taken > at.len(), "of {} requests at a limit {taken} were accepted", at.len());
     }
 
-    /// A larger page than there is is no error: it is taken as the largest.
+    /// A larger page size is treated as the largest one.
     async fn a_page_has_at_most_a_thousand_entries(shop: Shop) {
         let customer = pb::CreateCustomerRequest {
             customer: Some(pb::Customer { email: "ada@example.test".into(), ..Default::default() }),
@@ -198,8 +199,8 @@ on_both_engines! {
         }
     }
 
-    /// Spans of time have the limits of what they are for, beside those of their type.
-    async fn intervals_of_a_watch_have_their_limits(shop: Shop) {
+    /// These durations have limits of their own in addition to those of their type.
+    async fn intervals_of_a_watch_are_checked_against_their_limits(shop: Shop) {
         let watch = method("WatchCarts");
         let ask = |options: pb::WatchOptions| {
             let request = pb::WatchCartsRequest { options: Some(options), ..Default::default() };
@@ -210,7 +211,7 @@ on_both_engines! {
         for seconds in [-1, 0, 1, 60, 61, 1_000_000] {
             let heartbeat_interval = span(seconds);
             let options = pb::WatchOptions { heartbeat_interval, ..Default::default() };
-            ask(options).await.expect("a heartbeat interval outside is moved to the nearest");
+            ask(options).await.expect("an interval out of range is moved to the nearest limit");
         }
         for seconds in [0, 60] {
             let min_update_interval = span(seconds);

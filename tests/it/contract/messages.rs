@@ -1,4 +1,4 @@
-//! Messages of the contract by the names of their fields.
+//! Reads and changes messages of the contract by the names of their fields.
 
 use clientela::contract::{Message, PACKAGE, TABLES};
 use clientela::limits::Rule;
@@ -9,7 +9,7 @@ use prost_reflect::{
 
 use super::cases;
 
-/// A message of the contract, to be looked at and changed by the names of its fields.
+/// Converts a message of the contract, so that its fields can be read and set by name.
 pub fn reflect<M: prost::Message + prost::Name>(message: &M) -> DynamicMessage {
     let descriptor = POOL
         .get_message_by_name(&M::full_name())
@@ -18,8 +18,8 @@ pub fn reflect<M: prost::Message + prost::Name>(message: &M) -> DynamicMessage {
         .expect("a message decodes as itself")
 }
 
-/// The message with one more field set, however deep: `customer.credit_limit.micros`. Lists on the way
-/// get one element.
+/// Sets a field at any depth, such as `customer.credit_limit.micros`. An empty list on the path gets one
+/// element.
 pub fn set(message: &mut DynamicMessage, path: &str, value: Value) {
     let (first, rest) = match path.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
@@ -33,7 +33,9 @@ pub fn set(message: &mut DynamicMessage, path: &str, value: Value) {
         return message.set_field(&field, value);
     };
     let kind = field.kind();
-    let nested = kind.as_message().expect("what has fields is a message");
+    let nested = kind
+        .as_message()
+        .expect("a field with a nested path is a message");
     let there = message
         .has_field(&field)
         .then(|| message.get_field(&field).into_owned());
@@ -56,7 +58,7 @@ pub fn set(message: &mut DynamicMessage, path: &str, value: Value) {
     message.set_field(&field, value);
 }
 
-/// Whether the message has this field, however deep.
+/// Returns whether a field at any depth is set.
 pub fn has(message: &DynamicMessage, path: &str) -> bool {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let Some(field) = message.descriptor().get_field_by_name(first) else {
@@ -72,7 +74,7 @@ pub fn has(message: &DynamicMessage, path: &str) -> bool {
     }
 }
 
-/// All messages in a message, itself among them.
+/// Returns the message and all messages in it.
 pub fn messages(message: &DynamicMessage) -> Vec<DynamicMessage> {
     let mut found = vec![message.clone()];
     for (_, value) in message.fields() {
@@ -95,14 +97,14 @@ pub fn number(field: &FieldDescriptor, number: i64) -> Option<Value> {
     }
 }
 
-/// The rules of a message of the contract.
+/// Returns the rules of a message of the contract.
 pub fn table(message: &MessageDescriptor) -> Option<&'static Message> {
     let name = message.full_name().strip_prefix(PACKAGE)?;
     let id = TABLES.find(name.trim_start_matches('.'))?;
     Some(TABLES.message(id))
 }
 
-/// The smallest message that keeps all rules.
+/// Returns the smallest message that keeps all rules.
 pub fn valid(descriptor: &MessageDescriptor) -> DynamicMessage {
     let mut message = DynamicMessage::new(descriptor.clone());
     let Some(table) = table(descriptor) else {
@@ -117,10 +119,10 @@ pub fn valid(descriptor: &MessageDescriptor) -> DynamicMessage {
             continue;
         }
         let value = match (known.rule, field.kind()) {
-            (Some(Rule::Int(min, _)), _) => number(&field, min).expect("limits fit"),
+            (Some(Rule::Int(min, _)), _) => number(&field, min).expect("limits fit the type"),
             (_, Kind::Message(nested)) => Value::Message(valid(&nested)),
             (Some(rule), Kind::String) => cases::of_text(rule).good.swap_remove(0),
-            (rule, kind) => panic!("{}: nothing known of {rule:?}, {kind:?}", field.full_name()),
+            (rule, kind) => panic!("{}: no value for {rule:?}, {kind:?}", field.full_name()),
         };
         message.set_field(&field, value);
     }

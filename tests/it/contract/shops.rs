@@ -1,5 +1,5 @@
-//! What is another shop's is not there: asked with a key of one shop about the resources of another, an
-//! RPC answers as for what nobody has.
+//! Tests that a key of one shop cannot see the resources of another: an RPC answers as if they did not
+//! exist.
 
 mod names;
 
@@ -14,7 +14,7 @@ use crate::carts::{item, of, visitor};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
-/// In every text of the one shop, and in none of the other.
+/// A text that is part of every text of the other shop, and of none of the caller's.
 const TAG: &str = "zanzibar";
 
 fn tells_of_the_other(bytes: &[u8]) -> bool {
@@ -23,7 +23,7 @@ fn tells_of_the_other(bytes: &[u8]) -> bool {
         .any(|window| window == TAG.as_bytes())
 }
 
-/// The other shop and a key of it.
+/// Creates another shop and returns a key of it.
 async fn other_shop(shop: &Shop) -> String {
     let request = pb::CreateShopRequest {
         shop: Some(pb::Shop::default()),
@@ -38,7 +38,7 @@ async fn other_shop(shop: &Shop) -> String {
 }
 
 on_both_engines! {
-    async fn what_identifies_a_customer_elsewhere_identifies_nobody_here(shop: Shop) {
+    async fn keys_of_a_customer_find_nobody_in_another_shop(shop: Shop) {
         let theirs = World::new(&shop, &shop.admin_key, TAG);
         let key = other_shop(&shop).await;
         let request = pb::GetCustomerRequest { name: theirs.name("customers/{id}").await };
@@ -77,7 +77,7 @@ on_both_engines! {
         let refused = shop.customers_as(&key).update_customer(matching).await.unwrap_err();
         assert_refused(&refused, Code::NotFound, ErrorReason::NotFound);
 
-        // What is unique is so within a shop.
+        // Values are unique within one shop only.
         let same = pb::Customer {
             email: customer.email,
             number: customer.number,
@@ -92,7 +92,7 @@ on_both_engines! {
         shop.customers_as(&key).create_customer(request).await.expect("a customer of its own");
     }
 
-    async fn a_visitor_and_a_password_are_of_one_shop(shop: Shop) {
+    async fn a_visitor_and_a_password_belong_to_one_shop(shop: Shop) {
         let key = other_shop(&shop).await;
         let visitor = visitor();
         let add = pb::AddItemRequest {
@@ -123,7 +123,7 @@ on_both_engines! {
         assert_refused(&refused, Code::Unauthenticated, ErrorReason::WrongCredentials);
     }
 
-    async fn request_ids_are_of_one_shop(shop: Shop) {
+    async fn request_ids_belong_to_one_shop(shop: Shop) {
         let key = other_shop(&shop).await;
         let request = |name: &str| pb::CreateTitleRequest {
             title: Some(pb::Title {
@@ -142,8 +142,8 @@ on_both_engines! {
         assert_eq!(there.into_inner().display_names["en"], "Prof.");
     }
 
-    /// A watch of the other shop's names, and one of all there is, tell only of one's own.
-    async fn a_watch_tells_nothing_of_another_shop(shop: Shop) {
+    /// A watch with names of both shops and a watch of all carts send only changes of the caller's shop.
+    async fn a_watch_sends_nothing_of_another_shop(shop: Shop) {
         let theirs = World::new(&shop, &shop.admin_key, TAG);
         let key = other_shop(&shop).await;
         let ours = World::new(&shop, &key, "lindgren");
@@ -195,7 +195,7 @@ on_both_engines! {
         }
     }
 
-    async fn tokens_are_of_one_shop(shop: Shop) {
+    async fn tokens_belong_to_one_shop(shop: Shop) {
         let key = other_shop(&shop).await;
         let request = pb::ListTitlesRequest { page_size: 1, ..Default::default() };
         let page = shop.customers().list_titles(request.clone()).await.unwrap().into_inner();

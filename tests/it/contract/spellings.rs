@@ -1,4 +1,4 @@
-//! What may be spelled in several ways is stored in one: e-mail addresses, languages and time zones.
+//! Tests that e-mail addresses, languages and time zones are stored in one canonical spelling.
 
 use clientela::proto::pb::{self, ErrorReason};
 use tonic::Code;
@@ -95,7 +95,7 @@ on_both_engines! {
         assert_eq!(updated.etag, group.etag, "nothing has changed");
     }
 
-    async fn a_language_in_two_spellings_is_named_twice(shop: Shop) {
+    async fn a_language_in_two_spellings_is_a_duplicate(shop: Shop) {
         let group = pb::Group { display_names: names("pt-BR", "pt-br"), ..Default::default() };
         let request = pb::CreateGroupRequest { group: Some(group), ..Default::default() };
         let refused = shop.groups().create_group(request).await.unwrap_err();

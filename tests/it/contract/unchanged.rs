@@ -1,5 +1,5 @@
-//! A write that changes nothing makes no version and no change, whatever the RPC, and a repeat of it is
-//! answered as it was: generated from the contract and from a good request for each RPC.
+//! Tests that a write without an effect creates no version and no change, and that its repeat gets the
+//! same answer. The cases are generated from the contract and from a valid request for each RPC.
 
 use bytes::Bytes;
 use clientela::contract::TABLES;
@@ -16,20 +16,21 @@ use crate::carts::{euros, named};
 use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 
-/// Whether an RPC does something each time it is called with the same request. The slot of a cart is taken after the
+/// Returns whether each call with the same request has an effect. CreateCart is refused the second time,
+/// because its slot is taken, and CreateShop is a dry run here.
 /// first time, and the shop is only tried.
 fn adds(rpc: &str) -> bool {
     let once = ["CreateCart", "CreateShop"];
     ["AddItem", "EditCart"].contains(&rpc) || rpc.starts_with("Create") && !once.contains(&rpc)
 }
 
-/// RPCs that change no resource, though they do something.
+/// RPCs that have an effect and change no resource.
 const WITHOUT_ID: [&str; 3] = ["CreateRecoveryLink", "RenewCartLock", "VerifyPassword"];
 
-/// The kind of the rows of the log that only record a request id.
+/// The kind of log rows that only record a request id.
 const RECORD: i64 = 10;
 
-/// What streams are told: the kind, the resource and the version of each change.
+/// Reads the changes that streams send: the kind, the resource and the version of each.
 async fn log(shop: &Shop) -> Vec<(i64, String, i64)> {
     let rows = shop.store().read(|conn| {
         async move {
@@ -46,7 +47,7 @@ async fn log(shop: &Shop) -> Vec<(i64, String, i64)> {
     rows.await.expect("the log can be read")
 }
 
-/// Calls an RPC with a request id, unless it takes none or the id is empty.
+/// Calls an RPC, with the request id unless it is empty or the RPC takes none.
 async fn ask(
     shop: &Shop,
     method: &MethodDescriptor,
@@ -64,7 +65,7 @@ async fn ask(
     send(shop, key, method, &request).await
 }
 
-/// Requests that change nothing by another way than that of a good request.
+/// Returns requests without an effect that the repeats of valid requests do not cover.
 async fn idle(world: &World) -> Vec<(&'static str, DynamicMessage)> {
     let cart = world.cart("").await;
     let line = &cart.items[0].name;
@@ -112,7 +113,7 @@ async fn idle(world: &World) -> Vec<(&'static str, DynamicMessage)> {
                 ..Default::default()
             }),
         ),
-        // There is no password.
+        // The customer has no password.
         ("UpdateCustomer", of_customer(bare.clone(), "password")),
         (
             "UpdateCustomer",
@@ -122,7 +123,7 @@ async fn idle(world: &World) -> Vec<(&'static str, DynamicMessage)> {
 }
 
 on_both_engines! {
-    async fn what_changes_nothing_makes_no_version_and_no_change(shop: Shop) {
+    async fn a_write_without_an_effect_creates_no_version_and_no_change(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "same");
         let mut all: Vec<(String, DynamicMessage)> =
             idle(&world).await.into_iter().map(|(rpc, request)| (rpc.to_owned(), request)).collect();
@@ -131,7 +132,7 @@ on_both_engines! {
             let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
             let known = TABLES.method(&path).expect("every RPC is in the tables");
             let takes_id = method.input().get_field_by_name("request_id").is_some();
-            // What changes no resource takes no request id: a visit, a lease, a link.
+            // These RPCs change no resource and take no request id.
             assert!(takes_id || known.reads_only || WITHOUT_ID.contains(&method.name()));
             if takes_id {
                 let rpc = path.rsplit('/').next().unwrap().to_owned();
@@ -159,20 +160,20 @@ on_both_engines! {
             let third = ask(&shop, &method, &request, &id).await;
 
             assert_eq!(plain.is_ok(), second.is_ok(), "{rpc}: {plain:?}, {second:?}");
-            // What only tries keeps no id, and is answered with the time of each call.
+            // A dry run stores no request id, and its answer has the time of the call.
             let tries = has(&request, "validate_only");
             if let (Ok(second), Ok(third), false) = (&second, &third, tries) {
                 assert_eq!(second, third, "{rpc}");
             }
             assert_eq!(log(&shop).await, told, "{rpc}");
-            // The holder's lease begins anew, which lists show and no version has.
+            // The lease of the holder restarts. Lists show that, but it is no new version.
             if rpc != "LockCart" {
                 world.state().await.assert_unchanged(&before);
             }
         }
     }
 
-    async fn a_repeat_of_what_changed_nothing_is_answered_as_the_first_time(shop: Shop) {
+    async fn a_repeated_write_without_an_effect_gets_the_same_answer(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "again");
         let cart = world.cart("").await;
         let mut carts = shop.carts();
@@ -192,7 +193,7 @@ on_both_engines! {
         assert_eq!(carts.unlock_cart(unlock).await.unwrap().into_inner(), first);
         let get = pb::GetCartRequest { target: named(&cart.name) };
         let now = carts.get_cart(get).await.unwrap().into_inner();
-        assert!(now.lock.is_some(), "the hold stays");
+        assert!(now.lock.is_some(), "the cart stays locked");
         assert_eq!(carts.lock_cart(lock).await.unwrap().into_inner(), held);
         let other = pb::UnlockCartRequest {
             name: cart.name.clone(),

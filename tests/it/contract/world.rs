@@ -1,5 +1,4 @@
-//! The resources of a shop for a test, each made when it is first asked for; and for every RPC a request about them that
-//! is a good one.
+//! The resources of a shop for a test, created at their first use, and a valid request for every RPC.
 
 mod requests;
 
@@ -17,22 +16,22 @@ use crate::carts::named;
 use crate::harness::{Connection, Shop, eventually, unique};
 use crate::specimens::{self, Carts, Rpcs as _, Specimen as _, text};
 
-/// What there is in a shop for a test. Its tag is in every name and text, so that it shows in whatever
-/// tells of them.
+/// The resources that a test uses. The tag is part of every name and text, so that it shows up in every
+/// answer about them.
 pub struct World {
-    /// With the key that makes the resources, that of an administrator.
+    /// Has the administrator's key that creates the resources.
     pub connection: Connection,
     operator: Connection,
     pub tag: String,
-    /// A name by the pattern of its kind, as `customers/{id}`.
+    /// The names by their pattern, such as `customers/{id}`.
     names: RefCell<BTreeMap<&'static str, String>>,
 }
 
-/// What a shop holds, as its lists tell it: each resource by its name.
+/// The resources of a shop by their names, as lists show them.
 pub struct State(BTreeMap<String, String>);
 
 impl State {
-    /// Fails if anything is different, or is there or gone, since then.
+    /// Fails if a resource was changed, added or removed since then.
     #[track_caller]
     pub fn assert_unchanged(&self, since: &Self) {
         let names: BTreeSet<&String> = self.0.keys().chain(since.0.keys()).collect();
@@ -43,19 +42,19 @@ impl State {
             .collect();
         assert!(
             changed.is_empty(),
-            "what is refused changes nothing: {changed:#?}"
+            "the calls changed something: {changed:#?}"
         );
     }
 }
 
 impl World {
-    /// Of a shop, with a key of an administrator; nothing is made yet.
+    /// Returns an empty world in a shop. `key` is that of an administrator.
     pub fn new(shop: &Shop, key: &str, tag: &str) -> Self {
         let operator = Connection::with_key(shop, &shop.operator_key);
         Self::over(Connection::with_key(shop, key), operator, tag)
     }
 
-    /// Of the shop that an administrator's connection leads to.
+    /// As [`new`](Self::new), with connections of an administrator and of an operator.
     pub fn over(connection: Connection, operator: Connection, tag: &str) -> Self {
         Self {
             connection,
@@ -65,7 +64,7 @@ impl World {
         }
     }
 
-    /// The name of the resource of this kind, which is made at the first time.
+    /// Returns the name of the resource with this pattern, and creates it at the first call.
     pub async fn name(&self, pattern: &str) -> String {
         if let Some(name) = self.names.borrow().get(pattern) {
             return name.clone();
@@ -78,14 +77,14 @@ impl World {
         name
     }
 
-    /// Makes a resource of each kind.
+    /// Creates a resource of each kind.
     pub async fn make_all(&self) {
         for specimen in specimens::ALL {
             self.name(specimen.pattern()).await;
         }
     }
 
-    /// The request with the names of resources in all fields that must have one.
+    /// Sets the names of resources in all required fields of a request.
     pub async fn filled(&self, request: DynamicMessage) -> DynamicMessage {
         let mut request = request;
         let table = table(&request.descriptor()).expect("requests are in the tables");
@@ -100,14 +99,14 @@ impl World {
         request
     }
 
-    /// An open cart of the customer in a slot of its own, with one line.
+    /// Creates a cart of the customer with one line, in a slot of its own.
     pub async fn cart(&self, id: &str) -> pb::Cart {
         let request = Carts.whole(self, &self.tag).await;
         let cart = Carts.create(&self.connection, request, id).await;
         cart.transcode_to().expect("a cart")
     }
 
-    /// A cart that was ordered.
+    /// Creates a cart and orders it.
     pub async fn ordered_cart(&self) -> pb::Cart {
         let request = pb::OrderCartRequest {
             target: named(&self.cart("").await.name),
@@ -118,7 +117,7 @@ impl World {
         ordered.expect("an order").into_inner()
     }
 
-    /// Everything that the shop holds, when the work that was asked for is done.
+    /// Reads all resources of the shop after its operations have ended.
     pub async fn state(&self) -> State {
         self.work_done().await;
         let mut state = BTreeMap::new();
@@ -143,7 +142,7 @@ impl World {
         State(state)
     }
 
-    /// Notes all that a list holds.
+    /// Adds all resources of a list to the state.
     async fn note(
         &self,
         list: &MethodDescriptor,
@@ -156,7 +155,7 @@ impl World {
         };
         let answer = ask(connection, list, request.encode_to_vec()).await;
         let answer = answer.expect("a list").into_inner();
-        let answer = DynamicMessage::decode(list.output(), answer).expect("a list decodes");
+        let answer = DynamicMessage::decode(list.output(), answer).expect("an answer decodes");
         let rows = answer.get_field_by_number(1).expect("a list has rows");
         for row in rows.as_list().expect("rows are a list") {
             let row = row.as_message().expect("a row is a message");
@@ -164,10 +163,10 @@ impl World {
         }
     }
 
-    /// Waits for what follows from earlier calls.
+    /// Waits until the operations that earlier calls started have ended.
     async fn work_done(&self) {
         let filter = "(state = PENDING OR state = RUNNING) AND kind != PURGE".to_owned();
-        eventually("the end of all work", || async {
+        eventually("the end of all operations", || async {
             let request = pb::ListOperationsRequest {
                 filter: filter.clone(),
                 ..Default::default()
@@ -180,13 +179,14 @@ impl World {
     }
 }
 
-/// Whether an RPC lists resources that only calls change. Operations go on by themselves, and members have no names.
+/// Returns whether an RPC lists resources that only calls change. Operations change by themselves, and
+/// members have no names.
 fn is_of_resources(method: &MethodDescriptor) -> bool {
     let others = ["ListOperations", "ListMembers"];
     method.name().starts_with("List") && !others.contains(&method.name())
 }
 
-/// A message as text that is the same whenever the message is.
+/// Returns a message as JSON with a fixed order.
 fn json(message: &DynamicMessage) -> String {
     let value = serde_json::to_value(message);
     value.expect("resources are JSON").to_string()

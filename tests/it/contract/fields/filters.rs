@@ -1,4 +1,4 @@
-//! Filters and orders by a field that the role may not see answer as by one that does not exist.
+//! Tests that a hidden field is refused in filters and orders exactly as an unknown one.
 
 use std::collections::{BTreeMap, HashMap};
 
@@ -12,7 +12,7 @@ use super::narrowed;
 use crate::harness::Shop;
 use crate::on_both_engines;
 
-/// What of a filter may follow the name of a field, whatever it holds.
+/// Comparisons to append to the name of a field. One of them suits each kind of field.
 const TESTS: [&str; 7] = [
     " = 1",
     " = \"1.00 EUR\"",
@@ -23,7 +23,7 @@ const TESTS: [&str; 7] = [
     " = \"a\"",
 ];
 
-/// An RPC with an option that names fields: a filter or an order.
+/// An RPC with an option that names fields, a filter or an order.
 struct Asked<'a> {
     shop: &'a Shop,
     keys: &'a HashMap<Role, String>,
@@ -40,7 +40,7 @@ impl Asked<'_> {
             .err()
     }
 
-    /// Asserts that for a role a field is as one that does not exist. Says whether it exists for others.
+    /// Asserts that the field is unknown to the role. Returns whether it exists for an operator.
     async fn hides(&self, role: Role, path: &str) -> bool {
         let tests: &[&str] = match self.option {
             "filter" => &TESTS,
@@ -51,13 +51,13 @@ impl Asked<'_> {
             let text = format!("{path}{test}");
             exists |= self.ask(Role::Operator, text.clone()).await.is_none();
             let refused = self.ask(role, text.clone()).await;
-            let refused = said(&refused.unwrap_or_else(|| panic!("{role:?}: {text} is taken")));
+            let refused = said(&refused.unwrap_or_else(|| panic!("{role:?}: {text} is accepted")));
             let mut alike = false;
             for unknown in misspelt(path) {
                 let other = self.ask(role, format!("{unknown}{test}")).await;
                 let other = said(&other.expect("there is no such field"));
                 let tells = other.iter().any(|said| said.contains(path));
-                assert!(!tells, "{unknown} leads to {path}: {other:?}");
+                assert!(!tells, "{unknown} reveals {path}: {other:?}");
                 let other = other.iter().map(|said| said.replace(&unknown, path));
                 alike |= other.eq(refused.iter().cloned());
             }
@@ -68,7 +68,7 @@ impl Asked<'_> {
 }
 
 on_both_engines! {
-    async fn what_a_role_may_not_see_it_cannot_filter_or_order_by(shop: Shop) {
+    async fn a_role_cannot_filter_or_order_by_hidden_fields(shop: Shop) {
         let keys = keys(&shop).await;
         let mut exist = BTreeMap::new();
         for method in &methods() {
@@ -89,7 +89,7 @@ on_both_engines! {
             }
         }
 
-        // Who sees the field filters by it, where it can be filtered by at all.
+        // An operator can filter by these fields. The contract does not support orders by them.
         let exists = |rpc: &str, option: &'static str, path: &str| {
             exist.get(&(rpc.to_owned(), option, path.to_owned())).copied()
         };
@@ -102,7 +102,7 @@ on_both_engines! {
     }
 }
 
-/// The message that a list or a watch is about.
+/// Returns the message of the resource that a list or a watch returns.
 fn resource(method: &MethodDescriptor) -> Option<MessageDescriptor> {
     let mut open = vec![method.output()];
     while let Some(message) = open.pop() {
@@ -122,7 +122,7 @@ fn resource(method: &MethodDescriptor) -> Option<MessageDescriptor> {
     None
 }
 
-/// Names that no field has, one letter beside this one.
+/// Returns unknown names that differ from the path in one letter.
 fn misspelt(path: &str) -> Vec<String> {
     let places = path
         .char_indices()

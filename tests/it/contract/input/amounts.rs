@@ -1,5 +1,5 @@
-//! Amounts that a cart does not take, by every way on which money comes to it: in another currency, or
-//! so large that the cart's sums would leave what every client can hold.
+//! Tests amounts that a cart refuses, on every path by which money reaches it: amounts in another
+//! currency, and amounts that exceed the largest sum that every client can represent.
 
 use clientela::limits::{CART_ITEMS_MAX, MICROS_MAX};
 use clientela::proto::pb::{self, ErrorReason};
@@ -70,8 +70,8 @@ fn adjustment(amount: pb::Money) -> pb::Adjustment {
     }
 }
 
-/// Requests that bring `price` or `amount` to a cart, each by a way of its own, with the field in which
-/// the currency of it stands.
+/// Returns one request for each path by which `price` or `amount` reaches a cart, with the field whose
+/// currency is checked.
 fn ways(
     cart: &pb::Cart,
     price: &pb::ItemPrice,
@@ -184,12 +184,12 @@ fn ways(
 }
 
 on_both_engines! {
-    async fn no_way_mixes_currencies(shop: Shop) {
+    async fn no_request_mixes_currencies(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "currencies");
         let cart = world.cart("").await;
         let dollars = money("USD", EURO);
         let all = ways(&cart, &priced(dollars.clone()), &dollars);
-        // The reduction of a price is money of its own.
+        // The reduction of a price has a currency of its own.
         let reduced = pb::ItemPrice {
             reduction: Some(pb::Reduction {
                 reduction: Some(pb::reduction::Reduction::Amount(money("USD", 1))),
@@ -213,7 +213,7 @@ on_both_engines! {
         }
     }
 
-    async fn no_way_leads_beyond_the_largest_amount(shop: Shop) {
+    async fn no_request_exceeds_the_largest_amount(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "amounts");
         let cart = world.cart("").await;
         let largest = money("EUR", MICROS_MAX / EURO * EURO);
@@ -223,7 +223,7 @@ on_both_engines! {
         for (rpc, request, _) in ways(&cart, &taxed, &largest) {
             all.push(too_large(rpc, request));
         }
-        // A price for many, and many at a price.
+        // A large price and a large quantity exceed it as a product.
         let many = costing(priced(money("EUR", MICROS_MAX / 1_000_000)), 1_000_000);
         let price = priced(money("EUR", MICROS_MAX / EURO * EURO / 2));
         let halves = [costing(price.clone(), 1), costing(price, 2)];
@@ -240,7 +240,7 @@ on_both_engines! {
         refused(&shop, &world, all).await;
     }
 
-    async fn no_way_leads_beyond_five_hundred_lines(shop: Shop) {
+    async fn no_request_exceeds_five_hundred_lines(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "lines");
         let items = (0..CART_ITEMS_MAX).map(|number| item(&format!("p{number}"), 1)).collect();
         let full = pb::CreateCartRequest {
@@ -266,7 +266,7 @@ on_both_engines! {
         for (_, status) in refused(&shop, &world, all).await {
             assert_eq!(metadata(&status, "limit"), CART_ITEMS_MAX.to_string());
         }
-        // What makes room first fits.
+        // An edit that first removes a line fits.
         let remove = pb::cart_edit::Edit::Remove(full.items[0].name.clone());
         let request = pb::EditCartRequest {
             target: named(&full.name),

@@ -1,4 +1,5 @@
-//! What is well formed and does not fit what is there: taken, deleted, closed, special, of another sort.
+//! Tests well-formed requests that conflict with the state: the value is taken, the customer is deleted,
+//! the cart is not open, the group is special or for another account type.
 
 use clientela::proto::pb::{self, ErrorReason, cart_edit::Edit};
 use prost_reflect::DynamicMessage;
@@ -13,7 +14,7 @@ use crate::customers::{create, creation, delete, group, person};
 use crate::harness::{Shop, violations};
 use crate::on_both_engines;
 
-/// A request that does not fit, and a piece of metadata that saves the caller a read.
+/// A request that conflicts, and metadata that saves the caller a read.
 struct Case {
     bad: Bad,
     told: Option<(&'static str, String)>,
@@ -63,7 +64,7 @@ fn ordering(cart: &str, reference: &str, expected_total: Option<pb::Money>) -> D
 }
 
 on_both_engines! {
-    async fn what_one_customer_has_no_other_gets(shop: Shop) {
+    async fn a_unique_value_of_one_customer_is_refused_for_another(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "taken");
         let mut customers = shop.customers();
         let holder = pb::GetCustomerRequest { name: world.name("customers/{id}").await };
@@ -102,7 +103,7 @@ on_both_engines! {
         assert_refused(&shop, &world, cases).await;
     }
 
-    async fn a_customer_and_its_groups_fit_together(shop: Shop) {
+    async fn groups_that_do_not_fit_the_customer_are_refused(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "groups");
         let audience = pb::group::Audience::Staff.into();
         let staff = group(&shop, "counter", pb::Group { audience, ..Default::default() }).await;
@@ -149,8 +150,8 @@ on_both_engines! {
         assert_refused(&shop, &world, cases).await;
     }
 
-    /// However the groups are put in order, a refusal names the place in the request.
-    async fn a_group_that_is_not_there_is_named_by_its_place(shop: Shop) {
+    /// The server may sort the groups, but a refusal names their index in the request.
+    async fn an_absent_group_is_named_by_its_index(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "absent");
         let ada = world.name("customers/{id}").await;
         let groups = ["groups/zero", "groups/customer", "groups/none"].map(str::to_owned).to_vec();
@@ -171,7 +172,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_deleted_customer_is_left_alone(shop: Shop) {
+    async fn a_deleted_customer_is_not_changed(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "deleted");
         let mut customers = shop.customers();
         let gone = create(&mut customers, person("Gone")).await.name;
@@ -232,7 +233,7 @@ on_both_engines! {
         assert_refused(&shop, &world, cases).await;
     }
 
-    async fn a_cart_is_one_in_its_slot_and_ordered_once(shop: Shop) {
+    async fn a_second_open_cart_or_order_is_refused(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "orders");
         let (taken, unfit) = (Code::AlreadyExists, Code::FailedPrecondition);
         let open = world.cart("").await;

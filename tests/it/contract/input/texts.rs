@@ -1,4 +1,4 @@
-//! Filters, orders and tokens that are none, for every RPC that takes them.
+//! Tests invalid filters, orders and tokens on every RPC that takes them.
 
 use clientela::limits::{FILTER_DEPTH_MAX, FILTER_TERMS_MAX};
 use clientela::proto::pb::{self, ErrorReason};
@@ -12,7 +12,7 @@ use super::{Bad, metadata, refused, takes};
 use crate::on_both_engines;
 use crate::specimens;
 
-/// Filters that no resource takes. Every resource has a `create_time`.
+/// Filters that every resource refuses. Every resource has a `create_time`.
 fn filters() -> Vec<String> {
     let deep = |depth: usize| {
         let (open, close) = ("(".repeat(depth), ")".repeat(depth));
@@ -49,7 +49,7 @@ fn filters() -> Vec<String> {
     texts.chain([deep(FILTER_DEPTH_MAX + 1), many]).collect()
 }
 
-/// Orders that no resource takes.
+/// Orders that every resource refuses.
 const ORDERS: [&str; 12] = [
     "shoe_size",
     "create_time up",
@@ -65,14 +65,14 @@ const ORDERS: [&str; 12] = [
     "1",
 ];
 
-/// How many resources are listed, ordered and watched.
+/// Returns how many kinds of resources can be listed, ordered and watched.
 fn tables() -> usize {
     let all = specimens::ALL.iter();
     all.filter(|specimen| specimen.schema().is_some()).count()
 }
 
 on_both_engines! {
-    async fn a_filter_that_is_none_is_refused_with_its_place(shop: Shop) {
+    async fn an_invalid_filter_is_refused_with_its_position(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "filters");
         let mut all = Vec::new();
         let mut rpcs = 0;
@@ -84,7 +84,7 @@ on_both_engines! {
             }
             rpcs += 1;
         }
-        assert_eq!(rpcs, 2 * tables() + 1, "lists and watches of each kind, and the list of operations");
+        assert_eq!(rpcs, 2 * tables() + 1, "a list and a watch of each kind, and the list of operations");
 
         for (bad, status) in refused(&shop, &world, all).await {
             let position: usize = metadata(&status, "position").parse().expect("a place");
@@ -93,8 +93,8 @@ on_both_engines! {
         }
     }
 
-    /// What looks like SQL is a value like any other where a value stands.
-    async fn a_value_is_never_more_than_a_value(shop: Shop) {
+    /// Text that looks like SQL is an ordinary value.
+    async fn a_value_is_not_interpreted_as_sql(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "values");
         let before = world.state().await;
         let values = [
@@ -115,7 +115,7 @@ on_both_engines! {
                     let request = request.encode_to_vec();
                     let answer = call(&shop, &shop.admin_key, &method, request).await;
                     let answer = answer.unwrap_or_else(|status| panic!("{filter}: {status:?}"));
-                    assert!(answer.unwrap().is_empty(), "{filter} finds nobody");
+                    assert!(answer.unwrap().is_empty(), "{filter} matches nothing");
                 }
             }
             let query = value.replace("\\\"", "\"").replace("\\\\", "\\");
@@ -126,7 +126,7 @@ on_both_engines! {
         world.state().await.assert_unchanged(&before);
     }
 
-    async fn an_order_that_is_none_is_refused_with_its_place(shop: Shop) {
+    async fn an_invalid_order_is_refused_with_its_position(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "orders");
         let mut all = Vec::new();
         for method in methods().into_iter().filter(|method| takes(method, "order_by")) {
@@ -145,8 +145,8 @@ on_both_engines! {
         }
     }
 
-    /// A token that is none, that was altered, or that another list gave out.
-    async fn a_page_token_belongs_to_its_request(shop: Shop) {
+    /// The tokens are malformed, altered, or from another list.
+    async fn a_page_token_of_another_request_is_refused(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "pages");
         let lists: Vec<_> =
             methods().into_iter().filter(|method| takes(method, "page_token")).collect();
@@ -172,7 +172,7 @@ on_both_engines! {
         refused(&shop, &world, all).await;
     }
 
-    async fn a_resume_token_belongs_to_its_kind_of_watch(shop: Shop) {
+    async fn a_resume_token_of_another_kind_of_watch_is_refused(shop: Shop) {
         let world = World::new(&shop, &shop.admin_key, "tokens");
         let watches = methods();
         let watches = watches.iter().filter(|method| takes(method, "options"));
@@ -191,7 +191,7 @@ on_both_engines! {
             };
             tokens.push((method, token));
         }
-        assert_eq!(tokens.len(), tables() + 1, "watches of each kind, and that of one cart");
+        assert_eq!(tokens.len(), tables() + 1, "a watch of each kind, and that of one cart");
         let mut all = Vec::new();
         for method in watches {
             let nonsense = ["nonsense", "AAAA.AAAA", "é"].map(|token| Value::String(token.into()));

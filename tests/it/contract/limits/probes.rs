@@ -1,5 +1,5 @@
-//! The requests that hold each field at its limit and beyond: a good request of an RPC with one value
-//! of it replaced.
+//! Generates requests with a field at its limit or beyond it. Each is a valid request of an RPC with one
+//! value replaced.
 
 mod values;
 
@@ -19,19 +19,18 @@ use super::super::cases::{self, Cases, text};
 use super::super::messages::{number, set, table, valid};
 use crate::harness::unique;
 
-/// The seconds of the last moment of the year 9999, and of a span of 10,000 years.
+/// The last second of the year 9999, and the seconds of 10,000 years.
 const TIME_MAX: i64 = 253_402_300_799;
 const SPAN_MAX: i64 = 315_576_000_000;
 
-/// What is to become of a request.
+/// The expected outcome of a request.
 pub enum Expected {
-    /// The field of this path is no reason to refuse it.
+    /// The field of this path is no reason for a refusal.
     Taken(String),
-    /// It is refused, with the path and the reason.
+    /// The refusal names this path with this reason.
     Refused(String, &'static str),
 }
 
-/// One request.
 pub struct Probe {
     pub method: MethodDescriptor,
     pub request: Bytes,
@@ -54,25 +53,25 @@ impl fmt::Display for Probe {
     }
 }
 
-/// All requests, and the fields that they try.
+/// All requests, and the fields that they test.
 #[derive(Default)]
 pub struct Probes {
     pub all: Vec<Probe>,
     pub fields: BTreeSet<String>,
 }
 
-/// Where in a request the visit is, and how what is set there becomes a request.
+/// The current place in a request, and a function that builds the request from a value there.
 struct Place<'a> {
     method: &'a MethodDescriptor,
     request: &'a dyn Fn(Value) -> DynamicMessage,
     path: String,
     depth: usize,
-    /// The rule of the field that holds the message there.
+    /// The rule of the field that holds the message.
     rule: Option<Rule>,
 }
 
 impl Probes {
-    /// Adds the requests that differ from a good one in one field.
+    /// Adds the requests that differ from a valid one in one field.
     pub fn visit(&mut self, method: &MethodDescriptor, good: &DynamicMessage) {
         let place = Place {
             method,
@@ -107,7 +106,7 @@ impl Probes {
                 let name = format!("{}.{}", table.name, field.name());
                 self.fields.insert(name);
             }
-            // What is created has no name yet.
+            // The server ignores the name of a new resource.
             let creates = place.method.name().starts_with("Create");
             if known.output_only || creates && place.depth == 1 && field.name() == "name" {
                 self.taken(&at, nonsense(&field));
@@ -122,7 +121,7 @@ impl Probes {
 
     fn taken(&mut self, at: &Place<'_>, value: Value) {
         let mut request = (at.request)(value);
-        // What opens a cart or adds to one would run into what others did to the same.
+        // Calls that open a cart or add to one get their own visitor, so that they do not conflict.
         let owner = match at.method.name() {
             "AddItem" | "EditCart" => "target.owner.visitor",
             "CreateCart" => "owner.visitor",
@@ -157,7 +156,7 @@ impl Probes {
         }
     }
 
-    /// Without what has to be there.
+    /// Adds the request without a required field.
     fn absent(
         &mut self,
         good: &DynamicMessage,
@@ -192,7 +191,7 @@ impl Probes {
         match (known.rule, field.kind()) {
             (Some(Rule::Int(min, max)), _) => {
                 for limit in [min, max] {
-                    self.taken(at, number(field, limit).expect("limits fit"));
+                    self.taken(at, number(field, limit).expect("limits fit the type"));
                 }
                 let extremes = [i64::MIN, i32::MIN.into(), i32::MAX.into(), i64::MAX];
                 let beyond = [min - 1, max.saturating_add(1)].into_iter().chain(extremes);
@@ -228,7 +227,7 @@ impl Probes {
                         self.refused(at, text(blank), "", "BLANK");
                     }
                 }
-                // What may be absent is not there and empty.
+                // An optional field that is set may not be empty.
                 if field.supports_presence() {
                     self.refused(at, text(""), "", "REQUIRED");
                 }
@@ -241,7 +240,7 @@ impl Probes {
             }
             (_, Kind::Message(nested)) => self.nested(good, field, &nested, at),
             (_, Kind::Bool) => {}
-            (rule, kind) => panic!("{}: nothing known of {rule:?}, {kind:?}", field.full_name()),
+            (rule, kind) => panic!("{}: no case for {rule:?}, {kind:?}", field.full_name()),
         }
         if let (Some(Rule::Messages(_)), Kind::Message(nested)) = (known.rule, field.kind()) {
             self.nested(good, field, &nested, at);
@@ -281,7 +280,7 @@ impl Probes {
 }
 
 impl Probes {
-    /// Amounts that the rule of a field of money does not take.
+    /// Adds the amounts beyond the rule of a field of money, and some at it.
     fn money(&mut self, at: &Place<'_>, good: &DynamicMessage) {
         let amount = |currency: &str, micros| {
             let mut amount = good.clone();
@@ -316,7 +315,7 @@ impl Probes {
     }
 }
 
-/// What a field holds that is ignored: nothing that a rule would take.
+/// Returns a value that every rule refuses, for fields that the server ignores.
 fn nonsense(field: &FieldDescriptor) -> Value {
     let one = match field.kind() {
         Kind::String => text("\0 no name\n"),
@@ -331,7 +330,7 @@ fn nonsense(field: &FieldDescriptor) -> Value {
             }
             Value::Message(message)
         }
-        other => panic!("{}: nothing known of {other:?}", field.full_name()),
+        other => panic!("{}: no case for {other:?}", field.full_name()),
     };
     if field.is_list() {
         Value::List(vec![one])
@@ -340,7 +339,7 @@ fn nonsense(field: &FieldDescriptor) -> Value {
     }
 }
 
-/// What a good request has in a field, or the first of it in a list.
+/// Returns the message in a field of a valid request, or the first one of a list.
 fn element(good: &DynamicMessage, field: &FieldDescriptor) -> Option<DynamicMessage> {
     if !good.has_field(field) {
         return None;
@@ -360,7 +359,7 @@ fn list_of(is_list: bool, value: Value) -> Value {
     }
 }
 
-/// Where in the field the one element of a list is.
+/// Returns the suffix of the path to the only element of a list.
 fn index(is_list: bool) -> &'static str {
     if is_list { "[0]" } else { "" }
 }

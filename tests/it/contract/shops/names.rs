@@ -1,4 +1,4 @@
-//! Every place in a request where a resource may be named, asked about with the name of another shop's.
+//! Tests each field of a request that may name a resource, with a name of another shop.
 
 use std::collections::BTreeSet;
 
@@ -17,16 +17,16 @@ use crate::harness::{Shop, reason, violations};
 use crate::on_both_engines;
 use crate::specimens::{self, Rpcs as _};
 
-/// Where a request names a resource, and of which kind.
+/// A field of a request that names a resource.
 struct Place {
     path: String,
     pattern: &'static str,
     is_list: bool,
-    /// What is created has no name yet.
+    /// The server ignores the name of a new resource.
     is_new: bool,
 }
 
-/// All places in the requests of an RPC.
+/// Returns all such fields in the request of an RPC.
 fn places(method: &MethodDescriptor) -> Vec<Place> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let table = TABLES.method(&path).expect("the tables have all RPCs");
@@ -58,7 +58,7 @@ fn places(method: &MethodDescriptor) -> Vec<Place> {
     found
 }
 
-/// The kind of resource that a field names.
+/// Returns the pattern of the names in a field, and whether it is a list.
 fn names(field: &Field) -> Option<(&'static str, bool)> {
     let of = |rule: Rule| match rule {
         Rule::Name(pattern) | Rule::NameOrId(pattern) => Some(pattern),
@@ -71,7 +71,8 @@ fn names(field: &Field) -> Option<(&'static str, bool)> {
     }
 }
 
-/// What an answer says: of a stream the changes of its snapshot, or its first message.
+/// Calls an RPC and returns its answer. Of a watch these are the changes of its snapshot, and of
+/// WatchOperation its first message.
 async fn outcome(
     shop: &Shop,
     key: &str,
@@ -86,7 +87,7 @@ async fn outcome(
     let mut stream = open(shop, key, method, bytes).await?;
     let mut told = Vec::new();
     loop {
-        let message = next(&mut stream).await?.expect("a watch does not end");
+        let message = next(&mut stream).await?.expect("the watch stays open");
         let message = DynamicMessage::decode(method.output(), message).unwrap();
         for change in message
             .get_field_by_name("changes")
@@ -102,7 +103,7 @@ async fn outcome(
     }
 }
 
-/// Answers and refusals as bytes, with one name replaced by another of the same length.
+/// Returns an answer or a refusal as bytes, with one name replaced by another of the same length.
 fn bytes(outcome: &Result<Vec<u8>, Status>, name: &str, other: &str) -> Vec<u8> {
     let whole = match outcome {
         Ok(answer) => answer.clone(),
@@ -126,8 +127,8 @@ fn replaced(bytes: &[u8], from: &[u8], to: &[u8]) -> Vec<u8> {
     out
 }
 
-/// Requests that go on without the resource they name: lists with a result for each name, watches of
-/// what may come to be, and names that are ignored where they stand. Watches of names are others.
+/// Fields that may name an absent resource: lists with a result for each name, watches of carts that may
+/// be created later, and fields that the server ignores. The names of watches are added by the test.
 const WITHOUT_IT: [&str; 8] = [
     "AddMembers.members",
     "CreateCustomer.customer.default_billing_address",
@@ -139,14 +140,15 @@ const WITHOUT_IT: [&str; 8] = [
     "WatchCart.target.owner.customer",
 ];
 
-/// Two names of the same length: one of the other shop's, and one that nothing has.
+/// Two names of the same length: one of the other shop, and one that does not exist.
 struct Names {
     foreign: String,
     absent: String,
 }
 
 impl Names {
-    /// The names that may stand at a place: theirs, and the last part of theirs behind one of ours.
+    /// Returns the names to test in a field: the other shop's, and its last part below a parent of the
+    /// caller's.
     async fn at(place: &Place, theirs: &World, ours: &World) -> Vec<Self> {
         let whole = theirs.name(place.pattern).await;
         let mut names = vec![whole.clone()];
@@ -164,8 +166,8 @@ impl Names {
     }
 }
 
-/// Asks about both names at a place of a good request, and asserts that the answers are the same. Says
-/// whether the requests went on without the resource.
+/// Calls an RPC with both names in a field of a valid request, and asserts that the answers are the
+/// same. Returns whether the calls succeeded.
 async fn goes_on(
     shop: &Shop,
     key: &str,
@@ -192,7 +194,7 @@ async fn goes_on(
     let nobodys = ask(absent).await;
 
     let seen = bytes(&theirs, foreign, absent);
-    // What is made has a name and a time of its own each time.
+    // A new resource gets a name and a time of its own each time.
     if theirs.is_err() || !method.name().starts_with("Create") {
         let same = seen == bytes(&nobodys, foreign, absent);
         assert!(same, "{label}: {theirs:?}, but {nobodys:?}");
@@ -210,7 +212,7 @@ async fn goes_on(
             let of_kind = ["NOT_FOUND", "DEFAULT_GROUP_NOT_MEMBER"].contains(&reason.as_str());
             assert!(
                 of_name || of_kind,
-                "{label}: not because of the name: {status:?}"
+                "{label}: the name is not the reason: {status:?}"
             );
             false
         }
@@ -219,7 +221,7 @@ async fn goes_on(
 }
 
 on_both_engines! {
-    async fn a_name_of_another_shop_answers_as_one_that_nothing_has(shop: Shop) {
+    async fn a_name_of_another_shop_gets_the_answer_of_an_absent_one(shop: Shop) {
         let theirs = World::new(&shop, &shop.admin_key, TAG);
         theirs.make_all().await;
         let key = other_shop(&shop).await;
@@ -247,7 +249,7 @@ on_both_engines! {
         assert_eq!(went_on, without_it);
         let all: BTreeSet<&str> = specimens::ALL.iter().map(|kind| kind.pattern()).collect();
         assert_eq!(kinds, all, "every kind is named somewhere");
-        assert!(asked >= 80, "only {asked} names");
+        assert!(asked >= 80, "only {asked} names are tested");
         theirs.state().await.assert_unchanged(&before);
     }
 }

@@ -1,5 +1,5 @@
-//! A good request for every RPC. For those that every resource has it follows from the specimens; for the others it is
-//! here.
+//! A valid request for every RPC. The requests that all resources have in common follow from the
+//! specimens; the others are here.
 
 use clientela::proto::pb;
 use prost_reflect::{DynamicMessage, Value};
@@ -12,14 +12,15 @@ use crate::harness::unique;
 use crate::specimens::{self, Addresses, Carts, Customers, Groups, Rpcs as _, Specimen as _, text};
 
 impl World {
-    /// A good request to the RPC of this name. What it would use up is made for it, and what it tells of is there.
+    /// Returns a valid request of an RPC. It creates the resources that the request names, and new ones
+    /// for a request that uses them up.
     pub async fn request(&self, rpc: &str) -> DynamicMessage {
         let id = format!("{}-{}", self.tag, unique());
         match rpc {
             "CreateShop" => reflect(&pb::CreateShopRequest {
                 shop: Some(pb::Shop::default()),
                 shop_id: id,
-                // With a second shop an operator would have to name one.
+                // With two shops, an operator's calls would have to name one.
                 validate_only: true,
                 ..Default::default()
             }),
@@ -65,7 +66,7 @@ impl World {
                     password: password.to_owned(),
                 })
             }
-            // A customer has only so many.
+            // The number of addresses of a customer is limited, so each request gets a new customer.
             "CreateAddress" => {
                 let mut request = Addresses.plain(&id);
                 let customer = Customers.make(self, &id).await;
@@ -94,7 +95,7 @@ impl World {
         }
     }
 
-    /// A request to an RPC that every resource has, or that reads and needs nothing but names.
+    /// Returns the request of an RPC that every resource has, or that only needs names.
     async fn usual_request(&self, rpc: &str, id: &str) -> Option<DynamicMessage> {
         let listed = specimens::ALL
             .into_iter()
@@ -123,7 +124,7 @@ impl World {
         Some(self.filled(DynamicMessage::new(method(rpc).input())).await)
     }
 
-    /// The key by which the customer is looked up.
+    /// Returns the key that finds the customer.
     async fn customer_key(&self) -> pb::CustomerKey {
         let name = self.name("customers/{id}").await;
         let email = format!("{}@example.test", name.trim_start_matches("customers/"));
@@ -245,7 +246,7 @@ impl World {
                     lease: None,
                 })
             }
-            // Of a cart that nobody holds, so that anybody may.
+            // The cart is not locked, so every caller may unlock it.
             "UnlockCart" => reflect(&pb::UnlockCartRequest {
                 name: cart.name,
                 ..Default::default()
@@ -266,7 +267,7 @@ impl World {
                     ..Default::default()
                 })
             }
-            other => panic!("{other} is new: give the tests a good request to it"),
+            other => panic!("there is no request for {other}: add a valid one here"),
         }
     }
 }

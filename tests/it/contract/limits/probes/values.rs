@@ -1,4 +1,4 @@
-//! Values of times, masks, lists, maps and free structures at their limits and beyond.
+//! Values of times, masks, lists, maps and structures at their limits and beyond.
 
 use clientela::limits::Rule;
 use prost::Message as _;
@@ -9,7 +9,7 @@ use prost_reflect::{
 use super::super::super::cases::{self, Cases, text};
 use super::{Place, Probes};
 
-/// Paths that a mask may have.
+/// The largest number of paths in a mask.
 const MASK_PATHS_MAX: usize = 100;
 
 impl Probes {
@@ -20,11 +20,11 @@ impl Probes {
             time.set_field_by_name("nanos", Value::I32(nanos));
             Value::Message(time)
         };
-        // What is asked of a time beside its range is for those who use it.
+        // Each RPC has further rules for its times, which its own tests check.
         if nested.name() == "Timestamp" {
             self.taken(at, time(max, 999_999_999));
         } else {
-            // A minute, which every span of the contract takes.
+            // Every duration of the contract accepts a minute.
             self.taken(at, time(60, 0));
         }
         self.refused(at, time(max + 1, 0), "", "OUT_OF_RANGE");
@@ -33,7 +33,7 @@ impl Probes {
         self.refused(at, time(1, 1_000_000_000), "", "OUT_OF_RANGE");
     }
 
-    /// `good` is the request, whose first field is what the mask is about.
+    /// `good` is the request. Its first field is the resource that the mask selects fields of.
     pub(super) fn mask(
         &mut self,
         good: &DynamicMessage,
@@ -60,7 +60,7 @@ impl Probes {
 
     pub(super) fn list(&mut self, at: &Place<'_>, max: usize, each: Rule) {
         let Cases { good, bad } = cases::of_text(each);
-        let first = good.first().expect("every rule takes something").clone();
+        let first = good.first().expect("every rule accepts a value").clone();
         self.taken(at, Value::List(vec![first.clone(); max]));
         self.refused(
             at,
@@ -86,7 +86,7 @@ impl Probes {
             Value::Map((0..count).map(|at| (key(at), value.clone())).collect())
         };
         let Cases { good, bad } = cases::of_text(value);
-        let first = good.first().expect("every rule takes something").clone();
+        let first = good.first().expect("every rule accepts a value").clone();
         self.taken(at, entries(max, &first));
         self.refused(at, entries(max + 1, &first), "", "TOO_MANY");
         for (value, reason) in bad.into_iter().chain([(text(""), "REQUIRED")]) {
@@ -114,12 +114,12 @@ impl Probes {
             let message = DynamicMessage::decode(nested.clone(), bytes.as_slice());
             Value::Message(message.expect("a structure decodes as itself"))
         };
-        // Some bytes are for what lies around the text; how many depends on its length.
+        // The overhead around the text depends on its length.
         let of_bytes = |bytes: usize| {
             let lengths = (0..bytes).rev();
             let mut found = lengths.map(|length| string("a".repeat(length)));
             let found = found.find(|structure| structure.encoded_len() == bytes);
-            reflected(found.expect("there is a length for each number of bytes"))
+            reflected(found.expect("some length gives this number of bytes"))
         };
         self.taken(at, of_bytes(max));
         self.refused(at, of_bytes(max + 1), "", "TOO_LONG");
