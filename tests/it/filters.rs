@@ -1,6 +1,6 @@
-//! Filters at random: a list, the snapshot of a watch and what a watch tells of changes agree on what
-//! matches, whatever the filter. The first two are answered by the database, the last in memory; so is
-//! a snapshot whose filter names the clock.
+//! Tests that lists, snapshots and streams agree on the matches of random filters. The database
+//! evaluates lists and most snapshots. Streams, and snapshots of filters with `now`, are evaluated in
+//! memory.
 
 mod follower;
 mod generate;
@@ -24,16 +24,16 @@ use crate::specimens::{
 use follower::Follower;
 use generate::Generator;
 
-/// Filters for each kind of resource on each engine.
+/// The number of filters for each kind of resource on each engine.
 const FILTERS: usize = 120;
-/// Always the same ones.
+/// A fixed seed gives the same filters in each run.
 const SEED: u64 = 20_260_131;
-/// How many of each kind there are.
+/// The number of resources of each kind.
 const ROWS: u64 = 36;
-/// The id of one that is only ever changed last, so that a stream has told all before it.
+/// The id of a resource that is changed last. A stream that has sent its change has sent all others.
 const LAST: &str = "last";
 
-/// Who acts on the resource of a number.
+/// Returns a connection with the actor of the resource of this number.
 fn acting<S: Specimen>(specimen: &S, shop: &Shop, number: u64) -> Connection {
     let connection = Connection::of(shop);
     match specimen.actor(number) {
@@ -42,7 +42,7 @@ fn acting<S: Specimen>(specimen: &S, shop: &Shop, number: u64) -> Connection {
     }
 }
 
-/// All that match.
+/// Lists all matches.
 async fn walk<S: Specimen>(
     specimen: &S,
     connection: &Connection,
@@ -75,7 +75,7 @@ async fn listed<S: Specimen>(
     rows.iter().map(|row| text(row, "name")).collect()
 }
 
-/// What matches or is the last one.
+/// Lists the matches, and adds the [`LAST`].
 async fn listed_and_last<S: Specimen>(
     specimen: &S,
     connection: &Connection,
@@ -86,7 +86,7 @@ async fn listed_and_last<S: Specimen>(
     names
 }
 
-/// Makes some at random, some time apart, and the [`LAST`].
+/// Creates random resources at random times, and the [`LAST`].
 async fn fill<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
     specimen.prepare(shop).await;
     for number in 0..ROWS {
@@ -105,13 +105,13 @@ async fn fill<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
     specimen
         .create(&connection, specimen.plain(LAST), LAST)
         .await;
-    // One that is deleted is nowhere to be seen.
+    // A deleted resource must not appear anywhere.
     let gone = specimen.any(rng, 100);
     let gone = specimen.create(&connection, gone, "gone").await;
     specimen.delete(&connection, &text(&gone, "name")).await;
 }
 
-/// Changes all at random but the [`LAST`], deletes some, and then changes that.
+/// Changes or deletes all resources but the [`LAST`], and then changes that.
 async fn stir<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
     for number in 0..ROWS {
         let connection = acting(specimen, shop, number);
@@ -125,8 +125,8 @@ async fn stir<S: Specimen>(specimen: &S, shop: &Shop, rng: &mut StdRng) {
         .unwrap();
 }
 
-/// What fields are compared with: what the specimen says or what suits the kind of field, and the values that there
-/// are.
+/// Returns the values to compare each field with: those of the specimen or of the kind of field, and
+/// those of the resources.
 fn literals<S: Specimen>(
     specimen: &S,
     schema: &'static Schema,
@@ -148,7 +148,7 @@ fn literals<S: Specimen>(
     }
     for (path, text) in all.iter().flat_map(|row| literals_in(row, schema)) {
         let known = literals.get_mut(path);
-        known.expect("a field of the schema").push(text);
+        known.expect("the field is in the schema").push(text);
     }
     literals
 }
@@ -168,7 +168,7 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
     fill(specimen, shop, &mut rng).await;
     let (last, connection) = (specimen.named(LAST), acting(specimen, shop, 0));
     let all = walk(specimen, &connection, "").await;
-    let schema = specimen.schema().expect("it has fields");
+    let schema = specimen.schema().expect("the resource has a schema");
     let mut generator = Generator::new(SEED, schema, literals(specimen, schema, &all));
     let filters: Vec<String> = (0..FILTERS).map(|_| generator.filter()).collect();
 
@@ -176,11 +176,11 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
     for filter in &filters {
         let matching = listed(specimen, &connection, filter).await;
         telling += usize::from(!matching.is_empty() && matching.len() < all.len());
-        // With the clock in it the filter is evaluated in memory, and this part of it is always true.
+        // A filter with `now` is evaluated in memory. The added part always matches.
         let by_clock = format!("({filter}) AND create_time < now + 52w");
         let in_memory = Follower::open(specimen, &connection, by_clock).await;
         let known = &in_memory.known;
-        assert_same("a snapshot made in memory", filter, &matching, known);
+        assert_same("a snapshot evaluated in memory", filter, &matching, known);
         let or_last = format!("({filter}) OR name = \"{last}\"");
         let follower = Follower::open(specimen, &connection, or_last).await;
         let expected = listed_and_last(specimen, &connection, filter).await;
@@ -189,7 +189,7 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
     }
     assert!(
         telling * 2 > FILTERS,
-        "only {telling} filters tell some from others"
+        "only {telling} filters match some resources and not others"
     );
 
     let told = followers.iter_mut().map(|each| each.until_told(&last));
@@ -199,7 +199,7 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
         assert_same("after changes", filter, &expected, &follower.known);
     }
 
-    // Time goes on, and what the clock decides with it, without a change.
+    // The advancing clock changes the matches of filters with `now`, without a write.
     shop.clock.advance(Duration::from_secs(100 * 60));
     for (filter, follower) in filters.iter().zip(&mut followers) {
         let expected = listed_and_last(specimen, &connection, filter).await;
@@ -208,8 +208,8 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
 }
 
 on_both_engines! {
-    /// The text that is searched was made when the number came, the answer from what was stored.
-    async fn numbers_are_kept_to_their_last_bit(shop: Shop with Setup::held()) {
+    /// The search index has the number as it was received, and the answer as it was stored.
+    async fn numbers_keep_all_their_bits(shop: Shop with Setup::held()) {
         let mut rng = StdRng::seed_from_u64(SEED);
         let numbers: Vec<f64> = (0..200).map(|_| rng.random_range(0.0..1e6)).collect();
         let fields = numbers.iter().enumerate().map(|(at, number)| {
@@ -239,7 +239,7 @@ on_both_engines! {
         }
     }
 
-    /// Nobody gives carts up or clears empty ones away between two looks at them.
+    /// Without jobs, no cart is abandoned or cleaned up between a list and a watch.
     async fn lists_and_watches_of_carts_agree(
         shop: Shop with Setup { jobs: Setup::idle().jobs, ..Setup::held() }
     ) {

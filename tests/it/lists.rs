@@ -1,4 +1,4 @@
-//! Pages of every list: walked to the end while rows are written, and tokens that do not fit.
+//! Tests the pages of every list, read to the end during concurrent writes, and invalid page tokens.
 
 mod large;
 mod members;
@@ -11,27 +11,27 @@ use members::Members;
 use walk::walk_every_way;
 
 on_both_engines! {
-    async fn a_walk_over_carts_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_carts_returns_each_existing_cart_once(shop: Shop) {
         walk_every_way(&Carts, &shop).await;
     }
 
-    async fn a_walk_over_customers_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_customers_returns_each_existing_customer_once(shop: Shop) {
         walk_every_way(&Customers, &shop).await;
     }
 
-    async fn a_walk_over_groups_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_groups_returns_each_existing_group_once(shop: Shop) {
         walk_every_way(&Groups, &shop).await;
     }
 
-    async fn a_walk_over_saved_filters_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_saved_filters_returns_each_existing_filter_once(shop: Shop) {
         walk_every_way(&SavedFilters, &shop).await;
     }
 
-    async fn a_walk_over_titles_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_titles_returns_each_existing_title_once(shop: Shop) {
         walk_every_way(&Titles, &shop).await;
     }
 
-    async fn a_walk_over_members_returns_each_old_one_once(shop: Shop) {
+    async fn a_walk_over_members_returns_each_existing_member_once(shop: Shop) {
         walk_every_way(&Members, &shop).await;
     }
 }

@@ -1,5 +1,5 @@
-//! The log: a line for every call that changes or fails something, and nothing of what people are
-//! called, write, or prove themselves with, however much is logged.
+//! Tests that the log has a line for every call that changes something or fails, and no personal data or
+//! secret at any level.
 
 mod admin;
 mod carts;
@@ -18,7 +18,7 @@ use crate::harness::{Engine, postgres};
 use driver::{Call, Driver};
 use plain::{PERSONAL, address, customer};
 
-/// How the log of a run looks.
+/// The format of the log.
 #[derive(Clone, Copy)]
 enum Format {
     Human,
@@ -33,7 +33,7 @@ impl Format {
         }
     }
 
-    /// Asserts that the line of a call says all it has to.
+    /// Asserts that the line of a call has all its parts.
     #[track_caller]
     fn assert_tells(self, log: &str, call: &Call) {
         let Call {
@@ -77,7 +77,7 @@ impl Format {
     }
 }
 
-/// Calls everything, breaks something, and looks at all that was logged.
+/// Makes calls of every kind and some internal errors, and searches the log.
 async fn a_whole_day(engine: Engine, format: Format, level: &str) {
     let database = match engine {
         Engine::Sqlite => None,
@@ -100,7 +100,7 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
     assert!(server.ended().await.success());
 
     let log = server.log();
-    assert!(driver.calls.len() > 120, "everything was called");
+    assert!(driver.calls.len() > 120, "some calls are missing");
     for call in &driver.calls {
         format.assert_tells(&log, call);
     }
@@ -123,8 +123,8 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
     }
 }
 
-/// Defects that quote what they stumble over: a row that does not decode, and one that the database
-/// does not take.
+/// Causes internal errors whose text quotes personal data: a row that does not decode, and one that the
+/// database refuses.
 async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>) {
     let damage = r#"UPDATE customers SET doc = '"zebra.quagga@example.test"' WHERE id = 'damaged'"#;
     create(driver, "damaged").await.unwrap();
@@ -149,7 +149,7 @@ async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>
         Some(url) => {
             let mut connection = PgConnection::connect(url).await.unwrap();
             super::run(&mut connection, damage).await;
-            // What PostgreSQL tells of the row that it refuses is the whole row.
+            // The error of PostgreSQL has the whole refused row.
             super::run(
                 &mut connection,
                 "ALTER TABLE customers ADD CONSTRAINT planted CHECK (id <> 'planted') NOT VALID",
@@ -172,7 +172,7 @@ async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>
         assert_eq!(
             call.internal.as_ref(),
             Some(&call.id),
-            "one id for one call"
+            "the refusal and the log have the same id"
         );
     }
     let log = server.log();
@@ -180,12 +180,13 @@ async fn internal_errors(driver: &mut Driver, server: &Server, url: Option<&str>
         let cause = log
             .lines()
             .find(|line| line.contains("internal error") && line.contains(&call.id));
-        let cause = cause.unwrap_or_else(|| panic!("no cause of {}", call.id));
+        let cause = cause.unwrap_or_else(|| panic!("the log has no cause of {}", call.id));
         assert!(cause.contains("cause"), "{cause}");
     }
 }
 
-/// A defect in the middle of a stream ends it, under the id that its beginning was given.
+/// Causes an internal error on an open stream. It is logged with the id of the call that opened the
+/// stream.
 async fn stream_error(driver: &mut Driver) {
     let request = pb::WatchCustomersRequest {
         names: vec!["customers/damaged".into()],
@@ -200,7 +201,7 @@ async fn stream_error(driver: &mut Driver) {
     let info = status
         .get_details_error_info()
         .expect("every refusal has an ErrorInfo");
-    let call = driver.calls.last_mut().expect("it has just been made");
+    let call = driver.calls.last_mut().expect("the stream was opened");
     call.code = status.code();
     call.reason = info.reason;
     call.internal = info.metadata.get("request").cloned();
@@ -220,27 +221,27 @@ async fn create(driver: &mut Driver, id: &str) -> Result<(), Status> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_lines_on_sqlite_tell_of_every_call_and_of_nobody() {
+async fn json_lines_on_sqlite_have_every_call_and_no_personal_data() {
     a_whole_day(Engine::Sqlite, Format::Json, "debug").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn json_lines_on_postgres_tell_of_every_call_and_of_nobody() {
+async fn json_lines_on_postgres_have_every_call_and_no_personal_data() {
     a_whole_day(Engine::Postgres, Format::Json, "debug").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_for_people_on_sqlite_tell_of_every_call_and_of_nobody() {
+async fn human_lines_on_sqlite_have_every_call_and_no_personal_data() {
     a_whole_day(Engine::Sqlite, Format::Human, "debug").await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn lines_for_people_on_postgres_tell_of_every_call_and_of_nobody() {
+async fn human_lines_on_postgres_have_every_call_and_no_personal_data() {
     a_whole_day(Engine::Postgres, Format::Human, "debug").await;
 }
 
-/// The libraries say much at this level, of frames and statements too.
+/// At this level libraries also log frames and statements.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn even_all_that_can_be_logged_tells_of_nobody() {
+async fn the_trace_level_logs_no_personal_data() {
     a_whole_day(Engine::Postgres, Format::Human, "trace").await;
 }

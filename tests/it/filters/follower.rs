@@ -1,4 +1,4 @@
-//! A watch of any sort of resource, folded into the names that it has told and not taken back.
+//! Folds a watch of any kind of resource into the names that match.
 
 use std::collections::BTreeSet;
 
@@ -8,8 +8,8 @@ use futures::StreamExt as _;
 use crate::harness::{Connection, PATIENCE};
 use crate::specimens::{Change, Rpcs as _, Signal, Specimen, Stream, Told, Way};
 
-/// How these tests watch: every version, and with a look at the clock each second at the latest, as a
-/// clock that is held does not say when it is moved.
+/// Every version is sent. The stream checks the clock at each heartbeat, because moving a held clock
+/// wakes no stream.
 fn options() -> WatchOptions {
     WatchOptions {
         delivery_mode: DeliveryMode::Every.into(),
@@ -21,7 +21,7 @@ fn options() -> WatchOptions {
     }
 }
 
-/// A stream and what it has told.
+/// A stream, and the names that match according to it.
 pub(super) struct Follower {
     filter: String,
     stream: Stream,
@@ -30,7 +30,7 @@ pub(super) struct Follower {
 }
 
 impl Follower {
-    /// A watch behind its snapshot.
+    /// Opens a watch and reads its snapshot.
     pub(super) async fn open<S: Specimen>(
         specimen: &S,
         connection: &Connection,
@@ -52,36 +52,36 @@ impl Follower {
         follower
     }
 
-    /// Reads on until a change of this one was told.
+    /// Reads until a change of this resource arrives.
     pub(super) async fn until_told(&mut self, name: &str) {
         while !self.next().await.iter().any(|told| told == name) {}
     }
 
-    /// Reads on until exactly these are known.
+    /// Reads until exactly these names match.
     pub(super) async fn until(&mut self, expected: &BTreeSet<String>) {
         while self.known != *expected {
             let what = || {
                 format!(
-                    "{:?} to become {expected:?} for\n{}",
+                    "{:?} instead of {expected:?} for\n{}",
                     self.known, self.filter
                 )
             };
             let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-            let next = next.unwrap_or_else(|_| panic!("waited for {}", what()));
+            let next = next.unwrap_or_else(|_| panic!("still {}", what()));
             self.fold(
-                next.expect("a watch has no end")
-                    .expect("the watch goes on"),
+                next.expect("the watch stays open")
+                    .expect("the watch does not fail"),
             );
         }
     }
 
-    /// The names that the next message tells of.
+    /// Reads the next message and returns the names of its changes.
     async fn next(&mut self) -> Vec<String> {
         let next = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let next = next.unwrap_or_else(|_| panic!("nothing came for\n{}", self.filter));
+        let next = next.unwrap_or_else(|_| panic!("no message arrives for\n{}", self.filter));
         self.fold(
-            next.expect("a watch has no end")
-                .expect("the watch goes on"),
+            next.expect("the watch stays open")
+                .expect("the watch does not fail"),
         )
     }
 

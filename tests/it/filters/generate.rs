@@ -1,4 +1,4 @@
-//! Texts of filters at random, from a table of fields and values that are worth comparing with.
+//! Generates random filters from the table of fields and from values to compare them with.
 
 use std::collections::HashMap;
 
@@ -7,12 +7,12 @@ use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{RngExt as _, SeedableRng as _};
 
-/// Room for what a test puts around a filter of 2,048 bytes at the most.
+/// A filter may have 2,048 bytes. The tests add some text to the generated one.
 const BYTES_MAX: usize = 1_900;
 const DEPTH: usize = 3;
 const COMPARISONS: [&str; 6] = ["=", "!=", "<", "<=", ">", ">="];
 
-/// Makes filters, always the same ones from the same seed.
+/// Generates filters, the same ones for the same seed.
 pub(super) struct Generator {
     rng: StdRng,
     schema: &'static Schema,
@@ -32,7 +32,7 @@ impl Generator {
         }
     }
 
-    /// The next filter.
+    /// Returns the next filter.
     pub(super) fn filter(&mut self) -> String {
         loop {
             let filter = self.expression(DEPTH);
@@ -64,7 +64,7 @@ impl Generator {
         }
     }
 
-    /// Mostly in parentheses; without them the language's own precedence decides.
+    /// Most parts are in parentheses. The others test the precedence of the operators.
     fn part(&mut self, depth: usize) -> String {
         let part = self.expression(depth);
         if self.rng.random_ratio(3, 4) {
@@ -75,7 +75,7 @@ impl Generator {
     }
 
     fn term(&mut self) -> String {
-        // A sort key has no path that a filter could name.
+        // Sort keys have no path that a filter could name.
         let field = loop {
             let field = self.schema.fields.choose(&mut self.rng);
             let field = field.expect("there are fields");
@@ -127,7 +127,7 @@ impl Generator {
     fn entry(&mut self, field: &Field) -> String {
         let entry = self.value(field.path);
         let (key, value) = entry.split_once('\t').expect("an entry has a key");
-        // The value of another key, now and then.
+        // Sometimes the value of another key.
         let other = self.value(field.path);
         let value = match other.split_once('\t') {
             Some((_, other)) if self.rng.random_ratio(1, 4) => other,
@@ -165,7 +165,7 @@ impl Generator {
         }
     }
 
-    /// A part of a value, in another case now and then.
+    /// Returns a part of a value, sometimes in another case.
     fn needle(&mut self, path: &str) -> String {
         let value = self.value(path);
         let letters: Vec<char> = value.chars().collect();
@@ -173,7 +173,7 @@ impl Generator {
         let to = self.rng.random_range(from..letters.len());
         let needle: String = letters[from..=to].iter().collect();
         match self.rng.random_range(0..4) {
-            // Of accents alone there would be nothing to search for.
+            // A search for accents alone matches nothing.
             _ if !needle.chars().any(char::is_alphanumeric) => value,
             0 => needle.to_uppercase(),
             1 => needle.to_lowercase(),
@@ -183,16 +183,15 @@ impl Generator {
 
     fn value(&mut self, path: &str) -> String {
         let values = self.literals.get(path).filter(|values| !values.is_empty());
-        let values =
-            values.unwrap_or_else(|| panic!("the tests need values to compare {path} with"));
+        let values = values.unwrap_or_else(|| panic!("add values to compare {path} with"));
         values.choose(&mut self.rng).expect("not empty").clone()
     }
 
     fn pick(&mut self, texts: &[&'static str]) -> &'static str {
-        texts.choose(&mut self.rng).expect("there are some")
+        texts.choose(&mut self.rng).expect("there are texts")
     }
 
-    /// A value as a filter has it: in quotes where it must be, and at times where it need not.
+    /// Writes a value in quotes where it needs them, and at random where it does not.
     fn spelled(&mut self, text: &str) -> String {
         let plain = |letter: char| letter.is_ascii_alphanumeric() || "._/@:+-".contains(letter);
         let word = !["AND", "OR", "NOT", "now"].contains(&text);

@@ -1,5 +1,5 @@
-//! Every sort of watch alike: of one cart, of an owner, of all resources of a kind, of named ones and of those that match
-//! a filter; and something to change that each of them tells of.
+//! Watches of every kind: of one cart, of an owner, of all resources of a kind, of names, and of the
+//! matches of a filter. Each watches a subject that the test changes.
 
 mod told;
 
@@ -17,28 +17,28 @@ pub use crate::harness::Connection;
 pub use crate::specimens::{Signal, Way};
 pub use told::Watch;
 
-/// The version that a resource has, by its etag.
+/// Returns the version of a resource from its etag.
 fn version(resource: &DynamicMessage) -> i64 {
     let etag = text(resource, "etag");
     let version = etag.trim_matches('"').split('-').next();
     version
-        .expect("it has one")
+        .expect("an etag has a version")
         .parse()
-        .expect("it is a number")
+        .expect("a version is a number")
 }
 
-/// Something that is watched, and changed.
+/// A resource that a test watches and changes.
 pub struct Subject {
     pub kind: &'static dyn Specimen,
     pub name: String,
-    /// The visitor whose it is, if it is a cart.
+    /// The visitor who owns it, for a cart.
     owner: String,
-    /// How often it was written.
+    /// The number of writes.
     written: AtomicU64,
 }
 
 impl Subject {
-    /// Makes one.
+    /// Creates a subject.
     pub async fn make(shop: &Shop, kind: &'static dyn Specimen) -> Self {
         let id = format!("subject-{}", unique());
         let made = kind
@@ -47,7 +47,7 @@ impl Subject {
         Self::of(kind, &text(&made, "name"), &id)
     }
 
-    /// A cart that is there already, of this visitor.
+    /// Returns a subject for an existing cart of this visitor.
     pub fn cart(name: &str, owner: &str) -> Self {
         Self::of(&Carts, name, owner)
     }
@@ -61,7 +61,7 @@ impl Subject {
         }
     }
 
-    /// Makes one of each kind.
+    /// Creates a subject of each kind.
     pub async fn of_each_kind(shop: &Shop) -> Vec<Self> {
         let mut subjects = Vec::new();
         for kind in watched() {
@@ -70,39 +70,39 @@ impl Subject {
         subjects
     }
 
-    /// Makes its next version: which that is, and the revision that the answer told.
+    /// Writes the next version. Returns it with the revision of the answer.
     pub async fn write(&self, shop: &Shop) -> (i64, String) {
         self.write_at(&Connection::of(shop)).await
     }
 
-    /// As [`write`](Self::write), by another connection.
+    /// As [`write`](Self::write), through a given connection.
     pub async fn write_at(&self, connection: &Connection) -> (i64, String) {
         let number = self.written.fetch_add(1, Ordering::Relaxed);
         let (rpc, request) = self.kind.next(&self.name, number);
         let answer = answer(connection, &rpc, &request).await;
         let answer = answer.unwrap_or_else(|status| panic!("{}: {status:?}", self.name));
         let revision = answer.metadata().get("clientela-revision");
-        let revision = revision.expect("every answer has it").to_str();
+        let revision = revision.expect("every answer has a revision").to_str();
         (version(answer.get_ref()), revision.unwrap().to_owned())
     }
 
-    /// Its present version, as it is read by a connection.
+    /// Reads the current version.
     pub async fn read(&self, connection: &Connection) -> Result<i64, Status> {
         let read = self.kind.get(connection, &self.name).await?;
         Ok(version(&read))
     }
 
-    /// Its present version, as a list tells it by a connection.
+    /// Reads the current version from a list.
     pub async fn list(&self, connection: &Connection) -> Result<i64, Status> {
         let filter = Value::String(format!("name = \"{}\"", self.name));
         let page = self.kind.page(connection, &[("filter", filter)]).await?;
         let [listed] = page.rows.as_slice() else {
-            panic!("it is listed once: {:?}", page.rows);
+            panic!("the subject must be listed once: {:?}", page.rows);
         };
         Ok(version(listed))
     }
 
-    /// Opens a watch that tells of it.
+    /// Opens a watch that includes the subject.
     pub async fn watch(
         &self,
         connection: &Connection,
@@ -113,7 +113,7 @@ impl Subject {
         self.watch_filtered(connection, way, filter, options).await
     }
 
-    /// As [`watch`](Self::watch), with a filter of one's own.
+    /// As [`watch`](Self::watch), with a given filter.
     pub async fn watch_filtered(
         &self,
         connection: &Connection,

@@ -1,4 +1,4 @@
-//! Lists and snapshots of a shop with more rows than one page examines.
+//! Tests lists and snapshots of a shop with more rows than one page examines.
 
 use std::collections::BTreeSet;
 
@@ -9,13 +9,13 @@ use crate::on_both_engines;
 use crate::plans::fill::{Beside, fill_up};
 use crate::plans::{CART_FILTERS, CUSTOMER_FILTERS};
 
-/// More than a page examines, and than it gathers.
+/// More rows than a page examines or collects.
 const ROWS: u32 = 6_000;
 
-/// Names that are compared: the first of a list.
+/// The number of names to compare, from the beginning of a list.
 const FIRST: usize = 30;
 
-/// The first names in their order, how many match, and after how many pages that was known.
+/// The first names in their order, the number of matches, and the number of pages read.
 struct Found {
     names: Vec<String>,
     count: i64,
@@ -69,12 +69,12 @@ async fn carts(shop: &Shop, filter: &str, order_by: &str) -> Found {
     found!(request, shop.carts(), list_carts, carts)
 }
 
-/// The same filter, of which no part alone leads to the rows.
+/// Returns an equivalent filter in which no index leads to the rows.
 fn misleading(filter: &str) -> String {
     format!("({filter}) OR number = none")
 }
 
-/// What a snapshot holds.
+/// Returns the names in the snapshot of a watch.
 async fn watched(shop: &Shop, filter: &str) -> BTreeSet<String> {
     use pb::watch_carts_response::Signal;
     let watch = pb::WatchCartsRequest {
@@ -85,7 +85,10 @@ async fn watched(shop: &Shop, filter: &str) -> BTreeSet<String> {
     let (mut stream, mut names) = (stream.into_inner(), BTreeSet::new());
     loop {
         let message = tokio::time::timeout(PATIENCE, stream.message()).await;
-        let message = message.expect("a message comes").unwrap().unwrap();
+        let message = message
+            .expect("a message arrives in time")
+            .unwrap()
+            .unwrap();
         names.extend(message.changes.into_iter().map(|change| change.name));
         if let Some(Signal::SnapshotEnd(end)) = message.signal {
             assert_eq!(usize::try_from(end.count).unwrap(), names.len(), "{filter}");
@@ -95,10 +98,10 @@ async fn watched(shop: &Shop, filter: &str) -> BTreeSet<String> {
 }
 
 on_both_engines! {
-    async fn what_leads_to_customers_finds_those_that_a_walk_over_all_finds(shop: Shop) {
+    async fn an_index_finds_the_same_customers_as_a_scan(shop: Shop) {
         let mut shop = shop;
         fill_up(&mut shop, ROWS, Setup::default()).await;
-        // Times at which a filter is asked do not decide.
+        // The result of a filter with `now` depends on the time of the call.
         let filters = CUSTOMER_FILTERS.iter().filter(|filter| !filter.contains("now"));
 
         for filter in filters {
@@ -113,7 +116,7 @@ on_both_engines! {
         }
     }
 
-    async fn what_leads_to_carts_finds_those_that_a_walk_over_all_finds(shop: Shop) {
+    async fn an_index_finds_the_same_carts_as_a_scan(shop: Shop) {
         let mut shop = shop;
         fill_up(&mut shop, ROWS, Setup::default()).await;
         let filters = CART_FILTERS.iter().filter(|filter| !filter.contains("now"));
@@ -132,11 +135,11 @@ on_both_engines! {
         assert!(open.names.iter().all(|name| held.contains(name)));
     }
 
-    async fn a_page_that_examined_its_share_leads_on_to_a_match_at_the_end(shop: Shop) {
+    async fn a_page_that_reached_its_limit_leads_to_a_match_at_the_end(shop: Shop) {
         let mut shop = shop;
         fill_up(&mut shop, ROWS, Setup::default()).await;
         let mut beside = Beside::connect(&shop).await;
-        // In the order of ids this is the last.
+        // This id is the last one in the order.
         beside.run("UPDATE customers SET vat_number = 'rare' WHERE id = 'c-999'").await;
         beside.run("UPDATE carts SET note = 'rare' WHERE id = 'c-999'").await;
         beside.close().await;

@@ -1,4 +1,4 @@
-//! ListMembers while customers join, leave and are changed.
+//! ListMembers while customers join, leave and change.
 
 use clientela::filter::Schema;
 use clientela::proto::pb;
@@ -40,7 +40,7 @@ impl Listing for Members {
         let page = connection.groups().list_members(request).await;
         let page = page.expect("a page").into_inner();
         let rows = page.members.into_iter().map(|member| Row {
-            name: member.customer.expect("a member is whole").name,
+            name: member.customer.expect("a member has its customer").name,
             keys: [].into(),
         });
         (rows.collect(), page.next_page_token)
@@ -68,7 +68,7 @@ impl Listing for Members {
         changed.expect("a change");
     }
 
-    /// Some leave the group, and some the shop.
+    /// Removes the member from the group, or deletes the customer.
     async fn delete(&self, connection: &Connection, name: &str) {
         if unique().is_multiple_of(2) {
             customers::delete(&mut connection.customers(), name).await;

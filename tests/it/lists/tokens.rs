@@ -1,4 +1,4 @@
-//! Page tokens that do not fit: altered, cut, of another list, of another request, of another shop.
+//! Tests invalid page tokens: altered, cut, of another list, of another request, of another shop.
 
 use clientela::limits::Rule;
 use clientela::proto::pb::{self, ErrorReason, Role, admin_service_client::AdminServiceClient};
@@ -12,7 +12,7 @@ use crate::harness::{Connection, Shop, assert_refused};
 use crate::on_both_engines;
 use crate::specimens::{Addresses, Customers, Specimen as _, answer, text};
 
-/// A list of the contract, and the parent within which it is.
+/// A list of the contract, with the name of its parent.
 #[derive(Clone, Debug, PartialEq)]
 struct List {
     method: MethodDescriptor,
@@ -20,7 +20,7 @@ struct List {
 }
 
 impl List {
-    /// One without a parent.
+    /// Returns a list without a parent.
     fn of(name: &str) -> Self {
         Self {
             method: method(name),
@@ -29,7 +29,7 @@ impl List {
     }
 }
 
-/// The token of the page after one of this size that begins where `page_token` says.
+/// Reads a page from `page_token` and returns the token of the next page.
 async fn ask(
     connection: &Connection,
     list: &List,
@@ -50,7 +50,8 @@ async fn ask(
     Ok(text(page.get_ref(), "next_page_token"))
 }
 
-/// Every list of the contract, and two rows at the least in each; of those within a parent there are two.
+/// Fills every list of the contract with at least two rows, and returns the lists. A list within a
+/// parent is returned for two parents.
 async fn filled(shop: &Shop) -> Vec<List> {
     let mut worlds = Vec::new();
     for tag in ["ada", "bob"] {
@@ -108,7 +109,7 @@ fn operator(shop: &Shop, of: &str) -> Connection {
 }
 
 fn assert_token_refused(refused: Result<String, Status>) {
-    let refused = refused.expect_err("the token does not fit");
+    let refused = refused.expect_err("the token is refused");
     assert_refused(
         &refused,
         Code::InvalidArgument,
@@ -117,13 +118,13 @@ fn assert_token_refused(refused: Result<String, Status>) {
 }
 
 on_both_engines! {
-    async fn a_token_is_of_one_list(shop: Shop) {
+    async fn a_token_belongs_to_one_list(shop: Shop) {
         let lists = filled(&shop).await;
         let connection = operator(&shop, "default");
         let mut tokens = Vec::new();
         for list in &lists {
             let token = ask(&connection, list, 1, "").await.unwrap();
-            assert!(!token.is_empty(), "{list:?} has a second page");
+            assert!(!token.is_empty(), "{list:?} has only one page");
             tokens.push((list, token));
         }
 
@@ -139,7 +140,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_token_that_was_altered_or_cut_is_refused(shop: Shop) {
+    async fn an_altered_or_cut_token_is_refused(shop: Shop) {
         let connection = operator(&shop, "default");
         for list in &filled(&shop).await {
             let token = ask(&connection, list, 1, "").await.unwrap();
@@ -167,19 +168,19 @@ on_both_engines! {
         }
     }
 
-    async fn a_token_is_of_one_shop(shop: Shop) {
+    async fn a_token_belongs_to_one_shop(shop: Shop) {
         for list in &filled(&shop).await {
             let token = ask(&operator(&shop, "default"), list, 1, "").await.unwrap();
             let elsewhere = ask(&operator(&shop, "second"), list, 1, &token).await;
             match list.method.name() {
-                // The shops are the same from everywhere.
+                // Every shop sees the same list of shops.
                 "ListShops" => drop(elsewhere.unwrap()),
                 _ => assert_token_refused(elsewhere),
             }
         }
     }
 
-    async fn a_token_is_of_one_filter_and_order_and_of_any_size(shop: Shop) {
+    async fn a_token_belongs_to_one_filter_and_order_and_fits_any_page_size(shop: Shop) {
         filled(&shop).await;
         let first = pb::ListCartsRequest { page_size: 1, ..Default::default() };
         let token = shop.carts().list_carts(first.clone()).await.unwrap().into_inner().next_page_token;
@@ -200,8 +201,8 @@ on_both_engines! {
         }
     }
 
-    /// A storefront does not see hidden groups: a place in the list of who does is none in its own.
-    async fn a_token_is_of_those_who_see_the_same(shop: Shop) {
+    /// The list of a storefront lacks hidden groups, so a position in the full list is not valid there.
+    async fn a_token_belongs_to_callers_with_the_same_view(shop: Shop) {
         filled(&shop).await;
         let storefront = Connection::with_key(&shop, &shop.key(&[Role::Storefront]).await);
         let admin = Connection::of(&shop);
@@ -209,7 +210,7 @@ on_both_engines! {
         let token = ask(&admin, &groups, 1, "").await.unwrap();
 
         assert_token_refused(ask(&storefront, &groups, 1, &token).await);
-        // Each actor has a list of saved filters of its own.
+        // The list of saved filters depends on the actor.
         let saved = List::of("ListSavedFilters");
         let anna = admin.clone().and("clientela-actor", "staff/anna");
         let token = ask(&admin, &saved, 1, "").await.unwrap();
@@ -217,7 +218,7 @@ on_both_engines! {
     }
 }
 
-/// Letters in the other case.
+/// Swaps upper and lower case.
 trait Swapcase {
     fn swapcase(&self) -> String;
 }

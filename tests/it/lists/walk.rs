@@ -1,5 +1,4 @@
-//! A walk over all pages of a list, while between and during the pages rows are changed, added and
-//! deleted.
+//! Reads all pages of a list while rows are changed, added and deleted.
 
 use std::cmp::Ordering;
 use std::collections::{HashMap, HashSet, VecDeque};
@@ -12,34 +11,35 @@ use rand::rngs::StdRng;
 use crate::harness::{Connection, Shop, unique};
 use crate::specimens::{Key, Rpcs, Specimen, key, text};
 
-/// Rows that are there before the first walk.
+/// The number of rows before the first walk.
 const OLD: usize = 20;
-/// How many of them are changed again and again.
+/// The number of rows that the writer changes.
 const BUSY: usize = 6;
-/// Rows have the same values each time.
+/// A fixed seed gives the rows the same values in each run.
 const SEED: u64 = 20_261_201;
-/// Writes during one walk: an order by the time of a change would else never come to its end.
+/// Limits the writes during one walk. A list by the time of the last change would otherwise not end.
 const WRITES: usize = 24;
 
-/// A row of a page: its name, and its value of each field that orders may name.
+/// A row of a page: its name, and its value in each field that orders may name.
 #[derive(Clone, Debug)]
 pub(super) struct Row {
     pub(super) name: String,
     pub(super) keys: HashMap<&'static str, Key>,
 }
 
-/// A list whose rows are written while it is walked.
+/// A list whose rows are written while it is read.
 pub(super) trait Listing {
-    /// The table of what orders may name; none where there is only one order, that by name.
+    /// The table of the fields that orders may name. Without one, the only order is that by name.
     fn schema(&self) -> Option<&'static Schema>;
 
-    /// Whether [`change`](Self::change) changes this field: an order by it moves the row.
+    /// Returns whether [`change`](Self::change) changes this field, so that an order by it moves the
+    /// row.
     fn moves(&self, path: &str) -> bool;
 
-    /// What is there before anything is listed.
+    /// Creates the resources that the rows need.
     async fn prepare(&self, shop: &Shop);
 
-    /// One page, and the token of the next.
+    /// Reads a page and returns its rows and the token of the next page.
     async fn page(
         &self,
         connection: &Connection,
@@ -48,17 +48,17 @@ pub(super) trait Listing {
         token: String,
     ) -> (Vec<Row>, String);
 
-    /// Adds a row; gives its name.
+    /// Adds a row and returns its name.
     async fn add(&self, connection: &Connection, rng: &mut StdRng) -> String;
 
-    /// Changes a row at random.
+    /// Changes a row to random values.
     async fn change(&self, connection: &Connection, name: &str, rng: &mut StdRng);
 
-    /// Takes a row out.
+    /// Removes a row.
     async fn delete(&self, connection: &Connection, name: &str);
 }
 
-/// The fields that orders may name.
+/// Returns the fields that orders may name.
 fn sortable(schema: Option<&'static Schema>) -> impl Iterator<Item = &'static str> {
     let fields = schema.into_iter().flat_map(|schema| schema.fields);
     fields
@@ -66,7 +66,6 @@ fn sortable(schema: Option<&'static Schema>) -> impl Iterator<Item = &'static st
         .map(|field| field.path)
 }
 
-/// The list of all resources of a kind.
 impl<S: Specimen> Listing for S {
     fn schema(&self) -> Option<&'static Schema> {
         Specimen::schema(self)
@@ -125,10 +124,10 @@ impl<S: Specimen> Listing for S {
     }
 }
 
-/// The fields of an order, each with whether it goes down.
+/// The fields of an order, each with whether it is descending.
 type Order = Vec<(&'static str, bool)>;
 
-/// Each field alone, up and down, and several together.
+/// Returns orders by each field, ascending and descending, and by several fields.
 fn orders(schema: Option<&'static Schema>) -> Vec<Order> {
     let fields: Vec<&str> = sortable(schema).collect();
     let alone = fields
@@ -158,7 +157,7 @@ fn written(order: &Order) -> String {
     fields.collect::<Vec<_>>().join(", ")
 }
 
-/// How two rows follow each other; the name decides where nothing else does.
+/// Compares two rows. The name decides between equal ones.
 fn compare(order: &Order, left: &Row, right: &Row) -> Ordering {
     for (field, down) in order {
         let ordering = left.keys[field].cmp(&right.keys[field]);
@@ -170,7 +169,7 @@ fn compare(order: &Order, left: &Row, right: &Row) -> Ordering {
     left.name.cmp(&right.name)
 }
 
-/// Walks a list in all orders that it allows, by pages of one, of a few, and of all.
+/// Reads a list in all its orders, with pages of one row, of a few and of all.
 pub(super) async fn walk_every_way<L: Listing>(list: &L, shop: &Shop) {
     list.prepare(shop).await;
     let connection = Connection::of(shop);
@@ -205,10 +204,10 @@ pub(super) async fn walk_every_way<L: Listing>(list: &L, shop: &Shop) {
             writes += writer.walk.writes;
         }
     }
-    assert!(writes > OLD, "the walks were hardly disturbed: {writes}");
+    assert!(writes > OLD, "too few writes during the walks: {writes}");
 }
 
-/// What was written during one walk.
+/// The writes during one walk.
 #[derive(Default)]
 struct Written {
     writes: usize,
@@ -216,20 +215,20 @@ struct Written {
     deleted: HashSet<String>,
 }
 
-/// Writes one row after the other.
+/// Writes one row after another.
 struct Writer<'l, L> {
     list: &'l L,
     connection: Connection,
     rng: StdRng,
     busy: Vec<String>,
-    /// Those that may be deleted, the oldest first.
+    /// The rows that may be deleted, the oldest first.
     added: VecDeque<String>,
     turn: usize,
     walk: Written,
 }
 
 impl<L: Listing> Writer<'_, L> {
-    /// The next write, if there is one left in this walk.
+    /// Does the next write, unless the walk has reached [`WRITES`].
     async fn write(&mut self) {
         if self.walk.writes >= WRITES {
             return;
@@ -243,7 +242,7 @@ impl<L: Listing> Writer<'_, L> {
                 let name = self
                     .added
                     .pop_front()
-                    .expect("as many are added as deleted");
+                    .expect("there is an added row for each deletion");
                 self.list.delete(connection, &name).await;
                 self.walk.deleted.insert(name);
             }
@@ -256,7 +255,7 @@ impl<L: Listing> Writer<'_, L> {
     }
 }
 
-/// All pages, with a write during each.
+/// Reads all pages, with a write during each.
 async fn walk<L: Listing>(writer: &mut Writer<'_, L>, order: &Order, size: i32) -> Vec<Vec<Row>> {
     let (list, connection) = (writer.list, writer.connection.clone());
     let (order_by, mut token, mut pages) = (written(order), String::new(), Vec::new());
@@ -272,8 +271,8 @@ async fn walk<L: Listing>(writer: &mut Writer<'_, L>, order: &Order, size: i32) 
     }
 }
 
-/// Each old row that nobody touched is there once; those that were changed too, unless the change moved
-/// them; those that were added or deleted at most once. All are in their order.
+/// Asserts that each old row is returned once, unless it was deleted or its change moved it, and that
+/// added and deleted rows are returned at most once. Rows that did not move are in their order.
 fn check(order: &Order, moving: bool, old: &[String], walk: &Written, pages: &[Vec<Row>]) {
     let order_by = written(order);
     let mut times: HashMap<&str, usize> = HashMap::new();
@@ -290,7 +289,7 @@ fn check(order: &Order, moving: bool, old: &[String], walk: &Written, pages: &[V
         let moved = moving && walk.changed.contains(name);
         assert!(
             times == 1 || moved,
-            "{name} came {times} times by {order_by:?}"
+            "{name} is returned {times} times by {order_by:?}"
         );
     }
     let still: Vec<&Row> = pages

@@ -1,4 +1,4 @@
-//! Calls about groups, saved filters, shops and keys, and those that no key opens.
+//! Calls about groups, saved filters, shops and keys, and calls without a valid key.
 
 use clientela::proto::pb::{self, ErrorReason, Role};
 use tonic_types::StatusExt as _;
@@ -107,7 +107,7 @@ async fn keys(driver: &mut Driver) {
         .unwrap();
 }
 
-/// Who has no key is not in the list of calls, as the line has no key to tell.
+/// A call without a valid key is not noted, because its log line has no key.
 async fn strangers(driver: &mut Driver) {
     let secret = format!("clt_{}", "zebra".repeat(9).get(..43).unwrap());
     let stranger = driver.with(Shop::with_key(&secret));

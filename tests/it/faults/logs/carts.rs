@@ -1,4 +1,4 @@
-//! Every call about carts, well and ill.
+//! Calls about carts, successful and refused.
 
 use clientela::proto::pb::{self, CartTarget, ErrorReason, cart_owner::Owner, cart_target::Target};
 use prost_types::FieldMask;

@@ -1,4 +1,4 @@
-//! Every call about customers, well and ill.
+//! Calls about customers, successful and refused.
 
 use clientela::proto::pb::{self, ErrorReason};
 use prost_types::FieldMask;
@@ -181,7 +181,10 @@ async fn readings(driver: &mut Driver, name: &str) {
     };
     let mut stream = driver.open("WatchCustomers", &watch).await;
     let token = loop {
-        let message = next(&mut stream).await.unwrap().expect("a watch goes on");
+        let message = next(&mut stream)
+            .await
+            .unwrap()
+            .expect("the watch stays open");
         let told = Told::of(message);
         if !told.token.is_empty() {
             break told.token;
@@ -189,7 +192,8 @@ async fn readings(driver: &mut Driver, name: &str) {
     };
     driver.secrets.push(token);
     drop(stream);
-    // It is not known here when the server notices; the call as such is not looked for in the log.
+    // The time at which the server notices the closed stream is unknown, so the log is not searched for
+    // this call.
     driver.calls.pop();
 }
 

@@ -1,4 +1,4 @@
-//! A client that calls what a test of the log looks for afterwards.
+//! A client that notes its calls for the test of the log.
 
 use bytes::Bytes;
 use clientela::proto::pb::{ErrorReason, Role};
@@ -12,23 +12,23 @@ use crate::contract::call::{allowed, ask, method, methods, stream};
 use crate::contract::world::World;
 use crate::harness::{Connection, Keyed, Shop};
 
-/// A call that was answered, as its line in the log has to tell.
+/// An answered call, with the parts of its line in the log.
 pub struct Call {
     pub method: String,
     pub code: Code,
     pub reason: String,
     pub id: String,
-    /// The internal error's own id.
+    /// The id in the metadata of an internal error.
     pub internal: Option<String>,
 }
 
-/// A client that calls everything and keeps what the log must say of it.
+/// A client that makes calls and notes the expected log lines.
 pub struct Driver {
     channel: Channel,
     pub connection: Connection,
     pub operator: Connection,
     pub calls: Vec<Call>,
-    /// What was given out or sent to prove something: keys, tokens.
+    /// Keys and tokens that were sent or received.
     pub secrets: Vec<String>,
 }
 
@@ -47,12 +47,11 @@ impl Driver {
         }
     }
 
-    /// The same connection with another key.
+    /// Returns a connection with another key on the same channel.
     pub fn with(&self, key: Keyed) -> Connection {
         Connection::over(self.channel.clone(), key)
     }
 
-    /// Calls an RPC.
     pub async fn call(
         &mut self,
         rpc: &str,
@@ -61,7 +60,7 @@ impl Driver {
         self.call_by(&self.connection.clone(), rpc, request).await
     }
 
-    /// Calls an RPC by another connection.
+    /// Calls an RPC through a given connection.
     pub async fn call_by(
         &mut self,
         connection: &Connection,
@@ -74,7 +73,7 @@ impl Driver {
         Ok(DynamicMessage::decode(rpc.output(), bytes).expect("an answer decodes"))
     }
 
-    /// Calls an RPC that has to be answered well.
+    /// Calls an RPC that must succeed.
     pub async fn done(&mut self, rpc: &str, request: &impl prost::Message) -> DynamicMessage {
         let answer = self.call(rpc, request).await;
         answer.unwrap_or_else(|status| panic!("{rpc}: {status:?}"))
@@ -87,13 +86,13 @@ impl Driver {
         self.noted(&rpc, opened).expect("a stream")
     }
 
-    /// Calls an RPC that has to be refused so.
+    /// Calls an RPC that must be refused with this reason.
     pub async fn refused(&mut self, rpc: &str, reason: ErrorReason, request: &impl prost::Message) {
         self.refused_by(&self.connection.clone(), rpc, reason, request)
             .await;
     }
 
-    /// As [`refused`](Self::refused), by another connection.
+    /// As [`refused`](Self::refused), through a given connection.
     pub async fn refused_by(
         &mut self,
         connection: &Connection,
@@ -114,7 +113,7 @@ impl Driver {
         assert_eq!(said, reason.as_str_name(), "{rpc}: {status:?}");
     }
 
-    /// Notes what the log must say of a call that was answered.
+    /// Notes the expected log line of an answered call.
     fn noted<T>(
         &mut self,
         rpc: &MethodDescriptor,
@@ -141,7 +140,7 @@ impl Driver {
         answer.map(Response::into_inner)
     }
 
-    /// Calls every RPC but the streams, with a good request in whose names and texts somebody stands.
+    /// Calls every unary RPC with a valid request whose names and texts have personal data.
     pub async fn call_every_rpc(&mut self) {
         let (connection, operator) = (self.connection.clone(), self.operator.clone());
         let world = World::over(connection.clone(), operator.clone(), "zebra");
@@ -154,7 +153,7 @@ impl Driver {
                 true => &connection,
                 false => &operator,
             };
-            // What has ended is not cancelled.
+            // An operation that has ended cannot be cancelled.
             let answer = self.call_by(by, rpc.name(), &request).await;
             let done = answer.is_ok() || rpc.name() == "CancelOperation";
             assert!(done, "{}: {answer:?}", rpc.name());

@@ -1,9 +1,9 @@
-//! Somebody whom nobody may find in the log.
+//! Personal data that must not appear in the log.
 
 use clientela::proto::pb;
 use prost_types::{Struct, Value, value::Kind};
 
-/// Parts of all that is personal in these tests, in lower case.
+/// Parts of all personal data in these tests, in lower case.
 pub const PERSONAL: [&str; 8] = [
     "zebr",
     "quagga",
@@ -19,7 +19,7 @@ pub const EMAIL: &str = "zebra.quagga@example.test";
 pub const PASSWORD: &str = "correct-horse-battery-zebra";
 pub const VISITOR: &str = "zebra-visitor-token-0001";
 
-/// Attributes with somebody's value.
+/// Attributes with personal data.
 pub fn attributes() -> Option<Struct> {
     let value = Value {
         kind: Some(Kind::StringValue("Zebra".into())),
@@ -29,7 +29,7 @@ pub fn attributes() -> Option<Struct> {
     })
 }
 
-/// Somebody.
+/// A customer with personal data.
 pub fn customer() -> pb::Customer {
     pb::Customer {
         first_name: "Zebrina".into(),
@@ -46,7 +46,7 @@ pub fn customer() -> pb::Customer {
     }
 }
 
-/// Where somebody lives.
+/// An address with personal data.
 pub fn address() -> pb::Address {
     pb::Address {
         label: "Zebra's home".into(),

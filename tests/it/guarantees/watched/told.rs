@@ -1,4 +1,4 @@
-//! A watch of any sort, and what it has told; that versions grow on it is asserted here for all of them.
+//! A watch of any kind with the changes that it has sent. It asserts that versions grow.
 
 use std::collections::BTreeMap;
 
@@ -9,25 +9,25 @@ use tonic::Status;
 use crate::harness::PATIENCE;
 use crate::specimens::{Change, Signal, Stream, Told};
 
-/// A stream, and what it has told.
+/// A stream, and the changes that it has sent.
 pub struct Watch {
-    /// For messages of failed tests.
+    /// Names the watch in failures.
     pub what: String,
     subject: String,
     stream: Stream,
-    /// The last token.
+    /// The last resume token.
     pub token: String,
-    /// Every change of the subject outside of snapshots.
+    /// Every change of the subject outside snapshots.
     pub changes: Vec<Change>,
-    /// The version of each resource that was told last.
+    /// The last version of each resource.
     pub versions: BTreeMap<String, i64>,
     in_snapshot: bool,
-    /// Whether the clock may let it enter or leave with the version it has.
+    /// Whether the clock may move the subject into or out of the filter without a new version.
     by_clock: bool,
 }
 
 impl Watch {
-    /// A stream that was just opened, of what has this name.
+    /// Wraps a new stream of the subject with this name.
     pub(super) fn of(what: String, subject: String, stream: Stream, by_clock: bool) -> Self {
         Self {
             what,
@@ -41,11 +41,11 @@ impl Watch {
         }
     }
 
-    /// The next message. That versions grow is asserted.
+    /// Reads the next message and asserts that versions grow.
     pub async fn next(&mut self) -> Result<Told, Status> {
         let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
-        let message = message.unwrap_or_else(|_| panic!("{}: nothing comes", self.what));
-        let told = message.expect("a watch never ends well")?;
+        let message = message.unwrap_or_else(|_| panic!("{}: no message arrives", self.what));
+        let told = message.expect("a watch ends only with an error")?;
         if let Some(Signal::Begin(_)) = &told.signal {
             self.in_snapshot = true;
             self.versions.clear();
@@ -55,7 +55,7 @@ impl Watch {
             assert!(
                 before.is_none_or(|before| before < change.version)
                     || (self.by_clock && before == Some(change.version)),
-                "{}: versions grow on a stream: {before:?}, then {change:?}",
+                "{}: versions must grow: {before:?}, then {change:?}",
                 self.what
             );
             if change.name == self.subject && !self.in_snapshot {
@@ -69,7 +69,7 @@ impl Watch {
         Ok(told)
     }
 
-    /// Reads on to the end of the snapshot.
+    /// Reads to the end of the snapshot.
     pub async fn snapshot(&mut self) {
         loop {
             let told = self.next().await;
@@ -80,7 +80,7 @@ impl Watch {
         }
     }
 
-    /// Reads on until this version of the subject was told.
+    /// Reads until this version of the subject arrives.
     pub async fn until(&mut self, version: i64) {
         let subject = self.subject.clone();
         while self
@@ -93,7 +93,7 @@ impl Watch {
         }
     }
 
-    /// Reads on until a change of the subject was told as this.
+    /// Reads until the last change of the subject has this kind and version.
     pub async fn until_told(&mut self, kind: ChangeKind, version: i64) {
         let told = |change: &Change| change.kind == kind && change.version == version;
         while !self.changes.last().is_some_and(told) {
@@ -102,7 +102,7 @@ impl Watch {
         }
     }
 
-    /// Reads on to the end of the stream.
+    /// Reads to the end of the stream.
     pub async fn end(&mut self) -> Status {
         let end = async {
             loop {
