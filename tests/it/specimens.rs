@@ -1,6 +1,6 @@
-//! One specimen for each resource: how one is made and changed, and which values it may have. The tests of the
-//! contract, of lists, filters and watches know nothing else of a resource: they call its RPCs by the names that those
-//! of all resources have (`rpcs.rs`), and read its fields by the names in its table (`values.rs`).
+//! One specimen for each resource: how it is created and changed, and its possible values. The tests of
+//! the contract, lists, filters and watches use only the specimen. They call its RPCs by their common
+//! names (`rpcs.rs`), and read its fields by the names in its table (`values.rs`).
 
 mod addresses;
 mod api_keys;
@@ -39,7 +39,7 @@ pub use stream::{Change, Signal, Stream, Told};
 pub use titles::Titles;
 pub use values::{Key, key, literals_in};
 
-/// All resources. Those that are watched come first, and the first of them is the cart.
+/// All resources. The watched ones come first, and the cart is the first of these.
 pub static ALL: [&dyn Specimen; 10] = [
     &Carts,
     &Customers,
@@ -53,63 +53,63 @@ pub static ALL: [&dyn Specimen; 10] = [
     &api_keys::ApiKeys,
 ];
 
-/// Those that are watched.
+/// Returns the specimens that can be watched.
 pub fn watched() -> impl Iterator<Item = &'static dyn Specimen> {
     let all = ALL.into_iter();
     all.filter(|specimen| specimen.rpc("Watch").is_some())
 }
 
-/// The resource whose names have this pattern.
+/// Returns the specimen whose names have this pattern.
 pub fn of(pattern: &str) -> &'static dyn Specimen {
     let mut all = ALL.into_iter();
     let found = all.find(|specimen| specimen.pattern() == pattern);
-    found.unwrap_or_else(|| panic!("{pattern} is new: give the tests a specimen of it"))
+    found.unwrap_or_else(|| panic!("there is no specimen for {pattern}: add one to `ALL`"))
 }
 
-/// How a resource is watched.
+/// The ways to watch a resource.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Way {
-    /// WatchCart with a name.
+    /// WatchCart by a name.
     One,
-    /// WatchCart with an owner.
+    /// WatchCart by an owner.
     Owner,
-    /// Everything of the kind.
+    /// All resources of the kind.
     All,
     /// A list of names.
     Names,
-    /// A filter that the resource always matches.
+    /// A filter that always matches the resource.
     Filter,
 }
 
-/// What the tests must know of a resource. The first three are enough for one that has no filter.
+/// The properties of a resource that tests need. A resource without a filter needs only the first three.
 pub trait Specimen: Sync {
-    /// The pattern of its names, such as `savedFilters/{id}`.
+    /// Returns the pattern of its names, such as `savedFilters/{id}`.
     fn pattern(&self) -> &'static str;
 
-    /// The name of its message, such as `SavedFilter`.
+    /// Returns the name of its message, such as `SavedFilter`.
     fn message(&self) -> &'static str;
 
-    /// The resource as a request carries it that creates one, with this text in it. Every text makes another.
+    /// Returns the resource for a create request. Each text gives a different resource.
     fn sent(&self, _text: &str) -> DynamicMessage {
         panic!("no request creates a {}", self.message())
     }
 
-    /// As [`sent`](Self::sent), with no more than what an update may change.
+    /// As [`sent`](Self::sent), limited to the fields that an update may change.
     fn changed(&self, text: &str) -> DynamicMessage {
         self.sent(text)
     }
 
-    /// The request that creates one.
+    /// Returns the create request.
     fn plain(&self, text: &str) -> DynamicMessage {
         self.creation(self.sent(text))
     }
 
-    /// The request that creates one of which every field is set that not every role may see.
+    /// Returns the create request with all fields set that only some roles may see.
     fn whole<'w>(&'w self, world: &'w World, text: &'w str) -> LocalBoxFuture<'w, DynamicMessage> {
         world.filled(self.plain(text)).boxed_local()
     }
 
-    /// Makes one in a world, with this id if it takes one; gives its name.
+    /// Creates a resource in a world, with the id if it takes one, and returns its name.
     fn make<'w>(&'w self, world: &'w World, id: &'w str) -> LocalBoxFuture<'w, String> {
         let made = async move {
             let request = self.whole(world, id).await;
@@ -118,71 +118,75 @@ pub trait Specimen: Sync {
         made.boxed_local()
     }
 
-    /// The call that makes the next version of one, which differs for each number.
+    /// Returns the call that writes the next version. It differs for each number.
     fn next(&self, name: &str, number: u64) -> (MethodDescriptor, DynamicMessage) {
         let changed = self.changed(&format!("change {number}"));
-        let update = self.rpc("Update").expect("it is updated");
+        let update = self.rpc("Update").expect("the resource has an Update RPC");
         (update, self.update(name, changed, &[]))
     }
 
-    /// The number of its kind in the change log.
+    /// Returns the number of its kind in the change log.
     fn log_kind(&self) -> i64 {
         panic!("{} is not watched", self.message())
     }
 
-    /// The ways in which it is watched.
+    /// Returns the ways in which it can be watched.
     fn ways(&self) -> &'static [Way] {
         &[Way::All, Way::Names, Way::Filter]
     }
 
-    /// A filter that one always matches that [`plain`](Self::plain) made and [`next`](Self::next) changes.
+    /// Returns a filter that always matches a resource made by [`plain`](Self::plain) and changed by
+    /// [`next`](Self::next).
     fn always(&self) -> &'static str {
         "create_time:*"
     }
 
-    /// The fields that filters and orders may name. Without it the only order is that by name.
+    /// Returns the fields that filters and orders may name. Without them, the only order is that by
+    /// name.
     fn schema(&self) -> Option<&'static Schema> {
         None
     }
 
-    /// What there must be before one is made at random.
+    /// Creates the resources that random ones refer to.
     fn prepare<'s>(&'s self, _shop: &'s Shop) -> LocalBoxFuture<'s, ()> {
         ready(()).boxed_local()
     }
 
-    /// The resource at random, that of this number.
+    /// Returns the random resource of this number.
     fn random(&self, rng: &mut StdRng, number: u64) -> DynamicMessage {
         self.sent(&format!("number {number}, {}", rng.random_range(0..1_000)))
     }
 
-    /// The request that creates one at random, that of this number.
+    /// Returns the create request of the random resource of this number.
     fn any(&self, rng: &mut StdRng, number: u64) -> DynamicMessage {
         let random = self.random(rng, number);
         self.creation(random)
     }
 
-    /// The fields of [`random`](Self::random) that an update may change; all that are set if there are none.
+    /// Returns the fields of [`random`](Self::random) that an update may change. An empty list means all
+    /// fields that are set.
     fn changeable(&self) -> Vec<&'static str> {
         Vec::new()
     }
 
-    /// What a field may be compared with, beside the values that resources have and those that suit every field of
-    /// its kind. An entry of a map is its key, a tab and its value.
+    /// Returns values to compare a field with, in addition to those of the resources and those for every
+    /// field of its kind. An entry of a map is its key, a tab and its value.
     fn literals(&self, _path: &str) -> &'static [&'static str] {
         &[]
     }
 
-    /// Who acts on the one of this number, where that makes a difference. The first one's actor lists and watches.
+    /// Returns the actor for the resource of this number, where the actor matters. The actor of the
+    /// first one lists and watches.
     fn actor(&self, _number: u64) -> Option<&'static str> {
         None
     }
 
-    /// Whether the actor of the first one may see it.
+    /// Returns whether the actor of the first resource may see it.
     fn is_seen(&self, _resource: &DynamicMessage) -> bool {
         true
     }
 
-    /// What else may have happened to one that was just made.
+    /// Makes further random changes to a new resource.
     fn settle<'s>(
         &'s self,
         _connection: &'s Connection,
@@ -192,7 +196,7 @@ pub trait Specimen: Sync {
         ready(()).boxed_local()
     }
 
-    /// Changes or deletes one that was made at random.
+    /// Changes or deletes a random resource.
     fn stir<'s>(
         &'s self,
         connection: &'s Connection,

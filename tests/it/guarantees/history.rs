@@ -1,6 +1,5 @@
-//! G7 for streams that are open: a log that was compacted past them, that holds what cannot be read, or that
-//! is another one, as when a standby took over that lacks the last writes. They end, or begin anew, and never
-//! pass over anything in silence.
+//! G7 for open streams: on a log that was compacted beyond them, that has an unreadable change, or that
+//! lacks their last changes after a failover. They end or begin again, and never skip a change silently.
 
 use clientela::execute;
 use clientela::proto::pb::{DeliveryMode, ErrorReason, WatchOptions, snapshot_begin::Cause};
@@ -16,13 +15,13 @@ use crate::harness::{Engine, PATIENCE, Setup, Shop, assert_refused};
 use crate::on_both_engines;
 use crate::specimens::{Carts, Customers, Groups, Specimen as _, watched};
 
-/// A change of the last one's resource that this process does not hear of.
+/// Adds a change to the log without waking the streams.
 const UNHEARD: &str = "INSERT INTO change_log
     (shop_id, kind, resource_id, version, mark, deleted, payload, key_id, commit_time)
     SELECT shop_id, kind, resource_id, version + 1, mark + 1, deleted, payload, key_id, commit_time
     FROM change_log ORDER BY seq DESC LIMIT 1";
 
-/// What compaction does.
+/// The statements of compaction.
 const COMPACTED: [&str; 3] = [
     "INSERT INTO store_meta (key, value)
      SELECT 'compacted_through', xid || ' ' || seq || ' ' || mark FROM change_log
@@ -32,16 +31,16 @@ const COMPACTED: [&str; 3] = [
     "UPDATE change_log SET payload = NULL, left_topic = NULL",
 ];
 
-/// The last change of one resource, as if a failing disk had spoilt it.
+/// Adds a change that cannot be decoded, as a failing disk might leave it.
 const UNREADABLE: &str = "INSERT INTO change_log
     (shop_id, kind, resource_id, version, mark, deleted, payload, key_id, commit_time)
     SELECT shop_id, kind, resource_id, version + 1, mark + 1, deleted, $1, key_id, commit_time
     FROM change_log WHERE kind = $2 AND resource_id = $3 ORDER BY seq DESC LIMIT 1";
 
-/// The newest change, as a standby lacks it that did not receive it.
+/// Removes the newest change, as on a standby that did not receive it.
 const LOST: &str = "DELETE FROM change_log WHERE seq = (SELECT MAX(seq) FROM change_log)";
 
-/// Changes the database in one transaction that wakes nobody.
+/// Runs statements in one transaction that wakes no stream.
 async fn harm(shop: &Shop, statements: &[&'static str]) {
     let statements = statements.to_vec();
     let harmed = shop
@@ -58,7 +57,7 @@ async fn harm(shop: &Shop, statements: &[&'static str]) {
     harmed.await.expect("the statements run");
 }
 
-/// Puts a change into the log that cannot be read.
+/// Adds an unreadable change of a subject.
 async fn spoil(shop: &Shop, subject: &Subject, payload: Option<Vec<u8>>) {
     let (_, id) = subject.name.split_once('/').unwrap();
     let data = (id.to_owned(), subject.kind.log_kind(), payload);
@@ -88,7 +87,7 @@ fn options(delivery: DeliveryMode, reset: bool) -> WatchOptions {
     }
 }
 
-/// Streams of a subject, of every sort and in both modes, that follow the log.
+/// Opens streams of a subject, of every kind and in both modes, and reads them up to the live changes.
 async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
     let connection = Connection::of(shop);
     let mut watches = Vec::new();
@@ -118,28 +117,36 @@ async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
     watches
 }
 
-/// The end of a stream of a subject, which must not tell a version that comes after one that was missed.
+/// Reads a stream to its end. It must not send a version of the subject after `told`.
 async fn end(mut watch: Watch, subject: &Subject, told: i64) -> tonic::Status {
-    // Heartbeats come for ever.
+    // Heartbeats keep arriving, so the loop has a deadline of its own.
     let deadline = Instant::now() + PATIENCE;
     loop {
-        assert!(Instant::now() < deadline, "{}: it goes on", watch.what);
+        assert!(
+            Instant::now() < deadline,
+            "{}: the stream does not end",
+            watch.what
+        );
         match watch.next().await {
             Err(status) => return status,
             Ok(_) => {
                 let version = watch.versions.get(&subject.name);
                 let what = &watch.what;
-                assert!(version <= Some(&told), "{what}: it goes on in silence");
+                assert!(version <= Some(&told), "{what}: the stream skips a change");
             }
         }
     }
 }
 
-/// The cause of the next snapshot, before which nothing is told.
+/// Returns the cause of the next snapshot. No change may be sent before it.
 async fn reset(watch: &mut Watch) -> Cause {
     let deadline = Instant::now() + PATIENCE;
     loop {
-        assert!(Instant::now() < deadline, "{}: it goes on", watch.what);
+        assert!(
+            Instant::now() < deadline,
+            "{}: the stream does not begin again",
+            watch.what
+        );
         let told = watch.next().await.unwrap();
         assert!(told.changes.is_empty(), "{}: {told:?}", watch.what);
         if let Some(Signal::Begin(cause)) = told.signal {
@@ -148,7 +155,7 @@ async fn reset(watch: &mut Watch) -> Cause {
     }
 }
 
-/// A harm to the log after which every stream ends for this reason, or begins anew for this cause.
+/// Damages the log, and asserts that every stream ends with this reason or begins again with this cause.
 async fn all_end(
     shop: &Shop,
     statements: &[&'static str],
@@ -166,7 +173,7 @@ async fn all_end(
         }
 
         harm(shop, statements).await;
-        // Whoever slept is woken by this, and has to see that it missed something.
+        // This write wakes the sleeping streams, which must notice that they missed a change.
         other.write(shop).await;
         let (last, _) = subject.write(shop).await;
 
@@ -183,19 +190,19 @@ async fn all_end(
 }
 
 on_both_engines! {
-    async fn streams_that_compaction_overtook_end(shop: Shop) {
+    async fn streams_behind_a_compaction_end(shop: Shop) {
         let statements = [&[UNHEARD, UNHEARD][..], &COMPACTED[..]].concat();
         let (code, reason) = (Code::OutOfRange, ErrorReason::ResumeTokenExpired);
         all_end(&shop, &statements, code, reason, Cause::TokenExpired).await;
     }
 
-    async fn streams_of_changes_that_the_store_does_not_have_end(shop: Shop) {
+    async fn streams_ahead_of_the_store_end(shop: Shop) {
         let (code, reason) = (Code::Aborted, ErrorReason::StoreEpochChanged);
         all_end(&shop, &[LOST], code, reason, Cause::EpochChanged).await;
     }
 
-    /// Compaction up to where the streams are takes nothing from them.
-    async fn streams_that_have_all_that_was_compacted_go_on(shop: Shop) {
+    /// A compaction up to the position of the streams does not affect them.
+    async fn streams_at_the_compacted_position_continue(shop: Shop) {
         for subject in &Subject::of_each_kind(&shop).await {
             let mut watches = live(&shop, subject, false).await;
 
@@ -210,8 +217,8 @@ on_both_engines! {
         }
     }
 
-    /// Streams of other resources, which never wanted it, go on.
-    async fn streams_that_could_want_a_change_that_cannot_be_read_end(shop: Shop) {
+    /// Streams of other resources continue.
+    async fn streams_that_would_send_an_unreadable_change_end(shop: Shop) {
         for kind in watched() {
             for payload in [Some(vec![0xff]), None] {
                 let (subject, other) = (Subject::make(&shop, kind).await, Subject::make(&shop, kind).await);
@@ -238,9 +245,9 @@ on_both_engines! {
     }
 }
 
-/// Another database takes the place of the one that the server is connected to. It lacks the last writes.
+/// The server's database is replaced by a copy that lacks the last writes.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn streams_end_when_another_database_takes_the_place_of_theirs() {
+async fn streams_end_when_an_older_copy_replaces_their_database() {
     let mut shop = Shop::start(Engine::Postgres).await;
     let kept = customers::create(&mut shop.customers(), person("Ada")).await;
     shop.stop().await;
@@ -266,11 +273,11 @@ async fn streams_end_when_another_database_takes_the_place_of_theirs() {
     assert_eq!(
         all.versions.keys().collect::<Vec<_>>(),
         [&kept.name],
-        "it tells what is there"
+        "the snapshot has only this customer"
     );
     let deadline = Instant::now() + PATIENCE;
     let new = loop {
-        assert!(Instant::now() < deadline, "no write is taken");
+        assert!(Instant::now() < deadline, "the server accepts no write");
         if let Ok(new) = customers::try_create(&mut shop.customers(), person("Grace")).await {
             break new;
         }

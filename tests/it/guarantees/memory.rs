@@ -1,6 +1,6 @@
-//! G14: however many watch and do not read, the server holds little for each, and not what they have missed.
-//! Nor does it hold the resources that wait for the clock to make them match a filter. The server is a process
-//! of its own, so that its memory is nobody else's.
+//! G14: the server holds little memory for each unread stream, and not the changes that it missed. It
+//! also does not hold the resources that the clock will make match a filter. The server is a process of
+//! its own, so that its memory can be measured.
 
 use clientela::proto::pb::{
     self, AddItemRequest, DeliveryMode, Role, WatchOptions,
@@ -13,40 +13,41 @@ use crate::harness::postgres;
 use crate::specimens::{Carts, Specimen as _};
 use crate::watch::{item, visitor};
 
-/// Streams that nobody reads; each quarter has a key of its own.
+/// Unread streams. Each quarter has a key of its own.
 const STREAMS: usize = 2_000;
 const STREAMS_PER_KEY: usize = 500;
 const STREAMS_PER_CONNECTION: usize = 250;
-/// How often the cart is written that they watch, and of how many lines.
+/// The number of writes to the watched cart, and of its lines.
 const WRITES: usize = 200;
 const LINES: usize = 40;
-/// What one version of that cart takes on the wire at least.
+/// The smallest size of a version of that cart on the wire.
 const CART_BYTES: usize = 10 * 1024;
-/// What the server may grow by: for each stream two messages, each of at most 256 KiB and a cart. What they
-/// have missed is several times that.
+/// The limit of the growth: for each stream two messages, each of at most 256 KiB and a cart. The missed
+/// changes are several times larger.
 const GROWTH_MAX: usize = STREAMS * 2 * 300 * 1024;
 const _: () = assert!(STREAMS * WRITES * CART_BYTES > 3 * GROWTH_MAX);
 
-/// Large carts that wait for their time, and streams that will tell of it.
+/// Large carts that will match later, and the streams that will send them.
 const WAITING: usize = 40;
 const WAITING_BYTES: usize = 180 * 1024;
 const WAITERS: usize = 20;
-/// What the server may grow by for all of them. The carts themselves, once for each stream, are more.
+/// The limit of the growth for all of them. A copy of the carts for each stream would be larger.
 const WAITERS_GROWTH_MAX: usize = 100 * 1024 * 1024;
 const _: () = assert!(WAITING * WAITING_BYTES * WAITERS > WAITERS_GROWTH_MAX * 5 / 4);
 
-const OWNER: &str = "whom two thousand watch";
+const OWNER: &str = "the owner of the watched cart";
 
-/// How much memory a process has, in bytes.
+/// Returns the resident memory of a process in bytes.
 fn resident(process: u32) -> usize {
-    let status = std::fs::read_to_string(format!("/proc/{process}/status")).expect("it runs");
+    let status =
+        std::fs::read_to_string(format!("/proc/{process}/status")).expect("the process runs");
     let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
     let number = line.and_then(|line| line.split_whitespace().next());
     let kibibytes: usize = number.expect("a size").parse().expect("a number");
     kibibytes * 1024
 }
 
-/// A key that may watch.
+/// Creates a key that may watch.
 async fn key(server: &Server) -> String {
     let channel = server.connect().await;
     let mut admin = AdminServiceClient::with_interceptor(channel, server.keyed());
@@ -62,7 +63,7 @@ async fn key(server: &Server) -> String {
     made.into_inner().secret
 }
 
-/// Adds a line to the cart that is watched.
+/// Adds a line to the watched cart.
 async fn add(server: &Server, line: usize) -> pb::Cart {
     let request = AddItemRequest {
         target: Some(visitor(OWNER)),
@@ -76,7 +77,7 @@ async fn add(server: &Server, line: usize) -> pb::Cart {
     carts
         .add_item(request)
         .await
-        .expect("an addition")
+        .expect("the line is added")
         .into_inner()
 }
 
@@ -106,7 +107,9 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
         };
         let ways = Carts.ways();
         let way = ways[number / 2 % ways.len()];
-        let connection = connection.as_ref().expect("the first has made one");
+        let connection = connection
+            .as_ref()
+            .expect("the first stream opened a connection");
         unread.push(
             subject
                 .watch(connection, way, options)
@@ -119,16 +122,16 @@ async fn two_thousand_streams_that_nobody_reads(serve: Serve) {
     for write in 0..WRITES {
         let cart = add(&server, write % LINES).await;
         let bytes = prost::Message::encoded_len(&cart);
-        assert!(bytes > CART_BYTES, "a cart is large: {bytes}");
+        assert!(bytes > CART_BYTES, "the cart is too small: {bytes}");
         most = most.max(resident(server.id()));
     }
 
     let growth = most.saturating_sub(before);
-    assert!(growth < GROWTH_MAX, "it grew by {growth} bytes");
+    assert!(growth < GROWTH_MAX, "the server grew by {growth} bytes");
     assert_eq!(unread.len(), STREAMS);
 }
 
-/// Makes a cart that is about as large as a cart may be.
+/// Creates a cart near the limit of its size.
 async fn make_large(server: &Server, number: usize) -> pb::Cart {
     let note = prost_types::Value::from("x".repeat(WAITING_BYTES / 100));
     let attributes = prost_types::Struct {
@@ -154,13 +157,13 @@ async fn streams_of_large_carts_that_wait_for_their_time(serve: Serve) {
     for number in 0..WAITING {
         let cart = make_large(&server, number).await;
         let bytes = prost::Message::encoded_len(&cart);
-        assert!(bytes > WAITING_BYTES, "a cart is large: {bytes}");
+        assert!(bytes > WAITING_BYTES, "the cart is too small: {bytes}");
     }
     let cart = add(&server, 0).await;
     let subject = Subject::cart(&cart.name, OWNER);
     let secret = key(&server).await;
     let connection = Connection::narrow(server.address(), &secret, 64 * 1024).await;
-    // The first read of all carts is not what is measured.
+    // The first read of all carts is not measured.
     let filter = "update_time < now - 30m";
     let mut first = subject
         .watch_filtered(&connection, Way::Filter, filter, WatchOptions::default())
@@ -178,28 +181,31 @@ async fn streams_of_large_carts_that_wait_for_their_time(serve: Serve) {
     }
 
     let growth = resident(server.id()).saturating_sub(before);
-    assert!(growth < WAITERS_GROWTH_MAX, "it grew by {growth} bytes");
+    assert!(
+        growth < WAITERS_GROWTH_MAX,
+        "the server grew by {growth} bytes"
+    );
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_for_its_time_takes_little_memory_on_sqlite() {
+async fn carts_that_match_later_take_little_memory_on_sqlite() {
     streams_of_large_carts_that_wait_for_their_time(Serve::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_waits_for_its_time_takes_little_memory_on_postgres() {
+async fn carts_that_match_later_take_little_memory_on_postgres() {
     let database = postgres::database().await;
     let serve = Serve::default().with(&["--database-url", &database.url]);
     streams_of_large_carts_that_wait_for_their_time(serve).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_many_do_not_read_takes_little_memory_on_sqlite() {
+async fn unread_streams_take_little_memory_on_sqlite() {
     two_thousand_streams_that_nobody_reads(Serve::default()).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn what_many_do_not_read_takes_little_memory_on_postgres() {
+async fn unread_streams_take_little_memory_on_postgres() {
     let database = postgres::database().await;
     let serve = Serve::default().with(&["--database-url", &database.url]);
     two_thousand_streams_that_nobody_reads(serve).await;

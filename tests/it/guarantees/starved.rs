@@ -1,5 +1,5 @@
-//! Clients that open streams and do not read them take nothing from the others: no connection to the
-//! database, and no turn to read. Their clock stands still, so that they are never given up.
+//! Tests that unread streams do not block other clients: they hold no connection to the database and no
+//! reader. The clock stands still, so the server does not close them.
 
 use std::time::Duration;
 
@@ -23,9 +23,9 @@ use crate::on_both_engines;
 use crate::specimens::Groups;
 use crate::watch::{add, visitor};
 
-/// More carts than a page of a snapshot has.
+/// More carts than one page of a snapshot.
 const CARTS: usize = 250;
-/// What each stream takes unread: nothing but the beginning of a snapshot, or some of it.
+/// The window of each stream: it holds the beginning of a snapshot, or more of it.
 const WINDOWS: [u32; 2] = [8, 64 * 1024];
 
 fn held() -> Setup {
@@ -49,14 +49,14 @@ fn named(name: &str) -> pb::CartTarget {
     }
 }
 
-/// Which streams the keys of a role may open.
+/// Returns the streams that a role may open.
 fn methods(role: Role) -> impl Iterator<Item = MethodDescriptor> {
     let may = move |method: &MethodDescriptor| allowed(method).contains(&role);
     let streams = call::methods().into_iter();
     streams.filter(move |method| method.is_server_streaming() && may(method))
 }
 
-/// Opens a stream of each sort that a method has. Nobody reads them.
+/// Opens the streams of a method in each mode and way, and returns them unread.
 async fn open(raw: &Raw, key: &str, method: &MethodDescriptor, world: &World) -> Vec<RecvStream> {
     let path = format!("/{}/{}", method.parent_service().full_name(), method.name());
     let mut bodies = Vec::new();
@@ -64,7 +64,7 @@ async fn open(raw: &Raw, key: &str, method: &MethodDescriptor, world: &World) ->
         let options = options(delivery, "");
         match method.name() {
             "WatchCart" => {
-                for target in [visitor("who is nobody"), named(&world.cart)] {
+                for target in [visitor("without a cart"), named(&world.cart)] {
                     let request = WatchCartRequest {
                         target: Some(target),
                         options: options.clone(),
@@ -98,7 +98,7 @@ async fn open(raw: &Raw, key: &str, method: &MethodDescriptor, world: &World) ->
             }
             _ => {
                 let mut request = DynamicMessage::new(method.input());
-                let options = options.as_ref().expect("they are given");
+                let options = options.as_ref().expect("the options are set");
                 set(&mut request, "options", Value::Message(reflect(options)));
                 bodies.push(raw.open(key, &path, &request).await);
             }
@@ -107,15 +107,15 @@ async fn open(raw: &Raw, key: &str, method: &MethodDescriptor, world: &World) ->
     bodies
 }
 
-/// What there is to watch.
+/// The resources to watch.
 struct World {
     cart: String,
     operation: String,
-    /// A token of a watch of all carts.
+    /// A resume token of a watch of all carts.
     token: String,
 }
 
-/// The name of an operation.
+/// Starts an operation and returns its name.
 async fn operation(shop: &Shop) -> String {
     let group = Subject::make(shop, &Groups).await;
     let request = pb::DeleteGroupRequest {
@@ -128,7 +128,7 @@ async fn operation(shop: &Shop) -> String {
 }
 
 on_both_engines! {
-    async fn streams_that_nobody_reads_take_no_reader_from_others(shop: Shop with held()) {
+    async fn unread_streams_do_not_block_other_readers(shop: Shop with held()) {
         for _ in 0..CARTS / 25 {
             let adds = (0..25).map(|_| async {
                 let owner = format!("{}", crate::harness::unique());
@@ -186,7 +186,7 @@ on_both_engines! {
         };
         shop.admin().revoke_api_key(revoke).await.unwrap();
         let revoked = Connection::with_key(&shop, &to_end.secret);
-        let refused = eventually("the end of the key", || async {
+        let refused = eventually("the refusal of the revoked key", || async {
             subjects[0].read(&revoked).await.err()
         });
         assert_refused(&refused.await, Code::Unauthenticated, ErrorReason::KeyMissing);

@@ -1,4 +1,4 @@
-//! G2, G4 and G9 against times that make no sense: heartbeats of nothing, of less and of a year, and clocks
+//! G2, G4 and G9 with extreme times: heartbeat intervals of zero, less than zero and a year, and clocks
 //! that are set forward and back while streams are open.
 
 use std::time::Duration;
@@ -16,21 +16,17 @@ fn seconds(seconds: i64) -> prost_types::Duration {
     prost_types::Duration { seconds, nanos: 0 }
 }
 
-/// The next message, which has to be a heartbeat, and one that makes sense.
+/// Reads the next message, which must be a heartbeat with a valid lag.
 async fn beats(watch: &mut Watch) {
     let told = watch.next().await.unwrap();
     let Some(Signal::Heartbeat(beat)) = told.signal else {
-        panic!("{}: it was to be a heartbeat: {told:?}", watch.what);
+        panic!("{}: not a heartbeat: {told:?}", watch.what);
     };
     let lag = Duration::try_from(beat.lag.unwrap_or_default());
-    assert!(
-        lag.is_ok(),
-        "{}: a lag is not negative: {beat:?}",
-        watch.what
-    );
+    assert!(lag.is_ok(), "{}: the lag is negative: {beat:?}", watch.what);
 }
 
-/// All watches of every version, and one of what the clock lets match.
+/// Opens watches of every kind that send every version, and reads their snapshots.
 async fn watches(shop: &Shop, subject: &Subject) -> Vec<Watch> {
     let connection = Connection::of(shop);
     let options = || WatchOptions {
@@ -49,8 +45,8 @@ async fn watches(shop: &Shop, subject: &Subject) -> Vec<Watch> {
 }
 
 on_both_engines! {
-    /// They are moved to the nearest that there is.
-    async fn a_heartbeat_of_nothing_of_less_and_of_a_year_is_one_of_a_second_or_a_minute(shop: Shop with Setup::held()) {
+    /// The server moves an interval to the nearest limit.
+    async fn an_interval_out_of_range_becomes_a_second_or_a_minute(shop: Shop with Setup::held()) {
         let connection = Connection::of(&shop);
         for subject in Subject::of_each_kind(&shop).await {
             for (asked, meant) in [(0, 1), (-1, 1), (-31_536_000, 1), (31_536_000, 60)] {
@@ -68,7 +64,7 @@ on_both_engines! {
         }
     }
 
-    async fn figures_take_the_same_heartbeats(shop: Shop) {
+    async fn figures_accept_the_same_intervals(shop: Shop) {
         for asked in [0, -1, -31_536_000, 31_536_000] {
             let request = WatchCartFiguresRequest {
                 heartbeat_interval: Some(seconds(asked)),
@@ -77,16 +73,16 @@ on_both_engines! {
             let figures = shop.carts().watch_cart_figures(request).await;
             let mut figures = figures.expect("a stream").into_inner();
             let first = tokio::time::timeout(crate::harness::PATIENCE, figures.message()).await;
-            assert!(first.expect("figures come").unwrap().is_some(), "{asked}");
+            assert!(first.expect("figures arrive in time").unwrap().is_some(), "{asked}");
             if asked <= 0 {
-                // Nothing changes: it is the heartbeat of a second.
+                // Without a change, this message is the heartbeat after a second.
                 let again = tokio::time::timeout(crate::harness::PATIENCE, figures.message()).await;
-                assert!(again.expect("figures come again").unwrap().is_some(), "{asked}");
+                assert!(again.expect("figures arrive again in time").unwrap().is_some(), "{asked}");
             }
         }
     }
 
-    /// That versions grow is asserted by the watches.
+    /// The watches assert that versions grow.
     async fn no_change_is_lost_or_out_of_order_when_the_clock_is_set(shop: Shop with Setup::held()) {
         let subjects = Subject::of_each_kind(&shop).await;
         for subject in &subjects {
@@ -108,7 +104,7 @@ on_both_engines! {
                 let told = watch.changes.iter().map(|change| change.version);
                 assert!(told.eq(before + 1..=last), "{}: {:?}", watch.what, watch.changes);
             }
-            // No time has gone by but what did: each speaks up when its own time comes.
+            // Setting the clock lets no time pass. Each stream sends a heartbeat after its own interval.
             for back in [true, false] {
                 if back {
                     shop.clock.set_back(HOUR);
@@ -123,9 +119,9 @@ on_both_engines! {
         }
     }
 
-    /// What has entered because time went by stays when the clock is set back, until it changes; what has
-    /// left comes back by a change. Then it is judged by the time that holds.
-    async fn what_matches_by_the_clock_is_told_in_order_when_the_clock_is_set(shop: Shop with Setup::held()) {
+    /// A resource that matched as time passed keeps matching when the clock is set back, until its next
+    /// change. That change is evaluated at the current time.
+    async fn matches_by_the_clock_are_sent_in_order_when_the_clock_is_set(shop: Shop with Setup::held()) {
         let subject = Subject::make(&shop, &Carts).await;
         let options = WatchOptions {
             delivery_mode: DeliveryMode::Every.into(),
@@ -136,7 +132,7 @@ on_both_engines! {
         let mut watch = opened.unwrap();
         watch.snapshot().await;
 
-        // Nothing wakes the stream but its heartbeat: no time has gone by.
+        // Setting the clock wakes no stream, so its heartbeat does.
         shop.clock.set_forward(HOUR);
         shop.clock.advance(Duration::from_secs(15));
         watch.until_told(ChangeKind::Upserted, 1).await;

@@ -1,5 +1,5 @@
-//! A filter that everything matches, for ever: it is a watch like any other up to what a filtered watch
-//! keeps, and refused beyond that.
+//! Tests a filter that matches everything. Its watch works up to the number of members that a filtered
+//! watch keeps, and is refused beyond it.
 
 use clientela::limits;
 use clientela::on_write;
@@ -14,7 +14,7 @@ use crate::harness::{Shop, assert_refused};
 use crate::on_both_engines;
 use crate::specimens::Groups;
 
-/// Copies of a group.
+/// Copies a group.
 const COPY: &str = "WITH RECURSIVE numbers (number) AS (
         SELECT CAST(1 AS BIGINT) UNION ALL SELECT number + 1 FROM numbers WHERE number < $2
     )
@@ -45,7 +45,7 @@ async fn copy(shop: &Shop, group: &Subject, times: i64) {
 }
 
 on_both_engines! {
-    async fn a_filter_that_more_matches_than_a_watch_keeps_is_refused(shop: Shop) {
+    async fn a_filter_with_more_matches_than_a_watch_keeps_is_refused(shop: Shop) {
         let group = Subject::make(&shop, &Groups).await;
         let most = i64::try_from(limits::WATCH_MEMBERS_MAX).unwrap();
         copy(&shop, &group, most).await;
@@ -60,8 +60,8 @@ on_both_engines! {
         named.unwrap().snapshot().await;
     }
 
-    /// By the clock as well.
-    async fn a_filter_that_everything_matches_for_ever_tells_of_everything(shop: Shop) {
+    /// The first filter depends on the clock.
+    async fn a_filter_that_matches_everything_sends_every_change(shop: Shop) {
         for subject in Subject::of_each_kind(&shop).await {
             for filter in ["create_time < now + 1h", "create_time > \"1970-01-01T00:00:00Z\""] {
                 let options = WatchOptions::default();

@@ -28,7 +28,7 @@ impl Specimen for ApiKeys {
         })
     }
 
-    /// The answer holds it beside its secret.
+    /// The answer has the key in a field, beside the secret.
     fn make<'w>(&'w self, world: &'w World, id: &'w str) -> LocalBoxFuture<'w, String> {
         let made = async move {
             let created = self.create(&world.connection, self.plain(id), id).await;

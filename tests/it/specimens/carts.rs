@@ -1,4 +1,4 @@
-//! Carts of all sorts: of visitors, guests and customers, in several currencies, open and ordered.
+//! Carts of visitors, guests and customers, in several currencies, open and ordered.
 
 use clientela::carts::TABLE;
 use clientela::filter::Schema;
@@ -46,12 +46,12 @@ impl Specimen for Carts {
         })
     }
 
-    /// The cart of the visitor whose token is the text, with one line.
+    /// Returns a cart with one line for the visitor whose token is the text.
     fn plain(&self, text: &str) -> DynamicMessage {
         reflect(&creation_of(crate::watch::owner(text), text))
     }
 
-    /// The cart of the customer, in a slot of its own.
+    /// Returns a cart of the world's customer, in a slot of its own.
     fn whole<'w>(&'w self, world: &'w World, text: &'w str) -> LocalBoxFuture<'w, DynamicMessage> {
         let whole = async move {
             let owner = customer(&world.name("customers/{id}").await);
@@ -86,7 +86,7 @@ impl Specimen for Carts {
         Some(TABLE.schema())
     }
 
-    /// The [`CUSTOMERS`].
+    /// Creates the [`CUSTOMERS`].
     fn prepare<'s>(&'s self, shop: &'s Shop) -> LocalBoxFuture<'s, ()> {
         people(shop).boxed_local()
     }
@@ -154,7 +154,7 @@ impl Specimen for Carts {
         }
     }
 
-    /// Some were ordered.
+    /// Orders some of the carts.
     fn settle<'s>(
         &'s self,
         connection: &'s Connection,
@@ -169,7 +169,7 @@ impl Specimen for Carts {
         settled.boxed_local()
     }
 
-    /// In the ways that its state allows.
+    /// Changes the cart as its state allows.
     fn stir<'s>(
         &'s self,
         connection: &'s Connection,
@@ -184,7 +184,10 @@ impl Specimen for Carts {
                     name: name.to_owned(),
                     ..Default::default()
                 };
-                client.reopen_cart(request).await.expect("it is open again");
+                client
+                    .reopen_cart(request)
+                    .await
+                    .expect("the cart is reopened");
             }
             match rng.random_range(0..8) {
                 0 => return self.delete(connection, name).await,
@@ -195,7 +198,10 @@ impl Specimen for Carts {
                         if_open_cart_exists: IfOpenCartExists::KeepBoth.into(),
                         ..Default::default()
                     };
-                    client.assign_cart(request).await.expect("it is assigned");
+                    client
+                        .assign_cart(request)
+                        .await
+                        .expect("the cart is assigned");
                 }
                 _ => {}
             }
@@ -205,7 +211,7 @@ impl Specimen for Carts {
                 item: Some(line(rng, &cart.currency_code)),
                 ..Default::default()
             };
-            client.add_item(request).await.expect("an addition");
+            client.add_item(request).await.expect("the line is added");
             if rng.random_ratio(1, 3) {
                 order(connection, name, &format!("again {}", cart.number)).await;
             }
@@ -227,7 +233,7 @@ fn creation_of(owner: pb::CartOwner, text: &str) -> pb::CreateCartRequest {
 }
 
 async fn read(connection: &Connection, name: &str) -> pb::Cart {
-    let cart = Carts.get(connection, name).await.expect("it is there");
+    let cart = Carts.get(connection, name).await.expect("the cart exists");
     cart.transcode_to().expect("a cart")
 }
 
@@ -238,16 +244,16 @@ async fn order(connection: &Connection, name: &str, reference: &str) {
         ..Default::default()
     };
     let ordered = connection.carts().order_cart(request).await;
-    ordered.expect("it is ordered");
+    ordered.expect("the cart is ordered");
 }
 
-/// The currency of the cart that was made with this number.
+/// Returns the currency of the cart of this number.
 fn currency(number: u64) -> &'static str {
     let index = usize::try_from(number % 4).expect("a small number");
     CURRENCIES[index]
 }
 
-/// What can be changed of a cart, at random.
+/// Returns random values for the fields that an update may change.
 fn details(rng: &mut StdRng, currency: &str) -> pb::Cart {
     let charge = pb::Charge {
         kind: "shipping".into(),
@@ -270,7 +276,7 @@ fn details(rng: &mut StdRng, currency: &str) -> pb::Cart {
     }
 }
 
-/// A line at random.
+/// Returns a random line.
 fn line(rng: &mut impl Rng, currency: &str) -> ItemInput {
     let prices = [0, 10_000, 9_990_000, 10_000_000, 25_500_000];
     let price = ItemPrice {
@@ -284,7 +290,7 @@ fn line(rng: &mut impl Rng, currency: &str) -> ItemInput {
     }
 }
 
-/// The [`CUSTOMERS`].
+/// Creates the [`CUSTOMERS`].
 async fn people(shop: &Shop) {
     let vip = pb::Group {
         discount_percent: "12.5".into(),

@@ -1,4 +1,4 @@
-//! Customers of all sorts: registered, guests and staff, with and without each of their fields.
+//! Customers of all kinds: registered, guests and staff, with and without each of their fields.
 
 use clientela::customers::TABLE;
 use clientela::filter::{Kind, Schema};
@@ -30,7 +30,7 @@ const LANGUAGES: &[&str] = &["fr", "en", "pt-BR"];
 const STOREFRONTS: &[&str] = &["paris", "b2b"];
 const BIRTH_DATES: &[&str] = &["1985-06-21", "2000-02-29", "1999-12-31"];
 const HOSTS: &[&str] = &["example.test", "EXAMPLE.test", "bücher.test"];
-/// Those that may be changed, beside the texts of which nothing is said here.
+/// The fields that may be changed, apart from [`other_texts`].
 const CHANGEABLE: [&str; 22] = [
     "external_ids",
     "state",
@@ -65,7 +65,7 @@ impl Specimen for Customers {
         "Customer"
     }
 
-    /// A guest, as guests may share an address.
+    /// Returns a guest, because guests may share an e-mail address.
     fn sent(&self, text: &str) -> DynamicMessage {
         reflect(&pb::Customer {
             kind: customer::Kind::Guest.into(),
@@ -120,7 +120,7 @@ impl Specimen for Customers {
         Some(TABLE.schema())
     }
 
-    /// The groups of [`GROUPS`], and one for staff.
+    /// Creates the [`GROUPS`], and one for staff.
     fn prepare<'s>(&'s self, shop: &'s Shop) -> LocalBoxFuture<'s, ()> {
         let prepared = async move {
             for id in ["vip", "club"] {
@@ -139,7 +139,7 @@ impl Specimen for Customers {
         let mut customer = anybody(rng, number);
         match number % 12 {
             0 => customer.kind = customer::Kind::Guest.into(),
-            // Staff stays in the groups of staff.
+            // Staff may only be in groups for staff.
             1 => {
                 customer.account_type = customer::AccountType::Staff.into();
                 customer.groups = vec!["groups/desk".into()];
@@ -191,7 +191,7 @@ impl Specimen for Customers {
     }
 }
 
-/// Some groups, sorted, and one of them.
+/// Returns some groups, sorted, and one of them as the default.
 fn groups(rng: &mut impl Rng) -> (Vec<String>, String) {
     let mut groups: Vec<String> = GROUPS
         .iter()
@@ -213,7 +213,7 @@ fn consent(rng: &mut impl Rng) -> Option<Consent> {
     })
 }
 
-/// A customer like no other but in its values.
+/// Returns a random customer.
 fn anybody(rng: &mut StdRng, number: u64) -> pb::Customer {
     let (groups, default_group) = groups(rng);
     let external_ids: Vec<ExternalId> = ["erp", "crm"]
@@ -257,7 +257,7 @@ fn anybody(rng: &mut StdRng, number: u64) -> pb::Customer {
     }
 }
 
-/// The texts of the table of which nothing is said here.
+/// Returns the text fields of the table that have no literals here.
 fn other_texts() -> impl Iterator<Item = &'static str> {
     let fields = TABLE.schema().fields.iter();
     let texts = fields.filter(|field| matches!(field.kind, Kind::Text) && field.sorts.is_none());

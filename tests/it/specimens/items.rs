@@ -17,11 +17,14 @@ impl Specimen for Items {
         "Item"
     }
 
-    /// The item of the world's cart.
+    /// Returns the item of the world's cart.
     fn make<'w>(&'w self, world: &'w World, _id: &'w str) -> LocalBoxFuture<'w, String> {
         let found = async move {
             let cart = world.name(Carts.pattern()).await;
-            let cart = Carts.get(&world.connection, &cart).await.expect("the cart");
+            let cart = Carts
+                .get(&world.connection, &cart)
+                .await
+                .expect("the cart exists");
             let cart: clientela::proto::pb::Cart = cart.transcode_to().expect("a cart");
             cart.items[0].name.clone()
         };

@@ -1,4 +1,4 @@
-//! Operations: the deletion of a group is one.
+//! Operations. The deletion of a group starts one.
 
 use futures::FutureExt as _;
 use futures::future::LocalBoxFuture;
@@ -24,7 +24,7 @@ impl Specimen for Operations {
             let deleted = Groups.call(&world.connection, "Delete", &delete).await;
             let deleted = deleted.expect("the group is deleted");
             let operation = deleted.metadata().get("clientela-operation");
-            let operation = operation.expect("the answer names it").to_str();
+            let operation = operation.expect("the answer names the operation").to_str();
             operation.expect("a name is ASCII").to_owned()
         };
         made.boxed_local()

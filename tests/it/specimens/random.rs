@@ -1,11 +1,11 @@
-//! Texts and attributes at random, of which resources are made.
+//! Random texts and attributes for resources.
 
 use prost_types::{ListValue, Struct, Value, value::Kind};
 use rand::rngs::StdRng;
 use rand::seq::IndexedRandom as _;
 use rand::{Rng, RngExt as _};
 
-/// Texts that differ in case, accents and scripts, and some that look like the language itself.
+/// Texts that differ in case, accents and scripts, and some that look like a filter.
 pub const TEXTS: &[&str] = &[
     "Grüße aus Köln",
     "STRASSE",
@@ -42,16 +42,16 @@ pub const ENTRIES: &[&str] = &[
     "nothing\tnull",
 ];
 
-/// One of these, or none.
+/// Returns one of the texts, or an empty one.
 pub fn maybe<'t>(rng: &mut impl Rng, texts: &[&'t str]) -> &'t str {
     if rng.random_ratio(1, 3) {
         ""
     } else {
-        texts.choose(rng).expect("there are some")
+        texts.choose(rng).expect("there are texts")
     }
 }
 
-/// The shop's own fields, with values of every type.
+/// Returns attributes of every type.
 pub fn attributes(rng: &mut StdRng) -> Option<Struct> {
     let text = |text: &str| Kind::StringValue(text.to_owned());
     let choices = [

@@ -1,5 +1,5 @@
-//! The RPCs of a resource, by its descriptors: those of all resources have names of one form, and their requests the
-//! same fields.
+//! Calls the RPCs of a resource by their descriptors. The RPCs of all resources have names of the same
+//! form, and their requests have the same fields.
 
 use clientela::proto::pb::WatchOptions;
 use futures::StreamExt as _;
@@ -23,7 +23,7 @@ pub struct Page {
     pub next: String,
 }
 
-/// A field that holds text, however deep; empty where it is not set.
+/// Returns a text field at any depth, empty if it is not set.
 pub fn text(message: &DynamicMessage, path: &str) -> String {
     let (first, rest) = path.split_once('.').unwrap_or((path, ""));
     let value = message.get_field_by_name(first);
@@ -37,9 +37,9 @@ pub fn text(message: &DynamicMessage, path: &str) -> String {
     }
 }
 
-/// Calls that every resource has, or most.
+/// Calls of the RPCs that most resources have.
 pub trait Rpcs: Specimen {
-    /// Its RPC of a verb, such as `CreateSavedFilter` or `ListSavedFilters`, if it has that.
+    /// Returns the RPC of a verb, such as `CreateSavedFilter` or `ListSavedFilters`, if there is one.
     fn rpc(&self, verb: &str) -> Option<MethodDescriptor> {
         let what = match verb {
             "List" | "Watch" => plural(self.pattern()),
@@ -49,19 +49,19 @@ pub trait Rpcs: Specimen {
         methods().into_iter().find(|method| method.name() == name)
     }
 
-    /// An empty request of a verb.
+    /// Returns an empty request of a verb.
     fn request(&self, verb: &str) -> DynamicMessage {
         let rpc = self.rpc(verb);
         let rpc = rpc.unwrap_or_else(|| panic!("there is no RPC to {verb} a {}", self.message()));
         DynamicMessage::new(rpc.input())
     }
 
-    /// The name of the one with this id.
+    /// Returns the name with this id.
     fn named(&self, id: &str) -> String {
         self.pattern().replace("{id}", id)
     }
 
-    /// The request that creates it.
+    /// Returns the create request.
     fn creation(&self, resource: DynamicMessage) -> DynamicMessage {
         let mut request = self.request("Create");
         let field = resource_field(&request, &resource);
@@ -69,7 +69,7 @@ pub trait Rpcs: Specimen {
         request
     }
 
-    /// The field of the request that creates one in which the caller chooses its id.
+    /// Returns the field of the create request for an id chosen by the caller.
     fn id_field(&self) -> Option<String> {
         let request = self.rpc("Create")?.input();
         let mut fields = request.fields();
@@ -77,7 +77,7 @@ pub trait Rpcs: Specimen {
         id.map(|field| field.name().to_owned())
     }
 
-    /// The request that changes these fields, or all that are set.
+    /// Returns the request that changes these fields, or all that are set.
     fn update(&self, name: &str, resource: DynamicMessage, paths: &[&str]) -> DynamicMessage {
         let (mut request, mut resource) = (self.request("Update"), resource);
         set(&mut resource, "name", Value::String(name.to_owned()));
@@ -94,7 +94,7 @@ pub trait Rpcs: Specimen {
         request
     }
 
-    /// The request of a verb that names one.
+    /// Returns the request of a verb that only needs a name.
     fn naming(&self, verb: &str, name: &str) -> DynamicMessage {
         let mut request = self.request(verb);
         let path = match request.descriptor().get_field_by_name("target") {
@@ -112,11 +112,11 @@ pub trait Rpcs: Specimen {
         verb: &str,
         request: &DynamicMessage,
     ) -> Result<Response<DynamicMessage>, Status> {
-        let rpc = self.rpc(verb).expect("there is a request to it");
+        let rpc = self.rpc(verb).expect("the resource has the RPC");
         answer(connection, &rpc, request).await
     }
 
-    /// Creates one, with this id if it takes one.
+    /// Creates a resource, with this id if it takes one.
     async fn create(
         &self,
         connection: &Connection,
@@ -132,7 +132,7 @@ pub trait Rpcs: Specimen {
         created.into_inner()
     }
 
-    /// Changes one that was made at random.
+    /// Changes a random resource.
     async fn change(&self, connection: &Connection, name: &str, rng: &mut StdRng) {
         let random = self.random(rng, number_of(name));
         let request = self.update(name, random, &self.changeable());
@@ -152,7 +152,7 @@ pub trait Rpcs: Specimen {
         answer.map(Response::into_inner)
     }
 
-    /// A page of those that a filter matches.
+    /// Reads a page of the list, with these fields of the request.
     async fn page(
         &self,
         connection: &Connection,
@@ -173,7 +173,7 @@ pub trait Rpcs: Specimen {
         })
     }
 
-    /// Opens a watch of what is said: a name, an owner or a filter.
+    /// Opens a watch of a name, an owner or a filter, as `way` says.
     async fn watch(
         &self,
         connection: &Connection,
@@ -183,7 +183,9 @@ pub trait Rpcs: Specimen {
     ) -> Result<Stream, Status> {
         let rpc = match way {
             Way::One | Way::Owner => method("WatchCart"),
-            Way::All | Way::Names | Way::Filter => self.rpc("Watch").expect("it is watched"),
+            Way::All | Way::Names | Way::Filter => {
+                self.rpc("Watch").expect("the resource has a watch")
+            }
         };
         let mut request = DynamicMessage::new(rpc.input());
         let what = Value::String(what.to_owned());
@@ -215,21 +217,26 @@ pub async fn answer(
     Ok(answer.map(decode))
 }
 
-/// `SavedFilters` of `savedFilters/{id}`.
+/// Converts `savedFilters/{id}` to `SavedFilters`.
 fn plural(pattern: &str) -> String {
     let mut words = pattern.rsplit('/').skip(1);
     let collection = words.next().expect("a pattern has a collection");
     collection[..1].to_uppercase() + &collection[1..]
 }
 
-/// The field of a request that holds the resource.
+/// Returns the field of a request that holds the resource.
 fn resource_field(request: &DynamicMessage, resource: &DynamicMessage) -> FieldDescriptor {
     let is_it = |field: &FieldDescriptor| field.kind() == Kind::Message(resource.descriptor());
     let field = request.descriptor().fields().find(is_it);
-    field.unwrap_or_else(|| panic!("{} holds no resource", request.descriptor().name()))
+    field.unwrap_or_else(|| {
+        panic!(
+            "{} has no field for the resource",
+            request.descriptor().name()
+        )
+    })
 }
 
-/// The number of one that was made at random.
+/// Returns the number in the name of a random resource.
 pub fn number_of(name: &str) -> u64 {
     let digits = name.trim_start_matches(|letter: char| !letter.is_ascii_digit());
     digits.parse().unwrap_or_default()

@@ -1,4 +1,4 @@
-//! Saved filters: those of two owners, each of them shared or not.
+//! Saved filters of two owners, shared and not shared.
 
 use clientela::filter::Schema;
 use clientela::proto::pb;
@@ -25,7 +25,7 @@ impl Specimen for SavedFilters {
         "SavedFilter"
     }
 
-    /// One that is shared, so that each role may use it.
+    /// Returns a shared filter, so that each role may use it.
     fn sent(&self, text: &str) -> DynamicMessage {
         reflect(&crate::saved_filters::sent(text, true))
     }

@@ -1,4 +1,4 @@
-//! Shops. A world makes none: with a second one an operator would have to say which is meant.
+//! Shops. A world creates none: with two shops, an operator's calls would have to name one.
 
 use clientela::proto::pb;
 use futures::FutureExt as _;
@@ -27,7 +27,7 @@ impl Specimen for Shops {
         })
     }
 
-    /// The shop of the key.
+    /// Returns the shop of the key.
     fn make<'w>(&'w self, world: &'w World, _id: &'w str) -> LocalBoxFuture<'w, String> {
         let found = async move {
             let mut admin = world.connection.admin();

@@ -1,4 +1,4 @@
-//! What a watch sends, whatever it is of: the messages of all watches have the same fields under the same numbers.
+//! The messages of any watch. The messages of all watches have the same fields under the same numbers.
 
 use bytes::Bytes;
 use clientela::proto::pb::{self, ChangeKind, watch_carts_response::Signal as Sent};
@@ -9,7 +9,7 @@ use tonic::Status;
 /// The messages of a watch.
 pub type Stream = BoxStream<'static, Result<Told, Status>>;
 
-/// A change, whatever it is of.
+/// A change of any resource.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Change {
     pub kind: ChangeKind,
@@ -18,7 +18,7 @@ pub struct Change {
     pub conflated: i32,
 }
 
-/// What a message said beside its changes.
+/// The part of a message that is neither a change nor a token.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Signal {
     Begin(pb::snapshot_begin::Cause),
@@ -27,7 +27,7 @@ pub enum Signal {
     Draining,
 }
 
-/// A message, whatever it is of.
+/// A message of any watch.
 #[derive(Clone, Debug)]
 pub struct Told {
     pub changes: Vec<Change>,
@@ -58,9 +58,10 @@ struct AnyChange {
 }
 
 impl Told {
-    /// A message as it came.
+    /// Decodes a message.
     pub fn of(message: Bytes) -> Self {
-        let message = AnyResponse::decode(message).expect("every watch sends such messages");
+        let message =
+            AnyResponse::decode(message).expect("the messages of all watches have these fields");
         let change = |change: AnyChange| Change {
             kind: change.kind(),
             name: change.name,

@@ -1,5 +1,5 @@
-//! The fields of a resource as the tests read them off its message, by the kinds that its table names: as a filter
-//! writes a value, and as an order compares it.
+//! Reads the fields of a resource from its message, by the kinds in its table: as a filter writes a
+//! value, and as an order compares it.
 
 use clientela::collation::sort_key;
 use clientela::filter::{Field, Kind, Schema};
@@ -14,7 +14,7 @@ pub enum Key {
     Text(String),
 }
 
-/// The value at a path; none where the message has no such field, or it is not set.
+/// Returns the value at a path, or none if it is not set or there is no such field.
 fn at(message: &DynamicMessage, path: &str) -> Option<Value> {
     let (first, rest) = match path.split_once('.') {
         Some((first, rest)) => (first, Some(rest)),
@@ -30,7 +30,7 @@ fn at(message: &DynamicMessage, path: &str) -> Option<Value> {
     }
 }
 
-/// What a field of a resource is compared with when resources are ordered by it.
+/// Returns the value by which an order compares the field.
 pub fn key(resource: &DynamicMessage, schema: &Schema, path: &str) -> Key {
     let mut fields = schema.fields.iter();
     let kind = fields
@@ -45,12 +45,12 @@ pub fn key(resource: &DynamicMessage, schema: &Schema, path: &str) -> Key {
         (_, Some(Value::String(text))) => Key::Text(text),
         (_, Some(Value::EnumNumber(number) | Value::I32(number))) => Key::Number(number.into()),
         (_, Some(Value::I64(number))) => Key::Number(number),
-        (_, other) => panic!("{path} of {resource:?} is no key: {other:?}"),
+        (_, other) => panic!("no order by {path} of {resource:?}: {other:?}"),
     }
 }
 
-/// The values of a resource that a filter may name, each with the path of its field. An entry of a map is its key, a
-/// tab and its value.
+/// Returns the values of a resource that a filter may name, each with the path of its field. An entry of
+/// a map is its key, a tab and its value.
 pub fn literals_in(
     resource: &DynamicMessage,
     schema: &'static Schema,
@@ -59,7 +59,7 @@ pub fn literals_in(
         let texts = at(resource, field.path).map(texts).unwrap_or_default();
         texts.into_iter().map(move |text| (field.path, text))
     };
-    // The key by which a field is sorted has no path that a filter could name.
+    // Sort keys have no path that a filter could name.
     let fields = schema.fields.iter().filter(|field| field.sorts.is_none());
     let literals = fields.flat_map(of);
     literals.filter(|(_, text)| !text.is_empty()).collect()
@@ -74,10 +74,10 @@ fn texts(value: Value) -> Vec<String> {
         Value::Map(entries) => {
             let entry = |(key, value): (MapKey, Value)| match (key, value) {
                 (MapKey::String(key), Value::String(value)) => format!("{key}\t{value}"),
-                other => panic!("no filter names {other:?}"),
+                other => panic!("a filter cannot name {other:?}"),
             };
             let mut entries: Vec<String> = entries.into_iter().map(entry).collect();
-            // The same ones in the same order each time.
+            // Sorted, so that each run generates the same filters.
             entries.sort_unstable();
             entries
         }
@@ -109,13 +109,13 @@ fn hundredths(percent: &str) -> i64 {
     digits.parse().expect("a decimal")
 }
 
-/// A time as filters write it.
+/// Writes a time as filters do.
 fn time(time: &Timestamp) -> String {
     let time = jiff::Timestamp::from_microsecond(micros(time));
-    time.expect("a time of these tests").to_string()
+    time.expect("the time is in range").to_string()
 }
 
-/// An amount as filters write it.
+/// Writes an amount as filters do.
 fn amount(money: &Money) -> String {
     let Money {
         micros,
@@ -126,12 +126,12 @@ fn amount(money: &Money) -> String {
     format!("{sign}{whole}.{fraction:06} {currency_code}")
 }
 
-/// The entries of attributes that filters can name.
+/// Returns the entries of attributes that filters can name.
 fn attributes(attributes: &Struct) -> Vec<String> {
     let entries = attributes.fields.iter().filter_map(|(key, value)| {
         let text = match value.kind.as_ref()? {
             value::Kind::StringValue(text) if !text.is_empty() => text.clone(),
-            // Without the sign of a zero.
+            // Adding 0.0 removes the sign of a negative zero.
             value::Kind::NumberValue(number) => (number + 0.0).to_string(),
             value::Kind::BoolValue(value) => value.to_string(),
             _ => return None,
