@@ -1,5 +1,4 @@
-//! What the tests stand on: a real server on either engine, clients with keys, and helpers that state
-//! only what matters.
+//! The common base of the tests: a real server on either engine, clients with keys, and helpers.
 
 mod backup;
 mod clients;
@@ -40,18 +39,17 @@ pub use refusal::{assert_refused, reason, violations};
 pub use setup::Setup;
 pub use watching::{CartWatch, Point, Seen};
 
-/// How long a test waits for what must come. Generous, as the machine may be busy.
+/// How long a test waits for an event. It is generous, because the machine may be busy.
 pub const PATIENCE: Duration = Duration::from_secs(120);
 
-/// The engines that every behaviour is tested on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Engine {
     Sqlite,
     Postgres,
 }
 
-/// Writes each test once and runs it on both engines: `name::on_sqlite` and `name::on_postgres`. The
-/// shop is set up as usual, or by what follows: `(shop: Shop with Setup { … })`.
+/// Runs each test on both engines, as `name::on_sqlite` and `name::on_postgres`. The shop has the
+/// default setup, or the one after `with`: `(shop: Shop with Setup { … })`.
 #[macro_export]
 macro_rules! on_both_engines {
     ($(
@@ -86,7 +84,7 @@ macro_rules! on_both_engines {
     };
 }
 
-/// A running server with one shop.
+/// A shop with a running server.
 pub struct Shop {
     pub engine: Engine,
     pub clock: Clock,
@@ -98,7 +96,7 @@ pub struct Shop {
     running: Option<Running>,
 }
 
-/// Where the shop's data lies; kept while any of its servers may run.
+/// The shop's data, which must outlive its servers.
 struct Data {
     folder: TempDir,
     database: Database,
@@ -107,9 +105,9 @@ struct Data {
 enum Database {
     /// A file in the folder.
     Embedded,
-    /// One of its own in the shared cluster.
+    /// A database of its own in the shared cluster.
     Shared(postgres::TestDatabase),
-    /// One that the test looks after.
+    /// A database that the test manages.
     Own(String),
 }
 
@@ -120,14 +118,14 @@ struct Running {
     task: JoinHandle<anyhow::Result<()>>,
 }
 
-/// Fills the template of the shops' databases: a copy of it costs less than the migrations.
+/// Fills the template of the databases. Copying it takes less time than the migrations.
 async fn migrate(url: String) {
     let mut connection = PgConnection::connect(&url).await.expect("the cluster runs");
     sqlx_macros::migrate!("migrations/postgres")
         .run(&mut connection)
         .await
         .expect("the migrations apply");
-    connection.close().await.expect("it was open");
+    connection.close().await.expect("the connection closes");
 }
 
 impl Shop {
@@ -136,7 +134,7 @@ impl Shop {
         Self::start_with(engine, Setup::default()).await
     }
 
-    /// Starts a server on a fresh database, set up otherwise than usual.
+    /// Starts a server on a fresh database, with the given setup.
     pub async fn start_with(engine: Engine, setup: Setup) -> Self {
         let database = match engine {
             Engine::Sqlite => Database::Embedded,
@@ -145,7 +143,7 @@ impl Shop {
         Self::on(engine, database, setup).await
     }
 
-    /// Starts a server on an empty PostgreSQL database that the test looks after.
+    /// Starts a server on an empty PostgreSQL database that the test manages.
     pub async fn start_on(url: String, setup: Setup) -> Self {
         Self::on(Engine::Postgres, Database::Own(url), setup).await
     }
@@ -177,7 +175,7 @@ impl Shop {
         }
     }
 
-    /// Another server on the same database. Only PostgreSQL takes a second one.
+    /// Starts another server on the same database, which must be PostgreSQL.
     pub async fn replica(&self, setup: Setup) -> Replica {
         assert_eq!(
             self.engine,
@@ -192,14 +190,14 @@ impl Shop {
         }
     }
 
-    /// Stops the server in good order.
+    /// Stops the server gracefully.
     pub async fn stop(&mut self) {
         if let Some(running) = self.running.take() {
             running.stop().await;
         }
     }
 
-    /// Starts the server again, on another port, after [`stop`](Self::stop).
+    /// Starts the server again after [`stop`](Self::stop), on another port.
     pub async fn start_again(&mut self, setup: Setup) {
         self.clock = setup.clock.clone();
         let (address, running) = launch(&self.data, setup).await;
@@ -208,35 +206,35 @@ impl Shop {
         self.running = Some(running);
     }
 
-    /// The store of the running server.
+    /// Returns the store of the running server.
     pub fn store(&self) -> &Store {
         &self.running.as_ref().expect("the server runs").store
     }
 
-    /// How many streams the running server counts as open.
+    /// Returns the number of open streams.
     pub fn streams(&self) -> usize {
         let running = self.running.as_ref().expect("the server runs");
         running.feed.streams()
     }
 
-    /// How many shops and kinds the running server keeps the latest changes of, and how many bytes.
+    /// Returns how many rings of the latest changes the server keeps, and their bytes.
     pub fn rings(&self) -> (usize, usize) {
         let running = self.running.as_ref().expect("the server runs");
         running.feed.rings()
     }
 
-    /// How many times the running server has judged a change by a filter.
-    pub fn judgements(&self) -> u64 {
+    /// Returns how many times the server has evaluated a filter on a change.
+    pub fn evaluations(&self) -> u64 {
         let running = self.running.as_ref().expect("the server runs");
         running.feed.evaluations()
     }
 
-    /// The folder of the embedded database and of the key file.
+    /// Returns the folder of the embedded database and of the key file.
     pub fn folder(&self) -> &std::path::Path {
         self.data.folder.path()
     }
 
-    /// The URL of the PostgreSQL database.
+    /// Returns the URL of the PostgreSQL database.
     pub fn database_url(&self) -> &str {
         match &self.data.database {
             Database::Embedded => panic!("an embedded store has no URL"),
@@ -245,39 +243,38 @@ impl Shop {
         }
     }
 
-    /// A copy of the data, as an operator makes it while no server runs.
+    /// Copies the data, as an operator does while no server runs.
     pub async fn back_up(&self) -> Backup {
-        assert!(self.running.is_none(), "a copy of files at work is none");
+        assert!(self.running.is_none(), "stop the server before the backup");
         Backup::of(&self.data).await
     }
 
-    /// Puts the data of a copy in the place of the present ones, while no server runs.
+    /// Replaces the data by a backup, while no server runs.
     pub async fn restore(&self, backup: &Backup) {
         assert!(
             self.running.is_none(),
-            "the server would go on with what is gone"
+            "stop the server before the restoration"
         );
         backup.restore(&self.data).await;
     }
 
-    /// Puts the data of a copy in the place of the present ones while the server runs, as when another
-    /// database server takes over. Only PostgreSQL can be taken over.
+    /// Replaces the data by a backup under the running server, as after a failover. It needs PostgreSQL.
     pub async fn replace_under_the_server(&self, backup: &Backup) {
         backup.restore(&self.data).await;
     }
 
-    /// The database, for tests that look into it or harm it.
+    /// Returns the database, for tests that read or damage it.
     pub fn database(&self) -> DatabaseUrl {
         self.data.url()
     }
 
-    /// The connection to the server.
+    /// Returns the connection to the server.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 }
 
-/// A further server of a shop.
+/// Another server of a shop.
 pub struct Replica {
     pub address: std::net::SocketAddr,
     channel: Channel,
@@ -289,17 +286,17 @@ impl Replica {
         CartServiceClient::with_interceptor(self.channel.clone(), Shop::with_key(key))
     }
 
-    /// Its store.
+    /// Returns the replica's store.
     pub fn store(&self) -> &Store {
         &self.running.store
     }
 
-    /// The connection to it.
+    /// Returns the connection to the replica.
     pub fn channel(&self) -> Channel {
         self.channel.clone()
     }
 
-    /// Stops the server in good order.
+    /// Stops the server gracefully.
     pub async fn stop(self) {
         self.running.stop().await;
     }
@@ -312,7 +309,7 @@ impl Running {
             .await
             .expect("the server ends within its drain limit")
             .expect("the server does not panic")
-            .expect("the server ends well");
+            .expect("the server ends without an error");
     }
 }
 
@@ -323,7 +320,7 @@ impl Data {
             Database::Shared(database) => &database.url,
             Database::Own(url) => url,
         };
-        DatabaseUrl::postgres(url).expect("the cluster's URL")
+        DatabaseUrl::postgres(url).expect("the URL of the cluster is valid")
     }
 }
 
@@ -343,10 +340,10 @@ async fn launch(data: &Data, setup: Setup) -> (std::net::SocketAddr, Running) {
     options.server.drain_timeout = setup.drain_timeout;
     options.server.closing_timeout = setup.closing_timeout;
     options.open_reflection = setup.open_reflection;
-    // A test connects before it has anything to ask.
+    // A test connects some time before its first request.
     options.server.first_request_timeout = PATIENCE;
     (setup.server)(&mut options.server);
-    // A busy machine may keep the database waiting for longer than a shop would.
+    // On a busy machine the database may take longer than the default limits.
     for limit in [
         &mut options.store.acquire_timeout,
         &mut options.store.busy_timeout,
@@ -385,13 +382,13 @@ async fn connect(address: std::net::SocketAddr) -> Channel {
         .expect("the bound socket takes connections")
 }
 
-/// A number that no other test of this process has, for names that must differ.
+/// Returns a number that is unique in this process, for names that must differ.
 pub fn unique() -> u64 {
     static NEXT: AtomicU64 = AtomicU64::new(1);
     NEXT.fetch_add(1, Ordering::Relaxed)
 }
 
-/// Waits until `condition` gives something.
+/// Waits until `condition` returns a value.
 pub async fn eventually<T, F, R>(what: &str, mut condition: F) -> T
 where
     F: FnMut() -> R,
@@ -408,8 +405,8 @@ where
     }
 }
 
-/// Calls until it is decided, and gives the answer: what passes by itself on a busy machine is repeated,
-/// as a client repeats it. A write needs a request id for this.
+/// Repeats a call while its failure is temporary, as a client does, and returns the answer. A write
+/// needs a request id for this.
 pub async fn repeated<T, F>(mut call: impl FnMut() -> F) -> Result<T, tonic::Status>
 where
     F: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
@@ -418,10 +415,10 @@ where
         Some(info) => {
             ["DATABASE_UNAVAILABLE", "DEADLINE_PASSED", "CONFLICT"].contains(&info.reason.as_str())
         }
-        // The client itself gave up waiting.
+        // The client's own deadline has passed.
         None => status.code() == tonic::Code::Cancelled,
     };
-    eventually("an answer that does not pass", || {
+    eventually("an answer other than a temporary failure", || {
         let called = call();
         async move {
             match called.await {

@@ -1,4 +1,4 @@
-//! Tests through the wire, against a real server, on both engines.
+//! Tests a real server over the network, on both engines.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 mod admin;

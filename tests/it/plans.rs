@@ -1,5 +1,5 @@
-//! No statement of a server reads more rows because there are more of them: the database, which is filled,
-//! explains each that runs.
+//! Tests that no statement reads more rows in a larger shop. A filled database explains each statement
+//! that the server runs.
 
 mod explain;
 pub mod fill;
@@ -15,8 +15,8 @@ use crate::contract::world::World;
 use crate::harness::{Engine, PATIENCE, Setup, Shop, eventually};
 use fill::{Beside, fill_up};
 
-/// Customers of the shop, and as many carts and other rows. Where the planner thinks of costs, so many that a
-/// page is little beside them.
+/// Returns the number of customers, carts and other rows. The planner of PostgreSQL needs so many that a
+/// page costs little compared to a scan.
 const fn rows(engine: Engine) -> u32 {
     match engine {
         Engine::Sqlite => 20_000,
@@ -24,29 +24,29 @@ const fn rows(engine: Engine) -> u32 {
     }
 }
 
-/// Statements that may read more than they need, by a part of them, and why.
+/// Statements that may read more than they need, each by a part of its text, with the reason.
 const EXCEPTIONS: &[(&str, &str)] = &[
     (
         "SELECT COUNT(*) FROM (SELECT 1 AS one FROM",
-        "a count that a caller asks for goes through the rows up to the 100,000th that matches",
+        "a requested count reads the rows up to the 100,000th match",
     ),
     (
         "WHERE (xid, seq) > ($1, $2) AND (xid, seq) <= ($3, $4)",
-        "compaction chose the two rows, a batch apart",
+        "the two rows are at most a batch apart",
     ),
     (
         "DELETE FROM member_counts WHERE shop_id = $1 AND group_id = $2 AND seq <= $3",
-        "the row was chosen as the last of a batch",
+        "the row is the last of a batch",
     ),
 ];
 
-/// The same for PostgreSQL alone.
+/// The exceptions for PostgreSQL only.
 const EXCEPTIONS_POSTGRES: &[(&str, &str)] = &[(
     "SELECT MIN(commit_time) FROM change_log WHERE xid >=",
-    "it reads what transactions wrote that began after the oldest under way",
+    "it reads the rows of transactions newer than the oldest open one",
 )];
 
-/// The exceptions of an engine.
+/// Returns the exceptions for an engine.
 fn exceptions(engine: Engine) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
     let more = match engine {
         Engine::Sqlite => &[],
@@ -55,7 +55,7 @@ fn exceptions(engine: Engine) -> impl Iterator<Item = &'static (&'static str, &'
     EXCEPTIONS.iter().chain(more)
 }
 
-/// What filters and searches of customers may lead with, alone and together.
+/// Filters of customers: some use an index, alone or together, and some do not.
 pub const CUSTOMER_FILTERS: &[&str] = &[
     "name = customers/c-7",
     "number = c-7",
@@ -107,7 +107,7 @@ pub const CART_FILTERS: &[&str] = &[
 ];
 const CART_ORDERS: &[&str] = &["", "name desc", "number", "create_time", "update_time desc"];
 
-/// Parts of statements that only work in the background sends.
+/// Parts of statements that only background jobs send.
 const WORK: &[&str] = &[
     "DELETE FROM jobs",
     "DELETE FROM answers",
@@ -126,28 +126,28 @@ fn recorded() -> Setup {
     }
 }
 
-/// After so long nothing is kept any more.
+/// Longer than all retention times.
 const LONG: Duration = Duration::from_secs(400 * 24 * 60 * 60);
 
-/// A good request of each RPC.
+/// Sends a valid request of each RPC with both keys.
 async fn call_all(shop: &Shop) {
     let world = World::new(shop, &shop.admin_key, "called");
     for method in methods() {
         let request = world.request(method.name()).await;
         for key in [&shop.operator_key, &shop.admin_key] {
-            // Who may not call sends no statement; what was done before is refused the second time.
+            // A denied call sends no statement, and the second call may be refused. Both are fine here.
             drop(send(shop, key, &method, &request).await);
         }
     }
 }
 
-/// The lists and watches with each filter and order.
+/// Calls the lists and watches with each filter and order.
 async fn list_all(shop: &Shop) {
     let counts = [pb::CountMode::None, pb::CountMode::Exact];
     for filter in CUSTOMER_FILTERS.iter().chain(&[""]) {
         for order_by in CUSTOMER_ORDERS {
             let ways = [(false, counts[0]), (true, counts[1])];
-            // Counts know no order.
+            // The order does not change a count.
             for (show_deleted, count) in ways.into_iter().take(1 + usize::from(order_by.is_empty()))
             {
                 let request = pb::ListCustomersRequest {
@@ -228,14 +228,14 @@ async fn list_all(shop: &Shop) {
 async fn to_the_end<M>(mut stream: tonic::Streaming<M>, is_end: impl Fn(&M) -> bool) {
     loop {
         let message = tokio::time::timeout(PATIENCE, stream.message()).await;
-        let message = message.expect("a message comes").unwrap();
-        if is_end(&message.expect("a watch never ends well")) {
+        let message = message.expect("a message arrives in time").unwrap();
+        if is_end(&message.expect("a watch ends only with an error")) {
             return;
         }
     }
 }
 
-/// What is wrong with the plans of the statements, unless there is a reason for it.
+/// Returns the faults in the plans of the statements, without the exceptions.
 async fn faults(engine: Engine, beside: &mut Beside, statements: &BTreeSet<String>) -> Vec<String> {
     let mut wrong = Vec::new();
     for statement in statements {
@@ -251,11 +251,11 @@ async fn faults(engine: Engine, beside: &mut Beside, statements: &BTreeSet<Strin
     wrong
 }
 
-/// What has a plan: not what begins and ends transactions, nor the migrations.
+/// The first words of statements with a plan. Transactions and migrations have none.
 const PLANNED: &[&str] = &["SELECT", "INSERT", "UPDATE", "DELETE", "WITH"];
 
-/// How PostgreSQL explains: a statement whatever its values are, on a disk that finds each page as fast as the
-/// next. It reads a table as a whole only if no index leads to the rows.
+/// Settings for explanations by PostgreSQL: one plan for all values, cheap random reads, and a scan only
+/// where no index serves.
 const POSTGRES: &[&str] = &[
     "SET plan_cache_mode = force_generic_plan",
     "SET random_page_cost = 1.1",
@@ -280,13 +280,16 @@ async fn no_statement_reads_more_than_it_needs(engine: Engine) {
     let statements = record::statements();
     assert!(
         statements.len() > 250,
-        "these are all: {}",
+        "only {} statements",
         statements.len()
     );
 
     for (part, reason) in exceptions(engine) {
         let is_there = statements.iter().any(|text| text.contains(part));
-        assert!(is_there, "no statement has {part:?} any more: {reason}");
+        assert!(
+            is_there,
+            "remove the exception {part:?}, which no statement needs: {reason}"
+        );
     }
 
     let mut beside = Beside::connect(&shop).await;
@@ -297,13 +300,13 @@ async fn no_statement_reads_more_than_it_needs(engine: Engine) {
     }
     let mut wrong = faults(engine, &mut beside, &statements).await;
     if engine == Engine::Sqlite {
-        // The program analyses no file, but its operator may.
+        // The program does not run ANALYZE on SQLite, but an operator may.
         beside.run("ANALYZE").await;
         wrong.extend(faults(engine, &mut beside, &statements).await);
     }
     assert!(
         wrong.is_empty(),
-        "{} of {} statements read what they do not need:\n{}",
+        "{} of {} statements read more than they need:\n{}",
         wrong.len(),
         statements.len(),
         wrong.join("\n")

@@ -1,4 +1,5 @@
-//! SavedFilterService through the wire, on both engines: who sees a saved filter, and what is refused.
+//! Tests SavedFilterService on both engines: which callers see a saved filter, and which requests are
+//! refused.
 
 use clientela::proto::POOL;
 use clientela::proto::pb::{
@@ -11,10 +12,10 @@ use tonic::{Code, Status, Streaming};
 use crate::harness::{Shop, Transport, assert_refused, violations};
 use crate::on_both_engines;
 
-/// A client that calls as one owner.
+/// A client that acts as one owner.
 pub type Client = SavedFilterServiceClient<Transport>;
 
-/// A saved filter with a name, as a request carries it.
+/// Returns a saved filter for a create request.
 pub fn sent(display_name: &str, shared: bool) -> pb::SavedFilter {
     pb::SavedFilter {
         display_name: display_name.to_owned(),
@@ -26,12 +27,12 @@ pub fn sent(display_name: &str, shared: bool) -> pb::SavedFilter {
     }
 }
 
-/// A client of a person who acts with the administrator's key.
+/// Returns a client with the administrator's key and an acting person.
 pub fn actor(shop: &Shop, name: &str) -> Client {
     shop.saved_filters_as(Shop::with_key(&shop.admin_key).and("clientela-actor", name))
 }
 
-/// Creates one; with an empty id it gets one.
+/// Creates a saved filter. With an empty id the server chooses one.
 pub async fn create(
     client: &mut Client,
     id: &str,
@@ -45,7 +46,6 @@ pub async fn create(
     Ok(client.create_saved_filter(request).await?.into_inner())
 }
 
-/// Changes the fields at these paths.
 pub async fn update(
     client: &mut Client,
     saved_filter: pb::SavedFilter,
@@ -60,7 +60,6 @@ pub async fn update(
     Ok(client.update_saved_filter(request).await?.into_inner())
 }
 
-/// Deletes one.
 pub async fn delete(client: &mut Client, name: &str) -> Result<(), Status> {
     let request = pb::DeleteSavedFilterRequest {
         name: name.to_owned(),
@@ -77,7 +76,7 @@ async fn get(client: &mut Client, name: &str) -> Result<pb::SavedFilter, Status>
     answer.map(tonic::Response::into_inner)
 }
 
-/// The ids of those that a caller sees.
+/// Returns the ids of the saved filters that a caller sees.
 async fn listed(client: &mut Client) -> Vec<String> {
     let count = pb::CountMode::Exact.into();
     let request = pb::ListSavedFiltersRequest {
@@ -100,7 +99,7 @@ async fn listed(client: &mut Client) -> Vec<String> {
     names.map(str::to_owned).collect()
 }
 
-/// Shares one with all, or takes that back.
+/// Sets or clears `shared`.
 async fn share(client: &mut Client, id: &str, shared: bool) {
     let name = format!("savedFilters/{id}");
     let saved = pb::SavedFilter {
@@ -111,11 +110,12 @@ async fn share(client: &mut Client, id: &str, shared: bool) {
     update(client, saved, &["shared"]).await.unwrap();
 }
 
-/// A watch behind its snapshot, with the last token.
+/// A stream with its last token.
 struct Watch(Streaming<pb::WatchSavedFiltersResponse>, String);
 
 impl Watch {
-    /// Opens a watch of all, or of some names, and says what its snapshot has; none where a token leads on.
+    /// Opens a watch of all saved filters, or of some names. Returns the names in its snapshot, which is
+    /// empty with a token.
     async fn open(client: &mut Client, names: &[&str], token: &str) -> (Self, Vec<String>) {
         let names = names
             .iter()
@@ -152,14 +152,14 @@ impl Watch {
     async fn message(&mut self) -> pb::WatchSavedFiltersResponse {
         let message = tokio::time::timeout(crate::harness::PATIENCE, self.0.message()).await;
         let message = message
-            .expect("a message comes")
+            .expect("a message arrives in time")
             .unwrap()
-            .expect("a watch does not end");
+            .expect("the watch stays open");
         self.1.clone_from(&message.resume_token);
         message
     }
 
-    /// Every change up to that of the resource with an id: the ids, and what the changes are.
+    /// Reads the changes up to that of the resource with this id. Returns their ids and kinds.
     async fn told(&mut self, last: &str) -> Vec<(String, ChangeKind)> {
         let mut told: Vec<(String, ChangeKind)> = Vec::new();
         while told.last().is_none_or(|(id, _)| id != last) {
@@ -179,15 +179,15 @@ fn changes(expected: &[(&str, ChangeKind)]) -> Vec<(String, ChangeKind)> {
         .collect()
 }
 
-/// All that a refusal says, with a name taken out.
+/// Returns all texts of a refusal, without a name.
 fn said(status: &Status, name: &str) -> (Code, String, String) {
     let details = String::from_utf8_lossy(status.details()).replace(name, "");
     (status.code(), status.message().replace(name, ""), details)
 }
 
-/// A new list that takes a filter is a resource whose filters are saved.
+/// A new list with a filter needs a new value of `Resource`.
 #[test]
-fn each_list_that_takes_a_filter_has_its_resource() {
+fn each_list_with_a_filter_is_a_resource_of_saved_filters() {
     let resources = POOL
         .get_enum_by_name("clientela.v1.SavedFilter.Resource")
         .unwrap();
@@ -216,7 +216,7 @@ fn each_list_that_takes_a_filter_has_its_resource() {
 }
 
 on_both_engines! {
-    async fn one_that_is_not_shared_is_only_there_for_its_owner(shop: Shop) {
+    async fn only_the_owner_sees_an_unshared_filter(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         let own = create(&mut anna, "own", sent("Anna's", false)).await.unwrap();
         create(&mut anna, "all", sent("Everybody's", true)).await.unwrap();
@@ -239,7 +239,7 @@ on_both_engines! {
         let taken = create(&mut bert, "own", sent("Bert's", false)).await.unwrap_err();
         assert_refused(&taken, Code::AlreadyExists, ErrorReason::NameTaken);
 
-        // What is shared is everybody's to change, and stays its owner's.
+        // Everybody may change a shared filter. Its owner stays the same.
         let changed = update(&mut bert, renamed("savedFilters/all"), &["display_name"]).await.unwrap();
         assert_eq!((&*changed.owner, &*changed.display_name), ("staff/anna", "Bert's"));
         share(&mut anna, "own", true).await;
@@ -249,7 +249,7 @@ on_both_engines! {
         delete(&mut anna, &own.name).await.unwrap();
     }
 
-    /// A key that names nobody is an owner of its own, and nobody passes for it.
+    /// A key without an acting person is an owner of its own, and no actor can have its name.
     async fn the_owner_is_the_acting_person_or_the_key(shop: Shop) {
         let mut keys = Vec::new();
         for role in [Role::Admin, Role::Support] {
@@ -261,7 +261,7 @@ on_both_engines! {
             assert_eq!(listed(&mut client).await, [id]);
             keys.push((key, made.owner));
         }
-        // What Anna has made with one key is hers with another.
+        // Another key with the same actor sees this filter.
         create(&mut actor(&shop, "staff/anna"), "", sent("Anna's", false)).await.unwrap();
 
         let ((key, _), (_, other)) = (&keys[0], &keys[1]);
@@ -273,7 +273,7 @@ on_both_engines! {
         }
     }
 
-    async fn a_watch_tells_nothing_of_what_its_caller_does_not_see(shop: Shop) {
+    async fn a_watch_sends_nothing_that_its_caller_may_not_see(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         for (id, shared) in [("all", true), ("own", false), ("gone", false)] {
             create(&mut anna, id, sent("Anna's", shared)).await.unwrap();
@@ -296,7 +296,7 @@ on_both_engines! {
         assert_eq!(named.told("all").await, changes(&[("all", upserted)]));
         assert_eq!(hers.told("all").await, changes(&[("own", upserted), ("all", upserted)]));
 
-        // A stream that goes on from a token knows no more of what was sent before, and yet tells nothing of the rest.
+        // A resumed stream does not know the earlier changes, and must still hide the other filters.
         let token = watch.1.clone();
         drop((watch, named));
         update(&mut anna, rename("own", "Anna's"), &["display_name"]).await.unwrap();
@@ -315,7 +315,7 @@ on_both_engines! {
         let expected = [("own", left), ("all", upserted), ("all", deleted), ("end", upserted)];
         assert_eq!(watch.told("end").await, changes(&expected));
 
-        // A token of one caller leads another to a snapshot.
+        // The token of one caller gives another caller a snapshot.
         let (_, snapshot) = Watch::open(&mut anna, &[], "").await;
         assert_eq!(snapshot, ["savedFilters/end"]);
         let options = Some(pb::WatchOptions { resume_token: watch.1.clone(), ..Default::default() });
@@ -325,7 +325,7 @@ on_both_engines! {
         assert!(matches!(first.signal, Some(Signal::SnapshotBegin(_))), "{first:?}");
     }
 
-    async fn a_request_id_of_somebody_else_shows_nothing(shop: Shop) {
+    async fn a_request_id_of_another_caller_reveals_nothing(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         let request = pb::CreateSavedFilterRequest {
             saved_filter: Some(sent("Mine", false)),
@@ -341,7 +341,7 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    async fn a_change_that_hides_a_filter_from_its_caller_is_answered_again(shop: Shop) {
+    async fn a_repeated_change_that_hid_the_filter_gets_the_same_answer(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         create(&mut anna, "all", sent("Ours", true)).await.unwrap();
         let hide = pb::UpdateSavedFilterRequest {
@@ -363,7 +363,7 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    async fn a_deletion_is_only_repeated_by_its_caller(shop: Shop) {
+    async fn only_its_caller_may_repeat_a_deletion(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         create(&mut anna, "own", sent("Mine", false)).await.unwrap();
         let request = pb::DeleteSavedFilterRequest {
@@ -379,7 +379,7 @@ on_both_engines! {
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::RequestIdReused);
     }
 
-    async fn a_watch_without_a_snapshot_tells_what_goes(shop: Shop) {
+    async fn a_watch_without_a_snapshot_sends_removals(shop: Shop) {
         let (mut anna, mut bert) = (actor(&shop, "staff/anna"), actor(&shop, "staff/bert"));
         for (id, shared) in [("hidden", true), ("deleted", true), ("own", false)] {
             create(&mut anna, id, sent("Anna's", shared)).await.unwrap();
@@ -392,8 +392,8 @@ on_both_engines! {
         let request = pb::WatchSavedFiltersRequest { options, ..Default::default() };
         let stream = bert.watch_saved_filters(request).await.unwrap().into_inner();
         let mut watch = Watch(stream, String::new());
-        // The stream may begin with changes that were made just before it was opened.
-        create(&mut anna, "begin", sent("the begin", true)).await.unwrap();
+        // The stream may begin with changes made just before it was opened.
+        create(&mut anna, "begin", sent("the beginning", true)).await.unwrap();
         watch.told("begin").await;
 
         delete(&mut anna, "savedFilters/own").await.unwrap();
@@ -406,8 +406,8 @@ on_both_engines! {
         assert_eq!(watch.told("end").await, changes(&expected));
     }
 
-    /// What is saved is refused as the list refuses it, word for word.
-    async fn a_filter_is_held_against_its_list_when_it_is_written(shop: Shop) {
+    /// The refusal has the same words as that of the list.
+    async fn a_saved_filter_is_checked_like_the_filter_of_its_list(shop: Shop) {
         let mut client = shop.saved_filters();
         let good = create(&mut client, "good", sent("Good", true)).await.unwrap();
         let bad = [
@@ -451,7 +451,7 @@ on_both_engines! {
                     Resource::SavedFilters => {
                         refused!(client, list_saved_filters, ListSavedFiltersRequest { filter, order_by })
                     }
-                    // It takes no order.
+                    // ListOperations has no order.
                     _ if !order_by.is_empty() => continue,
                     _ => refused!(shop.operations(), list_operations, ListOperationsRequest { filter }),
                 };
@@ -461,7 +461,7 @@ on_both_engines! {
         assert_eq!(get(&mut client, &good.name).await.unwrap(), good);
     }
 
-    async fn what_is_required_is_named(shop: Shop) {
+    async fn missing_required_fields_are_named(shop: Shop) {
         let mut client = shop.saved_filters();
         let refused = create(&mut client, "", pb::SavedFilter::default()).await.unwrap_err();
         assert_refused(&refused, Code::InvalidArgument, ErrorReason::InvalidField);

@@ -1,4 +1,4 @@
-//! The guarantees of the feed, each on both engines.
+//! Tests the guarantees of the feed on both engines.
 
 mod clock;
 mod fold;
@@ -25,7 +25,7 @@ use clientela::proto::pb::{
 use crate::harness::{Shop, Transport};
 use clientela::proto::pb::cart_service_client::CartServiceClient;
 
-/// A visitor that only this test knows.
+/// Returns an owner for a visitor that only this test uses.
 pub fn owner(who: &str) -> CartOwner {
     CartOwner {
         owner: Some(Owner::Visitor(visitor_token(who))),
@@ -33,19 +33,19 @@ pub fn owner(who: &str) -> CartOwner {
     }
 }
 
-/// The token of that visitor.
+/// Returns the token of that visitor.
 pub fn visitor_token(who: &str) -> String {
     format!("a visitor of the tests, {who}")
 }
 
-/// The open cart of a visitor that only this test knows.
+/// Returns the open cart of that visitor as a target.
 pub fn visitor(who: &str) -> CartTarget {
     CartTarget {
         target: Some(Target::Owner(owner(who))),
     }
 }
 
-/// A line of a product that costs 10 EUR.
+/// Returns a line of a product for 10 EUR.
 pub fn item(product: &str, quantity: i32) -> ItemInput {
     let list_price = Some(Money {
         currency_code: "EUR".into(),
@@ -76,11 +76,11 @@ pub async fn add(
     client
         .add_item(request)
         .await
-        .expect("an addition")
+        .expect("the line is added")
         .into_inner()
 }
 
-/// Takes all lines out of a visitor's cart.
+/// Removes all lines from a visitor's cart.
 pub async fn clear(shop: &Shop, target: &CartTarget) {
     let request = pb::ClearCartRequest {
         target: Some(target.clone()),
@@ -89,10 +89,10 @@ pub async fn clear(shop: &Shop, target: &CartTarget) {
     shop.carts()
         .clear_cart(request)
         .await
-        .expect("an empty cart");
+        .expect("the cart is cleared");
 }
 
-/// A watch of every version.
+/// Returns a request for every version.
 pub fn every() -> WatchCartsRequest {
     with(WatchOptions {
         delivery_mode: pb::DeliveryMode::Every.into(),
@@ -100,7 +100,7 @@ pub fn every() -> WatchCartsRequest {
     })
 }
 
-/// A watch with these options.
+/// Returns a request with these options.
 pub fn with(options: WatchOptions) -> WatchCartsRequest {
     WatchCartsRequest {
         options: Some(options),
@@ -108,7 +108,7 @@ pub fn with(options: WatchOptions) -> WatchCartsRequest {
     }
 }
 
-/// A watch of what a filter matches.
+/// Returns a request for the matches of a filter, in every version.
 pub fn filtered(filter: &str) -> WatchCartsRequest {
     WatchCartsRequest {
         filter: filter.into(),
@@ -116,13 +116,13 @@ pub fn filtered(filter: &str) -> WatchCartsRequest {
     }
 }
 
-/// All carts as a list tells them, by their names.
+/// Lists all carts, by their names.
 pub async fn state(shop: &Shop) -> BTreeMap<String, pb::Cart> {
     let carts = listed(shop).await.into_iter();
     carts.map(|cart| (cart.name.clone(), cart)).collect()
 }
 
-/// All carts, as a list tells them.
+/// Lists all carts.
 pub async fn listed(shop: &Shop) -> Vec<pb::Cart> {
     let mut carts = Vec::new();
     let mut page_token = String::new();

@@ -193,12 +193,12 @@ on_both_engines! {
         // New streams may read the first changes from the log, each separately.
         let deadline = Instant::now() + PATIENCE;
         loop {
-            let before = shop.judgements();
+            let before = shop.evaluations();
             let (version, _) = cart.write(&shop).await;
             for watch in &mut watches {
                 watch.until(version).await;
             }
-            let evaluated = shop.judgements() - before;
+            let evaluated = shop.evaluations() - before;
             if evaluated == 2 {
                 break;
             }

@@ -1,4 +1,4 @@
-//! Clients of a shop's server, with the keys that they call with.
+//! Clients of a shop's server, with their keys.
 
 use clientela::proto::pb::{
     self, admin_service_client::AdminServiceClient, cart_service_client::CartServiceClient,
@@ -14,10 +14,10 @@ use tonic::transport::Channel;
 use super::Shop;
 
 const DEADLINE: &str = "grpc-timeout";
-/// The longest deadline that the server grants: the machine may be busy.
+/// The longest deadline that the server grants, because the machine may be busy.
 pub const PATIENT: &str = "60S";
 
-/// Puts a key, and what else a test wants, into the metadata of calls.
+/// Adds a key and other metadata to calls.
 #[derive(Clone)]
 pub struct Keyed(Vec<(&'static str, MetadataValue<Ascii>)>);
 
@@ -29,7 +29,7 @@ impl Interceptor for Keyed {
         for (name, value) in &self.0 {
             request.metadata_mut().insert(*name, value.clone());
         }
-        // A stream would end at its deadline.
+        // A deadline would end a stream.
         let method = request.extensions().get::<GrpcMethod<'_>>();
         if method.is_some_and(|method| !method.method().starts_with("Watch"))
             && !request.metadata().contains_key(DEADLINE)
@@ -42,34 +42,34 @@ impl Interceptor for Keyed {
 }
 
 impl Keyed {
-    /// No metadata at all.
+    /// Returns no metadata.
     pub fn none() -> Self {
         Self(Vec::new())
     }
 
-    /// With a further piece of metadata.
+    /// Adds an entry.
     pub fn and(mut self, name: &'static str, value: &str) -> Self {
         self.0.push((name, value.parse().expect("ASCII")));
         self
     }
 }
 
-/// The connection of a client with a key.
+/// The connection of a client with metadata.
 pub type Transport = InterceptedService<Channel, Keyed>;
 
 impl Shop {
-    /// The metadata of a key.
+    /// Returns the metadata with a key.
     pub fn with_key(key: &str) -> Keyed {
         let bearer = format!("Bearer {key}").parse().expect("a key is ASCII");
         Keyed(vec![("authorization", bearer)])
     }
 
-    /// A key of the shop with these roles.
+    /// Creates a key of the shop with these roles.
     pub async fn key(&self, roles: &[pb::Role]) -> String {
         create_key(self.admin(), roles).await
     }
 
-    /// A key of another shop of the installation with these roles.
+    /// Creates a key of another shop with these roles.
     pub async fn key_of(&self, shop: &str, roles: &[pb::Role]) -> String {
         let keyed = Self::with_key(&self.operator_key).and("clientela-shop", shop);
         let admin = AdminServiceClient::with_interceptor(self.channel(), keyed);
@@ -125,7 +125,7 @@ impl Shop {
     }
 }
 
-/// A key that may name the acting person, of the shop that the client is for.
+/// Creates a key that may name the acting person, in the shop of the client.
 async fn create_key(mut admin: AdminServiceClient<Transport>, roles: &[pb::Role]) -> String {
     let api_key = pb::ApiKey {
         display_name: "a test".into(),

@@ -1,4 +1,4 @@
-//! A large shop: rows are copied by SQL, as their number only matters to what the database plans.
+//! Fills a large shop. SQL copies the rows, because only their number matters to the plans.
 
 use clientela::customers::INDEX_NOTED;
 use clientela::store::DatabaseUrl;
@@ -11,13 +11,13 @@ use crate::harness::{Engine, Setup, Shop};
 /// The file of an embedded store.
 const FILE: &str = "clientela.db";
 
-/// A connection to the database beside the server's.
+/// A second connection to the database, beside the server's.
 pub enum Beside {
     Sqlite(SqliteConnection),
     Postgres(PgConnection),
 }
 
-/// Runs one text on either engine.
+/// Runs an expression with the connection of either engine.
 macro_rules! beside {
     ($connection:expr, |$executor:ident| $body:expr) => {
         match $connection {
@@ -43,24 +43,25 @@ impl Beside {
         }
     }
 
-    /// Runs statements that give nothing.
+    /// Runs statements without results.
     pub async fn run(&mut self, text: &str) {
         let text = AssertSqlSafe(text.to_owned());
-        beside!(self, |e| sqlx::raw_sql(text).execute(e).await.map(drop)).expect("it runs");
+        beside!(self, |e| sqlx::raw_sql(text).execute(e).await.map(drop))
+            .expect("the statements run");
     }
 
     pub async fn close(self) {
-        beside!(self, |e| e.close().await).expect("it closes");
+        beside!(self, |e| e.close().await).expect("the connection closes");
     }
 
-    /// The columns of a table that a statement may set.
+    /// Returns the columns of a table that a statement may set.
     async fn columns(&mut self, table: &str) -> Vec<String> {
         let sqlite = format!("SELECT name FROM pragma_table_info('{table}') WHERE name <> $1");
         let postgres = format!(
             "SELECT column_name::text FROM information_schema.columns WHERE table_name = '{table}'
              AND table_schema = current_schema() AND column_name <> $1 AND is_identity = 'NO'"
         );
-        // The number of the row, which the database gives.
+        // The column that the database numbers itself.
         let given = match table {
             "customers" => "search_id",
             _ => "seq",
@@ -79,11 +80,11 @@ impl Beside {
                     .await
             }
         }
-        .expect("the schema tells its columns")
+        .expect("the schema has the table")
     }
 
-    /// Copies a row of a table so often; `i` counts the copies, and what must differ is said for each
-    /// column.
+    /// Copies a row of a table `times` times. `other` has an expression for each column that must
+    /// differ, in which `i` is the number of the copy.
     pub async fn copy(&mut self, table: &str, row: &str, times: u32, other: &[(&str, &str)]) {
         let columns = self.columns(table).await;
         let values: Vec<String> = columns
@@ -104,8 +105,7 @@ impl Beside {
     }
 }
 
-/// Fills a shop with so many customers, each with an ordered cart or an open one, while its server stands
-/// still.
+/// Stops the server, fills the shop with `rows` customers and carts, and starts the server again.
 pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
     let (customer, cart) = {
         let world = World::new(shop, &shop.admin_key, "copied");
@@ -135,8 +135,8 @@ pub async fn fill_up(shop: &mut Shop, rows: u32, setup: Setup) {
     shop.start_again(setup).await;
 }
 
-/// Fills a shop with copies of the customer, of the ordered cart and of what belongs to them. They are
-/// called `c-1`, `c-2` … ; of a hundred carts one is open and one merged.
+/// Copies the customer, the ordered cart and their other rows. The copies have the ids `c-1`, `c-2` and
+/// so on. Of a hundred carts, one is open and one is merged.
 async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
     let of_customer = format!("customer_id = '{customer}'");
     let id = ("id", "'c-' || n.i");
@@ -175,7 +175,7 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
         ("create_time", "t.create_time - n.i"),
         ("update_time", "t.update_time - n.i"),
         ("pricing_group", "'g-' || (n.i % 7)"),
-        // One in a thousand is held.
+        // One in a thousand is locked.
         (
             "lock_expire_time",
             "CASE WHEN n.i % 1000 = 0 THEN t.update_time * 2 END",
@@ -196,7 +196,7 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
     beside
         .copy("customer_external_ids", &of_customer, rows, &external)
         .await;
-    // What is new enough not to be compacted or purged.
+    // A late time keeps the rows from compaction and purging.
     let later = ("commit_time", "t.commit_time * 2");
     let log = [
         later,
@@ -208,7 +208,8 @@ async fn fill(beside: &mut Beside, customer: &str, cart: &str, rows: u32) {
     beside.copy("jobs", "1 = 1", rows, &jobs).await;
 }
 
-/// Rows of what the requests of a test leave only a few of; `{bytes}` is any value of bytes.
+/// Statements for tables of which a test's requests fill only a few rows. `{bytes}` stands for any value
+/// of bytes.
 const OTHERS: &[&str] = &[
     "INSERT INTO credentials (shop_id, customer_id, digest, update_time)
         SELECT shop_id, id, '', 1 FROM customers WHERE id LIKE 'c-%'",
