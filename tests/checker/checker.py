@@ -39,10 +39,10 @@ CHECKS = {
     "content": "a version of a cart is the same wherever it is shown",
     "order": "versions grow on a stream",
     "gap": "no version is skipped, across streams too",
-    "filter": "what enters and leaves a filter is told, and nothing else",
+    "filter": "a filtered watch sends matches and leaving resources, and nothing else",
     "fold": "folding a watch gives what the shop holds",
     "snapshot": "a snapshot is whole and holds every write answered before",
-    "history": "a resumed watch goes on with its history, or is told why not",
+    "history": "a resumed watch continues its history, or gets the reason why not",
 }
 
 
@@ -109,7 +109,7 @@ def counts(recording: Recording) -> dict[str, int]:
         ),
         "streams": sum(isinstance(record, Open) for record in records),
         "watches": len(recording.watches),
-        "told": sum(
+        "expired": sum(
             isinstance(record, Close)
             and record.reason in ("RESUME_TOKEN_EXPIRED", "STORE_EPOCH_CHANGED")
             for record in records
@@ -137,8 +137,8 @@ def summary(numbers: dict[str, int], outages: list[float]) -> str:
     text = (
         "{acknowledged} writes acknowledged, {refused} refused, {unsettled} never settled; "
         "{unknown} attempts with an unknown outcome, {repeated} requests answered again; {carts} carts; "
-        "{changes} changes on {streams} streams of {watches} watches, {told} told that their history "
-        "is gone"
+        "{changes} changes on {streams} streams of {watches} watches, {expired} times with "
+        "an expired history"
     ).format(**numbers)
     if outages:
         half, most = outages[len(outages) // 2], outages[-1]

@@ -93,8 +93,8 @@ def digest(message: Any) -> str:
     return hashlib.blake2b(data, digest_size=8).hexdigest()
 
 
-async def told() -> AsyncIterator[str]:
-    """Yields the lines of the run on the standard input. Its end is the order to stop."""
+async def orders() -> AsyncIterator[str]:
+    """Yields the orders of the run from the standard input. Its end is the order to stop."""
     loop = asyncio.get_running_loop()
     reader = asyncio.StreamReader()
     await loop.connect_read_pipe(lambda: asyncio.StreamReaderProtocol(reader), sys.stdin)
@@ -102,9 +102,9 @@ async def told() -> AsyncIterator[str]:
         yield line.decode().strip()
 
 
-async def told_to_stop() -> None:
+async def order_to_stop() -> None:
     """Returns when the standard input ends."""
-    async for _ in told():
+    async for _ in orders():
         pass
 
 

@@ -119,9 +119,9 @@ def replace(recording: Recording, place: Place, changes: list[Change]) -> None:
     records = recording.watches[place.watch]
     message = records[place.record]
     assert isinstance(message, Message)
-    told = list(message.changes)
-    told[place.index : place.index + 1] = changes
-    records[place.record] = message._replace(changes=told)
+    sent = list(message.changes)
+    sent[place.index : place.index + 1] = changes
+    records[place.record] = message._replace(changes=sent)
 
 
 def last_of(recording: Recording, place: Place) -> bool:

@@ -134,9 +134,9 @@ def compaction_is_skipped_in_silence(recording: Recording, dice: random.Random) 
             for number, record in enumerate(records)
             if number > opened and isinstance(record, Message) and record.changes
         ]
-        skipped, told = later[:8], later[8:]
+        skipped, received = later[:8], later[8:]
         # If a cart does not change any more, nothing shows that versions are missing.
-        if names_in(records, skipped) & names_in(records, told):
+        if names_in(records, skipped) & names_in(records, received):
             found.append(skipped)
     for number in pick(found, dice):
         record = records[number]

@@ -233,8 +233,8 @@ def watch(shop: Shop, rules: Watcher, dice: random.Random) -> list[Seen]:
             batch = shop.changes[at : min(end, at + dice.randint(1, 6))]
             at += len(batch)
             token = f"at {at}"
-            if told := judge.tell(batch):
-                records.append(Message(time, token, "", "", 0, told))
+            if sent := judge.send(batch):
+                records.append(Message(time, token, "", "", 0, sent))
             else:
                 records.append(Message(time, token, "heartbeat", "", 0, []))
         records.append(Close(killed, "UNAVAILABLE", "", "killed"))
@@ -256,19 +256,19 @@ class Judge:
             return False
         return self.rules.resource != "carts" or self.rules.matches(change)
 
-    def tell(self, batch: list[Change]) -> list[Change]:
-        """Returns a batch as messages."""
-        told = [told for change in batch if (told := self.tell_one(change))]
+    def send(self, batch: list[Change]) -> list[Change]:
+        """Returns the changes that the stream sends of a batch."""
+        sent = [one for change in batch if (one := self.send_one(change))]
         if self.rules.every:
-            return told
+            return sent
         latest: dict[str, Change] = {}
-        for change in told:
+        for change in sent:
             before = latest.pop(change.name, None)
             conflated = before.conflated + 1 if before else 0
             latest[change.name] = change._replace(conflated=conflated)
         return list(latest.values())
 
-    def tell_one(self, change: Change) -> Change | None:
+    def send_one(self, change: Change) -> Change | None:
         if not change.name.startswith(self.rules.resource):
             return None
         if self.rules.names and change.name not in self.rules.names:

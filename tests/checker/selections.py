@@ -41,15 +41,15 @@ def check_selections(recording: Recording, requests: dict[str, Request]) -> Iter
         if rules.resource != "carts" or not (rules.chooses() or rules.names):
             continue
         held: dict[str, int] = {}
-        told: dict[str, Versions] = defaultdict(dict)
+        received: dict[str, Versions] = defaultdict(dict)
         in_snapshot, snapshot_time = False, -inf
         for record in records:
             if not isinstance(record, Message):
                 continue
             if record.signal == "begin":
-                gone = gone_by(snapshot_time, sent, rules, history, told)
-                yield from judge(watch, rules, history, {**gone, **held}, told, to_the_end=False)
-                held, told, in_snapshot = {}, defaultdict(dict), True
+                gone = gone_by(snapshot_time, sent, rules, history, received)
+                yield from judge(watch, rules, history, {**gone, **held}, received, to_the_end=False)
+                held, received, in_snapshot = {}, defaultdict(dict), True
             for change in record.changes:
                 yield from judge_one(watch, rules, history, change)
                 if in_snapshot and change.kind == "upserted":
@@ -57,15 +57,15 @@ def check_selections(recording: Recording, requests: dict[str, Request]) -> Iter
                 elif in_snapshot:
                     held.pop(change.name, None)
                 else:
-                    told[change.name].setdefault(change.version, change)
+                    received[change.name].setdefault(change.version, change)
             if record.signal == "end":
                 in_snapshot, snapshot_time = False, record.time
-        gone = gone_by(snapshot_time, sent, rules, history, told)
-        yield from judge(watch, rules, history, {**gone, **held}, told, to_the_end=True)
+        gone = gone_by(snapshot_time, sent, rules, history, received)
+        yield from judge(watch, rules, history, {**gone, **held}, received, to_the_end=True)
 
 
 def gone_by(
-    time: float, sent: Sent, rules: Watcher, history: dict[str, Versions], told: dict[str, Versions]
+    time: float, sent: Sent, rules: Watcher, history: dict[str, Versions], received: dict[str, Versions]
 ) -> dict[str, int]:
     """The last version of each cart with which it may have left before a snapshot was whole.
 
@@ -73,7 +73,7 @@ def gone_by(
     that the first version which it sends need not be the first that matched.
     """
     gone = {}
-    for name in told:
+    for name in received:
         left = (
             version
             for version, change in history.get(name, {}).items()
@@ -93,7 +93,7 @@ def judge_one(
     if rules.names and change.name not in rules.names:
         yield Violation("filter", f"{where} was not asked for")
     elif change.kind == "upserted" and not rules.matches(change):
-        yield Violation("filter", f"{where} is told and does not match: {change}")
+        yield Violation("filter", f"{where} was sent and does not match: {change}")
     elif change.kind == "left":
         whole = history.get(change.name, {}).get(change.version)
         if whole is None or whole.kind == "deleted":
@@ -107,7 +107,7 @@ def judge(
     rules: Watcher,
     history: dict[str, Versions],
     held: dict[str, int],
-    told: dict[str, Versions],
+    received: dict[str, Versions],
     *,
     to_the_end: bool,
 ) -> Iterator[Violation]:
@@ -115,9 +115,9 @@ def judge(
     # Conflated versions cannot be checked one by one; the final state is compared with the shop.
     if not rules.every or not rules.chooses():
         return
-    for name in sorted(held.keys() | told.keys()):
+    for name in sorted(held.keys() | received.keys()):
         known = history.get(name, {})
-        versions = told.get(name, {})
+        versions = received.get(name, {})
 
         def matches(version: int, known: Versions = known) -> bool | None:
             change = known.get(version)
@@ -136,6 +136,6 @@ def judge(
             if version in versions:
                 continue
             if matches(version):
-                yield Violation("filter", f"{watch}: {name} {version} matches and was not told")
+                yield Violation("filter", f"{watch}: {name} {version} matches and was not sent")
             elif matches(version) is False and matches(version - 1):
-                yield Violation("filter", f"{watch}: {name} {version} left and was not told so")
+                yield Violation("filter", f"{watch}: {name} {version} left and no change says so")

@@ -37,7 +37,7 @@ class Reader:
     # Whether its stream resumed from a token.
     resumed: bool = False
     # Whether the store no longer has the history of the token, and no stream has reported it yet.
-    untold: bool = False
+    unreported: bool = False
     restored: bool = False
     # Changes that came again after a resume, as the contract allows.
     repeated: int = 0
@@ -51,7 +51,7 @@ class Reader:
             if self.allowed.restored and not self.restored:
                 if record.time > self.allowed.restored:
                     self.restored = True
-                    self.untold = self.resumed
+                    self.unreported = self.resumed
                     self.known = {}
             if record.token != ("" if self.rules.anew else self.token):
                 yield Violation("history", f"{self.watch} did not resume with its last token")
@@ -64,9 +64,9 @@ class Reader:
         """Applies the end of a stream."""
         if self.is_owed("RESUME_TOKEN_EXPIRED", "OUT_OF_RANGE", record) and self.allowed.compacted:
             self.token = ""
-        elif self.is_owed("STORE_EPOCH_CHANGED", "ABORTED", record) and self.untold:
+        elif self.is_owed("STORE_EPOCH_CHANGED", "ABORTED", record) and self.unreported:
             self.token = ""
-            self.untold = False
+            self.unreported = False
         elif record.reason == "SLOW_CONSUMER" and record.code == "RESOURCE_EXHAUSTED":
             # It continues with its token.
             pass
@@ -83,9 +83,9 @@ class Reader:
         """Applies a message."""
         if message.signal == "begin":
             yield from self.begin(message)
-        elif self.untold:
-            yield Violation("history", f"{self.watch} was not told that the store was restored")
-            self.untold = False
+        elif self.unreported:
+            yield Violation("history", f"{self.watch} did not notice that the store was restored")
+            self.unreported = False
         for change in message.changes:
             yield from self.change(change)
         if message.signal == "end":
@@ -102,11 +102,11 @@ class Reader:
         """Applies the begin of a snapshot."""
         owed = self.rules.reset and (
             (message.cause == "TOKEN_EXPIRED" and self.allowed.compacted)
-            or (message.cause == "EPOCH_CHANGED" and self.untold)
+            or (message.cause == "EPOCH_CHANGED" and self.unreported)
         )
         if self.resumed and not owed:
             yield Violation("history", f"{self.watch} got a new snapshot: {message.cause}")
-        self.untold = False
+        self.unreported = False
         self.before = self.known
         self.known, self.state, self.token = {}, {}, ""
         self.on_stream = {}
@@ -175,7 +175,7 @@ def check_watches(recording: Recording, requests: dict[str, Request]) -> Iterato
             assert not isinstance(record, Watcher)
             yield from reader.read(record)
         if recording.allowed.restored and not (reader.restored or rules.anew):
-            yield Violation("history", f"{watch} did not go on after the store was restored")
+            yield Violation("history", f"{watch} did not continue after the store was restored")
         final: dict[str, tuple[int, str]]
         if rules.resource == "carts":
             shop = recording.carts

@@ -124,19 +124,19 @@ class Load:
             time.sleep(0.02)
         return unknown
 
-    def all_told(self, since: float) -> None:
+    def all_received(self, since: float) -> None:
         """Waits until each watch has received a token after a time."""
-        tail, told = Tail(self.folder, "watch-*"), set()
+        tail, received = Tail(self.folder, "watch-*"), set()
         deadline = now() + PATIENCE
         while now() < deadline:
             watches = {path.name for path in self.folder.glob("watch-*")}
             for name, record in tail.read():
                 if isinstance(record, Message) and record.token and record.time > since:
-                    told.add(name)
-            if watches and told == watches:
+                    received.add(name)
+            if watches and received == watches:
                 return
             time.sleep(0.1)
-        raise Failed(f"nothing was told to {sorted(watches - told)}")
+        raise Failed(f"nothing was received by {sorted(watches - received)}")
 
     def stop_writers(self) -> None:
         """Makes the writers settle their requests and end."""

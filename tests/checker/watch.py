@@ -20,7 +20,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from calls import LAST, TILL, till_owner
-from client import Turns, digest, metadata, reason, text, told
+from client import Turns, digest, metadata, orders, reason, text
 from clientela.v1 import cart_service_pb2 as carts
 from clientela.v1 import cart_service_pb2_grpc as cart_stubs
 from clientela.v1 import common_pb2 as common
@@ -91,18 +91,18 @@ class Rest:
     """Whether the watchers must rest."""
 
     def __init__(self) -> None:
-        self.told = asyncio.Event()
+        self.ordered = asyncio.Event()
         self.over = asyncio.Event()
         self.over.set()
 
     async def listen(self) -> None:
         """Follows the orders of the run until its input ends."""
-        async for order in told():
+        async for order in orders():
             if order == "rest":
                 self.over.clear()
-                self.told.set()
+                self.ordered.set()
             elif order == "go on":
-                self.told.clear()
+                self.ordered.clear()
                 self.over.set()
 
 
@@ -151,7 +151,7 @@ class Follower:
     async def follow(self, stream: Any) -> bool:
         """Reads a stream. Returns whether the end of the run came, and not only that of the stream."""
         while True:
-            if self.leaves and self.rest.told.is_set():
+            if self.leaves and self.rest.ordered.is_set():
                 stream.cancel()
                 self.close("CANCELLED", "", "it rests")
                 await self.rest.over.wait()

@@ -24,7 +24,7 @@ from typing import Any
 import grpc
 
 from calls import DEADLINE, STUBS, TILL, Basket, Call, Effects, item, shared_owner, till_owner
-from client import Turns, digest, metadata, told_to_stop
+from client import Turns, digest, metadata, order_to_stop
 from clientela.v1 import cart_service_pb2 as carts
 from clientela.v1 import common_pb2 as common
 from clientela.v1 import customer_service_pb2 as customers
@@ -65,7 +65,7 @@ class Writer:
         self.own_customers: list[str] = []
 
     async def run(self) -> None:
-        """Writes until told to stop."""
+        """Writes until the order to stop."""
         while not self.stop.is_set():
             dice = self.random.random()
             if self.till:
@@ -281,7 +281,7 @@ async def main() -> None:
         for number in range(clients)
     ]
     work = asyncio.gather(*(writer.run() for writer in writers))
-    stopped = asyncio.ensure_future(told_to_stop())
+    stopped = asyncio.ensure_future(order_to_stop())
     # The first one to end decides: a failing writer ends the program.
     await asyncio.wait([work, stopped], return_when=asyncio.FIRST_COMPLETED)
     stop.set()

@@ -21,7 +21,7 @@ import grpc
 from google.protobuf.duration_pb2 import Duration
 
 from calls import DEADLINE, item
-from client import Turns, addresses, channel, digest, metadata, told
+from client import Turns, addresses, channel, digest, metadata, orders
 from clientela.v1 import access_pb2 as access
 from clientela.v1 import admin_service_pb2 as admin
 from clientela.v1 import admin_service_pb2_grpc as admin_stubs
@@ -85,7 +85,7 @@ class Watcher:
         self.token = ""
         self.version = 0
         # When it received the newest version, and when its stream last broke.
-        self.told = 0.0
+        self.received = 0.0
         self.broken = 0.0
         self.gaps = 0
 
@@ -121,7 +121,7 @@ class Watcher:
             if self.version and change.version != self.version + 1:
                 self.gaps += 1
             self.version = change.version
-            self.told = now()
+            self.received = now()
             self.crowd.moved.set()
 
 
@@ -163,7 +163,7 @@ class Crowd:
                 if task.done():
                     task.result()
             if now() > deadline:
-                raise SystemExit("the crowd was not told in time")
+                raise SystemExit("the crowd did not receive the write in time")
             try:
                 await asyncio.wait_for(self.moved.wait(), 1.0)
             except TimeoutError:
@@ -172,11 +172,11 @@ class Crowd:
     async def measure(self, killed: float) -> dict[str, Any]:
         """Returns the time after a kill until all watchers have received the writes since."""
         await self.all_at(await self.beacon.write())
-        broken = sorted(w.told - killed for w in self.watchers if w.broken >= killed)
+        broken = sorted(w.received - killed for w in self.watchers if w.broken >= killed)
         return {
             "broken": len(broken),
             "p50": broken[len(broken) // 2] if broken else 0.0,
-            "max": max(watcher.told for watcher in self.watchers) - killed,
+            "max": max(watcher.received for watcher in self.watchers) - killed,
             "gaps": sum(watcher.gaps for watcher in self.watchers),
         }
 
@@ -185,7 +185,7 @@ async def main() -> None:
     crowd = Crowd(Path(sys.argv[1]), sys.argv[2], int(sys.argv[3]))
     await crowd.begin()
     print(json.dumps({"watching": crowd.count}), flush=True)
-    async for line in told():
+    async for line in orders():
         print(json.dumps(await crowd.measure(float(line))), flush=True)
 
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import sys
 
-from client import told
+from client import orders
 
 CHUNK = 64 * 1024
 
@@ -68,7 +68,7 @@ async def main() -> None:
     ways = [Way(*map(int, pair.split(":"))) for pair in sys.argv[1:]]
     for way in ways:
         await way.serve()
-    async for line in told():
+    async for line in orders():
         ways[int(line)].cut()
 
 

@@ -136,7 +136,7 @@ def nats(stage: Stage) -> None:
 
 def stalled(stage: Stage) -> None:
     """Readers do not read until their streams have fallen behind, and continue later."""
-    stage.load.all_told(now())
+    stage.load.all_received(now())
     stage.load.tell("rest")
     stage.go_on(STALLED_WRITES)
     stage.load.tell("go on")
@@ -148,7 +148,7 @@ def compaction(stage: Stage) -> None:
     """The history is compacted while some readers are away and others read."""
     save(stage.folder / "allowed", [Allowed(compacted=True)])
     stage.go_on(200)
-    stage.load.all_told(now())
+    stage.load.all_received(now())
     # A short rest: the missed history may still exist or not.
     stage.load.tell("rest")
     stage.go_on(20)
@@ -172,7 +172,7 @@ def restoration(stage: Stage) -> None:
     """The store is restored from a backup that was made under load; later writes are gone."""
     fleet, load = stage.fleet, stage.load
     stage.go_on(200)
-    load.all_told(now())
+    load.all_received(now())
     load.stop_writers()
     copy = stage.folder / "copy.sql"
     fleet.cluster.dump(fleet.database, copy)
@@ -187,7 +187,7 @@ def restoration(stage: Stage) -> None:
     finally:
         lost.end()
     # By now every reader is beyond the backup.
-    load.all_told(now())
+    load.all_received(now())
     fleet.terminate_all()
     fleet.cluster.drop(fleet.name)
     fleet.cluster.create(fleet.name)
