@@ -13,7 +13,7 @@ Every refusal carries a `google.rpc.ErrorInfo` with the domain `clientela.v1` an
 Switch on the reason, never on the text. This page is generated from the comments of
 `proto/clientela/v1/error_reason.proto`.
 
-| reason | code | what it means, and what to do |
+| reason | code | meaning and advice |
 | --- | --- | --- |
 ";
 
