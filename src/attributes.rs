@@ -110,7 +110,7 @@ mod tests {
     }
 
     #[test]
-    fn what_comes_in_goes_out() {
+    fn attributes_are_returned_as_they_were_sent() {
         let fields = map(json!({"a": 1.5, "b": [true, null, "x"], "c": {"d": {}}, "e": 12.0}));
 
         assert_eq!(to_map(&to_struct(&fields)), fields);

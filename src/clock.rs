@@ -279,7 +279,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn who_waits_for_a_moment_goes_on_when_a_held_clock_is_moved_there() {
+    async fn a_task_that_waits_for_a_time_continues_when_a_held_clock_reaches_it() {
         let clock = Clock::held_at(1_000_000);
         let begun = clock.instant();
         let (early, late) = (

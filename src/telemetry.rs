@@ -126,7 +126,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_message_quotes_is_left_out() {
+    fn quoted_parts_of_a_message_are_left_out() {
         for (message, shown) in [
             ("no such table: carts", "no such table: carts"),
             (

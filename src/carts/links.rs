@@ -170,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_altered_cut_or_of_another_shop_or_store_is_no_link() {
+    fn a_token_that_is_altered_cut_or_of_another_shop_or_store_is_refused() {
         let links = Links([7; 32]);
         let token = links.seal(SHOP, &link());
         let refused = |links: &Links, shop: &str, token: &str| {

@@ -212,7 +212,7 @@ mod tests {
     }
 
     #[test]
-    fn what_does_not_fit_is_refused_with_its_place() {
+    fn a_line_that_does_not_fit_is_refused_with_its_index() {
         let full = (0..CART_ITEMS_MAX).map(|n| line(&format!("p{n}"), 1, 5));
         let full = cart("b", full.collect());
         let lots = cart("b", vec![line("hat", QUANTITY_MAX, 5)]);

@@ -311,7 +311,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_cart_is_told_by_its_customer_or_else_its_visitor() {
+    fn a_cart_is_named_by_its_customer_or_else_its_visitor() {
         let visitors = pb::Cart {
             visitor_id: "v-0123456789".into(),
             ..pb::Cart::default()

@@ -369,7 +369,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_address_is_refused() {
+    fn a_malformed_address_is_refused() {
         for wrong in ["", "http://", "https://127.0.0.1:1", "a b"] {
             assert!(uri(wrong).is_err(), "{wrong}");
         }

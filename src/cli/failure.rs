@@ -199,7 +199,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_refusal_is_told_with_its_reason() {
+    fn a_refusal_is_shown_with_its_reason() {
         let status = Status::from(Error::not_found("customer"));
 
         assert_eq!(
@@ -218,7 +218,7 @@ mod tests {
     }
 
     #[test]
-    fn every_violation_is_told() {
+    fn every_violation_is_shown() {
         let violations = vec![
             Violation::new("a", "TOO_LONG", "is too long"),
             Violation::new("b", "REQUIRED", "is missing"),

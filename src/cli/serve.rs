@@ -144,7 +144,7 @@ fn hints(args: &ServeArgs, database: &DatabaseUrl) -> Result<Hints, Failure> {
 /// Formats the error with its causes as one sentence.
 fn sentence(error: anyhow::Error) -> Failure {
     match error.downcast::<OpenError>() {
-        // Its own text tells the operator what matters of its cause.
+        // Its own text gives the operator the relevant part of its cause.
         Ok(refusal) => Failure::new(refusal.to_string()),
         Err(error) => Failure::new(format!("{error:#}")),
     }

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_never_matches_is_refused() {
+    fn an_origin_that_never_matches_is_refused() {
         for text in [
             "",
             "*",

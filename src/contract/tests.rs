@@ -65,7 +65,7 @@ fn narrowed_fields_are_found_however_deep() {
 }
 
 #[test]
-fn a_seventh_role_sees_what_everybody_sees() {
+fn a_seventh_role_sees_the_fields_of_everybody() {
     let seventh = Roles::UNKNOWN;
     assert!(!seventh.intersects(Roles::ALL));
     let message = |name| TABLES.message(TABLES.find(name).unwrap());
@@ -255,7 +255,7 @@ fn strict(rule: &Rule) -> &'static str {
 }
 
 #[test]
-fn what_identifies_something_or_is_paid_keeps_its_rule() {
+fn identifiers_and_amounts_keep_their_rules() {
     let rule = |path: &str| {
         let (message, field) = path.rsplit_once('.').unwrap();
         let id = TABLES.find(message);

@@ -124,7 +124,7 @@ mod tests {
     }
 
     #[test]
-    fn who_was_there_lately_is_online() {
+    fn a_customer_with_a_recent_visit_is_online() {
         let online = |after: i64| {
             let mut customer = customer();
             Derived::of(Some(NOW), TimeZone::UTC).fill(&mut customer, NOW + after);

@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_role_may_not_read_it_cannot_filter_by() {
+    fn a_role_cannot_filter_by_fields_that_it_may_not_read() {
         let monitor = TABLE.visible_to(Roles::of(Role::Monitor));
         let support = TABLE.visible_to(Roles::of(Role::Support));
 

@@ -466,7 +466,7 @@ mod tests {
     }
 
     #[test]
-    fn who_is_named_twice_is_changed_once() {
+    fn a_customer_named_twice_is_changed_once() {
         let entries = [
             entry("customers/ada", Some("ada")),
             entry("nobody@example.test", None),

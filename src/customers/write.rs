@@ -340,7 +340,7 @@ mod tests {
     }
 
     #[test]
-    fn only_what_is_new_is_locked() {
+    fn only_new_values_are_locked() {
         let before = ada();
         let mut after = before.clone();
         assert_eq!(unique_locks("s", Some(&before), &after), []);

@@ -219,7 +219,7 @@ mod tests {
     }
 
     #[test]
-    fn what_was_seen_before_the_place_itself_is_not_in_the_token() {
+    fn a_token_does_not_have_the_earlier_progress() {
         let sealed = |progress| tokens().seal_progress("s", Kind::new(3), progress);
 
         assert_eq!(
@@ -243,7 +243,7 @@ mod tests {
 
     /// A writer that writes a thousand times as much as another cannot be distinguished from it.
     #[test]
-    fn neither_token_nor_revision_tells_how_far_it_is() {
+    fn tokens_and_revisions_hide_their_positions() {
         let far = Position {
             seq: 1 << 40,
             ..HERE
@@ -297,7 +297,7 @@ mod tests {
     }
 
     #[test]
-    fn parameters_that_run_together_are_told_apart() {
+    fn parameters_with_the_same_joined_text_are_distinguished() {
         assert_ne!(stream_digest(["ab", "c"]), stream_digest(["a", "bc"]));
     }
 }

@@ -91,7 +91,7 @@ mod tests {
     use super::fold;
 
     #[test]
-    fn case_and_accents_do_not_tell_texts_apart() {
+    fn texts_that_differ_in_case_and_accents_are_equal() {
         for (text, folded) in [
             ("Ångström", "angstrom"),
             ("STRASSE", "strasse"),

@@ -420,7 +420,7 @@ fn bounds_of_a_field_are_those_that_every_match_keeps() {
 }
 
 #[test]
-fn what_time_changes_can_be_left_out_of_a_filter() {
+fn comparisons_with_the_time_can_be_left_out_of_a_filter() {
     let timeless = |text: &str| filter(text).timeless().to_string();
 
     assert_eq!(
@@ -466,7 +466,7 @@ fn a_filter_pins_a_field_only_where_nothing_else_can_match() {
 }
 
 #[test]
-fn a_filter_tells_which_fields_it_reads() {
+fn a_filter_lists_the_fields_that_it_reads() {
     let read = filter("state = OPEN OR NOT count = 1 AND count = 2").fields();
 
     assert_eq!(read, [ITEMS.index("count"), ITEMS.index("state")]);

@@ -105,7 +105,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_an_address_claims_nothing() {
+    fn a_malformed_address_claims_nothing() {
         for text in [
             "ada",
             "ada@",

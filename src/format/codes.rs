@@ -128,7 +128,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_language_tag_has_no_spelling() {
+    fn a_malformed_language_tag_has_no_spelling() {
         for text in [
             "",
             "f",

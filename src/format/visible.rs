@@ -62,7 +62,7 @@ mod tests {
     ];
 
     #[test]
-    fn what_nobody_sees_is_found_anywhere_in_a_text() {
+    fn invisible_characters_are_found_anywhere_in_a_text() {
         for c in INVISIBLE {
             assert!(has_invisible_character(&format!("a{c}b")), "{c:?}");
             assert!(is_blank(&format!(" {c}")), "{c:?}");

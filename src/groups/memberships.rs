@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn what_staff_did_not_grant_stays() {
+    fn grants_from_other_sources_stay() {
         let grants = [
             grant("a", Source::Staff, None),
             grant("b", Source::Staff, None),

@@ -337,7 +337,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_older_than_the_retention_goes() {
+    fn rows_older_than_the_retention_are_removed() {
         let rows = rows();
 
         assert_eq!(over(&rows, 150, i64::MAX, MEASURED, 400).len(), 2);
@@ -345,7 +345,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_beyond_the_size_goes_oldest_first() {
+    fn rows_beyond_the_size_are_removed_oldest_first() {
         let rows = rows();
         let of_two = 2 * (ROW_BYTES + 50);
 
@@ -355,7 +355,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_not_measured_stays() {
+    fn rows_that_were_not_measured_stay() {
         let through = Position {
             xid: 1,
             seq: 1,

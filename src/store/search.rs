@@ -260,7 +260,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_field_contains_occurs_in_the_text_of_its_row() {
+    fn the_text_of_a_row_has_the_parts_of_its_fields() {
         let text = index_text(["Jean-Luc O’Brien", "王小明"]);
 
         for part in ["jean-luc obr", "n-luc", "obrien", "小", "王小明"] {
@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_caller_typed_is_always_bound() {
+    fn the_text_of_a_caller_is_always_bound() {
         let terms = SearchTerms::of("100%_\" ' a").unwrap();
         for engine in [Engine::Sqlite, Engine::Postgres] {
             let mut statement = Statement::new(engine, "SELECT 1 WHERE ");

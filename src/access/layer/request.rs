@@ -275,7 +275,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn what_is_not_one_frame_is_malformed() {
+    async fn a_body_that_is_not_one_frame_is_malformed() {
         for pieces in [
             &[] as &[&[u8]],
             &[b"\0\0\0".as_slice()],

@@ -11,7 +11,7 @@ fn euros(micros: i64) -> Option<pb::Money> {
 }
 
 #[test]
-fn all_faults_of_a_line_are_told_at_once() {
+fn all_faults_of_a_line_are_reported_at_once() {
     let item = pb::ItemInput {
         price: Some(pb::ItemPrice {
             list_price: euros(5),

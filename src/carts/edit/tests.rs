@@ -61,7 +61,7 @@ fn adding_the_same_product_again_grows_its_line() {
 }
 
 #[test]
-fn a_later_price_replaces_the_earlier_one_and_is_told() {
+fn a_later_price_replaces_the_earlier_one_and_is_a_cause() {
     let mut cart = cart();
     let mut edit = Edit::new(&mut cart, 7, "");
     edit.add(&new_line("shirt", 1), "item").unwrap();
@@ -179,7 +179,7 @@ fn prices_reach_the_lines_of_their_product_or_variant() {
 }
 
 #[test]
-fn what_changes_nothing_causes_nothing() {
+fn an_edit_without_an_effect_has_no_cause() {
     let mut cart = cart();
     let mut edit = Edit::new(&mut cart, 7, "");
     edit.add(&new_line("shirt", 2), "item").unwrap();

@@ -288,7 +288,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_abandoned_is_at_risk_and_neither_filling_nor_idle() {
+    fn an_abandoned_cart_is_at_risk_and_neither_filling_nor_idle() {
         let mut ledger = Ledger::default();
         let abandoned = Counted {
             abandoned: true,

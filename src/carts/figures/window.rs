@@ -79,7 +79,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn it_counts_what_a_look_at_all_times_counts(
+        fn it_counts_the_same_as_a_scan_of_all_times(
             steps in prop::collection::vec(step(), 0..100),
         ) {
             let mut window = Window::default();

@@ -189,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_old_is_so_by_the_unit_of_the_setting() {
+    fn a_cutoff_uses_the_unit_of_the_setting() {
         assert_eq!(cutoff(60_000_001, 1, MINUTE), Some(1));
         assert!(cutoff(0, i32::MAX, DAY).is_some_and(|before| before < 0));
     }

@@ -309,7 +309,7 @@ proptest! {
     }
 
     #[test]
-    fn what_one_basis_can_price_every_basis_can(
+    fn a_cart_that_one_basis_can_price_has_a_price_on_every_basis(
         mut cart in any_cart(), first in 0..=10_000_i64, second in 0..=10_000_i64,
         exempt in any::<(bool, bool)>(),
     ) {

@@ -303,7 +303,7 @@ mod tests {
     }
 
     #[test]
-    fn an_answer_names_each_of_whom_it_speaks() {
+    fn an_answer_names_each_cart_and_customer() {
         let visitors = work();
         let mut customers = work();
         customers.cart.id = "b".to_owned();

@@ -215,7 +215,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_frozen_lets_only_so_much_through() {
+    fn a_frozen_cart_refuses_some_acts() {
         let frozen = |freeze| Cart {
             freeze,
             ..Cart::default()
@@ -263,7 +263,7 @@ mod tests {
     }
 
     #[test]
-    fn a_lease_that_ran_out_ends_with_the_next_write_and_is_told_first() {
+    fn an_expired_lease_ends_with_the_next_write_and_is_its_first_cause() {
         let other = caller("other", None);
         let mut work = work(held());
 

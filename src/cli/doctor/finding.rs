@@ -171,7 +171,7 @@ mod tests {
     }
 
     #[test]
-    fn amounts_are_told_in_fitting_units() {
+    fn amounts_are_shown_in_fitting_units() {
         assert_eq!(time(1_500_000), "1.5 s");
         assert_eq!(time(90_000_000), "90 s");
         assert_eq!(time(3 * 86_400_000_000), "3 days");

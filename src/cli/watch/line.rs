@@ -249,7 +249,7 @@ mod tests {
     }
 
     #[test]
-    fn a_line_says_who_what_and_how_much() {
+    fn a_line_shows_the_customer_the_item_and_the_amount() {
         let text = cart(
             &change(vec![cause(Kind::ItemAdded, 1, 3)]),
             "Ada Brook",
@@ -292,7 +292,7 @@ mod tests {
     }
 
     #[test]
-    fn the_end_of_a_cart_is_told_without_its_body() {
+    fn the_end_of_a_cart_is_shown_without_its_body() {
         let change = pb::CartChange {
             kind: ChangeKind::Deleted.into(),
             name: "carts/c".into(),

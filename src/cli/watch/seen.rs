@@ -139,7 +139,7 @@ mod tests {
     }
 
     #[test]
-    fn what_the_clock_lets_leave_and_enter_again_is_shown() {
+    fn a_resource_that_leaves_and_enters_by_the_clock_is_shown() {
         let mut seen = Seen::new(true);
         seen.admit(&head(ChangeKind::Upserted, 3), label());
 
@@ -172,7 +172,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_second_snapshot_does_not_hold_is_gone() {
+    fn a_resource_that_a_second_snapshot_lacks_is_gone() {
         let mut seen = Seen::new(true);
         seen.begin_snapshot();
         seen.admit(&head(ChangeKind::Upserted, 1), label());

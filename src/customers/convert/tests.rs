@@ -22,7 +22,7 @@ fn sent() -> pb::Customer {
 }
 
 #[test]
-fn what_is_sent_is_what_is_answered() {
+fn a_customer_is_returned_as_it_was_sent() {
     let mut customer = Customer {
         id: "ada".to_owned(),
         ..Customer::default()

@@ -43,7 +43,7 @@ fn expected(changes: &[(&str, i64)]) -> Vec<(String, i64)> {
 
 /// Both changes are delivered before the stream has taken the first.
 #[test]
-fn what_loses_its_topic_right_after_it_got_it_is_told_to_have_lost_it() {
+fn a_resource_that_gets_and_loses_its_topic_sends_both_changes() {
     let channel = channel();
     let ada = open(&channel, Inbox::of_topic("ada"));
 
@@ -57,7 +57,7 @@ fn what_loses_its_topic_right_after_it_got_it_is_told_to_have_lost_it() {
 }
 
 #[test]
-fn what_goes_from_one_topic_to_another_is_told_to_both() {
+fn a_resource_that_changes_its_topic_is_sent_to_both() {
     let channel = channel();
     let ada = open(&channel, Inbox::of_topic("ada"));
     let bob = open(&channel, Inbox::of_topic("bob"));
@@ -74,7 +74,7 @@ fn what_goes_from_one_topic_to_another_is_told_to_both() {
 }
 
 #[test]
-fn what_is_followed_from_before_is_told_once_more() {
+fn a_followed_resource_is_sent_once_more() {
     let channel = channel();
     let ada = open(&channel, Inbox::of_topic("ada"));
     channel.follow(&ada, "a");
@@ -122,7 +122,7 @@ fn a_closed_inbox_leaves_nothing_behind() {
 
 /// Streams of other names continue: they cannot want the change.
 #[test]
-fn a_change_that_cannot_be_read_sends_those_who_could_want_it_to_the_log() {
+fn an_unreadable_change_sends_its_possible_streams_to_the_log() {
     let channel = channel();
     let ada = open(&channel, Inbox::of_topic("ada"));
     let named = open(&channel, Inbox::of_ids(&["a".into()]));

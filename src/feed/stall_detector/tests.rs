@@ -38,7 +38,7 @@ async fn is_given_up(clock: &Clock, gone: &Weak<()>) {
 }
 
 #[tokio::test]
-async fn a_stream_that_is_not_read_is_given_up_and_its_reader_told_where_it_was() {
+async fn an_unread_stream_is_closed_with_its_resume_token() {
     let (clock, stall_detector) = lookout();
     let (mut guarded, gone) = numbers(&stall_detector, 9);
     assert_eq!(guarded.next().await.unwrap().unwrap(), 1);
@@ -87,9 +87,9 @@ async fn a_stream_that_waits_for_something_to_say_is_not_given_up() {
     assert_eq!(gone.strong_count(), 1);
 }
 
-/// As when the encoder has asked for one message more than the connection takes.
+/// The encoder may poll for one message more than the connection takes.
 #[tokio::test]
-async fn a_stream_that_has_waited_and_is_not_asked_for_what_came_is_given_up() {
+async fn a_waiting_stream_that_is_not_polled_for_a_new_message_is_closed() {
     let (clock, stall_detector) = lookout();
     let (sender, receiver) = futures::channel::mpsc::unbounded::<u64>();
     let messages = receiver.map(|number| Ok((number, number)));
@@ -106,7 +106,7 @@ async fn a_stream_that_has_waited_and_is_not_asked_for_what_came_is_given_up() {
 }
 
 #[tokio::test]
-async fn what_is_dropped_is_looked_over_no_more() {
+async fn a_dropped_stream_is_not_checked_any_more() {
     let (_, stall_detector) = lookout();
     let (guarded, gone) = numbers(&stall_detector, 2);
     assert_eq!(stall_detector.slots(0).len(), 1);

@@ -1,4 +1,4 @@
-//! What the rows of a snapshot have already shown of the log behind the position at which they were read.
+//! The changes in the log after the position of a snapshot that its rows already include.
 
 use std::collections::{HashMap, HashSet};
 
@@ -7,13 +7,13 @@ use crate::feed::resource::Rows;
 
 /// The versions that a snapshot includes: changes up to them are not sent again.
 ///
-/// A change is included although the row is not in the snapshot when it removed the resource, or when the
-/// resource does not match the filter any more.
+/// A change whose row is not in the snapshot is included too, if it removed the resource, or if the resource
+/// no longer matches the filter.
 #[derive(Default)]
 pub struct Overlap {
-    /// By id, the versions of the resources that the reader holds.
+    /// The versions of the resources that the reader holds, by id.
     held: HashMap<Box<str>, i64>,
-    /// By id, the last versions of resources that went away before their page was read.
+    /// The last versions of resources that were removed before their page was read, by id.
     gone: HashMap<Box<str>, i64>,
 }
 

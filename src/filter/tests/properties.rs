@@ -179,7 +179,7 @@ fn word_salad() -> impl Strategy<Value = String> {
 
 proptest! {
     #[test]
-    fn what_is_printed_reads_back_to_the_same_filter(root in expression()) {
+    fn a_printed_filter_parses_to_the_same_filter(root in expression()) {
         let filter = Filter { schema: &ITEMS, root };
         let printed = filter.to_string();
         prop_assume!(printed.len() <= FILTER_BYTES_MAX);
@@ -203,7 +203,7 @@ proptest! {
     }
 
     #[test]
-    fn what_is_read_prints_and_translates(text in word_salad()) {
+    fn a_parsed_filter_prints_and_translates(text in word_salad()) {
         if let Ok(filter) = Filter::parse(&text, &ITEMS, &|_| true) {
             let printed = filter.to_string();
             prop_assert_eq!(Filter::parse(&printed, &ITEMS, &|_| true), Ok(filter.clone()));

@@ -3,7 +3,7 @@
 use super::*;
 
 #[test]
-fn what_the_caller_wrote_reaches_sql_only_as_bound_values() {
+fn the_text_of_a_caller_reaches_sql_only_as_bound_values() {
     let hostile = "'; DROP TABLE customers; --";
     let text = format!(
         "title = \"{hostile}\" AND title:\"{hostile}\" AND attributes.\"{hostile}\" = \"{hostile}\" \

@@ -89,7 +89,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_no_url_of_nats_is_refused() {
+    fn a_url_that_is_not_of_nats_is_refused() {
         for bad in [
             "",
             "127.0.0.1:4222",

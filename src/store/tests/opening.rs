@@ -180,7 +180,7 @@ async fn a_commit_at_one_replica_wakes_the_other() {
 }
 
 #[tokio::test]
-async fn a_database_that_is_away_is_told_at_opening() {
+async fn an_unreachable_database_is_reported_when_the_store_opens() {
     let url = DatabaseUrl::postgres("postgres://nobody@127.0.0.1:1/none").unwrap();
 
     let refused = Store::open(&StoreConfig::new(url), Clock::system()).await;

@@ -57,7 +57,7 @@ async fn a_read_ends_with_its_caller() {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn whoever_takes_all_connections_of_one_purpose_keeps_no_other_from_reading() {
+async fn reads_of_one_purpose_that_take_all_its_connections_do_not_block_others() {
     for fixture in narrow(Duration::from_secs(3_600)).await {
         let store = &fixture.store;
         for taken in Purpose::ALL {

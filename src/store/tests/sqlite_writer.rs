@@ -98,7 +98,7 @@ async fn writes_that_wait_share_one_commit() {
 }
 
 #[tokio::test]
-async fn a_commit_that_fails_is_told_to_every_member_and_the_writer_recovers() {
+async fn a_failed_commit_fails_every_member_and_the_writer_recovers() {
     let fixture = sqlite().await;
     fixture
         .store
@@ -136,7 +136,7 @@ async fn a_commit_that_fails_is_told_to_every_member_and_the_writer_recovers() {
 }
 
 #[tokio::test]
-async fn a_full_disk_is_told_as_such_and_writes_return_by_themselves() {
+async fn a_full_disk_has_its_own_reason_and_writes_recover() {
     let fixture = sqlite().await;
     let set_pages = |count: &'static str| {
         fixture.store.write(Locks::none(), move |tx| {
@@ -163,7 +163,7 @@ async fn a_full_disk_is_told_as_such_and_writes_return_by_themselves() {
 }
 
 #[tokio::test]
-async fn a_foreign_lock_on_the_file_is_told_as_not_available() {
+async fn a_foreign_lock_on_the_file_is_refused_as_unavailable() {
     use sqlx::ConnectOptions as _;
     let folder = tempfile::tempdir().unwrap();
     let mut config = StoreConfig::new(DatabaseUrl::embedded(folder.path()));

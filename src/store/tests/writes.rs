@@ -233,7 +233,7 @@ async fn a_write_after_a_failed_statement_is_refused() {
 }
 
 #[tokio::test]
-async fn what_follows_a_commit_is_done_before_the_answer_and_never_after_a_rollback() {
+async fn a_hook_runs_after_a_commit_before_the_answer_and_never_after_a_rollback() {
     for fixture in stores().await {
         let (done, dropped) = (Arc::new(AtomicUsize::new(0)), Arc::new(AtomicUsize::new(0)));
         let mut woken = fixture.store.committed();

@@ -99,7 +99,7 @@ fn a_key_gets_no_more_by_further_connections() {
 
 /// Counted before the check, no two get the last room. A refused answer is no longer counted.
 #[test]
-fn what_is_refused_is_not_counted() {
+fn a_refused_answer_is_not_counted() {
     let (unsent, to) = (Unsent::default(), recipient());
     let max = limits::UNSENT_BYTES_PER_CONNECTION_MAX;
     let charge = unsent.take(to.clone(), max).unwrap();
@@ -152,7 +152,7 @@ fn given_up(unsent: &Unsent, to: &Recipient) -> Bytes {
 }
 
 #[test]
-fn answers_that_are_given_up_end_their_connection_and_answers_of_who_left_do_not() {
+fn too_many_abandoned_answers_end_their_connection_and_those_of_clients_that_left_do_not() {
     let (unsent, to) = (Unsent::default(), recipient());
     let mut held = Vec::new();
     for _ in 1..limits::ABANDONED_ANSWERS_MAX {

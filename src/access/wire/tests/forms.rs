@@ -129,7 +129,7 @@ fn bytes_that_are_no_message_are_malformed() {
 }
 
 #[test]
-fn whatever_passes_can_be_decoded() {
+fn a_message_that_passes_can_be_decoded() {
     // Every truncated or bit-flipped request is either refused or can be decoded.
     let mut request = add_item();
     let attribute = prost_types::Value {
@@ -199,7 +199,7 @@ fn unknown_enum_values_are_refused() {
 }
 
 #[test]
-fn what_is_output_only_is_ignored() {
+fn output_only_fields_are_ignored() {
     let customer = pb::Customer {
         first_name: "Ada".to_owned(),
         age: Some(-3),
@@ -220,7 +220,7 @@ fn what_is_output_only_is_ignored() {
 }
 
 #[test]
-fn the_name_of_what_is_created_is_ignored() {
+fn the_name_of_a_new_resource_is_ignored() {
     let customer = pb::Customer {
         name: "not a name".to_owned(),
         ..pb::Customer::default()
@@ -272,7 +272,7 @@ fn masks_take_both_spellings_and_no_unknown_field() {
 }
 
 #[test]
-fn a_role_that_may_not_set_a_field_is_told_which() {
+fn a_refusal_names_the_field_that_a_role_may_not_set() {
     let storefront = Roles::of(pb::Role::Storefront);
     let method = method("UpdateCustomer");
     let set = update(
@@ -319,7 +319,7 @@ fn a_role_that_may_not_set_a_field_is_told_which() {
 }
 
 #[test]
-fn attributes_are_what_json_can_say() {
+fn attributes_accept_the_values_of_json() {
     let nested = |depth: usize| {
         let mut value = prost_types::Value {
             kind: Some(prost_types::value::Kind::BoolValue(true)),

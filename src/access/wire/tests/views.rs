@@ -86,7 +86,7 @@ fn views_reach_into_lists_and_leave_the_rest_as_it_is() {
 }
 
 #[test]
-fn a_digest_tells_visitors_apart_and_says_nothing_of_a_password() {
+fn a_digest_differs_between_visitors_and_does_not_reveal_a_password() {
     let request = |password: Option<&str>, visitor: &str, id: &str, phone: &str| {
         let customer = pb::Customer {
             password: password.map(str::to_owned),

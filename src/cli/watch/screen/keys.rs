@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_typed_into_a_search_commands_nothing() {
+    fn keys_typed_into_a_search_are_not_commands() {
         let mut model = model();
         press(&mut model, KeyCode::Char('/'));
         for c in "q p".chars() {

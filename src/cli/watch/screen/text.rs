@@ -245,7 +245,7 @@ mod tests {
     }
 
     #[test]
-    fn emoji_are_what_every_terminal_takes_them_for() {
+    fn emoji_are_simplified_for_every_terminal() {
         assert_eq!(drawn("👩‍👩‍👧‍👦 family", 20), "👩 family");
         assert_eq!(drawn("👍🏽 ok", 20), "👍 ok");
         assert_eq!(drawn("🇫🇷", 20), "FR");

@@ -68,7 +68,7 @@ impl Plain {
 }
 
 #[test]
-fn whatever_comes_is_sent_as_the_plain_way_sends_it() {
+fn a_paced_stream_sends_the_same_changes_as_a_plain_one() {
     let interval = Duration::from_millis(100);
     let mut random = rand::rng();
     for _ in 0..50 {
@@ -109,7 +109,7 @@ fn whatever_comes_is_sent_as_the_plain_way_sends_it() {
 }
 
 #[test]
-fn beyond_what_may_wait_none_is_made_to_wait() {
+fn beyond_the_limit_of_waiting_resources_none_waits() {
     let mut paced = Paced::new(Duration::from_secs(60), KeptBytes::new(usize::MAX));
     let now = Instant::now();
     let put = |paced: &mut Paced, begin: i64| {

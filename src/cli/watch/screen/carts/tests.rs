@@ -24,7 +24,7 @@ fn a_whole_state_stands_in_the_order_of_its_times() {
 }
 
 #[test]
-fn what_changes_comes_first_whatever_its_time_says() {
+fn a_changed_cart_comes_first_whatever_its_time_is() {
     let mut carts = filled();
 
     carts.change(sample::change("a", 1), "Ada".into(), false, 11 * SECOND);
@@ -46,7 +46,7 @@ fn a_second_whole_state_does_not_move_what_it_does_not_change() {
 }
 
 #[test]
-fn what_left_is_shown_for_a_moment() {
+fn a_cart_that_left_is_shown_for_a_moment() {
     let mut carts = filled();
 
     carts.change(sample::left("b"), "b".into(), false, 20 * SECOND);
@@ -59,7 +59,7 @@ fn what_left_is_shown_for_a_moment() {
 }
 
 #[test]
-fn what_comes_back_in_time_stays() {
+fn a_cart_that_returns_in_time_stays() {
     let mut carts = filled();
     carts.change(sample::left("b"), "b".into(), false, 20 * SECOND);
     carts.change(sample::change("b", 21), "b".into(), false, 21 * SECOND);

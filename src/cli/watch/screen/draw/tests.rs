@@ -56,7 +56,7 @@ fn model() -> Model {
 }
 
 #[test]
-fn a_row_says_who_what_how_much_and_how_old() {
+fn a_row_shows_the_customer_the_item_the_amount_and_the_age() {
     let mut model = model();
 
     let lines = lines(&mut model, 110, 12);
@@ -129,7 +129,7 @@ fn the_selected_cart_is_shown_with_its_lines_and_what_happened() {
 }
 
 #[test]
-fn what_is_wrong_with_the_connection_is_said() {
+fn a_fault_of_the_connection_is_shown() {
     let mut model = model();
     let why = "the stream ended".to_owned();
     let lost = Link::Lost {
@@ -267,7 +267,7 @@ fn no_size_and_no_text_is_too_much() {
 }
 
 #[test]
-fn narrow_terminals_keep_who_and_how_much() {
+fn narrow_terminals_keep_the_customer_and_the_amount() {
     let mut model = model();
 
     let narrow = lines(&mut model, 30, 8);
