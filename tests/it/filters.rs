@@ -154,12 +154,12 @@ fn literals<S: Specimen>(
 }
 
 #[track_caller]
-fn assert_same(what: &str, filter: &str, listed: &BTreeSet<String>, told: &BTreeSet<String>) {
-    let only_listed: Vec<_> = listed.difference(told).collect();
-    let only_told: Vec<_> = told.difference(listed).collect();
+fn assert_same(what: &str, filter: &str, listed: &BTreeSet<String>, watched: &BTreeSet<String>) {
+    let only_listed: Vec<_> = listed.difference(watched).collect();
+    let only_watched: Vec<_> = watched.difference(listed).collect();
     assert!(
-        only_listed.is_empty() && only_told.is_empty(),
-        "{what}: only the list has {only_listed:?}, only the watch has {only_told:?} for\n{filter}"
+        only_listed.is_empty() && only_watched.is_empty(),
+        "{what}: only the list has {only_listed:?}, only the watch has {only_watched:?} for\n{filter}"
     );
 }
 
@@ -172,10 +172,10 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
     let mut generator = Generator::new(SEED, schema, literals(specimen, schema, &all));
     let filters: Vec<String> = (0..FILTERS).map(|_| generator.filter()).collect();
 
-    let (mut followers, mut telling) = (Vec::new(), 0);
+    let (mut followers, mut selective) = (Vec::new(), 0);
     for filter in &filters {
         let matching = listed(specimen, &connection, filter).await;
-        telling += usize::from(!matching.is_empty() && matching.len() < all.len());
+        selective += usize::from(!matching.is_empty() && matching.len() < all.len());
         // A filter with `now` is evaluated in memory. The added part always matches.
         let by_clock = format!("({filter}) AND create_time < now + 52w");
         let in_memory = Follower::open(specimen, &connection, by_clock).await;
@@ -188,12 +188,12 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
         followers.push(follower);
     }
     assert!(
-        telling * 2 > FILTERS,
-        "only {telling} filters match some resources and not others"
+        selective * 2 > FILTERS,
+        "only {selective} filters match some resources and not others"
     );
 
-    let told = followers.iter_mut().map(|each| each.until_told(&last));
-    tokio::join!(stir(specimen, shop, &mut rng), join_all(told));
+    let received = followers.iter_mut().map(|each| each.until_received(&last));
+    tokio::join!(stir(specimen, shop, &mut rng), join_all(received));
     for (filter, follower) in filters.iter().zip(&followers) {
         let expected = listed_and_last(specimen, &connection, filter).await;
         assert_same("after changes", filter, &expected, &follower.known);
@@ -208,7 +208,7 @@ async fn agree<S: Specimen>(specimen: &S, shop: &Shop) {
 }
 
 on_both_engines! {
-    /// The search index has the number as it was received, and the answer as it was stored.
+    /// The column of the filter is made from the received number, and the answer from the stored one.
     async fn numbers_keep_all_their_bits(shop: Shop with Setup::held()) {
         let mut rng = StdRng::seed_from_u64(SEED);
         let numbers: Vec<f64> = (0..200).map(|_| rng.random_range(0.0..1e6)).collect();

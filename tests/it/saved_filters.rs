@@ -160,15 +160,15 @@ impl Watch {
     }
 
     /// Reads the changes up to that of the resource with this id. Returns their ids and kinds.
-    async fn told(&mut self, last: &str) -> Vec<(String, ChangeKind)> {
-        let mut told: Vec<(String, ChangeKind)> = Vec::new();
-        while told.last().is_none_or(|(id, _)| id != last) {
+    async fn until(&mut self, last: &str) -> Vec<(String, ChangeKind)> {
+        let mut received: Vec<(String, ChangeKind)> = Vec::new();
+        while received.last().is_none_or(|(id, _)| id != last) {
             for change in self.message().await.changes {
                 let id = change.name["savedFilters/".len()..].to_owned();
-                told.push((id, change.kind()));
+                received.push((id, change.kind()));
             }
         }
-        told
+        received
     }
 }
 
@@ -292,9 +292,9 @@ on_both_engines! {
         update(&mut anna, rename("own", "Hers"), &["display_name"]).await.unwrap();
         update(&mut anna, rename("all", "Ours"), &["display_name"]).await.unwrap();
         let upserted = ChangeKind::Upserted;
-        assert_eq!(watch.told("all").await, changes(&[("all", upserted)]));
-        assert_eq!(named.told("all").await, changes(&[("all", upserted)]));
-        assert_eq!(hers.told("all").await, changes(&[("own", upserted), ("all", upserted)]));
+        assert_eq!(watch.until("all").await, changes(&[("all", upserted)]));
+        assert_eq!(named.until("all").await, changes(&[("all", upserted)]));
+        assert_eq!(hers.until("all").await, changes(&[("own", upserted), ("all", upserted)]));
 
         // A resumed stream does not know the earlier changes, and must still hide the other filters.
         let token = watch.1.clone();
@@ -305,7 +305,7 @@ on_both_engines! {
         share(&mut anna, "own", true).await;
         let (mut watch, _) = Watch::open(&mut bert, &[], &token).await;
         let left = ChangeKind::LeftFilter;
-        assert_eq!(watch.told("own").await, changes(&[("all", left), ("own", upserted)]));
+        assert_eq!(watch.until("own").await, changes(&[("all", left), ("own", upserted)]));
         share(&mut anna, "own", false).await;
         share(&mut anna, "all", true).await;
         delete(&mut anna, "savedFilters/own").await.unwrap();
@@ -313,7 +313,7 @@ on_both_engines! {
         create(&mut anna, "end", sent("the end", true)).await.unwrap();
         let deleted = ChangeKind::Deleted;
         let expected = [("own", left), ("all", upserted), ("all", deleted), ("end", upserted)];
-        assert_eq!(watch.told("end").await, changes(&expected));
+        assert_eq!(watch.until("end").await, changes(&expected));
 
         // The token of one caller gives another caller a snapshot.
         let (_, snapshot) = Watch::open(&mut anna, &[], "").await;
@@ -394,7 +394,7 @@ on_both_engines! {
         let mut watch = Watch(stream, String::new());
         // The stream may begin with changes made just before it was opened.
         create(&mut anna, "begin", sent("the beginning", true)).await.unwrap();
-        watch.told("begin").await;
+        watch.until("begin").await;
 
         delete(&mut anna, "savedFilters/own").await.unwrap();
         share(&mut anna, "hidden", false).await;
@@ -403,7 +403,7 @@ on_both_engines! {
 
         let (left, deleted, upserted) = (ChangeKind::LeftFilter, ChangeKind::Deleted, ChangeKind::Upserted);
         let expected = [("hidden", left), ("deleted", deleted), ("end", upserted)];
-        assert_eq!(watch.told("end").await, changes(&expected));
+        assert_eq!(watch.until("end").await, changes(&expected));
     }
 
     /// The refusal has the same words as that of the list.

@@ -35,7 +35,7 @@ pub use customers::Customers;
 pub use groups::Groups;
 pub use rpcs::{Rpcs, answer, number_of, text};
 pub use saved_filters::SavedFilters;
-pub use stream::{Change, Signal, Stream, Told};
+pub use stream::{Change, Received, Signal, Stream};
 pub use titles::Titles;
 pub use values::{Key, key, literals_in};
 

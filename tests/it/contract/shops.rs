@@ -17,7 +17,7 @@ use crate::on_both_engines;
 /// A text that is part of every text of the other shop, and of none of the caller's.
 const TAG: &str = "zanzibar";
 
-fn tells_of_the_other(bytes: &[u8]) -> bool {
+fn names_the_other(bytes: &[u8]) -> bool {
     bytes
         .windows(TAG.len())
         .any(|window| window == TAG.as_bytes())
@@ -161,7 +161,7 @@ on_both_engines! {
             let mut stream = open(&shop, &key, method, request.encode_to_vec()).await.unwrap();
             loop {
                 let message = next(&mut stream).await.unwrap().unwrap();
-                assert!(!tells_of_the_other(&message), "{message:?}");
+                assert!(!names_the_other(&message), "{message:?}");
                 let message = pb::WatchCartsResponse::decode(message).unwrap();
                 if let Some(pb::watch_carts_response::Signal::SnapshotEnd(_)) = message.signal {
                     break;
@@ -185,7 +185,7 @@ on_both_engines! {
         for stream in &mut streams {
             let changes = loop {
                 let message = next(stream).await.unwrap().unwrap();
-                assert!(!tells_of_the_other(&message), "{message:?}");
+                assert!(!names_the_other(&message), "{message:?}");
                 let message = pb::WatchCartsResponse::decode(message).unwrap();
                 if !message.changes.is_empty() {
                     break message.changes;

@@ -149,7 +149,7 @@ on_both_engines! {
                 first.unwrap_or_else(|status| panic!("{rpc}: {status:?}"));
             }
             let before = world.state().await;
-            let told = log(&shop).await;
+            let logged = log(&shop).await;
             if adds(&rpc) && at >= idle {
                 continue;
             }
@@ -165,7 +165,7 @@ on_both_engines! {
             if let (Ok(second), Ok(third), false) = (&second, &third, tries) {
                 assert_eq!(second, third, "{rpc}");
             }
-            assert_eq!(log(&shop).await, told, "{rpc}");
+            assert_eq!(log(&shop).await, logged, "{rpc}");
             // The lease of the holder restarts. Lists show that, but it is no new version.
             if rpc != "LockCart" {
                 world.state().await.assert_unchanged(&before);

@@ -35,7 +35,7 @@ impl Format {
 
     /// Asserts that the line of a call has all its parts.
     #[track_caller]
-    fn assert_tells(self, log: &str, call: &Call) {
+    fn assert_line(self, log: &str, call: &Call) {
         let Call {
             method, code, id, ..
         } = call;
@@ -102,7 +102,7 @@ async fn a_whole_day(engine: Engine, format: Format, level: &str) {
     let log = server.log();
     assert!(driver.calls.len() > 120, "some calls are missing");
     for call in &driver.calls {
-        format.assert_tells(&log, call);
+        format.assert_line(&log, call);
     }
     if let Format::Json = format {
         for line in log.lines() {

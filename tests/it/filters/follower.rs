@@ -6,7 +6,7 @@ use clientela::proto::pb::{ChangeKind, DeliveryMode, WatchOptions};
 use futures::StreamExt as _;
 
 use crate::harness::{Connection, PATIENCE};
-use crate::specimens::{Change, Rpcs as _, Signal, Specimen, Stream, Told, Way};
+use crate::specimens::{Change, Received, Rpcs as _, Signal, Specimen, Stream, Way};
 
 /// Every version is sent. The stream checks the clock at each heartbeat, because moving a held clock
 /// wakes no stream.
@@ -53,8 +53,8 @@ impl Follower {
     }
 
     /// Reads until a change of this resource arrives.
-    pub(super) async fn until_told(&mut self, name: &str) {
-        while !self.next().await.iter().any(|told| told == name) {}
+    pub(super) async fn until_received(&mut self, name: &str) {
+        while !self.next().await.iter().any(|received| received == name) {}
     }
 
     /// Reads until exactly these names match.
@@ -85,9 +85,9 @@ impl Follower {
         )
     }
 
-    fn fold(&mut self, told: Told) -> Vec<String> {
+    fn fold(&mut self, received: Received) -> Vec<String> {
         let mut names = Vec::new();
-        for Change { name, kind, .. } in told.changes {
+        for Change { name, kind, .. } in received.changes {
             match kind {
                 ChangeKind::Upserted => {
                     self.known.insert(name.clone());
@@ -99,7 +99,7 @@ impl Follower {
             }
             names.push(name);
         }
-        if told.signal == Some(Signal::End) {
+        if received.signal == Some(Signal::End) {
             self.in_snapshot = false;
         }
         names

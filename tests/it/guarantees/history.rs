@@ -117,8 +117,8 @@ async fn live(shop: &Shop, subject: &Subject, reset: bool) -> Vec<Watch> {
     watches
 }
 
-/// Reads a stream to its end. It must not send a version of the subject after `told`.
-async fn end(mut watch: Watch, subject: &Subject, told: i64) -> tonic::Status {
+/// Reads a stream to its end. It must not send a version of the subject after `known`.
+async fn end(mut watch: Watch, subject: &Subject, known: i64) -> tonic::Status {
     // Heartbeats keep arriving, so the loop has a deadline of its own.
     let deadline = Instant::now() + PATIENCE;
     loop {
@@ -132,7 +132,7 @@ async fn end(mut watch: Watch, subject: &Subject, told: i64) -> tonic::Status {
             Ok(_) => {
                 let version = watch.versions.get(&subject.name);
                 let what = &watch.what;
-                assert!(version <= Some(&told), "{what}: the stream skips a change");
+                assert!(version <= Some(&known), "{what}: the stream skips a change");
             }
         }
     }
@@ -147,9 +147,9 @@ async fn reset(watch: &mut Watch) -> Cause {
             "{}: the stream does not begin again",
             watch.what
         );
-        let told = watch.next().await.unwrap();
-        assert!(told.changes.is_empty(), "{}: {told:?}", watch.what);
-        if let Some(Signal::Begin(cause)) = told.signal {
+        let received = watch.next().await.unwrap();
+        assert!(received.changes.is_empty(), "{}: {received:?}", watch.what);
+        if let Some(Signal::Begin(cause)) = received.signal {
             return cause;
         }
     }
@@ -167,9 +167,9 @@ async fn all_end(
     for subject in &Subject::of_each_kind(shop).await {
         let mut watches = live(shop, subject, false).await;
         let mut anew = live(shop, subject, true).await;
-        let told = subject.read(&Connection::of(shop)).await.unwrap();
+        let known = subject.read(&Connection::of(shop)).await.unwrap();
         for watch in &mut watches {
-            watch.until(told).await;
+            watch.until(known).await;
         }
 
         harm(shop, statements).await;
@@ -178,7 +178,7 @@ async fn all_end(
         let (last, _) = subject.write(shop).await;
 
         for watch in watches {
-            assert_refused(&end(watch, subject, told).await, code, reason);
+            assert_refused(&end(watch, subject, known).await, code, reason);
         }
         for watch in &mut anew {
             assert_eq!(reset(watch).await, cause, "{}", watch.what);
@@ -226,14 +226,14 @@ on_both_engines! {
                 let watches = live(&shop, &subject, false).await;
                 let mut others = other.watch(&Connection::of(&shop), Way::Names, WatchOptions::default()).await.unwrap();
                 others.snapshot().await;
-                let told = subject.read(&Connection::of(&shop)).await.unwrap();
+                let known = subject.read(&Connection::of(&shop)).await.unwrap();
 
                 spoil(&shop, &subject, payload).await;
                 let (version, _) = other.write(&shop).await;
 
                 others.until(version).await;
                 for watch in watches {
-                    let status = end(watch, &subject, told).await;
+                    let status = end(watch, &subject, known).await;
                     if gone {
                         assert_refused(&status, Code::OutOfRange, ErrorReason::ResumeTokenExpired);
                     } else {
@@ -256,12 +256,12 @@ async fn streams_end_when_an_older_copy_replaces_their_database() {
     let subject = Subject::make(&shop, &Customers).await;
     let watches = live(&shop, &subject, false).await;
     let mut anew = live(&shop, &subject, true).await;
-    let told = subject.read(&Connection::of(&shop)).await.unwrap();
+    let known = subject.read(&Connection::of(&shop)).await.unwrap();
 
     shop.replace_under_the_server(&backup).await;
 
     for watch in watches {
-        let status = end(watch, &subject, told).await;
+        let status = end(watch, &subject, known).await;
         assert_refused(&status, Code::Aborted, ErrorReason::StoreEpochChanged);
     }
     let mut all = anew.swap_remove(0);

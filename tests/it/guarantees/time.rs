@@ -18,9 +18,9 @@ fn seconds(seconds: i64) -> prost_types::Duration {
 
 /// Reads the next message, which must be a heartbeat with a valid lag.
 async fn beats(watch: &mut Watch) {
-    let told = watch.next().await.unwrap();
-    let Some(Signal::Heartbeat(beat)) = told.signal else {
-        panic!("{}: not a heartbeat: {told:?}", watch.what);
+    let received = watch.next().await.unwrap();
+    let Some(Signal::Heartbeat(beat)) = received.signal else {
+        panic!("{}: not a heartbeat: {received:?}", watch.what);
     };
     let lag = Duration::try_from(beat.lag.unwrap_or_default());
     assert!(lag.is_ok(), "{}: the lag is negative: {beat:?}", watch.what);
@@ -101,8 +101,8 @@ on_both_engines! {
 
             for watch in &mut watches {
                 watch.until(last).await;
-                let told = watch.changes.iter().map(|change| change.version);
-                assert!(told.eq(before + 1..=last), "{}: {:?}", watch.what, watch.changes);
+                let received = watch.changes.iter().map(|change| change.version);
+                assert!(received.eq(before + 1..=last), "{}: {:?}", watch.what, watch.changes);
             }
             // Setting the clock lets no time pass. Each stream sends a heartbeat after its own interval.
             for back in [true, false] {
@@ -135,18 +135,18 @@ on_both_engines! {
         // Setting the clock wakes no stream, so its heartbeat does.
         shop.clock.set_forward(HOUR);
         shop.clock.advance(Duration::from_secs(15));
-        watch.until_told(ChangeKind::Upserted, 1).await;
+        watch.until_received(ChangeKind::Upserted, 1).await;
 
         shop.clock.set_back(2 * HOUR);
         shop.clock.advance(Duration::from_secs(15));
         beats(&mut watch).await;
         let (second, _) = subject.write(&shop).await;
-        watch.until_told(ChangeKind::LeftFilter, second).await;
+        watch.until_received(ChangeKind::LeftFilter, second).await;
 
         shop.clock.set_forward(3 * HOUR);
         shop.clock.advance(Duration::from_secs(15));
-        watch.until_told(ChangeKind::Upserted, second).await;
+        watch.until_received(ChangeKind::Upserted, second).await;
         let (third, _) = subject.write(&shop).await;
-        watch.until_told(ChangeKind::LeftFilter, third).await;
+        watch.until_received(ChangeKind::LeftFilter, third).await;
     }
 }

@@ -1,7 +1,7 @@
 //! Watches of every kind: of one cart, of an owner, of all resources of a kind, of names, and of the
 //! matches of a filter. Each watches a subject that the test changes.
 
-mod told;
+mod watch;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -15,7 +15,7 @@ use crate::watch::visitor_token;
 
 pub use crate::harness::Connection;
 pub use crate::specimens::{Signal, Way};
-pub use told::Watch;
+pub use watch::Watch;
 
 /// Returns the version of a resource from its etag.
 fn version(resource: &DynamicMessage) -> i64 {

@@ -17,12 +17,12 @@ pub struct Connection {
 }
 
 impl Connection {
-    /// Over the connection of the tests, with the key of the administrator.
+    /// Uses the shop's connection with the key of the administrator.
     pub fn of(shop: &Shop) -> Self {
         Self::with_key(shop, &shop.admin_key)
     }
 
-    /// Over the connection of the tests, with another key; with none if it is empty.
+    /// Uses the shop's connection with another key, or without a key if it is empty.
     pub fn with_key(shop: &Shop, key: &str) -> Self {
         let keyed = match key {
             "" => Keyed::none(),
@@ -31,12 +31,12 @@ impl Connection {
         Self::over(shop.channel(), keyed)
     }
 
-    /// Over any connection.
+    /// Uses a given connection.
     pub fn over(channel: Channel, keyed: Keyed) -> Self {
         Self { channel, keyed }
     }
 
-    /// Over a connection of its own, on which a stream takes so many bytes unread.
+    /// Opens a new connection whose streams have a receive window of this many bytes.
     pub async fn narrow(address: std::net::SocketAddr, key: &str, window: u32) -> Self {
         let endpoint = Endpoint::from_shared(format!("http://{address}")).unwrap();
         let endpoint = endpoint.initial_stream_window_size(window);

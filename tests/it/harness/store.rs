@@ -10,7 +10,7 @@ use super::postgres::{self, TestDatabase};
 pub struct TestStore {
     /// The store.
     pub store: Store,
-    /// Its clock, which stands still until the test moves it.
+    /// A clock that stands still until the test moves it.
     pub clock: Clock,
     config: StoreConfig,
     _folder: Option<tempfile::TempDir>,

@@ -10,7 +10,7 @@ use prost_reflect::{
 use rand::rngs::StdRng;
 use tonic::{Response, Status};
 
-use super::stream::{Stream, Told};
+use super::stream::{Received, Stream};
 use super::{Specimen, Way};
 use crate::contract::call::{ask, method, methods, stream};
 use crate::contract::messages::{reflect, set};
@@ -200,7 +200,7 @@ pub trait Rpcs: Specimen {
         let messages = stream(connection, &rpc, request.encode_to_vec())
             .await?
             .into_inner();
-        Ok(messages.map(|message| message.map(Told::of)).boxed())
+        Ok(messages.map(|message| message.map(Received::of)).boxed())
     }
 }
 

@@ -7,7 +7,7 @@ use prost::Message as _;
 use tonic::Status;
 
 /// The messages of a watch.
-pub type Stream = BoxStream<'static, Result<Told, Status>>;
+pub type Stream = BoxStream<'static, Result<Received, Status>>;
 
 /// A change of any resource.
 #[derive(Clone, Debug, PartialEq)]
@@ -29,7 +29,7 @@ pub enum Signal {
 
 /// A message of any watch.
 #[derive(Clone, Debug)]
-pub struct Told {
+pub struct Received {
     pub changes: Vec<Change>,
     pub token: String,
     pub signal: Option<Signal>,
@@ -57,7 +57,7 @@ struct AnyChange {
     conflated: i32,
 }
 
-impl Told {
+impl Received {
     /// Decodes a message.
     pub fn of(message: Bytes) -> Self {
         let message =

@@ -56,8 +56,8 @@ impl Asked<'_> {
             for unknown in misspelt(path) {
                 let other = self.ask(role, format!("{unknown}{test}")).await;
                 let other = said(&other.expect("there is no such field"));
-                let tells = other.iter().any(|said| said.contains(path));
-                assert!(!tells, "{unknown} reveals {path}: {other:?}");
+                let reveals = other.iter().any(|said| said.contains(path));
+                assert!(!reveals, "{unknown} reveals {path}: {other:?}");
                 let other = other.iter().map(|said| said.replace(&unknown, path));
                 alike |= other.eq(refused.iter().cloned());
             }

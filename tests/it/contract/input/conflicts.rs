@@ -17,26 +17,29 @@ use crate::on_both_engines;
 /// A request that conflicts, and metadata that saves the caller a read.
 struct Case {
     bad: Bad,
-    told: Option<(&'static str, String)>,
+    expected: Option<(&'static str, String)>,
 }
 
 impl Case {
     fn new(rpc: &str, request: DynamicMessage, code: Code, reason: ErrorReason) -> Self {
         let bad = Bad::new(&method(rpc), request, reason).with(code);
-        Self { bad, told: None }
+        Self {
+            bad,
+            expected: None,
+        }
     }
 
-    fn telling(self, key: &'static str, value: &str) -> Self {
-        let told = Some((key, value.to_owned()));
-        Self { told, ..self }
+    fn with_metadata(self, key: &'static str, value: &str) -> Self {
+        let expected = Some((key, value.to_owned()));
+        Self { expected, ..self }
     }
 }
 
 async fn assert_refused(shop: &Shop, world: &World, cases: Vec<Case>) {
-    let cases = cases.into_iter().map(|case| (case.bad, case.told));
-    let (bad, told): (Vec<_>, Vec<_>) = cases.unzip();
-    for ((bad, status), told) in refused(shop, world, bad).await.into_iter().zip(told) {
-        if let Some((key, value)) = told {
+    let cases = cases.into_iter().map(|case| (case.bad, case.expected));
+    let (bad, expected): (Vec<_>, Vec<_>) = cases.unzip();
+    for ((bad, status), expected) in refused(shop, world, bad).await.into_iter().zip(expected) {
+        if let Some((key, value)) = expected {
             let rpc = bad.method.name().to_owned();
             assert_eq!(metadata(&status, key), value, "{rpc}: {status:?}");
         }
@@ -94,10 +97,10 @@ on_both_engines! {
                 email => email.to_owned(),
             };
             let new = reflect(&creation(pb::Customer { email, ..has.clone() }));
-            cases.push(Case::new("CreateCustomer", new, taken, reason).telling(key, &holder.name));
+            cases.push(Case::new("CreateCustomer", new, taken, reason).with_metadata(key, &holder.name));
             let update = change(&bob, has);
             let case = Case::new("UpdateCustomer", update, taken, reason);
-            cases.push(case.telling(key, &holder.name));
+            cases.push(case.with_metadata(key, &holder.name));
         }
 
         assert_refused(&shop, &world, cases).await;
@@ -131,7 +134,7 @@ on_both_engines! {
         let deleted = pb::DeleteGroupRequest { name: "groups/guest".into(), ..Default::default() };
         let not_member = |rpc: &str, request: DynamicMessage| {
             Case::new(rpc, request, Code::InvalidArgument, ErrorReason::DefaultGroupNotMember)
-                .telling("default_group", &other)
+                .with_metadata("default_group", &other)
         };
         let unfit = |rpc: &str, request: DynamicMessage, reason: ErrorReason| {
             Case::new(rpc, request, Code::FailedPrecondition, reason)
@@ -141,8 +144,8 @@ on_both_engines! {
             not_member("CreateCustomer", named(&foreign_default)),
             not_member("UpdateCustomer", change(&name, foreign_default)),
             not_member("UpdateCustomer", change(&name, only_default)),
-            unfit("CreateCustomer", named(&of_staff), not_for).telling("group", &staff),
-            unfit("UpdateCustomer", change(&name, of_staff), not_for).telling("group", &staff),
+            unfit("CreateCustomer", named(&of_staff), not_for).with_metadata("group", &staff),
+            unfit("UpdateCustomer", change(&name, of_staff), not_for).with_metadata("group", &staff),
             unfit("UpdateGroup", reflect(&disabled), special),
             unfit("DeleteGroup", reflect(&deleted), special),
         ];
@@ -267,17 +270,17 @@ on_both_engines! {
         let (other, reopened) = (ordering(&open.name, "new", euros(1)), reopen(&ordered.name));
         let (case, used) = (Case::new, ErrorReason::OrderReferenceTaken);
         let cases = vec![
-            case("CreateCart", create(owner, ""), taken, exists).telling("open_cart", &open.name),
+            case("CreateCart", create(owner, ""), taken, exists).with_metadata("open_cart", &open.name),
             case("CreateCart", create(visitor(), &open.number), taken, ErrorReason::NumberTaken)
-                .telling("name", &open.name),
-            case("AssignCart", assign, taken, exists).telling("open_cart", &open.name),
-            case("ReopenCart", reopened, taken, exists).telling("open_cart", &next.name),
+                .with_metadata("name", &open.name),
+            case("AssignCart", assign, taken, exists).with_metadata("open_cart", &open.name),
+            case("ReopenCart", reopened, taken, exists).with_metadata("open_cart", &next.name),
             case("ReopenCart", reopen(&open.name), unfit, ErrorReason::CartNotOrdered)
-                .telling("state", "STATE_OPEN"),
+                .with_metadata("state", "STATE_OPEN"),
             case("OrderCart", ordering(&open.name, reference, None), taken, used)
-                .telling("cart", &ordered.name),
+                .with_metadata("cart", &ordered.name),
             case("OrderCart", other, Code::Aborted, ErrorReason::TotalChanged)
-                .telling("total", &total),
+                .with_metadata("total", &total),
             case("OrderCart", ordering(&next.name, "new", None), unfit, ErrorReason::CartEmpty),
         ];
 

@@ -12,7 +12,7 @@ use tonic::Status;
 use super::super::call::{allowed, call, methods, next, open, said};
 use super::super::messages::set;
 use super::super::world::World;
-use super::{TAG, other_shop, tells_of_the_other};
+use super::{TAG, names_the_other, other_shop};
 use crate::harness::{Shop, reason, violations};
 use crate::on_both_engines;
 use crate::specimens::{self, Rpcs as _};
@@ -85,7 +85,7 @@ async fn outcome(
         return Ok(answer.unwrap_or_default().to_vec());
     }
     let mut stream = open(shop, key, method, bytes).await?;
-    let mut told = Vec::new();
+    let mut received = Vec::new();
     loop {
         let message = next(&mut stream).await?.expect("the watch stays open");
         let message = DynamicMessage::decode(method.output(), message).unwrap();
@@ -95,10 +95,10 @@ async fn outcome(
             .as_list()
             .unwrap()
         {
-            told.extend(change.as_message().unwrap().encode_to_vec());
+            received.extend(change.as_message().unwrap().encode_to_vec());
         }
         if message.has_field_by_name("snapshot_end") {
-            return Ok(told);
+            return Ok(received);
         }
     }
 }
@@ -200,7 +200,7 @@ async fn goes_on(
         assert!(same, "{label}: {theirs:?}, but {nobodys:?}");
     }
     let rest = replaced(&seen, absent.as_bytes(), b"");
-    assert!(!tells_of_the_other(&rest), "{label}: {theirs:?}");
+    assert!(!names_the_other(&rest), "{label}: {theirs:?}");
     match (theirs, nobodys) {
         (Ok(_), Ok(_)) => true,
         (Err(status), Err(_)) => {

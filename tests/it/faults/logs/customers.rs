@@ -6,7 +6,7 @@ use prost_types::FieldMask;
 use super::driver::Driver;
 use super::plain::{EMAIL, PASSWORD, VISITOR, address, customer};
 use crate::contract::call::next;
-use crate::specimens::{Told, text};
+use crate::specimens::{Received, text};
 
 fn mask(paths: &[&str]) -> Option<FieldMask> {
     let paths = paths.iter().map(|path| (*path).to_owned()).collect();
@@ -185,9 +185,9 @@ async fn readings(driver: &mut Driver, name: &str) {
             .await
             .unwrap()
             .expect("the watch stays open");
-        let told = Told::of(message);
-        if !told.token.is_empty() {
-            break told.token;
+        let received = Received::of(message);
+        if !received.token.is_empty() {
+            break received.token;
         }
     };
     driver.secrets.push(token);

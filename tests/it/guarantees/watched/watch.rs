@@ -7,7 +7,7 @@ use futures::StreamExt as _;
 use tonic::Status;
 
 use crate::harness::PATIENCE;
-use crate::specimens::{Change, Signal, Stream, Told};
+use crate::specimens::{Change, Received, Signal, Stream};
 
 /// A stream, and the changes that it has sent.
 pub struct Watch {
@@ -42,15 +42,15 @@ impl Watch {
     }
 
     /// Reads the next message and asserts that versions grow.
-    pub async fn next(&mut self) -> Result<Told, Status> {
+    pub async fn next(&mut self) -> Result<Received, Status> {
         let message = tokio::time::timeout(PATIENCE, self.stream.next()).await;
         let message = message.unwrap_or_else(|_| panic!("{}: no message arrives", self.what));
-        let told = message.expect("a watch ends only with an error")?;
-        if let Some(Signal::Begin(_)) = &told.signal {
+        let received = message.expect("a watch ends only with an error")?;
+        if let Some(Signal::Begin(_)) = &received.signal {
             self.in_snapshot = true;
             self.versions.clear();
         }
-        for change in &told.changes {
+        for change in &received.changes {
             let before = self.versions.insert(change.name.clone(), change.version);
             assert!(
                 before.is_none_or(|before| before < change.version)
@@ -62,19 +62,19 @@ impl Watch {
                 self.changes.push(change.clone());
             }
         }
-        self.in_snapshot &= told.signal != Some(Signal::End);
-        if !told.token.is_empty() {
-            self.token.clone_from(&told.token);
+        self.in_snapshot &= received.signal != Some(Signal::End);
+        if !received.token.is_empty() {
+            self.token.clone_from(&received.token);
         }
-        Ok(told)
+        Ok(received)
     }
 
     /// Reads to the end of the snapshot.
     pub async fn snapshot(&mut self) {
         loop {
-            let told = self.next().await;
-            let told = told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
-            if told.signal == Some(Signal::End) {
+            let received = self.next().await;
+            let received = received.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+            if received.signal == Some(Signal::End) {
                 return;
             }
         }
@@ -86,17 +86,17 @@ impl Watch {
         while self
             .versions
             .get(&subject)
-            .is_none_or(|told| *told < version)
+            .is_none_or(|received| *received < version)
         {
-            let told = self.next().await;
-            told.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
+            let received = self.next().await;
+            received.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
         }
     }
 
     /// Reads until the last change of the subject has this kind and version.
-    pub async fn until_told(&mut self, kind: ChangeKind, version: i64) {
-        let told = |change: &Change| change.kind == kind && change.version == version;
-        while !self.changes.last().is_some_and(told) {
+    pub async fn until_received(&mut self, kind: ChangeKind, version: i64) {
+        let received = |change: &Change| change.kind == kind && change.version == version;
+        while !self.changes.last().is_some_and(received) {
             let next = self.next().await;
             next.unwrap_or_else(|status| panic!("{}: {status:?}", self.what));
         }
