@@ -401,14 +401,14 @@ impl Store {
     ///
     /// # Errors
     /// As [`write`](Self::write).
-    pub async fn rehearse<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
+    pub async fn dry_run<T, D, F>(&self, locks: Locks, data: D, f: F) -> Result<T>
     where
         T: Send + 'static,
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
         let (work, answer) = Closure::new(locks, data, f);
-        self.submit(false, (work.rehearsing(), answer)).await
+        self.submit(false, (work.into_dry_run(), answer)).await
     }
 
     fn may_read(&self) -> Result<()> {

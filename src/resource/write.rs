@@ -120,7 +120,7 @@ pub async fn delete<R: Resource>(
         .map(drop)
 }
 
-/// Writes, or rehearses the write.
+/// Runs the write, or a dry run of it.
 async fn write<T, D, F>(
     store: &Store,
     validate_only: bool,
@@ -134,7 +134,7 @@ where
     F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
 {
     if validate_only {
-        store.rehearse(locks, data, f).await
+        store.dry_run(locks, data, f).await
     } else {
         store.write_with(locks, data, f).await
     }

@@ -5,7 +5,7 @@
 //! back: the others run again together, and the failed one runs alone. All answers leave after the commit.
 //! Refusals do, too, because they may rest on the writes of other members.
 //!
-//! A rehearsal joins no batch, because its rollback would undo the other members. It has a transaction of its
+//! A dry run joins no batch, because its rollback would undo the other members. It has a transaction of its
 //! own, which costs no flush.
 
 use std::collections::VecDeque;
@@ -176,9 +176,9 @@ impl Queue {
     }
 }
 
-/// Whether a rehearsal ran, which is rolled back.
-pub(super) fn is_rehearsal(ran: &[Member]) -> bool {
-    ran.iter().any(|member| member.work.is_rehearsal())
+/// Whether the member that ran is a dry run, which is rolled back.
+pub(super) fn is_dry_run(ran: &[Member]) -> bool {
+    ran.iter().any(|member| member.work.is_dry_run())
 }
 
 /// Runs the hooks of the members after a commit. Returns whether the change log grew.

@@ -59,7 +59,7 @@ impl PgWriters {
     pub(super) fn submit(&self, work: Box<dyn Work>, job: bool) {
         if job {
             self.underway.spawn(self.clone().job(work));
-        } else if work.locks().is_empty() || work.is_rehearsal() {
+        } else if work.locks().is_empty() || work.is_dry_run() {
             self.underway.spawn(self.clone().single(work));
         } else if let Some(lock_queue) = self.lock_queues.join(work) {
             self.underway.spawn(self.clone().lead(lock_queue));
@@ -164,7 +164,7 @@ impl PgWriters {
             return Err(silent());
         };
 
-        let is_kept = outcome == Outcome::Whole && !batch::is_rehearsal(&ran);
+        let is_kept = outcome == Outcome::Whole && !batch::is_dry_run(&ran);
         if !is_kept {
             let lost = conn.was_contended();
             if !conn.is_broken() && pool.within_silence_limit(conn.rollback()).await.is_none() {

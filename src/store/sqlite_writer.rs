@@ -20,8 +20,8 @@ use super::work::Work;
 /// The most writes that wait for their batch. Further callers wait to submit theirs.
 const MAX_CALLS: usize = 1024;
 const MAX_JOBS: usize = 64;
-/// The most rehearsals between two batches.
-const REHEARSALS_AT_ONCE: usize = 8;
+/// The most dry runs between two batches.
+const DRY_RUNS_AT_ONCE: usize = 8;
 /// Transactions between two checks of the length of the write-ahead log.
 const LOG_CHECKED_EVERY: u32 = 256;
 
@@ -55,7 +55,7 @@ impl Writer {
             calls: call_queue,
             jobs: job_queue,
             queue: Queue::new(None),
-            rehearsals: VecDeque::new(),
+            dry_runs: VecDeque::new(),
             data_dir,
             transactions: 0,
         };
@@ -101,8 +101,8 @@ struct Loop {
     calls: mpsc::Receiver<Box<dyn Work>>,
     jobs: mpsc::Receiver<Box<dyn Work>>,
     queue: Queue,
-    /// They run between the batches, each in a transaction that is rolled back.
-    rehearsals: VecDeque<Box<dyn Work>>,
+    /// Run between the batches, each in a transaction that is rolled back.
+    dry_runs: VecDeque<Box<dyn Work>>,
     data_dir: DataDir,
     transactions: u32,
 }
@@ -113,11 +113,11 @@ impl Loop {
             if !self.queue.is_empty() {
                 self.one_transaction().await;
             }
-            for _ in 0..REHEARSALS_AT_ONCE {
-                let Some(rehearsal) = self.rehearsals.pop_front() else {
+            for _ in 0..DRY_RUNS_AT_ONCE {
+                let Some(dry_run) = self.dry_runs.pop_front() else {
                     break;
                 };
-                self.rehearse(rehearsal).await;
+                self.dry_run(dry_run).await;
             }
         }
         if let Some(tx) = self.tx.take() {
@@ -161,19 +161,19 @@ impl Loop {
     }
 
     fn waiting(&self) -> usize {
-        self.queue.len() + self.rehearsals.len()
+        self.queue.len() + self.dry_runs.len()
     }
 
     fn sort(&mut self, work: Box<dyn Work>) {
-        if work.is_rehearsal() {
-            self.rehearsals.push_back(work);
+        if work.is_dry_run() {
+            self.dry_runs.push_back(work);
         } else {
             self.queue.push(work);
         }
     }
 
     /// Runs a write in a transaction of its own, which is rolled back.
-    async fn rehearse(&mut self, work: Box<dyn Work>) {
+    async fn dry_run(&mut self, work: Box<dyn Work>) {
         let mut queue = Queue::new(None);
         queue.push(work);
         while !queue.is_empty() {
@@ -201,14 +201,14 @@ impl Loop {
                 return;
             }
         };
-        let (calls, rehearsals) = (&mut self.calls, &mut self.rehearsals);
+        let (calls, dry_runs) = (&mut self.calls, &mut self.dry_runs);
         let late = || {
-            while rehearsals.len() < MAX_BATCH {
+            while dry_runs.len() < MAX_BATCH {
                 let work = calls.try_recv().ok()?;
-                if !work.is_rehearsal() {
+                if !work.is_dry_run() {
                     return Some(work);
                 }
-                rehearsals.push_back(work);
+                dry_runs.push_back(work);
             }
             None
         };

@@ -138,7 +138,7 @@ impl Tx {
 
     /// Runs a statement once before the commit, however many writes of the transaction add it. On SQLite the
     /// text may hold several statements. If it fails, nothing is committed, and every write of the
-    /// transaction gets the error. A rehearsal does not run it.
+    /// transaction gets the error. A dry run skips it.
     pub fn before_commit(&mut self, statement: &'static str) {
         self.conn.before_commit(statement);
     }

@@ -41,8 +41,8 @@ pub(super) trait Work: Send {
     /// The locks that must be held when it runs.
     fn locks(&self) -> &Locks;
 
-    /// Whether the write is a rehearsal, whose transaction is its own and is rolled back.
-    fn is_rehearsal(&self) -> bool;
+    /// Whether the write is a dry run: it has a transaction of its own, which is rolled back.
+    fn is_dry_run(&self) -> bool;
 
     /// Runs the closure once and keeps the answer.
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran>;
@@ -60,7 +60,7 @@ pub(super) struct Closure<T, D, F> {
     data: D,
     run: F,
     reactions: Arc<Reactions>,
-    rehearsal: bool,
+    dry_run: bool,
     span: tracing::Span,
     /// The resources that its call holds until the write has ended.
     _held: Option<Held>,
@@ -79,7 +79,7 @@ impl<T, D, F> Closure<T, D, F> {
             data,
             run,
             reactions: Arc::default(),
-            rehearsal: false,
+            dry_run: false,
             span: tracing::Span::current(),
             _held: purpose::held_here(),
             answer,
@@ -91,9 +91,9 @@ impl<T, D, F> Closure<T, D, F> {
         (work, receiver)
     }
 
-    /// Makes the write a rehearsal.
-    pub(super) fn rehearsing(mut self) -> Self {
-        self.rehearsal = true;
+    /// Makes the write a dry run.
+    pub(super) fn into_dry_run(mut self) -> Self {
+        self.dry_run = true;
         self
     }
 
@@ -161,8 +161,8 @@ where
         &self.locks
     }
 
-    fn is_rehearsal(&self) -> bool {
-        self.rehearsal
+    fn is_dry_run(&self) -> bool {
+        self.dry_run
     }
 
     fn run<'a>(&'a mut self, tx: &'a mut Tx) -> BoxFuture<'a, Ran> {

@@ -145,20 +145,20 @@ impl Service {
         &self,
         mut creation: Creation,
         password: Option<&Password>,
-        rehearse: bool,
+        validate_only: bool,
     ) -> Result<pb::Customer> {
         let caller = creation.caller.clone();
         loop {
-            // A rehearsal uses up no number, and its answer has none.
-            if creation.number == Number::Drawn && !rehearse {
+            // A dry run uses up no number, and its answer has none.
+            if creation.number == Number::Drawn && !validate_only {
                 let number = self.numbers.next(&caller.shop, Sequence::Customer).await?;
                 creation.customer.number = number;
             }
             let locks = creation.locks();
             let data = creation.clone();
-            let outcome = if rehearse {
+            let outcome = if validate_only {
                 self.store
-                    .rehearse(locks, data, |tx, creation| run(tx, creation).boxed())
+                    .dry_run(locks, data, |tx, creation| run(tx, creation).boxed())
                     .await
             } else {
                 self.store

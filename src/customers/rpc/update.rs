@@ -37,7 +37,7 @@ struct Update {
     password: NewPassword,
     /// The customer to create if there is none.
     creation: Option<Box<Creation>>,
-    rehearse: bool,
+    validate_only: bool,
     now: i64,
 }
 
@@ -69,9 +69,9 @@ impl Service {
         let mut update = self.read_update(caller, request, password.as_ref()).await?;
         loop {
             let (locks, data) = (update.locks(), update.clone());
-            let outcome = if update.rehearse {
+            let outcome = if update.validate_only {
                 self.store
-                    .rehearse(locks, data, |tx, update| run(tx, update).boxed())
+                    .dry_run(locks, data, |tx, update| run(tx, update).boxed())
                     .await
             } else {
                 self.store
@@ -114,7 +114,7 @@ impl Service {
             update_mask,
             r#match,
             allow_missing,
-            validate_only: rehearse,
+            validate_only,
             ..
         } = request;
         let now = self.store.clock().now();
@@ -148,7 +148,7 @@ impl Service {
             paths,
             password,
             creation,
-            rehearse,
+            validate_only,
             now,
         })
     }
@@ -232,14 +232,14 @@ async fn run(tx: &mut Tx, update: &Update) -> Result<Outcome> {
     };
     match (before, &update.creation) {
         (Some(before), _) => change(tx, update, &before).await.map(create::made),
-        (None, Some(creation)) => make(tx, creation, update.rehearse).await,
+        (None, Some(creation)) => make(tx, creation, update.validate_only).await,
         (None, None) => Err(not_found()),
     }
 }
 
-async fn make(tx: &mut Tx, creation: &Creation, rehearse: bool) -> Result<Outcome> {
+async fn make(tx: &mut Tx, creation: &Creation, validate_only: bool) -> Result<Outcome> {
     let undrawn = creation.number == Number::Drawn && creation.customer.number.is_empty();
-    if undrawn && !rehearse {
+    if undrawn && !validate_only {
         return Ok(Outcome::DrawAgain);
     }
     tx.require_all(creation.lock_keys())?;

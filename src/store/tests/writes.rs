@@ -450,18 +450,18 @@ async fn counted(tx: &mut Tx, name: &str, runs: &AtomicUsize) -> Result<i64> {
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rehearsal_leaves_nothing_and_nobody_runs_again_for_it() {
+async fn a_dry_run_stores_nothing_and_makes_no_other_write_run_again() {
     for fixture in stores().await {
-        let (written, rehearsed) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
+        let (written, dry) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
         let one = |n: usize| {
-            let rehearses = n % 2 == 1;
-            let runs = Arc::clone(if rehearses { &rehearsed } else { &written });
+            let is_dry_run = n % 2 == 1;
+            let runs = Arc::clone(if is_dry_run { &dry } else { &written });
             let store = &fixture.store;
             async move {
                 let locks = Locks::of("counter", "s", "hot");
-                if rehearses {
+                if is_dry_run {
                     store
-                        .rehearse(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
+                        .dry_run(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
                         .await
                 } else {
                     store
@@ -476,16 +476,16 @@ async fn a_rehearsal_leaves_nothing_and_nobody_runs_again_for_it() {
         assert!(all.iter().all(Result::is_ok), "{all:?}");
         assert_eq!(fixture.counter("hot").await, Some(100));
         assert_eq!(written.load(Ordering::SeqCst), 100, "writes");
-        assert_eq!(rehearsed.load(Ordering::SeqCst), 100, "rehearsals");
+        assert_eq!(dry.load(Ordering::SeqCst), 100, "dry runs");
     }
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_rehearsal_that_fails_or_needs_a_lock_is_answered_alone() {
+async fn a_dry_run_that_fails_or_needs_a_lock_is_answered_alone() {
     for fixture in stores().await {
         let refused: Result<()> = fixture
             .store
-            .rehearse(Locks::none(), (), |tx, &()| {
+            .dry_run(Locks::none(), (), |tx, &()| {
                 async move {
                     set_counter(tx, "gone", 7).await?;
                     Err(refusal())
@@ -495,11 +495,11 @@ async fn a_rehearsal_that_fails_or_needs_a_lock_is_answered_alone() {
             .await;
         let late = fixture
             .store
-            .rehearse(Locks::none(), (), |tx, &()| increment(tx, "late").boxed())
+            .dry_run(Locks::none(), (), |tx, &()| increment(tx, "late").boxed())
             .await;
         let panicked: Result<()> = fixture
             .store
-            .rehearse(Locks::none(), (), |tx, &()| {
+            .dry_run(Locks::none(), (), |tx, &()| {
                 async move {
                     set_counter(tx, "gone", 8).await?;
                     panic!("planted")

@@ -94,8 +94,8 @@ on_both_engines! {
 
     async fn a_validation_and_a_repetition_create_no_second_title(shop: Shop) {
         let mut client = shop.customers();
-        let rehearsal = pb::CreateTitleRequest { validate_only: true, ..doctor() };
-        client.create_title(rehearsal).await.unwrap();
+        let dry_run = pb::CreateTitleRequest { validate_only: true, ..doctor() };
+        client.create_title(dry_run).await.unwrap();
         let request = pb::CreateTitleRequest { request_id: "one".to_owned(), ..doctor() };
 
         let first = client.create_title(request.clone()).await.unwrap().into_inner();
