@@ -69,7 +69,7 @@ use crate::clock::Clock;
 use crate::error::Result;
 use cancel::Canceller;
 use conn::Meter;
-use error::Trouble;
+use error::StoreError;
 use pg_writers::PgWriters;
 use pool::{Pool, PoolSettings};
 use purpose::Pools;
@@ -301,7 +301,7 @@ impl Store {
         self.may_read()?;
         let readers = self.readers();
         let acquired = readers.acquire().await;
-        let mut pooled = acquired.map_err(|trouble| trouble.to_error())?;
+        let mut pooled = acquired.map_err(|error| error.to_error())?;
         let Some(result) = readers.within_silence_limit(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
@@ -324,7 +324,7 @@ impl Store {
             .pick("BEGIN", "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY");
         let readers = self.readers();
         let begun = readers.begin(begin).await;
-        let mut pooled = begun.map_err(|trouble| trouble.to_error())?;
+        let mut pooled = begun.map_err(|error| error.to_error())?;
         let Some(result) = readers.within_silence_limit(f(pooled.conn())).await else {
             pooled.give_up();
             return Err(pool::silent().to_error());
@@ -413,7 +413,7 @@ impl Store {
 
     fn may_read(&self) -> Result<()> {
         match self.inner.soundness.no_reads() {
-            Some(trouble) => Err(trouble.to_error()),
+            Some(error) => Err(error.to_error()),
             None => Ok(()),
         }
     }
@@ -428,20 +428,20 @@ impl Store {
         D: Send + Sync + 'static,
         F: for<'t> Fn(&'t mut Tx, &'t D) -> BoxFuture<'t, Result<T>> + Send + 'static,
     {
-        if let Some(trouble) = self.inner.soundness.no_writes() {
-            return Err(trouble.to_error());
+        if let Some(error) = self.inner.soundness.no_writes() {
+            return Err(error.to_error());
         }
         let work = work.reacting(Arc::clone(&self.reactions));
         match &self.inner.writers {
             Writers::Sqlite(writer) => writer.submit(Box::new(work), job).await,
             Writers::Postgres(_) if self.inner.stop.is_cancelled() => {
-                return Err(Trouble::away("the store is closed").to_error());
+                return Err(StoreError::away("the store is closed").to_error());
             }
             Writers::Postgres(writers) => writers.submit(Box::new(work), job),
         }
         match answer.await {
             Ok(answer) => answer,
-            Err(_) => Err(Trouble::away("the write was dropped").to_error()),
+            Err(_) => Err(StoreError::away("the write was dropped").to_error()),
         }
     }
 

@@ -11,7 +11,7 @@
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use super::error::Trouble;
+use super::error::StoreError;
 use super::locks::Locks;
 use super::tx::Tx;
 use super::work::{Ran, Work};
@@ -88,9 +88,9 @@ impl Queue {
     }
 
     /// Answers all waiting writes with an error.
-    pub(super) fn answer_all(&mut self, trouble: &Trouble) {
+    pub(super) fn answer_all(&mut self, error: &StoreError) {
         for member in self.waiting.drain(..) {
-            member.work.answer(Some(trouble));
+            member.work.answer(Some(error));
         }
     }
 
@@ -187,9 +187,9 @@ pub(super) fn committed(ran: &mut [Member]) -> bool {
         .fold(false, |logged, member| member.work.committed() | logged)
 }
 
-/// Sends the answers, or `trouble` to all.
-pub(super) fn answer(ran: Vec<Member>, trouble: Option<&Trouble>) {
+/// Sends the answers, or `error` to all.
+pub(super) fn answer(ran: Vec<Member>, error: Option<&StoreError>) {
     for member in ran {
-        member.work.answer(trouble);
+        member.work.answer(error);
     }
 }

@@ -142,14 +142,14 @@ pub fn described(error: &sqlx::Error) -> String {
     text
 }
 
-/// An error that every member of a batch can get.
+/// A failure of the store, which every member of a batch can get.
 #[derive(Clone, Debug)]
-pub(super) struct Trouble {
+pub(super) struct StoreError {
     class: Class,
     text: String,
 }
 
-impl Trouble {
+impl StoreError {
     pub(super) fn of(error: &sqlx::Error) -> Self {
         Self {
             class: class(error),
@@ -207,7 +207,7 @@ impl Trouble {
 }
 
 /// The text for the log.
-impl fmt::Display for Trouble {
+impl fmt::Display for StoreError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.text)
     }
@@ -234,7 +234,7 @@ impl From<sqlx::Error> for Error {
             Class::Fault => Error::internal(Redacted(described(&error))),
             Class::Away | Class::Contended | Class::Full | Class::Damaged => {
                 tracing::debug!(error = described(&error), "the database reported an error");
-                Trouble::of(&error).to_error()
+                StoreError::of(&error).to_error()
             }
         }
     }

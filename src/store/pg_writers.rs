@@ -14,7 +14,7 @@ use tokio::sync::Semaphore;
 use tokio_util::task::TaskTracker;
 
 use super::batch::{self, Outcome, Queue};
-use super::error::{Class, Trouble};
+use super::error::{Class, StoreError};
 use super::lock_queues::{KeyedMutex, LockQueue, LockQueues};
 use super::locks::Locks;
 use super::pool::{Pool, silent};
@@ -125,9 +125,9 @@ impl PgWriters {
             let once_more = contentions + 1 < MAX_CONTENTIONS;
             let lost = match self.transaction(queue, locks, pool, once_more).await {
                 Ok(lost) => lost,
-                Err(trouble) if trouble.class() == Class::Contended && once_more => true,
-                Err(trouble) => {
-                    queue.answer_all(&trouble);
+                Err(error) if error.class() == Class::Contended && once_more => true,
+                Err(error) => {
+                    queue.answer_all(&error);
                     false
                 }
             };
@@ -149,9 +149,11 @@ impl PgWriters {
         locks: &Locks,
         pool: &Pool,
         once_more: bool,
-    ) -> Result<bool, Trouble> {
+    ) -> Result<bool, StoreError> {
         let Ok(_turns) = tokio::time::timeout(MAX_WAIT, self.mutex.wait(locks)).await else {
-            return Err(Trouble::away("too many writes wait for one of the locks"));
+            return Err(StoreError::away(
+                "too many writes wait for one of the locks",
+            ));
         };
         let mut pooled = pool.begin(&begin_text(locks)).await?;
         let mut tx = Tx::new(pooled.take());
@@ -179,25 +181,25 @@ impl PgWriters {
             return Ok(lost);
         }
 
-        let trouble = match pool.within_silence_limit(conn.commit()).await {
-            Some(committed) => committed.err().map(|error| Trouble::of(&error)),
+        let error = match pool.within_silence_limit(conn.commit()).await {
+            Some(committed) => committed.err().map(|error| StoreError::of(&error)),
             None => {
                 conn.give_up();
                 Some(silent())
             }
         };
         pooled.give_back(conn);
-        let lost = trouble
+        let lost = error
             .as_ref()
-            .is_some_and(|trouble| trouble.class() == Class::Contended);
+            .is_some_and(|error| error.class() == Class::Contended);
         if lost && once_more {
             queue.requeue(ran, outcome, true);
             return Ok(true);
         }
-        if trouble.is_none() && batch::committed(&mut ran) {
+        if error.is_none() && batch::committed(&mut ran) {
             self.wake.committed_here();
         }
-        batch::answer(ran, trouble.as_ref());
+        batch::answer(ran, error.as_ref());
         Ok(false)
     }
 }

@@ -13,7 +13,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::cancel::Canceller;
 use super::conn::{Conn, Meter};
-use super::error::Trouble;
+use super::error::StoreError;
 use super::target::Target;
 
 /// A connection that was idle for longer is pinged before it is used.
@@ -114,7 +114,7 @@ impl Pool {
     }
 
     /// Waits for a free connection.
-    pub(super) async fn acquire(&self) -> Result<Pooled, Trouble> {
+    pub(super) async fn acquire(&self) -> Result<Pooled, StoreError> {
         let inner = &self.0;
         let acquire_timeout = inner.settings.acquire_timeout;
         let permit = match Arc::clone(&inner.permits).try_acquire_owned() {
@@ -125,7 +125,7 @@ impl Pool {
                 match tokio::time::timeout(acquire_timeout, wait).await {
                     Ok(Ok(permit)) => permit,
                     Ok(Err(_)) => return Err(closed()),
-                    Err(_) => return Err(Trouble::away("no connection became free in time")),
+                    Err(_) => return Err(StoreError::away("no connection became free in time")),
                 }
             }
         };
@@ -146,16 +146,16 @@ impl Pool {
                 inner.meter.note(&error);
                 tracing::warn!(%error, "no connection to the database");
                 // Whatever the error, a database that cannot be reached is away.
-                Err(Trouble::away(&error.to_string()))
+                Err(StoreError::away(&error.to_string()))
             }
-            Err(_) => Err(Trouble::away("the database did not answer in time")),
+            Err(_) => Err(StoreError::away("the database did not answer in time")),
         }
     }
 
     /// Takes a connection and begins a transaction on it with the text `sql`.
     ///
     /// A dead connection is replaced, because nothing has been done on it yet.
-    pub(super) async fn begin(&self, sql: &str) -> Result<Pooled, Trouble> {
+    pub(super) async fn begin(&self, sql: &str) -> Result<Pooled, StoreError> {
         let mut tries = 0;
         loop {
             tries += 1;
@@ -172,7 +172,7 @@ impl Pool {
                 Err(_) if pooled.conn().is_broken() && tries < 3 => pooled.release(),
                 Err(error) => {
                     pooled.release();
-                    return Err(Trouble::of(&error));
+                    return Err(StoreError::of(&error));
                 }
             }
         }
@@ -263,12 +263,12 @@ impl Pool {
 }
 
 /// The error of a connection that was given up.
-pub(super) fn silent() -> Trouble {
-    Trouble::away("the database was silent for too long")
+pub(super) fn silent() -> StoreError {
+    StoreError::away("the database was silent for too long")
 }
 
-fn closed() -> Trouble {
-    Trouble::away("the store is closed")
+fn closed() -> StoreError {
+    StoreError::away("the store is closed")
 }
 
 /// A connection that is lent to a call.

@@ -4,7 +4,7 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use super::error::{Class, Trouble, class, described};
+use super::error::{Class, StoreError, class, described};
 use super::folder::LOCK_FILE;
 
 /// The state of a store's files. It never changes for PostgreSQL.
@@ -58,19 +58,19 @@ impl Soundness {
     }
 
     /// The error with which reads are refused.
-    pub(super) fn no_reads(&self) -> Option<Trouble> {
+    pub(super) fn no_reads(&self) -> Option<StoreError> {
         self.unreadable.load(Ordering::Relaxed).then(displaced)
     }
 
     /// The error with which writes are refused.
-    pub(super) fn no_writes(&self) -> Option<Trouble> {
+    pub(super) fn no_writes(&self) -> Option<StoreError> {
         if self.damaged.load(Ordering::Relaxed) {
-            return Some(Trouble::damaged());
+            return Some(StoreError::damaged());
         }
         self.displaced.load(Ordering::Relaxed).then(displaced)
     }
 }
 
-fn displaced() -> Trouble {
-    Trouble::away("files of the database were removed or replaced under the server")
+fn displaced() -> StoreError {
+    StoreError::away("files of the database were removed or replaced under the server")
 }

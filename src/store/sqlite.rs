@@ -13,7 +13,7 @@ use sqlx::{AssertSqlSafe, ConnectOptions as _};
 
 use super::config::StoreConfig;
 use super::conn::{Conn, Meter};
-use super::error::{Class, Trouble, class, described};
+use super::error::{Class, StoreError, class, described};
 use super::file_size;
 use super::folder::{self, DATABASE_FILE};
 use super::open::{self, OpenError, StoreMeta};
@@ -84,11 +84,11 @@ impl DataDir {
     }
 
     /// Makes sure that nothing is appended to a log that has not been settled.
-    pub(super) async fn settle(&mut self, conn: &mut Conn) -> Result<(), Trouble> {
+    pub(super) async fn settle(&mut self, conn: &mut Conn) -> Result<(), StoreError> {
         if self.unsettled {
             let settled = settle_log(conn).await;
             conn.forgive();
-            settled.map_err(|error| Trouble::of(&error))?;
+            settled.map_err(|error| StoreError::of(&error))?;
             self.unsettled = false;
             tracing::info!(
                 "there is room again: the log of the earlier process was moved into the database"

@@ -10,7 +10,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::batch::{self, MAX_BATCH, Outcome, Queue};
 use super::conn::{Conn, Meter};
-use super::error::Trouble;
+use super::error::StoreError;
 use super::sqlite::DataDir;
 use super::target::Target;
 use super::tx::Tx;
@@ -74,7 +74,7 @@ impl Writer {
         if let Err(refused) = queue.send(work).await {
             refused
                 .0
-                .answer(Some(&Trouble::away("the store is closed")));
+                .answer(Some(&StoreError::away("the store is closed")));
         }
     }
 
@@ -179,7 +179,7 @@ impl Loop {
         while !queue.is_empty() {
             let mut tx = match self.begin().await {
                 Ok(tx) => tx,
-                Err(trouble) => return queue.answer_all(&trouble),
+                Err(error) => return queue.answer_all(&error),
             };
             let (ran, outcome) = queue.run(&mut tx, || None).await;
             tx.conn_mut().rollback().await;
@@ -196,8 +196,8 @@ impl Loop {
     async fn one_transaction(&mut self) {
         let mut tx = match self.begin().await {
             Ok(tx) => tx,
-            Err(trouble) => {
-                self.queue.answer_all(&trouble);
+            Err(error) => {
+                self.queue.answer_all(&error);
                 return;
             }
         };
@@ -248,30 +248,30 @@ impl Loop {
     /// after them. A power cut could then lose writes that were flushed and answered. So the index is kept
     /// alive. A start of the program does read the log anew, so it first moves the content into the database
     /// and flushes it (`sqlite::open`).
-    async fn reopen(&mut self) -> Result<Conn, Trouble> {
+    async fn reopen(&mut self) -> Result<Conn, StoreError> {
         let opened = self.target.connect(&self.meter).await;
-        let opened = opened.map_err(|error| Trouble::of(&error))?;
+        let opened = opened.map_err(|error| StoreError::of(&error))?;
         if let Some(lost) = self.lost.take() {
             lost.close().await;
         }
         Ok(opened)
     }
 
-    async fn begin(&mut self) -> Result<Tx, Trouble> {
+    async fn begin(&mut self) -> Result<Tx, StoreError> {
         let mut tx = match self.tx.take() {
             Some(tx) => tx,
             None => Tx::new(self.reopen().await?),
         };
-        if let Err(trouble) = self.data_dir.settle(tx.conn_mut()).await {
+        if let Err(error) = self.data_dir.settle(tx.conn_mut()).await {
             self.keep(tx).await;
-            return Err(trouble);
+            return Err(error);
         }
         // A writer from the start: a transaction that becomes one later is refused without waiting.
         match tx.conn_mut().begin("BEGIN IMMEDIATE".into()).await {
             Ok(()) => Ok(tx),
             Err(error) => {
                 self.keep(tx).await;
-                Err(Trouble::of(&error))
+                Err(StoreError::of(&error))
             }
         }
     }
@@ -280,14 +280,14 @@ impl Loop {
         if let Some(delay) = self.commit_delay {
             tokio::time::sleep(delay).await;
         }
-        let trouble = tx.conn_mut().commit().await.err().map(|error| {
-            let (error, members) = (Trouble::of(&error), ran.len());
+        let error = tx.conn_mut().commit().await.err().map(|error| {
+            let (error, members) = (StoreError::of(&error), ran.len());
             tracing::warn!(%error, members, "a transaction could not be committed");
             error
         });
-        if trouble.is_none() && batch::committed(&mut ran) {
+        if error.is_none() && batch::committed(&mut ran) {
             self.wake.committed_here();
         }
-        batch::answer(ran, trouble.as_ref());
+        batch::answer(ran, error.as_ref());
     }
 }

@@ -8,7 +8,7 @@ use futures::future::BoxFuture;
 use tokio::sync::oneshot;
 use tracing::Instrument as _;
 
-use super::error::{StoreFault, Trouble, outrun};
+use super::error::{StoreError, StoreFault, outrun};
 use super::locks::Locks;
 use super::purpose::{self, Held};
 use super::tx::{Reactions, State, Tx};
@@ -50,8 +50,8 @@ pub(super) trait Work: Send {
     /// Runs the hooks after the commit. Returns whether the change log grew.
     fn committed(&mut self) -> bool;
 
-    /// Sends the kept answer, or `trouble` in its place.
-    fn answer(self: Box<Self>, trouble: Option<&Trouble>);
+    /// Sends the kept answer, or `error` in its place.
+    fn answer(self: Box<Self>, error: Option<&StoreError>);
 }
 
 /// The [`Work`] of a closure `F` over its data `D`.
@@ -196,11 +196,11 @@ where
         self.state.logged
     }
 
-    fn answer(self: Box<Self>, trouble: Option<&Trouble>) {
-        let answer = match (trouble, self.kept) {
-            (Some(trouble), _) => Err(trouble.to_error()),
+    fn answer(self: Box<Self>, error: Option<&StoreError>) {
+        let answer = match (error, self.kept) {
+            (Some(error), _) => Err(error.to_error()),
             (None, Some(kept)) => kept,
-            (None, None) => Err(Trouble::fault("a write was answered before it ran").to_error()),
+            (None, None) => Err(StoreError::fault("a write was answered before it ran").to_error()),
         };
         // The caller may have gone. Its write stays.
         let _ = self.answer.send(answer);
