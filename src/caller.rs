@@ -14,7 +14,7 @@ use crate::revision::Reached;
 use crate::{clock, limits};
 
 pub use roles::Roles;
-pub use turns::{Turns, UnderWay};
+pub use turns::{CallInProgress, Turns};
 
 /// The caller of an RPC: its key, shop, actor and deadline, as the access layer found them before the handler
 /// runs.

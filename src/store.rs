@@ -286,7 +286,7 @@ impl Store {
 
     /// The number of hints received from other replicas.
     #[must_use]
-    pub fn hints_heard(&self) -> u64 {
+    pub fn hints_received(&self) -> u64 {
         self.inner.wake.hints()
     }
 

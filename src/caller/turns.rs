@@ -1,4 +1,4 @@
-//! The turns of one key: they limit its parallel work, so that other keys have room.
+//! Limits the parallel work of one key, so that other keys have room.
 //!
 //! The lists and stream pages that a key reads at once leave connections for other keys. A key runs at most
 //! [`limits::WRITES_PER_KEY_MAX`] writes at a time.
@@ -12,26 +12,26 @@ use crate::error::{Error, Result};
 use crate::limits;
 use crate::proto::pb::ErrorReason;
 
-/// Returns how many of `at_once` reads one key may run: two thirds, at least one.
+/// Returns the limit of parallel reads of one key: two thirds of `at_once`, at least one.
 fn of_one_key(at_once: usize) -> usize {
     (at_once * 2 / 3).max(1)
 }
 
-/// The turns of one key.
+/// Semaphores and a counter for the calls of one key. A permit is called a turn.
 #[derive(Debug)]
 pub struct Turns {
-    /// Turns of its calls that read many rows.
+    /// For its calls that read many rows.
     lists: Arc<Semaphore>,
-    /// Turns of the reads of its streams.
+    /// For the reads of its streams.
     pages: Semaphore,
-    /// Turns of its writes.
+    /// For its writes.
     writes: Arc<Semaphore>,
     /// The number of its calls that run or wait.
     calls: AtomicUsize,
 }
 
 impl Turns {
-    /// The turns of a key. `lists_at_once` and `pages_at_once` are the parallel lists and stream pages of the
+    /// Makes the turns of a key. `lists_at_once` and `pages_at_once` are the parallel lists and stream pages of the
     /// process.
     pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
         Self {
@@ -42,7 +42,7 @@ impl Turns {
         }
     }
 
-    /// The turns of the service as a caller, which opens no streams.
+    /// Makes the turns of the service as a caller, which opens no streams.
     pub fn of_service() -> Self {
         Self::new(1, 1)
     }
@@ -74,9 +74,9 @@ impl Turns {
     ///
     /// # Errors
     /// OVERLOADED if the key has reached its limit of calls in progress.
-    pub fn begin(&self) -> Result<UnderWay<'_>> {
+    pub fn begin(&self) -> Result<CallInProgress<'_>> {
         let before = self.calls.fetch_add(1, Ordering::Relaxed);
-        let call = UnderWay(self);
+        let call = CallInProgress(self);
         if before < limits::CALLS_PER_KEY_MAX {
             return Ok(call);
         }
@@ -86,11 +86,11 @@ impl Turns {
     }
 }
 
-/// A call that is counted.
+/// A call that counts against the limit of its key.
 #[must_use]
-pub struct UnderWay<'t>(&'t Turns);
+pub struct CallInProgress<'t>(&'t Turns);
 
-impl Drop for UnderWay<'_> {
+impl Drop for CallInProgress<'_> {
     fn drop(&mut self) {
         self.0.calls.fetch_sub(1, Ordering::Relaxed);
     }
@@ -107,9 +107,9 @@ mod tests {
     }
 
     #[test]
-    fn a_key_has_only_so_many_calls_under_way() {
+    fn a_call_beyond_the_limit_of_its_key_is_refused() {
         let turns = Turns::new(3, 3);
-        let under_way: Vec<_> = (0..limits::CALLS_PER_KEY_MAX)
+        let calls: Vec<_> = (0..limits::CALLS_PER_KEY_MAX)
             .map(|_| turns.begin().unwrap())
             .collect();
 
@@ -117,7 +117,7 @@ mod tests {
             let refused = turns.begin().map(drop).unwrap_err();
             assert_eq!(refused.reason(), ErrorReason::Overloaded);
         }
-        drop(under_way);
+        drop(calls);
         assert!(turns.begin().is_ok());
     }
 }

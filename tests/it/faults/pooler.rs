@@ -65,7 +65,7 @@ async fn a_shop_behind_a_pooler_of_sessions_serves_with_its_limits_of_time() {
     }
     eventually("hints", || async {
         write(&shop).await.unwrap();
-        (replica.store().hints_heard() > 0).then_some(())
+        (replica.store().hints_received() > 0).then_some(())
     })
     .await;
     let mut other = PgConnection::connect(&cluster.url("shop")).await.unwrap();

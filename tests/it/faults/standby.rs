@@ -51,10 +51,10 @@ async fn connections_to_a_standby_are_dropped_and_the_primary_is_found_again() {
     writer.acknowledges(20).await;
     let written = writer.stop().await;
     assert!(!written.refusals.is_empty());
-    let heard = replica.store().hints_heard();
+    let received = replica.store().hints_received();
     eventually("hints", || async {
         write(&shop).await.unwrap();
-        (replica.store().hints_heard() > heard).then_some(())
+        (replica.store().hints_received() > received).then_some(())
     })
     .await;
     let stands = state(&shop).await;

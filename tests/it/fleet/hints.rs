@@ -49,10 +49,10 @@ async fn change_is_seen(shop: &Shop, watch: &mut CartWatch) {
 
 /// Makes changes until the replica has received a hint, and each change arrives.
 async fn changes_are_hinted(shop: &Shop, replica: &Replica, watch: &mut CartWatch) {
-    let before = replica.store().hints_heard();
+    let before = replica.store().hints_received();
     change_is_seen(shop, watch).await;
     let until = Instant::now() + PATIENCE;
-    while replica.store().hints_heard() == before {
+    while replica.store().hints_received() == before {
         assert!(Instant::now() < until, "a hint arrives");
         change_is_seen(shop, watch).await;
     }
@@ -80,18 +80,21 @@ async fn a_change_is_hinted_through_a_cluster_of_which_any_server_may_die() {
 
     nats.kill(0);
     nats.kill(1);
-    let (hinted, heard) = (replica.store().hints_heard(), polling.store().hints_heard());
+    let (hinted, received) = (
+        replica.store().hints_received(),
+        polling.store().hints_received(),
+    );
     for _ in 0..3 {
         change_is_seen(&shop, &mut poll).await;
     }
     assert_eq!(
-        replica.store().hints_heard(),
+        replica.store().hints_received(),
         hinted,
         "no server passes hints on"
     );
     assert_eq!(
-        polling.store().hints_heard(),
-        heard,
+        polling.store().hints_received(),
+        received,
         "no server passes hints on"
     );
 
@@ -119,7 +122,7 @@ async fn a_service_starts_without_nats_and_connects_later() {
     let replica = shop.replica(setup).await;
     let mut watch = watch_at(&replica, &shop).await;
     change_is_seen(&shop, &mut watch).await;
-    assert_eq!(replica.store().hints_heard(), 0);
+    assert_eq!(replica.store().hints_received(), 0);
 
     nats.start_again(0);
 
@@ -136,13 +139,13 @@ async fn a_thousand_hints_without_changes_do_no_harm() {
     let mut watch = watch_at(&replica, &shop).await;
     let client = nats.client(0).await;
     let subject = format!("clientela.{}.wake", shop.store().meta().store_id());
-    let heard = async || (replica.store().hints_heard() >= 10).then_some(());
+    let received = async || (replica.store().hints_received() >= 10).then_some(());
     eventually("the replica to listen", async || {
         client
             .publish(subject.clone(), "probe".into())
             .await
             .unwrap();
-        heard().await
+        received().await
     })
     .await;
 
@@ -171,12 +174,12 @@ async fn a_replica_without_hints_loses_nothing() {
         assert_eq!(watch.changes.len(), round + 1, "each was sent once");
     }
 
-    assert_eq!(replica.store().hints_heard(), 0);
+    assert_eq!(replica.store().hints_received(), 0);
     // It may publish, though, and the other replica receives its hints.
     let mut client = replica.carts_as(&shop.admin_key);
     let mut here = CartWatch::open(&mut shop.carts(), every()).await.unwrap();
     let (mut number, until) = (0, Instant::now() + PATIENCE);
-    while shop.store().hints_heard() == 0 {
+    while shop.store().hints_received() == 0 {
         assert!(Instant::now() < until, "a hint arrives");
         number += 1;
         let cart = add(
@@ -233,7 +236,7 @@ async fn a_thousand_notifications_without_changes_do_no_harm() {
     let replica = shop.replica(rarely_polls(&Hints::Notify)).await;
     let mut watch = watch_at(&replica, &shop).await;
     changes_are_hinted(&shop, &replica, &mut watch).await;
-    let (seen, heard) = (watch.changes.len(), replica.store().hints_heard());
+    let (seen, received) = (watch.changes.len(), replica.store().hints_received());
     let mut session = session(&shop).await;
     // PostgreSQL would merge notifications with the same payload.
     let notify = format!(
@@ -249,7 +252,7 @@ async fn a_thousand_notifications_without_changes_do_no_harm() {
 
     assert_eq!(watch.changes.len(), seen + 1, "each was sent once");
     eventually("the notifications", async || {
-        (replica.store().hints_heard() >= heard + 1_000).then_some(())
+        (replica.store().hints_received() >= received + 1_000).then_some(())
     })
     .await;
     replica.stop().await;
@@ -265,7 +268,7 @@ async fn without_hints_a_change_is_found_by_polling() {
         change_is_seen(&shop, &mut watch).await;
     }
 
-    assert_eq!(replica.store().hints_heard(), 0);
+    assert_eq!(replica.store().hints_received(), 0);
     replica.stop().await;
 }
 
