@@ -1,4 +1,4 @@
-//! The kit: what all resources share, so that an area adds rules and no plumbing.
+//! The kit: the lists, watches and writes of all resources, so that an area adds only its rules.
 //!
 //! A [`Table`] has one row for each field that filters and orders may name. From it follow the filter's schema,
 //! the field's value in memory, the indexes that lead to rows, the pages of lists and the snapshots of watches.

@@ -1,9 +1,8 @@
-//! Fairness between keys: calls that take long, or much room, take turns within their key.
+//! Limits the lists and writes that a key runs at once, so that other keys have room.
 //!
-//! The lists and stream pages that a key reads at once leave connections for other keys. Calls that read
-//! single rows have connections of their own. A key runs at most
-//! [`WRITES_PER_KEY_MAX`](crate::limits::WRITES_PER_KEY_MAX) writes at a time, which bounds the room for
-//! their answers.
+//! The lists and stream pages that a key reads at once leave connections for other keys. Calls that read single rows
+//! have connections of their own. A key runs at most [`WRITES_PER_KEY_MAX`](crate::limits::WRITES_PER_KEY_MAX) writes
+//! at a time, which bounds the memory of their answers.
 
 use std::any::Any;
 use std::sync::Arc;
@@ -14,9 +13,9 @@ use super::keys::Key;
 use crate::contract::Method;
 use crate::store;
 
-/// Runs a call. A call that reads many rows first waits for a turn of its key. A write waits for a turn of
-/// its key and then for one of `all_writes`. It keeps these turns and `held` until it ends, even if its
-/// caller leaves before. None if the key ended meanwhile.
+/// Runs a call. A call that reads many rows first waits for a turn of its key. A write waits for a turn of its key
+/// and then for one of `all_writes`. It keeps these turns and `held` until it ends, even if its caller leaves before.
+/// Returns None if the key ends while the call waits.
 pub async fn in_turn<T>(
     key: &Key,
     method: &Method,
@@ -36,7 +35,7 @@ pub async fn in_turn<T>(
     Some(store::holding((of_key, of_all, held), call).await)
 }
 
-/// Waits for a turn. None if the key ended meanwhile.
+/// Waits for a turn. Returns None if the key ends first.
 async fn turn(key: &Key, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit> {
     // Waiting for the key's end takes a lock, so it is done only if no turn is free.
     if let Ok(turn) = Arc::clone(turns).try_acquire_owned() {
@@ -45,7 +44,7 @@ async fn turn(key: &Key, turns: &Arc<Semaphore>) -> Option<OwnedSemaphorePermit>
     tokio::select! {
         biased;
         () = key.ended.cancelled() => None,
-        // It fails only when it is closed, which it never is.
+        // Fails only if the semaphore is closed, which never happens.
         turn = Arc::clone(turns).acquire_owned() => turn.ok(),
     }
 }

@@ -31,8 +31,8 @@ pub struct Turns {
 }
 
 impl Turns {
-    /// Makes the turns of a key. `lists_at_once` and `pages_at_once` are the parallel lists and stream pages of the
-    /// process.
+    /// Makes the turns of a key. `lists_at_once` and `pages_at_once` are the limits of parallel lists and stream
+    /// pages of the process.
     pub fn new(lists_at_once: usize, pages_at_once: usize) -> Self {
         Self {
             lists: Arc::new(Semaphore::new(of_one_key(lists_at_once))),

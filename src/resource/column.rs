@@ -17,7 +17,7 @@ pub struct Column<M> {
     pub(super) without: &'static [&'static str],
 }
 
-/// How a message answers for a field. It must be what the column of its row holds.
+/// Reads the value of a field from a message. It must equal the value in the column of the row.
 pub(super) enum Get<M> {
     Text(fn(&M) -> &str),
     Number(fn(&M) -> Option<i64>),
@@ -25,7 +25,7 @@ pub(super) enum Get<M> {
     Time(fn(&M) -> Option<&Timestamp>),
     Money(fn(&M) -> Option<&pb::Money>),
     Names(fn(&M) -> &[String]),
-    /// With its place among the packed fields of the table.
+    /// With its index among the packed fields of the table.
     Packed(fn(&M) -> String, usize),
     /// Only in the database.
     Nothing,
@@ -54,8 +54,8 @@ impl<M> Column<M> {
         Self::new(path, Kind::Text, Get::Text(get))
     }
 
-    /// The sort key of the field at `path`, a column that only the database has. An order by the field means it: the
-    /// place of a text in the language of the shop, or of a resource among its sisters.
+    /// The sort key of the field at `path`, in a column that only the database has. An order by the field uses it. It
+    /// is the collation key of a text in the language of the shop, or the position of a resource in a list.
     pub fn sort_key(own: &'static str, path: &'static str, column: &'static str) -> Self {
         let field = Field::sort_key(own, path, qualified(column));
         Self {
@@ -87,7 +87,7 @@ impl<M> Column<M> {
         Self::new(path, Kind::Decimal2, Get::Number(get))
     }
 
-    /// A value of an enum of the contract, whose number is in the column.
+    /// A value of an enum of the contract. The column has its number.
     pub fn one_of(path: &'static str, get: fn(&M) -> Option<i64>) -> Self {
         Self::new(path, Kind::Enum(&[]), Get::Number(get))
     }
@@ -117,32 +117,32 @@ impl<M> Column<M> {
         Self::new(path, Kind::NameList(collection), Get::Names(get))
     }
 
-    /// A list of texts, packed as the column has it.
+    /// A list of texts, packed as in the column.
     pub fn texts(path: &'static str, get: fn(&M) -> String) -> Self {
         Self::new(path, Kind::TextList, Get::Packed(get, 0))
     }
 
-    /// A map from text to text, packed as the column has it.
+    /// A map from text to text, packed as in the column.
     pub fn map(path: &'static str, get: fn(&M) -> String) -> Self {
         Self::new(path, Kind::TextMap, Get::Packed(get, 0))
     }
 
-    /// The same field, in a column of another name.
+    /// Sets another name for the column.
     #[must_use]
     pub fn column(mut self, column: &'static str) -> Self {
         self.field.column = qualified(column);
         self
     }
 
-    /// The same field, by which lists are ordered: a text, a number or a time, never a flag. Its column is never NULL;
-    /// in a table that grows, an index has it.
+    /// Lets lists be ordered by the field: a text, a number or a time, never a flag. Its column must not be NULL. In
+    /// a table that grows, it needs an index.
     #[must_use]
     pub fn sortable(mut self) -> Self {
         self.field = self.field.sortable();
         self
     }
 
-    /// The same field, searched with `:` in the column of the same name that ends with `_folded`.
+    /// Lets filters search the field with `:`, in the column of the same name with the suffix `_folded`.
     #[must_use]
     pub fn searchable(mut self) -> Self {
         let folded = format!("{}_folded", self.field.column);
@@ -150,36 +150,35 @@ impl<M> Column<M> {
         self
     }
 
-    /// The same field, whose value or keys are language tags.
+    /// Marks the value, or the keys of a map, as language tags.
     #[must_use]
     pub fn of_languages(mut self) -> Self {
         self.field = self.field.of_languages();
         self
     }
 
-    /// The same field, which is none of the message but made of the field at a path. It is visible to those that see
-    /// that one.
+    /// Derives the field, which the message does not have, from the field at a path. Callers that see the source also
+    /// see the field.
     #[must_use]
     pub fn made_of(mut self, source: &'static str) -> Self {
         self.made_of = Some(source);
         self
     }
 
-    /// The same field, an enum of which no stored resource has these values.
+    /// Removes values of an enum that no stored resource has.
     #[must_use]
     pub fn without(mut self, values: &'static [&'static str]) -> Self {
         self.without = values;
         self
     }
 
-    /// The same field, served by an index. Of several the better comes first.
+    /// Adds an index that serves the field. Of several, add the better first.
     #[must_use]
     pub fn index(self, index: Index) -> Self {
         self.index_of(index, "")
     }
 
-    /// The same field, served by an index that has only the rows which meet a condition. A statement repeats it,
-    /// from ` AND ` on.
+    /// Adds a partial index. Statements repeat its condition, which begins with ` AND `.
     #[must_use]
     pub fn index_of(mut self, index: Index, condition: &'static str) -> Self {
         self.leads.push((index, condition));
@@ -187,18 +186,18 @@ impl<M> Column<M> {
     }
 }
 
-/// A column of the database without the alias of its table.
+/// Removes the alias of the table from a column.
 fn unqualified(column: &'static str) -> &'static str {
     column.strip_prefix("c.").unwrap_or(column)
 }
 
-/// A column of the database with the alias of its table.
+/// Adds the alias of the table to a column.
 fn qualified(column: &str) -> &'static str {
     format!("c.{column}").leak()
 }
 
 impl<M> Get<M> {
-    /// Adds what the columns of a field hold, in the order of [`columns_of`].
+    /// Adds the values of the columns of a field, in the order of [`columns_of`].
     pub(super) fn push(&self, field: &Field, message: &M, values: &mut Vec<Bind>) {
         match self {
             Self::Nothing => {}
@@ -229,8 +228,8 @@ impl<M> Get<M> {
     }
 }
 
-/// The columns of the fields, but for that of the name. A field that is searched has a folded one, an amount one for
-/// its currency, and a sort key is none of the message.
+/// Returns the columns of the fields, except that of the name and of sort keys, which a message does not have. A
+/// searchable field adds its folded column, an amount that of its currency.
 pub(super) fn columns_of<M>(fields: &[Field], getters: &[Get<M>]) -> Vec<&'static str> {
     let mut columns = Vec::new();
     for (field, get) in fields.iter().zip(getters) {

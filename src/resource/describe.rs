@@ -1,4 +1,4 @@
-//! The fields of a table as `docs/FILTERS.md` lists them.
+//! Describes the fields of a table for `docs/FILTERS.md`.
 
 use std::fmt::Write as _;
 
@@ -9,7 +9,7 @@ use crate::filter::{Field, Kind};
 const HEAD: &str = "| field | holds | order | index |\n| --- | --- | --- | --- |\n";
 
 impl<M> Table<M> {
-    /// A Markdown table with a row for each field that a filter may name.
+    /// Returns a Markdown table with a row for each field that a filter may name.
     pub fn describe(&self) -> String {
         let mut page = HEAD.to_owned();
         let fields = self.schema().fields.iter();
@@ -31,7 +31,7 @@ impl<M> Table<M> {
         page
     }
 
-    /// The comparisons with a field that indexes serve.
+    /// Lists the comparisons with a field that indexes serve.
     fn indexes(&self, path: &str) -> String {
         let leads = self.leads.iter().filter(|lead| lead.path == path);
         let mut served: Vec<String> = Vec::new();
@@ -80,7 +80,7 @@ impl<M> Table<M> {
     }
 }
 
-/// What a field holds.
+/// Describes the values of a field.
 fn holds(field: &Field) -> String {
     match field.kind {
         Kind::Text if field.of_languages => "language tag".to_owned(),

@@ -1,8 +1,8 @@
-//! The rows that a page goes through, and which of them match.
+//! Chooses the rows that a page scans, and selects those that match.
 //!
-//! A page begins with the index that leads to the fewest rows, and the database judges those one by one
-//! from their columns; documents are read of what matches. It examines a bounded number of rows: after
-//! that it ends where it is, and the next page goes on from there.
+//! A page uses the index with the fewest rows. The database evaluates the filter on the columns of each row, and
+//! reads the documents of matching rows only. A page examines a bounded number of rows. Then it ends, and the next
+//! page continues there.
 
 use std::cmp::Ordering;
 
@@ -14,10 +14,10 @@ use crate::filter::Filter;
 use crate::limits;
 use crate::store::{Conn, Engine, SearchColumn, SearchTerms, Statement};
 
-/// Rows that one page examines.
+/// The most rows that one page examines.
 const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
-/// Rows that are gathered by their index and put in order for each page. Where there are more, a page finds
-/// enough of them in their order.
+/// The most rows of an index that each page sorts. If there are more, a page scans in the order of the list, because
+/// enough of the rows match soon.
 const GATHERED: i64 = 2_000;
 
 /// The query of a list: its table, filter, search and order.
@@ -25,9 +25,9 @@ const GATHERED: i64 = 2_000;
 pub struct Examination<'e> {
     /// The table and its indexes.
     pub source: Source,
-    /// Whether the document of a row is read too.
+    /// Whether the documents are read, too.
     pub documents: bool,
-    /// The rows that it goes through, in one order. Those of several partitions have different ids.
+    /// The rows to scan, in one order. No two partitions have a row with the same id.
     pub partitions: &'e [Partition],
     /// The filter that rows must match.
     pub filter: &'e Filter,
@@ -37,7 +37,7 @@ pub struct Examination<'e> {
     pub condition: &'static str,
     /// The words that must occur, and the column that is searched.
     pub search: Option<(&'static SearchColumn, &'e SearchTerms)>,
-    /// Indexes that do not lead to all rows which may match.
+    /// The fields whose indexes do not have all rows that may match.
     pub without: &'e [&'e str],
     /// The order.
     pub order: &'e Order,
@@ -46,11 +46,11 @@ pub struct Examination<'e> {
 /// The rows that a page scans.
 #[derive(Debug)]
 pub enum Way {
-    /// All, in their order.
+    /// All rows, in the order of the list.
     Whole,
-    /// Those of an index that has them in their order.
+    /// The rows of an index that has them in the order of the list.
     Along(Candidate),
-    /// Those of an index that leads to few, which are put in order.
+    /// The rows of an index that has few, which are sorted.
     Gathered(Candidate),
 }
 
@@ -78,7 +78,7 @@ impl Examination<'_> {
             .into_iter()
             .zip(candidates)
             .collect();
-        // Of equally few those that are in order already.
+        // Of equal counts, prefer rows that are in order already.
         counted.sort_by(|(few, one), (many, other)| match few.cmp(many) {
             Ordering::Equal => serves(other).cmp(&serves(one)),
             different => different,
@@ -97,7 +97,7 @@ impl Examination<'_> {
         })
     }
 
-    /// How many rows each of the candidates has, up to one more than are gathered.
+    /// Counts the rows of each candidate, up to one more than are sorted.
     async fn count(&self, conn: &mut Conn, candidates: &[Candidate]) -> Result<Vec<i64>> {
         let mut statement = Statement::new(conn.engine(), "");
         for (index, candidate) in candidates.iter().enumerate() {
@@ -119,7 +119,7 @@ impl Examination<'_> {
         Ok(found)
     }
 
-    /// The first rows after a place that match, of those that one page may examine.
+    /// Reads the first matching rows after a place, of those that one page may examine.
     ///
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
@@ -147,13 +147,13 @@ impl Examination<'_> {
         statement.push(" FROM (");
         self.push_examined(&mut statement, way, place, true)?;
         statement.push(" LIMIT ").push_number(EXAMINED);
-        // The rows come as they were examined, and no more are than the page needs.
+        // The rows keep the order of the scan, and the database examines no more than the page needs.
         statement.push(") AS e WHERE e.fits LIMIT ");
         statement.push_number(i64::try_from(limit).unwrap_or(i64::MAX));
         Ok(statement.fetch_all(conn).await?)
     }
 
-    /// The last row that one page may examine after a place; none if the page reaches the end.
+    /// Reads the last row that one page may examine after a place. None if the page reaches the end.
     ///
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
@@ -168,12 +168,12 @@ impl Examination<'_> {
         }
         let mut statement = Statement::new(conn.engine(), "");
         self.push_examined(&mut statement, way, place, false)?;
-        // This passes over what was just examined, which is bounded: no page costs more than the first.
+        // The offset skips the rows that were just examined. It is bounded, so no page costs more than the first.
         statement.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
         Ok(statement.fetch_all(conn).await?.pop())
     }
 
-    /// A statement over all rows that match, to be counted.
+    /// Returns a statement of all matching rows, for counting them.
     pub fn matching(&self, engine: Engine, way: &Way) -> Statement {
         let mut statement = Statement::new(engine, "");
         for (place, partition) in self.partitions.iter().enumerate() {
@@ -185,13 +185,13 @@ impl Examination<'_> {
         statement
     }
 
-    /// Whether each row matches.
+    /// Whether every row matches.
     fn is_unjudged(&self) -> bool {
         self.filter.is_everything() && self.condition.is_empty() && self.search.is_none()
     }
 
-    /// Adds a statement of the rows after a place, in their order, without a limit: with what they are judged by, or
-    /// with an empty document.
+    /// Adds a statement of the rows after a place, in order and without a limit. If `judged`, it has the column
+    /// `fits`, otherwise an empty document.
     fn push_examined(
         &self,
         statement: &mut Statement,
@@ -206,7 +206,7 @@ impl Examination<'_> {
             statement.push(if number == 0 { "" } else { " UNION ALL " });
             statement.push("SELECT p.* FROM (");
             self.push_part(statement, way, place, judged, partition)?;
-            // So that no more rows are put in one order than a page may examine of each partition.
+            // Of each partition, no more rows are sorted than a page may examine.
             statement.push(" LIMIT ").push_number(EXAMINED);
             statement.push(") AS p");
         }
@@ -255,7 +255,7 @@ impl Examination<'_> {
                 partition.push("c", statement.push(" c WHERE "));
             }
             Way::Along(candidate) => {
-                // `CROSS JOIN` has SQLite keep the order of the tables.
+                // `CROSS JOIN` makes SQLite keep the order of the tables.
                 let of = match &candidate.lead.index {
                     Index::Pairs(pairs) => Some((pairs.from, "m", pairs.id)),
                     Index::Entries(entries) => Some((entries.from, "x", entries.id)),
@@ -292,7 +292,7 @@ impl Examination<'_> {
         }
     }
 
-    /// Adds whether a row matches.
+    /// Adds the condition that a row matches.
     fn push_matches(&self, statement: &mut Statement) {
         statement.push_filter(self.filter, self.now);
         if !self.condition.is_empty() {

@@ -1,28 +1,27 @@
 //! The indexes of a table that lead from a filter to the few rows which can match it.
 //!
-//! Invariant: whatever matches a filter is among the rows of each of its [`Candidate`]s, so a page may
-//! begin with any of them.
+//! Invariant: each row that matches a filter is among the rows of every [`Candidate`], so a page may use any of them.
 
 use super::Partition;
 use super::order::Order;
 use crate::filter::{Bind as Literal, Filter};
 use crate::store::{Bind, Engine, SearchColumn, SearchTerms, Statement};
 
-/// Where rows are examined: a table of the database, named by the alias `c`, and its indexes.
+/// A table of the database, with the alias `c`, and its indexes.
 #[derive(Clone, Copy, Debug)]
 pub struct Source {
     /// The table.
     pub table: &'static str,
-    /// The columns of which the document of a row is made; empty where the row has one, and a version.
+    /// The columns that form the document of a row; empty if rows have a document and a version.
     pub parts: &'static [&'static str],
-    /// The indexes that may lead to rows; of one field the better first.
+    /// The indexes. Of those of one field, the better comes first.
     pub leads: &'static [Lead],
 }
 
-/// An index of a table, and what of a filter it needs.
+/// An index of a table, and the field that it serves.
 #[derive(Debug)]
 pub struct Lead {
-    /// The field that the filter has to pin.
+    /// The field that the filter must restrict.
     pub path: &'static str,
     /// How the field is looked up.
     pub index: Index,
@@ -30,20 +29,20 @@ pub struct Lead {
     pub condition: &'static str,
 }
 
-/// How a field is looked up.
+/// The lookup that an index serves.
 #[derive(Debug)]
 pub enum Index {
-    /// By its value, which one row has at the most.
+    /// By its value, which at most one row has.
     Unique,
     /// By its value; rows of the same value lie in the order of their ids.
     Equal,
-    /// By one value alone, which the condition of the index has; the rows lie in the order of their ids.
+    /// By one value only, that in the condition of the index; the rows lie in the order of their ids.
     Value(i64),
     /// By bounds; rows lie in the order of the field.
     Range,
     /// By an element of a list, or by a value, in a table of pairs that lie in the order of the rows' ids.
     Pairs(Pairs),
-    /// By an entry of a map, in a table that has the row's id; one row has it at the most.
+    /// By an entry of a map, in a table that has the row's id. At most one row has the entry.
     Entries(Entries),
     /// By the words that must occur in the table's search text.
     Words(&'static SearchColumn),
@@ -52,7 +51,7 @@ pub enum Index {
 /// A table of pairs, with its alias `m`.
 #[derive(Debug)]
 pub struct Pairs {
-    /// As `memberships m`.
+    /// The table and its alias, for example `memberships m`.
     pub from: &'static str,
     /// The column of the list's element.
     pub element: &'static str,
@@ -63,7 +62,7 @@ pub struct Pairs {
 /// A table of entries, with its alias `x`.
 #[derive(Debug)]
 pub struct Entries {
-    /// As `customer_external_ids x`.
+    /// The table and its alias, for example `customer_external_ids x`.
     pub from: &'static str,
     /// The column of the key.
     pub key: &'static str,
@@ -73,7 +72,7 @@ pub struct Entries {
     pub id: &'static str,
 }
 
-/// An index with what it is asked for.
+/// An index with its lookup key.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub(super) lead: &'static Lead,
@@ -85,7 +84,7 @@ pub struct Candidate {
 #[derive(Clone, Debug)]
 pub(super) enum Asked {
     Value(Bind),
-    /// The condition of the index says it.
+    /// The condition of the index has the value.
     Condition,
     Bounds(Vec<(&'static str, Bind)>),
     Entry(String, String),
@@ -103,7 +102,7 @@ impl From<Literal> for Bind {
 }
 
 impl Source {
-    /// Adds the version of a row; 0 where it has none.
+    /// Adds the version of a row; 0 if it has none.
     pub(super) fn push_version(&self, alias: &'static str, statement: &mut Statement) {
         match self.parts {
             [] => statement.push(alias).push(".version"),
@@ -201,7 +200,7 @@ impl Lead {
 }
 
 impl Candidate {
-    /// Whether it leads to one row at the most.
+    /// Whether it has at most one row.
     pub(super) fn is_unique(&self) -> bool {
         matches!(self.lead.index, Index::Unique | Index::Entries(_))
     }
@@ -225,7 +224,7 @@ impl Candidate {
         }
     }
 
-    /// Adds a `SELECT` of the ids of at most so many rows, as `id`.
+    /// Adds a `SELECT` of the ids of at most `most` rows, as `id`.
     pub(super) fn push_ids(
         &self,
         source: Source,
@@ -263,8 +262,7 @@ impl Candidate {
         statement.push(" LIMIT ").push_number(most);
     }
 
-    /// Adds a `SELECT` of as many rows as the candidate has, up to a number, with any columns. The words
-    /// of a search may lie in rows of other shops too.
+    /// Adds a `SELECT` for counting the rows, up to `most`. On SQLite, a search also counts rows of other shops.
     pub(super) fn push_rows(
         &self,
         source: Source,
@@ -283,7 +281,7 @@ impl Candidate {
         }
     }
 
-    /// Adds what the rows of the index have in common.
+    /// Adds the condition that all rows of the candidate meet.
     pub(super) fn push_condition(&self, statement: &mut Statement) {
         statement.push(self.lead.condition);
         match (&self.lead.index, &self.asked) {

@@ -17,7 +17,7 @@ use crate::store::{Conn, PageToken, RequestDigest, SearchColumn, SearchTerms, St
 /// A page ends before its answer becomes larger than this.
 pub const PAGE_BYTES_MAX: usize = limits::RESPONSE_BYTES_MAX * 3 / 4;
 
-/// What the requests of all lists have.
+/// The fields that the requests of all lists have.
 #[derive(Debug, Default)]
 pub struct Query<'q> {
     /// The filter.
@@ -28,11 +28,11 @@ pub struct Query<'q> {
     pub page_size: i32,
     /// Where the page begins; empty for the first.
     pub page_token: &'q str,
-    /// How all that match are counted, a [`CountMode`](crate::proto::pb::CountMode).
+    /// Whether and how matches are counted: a [`CountMode`](crate::proto::pb::CountMode).
     pub count: i32,
 }
 
-/// A list that was asked for, checked but for its token.
+/// A checked request of a list. Its token is checked when a page is read.
 pub struct List<M: 'static> {
     table: &'static Table<M>,
     partitions: Vec<Partition>,
@@ -56,7 +56,7 @@ pub struct Page<M> {
     pub items: Vec<M>,
     /// Where the next page begins; empty if this is the last.
     pub next_page_token: String,
-    /// How many match, if that was asked.
+    /// The number of matches, if requested.
     pub count: Option<Count>,
 }
 
@@ -66,7 +66,7 @@ pub struct Found {
     pub rows: Vec<Row>,
     way: Way,
     place: Option<Vec<Key>>,
-    /// Whether rows follow that the page has no room for.
+    /// Whether more rows follow.
     more: bool,
     /// Whether no row can match.
     nothing: bool,
@@ -74,7 +74,7 @@ pub struct Found {
 }
 
 impl<M: Message + Name + Default> List<M> {
-    /// The list of a call. Its token belongs to the RPC, the rows it goes through, the filter and the order.
+    /// Checks the request of a list. Its page tokens are bound to the RPC, the partitions, the filter and the order.
     ///
     /// # Errors
     /// INVALID_FILTER, INVALID_ORDER_BY, INVALID_FIELD.
@@ -112,27 +112,27 @@ impl<M: Message + Name + Default> List<M> {
         })
     }
 
-    /// The list with a further value to which its tokens belong.
+    /// Binds the page tokens to a further value.
     #[must_use]
     pub fn bound_to(self, name: &'static str, value: impl AsRef<[u8]>) -> Self {
         let digest = self.digest.field(name, value);
         Self { digest, ..self }
     }
 
-    /// The list of the rows of these partitions, in place of those of the shop.
+    /// Reads the rows of these partitions instead of those of the shop.
     #[must_use]
     pub fn of(self, partitions: Vec<Partition>) -> Self {
         Self { partitions, ..self }
     }
 
-    /// What the tokens belong to.
+    /// The digest to which the page tokens are bound.
     fn digest(&self) -> RequestDigest {
         let rows = format!("{:?}", self.partitions);
         self.digest.clone().field("partitions", rows)
     }
 
-    /// The list of the rows that meet a condition, in place of those that exist for callers. Some indexes may not
-    /// lead to all of them.
+    /// Replaces the condition on the rows that exist for callers. `without` names the fields whose indexes do not
+    /// have all rows that may match.
     #[must_use]
     pub fn condition(self, condition: &'static str, without: &'static [&'static str]) -> Self {
         Self {
@@ -142,24 +142,24 @@ impl<M: Message + Name + Default> List<M> {
         }
     }
 
-    /// The list of rows in which these words occur.
+    /// Keeps only rows in which these words occur.
     #[must_use]
     pub fn searching(self, column: &'static SearchColumn, terms: Option<SearchTerms>) -> Self {
         let search = terms.map(|terms| (column, terms));
         Self { search, ..self }
     }
 
-    /// Whether the order names a field.
+    /// Whether the order has a field.
     pub fn is_ordered_by(&self, path: &str) -> bool {
         self.order.has(path)
     }
 
-    /// What `now` is in the filter of a page.
+    /// The value of `now` in the filter of a first page, in microseconds.
     pub fn now(&self) -> i64 {
         self.now
     }
 
-    /// Reads a page of resources that are made from their documents.
+    /// Reads a page and makes its resources from their documents.
     ///
     /// # Errors
     /// The database's; INVALID_PAGE_TOKEN.
@@ -201,7 +201,7 @@ impl<M: Message + Name + Default> List<M> {
         let mut rows = if nothing {
             Vec::new()
         } else {
-            // One more than the page has, so that it knows whether it is the last.
+            // One row more than the page has shows whether another page follows.
             examination
                 .rows(conn, &way, place.as_deref(), self.size + 1)
                 .await?
@@ -218,7 +218,7 @@ impl<M: Message + Name + Default> List<M> {
         })
     }
 
-    /// The page of the resources that were made of the first rows.
+    /// Makes the page from `items`, the resources of the first rows.
     ///
     /// # Errors
     /// The database's.
@@ -268,7 +268,7 @@ impl<M: Message + Name + Default> List<M> {
     }
 }
 
-/// A page of the resources that exist for callers.
+/// Reads a page of the resources that exist for callers.
 ///
 /// # Errors
 /// Those of [`List::new`] and [`List::read`].

@@ -37,7 +37,7 @@ pub struct Order {
 }
 
 impl Order {
-    /// An order as a caller wrote it, with the name at its end.
+    /// Parses the order of a request and appends the name.
     ///
     /// # Errors
     /// INVALID_ORDER_BY.
@@ -48,7 +48,7 @@ impl Order {
     ) -> Result<Self> {
         let mut keys = page::order(text, schema, visible)?;
         let name = schema.index("name");
-        // What comes after the name decides nothing.
+        // Keys after the name have no effect, because names are unique.
         match keys.iter().position(|(field, _)| *field == name) {
             Some(place) => keys.truncate(place + 1),
             None => keys.push((name, Direction::Ascending)),
@@ -63,29 +63,29 @@ impl Order {
         Self { schema, keys }
     }
 
-    /// Whether a field is one of the order's.
+    /// Whether the order has a field.
     #[must_use]
     pub fn has(&self, path: &str) -> bool {
         let mut fields = self.keys.iter();
         fields.any(|(field, _)| self.schema.fields[*field].path == path)
     }
 
-    /// Whether rows lie in the order of their ids, up or down.
+    /// Whether rows are ordered by id alone, ascending or descending.
     pub(super) fn is_by_id(&self) -> bool {
         self.keys.len() == 1
     }
 
-    /// Whether rows lie in the order of a field, and of their ids where that is alike.
+    /// Whether rows are ordered by a field, and by id among equals.
     pub(super) fn is_by(&self, path: &str) -> bool {
         self.keys.len() == 2 && self.first() == path
     }
 
-    /// The field that decides first.
+    /// The path of the first field.
     pub(super) fn first(&self) -> &'static str {
         self.schema.fields[self.keys[0].0].path
     }
 
-    /// The number of columns that say the place of a row beside its id.
+    /// The number of columns besides the id.
     pub(super) fn columns(&self) -> i64 {
         i64::try_from(self.keys.len() - 1).unwrap_or_default()
     }
@@ -101,14 +101,14 @@ impl Order {
     /// Adds the condition that a row comes after a place.
     ///
     /// # Errors
-    /// INVALID_PAGE_TOKEN when the place is none of this order.
+    /// INVALID_PAGE_TOKEN if the place is of another order.
     pub fn push_after(&self, statement: &mut Statement, place: &[Key]) -> Result<()> {
         if place.len() != self.keys.len() {
             return Err(bad_token());
         }
         let pairs = || self.keys.iter().zip(place);
         if let [(field, direction), _, ..] = self.keys.as_slice() {
-            // What follows implies it, but only this leads an index to the place.
+            // The conditions below imply this one, but only this one lets the database seek in an index.
             statement.push(self.schema.fields[*field].column);
             statement.push(match direction {
                 Direction::Ascending => " >= ",
@@ -138,9 +138,8 @@ impl Order {
         Ok(())
     }
 
-    /// Adds a condition that each row meets. It leads SQLite to the index of the first field where no index
-    /// has the whole order: it then sorts only rows that are alike in that field. PostgreSQL finds this way
-    /// by itself.
+    /// Adds a condition that every row meets. If no index has the whole order, it makes SQLite use the index of the
+    /// first field and sort only rows that are equal in that field. PostgreSQL does this by itself.
     pub(super) fn push_from_first(&self, statement: &mut Statement) {
         let [(field, _), _, _, ..] = self.keys[..] else {
             return;
@@ -161,7 +160,7 @@ impl Order {
     /// Adds the condition that a row comes after a place in the order of names, by another column that holds the ids.
     ///
     /// # Errors
-    /// INVALID_PAGE_TOKEN when the place is none of this order.
+    /// INVALID_PAGE_TOKEN if the place is of another order.
     pub(super) fn push_after_id(
         &self,
         statement: &mut Statement,
@@ -236,7 +235,7 @@ mod tests {
     }
 
     #[test]
-    fn nothing_is_ordered_by_after_the_name() {
+    fn keys_after_the_name_are_ignored() {
         let mut statement = Statement::new(Engine::Sqlite, "");
 
         order("name desc, size").unwrap().push(&mut statement);
@@ -245,7 +244,7 @@ mod tests {
     }
 
     #[test]
-    fn refusals_say_where_and_what_instead() {
+    fn a_refused_order_names_the_position_and_the_nearest_field() {
         let error = order("sise").unwrap_err();
 
         assert_eq!(error.reason(), ErrorReason::InvalidOrderBy);
