@@ -1,12 +1,12 @@
-//! Resources that belong to those who made them: a caller sees the ones that are shared, and its own.
+//! Resources with an owner: a caller sees its own and the shared ones.
 //!
-//! Invariant: a resource that the caller does not see answers as one that does not exist, in each call. Only its id
-//! is taken.
+//! Invariant: each call treats a resource that the caller does not see as one that does not exist. Only its id is
+//! taken.
 
 use crate::caller::Caller;
 use crate::filter::{self, Filter};
 
-/// Whose the resources of a table are.
+/// The owners of the resources of a table, if they have any.
 pub struct Owned<M>(Option<Getters<M>>);
 
 struct Getters<M> {
@@ -15,21 +15,21 @@ struct Getters<M> {
 }
 
 impl<M> Owned<M> {
-    /// Nobody's: all callers see them.
+    /// No owners: all callers see all resources.
     pub(super) const NO: Self = Self(None);
 
-    /// They are seen by their owner and, if they are shared, by all. The fields `owner` and `shared` of the table say
-    /// so of a row.
+    /// The owner and, if the resource is shared, all callers see it. The table must have the fields `owner` and
+    /// `shared`.
     pub(super) fn by(owner: fn(&M) -> &str, shared: fn(&M) -> bool) -> Self {
         Self(Some(Getters { owner, shared }))
     }
 
-    /// Whether they have owners.
+    /// Whether the resources have owners.
     pub(super) fn is_some(&self) -> bool {
         self.0.is_some()
     }
 
-    /// Who sees a resource: its owner, or all if this is empty. None for a resource that nobody owns.
+    /// The owner, who alone sees the resource; empty if all callers see it. None if resources have no owners.
     pub(super) fn audience<'m>(&self, message: &'m M) -> Option<&'m str> {
         let getters = self.0.as_ref()?;
         Some(match (getters.shared)(message) {
@@ -44,14 +44,14 @@ impl<M> Owned<M> {
         audience.is_none_or(|audience| caller.is_among(audience))
     }
 
-    /// The audience that a change takes a resource from; `after` is None if the resource is gone.
+    /// The audience that loses sight of a resource by a change. `after` is None for a deleted resource.
     pub(super) fn left(&self, before: &M, after: Option<&M>) -> Option<String> {
         let was = self.audience(before)?;
         let is = after.and_then(|after| self.audience(after));
         (is != Some(was)).then(|| was.to_owned())
     }
 
-    /// The filter, of what the caller sees.
+    /// Narrows a filter to the resources that the caller sees.
     pub(super) fn narrowed(&self, filter: Filter, caller: &Caller) -> Filter {
         if !self.is_some() {
             return filter;
@@ -59,6 +59,6 @@ impl<M> Owned<M> {
         let owner = filter::quoted(&caller.identity());
         let text = format!("shared = true OR owner = {owner}");
         let seen = Filter::parse(&text, filter.schema(), &|_| true);
-        filter.and(seen.expect("the table of what is owned has both fields"))
+        filter.and(seen.expect("an owned table has both fields"))
     }
 }

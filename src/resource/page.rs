@@ -1,4 +1,4 @@
-//! What all lists share: filters as refusals of the contract, sizes of pages, tokens and counts.
+//! Helpers of all lists: filters, orders, page sizes, page tokens and counts.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::limits;
 use crate::proto::pb::{Count, CountMode, ErrorReason};
 use crate::store::{Conn, PageToken, RequestDigest, Statement, StoreMeta, page_size};
 
-/// A checked filter.
+/// Parses and checks a filter.
 ///
 /// # Errors
 /// INVALID_FILTER.
@@ -24,7 +24,7 @@ pub fn filter(
     Filter::parse(text, schema, visible).map_err(|e| refusal(ErrorReason::InvalidFilter, e))
 }
 
-/// A checked order.
+/// Parses and checks an order.
 ///
 /// # Errors
 /// INVALID_ORDER_BY.
@@ -50,24 +50,24 @@ fn refusal(reason: ErrorReason, error: FilterError) -> Error {
     refusal
 }
 
-/// How many entries a page has at the most.
+/// Returns the most entries of a page, from the size in its request.
 ///
 /// # Errors
 /// INVALID_FIELD for a size below zero.
 pub fn size(asked: i32) -> Result<usize> {
     page_size(asked).ok_or_else(|| {
-        Error::invalid_field("page_size", "OUT_OF_RANGE", "a page has no negative size")
+        Error::invalid_field("page_size", "OUT_OF_RANGE", "the size must not be negative")
     })
 }
 
-/// How many rows to read for a page of `size`: one more tells whether another page follows.
+/// Returns how many rows to read for a page: one more than `size`, which shows whether another page follows.
 #[must_use]
 pub fn more(size: usize) -> i64 {
     i64::try_from(size + 1).expect("a page has at most 1,000 entries")
 }
 
-/// Cuts the rows that were read down to a page, and gives the token of the next one; empty if there is none. `place`
-/// says where a row lies in the order of the list.
+/// Truncates the rows to a page and returns the token of the next page; empty if there is none. `place` returns the
+/// position of a row in the order of the list.
 pub fn cut<T, P: Serialize>(
     meta: &StoreMeta,
     request: &RequestDigest,
@@ -83,21 +83,21 @@ pub fn cut<T, P: Serialize>(
     last.map_or_else(String::new, |last| PageToken::seal(meta, request, &last))
 }
 
-/// Lets other tasks run while a page is made of many rows or of large ones: whoever computes for long keeps
-/// the calls waiting that are to run on the same thread. Not for writes, whose transaction others wait for.
+/// Yields to other tasks while a page is made of many or large rows, because a long computation delays calls on the
+/// same thread. Not for writes, because others wait for their transaction.
 pub struct Pauses(Instant);
 
 impl Pauses {
-    /// How long a page computes at a time.
+    /// The longest computation between two pauses.
     const AFTER: Duration = Duration::from_micros(500);
 
-    /// Begins to compute.
+    /// Begins to measure the computation.
     #[must_use]
     pub fn begin() -> Self {
         Self(Instant::now())
     }
 
-    /// Pauses, if it is time to. To be called between two rows.
+    /// Yields if it is time to. Call this between two rows.
     pub async fn take(&mut self) {
         if self.0.elapsed() >= Self::AFTER {
             tokio::task::yield_now().await;
@@ -106,7 +106,7 @@ impl Pauses {
     }
 }
 
-/// An answer that clients accept.
+/// Returns the answer if clients accept its size.
 ///
 /// # Errors
 /// ANSWER_TOO_LARGE.
@@ -118,7 +118,7 @@ pub fn fits<M: Message>(answer: M) -> Result<M> {
     }
 }
 
-/// The position in a page token; none for the first page.
+/// Returns the position in a page token; None for the first page.
 ///
 /// # Errors
 /// INVALID_PAGE_TOKEN.
@@ -138,16 +138,17 @@ pub(super) fn bad_token() -> Error {
     )
 }
 
-/// Counts what `matching` selects, as far as the caller wants it counted. `matching` has no `LIMIT`.
+/// Counts the rows of `matching`, which has no `LIMIT`, up to the limit of the mode. None if the mode is not to
+/// count.
 ///
 /// # Errors
-/// The database's; INVALID_FIELD for a mode that does not exist.
+/// The database's; INVALID_FIELD for an unknown mode.
 pub async fn count(conn: &mut Conn, mode: i32, matching: &Statement) -> Result<Option<Count>> {
     let limit = match CountMode::try_from(mode) {
         Ok(CountMode::Unspecified | CountMode::None) => return Ok(None),
         Ok(CountMode::Estimate) => limits::COUNT_ESTIMATE_MAX,
         Ok(CountMode::Exact) => limits::COUNT_EXACT_MAX,
-        Err(_) => return Err(Error::invalid_field("count", "INVALID", "no such mode")),
+        Err(_) => return Err(Error::invalid_field("count", "INVALID", "unknown mode")),
     };
     let mut statement = matching.clone();
     statement.enclose("SELECT COUNT(*) FROM (");

@@ -1,8 +1,8 @@
-//! The rows that a list goes through.
+//! The sets of rows that a list reads.
 
 use crate::store::{Bind, Statement};
 
-/// Rows of which some columns have given values: those of a shop, unless an area says otherwise.
+/// The rows in which some columns have given values: by default, the rows of a shop.
 #[derive(Clone, Debug)]
 pub struct Partition(Vec<(&'static str, Bind)>);
 
@@ -19,7 +19,7 @@ impl Partition {
         Self::all().of("shop_id", shop)
     }
 
-    /// Those of which a column has this value, too. [`Bind::NoText`] stands for NULL.
+    /// Keeps only rows in which a column has this value. [`Bind::NoText`] stands for NULL.
     #[must_use]
     pub fn of(mut self, column: &'static str, value: impl Into<Bind>) -> Self {
         self.0.push((column, value.into()));
@@ -31,7 +31,7 @@ impl Partition {
         self.0
     }
 
-    /// Adds the condition that a row of a table with this alias is among them.
+    /// Adds the condition that a row of the table with this alias is in the partition.
     pub(super) fn push(&self, alias: &'static str, statement: &mut Statement) {
         if self.0.is_empty() {
             statement.push("TRUE");
@@ -46,7 +46,7 @@ impl Partition {
         }
     }
 
-    /// Adds the condition that a row is among those of any of these.
+    /// Adds the condition that a row is in one of the partitions.
     pub(super) fn push_any(partitions: &[Self], alias: &'static str, statement: &mut Statement) {
         for (place, partition) in partitions.iter().enumerate() {
             partition.push(alias, statement.push(if place == 0 { "(" } else { " OR " }));

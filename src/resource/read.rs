@@ -11,7 +11,7 @@ use crate::caller::Caller;
 use crate::error::Result;
 use crate::store::{Conn, Statement, Store};
 
-/// The resource of this name, without derived fields.
+/// Reads the resource with this name, without derived fields.
 ///
 /// # Errors
 /// NOT_FOUND.
@@ -27,7 +27,7 @@ pub async fn get<R: Resource>(store: &Store, caller: &Caller, name: &str) -> Res
 }
 
 impl<M: Message + Name + Default> Table<M> {
-    /// The resource of this id in some partitions; None if there is none.
+    /// Reads the resource with this id in some partitions; None if there is none.
     ///
     /// # Errors
     /// The database's.
@@ -42,7 +42,7 @@ impl<M: Message + Name + Default> Table<M> {
             .transpose()
     }
 
-    /// The row of this id in some partitions.
+    /// Reads the row with this id in some partitions; None if there is none.
     ///
     /// # Errors
     /// The database's.

@@ -13,9 +13,9 @@ pub struct Row {
     pub id: String,
     /// Its version.
     pub version: i64,
-    /// Its document; empty where none was asked for.
+    /// Its document; empty if documents were not requested.
     pub doc: String,
-    /// What else orders name of it, in their order.
+    /// The values of the other columns of its order.
     keys: Vec<Key>,
 }
 

@@ -1,4 +1,4 @@
-//! Resources as they are stored: a row with a document, and columns for what is filtered and ordered by.
+//! Stored resources: a row with a document, and columns for the fields of filters and orders.
 
 use std::future::Future;
 
@@ -18,22 +18,22 @@ pub trait Resource:
     /// Its message in the contract.
     type Message: Message + Name + Default + Send + Sync;
 
-    /// What refusals and requests call it, as `title`.
+    /// Its name in errors and in the fields of requests, for example `title`.
     const NOUN: &'static str;
 
     /// Its table.
     fn table() -> &'static Table<Self::Message>;
 
-    /// Its id and its version. [`head!`](crate::head) writes this and the next.
+    /// Its id and its version. [`head!`](crate::head) implements this and `head_mut`.
     fn head(&self) -> (&str, i64);
 
-    /// What the kit sets of it.
+    /// Its fields that the kit sets.
     fn head_mut(&mut self) -> Head<'_>;
 
-    /// The resource of a row.
+    /// Makes the resource from a row.
     ///
     /// # Errors
-    /// When the document is damaged.
+    /// If the document is damaged.
     fn read(id: String, version: i64, doc: &str) -> Result<Self> {
         parse(id, version, doc)
     }
@@ -44,15 +44,15 @@ pub trait Resource:
     /// The etag in a message that a caller sent; empty for any version.
     fn etag_in(sent: &Self::Message) -> &str;
 
-    /// Gives a field the value that was sent, or its default where none was.
+    /// Sets a field to the value that was sent, or else to its default.
     fn set(&mut self, sent: &Self::Message, path: &str, faults: &mut Faults);
 
-    /// The columns that no field has, with their values.
+    /// The columns that belong to no field, with their values.
     fn columns(&self) -> Vec<(&'static str, Bind)> {
         Vec::new()
     }
 
-    /// Where its row is, and its id there. That of a resource which belongs to another is a part of its name's rest.
+    /// The partition of its row, and its id there. For a resource that belongs to another, `id` has both ids.
     fn key<'i>(shop: &str, id: &'i str) -> (Partition, &'i str) {
         (Partition::shop(shop), id)
     }
@@ -62,7 +62,7 @@ pub trait Resource:
         LockKey::of(Self::NOUN, shop, id)
     }
 
-    /// Refuses to write a resource that belongs to another which is not to be changed. Its etag is compared after that.
+    /// Refuses a write if the resource belongs to another that must not change. The kit compares the etag after this.
     fn may_be_written(
         tx: &mut Tx,
         caller: &Caller,
@@ -72,8 +72,8 @@ pub trait Resource:
         std::future::ready(Ok(()))
     }
 
-    /// Refuses a new or changed resource for what the database says, and sets what follows from that. `before` is
-    /// None for a new one.
+    /// Checks a new or changed resource by the rules that need the database, and sets fields that depend on it.
+    /// `before` is None for a new resource.
     fn check(
         tx: &mut Tx,
         caller: &Caller,
@@ -84,7 +84,7 @@ pub trait Resource:
         std::future::ready(Ok(()))
     }
 
-    /// Refuses to delete a resource that has to stay.
+    /// Refuses to delete a resource that must stay.
     ///
     /// # Errors
     /// The area's.
@@ -92,8 +92,8 @@ pub trait Resource:
         Ok(())
     }
 
-    /// Does what follows from a write: in its transaction, after the row and its change. `before` is None for a new
-    /// resource, `after` for one that is gone.
+    /// Runs the effects of a write: in its transaction, after the row and its change. `before` is None for a new
+    /// resource, `after` for a deleted one.
     fn written(
         tx: &mut Tx,
         caller: &Caller,
@@ -106,7 +106,7 @@ pub trait Resource:
     }
 }
 
-/// What the kit sets of a resource.
+/// The fields of a resource that the kit sets.
 pub struct Head<'r> {
     /// The last part of its name.
     pub id: &'r mut String,
@@ -118,7 +118,7 @@ pub struct Head<'r> {
     pub update_time: &'r mut i64,
 }
 
-/// The `head` and `head_mut` of a [`Resource`] that has the fields of a [`Head`] under these names.
+/// Implements `head` and `head_mut` for a [`Resource`] that has the fields of [`Head`] under these names.
 #[macro_export]
 macro_rules! head {
     () => {
@@ -137,7 +137,7 @@ macro_rules! head {
     };
 }
 
-/// What is wrong with the fields of a request.
+/// The violations in the fields of a request.
 #[derive(Debug)]
 pub struct Faults {
     noun: &'static str,
@@ -150,7 +150,7 @@ impl Faults {
         Self { noun, violations }
     }
 
-    /// Adds that a field is refused.
+    /// Adds a violation.
     pub fn refuse(&mut self, path: &str, reason: &'static str, text: impl Into<String>) {
         let path = format!("{}.{path}", self.noun);
         self.violations.push(Violation::new(path, reason, text));
@@ -170,15 +170,15 @@ pub fn name_of<R: Resource>(id: &str) -> String {
     format!("{}/{id}", R::table().collection)
 }
 
-/// There is no such resource, or the caller may not know of it.
+/// The error if there is no such resource, or the caller does not see it.
 pub fn not_found<R: Resource>() -> Error {
     Error::not_found(R::NOUN)
 }
 
-/// The resource of a row.
+/// Makes the resource from a row.
 ///
 /// # Errors
-/// When the document is damaged.
+/// If the document is damaged.
 pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
     let mut resource: R = serde_json::from_str(doc)
         .map_err(|error| Error::corrupt(R::table().collection, &id, error))?;
@@ -188,7 +188,7 @@ pub fn parse<R: Resource>(id: String, version: i64, doc: &str) -> Result<R> {
     Ok(resource)
 }
 
-/// One resource of a shop; None if there is none of this id.
+/// Reads a resource of a shop; None if there is none with this id.
 ///
 /// # Errors
 /// The database's.
@@ -199,7 +199,7 @@ pub async fn load<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Result<
         .transpose()
 }
 
-/// Writes the row of a resource, new or changed; `message` is its message.
+/// Inserts or updates the row of a resource. `message` is its message.
 ///
 /// # Errors
 /// The database's.

@@ -23,33 +23,32 @@ pub struct Table<M: 'static> {
     pub kind: LogKind,
     /// The first part of its names.
     pub collection: &'static str,
-    /// Its table in the database; named as the collection, unless said otherwise.
+    /// Its table in the database; by default, the name of the collection.
     pub rows: &'static str,
-    /// The columns of which the document of a row is made; empty where a row has one, and a version.
+    /// The columns that form the document of a row; empty if rows have a document and a version.
     pub(super) parts: &'static [&'static str],
     /// Makes the message of a row from its id, version and document.
     pub read: fn(String, i64, &str) -> Result<M>,
     /// An SQL condition of the rows that exist for callers, on the alias `c`; empty for all.
     pub living: &'static str,
-    /// The topics under which a resource is watched, as the owner of a cart, and how a statement finds the rows
-    /// of a topic.
+    /// The topics by which a resource is watched, for example the owner of a cart.
     pub topics: Option<Topics<M>>,
-    /// Whose its resources are.
+    /// The owners of its resources.
     pub(super) owned: Owned<M>,
     getters: Vec<Get<M>>,
-    /// The columns of the fields, but for that of the name, in the order of their values.
+    /// The columns of the fields, except that of the name, in the order of their values.
     columns: Vec<&'static str>,
-    /// Fields that are none of the message, each with the field of which it is made.
+    /// Derived fields, each with the field of the message from which it is derived.
     made: Vec<(&'static str, &'static str)>,
     schema: Schema,
     pub(super) leads: Vec<Lead>,
 }
 
-/// How a resource is watched by something else than its name.
+/// Lets a resource be watched by other values than its name.
 pub struct Topics<M> {
     /// The topics of a resource.
     pub of: fn(&M) -> Vec<String>,
-    /// Adds the condition that a row has a topic, from ` AND ` on.
+    /// Adds the condition that a row has a topic. It begins with ` AND `.
     pub push: fn(&mut Statement, &str),
 }
 
@@ -61,11 +60,11 @@ impl<M> Table<M> {
 }
 
 impl<M: Message + Name + Default> Table<M> {
-    /// The table of the resources of a collection. Its rows lie in the table of the database with that name, with
-    /// the columns `shop_id`, `id`, `version` and `doc`.
+    /// Makes the table of a collection. Its rows are in the table of the database with that name, with the columns
+    /// `shop_id`, `id`, `version` and `doc`.
     ///
     /// # Panics
-    /// If a field is none of the contract.
+    /// If the contract has no such field.
     pub fn new(
         kind: LogKind,
         collection: &'static str,
@@ -118,7 +117,7 @@ impl<M: Message + Name + Default> Table<M> {
             columns: columns_of(&fields, &getters),
             getters,
             made,
-            // A table is made once and stays as long as the program runs.
+            // A table is made once and lives as long as the program.
             schema: Schema {
                 fields: fields.leak(),
             },
@@ -126,7 +125,7 @@ impl<M: Message + Name + Default> Table<M> {
         }
     }
 
-    /// The same table, in which only rows that meet a condition exist for callers.
+    /// Lets only rows that meet a condition exist for callers.
     #[must_use]
     pub fn living(self, condition: &'static str) -> Self {
         Self {
@@ -135,28 +134,28 @@ impl<M: Message + Name + Default> Table<M> {
         }
     }
 
-    /// The same table, whose rows lie in a table of another name in the database.
+    /// Sets another name for the table in the database.
     #[must_use]
     pub fn stored_in(self, rows: &'static str) -> Self {
         Self { rows, ..self }
     }
 
-    /// The same table, whose rows have no document that says all. `read` gets one that is made of these columns, as a
-    /// JSON object, and 0 for the version. Such resources are not watched.
+    /// Sets the columns that form the document, for rows whose own is not complete. `read` gets them as a JSON
+    /// object, and 0 for the version. Such resources cannot be watched.
     #[must_use]
     pub fn made_of(self, parts: &'static [&'static str]) -> Self {
         Self { parts, ..self }
     }
 
-    /// The same table, whose resources are seen by their owner and, if they are shared, by all. Its fields `owner` and
-    /// `shared` say so of a row.
+    /// Hides a resource that is not shared from all callers but its owner. The table must have the fields `owner` and
+    /// `shared`.
     #[must_use]
     pub fn owned(self, owner: fn(&M) -> &str, shared: fn(&M) -> bool) -> Self {
         let owned = Owned::by(owner, shared);
         Self { owned, ..self }
     }
 
-    /// The same table, whose resources are also watched by topics.
+    /// Lets resources also be watched by topics.
     #[must_use]
     pub fn with_topics(self, of: fn(&M) -> Vec<String>, push: fn(&mut Statement, &str)) -> Self {
         Self {
@@ -165,7 +164,7 @@ impl<M: Message + Name + Default> Table<M> {
         }
     }
 
-    /// Refuses a filter and an order that a list refuses from this caller.
+    /// Checks a filter and an order as a list of this caller does.
     ///
     /// # Errors
     /// INVALID_FILTER, INVALID_ORDER_BY.
@@ -183,12 +182,12 @@ impl<M: Message + Name + Default> Table<M> {
         }
     }
 
-    /// The columns of the fields in the database, but for that of the name.
+    /// The columns of the fields in the database, except that of the name.
     pub fn columns(&self) -> &[&'static str] {
         &self.columns
     }
 
-    /// What the [`columns`](Self::columns) of a resource hold, in their order.
+    /// The values of the [`columns`](Self::columns) of a resource, in their order.
     pub fn values(&self, message: &M) -> Vec<Bind> {
         let mut values = Vec::with_capacity(self.columns.len());
         for (field, get) in self.schema.fields.iter().zip(&self.getters) {
@@ -199,12 +198,12 @@ impl<M: Message + Name + Default> Table<M> {
         values
     }
 
-    /// A resource's name without the collection. A request's names were checked when they came.
+    /// Removes the collection from a name. The access layer has checked the names of requests.
     pub(super) fn id_of<'n>(&self, name: &'n str) -> &'n str {
         name.split_once('/').map_or(name, |(_, id)| id)
     }
 
-    /// Where its rows are examined.
+    /// Its table in the database, and the indexes.
     pub(super) fn source(&'static self) -> Source {
         Source {
             table: self.rows,
@@ -227,14 +226,14 @@ impl<M: Message + Name + Default> Table<M> {
     /// The resource as filters see it, from its bytes in the change log.
     ///
     /// # Errors
-    /// When the bytes are not such a message.
+    /// If the bytes are no such message.
     pub fn decode(&'static self, body: &[u8]) -> Result<Seen<M>> {
         let message = M::decode(body)
             .map_err(|error| Error::corrupt("change_log", self.collection, error))?;
         Ok(self.seen(message))
     }
 
-    /// Whether these roles see a field; a field that they do not see does not exist for them.
+    /// Returns whether these roles see a field. Other fields do not exist for them.
     pub fn visible_to(&self, roles: Roles) -> impl Fn(&str) -> bool + use<M> {
         let message = TABLES.find(M::NAME);
         let made = self.made.clone();
@@ -260,11 +259,11 @@ fn field_at(message: &MessageDescriptor, path: &str) -> FieldDescriptor {
     }
 }
 
-/// The values of a field that is an enum, as filters name them: without the name of the enum, without the value that
-/// stands for none, and without those that no stored resource has.
+/// Returns the values of an enum as filters name them: without its prefix, without the unspecified value, and without
+/// values that no stored resource has.
 ///
 /// # Panics
-/// If it is no enum.
+/// If the field is no enum.
 fn values_of(field: &FieldDescriptor, without: &[&str]) -> &'static [(&'static str, i64)] {
     let kind = field.kind();
     let of = kind.as_enum().expect("an enum of the contract");
@@ -279,7 +278,7 @@ fn values_of(field: &FieldDescriptor, without: &[&str]) -> &'static [(&'static s
     values.collect::<Vec<_>>().leak()
 }
 
-/// A resource as filters see it. It packs a list or a map once, when the first filter asks for it.
+/// A resource as filters see it. It packs a list or a map once, when the first filter reads it.
 pub struct Seen<M: 'static> {
     table: &'static Table<M>,
     message: M,

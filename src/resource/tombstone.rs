@@ -1,4 +1,4 @@
-//! The last versions of deleted names, from which a name that is created again goes on.
+//! The last versions of deleted names. A name that is created again continues from there.
 
 use crate::error::Result;
 use crate::feed::Kind;
@@ -21,16 +21,16 @@ pub async fn last_version(conn: &mut Conn, shop: &str, kind: Kind, id: &str) -> 
     Ok(version.unwrap_or_default())
 }
 
-const BURY: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
+const PUT: &str = "INSERT INTO tombstones (shop_id, kind, id, version, delete_time)
     VALUES ($1, $2, $3, $4, $5)
     ON CONFLICT (shop_id, kind, id)
     DO UPDATE SET version = excluded.version, delete_time = excluded.delete_time";
 
-/// Keeps the last version of a deleted name.
+/// Writes the last version of a deleted name.
 ///
 /// # Errors
 /// The database's.
-pub async fn bury(
+pub async fn put(
     tx: &mut Tx,
     shop: &str,
     kind: Kind,
@@ -40,7 +40,7 @@ pub async fn bury(
 ) -> Result<()> {
     execute!(
         tx,
-        sqlx::query(BURY)
+        sqlx::query(PUT)
             .bind(shop)
             .bind(kind.number())
             .bind(id)

@@ -1,4 +1,4 @@
-//! Resources as the feed watches them.
+//! Watches of resources, and the pages of their snapshots.
 
 use std::sync::Arc;
 
@@ -20,7 +20,7 @@ use crate::store::{Bind, Conn, Statement, dialect};
 /// Opens the watch of a collection: of all its resources, of those that match a filter, or of those with names.
 ///
 /// # Errors
-/// INVALID_FIELD for a filter together with names; INVALID_FILTER; what the feed refuses.
+/// INVALID_FIELD for a filter together with names; INVALID_FILTER; those of the feed.
 pub fn watch<M>(
     feed: &Feed,
     table: &'static Table<M>,
@@ -90,8 +90,8 @@ impl<M> Table<M>
 where
     M: Message + Name + Default + Send + Sync,
 {
-    /// A page of a snapshot, in the order of names. A row is shown as it is stored: what a snapshot shows of a
-    /// version is what the log has of it.
+    /// Reads a page of a snapshot, in the order of names. A version looks the same in a snapshot and in the log,
+    /// because both show it as stored.
     async fn snapshot(&'static self, conn: &mut Conn, query: PageQuery) -> Result<Rows> {
         let (rows, next) = match &query.scope {
             Scope::All => self.examined(conn, &query).await?,
@@ -109,7 +109,8 @@ where
         Ok(Rows { rows: shown, next })
     }
 
-    /// Rows that match a filter, of those that one page may examine; and after which id the next page begins.
+    /// Reads the rows that match a filter, of those that one page may examine, and the id after which the next page
+    /// begins.
     async fn examined(
         &'static self,
         conn: &mut Conn,
@@ -141,7 +142,7 @@ where
         Ok((rows, next))
     }
 
-    /// Rows to which ids or a topic lead.
+    /// Reads the rows with some ids or with a topic.
     async fn selected(
         &self,
         conn: &mut Conn,

@@ -1,7 +1,7 @@
 //! Creating, updating and deleting resources.
 //!
 //! Every write has the same steps: the answer to a repeated request, the resource as it is, its etag, the fields that
-//! change, the rules of the area, the row, the change in the log, and what follows from it.
+//! change, the rules of the area, the row, the change in the log, and the effects in the area.
 
 use futures::FutureExt as _;
 use futures::future::BoxFuture;
@@ -17,7 +17,7 @@ use crate::proto::pb::ErrorReason;
 use crate::store::{Conn, Locks, Store, Tx};
 use crate::{ids, mask};
 
-/// Creates a resource. Without an id it gets one.
+/// Creates a resource. If `id` is empty, it gets a new one.
 ///
 /// # Errors
 /// NAME_TAKEN, INVALID_FIELD, the area's.
@@ -33,7 +33,7 @@ pub async fn create<R: Resource>(
     create_from(store, caller, new, sent, validate_only).await
 }
 
-/// Creates a resource from one that has its id, and whatever else no field of the message says.
+/// Creates a resource from `new`, which has its id and the values that no field of the message has.
 ///
 /// # Errors
 /// As [`create`].
@@ -196,7 +196,7 @@ async fn insert<R: Resource>(
     insert_row(tx, caller, &new, now).await
 }
 
-/// Writes the row of a new resource and its change. Its version is set.
+/// Writes the row of a new resource and its change. `new` has its version.
 ///
 /// # Errors
 /// The database's, and the area's.
@@ -211,7 +211,7 @@ pub async fn insert_row<R: Resource>(
     Ok(answer)
 }
 
-/// Writes a changed resource as its next version; one that did not change has none.
+/// Writes a changed resource as its next version. Without a change there is no new version.
 ///
 /// # Errors
 /// The database's, and the area's.
@@ -251,7 +251,7 @@ async fn append<R: Resource>(
     Ok(message)
 }
 
-/// The audience that a change takes a resource from.
+/// The audience that loses sight of a resource by a change.
 fn left<R: Resource>(before: &R, after: Option<&R::Message>) -> Option<String> {
     let owned = &R::table().owned;
     match owned.is_some() {
@@ -260,7 +260,7 @@ fn left<R: Resource>(before: &R, after: Option<&R::Message>) -> Option<String> {
     }
 }
 
-/// Deletes a resource, unless an earlier call with the request id did. Returns whether this call did.
+/// Deletes a resource, unless an earlier call with the request id did. Returns whether this call deleted it.
 ///
 /// # Errors
 /// NOT_FOUND, ETAG_MISMATCH, the area's.
@@ -281,14 +281,14 @@ pub async fn delete_row<R: Resource>(
     before.may_be_deleted()?;
     let (kind, version) = (R::table().kind, before.head().1 + 1);
     stored::remove::<R>(tx, &caller.shop, id).await?;
-    tombstone::bury(tx, &caller.shop, kind, id, version, now).await?;
+    tombstone::put(tx, &caller.shop, kind, id, version, now).await?;
     let change = Change::deleted(kind, id, version).leaving(left(&before, None));
     feed::append(tx, caller, now, change).await?;
     R::written(tx, caller, Some(&before), None, now).await?;
     Ok(true)
 }
 
-/// The resource of this id.
+/// Reads the resource with this id.
 ///
 /// # Errors
 /// NOT_FOUND.
@@ -297,7 +297,7 @@ pub async fn existing<R: Resource>(conn: &mut Conn, shop: &str, id: &str) -> Res
     found.ok_or_else(not_found::<R>)
 }
 
-/// The resource of this id, if the caller sees it.
+/// Reads the resource with this id, if the caller sees it.
 async fn seen<R: Resource>(conn: &mut Conn, caller: &Caller, id: &str) -> Result<R> {
     let found: R = existing(conn, &caller.shop, id).await?;
     let owned = &R::table().owned;
@@ -308,13 +308,13 @@ async fn seen<R: Resource>(conn: &mut Conn, caller: &Caller, id: &str) -> Result
     }
 }
 
-/// A name that a resource has already.
+/// The error for a name that is in use.
 pub fn name_taken<R: Resource>(id: &str) -> Error {
     let text = format!("another {} has this id", R::NOUN);
     Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text).with("name", name_of::<R>(id))
 }
 
-/// The answer of the first time, or, where it is not kept any more, the resource as it is now.
+/// Returns the answer of the first call or, if it is no longer kept, the present resource.
 async fn answer_again<R: Resource>(
     conn: &mut Conn,
     caller: &Caller,
@@ -327,8 +327,8 @@ async fn answer_again<R: Resource>(
     }
 }
 
-/// Where resources have owners, refuses a request id that somebody else used for an equal request: its answer may
-/// show a resource that this caller does not see.
+/// If resources have owners, refuses a request id that another caller used for an equal request, because the answer
+/// may show a resource that this caller does not see.
 async fn require_own_request<R: Resource>(conn: &mut Conn, caller: &Caller) -> Result<()> {
     if R::table().owned.is_some() && !feed::is_repeated_by_its_caller(conn, caller).await? {
         return Err(feed::request_id_reused());

@@ -177,7 +177,7 @@ const DELETE: &str = "DELETE FROM carts WHERE shop_id = $1 AND id = $2";
 /// An error of the database.
 pub async fn delete(tx: &mut Tx, shop: &str, cart: &Cart, now: i64) -> Result<()> {
     execute!(tx, sqlx::query(DELETE).bind(shop).bind(&cart.id))?;
-    tombstone::bury(tx, shop, KIND, &cart.id, cart.version, now).await
+    tombstone::put(tx, shop, KIND, &cart.id, cart.version, now).await
 }
 
 const RENEW: &str = "UPDATE carts SET lock_expire_time = $3 WHERE shop_id = $1 AND id = $2";
