@@ -1,8 +1,7 @@
-//! Shops: the scopes in which customers are shared, their settings, and the keys that open them.
+//! Shops, their settings and their API keys. Each shop has customers of its own.
 //!
-//! The face for the other areas: a shop's [`settings`]; and for the start of the program,
-//! [`first_start()`]. What a new shop begins with, and what follows from new settings, are reactions of the higher
-//! areas to a [`Shop`] that is made or changed.
+//! Other areas read a shop's [`settings`]; the program calls [`first_start()`] as it starts. Higher areas react to a
+//! new or changed [`Shop`]: they create its groups and titles, and follow its settings.
 
 mod convert;
 mod first_start;
@@ -40,7 +39,7 @@ const KIND: feed::Kind = feed::Kind::new(6);
 /// The settings of shops in the change log.
 pub const SETTINGS: feed::Kind = feed::Kind::new(7);
 
-/// The shop that the first start makes.
+/// The id of the shop that the first start creates.
 pub const DEFAULT_SHOP: &str = "default";
 
 /// The settings of a shop.
@@ -54,7 +53,7 @@ pub async fn settings(conn: &mut Conn, shop: &str) -> Result<Settings> {
     }
 }
 
-/// Shops, a hundred at most, whose customers are not found and ordered by what this version makes.
+/// Returns at most 100 shops whose customers are not indexed by this version of the index.
 ///
 /// # Errors
 /// The database's.
@@ -62,7 +61,7 @@ pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String
     sql::not_indexed_by(conn, version).await
 }
 
-/// Notes that a shop's customers are all found and ordered by what this version makes.
+/// Records that all customers of a shop are indexed by this version of the index.
 ///
 /// # Errors
 /// The database's.
@@ -75,7 +74,7 @@ fn lock(shop: &str) -> LockKey {
     LockKey::of("shop", shop, "")
 }
 
-/// Adds a shop with what every shop begins with. The lock of the shop is held.
+/// Inserts a new shop and runs the reactions to it. The caller holds the lock of the shop.
 async fn insert(tx: &mut Tx, caller: &Caller, shop: &Shop) -> Result<()> {
     let now = shop.create_time;
     let event = Event {

@@ -331,7 +331,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_newer_release_added_is_kept() {
+    fn fields_of_a_newer_release_are_kept() {
         let stored = r#"{"number":"7","owner":{"customer":"ada"},"gift_wrap":{"paper":"red"}}"#;
 
         let cart: Cart = serde_json::from_str(stored).unwrap();

@@ -1,8 +1,7 @@
 //! The addresses of customers.
 //!
-//! An address is written under the lock of its customer, who notes which ones are the defaults for
-//! bills and for deliveries. Invariant: a customer with addresses has both defaults, and they are
-//! among its addresses.
+//! An address is written under the lock of its customer, whose row names the default addresses for bills and for
+//! deliveries. Invariant: a customer with addresses has both defaults, and they are among its addresses.
 
 mod rules;
 mod sql;
@@ -26,7 +25,7 @@ use crate::{
 };
 use rules::TABLE;
 
-/// Addresses to be made with a new customer, who has its defaults already.
+/// Makes the addresses of a new customer, whose defaults are set already.
 pub(super) fn new_addresses(customer: &str, sent: &[pb::Address], now: i64) -> Vec<Address> {
     let new = |(sent, position)| {
         let mut address = Address {
@@ -60,18 +59,18 @@ fn full_id(customer: &str, id: &str) -> String {
     format!("{customer}/addresses/{id}")
 }
 
-/// The ids of the customer and of the address in such an id.
+/// Splits such an id into the ids of the customer and of the address.
 pub(super) fn ids_in(id: &str) -> (&str, &str) {
     id.split_once("/addresses/").unwrap_or_default()
 }
 
-/// Whether the customer has an address of this id.
+/// Whether the customer has an address with this id.
 pub(super) async fn exists(conn: &mut Conn, shop: &str, customer: &str, id: &str) -> Result<bool> {
     let found: Option<Address> = resource::load(conn, shop, &full_id(customer, id)).await?;
     Ok(found.is_some())
 }
 
-/// The customer who has the addresses.
+/// Reads the customer who has the addresses.
 async fn owner(conn: &mut Conn, shop: &str, id: &str) -> Result<Customer> {
     let customer = customers_sql::get(conn, shop, id).await?;
     customer.ok_or_else(|| Error::not_found("customer"))

@@ -378,7 +378,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_release_added_is_kept() {
+    fn fields_of_a_newer_release_are_kept() {
         let stored = r#"{"first_name":"Ada","loyalty":{"tier":3}}"#;
 
         let customer: Customer = serde_json::from_str(stored).unwrap();

@@ -335,7 +335,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_newer_release_added_is_kept() {
+    fn fields_of_a_newer_release_are_kept() {
         let stored = r#"{"display_names":{"en":"VIP"},"state":"hidden","colour":"gold"}"#;
 
         let group: Group = serde_json::from_str(stored).unwrap();

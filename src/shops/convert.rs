@@ -1,4 +1,4 @@
-//! Between the contract's messages and what is stored.
+//! Conversion of shops and settings between the contract and the model.
 
 use crate::error::{Error, Result, Violation};
 use crate::feed::{self, timestamp};
@@ -23,7 +23,7 @@ pub fn id_of(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or_default()
 }
 
-/// The shop as it is sent.
+/// Makes the message of a shop.
 pub fn shop(shop: &Shop) -> pb::Shop {
     let name = shop_name(&shop.id);
     pb::Shop {
@@ -35,7 +35,7 @@ pub fn shop(shop: &Shop) -> pb::Shop {
     }
 }
 
-/// The shop's settings as they are sent.
+/// Makes the message of a shop's settings.
 pub fn settings(shop: &Shop) -> pb::ShopSettings {
     let settings = &shop.doc.settings;
     let name = settings_name(&shop.id);
@@ -65,8 +65,7 @@ pub fn settings(shop: &Shop) -> pb::ShopSettings {
     }
 }
 
-/// Takes the fields that the update names over into the settings. A named field that is not set
-/// goes back to what it is in a new shop.
+/// Sets the fields of the settings that an update names. A named field that is not set gets the value of a new shop.
 pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -> Result<()> {
     let absent = pb::ShopSettings::default();
     let sent = request.settings.as_ref().unwrap_or(&absent);
@@ -114,7 +113,7 @@ pub fn apply(request: &pb::UpdateShopSettingsRequest, settings: &mut Settings) -
                 None => violations.push(Violation::new(
                     "settings.new_customer_state",
                     "NOT_ALLOWED",
-                    "new customers are STATE_ACTIVE or STATE_PENDING_APPROVAL",
+                    "new customers must be STATE_ACTIVE or STATE_PENDING_APPROVAL",
                 )),
             },
             "re_registration" => {
@@ -195,7 +194,7 @@ mod tests {
     }
 
     #[test]
-    fn without_a_mask_only_what_is_set_changes() {
+    fn an_update_without_a_mask_changes_only_the_fields_that_are_set() {
         let sent = pb::ShopSettings {
             time_zone: "Europe/Paris".into(),
             guest_checkout: Some(false),
@@ -214,7 +213,7 @@ mod tests {
     }
 
     #[test]
-    fn a_named_field_that_is_not_set_goes_back_to_the_first() {
+    fn a_named_field_that_is_not_set_gets_the_value_of_a_new_shop() {
         let mut settings = Settings {
             time_zone: "Asia/Tokyo".into(),
             visitor_cart_retention_days: 3,
@@ -228,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn what_a_new_customer_cannot_be_is_refused() {
+    fn a_wrong_state_and_a_repeated_language_are_refused() {
         let sent = pb::ShopSettings {
             new_customer_state: pb::customer::State::Invited.into(),
             language_codes: vec!["fr".into(), "fr".into()],

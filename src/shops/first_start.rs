@@ -1,7 +1,7 @@
-//! The first start of a store: the shop `default` and the keys that open everything else.
+//! The first start of a store: it creates the shop `default` and the first API keys.
 //!
-//! Invariant: a key that is stored is also on this machine's disk. The file is written before the
-//! commit and gets its name after it; a start that died in between is finished by the next.
+//! Invariant: a key that is stored is also on this machine's disk. The file is written before the commit and renamed
+//! after it. The next start finishes one that ended in between.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write as _};
@@ -24,8 +24,8 @@ use crate::store::{Store, close_to_others, make_folder};
 pub const KEYS_FILE: &str = "keys";
 /// Its name until the keys are stored.
 const PENDING_FILE: &str = "keys.new";
-/// How often a start looks whether another in the same folder has ended.
-const TURN_INTERVAL: Duration = Duration::from_millis(50);
+/// The interval at which a start tries to lock its folder.
+const LOCK_INTERVAL: Duration = Duration::from_millis(50);
 
 /// Why the first start failed.
 #[derive(Debug, thiserror::Error)]
@@ -33,14 +33,14 @@ pub enum FirstStartError {
     /// The file of keys cannot be written.
     #[error("cannot write the API keys to {}: {source}", .path.display())]
     File {
-        /// Where.
+        /// The path.
         path: PathBuf,
-        /// Why.
+        /// The error of the system.
         source: io::Error,
     },
-    /// Keys of another store are there.
+    /// The folder has the keys of another store.
     #[error(
-        "{} is there, but this store is empty: the keys are of another store, and they are not \
+        "{} exists, but this store is empty: the keys are of another store, and they are not \
          overwritten. Name the database that they open; for a new store, name another folder with \
          --data-dir or move the file away", .0.display()
     )]
@@ -53,28 +53,27 @@ pub enum FirstStartError {
 /// The keys that the first start made.
 #[derive(Debug)]
 pub struct Keys {
-    /// Opens all shops and makes further keys.
+    /// The operator key, which opens all shops and makes further keys.
     pub operator: Zeroizing<String>,
-    /// Opens the shop `default`.
+    /// The admin key of the shop `default`.
     pub admin: Zeroizing<String>,
 }
 
-/// Makes the shop `default` and its keys, if the store has no shop yet, and writes the keys to a
-/// file of the data folder that only its owner reads. None if this was done before, by this or
-/// another replica.
+/// Creates the shop `default` and its keys, if the store has no shop yet, and writes the keys to a file of the data
+/// folder that only its owner can read. Returns None if this or another replica has done so before.
 ///
 /// # Errors
-/// The file's or the store's.
+/// Those of the file and of the store.
 pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>, FirstStartError> {
     let pending = data_dir.join(PENDING_FILE);
     let any = || store.read(|conn| sql::any(conn).boxed());
     if !any().await? {
-        // With PostgreSQL the data folder holds nothing else, and nobody has made it yet.
+        // With PostgreSQL the data folder holds nothing else and may not exist yet.
         make_folder(data_dir)
             .and_then(|()| close_to_others(data_dir))
             .map_err(failed(data_dir))?;
     }
-    let _turn = turn(data_dir).await;
+    let _lock = lock_folder(data_dir).await;
     if any().await? {
         finish(store, data_dir, &pending).await?;
         return Ok(None);
@@ -83,7 +82,7 @@ pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>,
     if keys.symlink_metadata().is_ok() {
         return Err(FirstStartError::OtherKeys(keys));
     }
-    // Of a start that died before its commit: those keys open nothing.
+    // A start ended before its commit: its keys are not stored.
     match fs::remove_file(&pending) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
             return Err(failed(&pending)(error));
@@ -105,20 +104,20 @@ pub async fn first_start(store: &Store, data_dir: &Path) -> Result<Option<Keys>,
     }
 }
 
-/// Waits until no other replica starts in this folder, and keeps others waiting. None where there is no
-/// folder, or one that cannot be locked.
-async fn turn(data_dir: &Path) -> Option<File> {
+/// Locks the folder, so that replicas which share it start one after the other. None if there is no folder, or if it
+/// cannot be locked.
+async fn lock_folder(data_dir: &Path) -> Option<File> {
     let folder = File::open(data_dir).ok()?;
     loop {
         match folder.try_lock() {
             Ok(()) => return Some(folder),
-            Err(TryLockError::WouldBlock) => tokio::time::sleep(TURN_INTERVAL).await,
+            Err(TryLockError::WouldBlock) => tokio::time::sleep(LOCK_INTERVAL).await,
             Err(TryLockError::Error(_)) => return None,
         }
     }
 }
 
-/// Stores shop and keys in one transaction; false if there is a shop already.
+/// Stores the shop and the keys in one transaction. Returns false if there is a shop already.
 async fn insert(store: &Store, made: &Keys) -> Result<bool, Error> {
     let now = store.clock().now();
     let shop = rpc::new_shop(DEFAULT_SHOP.to_owned(), "My shop".to_owned(), now);
@@ -162,8 +161,7 @@ async fn insert(store: &Store, made: &Keys) -> Result<bool, Error> {
     inserted.await
 }
 
-/// Finishes a first start that died between its commit and the naming of its file, or whose commit
-/// never came.
+/// Finishes a first start that ended before it renamed its file. The file is removed if its keys are not stored.
 async fn finish(store: &Store, data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
     let text = match fs::read_to_string(pending) {
         Ok(text) => Zeroizing::new(text),
@@ -191,7 +189,7 @@ fn write(path: &Path, keys: &Keys) -> io::Result<()> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let mut file = options.open(path)?;
     let text = Zeroizing::new(format!(
-        "# The API keys of this store's first start. Whoever reads them may do everything.\n\
+        "# The API keys of this store's first start. Anyone who has them may do everything.\n\
          operator={}\nadmin={}\n",
         *keys.operator, *keys.admin
     ));
@@ -199,7 +197,7 @@ fn write(path: &Path, keys: &Keys) -> io::Result<()> {
     file.sync_all()
 }
 
-/// Gives the file its name, for good.
+/// Gives the file its final name, and flushes the folder.
 fn adopt(data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
     let path = data_dir.join(KEYS_FILE);
     rename_to_new(pending, &path).map_err(failed(&path))?;
@@ -210,18 +208,18 @@ fn adopt(data_dir: &Path, pending: &Path) -> Result<(), FirstStartError> {
     Ok(())
 }
 
-/// Renames a file, and never replaces another by it.
+/// Renames a file without replacing another.
 fn rename_to_new(from: &Path, to: &Path) -> io::Result<()> {
     match fs::hard_link(from, to) {
         Ok(()) => fs::remove_file(from),
-        // Of a start that died between the two steps.
+        // A start ended between the two steps.
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {
             if fs::read(from)? != fs::read(to)? {
                 return Err(error);
             }
             fs::remove_file(from)
         }
-        // Not every file system has hard links; nobody else writes into this folder.
+        // Not every file system has hard links. No other program writes into this folder.
         Err(_) => fs::rename(from, to),
     }
 }
@@ -275,7 +273,7 @@ mod tests {
     }
 
     #[tokio::test]
-    async fn a_first_start_that_died_after_its_commit_is_finished() {
+    async fn a_first_start_that_ended_after_its_commit_is_finished() {
         let folder = tempfile::tempdir().unwrap();
         let store = store(folder.path()).await;
         let made = first_start(&store, folder.path()).await.unwrap().unwrap();

@@ -1,4 +1,4 @@
-//! What is stored of a shop and its settings.
+//! The stored form of a shop and its settings.
 //!
 //! Fields that this release does not know are kept, so that releases may run side by side.
 
@@ -16,9 +16,9 @@ pub struct Shop {
     pub version: i64,
     /// Its name and its settings.
     pub doc: ShopDoc,
-    /// When it was made.
+    /// When it was created, in microseconds.
     pub create_time: i64,
-    /// When it or its settings last changed.
+    /// When it or its settings last changed, in microseconds.
     pub update_time: i64,
 }
 
@@ -26,16 +26,16 @@ pub struct Shop {
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(default)]
 pub struct ShopDoc {
-    /// What people call the shop.
+    /// The name of the shop for people.
     pub display_name: String,
-    /// The rules of the shop.
+    /// The settings of the shop.
     pub settings: Settings,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
 
-/// The rules of one shop.
+/// The settings of a shop.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct Settings {
@@ -55,21 +55,21 @@ pub struct Settings {
     pub guest_checkout: bool,
     /// The state of new registered customers.
     pub new_customer_state: NewCustomerState,
-    /// What DeleteCustomer does where it does not say.
+    /// The default of `re_registration` in DeleteCustomer.
     pub re_registration: ReRegistration,
-    /// After how many days open carts of visitors are deleted; 0: never.
+    /// Days after which open carts of visitors are deleted; 0 for never.
     pub visitor_cart_retention_days: i32,
-    /// After how many days open carts of customers are deleted; 0: never.
+    /// Days after which open carts of customers are deleted; 0 for never.
     pub customer_cart_retention_days: i32,
-    /// After how many hours open carts without lines are deleted; 0: never.
+    /// Hours after which open carts without lines are deleted; 0 for never.
     pub empty_cart_retention_hours: i32,
-    /// After how many minutes without a change a cart is idle.
+    /// Minutes without a change after which a cart is idle.
     pub cart_idle_after_minutes: i32,
-    /// After how many minutes without a change a cart is abandoned; 0: never.
+    /// Minutes without a change after which a cart is abandoned; 0 for never.
     pub cart_abandoned_after_minutes: i32,
-    /// What AssignCart does where it does not say: the number of the contract's enum.
+    /// The default of `if_open_cart_exists` in AssignCart: the number of the contract's enum.
     pub if_open_cart_exists: i32,
-    /// What a newer release added.
+    /// Fields that a newer release added.
     #[serde(flatten)]
     pub other: Map<String, Value>,
 }
@@ -103,7 +103,7 @@ impl Settings {
         jiff::tz::TimeZone::get(&self.time_zone).unwrap_or(jiff::tz::TimeZone::UTC)
     }
 
-    /// The language of texts for which none was asked.
+    /// The language of texts if the request names none.
     pub fn language(&self) -> &str {
         self.languages.first().map_or("en", String::as_str)
     }
@@ -117,7 +117,7 @@ impl Settings {
         }
     }
 
-    /// What the settings use a group for, by its id.
+    /// Returns the purposes for which the settings name a group, given its id.
     pub fn special_kinds(&self, group: &str) -> Vec<pb::group::SpecialKind> {
         use pb::group::SpecialKind;
         [
@@ -132,14 +132,14 @@ impl Settings {
     }
 }
 
-/// Which groups a shop's settings name, by their ids. They may coincide.
+/// The ids of the groups that a shop's settings name. They may be equal.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Specials {
     /// For carts without a customer.
     pub visitor: String,
     /// For guests.
     pub guest: String,
-    /// For registered customers, and for everybody who would have no group.
+    /// For registered customers, and for customers who would have no group otherwise.
     pub customer: String,
 }
 
@@ -205,7 +205,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn what_a_newer_release_added_is_kept() {
+    fn fields_of_a_newer_release_are_kept() {
         let stored =
             r#"{"display_name":"Shop","settings":{"time_zone":"Asia/Tokyo","dark":1},"x":[2]}"#;
 

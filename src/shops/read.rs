@@ -13,7 +13,7 @@ use crate::proto::pb;
 use crate::resource::{Column, List, Partition, Query, Table};
 use crate::store::{Conn, Store};
 
-/// The table. Callers choose no filter and no order.
+/// The table. Callers choose neither the order nor a filter.
 static TABLE: LazyLock<Table<pb::Shop>> = LazyLock::new(|| {
     let read = |id, _, doc: &str| Ok(convert::shop(&shop(id, doc)?));
     let fields = [Column::name("shops", |shop: &pb::Shop| &shop.name)];
@@ -46,13 +46,13 @@ fn shop(id: String, doc: &str) -> Result<Shop> {
     })
 }
 
-/// One shop.
+/// Reads a shop; None if there is none with this id.
 pub async fn get(conn: &mut Conn, id: &str) -> Result<Option<Shop>> {
     let row = TABLE.row(conn, &[Partition::all()], id).await?;
     row.map(|row| shop(row.id, &row.doc)).transpose()
 }
 
-/// ListShops: all shops for operators, else that of the caller.
+/// ListShops: all shops for operators, for others their own.
 pub async fn list(
     store: &Store,
     caller: &Caller,

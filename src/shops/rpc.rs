@@ -20,7 +20,7 @@ use crate::store::{Conn, Event, Store};
 /// Hides groups in the settings of a shop. The area of the groups provides it.
 #[tonic::async_trait]
 pub trait HideGroups: Send + Sync + 'static {
-    /// Empties the fields of the settings that name a group which the caller is not shown.
+    /// Clears the fields of the settings that name a group which the caller may not see.
     async fn hide(
         &self,
         conn: &mut Conn,
@@ -38,7 +38,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service over a store and its keys, with the area that knows which groups are hidden.
+    /// Makes the service. `hidden` knows which groups are hidden.
     #[must_use]
     pub fn new(store: Store, api_keys: Keys, hidden: Arc<dyn HideGroups>) -> Self {
         Self {
@@ -74,7 +74,7 @@ impl Service {
                     }
                     if read::get(tx, &new.id).await?.is_some() {
                         let name = convert::shop_name(&new.id);
-                        let text = "there is a shop of this id";
+                        let text = "another shop has this id";
                         return Err(
                             Error::new(Code::AlreadyExists, ErrorReason::NameTaken, text)
                                 .with("name", name),
@@ -179,7 +179,7 @@ impl Service {
     }
 }
 
-/// A shop as it begins.
+/// Makes a new shop, which has the default settings.
 pub(super) fn new_shop(id: String, display_name: String, now: i64) -> Shop {
     let doc = ShopDoc {
         display_name,

@@ -7,7 +7,7 @@ use crate::{on, on_write};
 
 const DOC: &str = "SELECT doc FROM shops WHERE id = $1";
 
-/// What a shop is called and its settings.
+/// Reads the document of a shop.
 pub async fn doc(conn: &mut Conn, id: &str) -> Result<Option<ShopDoc>> {
     let doc: Option<String> = on!(conn, |e| sqlx::query_scalar(DOC)
         .bind(id)
@@ -19,7 +19,7 @@ pub async fn doc(conn: &mut Conn, id: &str) -> Result<Option<ShopDoc>> {
 
 const ANY: &str = "SELECT id FROM shops LIMIT 1";
 
-/// Whether there is any shop, that is, whether this store was started before.
+/// Whether the store has a shop. It has one after its first start.
 pub async fn any(conn: &mut Conn) -> Result<bool> {
     let id: Option<String> = on!(conn, |e| sqlx::query_scalar(ANY).fetch_optional(e).await)?;
     Ok(id.is_some())
@@ -28,7 +28,7 @@ pub async fn any(conn: &mut Conn) -> Result<bool> {
 const INSERT: &str = "INSERT INTO shops (id, version, doc, create_time, update_time)
     VALUES ($1, $2, $3, $4, $5)";
 
-/// Adds a shop, whose id is free.
+/// Inserts a shop, whose id must be free.
 pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
     let doc = serde_json::to_string(&shop.doc).map_err(Error::internal)?;
     on_write!(tx, |e| sqlx::query(INSERT)
@@ -46,7 +46,7 @@ pub async fn insert(tx: &mut Tx, shop: &Shop) -> Result<()> {
 const NOT_INDEXED_BY: &str =
     "SELECT id FROM shops WHERE customers_index <> $1 ORDER BY id LIMIT 100";
 
-/// The first shops whose customers are not indexed by this version.
+/// Returns at most 100 shops whose customers are not indexed by this version.
 pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String>> {
     Ok(on!(conn, |e| sqlx::query_scalar(NOT_INDEXED_BY)
         .bind(version)
@@ -56,7 +56,7 @@ pub async fn not_indexed_by(conn: &mut Conn, version: &str) -> Result<Vec<String
 
 const SET_INDEXED_BY: &str = "UPDATE shops SET customers_index = $2 WHERE id = $1";
 
-/// Notes the version of the index of a shop's customers.
+/// Records the version of the index of a shop's customers.
 pub async fn set_indexed_by(tx: &mut Tx, id: &str, version: &str) -> Result<()> {
     on_write!(tx, |e| sqlx::query(SET_INDEXED_BY)
         .bind(id)
@@ -69,7 +69,7 @@ pub async fn set_indexed_by(tx: &mut Tx, id: &str, version: &str) -> Result<()> 
 
 const UPDATE: &str = "UPDATE shops SET version = $2, doc = $3, update_time = $4 WHERE id = $1";
 
-/// Replaces what a shop is called and its settings.
+/// Updates the document of a shop.
 pub async fn update(tx: &mut Tx, shop: &Shop) -> Result<()> {
     let doc = serde_json::to_string(&shop.doc).map_err(Error::internal)?;
     on_write!(tx, |e| sqlx::query(UPDATE)

@@ -1,4 +1,4 @@
-//! The fields of an address, and the rules of writing one.
+//! The fields of an address, and the rules for writing one.
 
 use std::sync::LazyLock;
 
@@ -22,7 +22,7 @@ use crate::{
 
 type Field = Column<pb::Address>;
 
-/// The table. Lists have one order, the oldest first, and callers choose none and no filter.
+/// The table. Lists show the oldest first; callers choose neither the order nor a filter.
 pub(super) static TABLE: LazyLock<Table<pb::Address>> = LazyLock::new(|| {
     let read = |id, version, doc: &str| Ok(Address::read(id, version, doc)?.message());
     let fields = [
@@ -107,7 +107,7 @@ impl Resource for Address {
         }
         let others = places(tx, &caller.shop, ids_in(&after.id).0).await?;
         if others.len() >= limits::ADDRESSES_MAX {
-            let text = "the customer has as many addresses as it may";
+            let text = "the customer has reached the limit of addresses; delete one first";
             let reason = ErrorReason::TooManyAddresses;
             return Err(Error::new(Code::FailedPrecondition, reason, text)
                 .with("limit", limits::ADDRESSES_MAX.to_string()));
@@ -125,16 +125,16 @@ impl Resource for Address {
     ) -> Result<()> {
         match (before, after) {
             (None, Some(new)) => match new.wanted {
-                Some(wanted) => prefer(tx, caller, &new.id, wanted, now).await,
+                Some(wanted) => set_defaults(tx, caller, &new.id, wanted, now).await,
                 None => Ok(()),
             },
-            (Some(gone), None) => pass_on(tx, caller, &gone.id, now).await,
+            (Some(gone), None) => replace_default(tx, caller, &gone.id, now).await,
             _ => Ok(()),
         }
     }
 }
 
-/// The customer whose addresses are to be changed: one that is deleted is not changed either.
+/// Reads the customer whose addresses change. A deleted customer is refused.
 async fn living(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Customer> {
     let customer = owner(tx, &caller.shop, id).await?;
     if customer.is_deleted() {
@@ -143,8 +143,8 @@ async fn living(tx: &mut Tx, caller: &Caller, id: &str) -> Result<Customer> {
     Ok(customer)
 }
 
-/// Makes a new address the default of its customer where that was asked, or where there is none.
-async fn prefer(
+/// Makes a new address the default of its customer if that was requested, or if there is none.
+async fn set_defaults(
     tx: &mut Tx,
     caller: &Caller,
     address: &str,
@@ -165,20 +165,20 @@ async fn prefer(
     store(tx, caller, &before, after, now).await
 }
 
-/// Makes the oldest of the others the default in place of an address that is gone.
-async fn pass_on(tx: &mut Tx, caller: &Caller, address: &str, now: i64) -> Result<()> {
+/// Replaces a deleted address as the default by the oldest of the others.
+async fn replace_default(tx: &mut Tx, caller: &Caller, address: &str, now: i64) -> Result<()> {
     let (customer, id) = ids_in(address);
     let before = living(tx, caller, customer).await?;
     let others = places(tx, &caller.shop, customer).await?;
-    let heir = others.into_iter().next().map(|(heir, _)| heir);
-    let heir = heir.unwrap_or_default();
+    let oldest = others.into_iter().next().map(|(oldest, _)| oldest);
+    let oldest = oldest.unwrap_or_default();
     let mut after = before.clone();
     for default in [
         &mut after.default_billing_address,
         &mut after.default_shipping_address,
     ] {
         if *default == id {
-            default.clone_from(&heir);
+            default.clone_from(&oldest);
         }
     }
     store(tx, caller, &before, after, now).await
@@ -199,7 +199,7 @@ async fn store(
 
 macro_rules! fields {
     ($($field:ident,)*) => {
-        /// Gives an address the value that was sent for a field.
+        /// Sets a field of an address to the value that was sent.
         pub(super) fn apply(address: &mut Address, sent: &pb::Address, path: &str) {
             match path {
                 $(stringify!($field) => address.$field.clone_from(&sent.$field),)*

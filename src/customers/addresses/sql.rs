@@ -1,11 +1,11 @@
-//! The SQL over addresses that the kit does not have.
+//! The SQL of addresses that the kit does not have.
 
 use crate::{error::Result, on, store::Conn};
 
 const PLACES: &str = "SELECT id, position FROM addresses
     WHERE shop_id = $1 AND customer_id = $2 ORDER BY position, id";
 
-/// The ids and places of a customer's addresses, oldest first; there are few.
+/// Reads the ids and positions of a customer's addresses, oldest first. Their number is limited.
 pub(super) async fn places(
     conn: &mut Conn,
     shop: &str,
