@@ -1,4 +1,4 @@
-//! The fields that an update changes: those that the mask names, or without a mask those that are set.
+//! The fields that an update changes: those in its mask or, without a mask, those that are set.
 
 use prost::{Message, Name};
 use prost_types::FieldMask;
@@ -7,12 +7,12 @@ use crate::contract::records::Reader;
 use crate::contract::{Field, TABLES};
 use crate::error::{Error, Result};
 
-/// The fields of a resource that a caller may set, in the order of their numbers.
+/// Returns the fields of a resource that a caller may set, in the order of their numbers.
 pub fn writable<M: Name>() -> Vec<&'static str> {
     fields::<M>(true)
 }
 
-/// The writable fields of a resource that an update changes, by its mask or by the sent fields.
+/// Returns the writable fields that an update changes, by its mask or by the fields that were sent.
 ///
 /// # Errors
 /// As [`changed`].
@@ -20,7 +20,7 @@ pub fn of<M: Message + Name>(mask: Option<&FieldMask>, sent: &M) -> Result<Vec<&
     of_also(mask, sent, |_| false)
 }
 
-/// As [`of`]. `is_sent` tells whether a field was sent that is no longer in the message.
+/// As [`of`]. `is_sent` returns whether a field was sent that is no longer in the message.
 ///
 /// # Errors
 /// As [`changed`].
@@ -58,13 +58,13 @@ fn fields<M: Name>(writable: bool) -> Vec<&'static str> {
     fields.map(|field| field.name.as_str()).collect()
 }
 
-/// The paths of `writable` that an update changes, in the order of `writable`.
+/// Returns the paths of `writable` that an update changes, in the order of `writable`.
 ///
-/// Paths may be written in snake_case or lowerCamel; `*` names all. Paths in `ignored` (output-only and
-/// derived fields) may be named and change nothing. Without a mask `is_set` decides.
+/// Paths are in snake_case or lowerCamel; `*` stands for all. Paths in `ignored` (output-only and derived fields)
+/// change nothing. Without a mask, the fields for which `is_set` returns true change.
 ///
 /// # Errors
-/// INVALID_FIELD for unknown paths, and for an update that names nothing.
+/// INVALID_FIELD for unknown paths, and for an update that changes no field.
 pub fn changed(
     mask: Option<&FieldMask>,
     writable: &[&'static str],
@@ -95,7 +95,7 @@ pub fn changed(
         }
     };
     if changed.is_empty() {
-        let text = "the update names no field that it changes";
+        let text = "the update changes no field: name one in the mask, or send one";
         return Err(Error::invalid_field("update_mask", "REQUIRED", text));
     }
     Ok(changed)
@@ -138,14 +138,14 @@ mod tests {
     }
 
     #[test]
-    fn without_a_mask_what_is_set_changes() {
+    fn an_update_without_a_mask_changes_the_fields_that_are_set() {
         let changed = changed(None, &WRITABLE, &IGNORED, |path| path == "phone").unwrap();
 
         assert_eq!(changed, ["phone"]);
     }
 
     #[test]
-    fn unknown_paths_and_updates_of_nothing_are_refused() {
+    fn unknown_paths_and_updates_without_a_field_are_refused() {
         for paths in [
             &["shoe_size"][..],
             &["first_Name"],

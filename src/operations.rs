@@ -1,7 +1,7 @@
 //! Operations: jobs as callers see them.
 //!
-//! An operation is the row of a job and nothing else. Callers see those of their shop; what concerns
-//! the whole store is seen by operators only.
+//! An operation is the row of a job. Callers see the operations of their shop; only operators see those of the whole
+//! store.
 
 mod read;
 mod rpc;
@@ -43,18 +43,18 @@ fn id_of(name: &str) -> Option<&str> {
         .filter(|id| !id.is_empty() && !id.contains('/'))
 }
 
-/// A state's name in metadata, as `DONE`.
+/// The name of a state in metadata, for example `DONE`.
 fn state_text(state: pb::operation::State) -> &'static str {
     let name = state.as_str_name();
     name.strip_prefix("STATE_").unwrap_or(name)
 }
 
-/// Whether the work goes on no more.
+/// Whether the operation has ended.
 fn has_ended(operation: &pb::Operation) -> bool {
     JobState::of(operation.state.into()).is_some_and(JobState::has_ended)
 }
 
-/// Whether data stays consistent when the work stops halfway.
+/// Whether it can be cancelled: data stays consistent if it stops halfway.
 fn is_cancellable(operation: &pb::Operation) -> bool {
     JobKind::of(operation.kind.into()).is_some_and(JobKind::is_cancellable)
 }

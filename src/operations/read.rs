@@ -15,7 +15,7 @@ use crate::store::{Conn, Store};
 
 type Field = Column<pb::Operation>;
 
-/// The table. Lists have one order, the newest first, and callers choose none.
+/// The table. Lists show the newest first; callers do not choose the order.
 static TABLE: LazyLock<Table<pb::Operation>> = LazyLock::new(|| {
     let read = |id, _, doc: &str| message(id, doc);
     let fields = [
@@ -45,7 +45,7 @@ static TABLE: LazyLock<Table<pb::Operation>> = LazyLock::new(|| {
 
 const NEWEST_FIRST: &str = "create_time desc, name desc";
 
-/// Refuses a filter that ListOperations refuses. It takes no orders, so each is refused.
+/// Checks a filter as ListOperations does. Each order is refused, because ListOperations has none.
 ///
 /// # Errors
 /// INVALID_FILTER, INVALID_ORDER_BY.
@@ -54,7 +54,7 @@ pub fn check(filter: &str, order_by: &str) -> Result<()> {
     page::order(order_by, &Schema { fields: &[] }, &|_| true).map(drop)
 }
 
-/// What an operation shows of the row of a job.
+/// The columns of a job that its operation shows.
 #[derive(Deserialize)]
 struct Row {
     kind: i64,
@@ -106,13 +106,13 @@ fn visible_to(caller: &Caller) -> Vec<Partition> {
     partitions
 }
 
-/// One operation.
+/// Reads an operation.
 pub(super) async fn get(conn: &mut Conn, caller: &Caller, id: &str) -> Result<pb::Operation> {
     let found = TABLE.find(conn, &visible_to(caller), id).await?;
     found.ok_or_else(|| Error::not_found("operation"))
 }
 
-/// A ListOperations, checked.
+/// Checks a request of ListOperations.
 pub(super) fn list(
     store: &Store,
     caller: &Caller,

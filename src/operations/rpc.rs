@@ -12,7 +12,7 @@ use crate::proto::pb::{self, ErrorReason};
 use crate::proto::server::operation_service_server::OperationService;
 use crate::store::{LockKey, Store, Tx};
 
-/// OperationService.
+/// The service of operations.
 #[derive(Clone)]
 pub struct Service {
     store: Store,
@@ -20,7 +20,7 @@ pub struct Service {
 }
 
 impl Service {
-    /// The service over a store; its streams are counted among those of the feed and end with them.
+    /// Makes the service. Its streams count among those of the feed and end with them.
     #[must_use]
     pub fn new(store: Store, feed: Feed) -> Self {
         Self { store, feed }
@@ -87,7 +87,7 @@ impl OperationService for Service {
     ) -> Result<Response<Self::WatchOperationStream>, Status> {
         let caller = Caller::of(&request).clone();
         let id = id(&request.into_inner().name)?;
-        // So that what cannot be watched is refused at once.
+        // An operation that cannot be watched is refused at once.
         self.get(&caller, &super::name(&id)).await?;
         Ok(Response::new(watch::stream(
             self.store.clone(),
@@ -117,11 +117,11 @@ async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::
         return Err(Error::new(
             Code::FailedPrecondition,
             ErrorReason::OperationNotCancellable,
-            "the operation keeps the data consistent and has to end by itself",
+            "the operation keeps the data consistent and cannot be cancelled; wait until it ends",
         ));
     }
     if !jobs::cancel(tx, id, now).await? {
-        // It ended since it was read: a new run sees that.
+        // It ended after it was read, and the next run sees that.
         return Err(tx.run_again());
     }
     let cancelled = read::get(tx, caller, id).await?;
@@ -135,8 +135,10 @@ async fn cancel(tx: &mut Tx, caller: &Caller, id: &str, now: i64) -> Result<pb::
     Ok(cancelled)
 }
 
-/// The id in an operation's name. What is no name was refused before it came here.
+/// The id in an operation's name. The access layer has refused texts that are no names.
 fn id(name: &str) -> Result<String> {
     let id = id_of(name).map(str::to_owned);
-    id.ok_or_else(|| Error::invalid_field("name", "INVALID", "the name of an operation is needed"))
+    id.ok_or_else(|| {
+        Error::invalid_field("name", "INVALID", "an operation is named operations/{id}")
+    })
 }

@@ -1,4 +1,4 @@
-//! WatchOperation: the operation as it is, then whenever it changes, until it has ended.
+//! WatchOperation: sends the operation, then each of its changes, until it has ended.
 
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,7 +21,7 @@ use crate::store::{Purpose, Store};
 /// The messages of a watched operation.
 pub(super) type Stream = Pin<Box<dyn futures::Stream<Item = Result<pb::Operation, Status>> + Send>>;
 
-/// How often an operation is looked at that another replica may be working on.
+/// The interval at which an operation is read, because another replica may run it.
 const POLL_INTERVAL: Duration = Duration::from_millis(500);
 
 struct Watch {
@@ -33,11 +33,11 @@ struct Watch {
     progress: Receiver<u64>,
     sent: Option<pb::Operation>,
     ended: bool,
-    /// Given back when the stream goes.
+    /// Released when the stream ends.
     _permit: Permit,
 }
 
-/// The stream of an operation.
+/// Opens the stream of an operation.
 ///
 /// # Errors
 /// TOO_MANY_STREAMS.
@@ -67,7 +67,7 @@ pub(super) fn stream(store: Store, feed: &Feed, caller: Caller, id: String) -> R
 }
 
 impl Watch {
-    /// The operation as it is.
+    /// Reads the operation.
     async fn read(&self) -> Result<pb::Operation> {
         let (store, feed) = (self.store.clone(), self.feed.clone());
         let (caller, id) = (self.caller.clone(), self.id.clone());
@@ -85,12 +85,12 @@ impl Watch {
         }
     }
 
-    /// Waits for what was not sent yet.
+    /// Waits for a state of the operation that was not sent yet.
     async fn next(&mut self) -> Result<pb::Operation> {
         loop {
             self.progress.borrow_and_update();
             let operation = match (self.read().await, &self.sent) {
-                // A job that leaves no operation behind vanishes when it has ended well.
+                // The rows of some jobs are deleted when they succeed.
                 (Err(error), Some(last)) if error.reason() == ErrorReason::NotFound => {
                     self.ended = true;
                     return Ok(pb::Operation {

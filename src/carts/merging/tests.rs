@@ -45,7 +45,7 @@ fn hats(there: i64, policy: Policy) -> (LineOutcome, Line, Vec<Kind>) {
 }
 
 #[test]
-fn a_line_that_only_the_source_has_moves_as_it_is() {
+fn a_line_that_only_the_source_has_moves_unchanged() {
     let by_hand = PriceOverride {
         amount: 3,
         ..PriceOverride::default()
@@ -77,7 +77,7 @@ fn a_line_that_only_the_source_has_moves_as_it_is() {
 }
 
 #[test]
-fn sum_adds_and_keeps_the_target_s_price() {
+fn sum_adds_the_quantities_and_keeps_the_price_of_the_target() {
     let (outcome, line, causes) = hats(3, Policy::Sum);
 
     assert_eq!(
@@ -90,7 +90,7 @@ fn sum_adds_and_keeps_the_target_s_price() {
 }
 
 #[test]
-fn sum_stops_at_the_most_that_a_line_takes() {
+fn sum_stops_at_the_quantity_limit_of_a_line() {
     let (outcome, line, _) = hats(QUANTITY_MAX - 1, Policy::Sum);
     assert_eq!(
         (outcome.kind, outcome.reason),
@@ -125,7 +125,7 @@ fn max_takes_the_larger_quantity_with_its_price() {
 }
 
 #[test]
-fn one_of_the_two_wins_whatever_the_quantities() {
+fn guest_wins_and_customer_wins_ignore_the_quantities() {
     let (outcome, line, causes) = hats(9, Policy::GuestWins);
     assert_eq!(
         (outcome.kind, outcome.reason),
@@ -144,7 +144,7 @@ fn one_of_the_two_wins_whatever_the_quantities() {
 }
 
 #[test]
-fn lines_beyond_the_limit_of_a_cart_are_dropped_and_those_it_has_still_join() {
+fn lines_beyond_the_limit_of_a_cart_are_dropped_and_known_lines_are_merged() {
     let full = (0..CART_ITEMS_MAX - 1).map(|n| line(&format!("p{n}"), 1, 5));
     let mut target = cart(full.collect());
     let source = cart(vec![
@@ -170,7 +170,7 @@ fn lines_beyond_the_limit_of_a_cart_are_dropped_and_those_it_has_still_join() {
 }
 
 #[test]
-fn a_voucher_that_both_have_is_carried_once() {
+fn a_voucher_of_both_carts_is_kept_once() {
     let mut target = cart(Vec::new());
     target.adjustments = vec![extra("voucher", "TEN", -10)];
     let mut source = cart(Vec::new());
@@ -201,7 +201,7 @@ fn a_voucher_that_both_have_is_carried_once() {
 }
 
 #[test]
-fn charges_beyond_their_limit_stay_behind() {
+fn charges_beyond_the_limit_are_not_moved() {
     let mut target = cart(Vec::new());
     target.charges = (0..CHARGES_MAX - 1)
         .map(|n| extra("fee", &n.to_string(), 1))
@@ -219,7 +219,7 @@ fn charges_beyond_their_limit_stay_behind() {
 }
 
 #[test]
-fn what_the_target_has_stays_and_what_it_lacks_is_filled() {
+fn values_of_the_target_stay_and_absent_values_are_filled() {
     let attributes = |value| match value {
         Value::Object(map) => map,
         _ => panic!("an object"),
@@ -264,7 +264,7 @@ fn what_the_target_has_stays_and_what_it_lacks_is_filled() {
 }
 
 #[test]
-fn attributes_that_would_be_too_large_stay_behind() {
+fn attributes_beyond_the_size_limit_are_not_moved() {
     let text = |bytes| Value::String("x".repeat(bytes));
     let mut target = Cart::default();
     target
