@@ -122,7 +122,7 @@ fn the_help_has_every_field_that_can_be_set() {
     for part in [
         "  state=active|disabled|pending-approval|invited\n",
         "  newsletter.subscribed=true|false\n",
-        "  credit_limit=\"AMOUNT CURRENCY\"\n          How much may be outstanding.",
+        "  credit_limit=\"AMOUNT CURRENCY\"\n          The highest total of unpaid invoices",
         "  groups=TEXT,…\n",
     ] {
         assert!(text.contains(part), "{part}: {text}");
