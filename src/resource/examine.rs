@@ -15,10 +15,10 @@ use crate::limits;
 use crate::store::{Conn, Engine, SearchColumn, SearchTerms, Statement};
 
 /// The most rows that one page examines.
-const EXAMINED: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
+const EXAMINED_MAX: i64 = limits::PAGE_ROWS_EXAMINED_MAX as i64;
 /// The most rows of an index that each page sorts. If there are more, a page scans in the order of the list, because
 /// enough of the rows match soon.
-const GATHERED: i64 = 2_000;
+const SORTED_MAX: i64 = 2_000;
 
 /// The query of a list: its table, filter, search and order.
 #[derive(Debug)]
@@ -45,13 +45,13 @@ pub struct Examination<'e> {
 
 /// The rows that a page scans.
 #[derive(Debug)]
-pub enum Way {
+pub enum Scan {
     /// All rows, in the order of the list.
-    Whole,
+    Full,
     /// The rows of an index that has them in the order of the list.
-    Along(Candidate),
+    Ordered(Candidate),
     /// The rows of an index that has few, which are sorted.
-    Gathered(Candidate),
+    Sorted(Candidate),
 }
 
 impl Examination<'_> {
@@ -59,17 +59,17 @@ impl Examination<'_> {
     ///
     /// # Errors
     /// The database's.
-    pub async fn way(&self, conn: &mut Conn) -> Result<Way> {
+    pub async fn scan(&self, conn: &mut Conn) -> Result<Scan> {
         let search = self.search.map(|(_, terms)| terms);
         let mut candidates = self.source.candidates(self.filter, self.now, search);
         candidates.retain(|candidate| !self.without.contains(&candidate.lead.path));
         if let Some(unique) = candidates.iter().position(Candidate::is_unique) {
-            return Ok(Way::Along(candidates.swap_remove(unique)));
+            return Ok(Scan::Ordered(candidates.swap_remove(unique)));
         }
         let serves = |candidate: &Candidate| candidate.serves(self.order);
         match candidates.as_slice() {
-            [] => return Ok(Way::Whole),
-            [single] if serves(single) => return Ok(Way::Along(candidates.remove(0))),
+            [] => return Ok(Scan::Full),
+            [single] if serves(single) => return Ok(Scan::Ordered(candidates.remove(0))),
             _ => {}
         }
         let mut counted: Vec<(i64, Candidate)> = self
@@ -83,7 +83,7 @@ impl Examination<'_> {
             Ordering::Equal => serves(other).cmp(&serves(one)),
             different => different,
         });
-        let few = counted.first().is_some_and(|(rows, _)| *rows <= GATHERED);
+        let few = counted.first().is_some_and(|(rows, _)| *rows <= SORTED_MAX);
         let mut counted = counted.into_iter().map(|(_, candidate)| candidate);
         let best = if few {
             counted.next()
@@ -91,9 +91,9 @@ impl Examination<'_> {
             counted.find(serves)
         };
         Ok(match best {
-            Some(candidate) if serves(&candidate) => Way::Along(candidate),
-            Some(candidate) => Way::Gathered(candidate),
-            None => Way::Whole,
+            Some(candidate) if serves(&candidate) => Scan::Ordered(candidate),
+            Some(candidate) => Scan::Sorted(candidate),
+            None => Scan::Full,
         })
     }
 
@@ -107,7 +107,7 @@ impl Examination<'_> {
                 statement.push("SELECT CAST(");
                 statement.push_number(i64::try_from(index).unwrap_or_default());
                 statement.push(" AS BIGINT) AS lead, COUNT(*) AS found FROM (");
-                candidate.push_rows(self.source, partition, GATHERED + 1, &mut statement);
+                candidate.push_rows(self.source, partition, SORTED_MAX + 1, &mut statement);
                 statement.push(") AS f");
             }
         }
@@ -126,7 +126,7 @@ impl Examination<'_> {
     pub async fn rows(
         &self,
         conn: &mut Conn,
-        way: &Way,
+        scan: &Scan,
         place: Option<&[Key]>,
         limit: usize,
     ) -> Result<Vec<Row>> {
@@ -145,8 +145,8 @@ impl Examination<'_> {
             statement.push(", e.key").push_number(index);
         }
         statement.push(" FROM (");
-        self.push_examined(&mut statement, way, place, true)?;
-        statement.push(" LIMIT ").push_number(EXAMINED);
+        self.push_examined(&mut statement, scan, place, true)?;
+        statement.push(" LIMIT ").push_number(EXAMINED_MAX);
         // The rows keep the order of the scan, and the database examines no more than the page needs.
         statement.push(") AS e WHERE e.fits LIMIT ");
         statement.push_number(i64::try_from(limit).unwrap_or(i64::MAX));
@@ -160,54 +160,56 @@ impl Examination<'_> {
     pub async fn last(
         &self,
         conn: &mut Conn,
-        way: &Way,
+        scan: &Scan,
         place: Option<&[Key]>,
     ) -> Result<Option<Row>> {
-        if matches!(way, Way::Gathered(_)) || self.is_unjudged() {
+        if matches!(scan, Scan::Sorted(_)) || self.matches_all() {
             return Ok(None);
         }
         let mut statement = Statement::new(conn.engine(), "");
-        self.push_examined(&mut statement, way, place, false)?;
+        self.push_examined(&mut statement, scan, place, false)?;
         // The offset skips the rows that were just examined. It is bounded, so no page costs more than the first.
-        statement.push(" LIMIT 1 OFFSET ").push_number(EXAMINED - 1);
+        statement
+            .push(" LIMIT 1 OFFSET ")
+            .push_number(EXAMINED_MAX - 1);
         Ok(statement.fetch_all(conn).await?.pop())
     }
 
     /// Returns a statement of all matching rows, for counting them.
-    pub fn matching(&self, engine: Engine, way: &Way) -> Statement {
+    pub fn matching(&self, engine: Engine, scan: &Scan) -> Statement {
         let mut statement = Statement::new(engine, "");
         for (place, partition) in self.partitions.iter().enumerate() {
             statement.push(if place == 0 { "" } else { " UNION ALL " });
             statement.push("SELECT 1 AS one");
-            self.push_from(&mut statement, way, partition);
+            self.push_from(&mut statement, scan, partition);
             self.push_matches(statement.push(" AND "));
         }
         statement
     }
 
     /// Whether every row matches.
-    fn is_unjudged(&self) -> bool {
+    fn matches_all(&self) -> bool {
         self.filter.is_everything() && self.condition.is_empty() && self.search.is_none()
     }
 
-    /// Adds a statement of the rows after a place, in order and without a limit. If `judged`, it has the column
+    /// Adds a statement of the rows after a place, in order and without a limit. If `with_match`, it has the column
     /// `fits`, otherwise an empty document.
     fn push_examined(
         &self,
         statement: &mut Statement,
-        way: &Way,
+        scan: &Scan,
         place: Option<&[Key]>,
-        judged: bool,
+        with_match: bool,
     ) -> Result<()> {
         if let [partition] = self.partitions {
-            return self.push_part(statement, way, place, judged, partition);
+            return self.push_part(statement, scan, place, with_match, partition);
         }
         for (number, partition) in self.partitions.iter().enumerate() {
             statement.push(if number == 0 { "" } else { " UNION ALL " });
             statement.push("SELECT p.* FROM (");
-            self.push_part(statement, way, place, judged, partition)?;
+            self.push_part(statement, scan, place, with_match, partition)?;
             // Of each partition, no more rows are sorted than a page may examine.
-            statement.push(" LIMIT ").push_number(EXAMINED);
+            statement.push(" LIMIT ").push_number(EXAMINED_MAX);
             statement.push(") AS p");
         }
         self.order.push(statement);
@@ -217,29 +219,29 @@ impl Examination<'_> {
     fn push_part(
         &self,
         statement: &mut Statement,
-        way: &Way,
+        scan: &Scan,
         place: Option<&[Key]>,
-        judged: bool,
+        with_match: bool,
         partition: &Partition,
     ) -> Result<()> {
         statement.push("SELECT c.id AS id, ");
         self.source.push_version("c", statement);
         statement.push(" AS version");
-        statement.push(if judged { "" } else { ", ''" });
+        statement.push(if with_match { "" } else { ", ''" });
         self.order.push_columns(statement);
-        if judged {
+        if with_match {
             self.push_matches(statement.push(", ("));
             statement.push(") AS fits");
         }
-        self.push_from(statement, way, partition);
-        let pairs = match way {
-            Way::Along(candidate) => candidate.pairs(),
+        self.push_from(statement, scan, partition);
+        let pairs = match scan {
+            Scan::Ordered(candidate) => candidate.pairs(),
             _ => None,
         };
         match (place, pairs) {
             (Some(place), Some(pairs)) => self.order.push_after_id(statement, pairs.id, place)?,
             (Some(place), None) => self.order.push_after(statement.push(" AND "), place)?,
-            (None, _) if matches!(way, Way::Whole) => self.order.push_from_first(statement),
+            (None, _) if matches!(scan, Scan::Full) => self.order.push_from_first(statement),
             (None, _) => {}
         }
         self.order
@@ -248,13 +250,13 @@ impl Examination<'_> {
     }
 
     /// Adds the FROM clause.
-    fn push_from(&self, statement: &mut Statement, way: &Way, partition: &Partition) {
-        match way {
-            Way::Whole => {
+    fn push_from(&self, statement: &mut Statement, scan: &Scan, partition: &Partition) {
+        match scan {
+            Scan::Full => {
                 statement.push(" FROM ").push(self.source.table);
                 partition.push("c", statement.push(" c WHERE "));
             }
-            Way::Along(candidate) => {
+            Scan::Ordered(candidate) => {
                 // `CROSS JOIN` makes SQLite keep the order of the tables.
                 let of = match &candidate.lead.index {
                     Index::Pairs(pairs) => Some((pairs.from, "m", pairs.id)),
@@ -274,10 +276,10 @@ impl Examination<'_> {
                 }
                 candidate.push_condition(statement);
             }
-            Way::Gathered(candidate) => match statement.engine() {
+            Scan::Sorted(candidate) => match statement.engine() {
                 Engine::Sqlite => {
                     statement.push(" FROM (");
-                    candidate.push_ids(self.source, partition, EXAMINED, statement);
+                    candidate.push_ids(self.source, partition, EXAMINED_MAX, statement);
                     statement.push(") AS f CROSS JOIN ").push(self.source.table);
                     statement.push(" c WHERE c.id = f.id AND ");
                     partition.push("c", statement);
@@ -285,7 +287,7 @@ impl Examination<'_> {
                 Engine::Postgres => {
                     statement.push(" FROM ").push(self.source.table);
                     statement.push(" c WHERE c.id = ANY(ARRAY(");
-                    candidate.push_ids(self.source, partition, EXAMINED, statement);
+                    candidate.push_ids(self.source, partition, EXAMINED_MAX, statement);
                     partition.push("c", statement.push(")) AND "));
                 }
             },

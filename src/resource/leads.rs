@@ -72,17 +72,17 @@ pub struct Entries {
     pub id: &'static str,
 }
 
-/// An index with its lookup key.
+/// An index with the key to look up.
 #[derive(Clone, Debug)]
 pub struct Candidate {
     pub(super) lead: &'static Lead,
     /// The column of the field.
     column: &'static str,
-    pub(super) asked: Asked,
+    pub(super) lookup: Lookup,
 }
 
 #[derive(Clone, Debug)]
-pub(super) enum Asked {
+pub(super) enum Lookup {
     Value(Bind),
     /// The condition of the index has the value.
     Condition,
@@ -139,26 +139,26 @@ impl Source {
         now: i64,
         search: Option<&SearchTerms>,
     ) -> Vec<Candidate> {
-        let candidate = |lead: &'static Lead, asked: Asked| {
+        let candidate = |lead: &'static Lead, lookup: Lookup| {
             let mut fields = filter.schema().fields.iter();
             let field = fields.find(|field| field.path == lead.path)?;
             let column = field.column;
             Some(Candidate {
                 lead,
                 column,
-                asked,
+                lookup,
             })
         };
         let mut of_filter: Vec<Candidate> = Vec::new();
         for lead in self.leads {
             let is_new = of_filter.iter().all(|other| other.lead.path != lead.path);
-            let asked = lead.asked(filter, now).filter(|_| is_new);
-            of_filter.extend(asked.and_then(|asked| candidate(lead, asked)));
+            let lookup = lead.lookup(filter, now).filter(|_| is_new);
+            of_filter.extend(lookup.and_then(|lookup| candidate(lead, lookup)));
         }
         let searched = self.leads.iter().find_map(|lead| {
             let terms = search.filter(|terms| terms.are_indexed())?;
             let by_words = matches!(lead.index, Index::Words(_));
-            by_words.then(|| candidate(lead, Asked::Words(terms.clone())))?
+            by_words.then(|| candidate(lead, Lookup::Words(terms.clone())))?
         });
         of_filter.extend(searched);
         of_filter
@@ -166,34 +166,34 @@ impl Source {
 }
 
 impl Lead {
-    /// Returns the lookup key that a filter gives this index, if any.
-    fn asked(&self, filter: &Filter, now: i64) -> Option<Asked> {
+    /// Returns the lookup that a filter gives this index, if any.
+    fn lookup(&self, filter: &Filter, now: i64) -> Option<Lookup> {
         let equality = || filter.equality(self.path).map(Bind::from);
         match &self.index {
-            Index::Unique | Index::Equal => equality().map(Asked::Value),
-            Index::Value(value) => (equality()? == Bind::Int(*value)).then_some(Asked::Condition),
+            Index::Unique | Index::Equal => equality().map(Lookup::Value),
+            Index::Value(value) => (equality()? == Bind::Int(*value)).then_some(Lookup::Condition),
             Index::Range => {
                 let bounds = filter.bounds(self.path, now);
                 let bounds: Vec<_> = bounds
                     .into_iter()
                     .map(|(operator, literal)| (operator, literal.into()))
                     .collect();
-                (!bounds.is_empty()).then_some(Asked::Bounds(bounds))
+                (!bounds.is_empty()).then_some(Lookup::Bounds(bounds))
             }
             Index::Pairs(_) => match filter.element(self.path) {
-                Some(element) => Some(Asked::Value(element.into())),
-                None => equality().map(Asked::Value),
+                Some(element) => Some(Lookup::Value(element.into())),
+                None => equality().map(Lookup::Value),
             },
             Index::Entries(_) => {
                 let (key, value) = filter.entry(self.path)?;
-                Some(Asked::Entry(key, value))
+                Some(Lookup::Entry(key, value))
             }
             Index::Words(_) => {
                 let text = filter.needle(self.path).or_else(|| match equality() {
                     Some(Bind::Text(text)) => Some(text),
                     _ => None,
                 })?;
-                SearchTerms::within(&text).map(Asked::Words)
+                SearchTerms::within(&text).map(Lookup::Words)
             }
         }
     }
@@ -233,7 +233,7 @@ impl Candidate {
         statement: &mut Statement,
     ) {
         statement.push("SELECT ");
-        match (&self.lead.index, &self.asked) {
+        match (&self.lead.index, &self.lookup) {
             (Index::Pairs(pairs), _) => {
                 statement
                     .push(pairs.id)
@@ -245,7 +245,9 @@ impl Candidate {
                 statement.push(entries.id).push(" AS id FROM ");
                 partition.push("x", statement.push(entries.from).push(" WHERE "));
             }
-            (Index::Words(column), Asked::Words(terms)) if statement.engine() == Engine::Sqlite => {
+            (Index::Words(column), Lookup::Words(terms))
+                if statement.engine() == Engine::Sqlite =>
+            {
                 statement.push("c.id AS id FROM ").push(column.fts);
                 statement.push(" CROSS JOIN ").push(source.table).push(" c");
                 terms.push_indexed(column, statement.push(" WHERE "));
@@ -270,8 +272,8 @@ impl Candidate {
         most: i64,
         statement: &mut Statement,
     ) {
-        if let (Index::Words(column), Asked::Words(terms), Engine::Sqlite) =
-            (&self.lead.index, &self.asked, statement.engine())
+        if let (Index::Words(column), Lookup::Words(terms), Engine::Sqlite) =
+            (&self.lead.index, &self.lookup, statement.engine())
         {
             statement.push("SELECT rowid AS id FROM ").push(column.fts);
             terms.push_indexed(column, statement.push(" WHERE "));
@@ -284,28 +286,28 @@ impl Candidate {
     /// Adds the condition that all rows of the candidate meet.
     pub(super) fn push_condition(&self, statement: &mut Statement) {
         statement.push(self.lead.condition);
-        match (&self.lead.index, &self.asked) {
-            (Index::Pairs(pairs), Asked::Value(value)) => {
+        match (&self.lead.index, &self.lookup) {
+            (Index::Pairs(pairs), Lookup::Value(value)) => {
                 statement.push(" AND ").push(pairs.element).push(" = ");
                 statement.bind(value.clone());
             }
-            (Index::Entries(entries), Asked::Entry(key, value)) => {
+            (Index::Entries(entries), Lookup::Entry(key, value)) => {
                 statement.push(" AND ").push(entries.key).push(" = ");
                 statement.bind(key.clone());
                 statement.push(" AND ").push(entries.value).push(" = ");
                 statement.bind(value.clone());
             }
-            (_, Asked::Value(value)) => {
+            (_, Lookup::Value(value)) => {
                 statement.push(" AND ").push(self.column).push(" = ");
                 statement.bind(value.clone());
             }
-            (_, Asked::Bounds(bounds)) => {
+            (_, Lookup::Bounds(bounds)) => {
                 for (operator, bound) in bounds {
                     statement.push(" AND ").push(self.column).push(operator);
                     statement.bind(bound.clone());
                 }
             }
-            (Index::Words(found), Asked::Words(terms))
+            (Index::Words(found), Lookup::Words(terms))
                 if statement.engine() == Engine::Postgres =>
             {
                 terms.push_indexed(found, statement.push(" AND "));

@@ -3,7 +3,7 @@
 use futures::FutureExt as _;
 use prost::{Message, Name};
 
-use super::examine::{Examination, Way};
+use super::examine::{Examination, Scan};
 use super::order::{Key, Order};
 use super::page::{self, Pauses};
 use super::{Partition, Resource, Row, Table};
@@ -64,7 +64,7 @@ pub struct Page<M> {
 pub struct Found {
     /// The rows, at most as many as the page has.
     pub rows: Vec<Row>,
-    way: Way,
+    scan: Scan,
     place: Option<Vec<Key>>,
     /// Whether more rows follow.
     more: bool,
@@ -193,7 +193,7 @@ impl<M: Message + Name + Default> List<M> {
             None => (self.now, None),
         };
         let examination = self.examination(now, documents);
-        let way = examination.way(conn).await?;
+        let scan = examination.scan(conn).await?;
         let nothing = self
             .search
             .as_ref()
@@ -203,14 +203,14 @@ impl<M: Message + Name + Default> List<M> {
         } else {
             // One row more than the page has shows whether another page follows.
             examination
-                .rows(conn, &way, place.as_deref(), self.size + 1)
+                .rows(conn, &scan, place.as_deref(), self.size + 1)
                 .await?
         };
         let more = rows.len() > self.size;
         rows.truncate(self.size);
         Ok(Found {
             rows,
-            way,
+            scan,
             place,
             more,
             nothing,
@@ -225,7 +225,7 @@ impl<M: Message + Name + Default> List<M> {
     pub async fn page(&self, conn: &mut Conn, found: Found, items: Vec<M>) -> Result<Page<M>> {
         let Found {
             rows,
-            way,
+            scan,
             place,
             more,
             nothing,
@@ -238,12 +238,12 @@ impl<M: Message + Name + Default> List<M> {
         } else if nothing {
             None
         } else {
-            examination.last(conn, &way, place.as_deref()).await?
+            examination.last(conn, &scan, place.as_deref()).await?
         };
         let next_page_token = last.map_or_else(String::new, |row| {
             PageToken::seal(&self.meta, &self.digest(), &(now, row.place()))
         });
-        let matching = examination.matching(conn.engine(), &way);
+        let matching = examination.matching(conn.engine(), &scan);
         let count = page::count(conn, self.count, &matching).await?;
         Ok(Page {
             items,

@@ -129,15 +129,18 @@ where
             without: &[],
             order: &order,
         };
-        let way = examination.way(conn).await?;
+        let scan = examination.scan(conn).await?;
         let place = query.after.clone().map(Key::Text);
         let place = place.as_ref().map(std::slice::from_ref);
         let limit = usize::try_from(query.limit).unwrap_or_default();
-        let rows = examination.rows(conn, &way, place, limit).await?;
+        let rows = examination.rows(conn, &scan, place, limit).await?;
         let next = if rows.len() == limit {
             rows.last().map(|row| row.id.clone())
         } else {
-            examination.last(conn, &way, place).await?.map(|row| row.id)
+            examination
+                .last(conn, &scan, place)
+                .await?
+                .map(|row| row.id)
         };
         Ok((rows, next))
     }
