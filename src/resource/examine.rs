@@ -78,7 +78,7 @@ impl Examination<'_> {
             .into_iter()
             .zip(candidates)
             .collect();
-        // Of equal counts, prefer rows that are in order already.
+        // With equal counts, prefer rows that are in order already.
         counted.sort_by(|(few, one), (many, other)| match few.cmp(many) {
             Ordering::Equal => serves(other).cmp(&serves(one)),
             different => different,
@@ -208,7 +208,7 @@ impl Examination<'_> {
             statement.push(if number == 0 { "" } else { " UNION ALL " });
             statement.push("SELECT p.* FROM (");
             self.push_part(statement, scan, place, with_match, partition)?;
-            // Of each partition, no more rows are sorted than a page may examine.
+            // No more rows of each partition are sorted than a page may examine.
             statement.push(" LIMIT ").push_number(EXAMINED_MAX);
             statement.push(") AS p");
         }

@@ -25,7 +25,7 @@ pub struct Lead {
     pub path: &'static str,
     /// How the field is looked up.
     pub index: Index,
-    /// A condition that the statement has to repeat for the index to be used.
+    /// A condition that the statement must repeat for the index to be used.
     pub condition: &'static str,
 }
 

@@ -26,7 +26,7 @@ pub struct Query<'q> {
     pub order_by: &'q str,
     /// The most entries of the page; 0 for the default.
     pub page_size: i32,
-    /// Where the page begins; empty for the first.
+    /// The token of the page; empty for the first.
     pub page_token: &'q str,
     /// Whether and how matches are counted: a [`CountMode`](crate::proto::pb::CountMode).
     pub count: i32,
@@ -54,7 +54,7 @@ pub struct List<M: 'static> {
 pub struct Page<M> {
     /// The resources.
     pub items: Vec<M>,
-    /// Where the next page begins; empty if this is the last.
+    /// The token of the next page; empty if this is the last.
     pub next_page_token: String,
     /// The number of matches, if requested.
     pub count: Option<Count>,
