@@ -3,19 +3,21 @@
 //!
 //! No call uses reflection. The tables hold only what the contract grants; everything else is refused.
 
+mod comments;
 pub(crate) mod records;
 
 use std::{
     collections::{HashMap, HashSet},
-    sync::{Arc, LazyLock},
+    sync::LazyLock,
 };
 
 use prost_reflect::{
-    DescriptorPool, DynamicMessage, FieldDescriptor, FileDescriptor, MessageDescriptor,
-    MethodDescriptor, ReflectMessage as _, Value,
+    DescriptorPool, DynamicMessage, FieldDescriptor, MessageDescriptor, MethodDescriptor,
+    ReflectMessage as _, Value,
 };
 
 use crate::{caller::Roles, limits::Rule, proto::POOL};
+use comments::Comments;
 
 /// The package whose RPCs the tables hold.
 pub const PACKAGE: &str = "clientela.v1";
@@ -465,36 +467,6 @@ fn roles(message: &DynamicMessage, field: &str) -> Roles {
         .and_then(Value::as_list)
         .unwrap_or_default();
     Roles::from_numbers(numbers.iter().filter_map(Value::as_enum_number))
-}
-
-/// The comments of the contract, by file and path.
-#[derive(Default)]
-struct Comments {
-    files: HashMap<String, Arc<HashMap<Vec<i32>, String>>>,
-}
-
-impl Comments {
-    fn of(&mut self, field: &FieldDescriptor) -> String {
-        let file = field.parent_file();
-        let places = self
-            .files
-            .entry(file.name().to_owned())
-            .or_insert_with(|| Arc::new(places(&file)));
-        places.get(field.path()).cloned().unwrap_or_default()
-    }
-}
-
-fn places(file: &FileDescriptor) -> HashMap<Vec<i32>, String> {
-    let locations = file.file_descriptor_proto().source_code_info.iter();
-    locations
-        .flat_map(|info| &info.location)
-        .map(|place| {
-            (
-                place.path.clone(),
-                place.leading_comments().trim().to_owned(),
-            )
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -6,11 +6,12 @@
 mod answer;
 mod call;
 mod ending;
+mod refusal;
 mod request;
 mod side;
 mod unsent;
 
-use crate::contract::{Method, PACKAGE, TABLES};
+use crate::contract::{Method, TABLES};
 use std::{
     convert::Infallible,
     fmt,
@@ -25,7 +26,7 @@ use std::{
 use axum::body::Body;
 use futures::{FutureExt as _, future::Either};
 use hmac::{Hmac, KeyInit as _, Mac as _};
-use http::{HeaderMap, HeaderValue, Request, Response, StatusCode, header};
+use http::{HeaderMap, HeaderValue, Request, Response, header};
 use sha2::Sha256;
 use tokio::sync::Semaphore;
 use tonic::{Code, Status};
@@ -48,6 +49,9 @@ use crate::{
 use answer::Answer;
 use call::Call;
 use ending::{Ending, Ends};
+use refusal::{
+    deadline_passed, is_undetailed, key_missing, not_grpc, refusal, undetailed, unimplemented,
+};
 use unsent::{Recipient, Unsent};
 
 /// Wraps routes in the access layer.
@@ -456,22 +460,6 @@ fn unique_header(mut value: HeaderValue) -> HeaderValue {
     value
 }
 
-fn deadline_passed() -> Error {
-    let text = "the deadline passed";
-    Error::new(Code::DeadlineExceeded, ErrorReason::DeadlinePassed, text)
-}
-
-/// The answer of a refused call. If the client's encoding is not supported, a header names the supported one.
-fn refusal(error: Error) -> Response<Body> {
-    let names_encodings = error.metadata(request::ACCEPTED_KEY).is_some();
-    let mut response = Status::from(error).into_http();
-    if names_encodings {
-        let identity = HeaderValue::from_static(request::IDENTITY);
-        response.headers_mut().insert(request::ACCEPTED, identity);
-    }
-    response
-}
-
 async fn pass<S>(mut inner: S, request: Request<Body>) -> Response<Body>
 where
     S: Service<Request<Body>, Response = Response<Body>, Error = Infallible>,
@@ -479,46 +467,5 @@ where
     match inner.call(request).await {
         Ok(response) => response,
         Err(never) => match never {},
-    }
-}
-
-/// Answers a request that is not gRPC with plain HTTP. gRPC uses POST and its own content type.
-fn not_grpc(request: &Request<Body>) -> Option<Response<Body>> {
-    let content_type = request.headers().get(header::CONTENT_TYPE);
-    let rest = content_type
-        .and_then(|value| value.as_bytes().strip_prefix(b"application/grpc"))
-        .map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
-    let status = if request.method() != http::Method::POST {
-        StatusCode::METHOD_NOT_ALLOWED
-    } else if !rest.is_some_and(|rest| rest.is_empty() || rest.starts_with(b";")) {
-        StatusCode::UNSUPPORTED_MEDIA_TYPE
-    } else {
-        return None;
-    };
-    let mut response = Response::new(Body::empty());
-    *response.status_mut() = status;
-    Some(response)
-}
-
-fn key_missing() -> Error {
-    let text = "authorization: Bearer with a live API key is required";
-    Error::new(Code::Unauthenticated, ErrorReason::KeyMissing, text)
-}
-
-fn unimplemented() -> Error {
-    let text = format!("the server has no such RPC of {PACKAGE}");
-    Error::new(Code::Unimplemented, ErrorReason::Unimplemented, text)
-}
-
-/// Whether a status is an error without a reason of the contract.
-fn is_undetailed(status: &Status) -> bool {
-    status.code() != Code::Ok && status.details().is_empty()
-}
-
-/// The error for a status that no area made: an RPC that is not served, or a fault below the areas.
-fn undetailed(status: &Status) -> Error {
-    match status.code() {
-        Code::Unimplemented => unimplemented(),
-        code => Error::internal(format!("{code:?} without a reason: {}", status.message())),
     }
 }

@@ -224,12 +224,12 @@ impl Candidate {
         }
     }
 
-    /// Adds a `SELECT` of the ids of at most `most` rows, as `id`.
+    /// Adds a `SELECT` with the column `id` that finds the ids of at most `limit` rows.
     pub(super) fn push_ids(
         &self,
         source: Source,
         partition: &Partition,
-        most: i64,
+        limit: i64,
         statement: &mut Statement,
     ) {
         statement.push("SELECT ");
@@ -261,15 +261,15 @@ impl Candidate {
             }
         }
         self.push_condition(statement);
-        statement.push(" LIMIT ").push_number(most);
+        statement.push(" LIMIT ").push_number(limit);
     }
 
-    /// Adds a `SELECT` for counting the rows, up to `most`. On SQLite, a search also counts rows of other shops.
+    /// Adds a `SELECT` for counting the rows, up to `limit`. On SQLite, a search also counts rows of other shops.
     pub(super) fn push_rows(
         &self,
         source: Source,
         partition: &Partition,
-        most: i64,
+        limit: i64,
         statement: &mut Statement,
     ) {
         if let (Index::Words(column), Lookup::Words(terms), Engine::Sqlite) =
@@ -277,9 +277,9 @@ impl Candidate {
         {
             statement.push("SELECT rowid AS id FROM ").push(column.fts);
             terms.push_indexed(column, statement.push(" WHERE "));
-            statement.push(" LIMIT ").push_number(most);
+            statement.push(" LIMIT ").push_number(limit);
         } else {
-            self.push_ids(source, partition, most, statement);
+            self.push_ids(source, partition, limit, statement);
         }
     }
 

@@ -17,7 +17,9 @@ use crate::{execute, on};
 #[path = "../../tests/it/harness/postgres.rs"]
 #[expect(dead_code, reason = "the tests of the whole program use all of it")]
 mod cluster;
+mod dry_runs;
 mod ends;
+mod locks;
 mod opening;
 mod parity;
 mod reactions;

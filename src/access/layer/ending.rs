@@ -15,7 +15,11 @@ use http_body::{Frame, SizeHint};
 use tokio_util::sync::CancellationToken;
 use tonic::{Code, Status};
 
-use super::{answer, deadline_passed, is_undetailed, side};
+use super::{
+    answer,
+    refusal::{deadline_passed, is_undetailed},
+    side,
+};
 use crate::{error::Error, proto::pb::ErrorReason};
 
 /// How long the last message, for example the health status NOT_SERVING, may take to arrive after the end.

@@ -4,7 +4,7 @@ mod requests;
 
 use tonic::{Code, Status};
 
-use super::{undetailed, wire};
+use super::{refusal::undetailed, wire};
 use crate::{
     connection::Connection,
     error::{Error, Result},

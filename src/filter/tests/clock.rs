@@ -58,3 +58,20 @@ fn the_next_flip_is_the_instant_at_which_the_answer_changes() {
         None
     );
 }
+
+#[test]
+fn comparisons_with_the_time_can_be_left_out_of_a_filter() {
+    let timeless = |text: &str| filter(text).timeless().to_string();
+
+    assert_eq!(
+        timeless("count > 1 AND update_time < now - 1h AND gift = true"),
+        filter("count > 1 AND gift = true").to_string()
+    );
+    for text in [
+        "update_time < now",
+        "count > 1 OR update_time < now",
+        "NOT (count > 1 AND update_time < now)",
+    ] {
+        assert!(filter(text).timeless().is_everything(), "{text}");
+    }
+}

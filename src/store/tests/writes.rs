@@ -71,69 +71,6 @@ async fn a_write_that_fails_leaves_nothing() {
 }
 
 #[tokio::test]
-async fn a_lock_found_missing_is_taken_by_a_new_start() {
-    for fixture in stores().await {
-        let runs = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&runs);
-
-        let value = fixture
-            .store
-            .write(Locks::of("counter", "s", "a"), move |tx| {
-                counted.fetch_add(1, Ordering::Relaxed);
-                async move {
-                    tx.require(LockKey::of("counter", "s", "a"))?;
-                    tx.require_all(["b", "c"].map(|id| LockKey::of("counter", "s", id)))?;
-                    increment(tx, "c").await
-                }
-                .boxed()
-            })
-            .await
-            .unwrap();
-
-        assert_eq!(value, 1);
-        assert_eq!(runs.load(Ordering::Relaxed), 2);
-    }
-}
-
-#[tokio::test]
-async fn locks_that_never_end_are_refused() {
-    for fixture in stores().await {
-        let runs = Arc::new(AtomicUsize::new(0));
-        let counted = Arc::clone(&runs);
-
-        let refused: Result<()> = fixture
-            .store
-            .write(Locks::none(), move |tx| {
-                let run = counted.fetch_add(1, Ordering::Relaxed);
-                async move { tx.require(LockKey::of("counter", "s", &run.to_string())) }.boxed()
-            })
-            .await;
-
-        assert_eq!(code(&refused), Some(Code::Aborted));
-        assert_eq!(runs.load(Ordering::Relaxed), 5);
-    }
-}
-
-#[tokio::test]
-async fn a_lock_after_a_write_is_refused() {
-    for fixture in stores().await {
-        let refused: Result<()> = fixture
-            .store
-            .write(Locks::none(), |tx| {
-                async move {
-                    set_counter(tx, "late", 1).await?;
-                    tx.require(LockKey::of("counter", "s", "late"))
-                }
-                .boxed()
-            })
-            .await;
-
-        assert_eq!(code(&refused), Some(Code::Internal));
-        assert_eq!(fixture.counter("late").await, None);
-    }
-}
-
-#[tokio::test]
 async fn a_write_that_asks_to_be_run_again_is_run_again_a_few_times() {
     for fixture in stores().await {
         for (asks, succeeds) in [(2, true), (10, false)] {
@@ -394,29 +331,6 @@ async fn a_panic_harms_its_own_write_only() {
     }
 }
 
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn writes_that_lock_in_any_order_never_wait_in_a_circle() {
-    for fixture in stores().await {
-        let pair = |a: &'static str, b: &'static str| {
-            let locks = Locks::of("counter", "s", a).and(LockKey::of("counter", "s", b));
-            fixture.store.write(locks, move |tx| {
-                async move {
-                    increment(tx, a).await?;
-                    increment(tx, b).await
-                }
-                .boxed()
-            })
-        };
-        let there = join_all((0..100).map(|_| pair("x", "y")));
-        let back = join_all((0..100).map(|_| pair("y", "x")));
-
-        let (there, back) = futures::join!(there, back);
-
-        assert!(there.iter().chain(&back).all(Result::is_ok));
-        assert_eq!(fixture.counter("x").await, Some(200));
-    }
-}
-
 #[tokio::test]
 async fn a_call_waits_no_longer_than_told_for_a_connection() {
     for mut fixture in stores().await {
@@ -440,80 +354,6 @@ async fn a_call_waits_no_longer_than_told_for_a_connection() {
             .unwrap();
 
         assert_eq!(error.code(), Code::Unavailable);
-    }
-}
-
-/// Adds one to a counter and to the number of runs.
-async fn counted(tx: &mut Tx, name: &str, runs: &AtomicUsize) -> Result<i64> {
-    runs.fetch_add(1, Ordering::SeqCst);
-    increment(tx, name).await
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dry_run_stores_nothing_and_makes_no_other_write_run_again() {
-    for fixture in stores().await {
-        let (written, dry) = (Arc::<AtomicUsize>::default(), Arc::<AtomicUsize>::default());
-        let one = |n: usize| {
-            let is_dry_run = n % 2 == 1;
-            let runs = Arc::clone(if is_dry_run { &dry } else { &written });
-            let store = &fixture.store;
-            async move {
-                let locks = Locks::of("counter", "s", "hot");
-                if is_dry_run {
-                    store
-                        .dry_run(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
-                        .await
-                } else {
-                    store
-                        .write_with(locks, runs, |tx, runs| counted(tx, "hot", runs).boxed())
-                        .await
-                }
-            }
-        };
-
-        let all = join_all((0..200).map(one)).await;
-
-        assert!(all.iter().all(Result::is_ok), "{all:?}");
-        assert_eq!(fixture.counter("hot").await, Some(100));
-        assert_eq!(written.load(Ordering::SeqCst), 100, "writes");
-        assert_eq!(dry.load(Ordering::SeqCst), 100, "dry runs");
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_dry_run_that_fails_or_needs_a_lock_is_answered_alone() {
-    for fixture in stores().await {
-        let refused: Result<()> = fixture
-            .store
-            .dry_run(Locks::none(), (), |tx, &()| {
-                async move {
-                    set_counter(tx, "gone", 7).await?;
-                    Err(refusal())
-                }
-                .boxed()
-            })
-            .await;
-        let late = fixture
-            .store
-            .dry_run(Locks::none(), (), |tx, &()| increment(tx, "late").boxed())
-            .await;
-        let panicked: Result<()> = fixture
-            .store
-            .dry_run(Locks::none(), (), |tx, &()| {
-                async move {
-                    set_counter(tx, "gone", 8).await?;
-                    panic!("planted")
-                }
-                .boxed()
-            })
-            .await;
-
-        assert_eq!(code(&refused), Some(Code::FailedPrecondition));
-        assert_eq!(late.unwrap(), 1);
-        assert_eq!(code(&panicked), Some(Code::Internal));
-        assert_eq!(fixture.counter("gone").await, None);
-        assert_eq!(fixture.counter("late").await, None);
-        assert_eq!(fixture.increment("late").await.unwrap(), 1);
     }
 }
 
